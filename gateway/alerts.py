@@ -56,7 +56,6 @@ class AlertMessage:
 
     @property
     def subject(self) -> str:
-        """One line."""
         place = f"{self.connection}: " if self.connection else ""
         begin = catalogue.translate(self.language, "all clear:") + " " if self.cleared else ""
         line = f"[Kassabridge] {begin}{place}{self.title}"
@@ -203,7 +202,6 @@ def sign(keys: list[bytes], message_id: str, timestamp: int, body: bytes) -> str
 
 
 def to_body(message: AlertMessage) -> bytes:
-    """The JSON of the webhook."""
     data: dict[str, Any] = {
         "cause": message.cause,
         "connection": message.connection,
@@ -246,7 +244,6 @@ def _refuse_forbidden(url: str) -> None:
 
 
 def report(message: AlertMessage) -> None:
-    """One issue per cause."""
     sentry.report(
         message.subject,
         "info" if message.cleared else "error",

@@ -78,7 +78,6 @@ def words(language: str) -> Mapping[str, str]:
 
 
 def translate(language: str, text: str, **values: object) -> str:
-    """The text in a language, its {names} filled in."""
     found = _find(language, text, values)
     return found.format(**values) if values else found
 
@@ -102,7 +101,6 @@ def explain(language: str, path: str, english: str) -> str:
 
 
 def choose(accept_language: str) -> str:
-    """The best of our languages for an Accept-Language header."""
     wanted = sorted(map(_to_preference, accept_language.split(",")), key=lambda preference: -preference[0])
     return next((language for weight, language in wanted if weight > 0 and language in LANGUAGES), "en")
 

@@ -28,7 +28,6 @@ class Finding:
         return not self.fix
 
     def to_data(self) -> dict[str, Any]:
-        """For JSON."""
         return {"check": self.subject, "good": self.good, "said": self.said, "fix": self.fix or None}
 
 

@@ -111,11 +111,9 @@ class BlockingConsumer(Consumer):
         return message
 
     def ack(self, message: MessageProxy) -> None:
-        """It was handled."""
         self._polling.ack(message)
 
     def nack(self, message: MessageProxy) -> None:
-        """It failed."""
         self._polling.nack(message)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:

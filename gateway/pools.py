@@ -20,12 +20,10 @@ def web(settings: Settings) -> int:
 
 
 def worker(settings: Settings) -> int:
-    """The pool of each of the WORKER_PROCESSES worker processes."""
     return _fit(_half(settings) * 3 // 10 // settings.worker_processes, min(settings.worker_threads + 2, MAX_POOL))
 
 
 def clock(settings: Settings) -> int:
-    """The pool of a clock process."""
     return _fit(_half(settings) // 5, 4)
 
 

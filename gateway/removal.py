@@ -160,7 +160,6 @@ def purge(engine: Engine, gone: retention.Removed, *, stopped: Callable[[], bool
 
 
 def open_oauth(http: httpx.Client, settings: Settings, *, limits: Limits | None = None) -> OAuth:
-    """The app at Intuit."""
     return OAuth(
         http,
         client_id=settings.quickbooks_client_id,

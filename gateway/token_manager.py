@@ -130,7 +130,6 @@ class TokenManager:
 
 
 def to_tokens(pair: RefreshedPair) -> Tokens:
-    """The store's record of a token pair."""
     return Tokens(
         pair.access,
         pair.access_expires_at,

@@ -28,7 +28,6 @@ def cause_of_customer(customer_id: str) -> str:
 
 
 def awaits_items(deps: Deps) -> bool:
-    """Whether anything waits for an item at all."""
     with reading(deps.engine) as session:
         return bool(inbox.find_causes(session, deps.connection, _OF_ITEMS))
 

@@ -28,7 +28,6 @@ TRIES = 3
 
 
 def carry_relation(event: Event, deps: Deps) -> Result:
-    """Update the books' customer from the relation."""
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")

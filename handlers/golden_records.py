@@ -114,7 +114,6 @@ def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
 
 
 def _find_days(sale: Sale, relation: Relation | None) -> int | None:
-    """The days to pay of a sale on account."""
     if sale.kind is not SaleKind.INVOICE:
         return None
     return (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None

@@ -57,7 +57,6 @@ class Lists:
         )
 
     def company(self) -> CompanyProfile:
-        """The company of the books and its preferences."""
         return self._get("company", self._books.company)
 
     def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
@@ -92,7 +91,6 @@ class Lists:
             return ()
 
     def branches(self) -> tuple[Branch, ...]:
-        """The till's branches."""
         return self._get("branches", lambda: tuple(self._till.branches()))
 
     def known_branches(self) -> tuple[Branch, ...]:
@@ -108,7 +106,6 @@ class Lists:
         return {code.id: code.percentage for code in kept.value.on(on)} if kept else {}
 
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
-        """The payment methods of the till."""
         return self._get("payment_methods", lambda: tuple(self._till.payment_methods()))
 
     def forget(self, name: str) -> None:

@@ -32,7 +32,6 @@ def find_remaining(entity: str, merged_id: str, deps: Deps) -> str | None:
 
 
 def find_merged(entity: str, remaining_id: str, deps: Deps) -> list[str]:
-    """The records that are known to be merged into this one."""
     with reading(deps.engine) as session:
         found = links.find_by_target(session, deps.connection, LinkKind.MERGED, remaining_id)
     return [link.source_id.partition("/")[2] for link in found if link.target_entity == entity]

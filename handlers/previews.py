@@ -41,7 +41,6 @@ def preview_product(event: Event, deps: Deps) -> Result:
 
 
 def preview_category(event: Event, deps: Deps) -> Result:
-    """What the category would become, or why it would not."""
     return _preview(event, deps, _get_item, explain_category)
 
 
@@ -320,7 +319,6 @@ def _explain_end(item: Item, present: ArticleGroup | None) -> PreviewData:
 
 
 def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, int]:
-    """The article groups of these categories that the till has."""
     wanted = [id_ for id_ in category_ids if id_]
     with reading(deps.engine) as session:
         known = links.find_all(session, deps.connection, LinkKind.GROUP, wanted)

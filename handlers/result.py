@@ -29,7 +29,6 @@ def done(reason: str | None = None, *, links: tuple[Link, ...] = (), **facts: An
 
 
 def skipped(reason: str, *, links: tuple[Link, ...] = (), **facts: Any) -> Result:
-    """Nothing had to be written, with the reason."""
     return Result(Outcome(State.SKIPPED, reason=reason, facts=_known(facts)), links)
 
 

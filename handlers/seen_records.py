@@ -51,7 +51,6 @@ def to_field(row: Explanation) -> PreviewData:
 
 
 def note_relation(relation: Relation, deps: Deps) -> None:
-    """A relation of the till was read."""
     deps.note(_of_relation(relation))
 
 

@@ -76,7 +76,6 @@ class AllOf(_Node):
     all: tuple[Condition, ...]
 
     def holds(self, source: object) -> bool:
-        """Whether the record meets every condition."""
         return all(condition.holds(source) for condition in self.all)
 
 
@@ -96,7 +95,6 @@ class Not(_Node):
     not_: Condition = Field(alias="not")
 
     def holds(self, source: object) -> bool:
-        """Whether the record fails the condition."""
         return not self.not_.holds(source)
 
 

@@ -56,7 +56,6 @@ class MappedSetting:
     kinds: tuple[str | None, ...] = ()
 
     def offered(self, lists: Mapping[ListName, Sequence[ListOption]]) -> list[ListOption]:
-        """What there is to choose from."""
         return [each for each in lists.get(self.targets, ()) if not self.kinds or each.kind in self.kinds]
 
     def to_value(self, option: ListOption, options: Iterable[ListOption]) -> str:

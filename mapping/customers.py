@@ -69,7 +69,6 @@ def uses_default_debtor(sale: Sale, settings: CustomerSettings) -> bool:
 
 
 def default_debtor(settings: CustomerSettings) -> Customer:
-    """The customer of walk-in sales."""
     return Customer(display_name=_clean(settings.default_debtor, DISPLAY_LENGTH))
 
 

@@ -41,7 +41,6 @@ class DayPlan:
 
     @property
     def name(self) -> str:
-        """The day's name in messages."""
         if self.sequence == 1:
             return self.day.name
         return message("{day}, correction {n}", day=self.day.name, n=self.sequence - 1)

@@ -36,7 +36,6 @@ class Day:
 
     @property
     def name(self) -> str:
-        """The day's name in messages."""
         return message("day {day} of branch {branch}", day=self.date, branch=self.branch)
 
     @staticmethod
@@ -71,7 +70,6 @@ class DayTotals:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether there is nothing to book."""
         return not (self.nets or self.vat or self.tenders or self.rounding)
 
 
@@ -96,7 +94,6 @@ def total_of(sales: Iterable[Sale], settings: OrderSettings, tip_articles: Itera
 
 
 def add(many: Iterable[DayTotals]) -> DayTotals:
-    """The sum."""
     listed = list(many)
     return DayTotals(
         nets=_sum(totals.nets for totals in listed),
@@ -112,7 +109,6 @@ def subtract(left: DayTotals, right: DayTotals) -> DayTotals:
 
 
 def negate(totals: DayTotals) -> DayTotals:
-    """The same with the opposite sign."""
     return DayTotals(_minus(totals.nets), _minus(totals.vat), _minus(totals.tenders), -totals.rounding)
 
 

@@ -59,7 +59,6 @@ class Extras:
 
     @property
     def total(self) -> int:
-        """The sum of these lines."""
         return self.cash_rounding + self.gift_cards + self.deposits + self.clearing
 
 

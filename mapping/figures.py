@@ -64,7 +64,6 @@ class Names:
 
 
 def add(many: Iterable[Figures]) -> dict[Cell, int]:
-    """The sum, cell by cell."""
     sums: dict[Cell, int] = {}
     for figures in many:
         for cell, cents in figures.items():
@@ -83,7 +82,6 @@ def within(figures: Figures, start: date, through: date) -> dict[Cell, int]:
 
 
 def total_of(figures: Figures, *measures: Measure) -> int:
-    """The sum of all cells of these measures."""
     return sum(cents for cell, cents in figures.items() if cell.measure in measures)
 
 
@@ -219,7 +217,6 @@ def _received(branch: int | None, day: date, method: str, account: str | None, c
 
 
 def of_payment(payment: BooksPayment, branch: int | None, names: Names) -> dict[Cell, int]:
-    """The money of a payment."""
     if payment.voided:
         return {}
     method = names.methods.get(payment.payment_method_id or "", payment.payment_method_id or UNKNOWN)

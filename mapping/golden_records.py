@@ -90,7 +90,6 @@ _MAPPINGS: Final = {"item": _map_item, "relation": _map_relation, "customer": _m
 
 
 def _refer(sale: Sale, known: Data, settings: SettingsDocument) -> References:
-    """The recorded references, with what these settings choose of the recorded lists."""
     mapping, automatic = settings.mapping, known["automatic"]
     entries = {name: [ListEntry(**each) for each in rows] for name, rows in known["entries"].items()}
     codes = [_adapter(TaxCode).validate_python(each) for each in known["tax_codes"]]

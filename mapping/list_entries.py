@@ -113,7 +113,6 @@ def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:
 
 
 def by_name_or_id(chosen: str, entries: Iterable[ListEntry]) -> str:
-    """The id for a value in the settings, which is an id or a name."""
     found = list(entries)
     if any(e.id == chosen for e in found):
         return chosen
@@ -181,7 +180,6 @@ def tax_codes(
 
 
 def name_branch(number: int, branches: Iterable[Branch]) -> str:
-    """A branch as messages name it."""
     name = next((branch.name for branch in branches if branch.number == number), "")
     return message("branch {number} ({name})" if name else "branch {number}", number=number, name=name)
 

@@ -23,14 +23,12 @@ class Amount(str):
     cents: int
 
     def __new__(cls, cents: int) -> Self:
-        """The English text of the cents."""
         amount = super().__new__(cls, show_cents(cents))
         amount.cents = cents
         return amount
 
     @classmethod
     def of(cls, euros: Decimal) -> Self:
-        """The amount of euros, rounded to cents."""
         return cls(round_to_cents(euros))
 
 
@@ -42,7 +40,6 @@ class Message(str):
     values: Mapping[str, str]
 
     def __new__(cls, template: str, values: Mapping[str, str]) -> Self:
-        """The English text of the template."""
         made = super().__new__(cls, template.format_map(values) if values else template)
         made.template, made.values = template, values
         return made
@@ -59,7 +56,6 @@ AND = "{first} and {second}"
 
 
 def join(texts: Sequence[object], template: str = "{first}, {second}") -> Message:
-    """An enumeration, every two of them joined by the template."""
     first, *others = texts or ("",)
     start = first if isinstance(first, Message) else message("{text}", text=first)
     return reduce(lambda left, right: message(template, first=left, second=right), others, start)

@@ -9,7 +9,6 @@ CENT = Decimal("0.01")
 
 
 def to_euros(cents: int) -> Decimal:
-    """Cents as euros, always with two decimals."""
     return Decimal(cents).scaleb(-2)
 
 

@@ -23,7 +23,6 @@ DEPOSIT = "Deposit on order"
 
 
 def key_of(payment: Payment) -> str:
-    """The key of an order's payment, on the order and on the sale that delivers it."""
     return payment.id or f"{payment.method}-{payment.business_date}-{payment.amount_cents}"
 
 
@@ -42,13 +41,11 @@ def _settles(payment: Payment, keys: Collection[str], tenders: Collection[str]) 
 
 
 def names_tender(sale: Sale, tenders: Iterable[str]) -> bool:
-    """Whether the sale shows a settled deposit by a tender for it."""
     names = {tender.casefold() for tender in tenders}
     return any(payment.method.casefold() in names for payment in sale.payments)
 
 
 def settled(sale: Sale) -> int:
-    """Cents of deposits that a marked sale settles."""
     return sum(payment.amount_cents for payment in sale.payments if payment.method == SETTLED)
 
 

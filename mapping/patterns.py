@@ -136,7 +136,6 @@ def _require_supported(piece: str, names: set[str], text: str) -> None:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """The pieces of the pattern, each with whether it is within [brackets]."""
     within, first = False, False
     for match in _PIECE.finditer(text):
         piece = match.group()

@@ -139,7 +139,6 @@ def to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable
 
 
 def find_article(product: Product | None, number: int) -> Article | None:
-    """The product's article of that number, or None."""
     articles = product.articles if product else ()
     return next((article for article in articles if article.number == number), None)
 

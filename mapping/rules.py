@@ -95,7 +95,6 @@ class Constant(_Function):
     value: Scalar = Field(description="The constant")
 
     def run(self, source: object, trace: Trace) -> Value:  # noqa: ARG002 - a constant looks at nothing
-        """Return the constant."""
         trace.append(RuleStep("constant", None, self.value))
         return self.value
 
@@ -110,11 +109,9 @@ class Text(_Transform):
     by: str = Field(default="", description="What replace puts there")
 
     def apply(self, value: Value) -> Value:
-        """Change the text."""
         return _TEXT_ACTIONS[self.action](self, str(value))
 
     def describe(self) -> str:
-        """Name the action."""
         return f"text {self.action}"
 
 
@@ -140,12 +137,10 @@ class Number(_Transform):
     decimals: int | None = Field(default=None, ge=0, le=9, description="Decimals to round to; none keeps all")
 
     def apply(self, value: Value) -> Value:
-        """Compute the number."""
         number = _decimal(value, "number") * self.multiply + self.add
         return number if self.decimals is None else _rounded(number, self.decimals)
 
     def describe(self) -> str:
-        """Name the computation."""
         return f"number x {self.multiply} + {self.add}"
 
 
@@ -161,7 +156,6 @@ class Money(_Transform):
         return int(_rounded(amount * 100, 0)) if self.to == "cents" else _rounded(amount / 100, 2)
 
     def describe(self) -> str:
-        """Name the unit."""
         return f"money to {self.to}"
 
 
@@ -173,12 +167,10 @@ class Percentage(_Transform):
     decimals: int | None = Field(default=2, ge=0, le=9, description="Decimals to round to; none keeps all")
 
     def apply(self, value: Value) -> Value:
-        """Take the percentage."""
         number = _decimal(value, "percentage") * self.percent / 100
         return number if self.decimals is None else _rounded(number, self.decimals)
 
     def describe(self) -> str:
-        """Name the percentage."""
         return f"{self.percent} % of it"
 
 
@@ -195,7 +187,6 @@ class DayRule(_Transform):
         return day if self.format is None else day.strftime(self.format)
 
     def describe(self) -> str:
-        """Name the shift."""
         return f"date {self.add_days:+d} days"
 
 
@@ -207,7 +198,6 @@ class Lookup(_Transform):
     otherwise: Scalar | None = Field(default=None, description="Taken when no row fits")
 
     def apply(self, value: Value) -> Value:
-        """Find the row."""
         return find_row(self.table, str(value), self.otherwise)
 
     def describe(self) -> str:
@@ -224,7 +214,6 @@ class Choice(_Function):
     otherwise: Rule | None = Field(default=None, description="Taken when it does not hold")
 
     def run(self, source: object, trace: Trace) -> Value:
-        """Decide, then run the chosen rule."""
         holds = self.when.holds(source)
         trace.append(RuleStep("condition", None, holds))
         chosen = self.then if holds else self.otherwise

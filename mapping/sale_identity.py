@@ -87,7 +87,6 @@ def bookable(sale: Sale, settings: OrderSettings) -> None:
 
 
 def is_off(sale: Sale, settings: OrderSettings) -> bool:
-    """Whether the settings leave this sale out, in any state."""
     return _off(sale, settings) is not None
 
 

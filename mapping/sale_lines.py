@@ -40,7 +40,6 @@ class FlatLine:
 
 
 def every_line(lines: Iterable[SaleLine]) -> Iterator[SaleLine]:
-    """All lines and their sublines."""
     for line in lines:
         yield line
         yield from every_line(line.sublines)
@@ -172,7 +171,6 @@ def _fold(lines: Iterable[tuple[SaleLine, bool]]) -> list[Noted]:
 
 
 def has_amount(line: SaleLine) -> bool:
-    """Whether the line itself has an amount."""
     return bool(_gross(line) or line.total_excl_cents or _extended(line.unit_excl_cents, line.quantity))
 
 

@@ -69,7 +69,6 @@ class DocumentFault:
 
 
 def say_all(faults: Iterable[DocumentFault]) -> str:
-    """All faults in one text."""
     said = [message("{path}: {said}", path=each.path, said=message(each.message)) for each in faults]
     return join(said, "{first}; {second}") if said else ""
 
@@ -141,7 +140,6 @@ def example() -> str:
 
 
 def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
-    """The tables of a document, each with its model."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield name, field.annotation
@@ -155,7 +153,6 @@ def _example_lines(section: type[BaseModel]) -> Iterator[str]:
 
 
 def to_toml(value: object) -> str:
-    """A value as written in one line of a document."""
     match value:
         case bool():
             text = str(value).lower()
@@ -173,7 +170,6 @@ def to_toml(value: object) -> str:
 
 
 def first_sentence(model: type[BaseModel]) -> str:
-    """What a table is for."""
     return (model.__doc__ or "").strip().splitlines()[0]
 
 

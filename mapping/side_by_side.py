@@ -56,7 +56,6 @@ class SaleSide:
 
 
 def of_sale(sale: Sale) -> SaleSide:
-    """A sale of the till."""
     taxes: dict[str, int] = {}
     for amount in () if is_without_vat(sale) else sale.vat:
         rate = show_rate(amount.percentage)
@@ -144,7 +143,6 @@ def dump(side: SaleSide) -> str:
 
 
 def load(stored: str) -> SaleSide:
-    """The side of such a text."""
     day, total, vat, taxes, tenders, customer, lines = json.loads(stored)
     kept = tuple(SideLine(*line) for line in lines)
     return SaleSide(day, total, vat, _to_pairs(taxes), _to_pairs(tenders), customer, kept)
@@ -283,7 +281,6 @@ class SideChange:
 
 
 def find_changes(before: SaleSide, after: SaleSide) -> tuple[SideChange, ...]:
-    """What changed from one version of the same side to the next."""
     return (
         *_heads(before, after),
         *_changed_lines(before.lines, after.lines),

@@ -28,7 +28,6 @@ class LineAmounts(StrEnum):
 
 
 def to_quantity(pieces: Decimal) -> Decimal:
-    """A quantity as the books store it."""
     with localcontext(prec=_DIGITS):
         kept = pieces.quantize(_UNIT, ROUND_HALF_UP)
         return pieces if kept == pieces else kept

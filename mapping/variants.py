@@ -63,7 +63,6 @@ def _find_name(item: Item, settings: ProductSettings) -> str | None:
 
 
 def _find_category(item: Item, settings: ProductSettings) -> str | None:
-    """The category's own name."""
     path = category_path(item)
     if not item.parent_id or not path:
         return None

@@ -91,7 +91,6 @@ class AlertSender:
         self._paused = self._thread is not None and self._thread.is_alive()
 
     def send(self, message: alerts.AlertMessage) -> bool:
-        """Whether the channel took the message."""
         if self._paused:
             return False
         ended: list[str] = []

@@ -171,7 +171,6 @@ class ConnectionRegistry:
             return context
 
     def names(self) -> list[str]:
-        """Every connection there is."""
         with reading(self._engine) as session:
             return connections.names(session)
 
@@ -264,7 +263,6 @@ class ConnectionRegistry:
             documents[booked.kind, booked.id] = booked
 
     def token_manager(self, name: str) -> TokenManager:
-        """The tokens of a connection."""
         return TokenManager(self._engine, name, self._oauth(), self._seal, before_refresh=self._before_call)
 
     def _before_call(self) -> None:

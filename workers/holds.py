@@ -57,7 +57,6 @@ class Holds:
         return sum(hold.since is not None for hold in self._all().values())
 
     def is_stuck(self) -> bool:
-        """Whether a thread hangs."""
         return any(map(self._is_too_long, self._all().values()))
 
     def full(self, chosen: Mapping[str, int] | None = None, *, ended: Collection[str] = ()) -> set[str]:

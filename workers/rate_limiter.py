@@ -47,7 +47,6 @@ class RateLimiters:
         self._renewing: threading.Thread | None = None
 
     def of(self, account: Account, limit: Limit) -> RateLimiter:
-        """The rate limiter of an account, one for all threads."""
         with self._lock:
             if account not in self._limiters:
                 self._limiters[account] = RateLimiter(self._engine, account, limit, self._holder)
@@ -171,7 +170,6 @@ class Meter:
         self._lock = threading.Lock()
 
     def count(self, connection: str, exchange: Exchange) -> None:
-        """Note one call."""
         # Of a call that is metered what is read counts, such as "QUERY Item".
         what = exchange.operation.partition(" ")[2] or exchange.operation if exchange.metered else ""
         with self._lock:

@@ -55,7 +55,6 @@ class ProcessFile:
         fcntl.flock(self._file, fcntl.LOCK_EX)  # another may be looking at it
 
     def touch(self) -> None:
-        """This process lives."""
         if self._file is not None:
             with suppress(OSError):
                 os.utime(self._file)
@@ -67,7 +66,6 @@ class ProcessFile:
         return [path.name for path in self._folder.iterdir() if path.name != self._name and _is_dead(path)]
 
     def forget(self, name: str) -> None:
-        """Delete the file of a dead process."""
         (self._folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -137,7 +135,6 @@ class WorkerThreads(dramatiq.Middleware):
         worker.work_queue = WorkQueue()
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
-        """Start the threads."""
         _on_first_signal(lambda: self._begin_to_stop(broker))
         self._open_file()
         for name, seconds, task in (

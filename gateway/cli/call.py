@@ -51,7 +51,6 @@ class Call:
 
     @cached_property
     def engine(self) -> Engine:
-        """The database."""
         from gateway.store.session import open_engine
 
         return open_engine(self.settings.database_url, pool_size=2)
@@ -68,7 +67,6 @@ class Call:
 
     @property
     def as_json(self) -> bool:
-        """Whether the output is JSON."""
         return bool(self.arguments.json)
 
     def connection_names(self) -> list[str]:
@@ -95,7 +93,6 @@ class Call:
 
     @cached_property
     def display_names(self) -> Mapping[str, str]:
-        """What each connection is called, by its key."""
         from gateway.store import connections
         from gateway.store.session import reading
 
@@ -103,7 +100,6 @@ class Call:
             return connections.display_names(session)
 
     def called(self, key: str | None) -> str:
-        """What the connection with this key is called."""
         return self.display_names.get(key or "", key or "")
 
 
@@ -111,13 +107,11 @@ Verb = Callable[[Call], int]
 
 
 def show(text: str) -> None:
-    """A line of the answer, on stdout."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def show_json(data: Any) -> None:
-    """The answer as data, on stdout."""
     show(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 

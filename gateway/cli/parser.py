@@ -75,13 +75,11 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(None, f"there is no {called.lower()} {value}; {hint}")
 
     def refuse_unknown(self, words: Sequence[str]) -> NoReturn:
-        """Arguments that the verb does not have."""
         options = [option for option in self._option_string_actions if option.startswith("--")]
         self.error(f"{self.prog} has no argument {words[0]}; {suggest(words[0], options)}")
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
-    """The nearest word that is known, or all of them."""
     near = get_close_matches(word, known, n=1)
     return f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
 
@@ -113,7 +111,6 @@ def to_seconds(text: str) -> float:
 
 
 def to_parser() -> Parser:
-    """The parser of all verbs."""
     parser = Parser(prog=PROGRAM, description="QuickBooks Online <-> MplusKASSA, self-hosted.", epilog=_to_epilog(""))
     parser.add_argument("--version", action="version", version=f"kassabridge {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

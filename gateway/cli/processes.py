@@ -27,7 +27,6 @@ def start_all(call: Call) -> int:
 
 
 def run_web(call: Call) -> int:
-    """This process becomes the web server."""
     if call.settings.web_concurrency > 1:
         # uvicorn would start children that cannot import it, again and again.
         importlib.import_module("gateway.app")
@@ -36,19 +35,16 @@ def run_web(call: Call) -> int:
 
 
 def run_worker(call: Call) -> int:
-    """This process becomes the worker."""
     _wait_for_schema(call)
     return _become(commands.worker(call.settings), call, checked=True)
 
 
 def run_clock(call: Call) -> int:
-    """This process becomes the clock."""
     _wait_for_schema(call)
     return _go_on_as(commands.clock(), call)
 
 
 def run_sandbox(call: Call) -> int:
-    """This process becomes the simulators."""
     command = commands.simulators()
     return _become(Command((*command.argv, *call.arguments.rest)), call)
 

@@ -191,7 +191,6 @@ def backfill_flow(call: Call) -> int:
 
 
 def to_line(found: Progress) -> str:
-    """The status of a backfill, in one line."""
     said = [f"{found.done:,} of {found.total:,}" if found.total else "nothing read yet"]
     said += [f"{found.parked:,} parked"] if found.parked else []
     if found.over:
@@ -203,7 +202,6 @@ def to_line(found: Progress) -> str:
 
 
 def to_duration(seconds: float) -> str:
-    """A duration in words."""
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"

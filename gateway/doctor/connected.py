@@ -20,7 +20,6 @@ from mapping.messages import message
 
 
 def check(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]:
-    """Every connection."""
     with reading(engine) as session:
         every = connections.every(session, seal)
         unknown = connections.with_unknown_status(session)

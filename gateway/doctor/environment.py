@@ -93,7 +93,6 @@ def _check_alerts(settings: Settings) -> Finding:
 
 
 def check_address(settings: Settings) -> Iterator[Finding]:
-    """The public address of this gateway."""
     yield _check_scheme(settings)
     yield _check_answer(settings)
     if settings.quickbooks_client_id:

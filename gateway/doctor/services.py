@@ -29,7 +29,6 @@ NEARLY_FULL = 0.9
 
 
 def check_schema(settings: Settings, engine: Engine) -> Finding:
-    """Whether the database is there and has this code's schema."""
     with reading(engine):
         current = migrate.is_current(engine)
     kind = "PostgreSQL" if settings.is_postgres else "SQLite"

@@ -115,7 +115,6 @@ def to_redactor(values: Iterable[str], *, addresses: Iterable[str] = ()) -> Reda
 
 
 def _to_forms(secret: str) -> set[str]:
-    """The quoted and encoded forms of a secret."""
     return {
         secret,
         quote(secret, errors="replace"),

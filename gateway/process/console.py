@@ -19,7 +19,6 @@ class Console:
         self._dropped = 0
 
     def say(self, text: str) -> None:
-        """A line of the supervisor."""
         self._write(text.encode("utf-8", "replace") + b"\n", patience=_PATIENCE)
 
     def pass_on(self, name: str, data: bytes) -> None:

@@ -78,16 +78,13 @@ class Demo:
 
     @property
     def quickbooks_url(self) -> str:
-        """The books' address."""
         return f"http://127.0.0.1:{self.quickbooks_port}"
 
     @property
     def mplus_url(self) -> str:
-        """The till's address."""
         return f"http://127.0.0.1:{self.mplus_port}"
 
     def to_sandbox(self) -> dict[str, str]:
-        """The simulators' environment."""
         endpoint, its = f"http://127.0.0.1:{self.gateway_port}/webhooks", self.secrets
         return {
             "SANDBOX_QUICKBOOKS_PORT": str(self.quickbooks_port),
@@ -164,7 +161,6 @@ def refuse_mixing(environ: Mapping[str, str], var: Path) -> None:
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether we could listen on this port."""
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

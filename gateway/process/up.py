@@ -44,7 +44,6 @@ class StartPlan:
     is_migrated: bool
 
     def to_stages(self) -> list[list[Child]]:
-        """The children, in the order in which they start."""
         first = self._outside()
         if self.valkey is not None:
             where, command = valkey.find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
@@ -82,7 +81,6 @@ class StartPlan:
         return Child(name, command.argv, {**self.environ, **command.environ}, rank, ready, once, heartbeat)
 
     def to_words(self) -> list[str]:
-        """What was started, for the person who started it."""
         simulators = f"QuickBooks {self.demo.quickbooks_url}, MplusKASSA {self.demo.mplus_url}" if self.demo else ""
         local = not self.settings.is_postgres and not self.environ.get("ADMIN_TOKEN", "").strip()
         rows = (

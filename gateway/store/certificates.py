@@ -49,7 +49,6 @@ class Certificate:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What it says."""
         content: dict[str, Any] = json.loads(self.document)
         return content
 
@@ -242,7 +241,6 @@ def find_conflicts(session: Session, contents: Iterable[Mapping[str, Any]]) -> I
 
 
 def keys_of(file: Mapping[str, Any]) -> set[str]:
-    """The public keys that a file of certificates names."""
     return {str(file["public_key"]), *(str(each["public_key"]) for each in file["certificates"])}
 
 
@@ -262,7 +260,6 @@ class SigningKey:
 
 
 def is_signed(text: str, signature: str, public: str) -> bool:
-    """Whether the owner of this public key signed this text."""
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public, validate=True))
         key.verify(base64.b64decode(signature, validate=True), text.encode())

@@ -75,12 +75,10 @@ def _is(name: str) -> ColumnElement[bool]:
 
 
 def is_name(text: str) -> bool:
-    """Whether this is a valid name."""
     return re.fullmatch(NAME, text) is not None
 
 
 def save(session: Session, connection: Connection, seal: Seal) -> None:
-    """Create or replace a connection."""
     values = {
         "realm_id": connection.realm_id,
         "mplus_url": connection.mplus_url,
@@ -173,7 +171,6 @@ def new_key(session: Session, called: str) -> str:
 
 
 def key_of_environment(session: Session) -> str:
-    """The key of the connection that the environment describes, or the key it will get."""
     present = session.execute(select(col(ConnectionRow.name)).where(_PRESENT)).scalars()
     mine = [name for name in present if name.partition("~")[0] == DEFAULT]
     return min(mine, key=len) if mine else new_key(session, DEFAULT)
@@ -201,7 +198,6 @@ def names_by_realm(session: Session) -> dict[str, str]:
 
 
 def names_by_account(session: Session) -> dict[Account, list[str]]:
-    """Which connections use each account of a system."""
     columns = (col(ConnectionRow.name), col(ConnectionRow.realm_id), col(ConnectionRow.mplus_url))
     rows = session.execute(select(*columns).where(_ACTIVE))
     found: dict[Account, list[str]] = {}
@@ -212,7 +208,6 @@ def names_by_account(session: Session) -> dict[Account, list[str]]:
 
 
 def pause(session: Session, name: str, reason: str | None) -> None:
-    """Pause a connection with a reason, or resume it with None."""
     session.execute(
         update(ConnectionRow).where(col(ConnectionRow.name) == name).values(paused=reason, updated_at=moment())
     )

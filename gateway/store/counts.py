@@ -68,7 +68,6 @@ def _add_totals(session: Session, counts: Mapping[Key, float]) -> None:
 
 
 def find_totals(session: Session) -> dict[Key, float]:
-    """Every sum."""
     rows = session.execute(
         select(col(CounterTotalRow.name), col(CounterTotalRow.labels), col(CounterTotalRow.value))
     ).all()
@@ -143,7 +142,6 @@ def add_calls(session: Session, connection: str, *, system: str, month: str, kin
 
 
 def calls_of_month(session: Session, month: str) -> list[MeterRow]:
-    """Every count of a month."""
     return list(session.execute(select(MeterRow).where(col(MeterRow.month) == month)).scalars())
 
 
@@ -182,7 +180,6 @@ class ReadAllowance:
 
     @property
     def warning(self) -> bool:
-        """Whether an alert is due."""
         return self.share >= WARN_SHARE
 
 

@@ -118,7 +118,6 @@ def flows_of(source: str) -> set[Flow]:
 
 
 def find_books(session: Session, connection: str) -> str | None:
-    """The position of the books' feed."""
     found = [at for source in (BOOKS, _LEDGER) if (at := find(session, connection, source))]
     return min(found, key=datetime.fromisoformat, default=None)
 
@@ -178,7 +177,6 @@ class Position:
 
 
 def find_position(session: Session, connection: str, source: str) -> Position:
-    """The position of a feed of the till."""
     row = session.execute(select(CursorRow).where(_is(connection, source))).scalar_one_or_none()
     if row is None or row.position is None:
         return Position(None, 0, frozenset(), 0, 0, None, None)

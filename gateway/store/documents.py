@@ -52,7 +52,6 @@ def history(session: Session, connection: str, *, limit: int) -> Sequence[Versio
 
 
 def find(session: Session, connection: str, version: int) -> Version | None:
-    """The version with this number, or None."""
     wanted = and_(col(SettingsRow.connection) == connection, col(SettingsRow.version) == version)
     row = session.execute(select(*_COLUMNS).where(wanted)).one_or_none()
     return Version(*row) if row else None

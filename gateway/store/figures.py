@@ -72,13 +72,11 @@ class Hour:
 
 
 def add_reads(session: Session, connection: str, *, day: date, what: str, reads: int) -> None:
-    """Add reads to a day's count."""
     row = {"connection": connection, "day": day, "what": what, "reads": reads}
     upsert(session, ReadDayRow, row, lambda new: {"reads": col(ReadDayRow.reads) + new.reads})
 
 
 def reads(session: Session, start: date, through: date, connection: str | None = None) -> dict[tuple[date, str], int]:
-    """Reads by day and by what was read, over all connections or of one."""
     within = [col(ReadDayRow.day).between(start, through), *_of(ReadDayRow, session, connection)]
     about = (col(ReadDayRow.day), col(ReadDayRow.what))
     found = select(*about, func.sum(col(ReadDayRow.reads))).where(*within).group_by(*about)

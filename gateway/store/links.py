@@ -71,7 +71,6 @@ class BookingStatus(StrEnum):
 
     @property
     def is_our_doing(self) -> bool:
-        """Whether the gateway itself removes it from the books."""
         return self in _OUR_DOING
 
     @property
@@ -169,7 +168,6 @@ def created_at(session: Session, connection: str, link: Link) -> datetime | None
 
 
 def find_by_target(session: Session, connection: str, kind: LinkKind, target_id: str) -> list[Link]:
-    """Every link of this kind that points at this target."""
     return [_to_link(row) for row in session.execute(_BY_TARGET, {"of": connection, "like": kind, "id": target_id})]
 
 
@@ -197,7 +195,6 @@ def save(session: Session, connection: str, *links: Link) -> None:
 
 
 def save_all(session: Session, found: Iterable[tuple[str, Link]]) -> None:
-    """Store links of several connections."""
     if rows := [_to_values(connection, link) for connection, link in found]:
         session.execute(_upsert(session.get_bind().dialect.name), rows)
 
@@ -286,13 +283,11 @@ def _is_of_later_release(row: Any, detail: Mapping[str, Any]) -> Permanent:
 
 
 def find_number(session: Session, connection: str, item_id: str) -> int | None:
-    """The number this item was given, or None."""
     mine = and_(col(NumberRow.connection) == connection, col(NumberRow.item_id) == item_id)
     return session.execute(select(col(NumberRow.number)).where(mine)).scalar_one_or_none()
 
 
 def owner_of_number(session: Session, connection: str, number: int) -> str | None:
-    """The item that was given this number, or None."""
     it = and_(col(NumberRow.connection) == connection, col(NumberRow.number) == number)
     return session.execute(select(col(NumberRow.item_id)).where(it)).scalar_one_or_none()
 
@@ -309,14 +304,12 @@ def claim_number(session: Session, connection: str, item_id: str, number: int) -
 
 
 def next_number(session: Session, connection: str, first: int, last: int) -> int:
-    """The number after the highest that was given in this range."""
     inside = and_(col(NumberRow.connection) == connection, col(NumberRow.number).between(first, last))
     highest = session.execute(select(func.max(col(NumberRow.number))).where(inside)).scalar_one_or_none()
     return first if highest is None else int(highest) + 1
 
 
 def has_numbers(session: Session, connection: str) -> bool:
-    """Whether any number was given for this connection."""
     mine = select(col(NumberRow.number)).where(col(NumberRow.connection) == connection).limit(1)
     return session.execute(mine).scalar_one_or_none() is not None
 
@@ -358,7 +351,6 @@ def find_unread(session: Session, connection: str) -> list[str]:
 
 
 def find_customers(session: Session, connection: str, addresses: Sequence[str]) -> list[str]:
-    """The ids of the customers that have one of these addresses."""
     return _customer_ids(session, connection, [_digest(address) for address in addresses])
 
 

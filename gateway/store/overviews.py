@@ -92,7 +92,6 @@ class Overviews:
 
 
 def look(session: Session, only: str | None = None) -> Overviews:
-    """All connections, or the one with this key."""
     now = views.now_of(session)
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)

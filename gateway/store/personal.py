@@ -259,7 +259,6 @@ class Person:
         return any(each.lower() in lower for each in self.texts())
 
     def has_record(self, row: RecordRow) -> bool:
-        """Whether what was seen of a customer is of the person."""
         numbered = (row.connection, row.till_number) in self.relations or (
             row.connection,
             row.books_id,
@@ -315,7 +314,6 @@ class Person:
 
 
 def _records(data: Any) -> Iterator[Mapping[str, Any]]:
-    """Every object in the data."""
     if isinstance(data, Mapping):
         yield data
         for each in data.values():

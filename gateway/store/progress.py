@@ -155,13 +155,11 @@ def _find_holds(session: Session, event: Event) -> tuple[bool, bool]:
 
 
 def is_paused(session: Session, event: Event) -> bool:
-    """Whether a person paused this backfill."""
     row = session.get(BackfillRow, event.key)
     return row is not None and row.paused_at is not None
 
 
 def is_cancelled(session: Session, event: Event) -> bool:
-    """Whether a person cancelled this backfill."""
     row = session.get(BackfillRow, event.key)
     return row is not None and row.cancelled_at is not None
 
@@ -235,7 +233,6 @@ def find_follower(session: Session, event: Event) -> Event | None:
 
 
 def read_notes(session: Session, event: Event) -> Notes:
-    """The notes of the backfill."""
     row = session.get(BackfillRow, event.key)
     return Notes(row.total, row.read, row.unchanged, row.position) if row else Notes()
 

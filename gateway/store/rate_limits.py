@@ -180,7 +180,6 @@ def is_cooling(row: Any) -> ColumnElement[bool]:
 
 
 def find_cooldowns(session: Session) -> dict[Account, float]:
-    """Seconds of cooldown left for each account in cooldown."""
     left = col(RateLimitRow.cooldown_until) - epoch()
     rows = session.execute(
         select(col(RateLimitRow.system), col(RateLimitRow.account), left).where(is_cooling(RateLimitRow))

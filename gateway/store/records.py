@@ -350,7 +350,6 @@ def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> Record
 
 
 def find_one(session: Session, kind: RecordKind, row_id: int) -> ListedRecord | None:
-    """The record of a row, or None."""
     mine = and_(col(RecordRow.id) == row_id, col(RecordRow.kind) == kind)
     found = session.execute(_LISTED.where(mine)).one_or_none()
     return ListedRecord(*found) if found else None

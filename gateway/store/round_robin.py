@@ -90,7 +90,6 @@ class RoundRobin:
         return shares
 
     def serve(self, connection: str) -> None:
-        """Note that this connection was served last."""
         with self._lock:
             self._last = connection
 

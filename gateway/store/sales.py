@@ -264,7 +264,6 @@ def sources_of(
 
 
 def source_ids(session: Session, connection: str, kind: LinkKind) -> list[str]:
-    """The source ids of every link of this kind."""
     mine = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind)
     return [str(each) for each in session.execute(select(col(LinkRow.source_id)).where(mine)).scalars()]
 

@@ -101,7 +101,6 @@ class SalesTotal:
 
 
 def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPage:
-    """One page of the sales that fit."""
     link = and_(
         col(LinkRow.connection) == col(SaleRow.connection),
         col(LinkRow.kind) == LinkKind.DOCUMENT,
@@ -123,7 +122,6 @@ def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPag
 
 
 def total(session: Session, wanted: SaleFilter) -> SalesTotal:
-    """The sums over all pages of a filter."""
     sums = (func.coalesce(func.sum(column), 0) for column in (SaleRow.amount_cents, SaleRow.vat_cents))
     count, amount, vat = session.execute(select(func.count(), *sums).where(*_conditions(session, wanted))).one()
     return SalesTotal(int(count), int(amount), int(vat))
@@ -138,7 +136,6 @@ def totals_by_status(session: Session, wanted: SaleFilter) -> dict[str, SalesTot
 
 
 def find_one(session: Session, sale_row_id: int) -> SaleRow | None:
-    """The sale of a row, or None."""
     return session.get(SaleRow, sale_row_id)
 
 

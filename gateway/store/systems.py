@@ -91,7 +91,6 @@ def _to_silence(row: SystemRow, now: datetime) -> Silence:
 
 
 def all_of(session: Session) -> list[SystemRow]:
-    """The state of every system."""
     return list(session.execute(select(SystemRow)).scalars())
 
 
@@ -119,7 +118,6 @@ def without_lists(session: Session) -> list[str]:
 
 
 def read_lists(session: Session, connection: str) -> dict[ListName, KnownList]:
-    """Every list of a connection that was ever read."""
     rows = session.execute(select(SystemListRow).where(col(SystemListRow.connection) == connection)).scalars()
     known = {each.value for each in ListName}
     return {

@@ -20,7 +20,6 @@ def row_id() -> Any:
 
 
 def long_text(*, nullable: bool = True) -> Any:
-    """A text of any length."""
     return Field(default=None, sa_column=Column(Text(), nullable=nullable))
 
 

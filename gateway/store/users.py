@@ -81,7 +81,6 @@ def add(session: Session, name: str, role: Role, connection: str | None) -> int 
 
 
 def find(session: Session, user_id: int) -> User | None:
-    """One person."""
     row = session.execute(select(UserRow).where(col(UserRow.id) == user_id)).scalars().one_or_none()
     return _to_user(row) if row else None
 
@@ -156,7 +155,6 @@ def invite(session: Session, user_id: int, secret: str) -> None:
 
 
 def find_invited(session: Session, secret: str) -> User | None:
-    """Who is invited by this secret, while it is valid."""
     row = session.execute(select(UserRow).where(_is_invited(secret))).scalars().one_or_none()
     return _to_user(row) if row else None
 
@@ -222,7 +220,6 @@ def end(session: Session, digest: str) -> None:
 
 
 def end_all(session: Session, user_id: int) -> None:
-    """End all sessions of a person."""
     session.execute(delete(WebSessionRow).where(col(WebSessionRow.user_id) == user_id))
 
 
@@ -283,7 +280,6 @@ NO_FAILURES = LoginFailures(0, 0.0)
 
 
 def find_failures(session: Session, source: str) -> LoginFailures:
-    """The failures of a source, from any process."""
     left = col(LoginFailureRow.ends_at) - epoch()
     known = select(col(LoginFailureRow.failures), left).where(col(LoginFailureRow.source) == source, left > 0)
     row = session.execute(known).one_or_none()

@@ -131,7 +131,6 @@ def last_received(session: Session, subject: str, *, source: str) -> datetime | 
 
 
 def has_come(session: Session, connection: str, *, source: str, flow: str, since: datetime) -> bool:
-    """Whether a change of a flow has come in from a source since a moment."""
     about = and_(col(InboxRow.connection) == connection, col(InboxRow.source) == source, col(InboxRow.flow) == flow)
     come = select(col(InboxRow.id)).where(col(InboxRow.received_at) >= since, about).limit(1)
     return session.execute(come).scalar_one_or_none() is not None
@@ -270,13 +269,11 @@ def _aware(found: datetime | None) -> datetime | None:
 
 
 def now_of(session: Session) -> datetime:
-    """The database's own time."""
     now: datetime | str = session.execute(select(moment())).scalar_one()
     return datetime.fromisoformat(now).replace(tzinfo=UTC) if isinstance(now, str) else now
 
 
 def cursors(session: Session) -> Sequence[CursorRow]:
-    """Every poll's cursor."""
     source = col(CursorRow.source)
     polls = and_(source != CUSTOMERS, source.not_like(f"{BACKFILLS}%"))
     return session.execute(select(CursorRow).where(polls).order_by(col(CursorRow.connection), source)).scalars().all()
@@ -288,7 +285,6 @@ def tokens(session: Session) -> dict[str, TokenRow]:
 
 
 def _fits(session: Session, wanted: Filter) -> ColumnElement[bool]:
-    """The filter apart from its search."""
     conditions: list[ColumnElement[bool]] = [true()]
     for column, value in (
         (InboxRow.state, wanted.state),

@@ -205,7 +205,6 @@ async def backfill(
 
 
 def say_none(connection: str | None) -> str:
-    """That no such connection exists, or none at all."""
     return message("there is no connection {name}", name=connection) if connection else "nothing is connected yet"
 
 

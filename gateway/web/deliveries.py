@@ -135,7 +135,6 @@ def _unreadable(
 
 
 def settles(changes: Sequence[Change]) -> bool:
-    """Whether a till's delivery is about a sale."""
     return any(change.entity == SESSION for change in changes)
 
 

@@ -47,12 +47,10 @@ class Gauge:
     display_names: Mapping[str, str] | None = None
 
     def called(self, key: str) -> str:
-        """What the connection with this key is called now."""
         return (self.display_names or {}).get(key, key)
 
 
 def read(session: Session, settings: Settings) -> Gauge:
-    """What the gauges show."""
     now = views.now_of(session)
     return Gauge(
         now,

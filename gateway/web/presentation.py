@@ -41,7 +41,6 @@ def to_detail(event: Event, log: Sequence[Entry], names: Mapping[str, str] = _NO
 
 
 def to_line(entry: Entry) -> dict[str, Any]:
-    """One line of the activity log."""
     line: dict[str, Any] = {"at": to_time(entry.at), "kind": entry.kind, "system": entry.system, "title": entry.title}
     line |= {"detail": entry.detail} if entry.detail is not None else {}
     return line | ({"milliseconds": entry.milliseconds} if entry.milliseconds is not None else {})

@@ -47,7 +47,6 @@ def problem(
 
 
 def of_refusal(request: Request, error: Exception) -> Response:
-    """The answer to one of our own refusals."""
     assert isinstance(error, Rejected)
     headers, members = getattr(error, "headers", {}), getattr(error, "members", {})
     return _answer(request, error.status, error.reason, headers, members)

@@ -70,7 +70,6 @@ def find_text(given: Mapping[str, Any], name: str) -> str | None:
 
 
 def is_line(text: str) -> bool:
-    """Whether this is one line of text that every database takes."""
     # Half a surrogate pair passes through JSON, but is no character.
     return _ONE_LINE.fullmatch(text) is not None and text.encode("utf-8", "ignore").decode() == text
 

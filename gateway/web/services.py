@@ -227,7 +227,6 @@ class Probe(Generic[Answer]):
         self._until = 0.0
 
     async def ask(self) -> Answer:
-        """The answer of the last look."""
         if self._running is None or (self._running.done() and time.monotonic() >= self._until):
             self._running = asyncio.create_task(self._run())
         task = self._running
@@ -361,6 +360,5 @@ async def names_of(request: Request) -> Mapping[str, str]:
 
 
 def of(request: Request) -> Services:
-    """The services of the app that serves this request."""
     services: Services = request.app.state.services
     return services

@@ -50,12 +50,10 @@ class Visitor:
 
     @property
     def actor(self) -> str:
-        """Who this is in the audit trail."""
         return to_actor(self.user)
 
     @property
     def right(self) -> Right:
-        """The highest right of this visitor."""
         return RIGHTS[self.user.role] if self.user else Right.CONFIGURE
 
     @property

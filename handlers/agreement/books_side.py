@@ -156,7 +156,6 @@ def note_documents(side: BooksSide, names: Names, deps: Deps, *, read_at: dateti
 def to_records(
     side: BooksSide, till: TillSide, groups: Mapping[str, str], names: Names, deps: Deps
 ) -> list[BooksRecord]:
-    """Everything of ours as records."""
     branches = _Branches(till, groups, deps)
     documents = (_to_record(side, each, branches, names) for each in side.documents if each in side.groups)
     payments = (_to_payment(payment, side.groups[each], branches, names)
@@ -213,7 +212,6 @@ class _Branches:
         return self._of_group.get(group)
 
     def of_document(self, document: BookedDocument, group: str) -> int | None:
-        """The branch the books have it under."""
         department = document.department_id
         own = self.of_group(group)
         if department is None:

@@ -51,7 +51,6 @@ def read(deps: Deps, start: date, through: date) -> TillSide:
 
 
 def read_more(side: TillSide, wanted: Mapping[SaleKind, Iterable[str]], deps: Deps) -> None:
-    """Read the sales with these ids that are not there yet."""
     readers = {
         SaleKind.RECEIPT: deps.till.receipts,
         SaleKind.INVOICE: deps.till.invoices,

@@ -73,7 +73,6 @@ def guest_of(link: Link | None) -> str | None:
 
 
 def family_of(link: Link | None) -> str | None:
-    """The key of the family that a linked article was written for."""
     found: str | None = _detail(link).get("family")
     return found
 
@@ -109,7 +108,6 @@ def is_same_content(item: Item, link: Link) -> bool:
 
 
 def find_link(item_id: str, deps: Deps) -> Link | None:
-    """The item's article, as it was last written."""
     with reading(deps.engine) as session:
         return links.find(session, deps.connection, LinkKind.ITEM, item_id)
 

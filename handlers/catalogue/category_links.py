@@ -43,7 +43,6 @@ def group_number(link: Link, deps: Deps) -> int | None:
 
 
 def are_groups_written(deps: Deps) -> bool:
-    """Whether products are added to the groups of their categories."""
     return deps.settings.categories.enabled and deps.settings.products.content
 
 

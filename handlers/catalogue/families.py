@@ -40,7 +40,6 @@ class ProductSlot:
 
 
 def find_product(key: str, deps: Deps) -> int | None:
-    """The product that was created for the family, or taken over."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.FAMILY, key)
     return int(link.target_id) if link and link.target_id else None

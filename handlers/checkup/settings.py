@@ -35,7 +35,6 @@ _LISTS: Mapping[str, ListEntity] = {
 
 
 def look_at_books(deps: Deps) -> Iterator[Finding]:
-    """Every name of the books in the settings that the books do not have."""
     mapped = deps.settings.mapping
     for name in deps.settings.orders.retired:
         yield Finding(
@@ -57,7 +56,6 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
 
 
 def named(control: Control) -> list[str]:
-    """The values a control may choose."""
     return sorted({v for v in (*control.table.values(), control.value, control.fallback) if v})
 
 

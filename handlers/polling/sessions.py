@@ -47,7 +47,6 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def _expected(event: Event) -> str:
-    """The feed in which the sale of a session will be."""
     hint = json.loads(event.hint or "{}")
     return cursors.INVOICES if hint.get("invoice_id") else cursors.RECEIPTS
 

@@ -188,7 +188,6 @@ def _is_replaced(page: RecordPage[Any], position: Position) -> bool:
 
 
 def _id_of(record: Any) -> str:
-    """The till's id of a sale or a relation."""
     return str(getattr(record, "id", None) or record.number)
 
 
@@ -296,7 +295,6 @@ class _Feed:
         return pending
 
     def store_again(self, page: RecordPage[Any], reached: int, *, is_last: bool) -> list[int]:
-        """Receive a page of what is read again."""
         changes = self.to_changes(page)
         with writing(self.deps.engine) as session:
             pending = _receive(session, changes)

@@ -226,7 +226,6 @@ def _is_stale(link: Link) -> bool:
 
 
 def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
-    """Every link to this customer."""
     with reading(deps.engine) as session:
         return links.find_by_target(session, deps.connection, LinkKind.CUSTOMER, customer_id)
 
@@ -244,7 +243,6 @@ def key_of_email(email: str) -> str:
 
 
 def key_of_relation(relation: Relation) -> str:
-    """The link key of a relation."""
     return f"relation:{relation.number}"
 
 

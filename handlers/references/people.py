@@ -184,14 +184,12 @@ class Match:
 
 
 def of_relation(relation: Relation, deps: Deps) -> LastWritten:
-    """What was last written for this relation and its customer."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.RELATION, parties.key_of_relation(relation))
     return _to_last_written(link)
 
 
 def of_customer(customer: Customer, deps: Deps) -> LastWritten:
-    """What was last written for this customer and its relation."""
     with reading(deps.engine) as session:
         found = links.find_by_target(session, deps.connection, LinkKind.RELATION, customer.id or "")
     return _to_last_written(next(iter(found), None))

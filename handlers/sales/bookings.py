@@ -67,7 +67,6 @@ def with_request(session: Session, event: Event) -> Event:
 
 
 def find(sale_id: str, deps: Deps) -> Link | None:
-    """The link of a sale that was booked, or None."""
     with reading(deps.engine) as session:
         return links.find(session, deps.connection, LinkKind.DOCUMENT, sale_id)
 
@@ -92,17 +91,14 @@ def choose_written(entity: str, found: Sequence[Link]) -> Link | None:
 
 
 def detail(link: Link, name: str) -> Any:
-    """The link's detail with this name, or None."""
     return (link.detail or {}).get(name)
 
 
 def name_document(link: Link) -> str:
-    """The document of a link as messages name it."""
     return sale_identity.name_document(link.target_entity, detail(link, "document_number"), link.target_id)
 
 
 def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) -> Link:
-    """The link of a sale with the document as the books answered it."""
     known = {
         "number": sale.number,
         "document_number": booked.document_number,
@@ -155,7 +151,6 @@ def find_other(session: Session, sale: Sale, deps: Deps) -> str | None:
 
 
 def claim_orders(sale: Sale, booked: BookedDocument, deps: Deps) -> None:
-    """Store that these orders are booked by this sale."""
     for order_id in sale.order_ids:
         deps.remember(Link(LinkKind.ORDER, order_id, booked.kind, booked.id, detail={"number": sale.number}))
 

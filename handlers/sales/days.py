@@ -123,7 +123,6 @@ def is_complete(day: Day, deps: Deps) -> bool:
 
 
 def find_documents(day: Day, deps: Deps) -> list[Link]:
-    """The known documents of a day and its corrections."""
     with reading(deps.engine) as session:
         return links.find_under(session, deps.connection, LinkKind.DAY_DOCUMENT, f"{day.key}/")
 

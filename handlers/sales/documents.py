@@ -123,7 +123,6 @@ def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: 
 
 
 def find_payments(posting: Posting, deps: Deps) -> dict[str, BooksPayment]:
-    """Payments of this posting that are already in the books, by the till's payment."""
     references = [payment.payment_reference for payment in posting.payments if payment.payment_reference]
     found = deps.books.payments_by_reference(list(dict.fromkeys(references))) if references else ()
     valid = [payment for payment in found if not payment.voided]

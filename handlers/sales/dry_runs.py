@@ -64,23 +64,18 @@ class DryRunBooks(QuickBooks):
         self.created: list[str] = []
 
     def create_customer(self, customer: Customer, request_id: str) -> Customer:  # noqa: ARG002 - nothing is asked
-        """The customer that a real run would create."""
         return dataclasses.replace(customer, id=self._note("customer", customer.display_name), sync_token=FIRST_VERSION)
 
     def update_customer(self, customer: Customer, request_id: str) -> Customer:  # noqa: ARG002 - nothing is asked
-        """The customer that a real run would change."""
         return customer
 
     def create_service_item(self, name: str, income_account_id: str, request_id: str) -> Item:  # noqa: ARG002
-        """The item that a real run would create."""
         return Item(self._note("item", name), "0", name, "Service")
 
     def create_payment_method(self, name: str, request_id: str) -> ListEntry:  # noqa: ARG002 - nothing is asked
-        """The payment method that a real run would create."""
         return ListEntry(self._note("payment method", name), name)
 
     def create_liability_account(self, name: str, request_id: str) -> ListEntry:  # noqa: ARG002 - nothing is asked
-        """The account that a real run would create."""
         return ListEntry(self._note("account", name), name)
 
     def _note(self, kind: str, name: str) -> str:
@@ -241,7 +236,6 @@ def _find_references(content: Any) -> Iterator[tuple[str, str]]:
 
 
 def _plan_booking(sale: Sale, link: Link | None, posting: Posting, deps: Deps) -> Plan:
-    """The plan for a sale that is to be booked."""
     if link is None:
         return _of_unknown(sale, posting, deps)
     current = documents.read(link.target_entity, link.target_id, deps)

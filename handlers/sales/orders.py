@@ -84,19 +84,16 @@ class Context:
 
     @property
     def booked(self) -> Link:
-        """The link of a sale that has one."""
         if self.link is None:
             raise LookupError(self.sale.id)
         return self.link
 
     @property
     def is_asked(self) -> bool:
-        """Whether a person requests the sale."""
         return self.event.source in bookings.PEOPLE
 
     @property
     def is_preview(self) -> bool:
-        """Whether nothing may be written."""
         return _wants_preview(self.event)
 
 

@@ -306,7 +306,6 @@ def _revive(posting: Posting, deps: Deps) -> BookedDocument | None:
 
 
 def name(documents: Sequence[BookedDocument]) -> str:
-    """The documents as named in the activity log."""
     return join(
         [message("{kind} {id}", kind=message(each.kind), id=each.document_number or each.id) for each in documents]
     )

@@ -34,7 +34,6 @@ _FIRST = "0"
 
 
 def handle_installation(event: Event, _deps: Deps) -> Result:
-    """A person has seen it."""
     return skipped(message("installation {id} is known", id=event.entity_id))
 
 
@@ -77,7 +76,6 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
 
 
 def _settle_day(document: BookedDocument, known: Iterable[Link], deps: Deps) -> Result:
-    """Compare a document of a day with the linked one of the same part of that day."""
     if any((link.target_entity, link.target_id) == (document.kind, document.id) for link in known):
         return skipped("it is the linked document of its day")
     tag = find_tag(document.private_note) or ""

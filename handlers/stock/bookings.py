@@ -35,12 +35,10 @@ class StockDifference:
 
     @property
     def change(self) -> Decimal:
-        """The quantity to book."""
         return self.wanted - self.present
 
 
 def book(difference: StockDifference, deps: Deps) -> None:
-    """Book one difference."""
     employee = deps.settings.orders.employee_number if deps.till.names_employees() else None
     stock_id = deps.till.update_stock(
         difference.branch, difference.article, difference.change, employee=employee, reference=_REFERENCE

@@ -145,7 +145,6 @@ def to_level(difference: StockDifference, settings: StockSettings) -> dict[str, 
 
 
 def place(row: ArticleStock | StockMovement) -> Place:
-    """The branch and article of a level or movement."""
     return row.branch or 0, row.article
 
 

@@ -178,7 +178,6 @@ class SalesDocument:
 
     @property
     def tax(self) -> Decimal:
-        """The tax of all its tax codes."""
         return sum((each.tax for each in self.taxes), Decimal(0))
 
 

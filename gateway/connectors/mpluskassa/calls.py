@@ -49,7 +49,6 @@ class Credentials:
     secret: str = field(repr=False)
 
     def query(self) -> str:
-        """The query string of the address."""
         return urlencode({"ident": self.ident, "secret": self.secret})
 
     def scrub(self, text: str) -> str:
@@ -153,7 +152,6 @@ class Caller:
         self._gate = gate
 
     def reading_only(self) -> Caller:
-        """This caller for a dry run."""
         return Caller(self.link, self.contracts, observe=self._observe, gate=exchange.reading_only(self._gate))
 
     def read(self, operation: str, **body: Any) -> dict[str, Any]:

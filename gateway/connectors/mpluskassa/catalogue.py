@@ -152,7 +152,6 @@ class Groups(Area):
         self._calls.write("addProductsToArticleGroup", request=request)
 
     def delete_products_from_group(self, number: int, products: Iterable[int]) -> None:
-        """Take products out of a group."""
         request = {"groupNumber": number, "productNumbers": {"number": list(products)}}
         self._calls.write("deleteProductsFromArticleGroup", request=request)
 
@@ -237,7 +236,6 @@ class Lookups(Area):
         return to_sync_markers(self._calls.read("getCurrentSyncMarkers"))
 
     def branches(self) -> tuple[Branch, ...]:
-        """All branches with their workplaces."""
         return tuple(map(to_branch, rows(self._calls.read("getBranches"), "branches", "branch")))
 
     def vat_groups(self) -> tuple[VatGroup, ...]:
@@ -245,12 +243,10 @@ class Lookups(Area):
         return to_vat_groups(rows(self._calls.read("getVatGroupList"), "vatGroup"))
 
     def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
-        """The turnover groups with their ledger accounts."""
         answer = self._calls.read("getTurnoverGroups", request={})
         return tuple(map(to_turnover_group, rows(answer, "turnoverGroupList", "turnoverGroup")))
 
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
-        """The ways to pay."""
         try:
             answer = self._calls.read("getPaymentMethodsV2", request={})
         except MissingOperation:

@@ -179,7 +179,6 @@ class Relations(Area):
     """Customers and suppliers. Reads raise Transient or Permanent; writes Unanswered as well."""
 
     def relation(self, number: int) -> Relation | None:
-        """The relation with this number, or None."""
         return _found(self._calls.read("getRelation", relationNumber=number))
 
     def relations_since(self, marker: int, limit: int) -> RecordPage[Relation]:
@@ -200,7 +199,6 @@ class Relations(Area):
         return None
 
     def find_relation_by_ext_id(self, ext_id: str) -> Relation | None:
-        """The relation with our id, or None."""
         found = _found(self._find({"extRelationId": ext_id}))
         return found if found is not None and found.ext_id == ext_id else None
 

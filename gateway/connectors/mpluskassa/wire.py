@@ -152,7 +152,6 @@ def to_date(struct: Row | None) -> date | None:
 
 
 def to_date_struct(day: date) -> dict[str, int]:
-    """A SoapMplusDate."""
     return {"day": day.day, "mon": day.month, "year": day.year}
 
 

@@ -22,12 +22,10 @@ MARKERS: dict[str, str] = {
 
 
 def marker_flags() -> dict[str, bool]:
-    """The flags that request every marker we use."""
     return {f"include{theirs[0].upper()}{theirs[1:]}": True for theirs in MARKERS.values()}
 
 
 def to_sync_markers(row: Row) -> SyncMarkers:
-    """The till's counters."""
     return SyncMarkers(**{ours: row.get(theirs) for ours, theirs in MARKERS.items()})
 
 
@@ -56,7 +54,6 @@ def _vat_group(row: Row) -> VatGroup:
 
 
 def to_branch(row: Row) -> Branch:
-    """A branch with the numbers of its workplaces."""
     return Branch(
         number=need(row, "branchNumber"),
         name=text(row, "branchName") or "",
@@ -66,7 +63,6 @@ def to_branch(row: Row) -> Branch:
 
 
 def to_payment_method(row: Row) -> TillPaymentMethod:
-    """A way to pay."""
     return TillPaymentMethod(
         code=need(row, "method"),
         description=text(row, "description") or "",
@@ -89,7 +85,6 @@ def to_turnover_group(row: Row) -> TurnoverGroup:
 
 
 def to_journal(row: Row) -> Journal:
-    """One branch's day."""
     day = to_date(row.get("financialDate"))
     if day is None:
         raise Malformed("the till left out the date of a journal", field="financialDate")
@@ -105,7 +100,6 @@ def to_journal(row: Row) -> Journal:
 
 
 def to_api_version(row: Row) -> ApiVersion:
-    """The version of the protocol and of the service."""
     shown = text(row, "serviceVersionDisplayString")
     return ApiVersion(
         protocol=_dotted(row, "majorNumber", "minorNumber", "revisionNumber"),

@@ -69,7 +69,6 @@ _PRICE_LISTS = ("salesPriceList", "priceGroupList", "barcodeList", "relationArti
 
 
 def to_read_product(row: Row) -> ReadProduct:
-    """A product with the row it came from."""
     return ReadProduct(to_product(row), row)
 
 
@@ -86,7 +85,6 @@ def to_product(row: Row) -> Product:
 
 
 def to_article(row: Row) -> Article:
-    """An article of a product."""
     fields: dict[str, Any] = {ours: row.get(theirs) for ours, theirs in ARTICLE_FIELDS.items()}
     custom = {need(each, "fieldName"): custom_value(each) for each in rows(row, "customFieldList", "customField")}
     return Article(**fields, custom_fields=custom, sync_marker=row.get("syncMarker"))
@@ -282,7 +280,6 @@ def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) ->
 
 
 def to_movement(row: Row, *, default_places: int = 0) -> StockMovement:
-    """One booking of the stock history."""
     after = row.get("afterCorrectionQuantity")
     return StockMovement(
         stock_id=need(row, "stockId"),

@@ -97,7 +97,6 @@ def to_change(relation: Relation, present: Relation) -> dict[str, Any]:
 
 
 def relation_marker(row: Row) -> int | None:
-    """The marker of a relation's last change."""
     return row.get("syncMarker")
 
 
@@ -148,17 +147,14 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
 
 
 def find_number(kind: SaleKind, row: Row) -> str | None:
-    """The number that people know the sale by."""
     return _SHAPES[kind].number(row) or text(row, "transactionString")
 
 
 def sale_marker(row: Row) -> int | None:
-    """The marker of a sale's last change."""
     return row.get("syncMarker")
 
 
 def to_vat_amount(row: Row, divisor: int) -> VatAmount:
-    """The amounts of one VAT code of a document."""
     return VatAmount(
         code=need(row, "vatCode"),
         percentage=Decimal(need(row, "vatPercentage")) / divisor,
@@ -168,7 +164,6 @@ def to_vat_amount(row: Row, divisor: int) -> VatAmount:
 
 
 def to_payment(row: Row) -> Payment:
-    """A tender of a sale or of a day."""
     return Payment(
         method=need(row, "method"),
         amount_cents=need(row, "amount"),

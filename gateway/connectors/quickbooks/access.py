@@ -80,7 +80,6 @@ class Access:
     def write(
         self, entity: str, body: Json, request_id: str, to_record: Callable[[Json], _Record], **parameters: str
     ) -> _Record:
-        """Create or update, or as the parameters say, and return the record from the answer."""
         call = calls.write(entity, body, request_id, **parameters)
         return self.understand(call, lambda answer: to_record(_entity(call, answer, entity)))
 

@@ -94,7 +94,6 @@ def refresh_request(client_id: str, client_secret: str, *, refresh_token: str) -
 
 
 def revoke_request(client_id: str, client_secret: str, *, token: str) -> TokenRequest:
-    """The end of a connection."""
     return TokenRequest(_authorisation(client_id, client_secret) | _JSON, to_bytes({"token": token}))
 
 

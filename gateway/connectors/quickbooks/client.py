@@ -252,7 +252,6 @@ class QuickBooks:
         return tuple(map(self._booking(kind), found))
 
     def documents_on(self, kind: DocumentKind, business_date: date) -> tuple[BookedDocument, ...]:
-        """All documents of a business date."""
         found = self._access.pages(select(kind).where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
         return tuple(map(self._booking(kind), found))
 
@@ -329,7 +328,6 @@ class QuickBooks:
         return tuple(wire_documents.to_payment(row) for row in found)
 
     def create_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
-        """The payment as booked."""
         return self._access.write(
             "Payment", wire_documents.to_payment_body(payment), request_id, wire_documents.to_payment
         )

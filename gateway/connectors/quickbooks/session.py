@@ -65,7 +65,6 @@ class Session:
         self._limits = limits or Limits()
 
     def reading_only(self) -> Session:
-        """This session for a dry run."""
         session = copy.copy(self)
         session._gate = exchange.reading_only(self._gate)  # noqa: SLF001 - its own copy
         return session

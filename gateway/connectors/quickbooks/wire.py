@@ -69,7 +69,6 @@ class TaxTable:
     rates: tuple[Json, ...]
 
     def on(self, day: date) -> tuple[TaxCode, ...]:
-        """All tax codes, each with its rate on this day."""
         return to_tax_codes(self.codes, self.rates, on=day)
 
 
@@ -264,6 +263,5 @@ def references_of(content: DocumentContent) -> References:
 
 
 def with_references(content: DocumentContent, references: References) -> DocumentContent:
-    """The content with these references instead of its own."""
     lines = ((amount, item, code) for (amount, _, code), item in zip(content.lines, references["Item"], strict=True))
     return dataclasses.replace(content, customer=references["Customer"][0], lines=tuple(lines))

@@ -118,7 +118,6 @@ def wrap(key: str, value: str | None) -> dict[str, str] | None:
 
 
 def present(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that have a value."""
     return {key: value for key, value in body.items() if value is not None}
 
 

@@ -76,7 +76,6 @@ def to_document_change(
 
 
 def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
-    """A document from an answer of the books."""
     note, linked = fields.find_text(source, "PrivateNote"), fields.rows(source, "LinkedTxn")
     balance, credit = fields.find_number(source, "Balance"), fields.find_number(source, "RemainingCredit")
     return BookedDocument(
@@ -258,7 +257,6 @@ def to_payment_change(payment: BooksPayment) -> dict[str, Any]:
 
 
 def to_payment(source: Json) -> BooksPayment:
-    """A Payment object as a record."""
     day = fields.find_date(source, "TxnDate")
     if day is None:
         raise fields.misshapen("TxnDate")

@@ -34,7 +34,6 @@ def routes() -> list[Route]:
 
 
 async def handle_agreement(request: Request) -> Response:
-    """Compare, or list."""
     return await (compare_days if request.method == "POST" else list_days)(request)
 
 
@@ -101,7 +100,6 @@ async def export_certificates(request: Request) -> Response:
 
 
 async def to_file(request: Request, find: Callable[[Session], list[Certificate]]) -> Response:
-    """Certificates as a signed file to download."""
     shared = services.of(request)
     found = await shared.read(find)
     key = await shared.run(lambda: certificates.find_key(shared.engine, shared.seal))

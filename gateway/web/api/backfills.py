@@ -16,7 +16,6 @@ from gateway.web.access import admin_only
 
 
 def routes() -> list[Route]:
-    """The one address."""
     return [Route("/admin/backfills", admin_only(list_backfills), methods=["GET"])]
 
 

@@ -21,7 +21,6 @@ _ADDRESS = "/admin/connections/{name}"
 
 
 def routes() -> list[Route]:
-    """The list, one connection, and what can be asked for it."""
     return [
         Route("/admin/connections", admin_only(list_connections), methods=["GET"]),
         Route(_ADDRESS, admin_only(handle_connection), methods=["GET", "PUT", "DELETE"]),

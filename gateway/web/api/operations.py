@@ -291,7 +291,6 @@ def routes() -> list[Route]:
 
 
 async def describe(_request: Request) -> Response:
-    """The document."""
     return JSONResponse(to_document())
 
 
@@ -311,7 +310,6 @@ def to_document() -> Mapping[str, Any]:
 
 
 def to_operation(operation: Operation) -> dict[str, Any]:
-    """One operation."""
     answers = {str(status): _to_answer(answer) for status, answer in operation.answers.items()}
     problems = {str(status): _to_problem(status) for status in _problems_of(operation)}
     said: dict[str, Any] = {
@@ -329,7 +327,6 @@ def to_operation(operation: Operation) -> dict[str, Any]:
 
 
 def _problems_of(operation: Operation) -> list[int]:
-    """Its own refusals, and those every such call can get."""
     shared = set(operation.problems)
     if operation.caller != ANYONE:
         shared |= {401, 503}

@@ -27,7 +27,6 @@ _WHO = re.compile(WHO)
 
 
 def routes() -> list[Route]:
-    """Export and erase."""
     return [
         Route("/admin/people/{email}/export", admin_only(export_person), methods=["POST"]),
         Route("/admin/people/{email}/erase", admin_only(erase_person), methods=["POST"]),

@@ -23,7 +23,6 @@ _PATIENCE: Final = 20
 
 
 def routes() -> list[Route]:
-    """The one address."""
     return [Route("/admin/connections/{name}/preview", admin_only(preview), methods=["POST"])]
 
 

@@ -24,27 +24,22 @@ DAY: Schema = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$", "format": "d
 
 
 def ref(name: str) -> Schema:
-    """One of the named schemas."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def one_of(words: Iterable[str]) -> Schema:
-    """One of these words."""
     return {"type": "string", "enum": [str(word) for word in words]}
 
 
 def maybe(schema: Schema) -> Schema:
-    """This, or null."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 def each(schema: Schema) -> Schema:
-    """A list of these."""
     return {"type": "array", "items": schema}
 
 
 def table(schema: Schema) -> Schema:
-    """Any names, each with one of these."""
     return {"type": "object", "additionalProperties": schema}
 
 
@@ -60,7 +55,6 @@ def request(must: Mapping[str, Schema] | None = None, **may: Schema) -> Schema:
 
 
 def with_more(name: str, always: Mapping[str, Schema]) -> Schema:
-    """A named schema, and these members too."""
     return {"allOf": [ref(name), record(always)]}
 
 

@@ -98,7 +98,6 @@ def store(session: Session, name: str, draft: Draft, *, checked: bool) -> tuple[
 
 
 def to_target(name: str, version: int) -> str:
-    """A version as the audit names it."""
     return message("connection {name}, version {version}", name=name, version=version)
 
 
@@ -119,7 +118,6 @@ def routes() -> list[Route]:
 
 
 async def handle_settings(request: Request) -> Response:
-    """Show or put."""
     return await (put_settings if request.method == "PUT" else show_settings)(request)
 
 
@@ -172,7 +170,6 @@ def _newest(session: Session, name: str) -> tuple[int, str] | None:
 
 
 async def _read_body(request: Request) -> str:
-    """The document as it was sent."""
     body = await bodies.read(request, limit=bodies.LARGEST_FORM)
     try:
         text = body.decode("utf-8")

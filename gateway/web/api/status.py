@@ -76,12 +76,10 @@ class Overview:
         )
 
     def count(self, *states: State) -> int:
-        """Rows in these states, over all flows."""
         return sum(flow.counts.get(state, 0) for flow in self.flows for state in states)
 
 
 def routes() -> list[Route]:
-    """Status, backfill, audit."""
     return [
         Route("/admin/status", admin_only(show_status), methods=["GET"]),
         Route("/admin/flows/{flow}/backfill", admin_only(backfill_flow), methods=["POST"]),
@@ -117,7 +115,6 @@ async def show_status(request: Request) -> Response:
 
 
 def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
-    """The overview as the JSON of the contract."""
     names = overview.names
     unsynced = [s.unsynced_seconds for s in overview.flows if s.unsynced_seconds is not None]
     return {

@@ -89,7 +89,6 @@ class AgreementMonth:
 
     @property
     def last(self) -> date:
-        """Its last day."""
         return self.days[-1].day
 
     @property
@@ -101,22 +100,18 @@ class AgreementMonth:
 
     @property
     def compared(self) -> list[CalendarDay]:
-        """The days that have a result."""
         results = (CalendarResult.AGREES, CalendarResult.DIFFERS, CalendarResult.EXPLAINED)
         return [each for each in self.days if each.result in results]
 
     @property
     def till(self) -> int:
-        """The turnover at the till, in cents."""
         return sum(each.row.till_cents for each in self.compared if each.row)
 
     @property
     def books(self) -> int:
-        """The turnover in the books, in cents."""
         return sum(each.row.books_cents for each in self.compared if each.row)
 
     def count(self, *results: str) -> int:
-        """How many days have one of these results."""
         return sum(each.result in results for each in self.days)
 
     @property
@@ -130,7 +125,6 @@ class AgreementMonth:
 
 
 def last_of(month: date) -> date:
-    """The last day of its month."""
     return (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
 
 

@@ -49,7 +49,6 @@ class ReportDay:
 
     @property
     def differs(self) -> bool:
-        """Whether any cent of it does."""
         return any(each.difference for each in self.sums)
 
 
@@ -67,7 +66,6 @@ class AccountSums:
 
     @property
     def headline(self) -> str:
-        """The sentence above the report."""
         return HEADLINES[self.verdict]
 
 
@@ -78,7 +76,6 @@ def to_account(report: Mapping[str, Any]) -> AccountSums:
 
 
 def to_days(cells: Iterable[Mapping[str, Any]]) -> tuple[ReportDay, ...]:
-    """The amounts by branch and day."""
     places: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell in cells:
         places.setdefault((cell["day"], str(cell["branch"] or "")), []).append(cell)

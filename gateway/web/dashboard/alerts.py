@@ -100,7 +100,6 @@ CHANNELS: Final = {"email": "e-mail", "webhook": "webhook", "sentry": "Sentry"}
 
 
 def routes() -> list[Route]:
-    """The one page."""
     return [Route("/alerts", for_visitors(show_alerts), methods=["GET"])]
 
 

@@ -17,7 +17,6 @@ from gateway.web.visitors import for_visitors, from_form
 
 
 def routes() -> list[Route]:
-    """The page and its buttons."""
     return [
         Route("/backfills", for_visitors(show_backfills), methods=["GET"]),
         Route("/backfills/{id}/{hold}", from_form(hold_backfill), methods=["POST"]),

@@ -50,12 +50,10 @@ class Chart:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to draw."""
         return not any(any(row.values) for row in self.rows)
 
     @property
     def total(self) -> int:
-        """The sum of everything."""
         return sum(sum(row.values) for row in self.rows)
 
 
@@ -85,7 +83,6 @@ def to_bars(name: str, title: str, series: Sequence[str], rows: Sequence[ChartRo
 
 
 def to_line(name: str, title: str, series: str, rows: Sequence[ChartRow], *, unit: str = "") -> Chart:
-    """One line over the rows."""
     top = find_top(max((row.values[0] for row in rows), default=1) or 1)
     step = WIDTH / max(1, len(rows) - 1)
     points = (f"{round(n * step, 1)},{round(HEIGHT - row.values[0] / top * HEIGHT, 1)}" for n, row in enumerate(rows))

@@ -25,7 +25,6 @@ Action = Callable[[Services, Visitor, Event, dict[str, str]], Awaitable[int]]
 
 
 def routes() -> list[Route]:
-    """The page and its buttons."""
     return [
         Route("/events/{id}", for_visitors(show_event), methods=["GET"]),
         Route("/events/{id}/{action}", from_form(do_action, right=Right.WORK), methods=["POST"]),

@@ -17,7 +17,6 @@ from gateway.web.visitors import for_visitors, from_form
 
 
 def routes() -> list[Route]:
-    """The list and its one action."""
     return [
         Route("/events", for_visitors(show_events), methods=["GET"]),
         Route("/events/retry", from_form(retry_events, right=Right.WORK), methods=["POST"]),

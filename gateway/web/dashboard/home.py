@@ -54,7 +54,6 @@ class ShownCause:
 
     @classmethod
     def of(cls, cause: OpenCause, names: Mapping[str, str]) -> ShownCause:
-        """The cause with the connection's name."""
         called = names.get(cause.connection or "", cause.connection)
         query = home_figures.to_query(cause, called)
         return cls(cause, called, home_figures.to_address(cause, called), query)
@@ -107,7 +106,6 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
 
 
 def to_card(connection: Connection, overview: Overview) -> Card:
-    """What the page says about one connection."""
     token = overview.tokens.get(connection.name)
     polls = [cursor for cursor in overview.cursors if cursor.connection == connection.name]
     return Card(

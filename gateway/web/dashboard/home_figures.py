@@ -52,7 +52,6 @@ class HomeFigures:
 
     @property
     def sold_today(self) -> SalesTotal:
-        """The sales of today that are for the books."""
         counted = [total for status, total in self.today.items() if status not in NOT_FOR_THE_BOOKS]
         return SalesTotal(
             sum(total.count for total in counted),
@@ -62,7 +61,6 @@ class HomeFigures:
 
 
 def look(session: Session, connection: str | None = None) -> HomeFigures:
-    """The figures as the database has them now, over all connections or of one."""
     now = views.now_of(session)
     today = now.astimezone(AMSTERDAM).date()
     every = alerts.find_causes(session, connection)

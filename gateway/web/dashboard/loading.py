@@ -36,22 +36,18 @@ class Load:
 
     @property
     def title(self) -> str:
-        """What is loaded, in a person's words."""
         return TITLES[self.flow]
 
     @property
     def parts(self) -> list[Progress]:
-        """The load, and the one that follows it."""
         return [each for each in (self.progress, self.after) if each is not None]
 
     @property
     def running(self) -> bool:
-        """Whether it is not over, paused or not."""
         return any(not each.over for each in self.parts)
 
 
 def read(session: Session, connection: str) -> list[Load]:
-    """The last load of every flow."""
     return [_read_one(session, connection, flow) for flow in FLOWS]
 
 
@@ -105,5 +101,4 @@ async def hold(shared: Services, event_id: int, wanted: Hold, *, connection: str
 
 
 async def begin(shared: Services, flow: Flow, *, since: date | None, connection: str, actor: str) -> None:
-    """Ask for everything of a flow."""
     await actions.backfill(shared, flow, since=since, connection=connection, actor=actor)

@@ -91,7 +91,6 @@ async def log_in(request: Request) -> Response:
 
 
 async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    """The end of the session."""
     response = RedirectResponse("/login", 303)
     await let_out(request, visitor, response)
     return response

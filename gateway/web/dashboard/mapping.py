@@ -129,12 +129,10 @@ class MappingState:
 
     @property
     def lists(self) -> dict[ListName, tuple[ListOption, ...]]:
-        """The rows of each list that was read."""
         return {name: each.options for name, each in self.known.items()}
 
     @property
     def reading(self) -> bool:
-        """Whether a worker is reading the lists."""
         return self.asked is not None and self.asked.state not in SETTLED
 
     @property

@@ -59,7 +59,6 @@ class Block:
 
     @property
     def unchosen(self) -> list[MappedValue]:
-        """The values that get none of the list."""
         return [each for each in self.values if each.caught in (Caught.NOTHING, Caught.LEFT_OUT)]
 
     @property
@@ -69,7 +68,6 @@ class Block:
         return bool(sold) and not any(each.falls_through or each.caught is Caught.UNKNOWN for each in sold)
 
     def find(self, key: str, name: str = "") -> MappedValue | None:
-        """What is chosen for a value of a sale."""
         wanted = {text.casefold() for text in (key, name) if text}
         values = (each for each in self.values if wanted & {each.source.key.casefold(), each.source.name.casefold()})
         return next(values, None)
@@ -86,7 +84,6 @@ class PreviewLine:
 
 
 def read_document(document: SettingsDocument) -> Choices:
-    """What the document chooses."""
     singles = {each.path: _get(document, each.path) for each in SINGLES}
     return Choices(
         {each.path: _get(document, each.path) for each in CONTROLS},
@@ -276,7 +273,6 @@ def _count(sources: list[SourceValue], seen: Mapping[str, SourceValue], unit: st
 
 
 def propose(chosen: Choices, blocks: Iterable[Block]) -> Choices:
-    """The same, with the proposals as choices."""
     controls = dict(chosen.controls)
     for block in blocks:
         proposed = [(each.source.key, each.proposal) for each in block.values if each.proposal]
@@ -287,7 +283,6 @@ def propose(chosen: Choices, blocks: Iterable[Block]) -> Choices:
 
 
 def preview(sale: SaleExample, blocks: Iterable[Block]) -> list[PreviewLine]:
-    """What the choices make of one sale."""
     lines = []
     asked: Mapping[ListName | None, list[tuple[str, str, int | None]]] = {
         ListName.TENDERS: [(name, name, cents) for name, cents in sale.tenders],

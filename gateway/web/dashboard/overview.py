@@ -38,7 +38,6 @@ SHOWN_CAUSES: Final = 2
 
 
 def routes() -> list[Route]:
-    """The page."""
     return [Route("/overview", for_visitors(show_overview), methods=["GET"])]
 
 

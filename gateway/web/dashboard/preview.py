@@ -30,7 +30,6 @@ _MISSING = "there is no such preview"
 
 
 def routes() -> list[Route]:
-    """The form, and what came of it."""
     return [
         Route("/preview", for_visitors(show_form), methods=["GET"]),
         Route("/preview", from_form(ask_preview, right=Right.WORK), methods=["POST"]),

@@ -176,7 +176,6 @@ def _to_item(result: Mapping[str, Any]) -> Outlook:
 
 
 def to_row(row: Mapping[str, Any], *, is_new: bool) -> FieldRow:
-    """A field of a result."""
     name, value, present = row["field"], row.get("value"), row.get("present")
     to_text = _show_cents if name.endswith(_CENTS) else show
     same = not is_new and show(value) == show(present)

@@ -68,7 +68,6 @@ class SetupQuestion:
 
 
 def ask(document: SettingsDocument, paths: Sequence[str]) -> list[SetupQuestion]:
-    """These settings as questions, in this order."""
     known = {each.path: each for chapter in settings_guide.explain(document) for each in chapter.settings}
     return [SetupQuestion(known[path], _value(document, path)) for path in paths]
 

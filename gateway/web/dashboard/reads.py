@@ -51,7 +51,6 @@ def name(what: str) -> str:
 
 
 def routes() -> list[Route]:
-    """The one page."""
     return [Route("/reads", for_visitors(show_reads), methods=["GET"])]
 
 
@@ -113,7 +112,6 @@ def _by_connection(meters: Any, names: Mapping[str, str]) -> list[tuple[str, int
 
 
 def to_chart(by_day: Mapping[tuple[date, str], int], now: datetime, words: Any, show_day: Any) -> Chart:
-    """The reads of each day of the month, by what was read."""
     days = charts.find_days(now.date().replace(day=1), now.date())
     called = {(day, words(name(what))): count for (day, what), count in by_day.items()}
     series, columns = charts.stack(called, days, words("Others"))

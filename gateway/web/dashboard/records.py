@@ -72,7 +72,6 @@ class _Found:
 
 
 def routes() -> list[Route]:
-    """The lists, one record, and the buttons."""
     return [
         *(Route(to, for_visitors(_list_of(kind)), methods=["GET"]) for kind, to in _ADDRESSES.items()),
         *(Route(f"{to}/{{id}}", for_visitors(_one_of(kind)), methods=["GET"]) for kind, to in _ADDRESSES.items()),
@@ -191,7 +190,6 @@ async def show_record(request: Request, visitor: Visitor, kind: RecordKind) -> R
 
 
 def to_pieces(stored: str | None) -> list[tuple[str, str]]:
-    """Branch and pieces of stored stock."""
     return [(str(each["branch"]), str(each["present"])) for each in json.loads(stored or "[]")]
 
 

@@ -48,7 +48,6 @@ _environment = Environment(
 def render(
     request: Request, template: str, *, visitor: Visitor | None = None, status: int = 200, **values: Any
 ) -> Response:
-    """The page in the visitor's language."""
     language = chosen_language(request)
     directory = services.of(request).directory.peek()
     names = directory.display_names if directory else {}
@@ -99,7 +98,6 @@ def _find_address(request: Request, visitor: Visitor | None) -> str:
 
 
 def show_problem(request: Request, status: int, detail: str | None) -> Response:
-    """An error as a page."""
     language = chosen_language(request)
     title, said = catalogue.translate(language, HTTPStatus(status).phrase), catalogue.say(language, detail)
     return render(request, "problem.html", status=status, title=title, detail=said, number=status)

@@ -45,7 +45,6 @@ class _Found:
 
 
 def routes() -> list[Route]:
-    """The page and its buttons."""
     return [
         Route("/sales/{id}", for_visitors(show_sale), methods=["GET"]),
         Route("/sales/{id}/{action}", from_form(do_action, right=Right.WORK), methods=["POST"]),

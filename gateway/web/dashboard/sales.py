@@ -71,7 +71,6 @@ class _Shown:
 
 
 def routes() -> list[Route]:
-    """The list as a page and as CSV."""
     return [
         Route("/sales", for_visitors(show_sales), methods=["GET"]),
         Route("/sales.csv", for_visitors(download_sales), methods=["GET"]),
@@ -213,7 +212,6 @@ def kept(given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def to_cursor(position: SalePosition) -> str:
-    """A position as an address has it."""
     return f"{position.day.isoformat()}.{position.id}"
 
 

@@ -151,7 +151,6 @@ def _look_through(state: SettingsState, text: str) -> tuple[tuple[DiffLine, ...]
 
 
 def _find_faults(text: str) -> tuple[FaultLocation, ...]:
-    """Every fault of the document at its place."""
     try:
         settings_document.parse(text)
     except DocumentError as error:

@@ -122,7 +122,6 @@ async def begin_setup(_request: Request, _visitor: Visitor, form: dict[str, str]
 
 
 async def show_setup(request: Request, visitor: Visitor) -> Response:
-    """Every step and its status."""
     return _show(request, visitor, await _read(request))
 
 
@@ -173,7 +172,6 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
 
 
 async def let_live(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    """Make the connection live."""
     name = request.path_params["name"]
     await setups.go_live(services.of(request), name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#live", 303)
@@ -196,7 +194,6 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
 
 
 async def pause_load(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    """Read no further."""
     return await _hold_load(request, visitor, Hold.PAUSE)
 
 
@@ -213,7 +210,6 @@ async def _hold_load(request: Request, visitor: Visitor, wanted: Hold) -> Respon
 
 
 async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Call it otherwise."""
     wanted = form.get("new_name", "").strip()
     try:
         await setups.rename(services.of(request), request.path_params["name"], wanted, actor=visitor.actor)

@@ -224,7 +224,6 @@ async def end_session(request: Request, visitor: Visitor, _form: dict[str, str])
 
 
 async def show_account(request: Request, visitor: Visitor) -> Response:
-    """Who is logged in, and their other sessions."""
     return await _show_account(request, visitor)
 
 

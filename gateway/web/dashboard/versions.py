@@ -53,7 +53,6 @@ class Look:
 
 
 def routes() -> list[Route]:
-    """One version, and its button."""
     return [
         Route(ADDRESS, for_visitors(show_version), methods=["GET"]),
         Route(ADDRESS, from_form(restore_version), methods=["POST"]),
@@ -145,7 +144,6 @@ async def _read(request: Request) -> Look:
 
 
 def quote_name(name: str) -> str:
-    """A connection's name in an address."""
     return quote(name, safe="")
 
 
