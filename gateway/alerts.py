@@ -226,18 +226,14 @@ def post(settings: Settings, message: AlertMessage) -> None:
     }
     try:
         # A proxy of the environment resolves names: then the name can only be checked beforehand.
-        _refuse_forbidden(settings.alert_webhook_url)
+        parts = urlsplit(settings.alert_webhook_url)
+        ssrf_guard.refuse_name(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         with open_http(timeout=SECONDS) as http:
             answer = http.post(settings.alert_webhook_url, content=body, headers=headers)
     except (httpx.HTTPError, OSError) as error:
         raise NotDelivered(f"the webhook's receiver did not answer ({type(error).__name__})") from None
     if not answer.is_success:
         raise NotDelivered(f"the webhook's receiver answered {answer.status_code}")
-
-
-def _refuse_forbidden(url: str) -> None:
-    parts = urlsplit(url)
-    ssrf_guard.refuse_name(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
 # --- Sentry ---

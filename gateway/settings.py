@@ -339,7 +339,11 @@ def read(environ: Mapping[str, str], *, var: Path | None = None) -> Settings:
     values["quickbooks_api_url"] = values["quickbooks_api_url"] or (
         SANDBOX_API if values["quickbooks_environment"] == "sandbox" else PRODUCTION_API
     )
-    _check_disk(environ)
+    if any(name in environ for name in WIPED_DISKS) and not environ.get("DATABASE_URL", "").strip():
+        raise SettingsError(
+            "DATABASE_URL",
+            "should be set: here the disk is wiped at every start; a PostgreSQL, or sqlite:/// on a volume",
+        )
     postgres = values["database_url"].startswith("postgresql")
     folder = var or Path("var")
     values["secret_keys"] = values["secret_keys"] or (_kept("SECRET_KEY", folder, postgres=postgres),)
@@ -347,14 +351,6 @@ def read(environ: Mapping[str, str], *, var: Path | None = None) -> Settings:
     values["redis_url"] = values["redis_url"] or f"unix://{(folder / 'valkey.sock').resolve()}"
     _check_together(values)
     return Settings(**{f.name: values[f.name] for f in fields(Settings)})
-
-
-def _check_disk(environ: Mapping[str, str]) -> None:
-    if any(name in environ for name in WIPED_DISKS) and not environ.get("DATABASE_URL", "").strip():
-        raise SettingsError(
-            "DATABASE_URL",
-            "should be set: here the disk is wiped at every start; a PostgreSQL, or sqlite:/// on a volume",
-        )
 
 
 def _check_together(values: Mapping[str, Any]) -> None:

@@ -104,7 +104,9 @@ def to_report(comparison: DayComparison, *, journal: Figures | None, more: Mappi
         "status": _status(comparison, journal),
         "from": comparison.start.isoformat(),
         "through": comparison.through.isoformat(),
-        "totals": {side: _totals(figures) for side, figures in _sides(comparison).items()},
+        "totals": {
+            side: _totals(figures) for side, figures in {"till": comparison.till, "books": comparison.books}.items()
+        },
         "cells": [_cell_row(cell, comparison) for cell in cells],
         "rows": [_to_row(row) for row in comparison.rows],
         "unexplained_cents": sum(abs(cents) for row in rest for cents in row.differences.values()),
@@ -117,10 +119,6 @@ def _status(comparison: DayComparison, journal: Figures | None) -> str:
     if journal or not comparison.is_explained:
         return DIFFERS
     return EXPLAINED if comparison.rows else AGREES
-
-
-def _sides(comparison: DayComparison) -> dict[str, Figures]:
-    return {"till": comparison.till, "books": comparison.books}
 
 
 def _totals(figures: Figures) -> dict[str, int]:

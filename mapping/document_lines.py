@@ -106,11 +106,7 @@ def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmoun
     if sign < 0:
         stated = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
         flat = tuple(negate(line) for line in flat)
-    return stated, [_with_quantity_of_books(line) for line in flat]
-
-
-def _with_quantity_of_books(flat: FlatLine) -> FlatLine:
-    return replace(flat, line=replace(flat.line, quantity=to_quantity(flat.line.quantity)))
+    return stated, [replace(line, line=replace(line.line, quantity=to_quantity(line.line.quantity))) for line in flat]
 
 
 def _solve(
@@ -138,17 +134,9 @@ def _to_lines(
     flat: FlatLine, net_cents: int, references: References, code: TaxCode, record: str
 ) -> Iterator[DocumentLine]:
     """The line, and a line of pieces without an amount if only the pieces belong to an item that keeps stock."""
-    line = _to_line(flat, net_cents, references, code, record)
-    yield line
-    stocked = references.stock_items.get(flat.line.article)
-    if stocked and stocked != line.item_id and flat.line.quantity:
-        yield replace(line, net=to_euros(0), item_id=stocked, quantity=flat.line.quantity, unit_price=to_euros(0))
-
-
-def _to_line(flat: FlatLine, net_cents: int, references: References, code: TaxCode, record: str) -> DocumentLine:
     price = find_unit_price(net_cents, flat.line.quantity)
     texts = [flat.line.text, *flat.notes]
-    return DocumentLine(
+    line = DocumentLine(
         net=to_euros(net_cents),
         item_id=get_item(references, flat.line, record),
         tax_code_id=code.id,
@@ -157,6 +145,10 @@ def _to_line(flat: FlatLine, net_cents: int, references: References, code: TaxCo
         unit_price=price,
         class_id=references.class_id,
     )
+    yield line
+    stocked = references.stock_items.get(flat.line.article)
+    if stocked and stocked != line.item_id and flat.line.quantity:
+        yield replace(line, net=to_euros(0), item_id=stocked, quantity=flat.line.quantity, unit_price=to_euros(0))
 
 
 def _rounding_lines(

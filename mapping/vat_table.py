@@ -136,7 +136,14 @@ def find_turnover_group(item: Item, vat_code: int | None, settings: ProductSetti
     for control, question in asked:
         value = resolve(control, question).value
         if value is not None:
-            return _as_number(value, question.setting, record)
+            if not value.isdecimal():
+                raise MappingError(
+                    message('"{value}" is not a turnover group of the till', value=value),
+                    record=record,
+                    field=question.setting,
+                    fix=message("write the number of a turnover group in {setting}", setting=question.setting),
+                )
+            return int(value)
     return settings.turnover_group
 
 
@@ -145,17 +152,6 @@ def find_category_row(path: Sequence[str], control: Control, category_id: str | 
     above = [":".join(path[:length]) for length in range(len(path), 0, -1)]
     keys = [*above[:1], *([category_id] if category_id else []), *path[-1:], *above[1:]] or [NO_CATEGORY]
     return next(((key, row) for key in keys if (row := find_row(control.table, key)) is not None), (keys[0], None))
-
-
-def _as_number(value: str, setting: str, record: str) -> int:
-    if not value.isdecimal():
-        raise MappingError(
-            message('"{value}" is not a turnover group of the till', value=value),
-            record=record,
-            field=setting,
-            fix=message("write the number of a turnover group in {setting}", setting=setting),
-        )
-    return int(value)
 
 
 def with_turnover_groups(product: Product, groups: Iterable[TurnoverGroup]) -> Product:

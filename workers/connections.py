@@ -285,7 +285,8 @@ class ConnectionRegistry:
     def _observer(self, connection: str, limiter: RateLimiter) -> Callable[[Exchange], None]:
         def observe(exchange: Exchange) -> None:
             self.meter.count(connection, exchange)
-            _measure(exchange)
+            outcome = counters.outcome_of(exchange.status, exchange.error)
+            counters.CALL_SECONDS.labels(exchange.system, outcome).observe(exchange.milliseconds / 1000)
             _log_call(exchange)
             if exchange.refused:
                 _cool_down(limiter, exchange.pause)
@@ -313,11 +314,6 @@ def _recall(text: str, name: str) -> SettingsDocument:
 def _conventions(document: SettingsDocument) -> tuple[object, ...]:
     """The settings that the clients need: they are rebuilt when one of these changes."""
     return document.customers.vat_number_field, document.mapping.omitted_decimal_places
-
-
-def _measure(exchange: Exchange) -> None:
-    outcome = counters.outcome_of(exchange.status, exchange.error)
-    counters.CALL_SECONDS.labels(exchange.system, outcome).observe(exchange.milliseconds / 1000)
 
 
 def _log_call(exchange: Exchange) -> None:

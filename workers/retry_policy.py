@@ -59,20 +59,16 @@ def outcome_of(error: Exception, event: Event) -> Outcome:
     """The outcome of an event whose handler raised `error`. Without a record it is about that of the event."""
     state = next((STATES[kind] for kind in type(error).__mro__ if kind in STATES), None)
     if state is None or not isinstance(error, ProblemError):
-        return _unexpected(error)
+        return Outcome(
+            State.PARKED,
+            reason=message("the gateway has a fault of its own here ({name})", name=type(error).__name__),
+            code="unexpected",
+            fix="the fault was reported; retry the event after an update, or write to your supplier with its number",
+        )
     if state in {State.WAITING, State.UNCERTAIN}:
         return _again(error, event, state)
     code = AUTH_LOST if isinstance(error, AuthLost) else error.code
     return Outcome(state, **error.problem.named() | {"code": code})
-
-
-def _unexpected(error: Exception) -> Outcome:
-    return Outcome(
-        State.PARKED,
-        reason=message("the gateway has a fault of its own here ({name})", name=type(error).__name__),
-        code="unexpected",
-        fix="the fault was reported; retry the event after an update, or write to your supplier with its number",
-    )
 
 
 def _again(error: ProblemError, event: Event, state: State) -> Outcome:

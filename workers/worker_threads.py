@@ -136,7 +136,12 @@ class WorkerThreads(dramatiq.Middleware):
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
         _on_first_signal(lambda: self._begin_to_stop(broker))
-        self._open_file()
+        try:
+            if self._file:
+                self._file.open()
+        except OSError as error:
+            _log.warning("a killed worker's events wait for their leases here", reason=str(error))
+            self._file = None
         for name, seconds, task in (
             ("renewal", RENEW_SECONDS, self._renew),
             ("takeover", TOUCH_SECONDS, self._take_over),
@@ -199,14 +204,6 @@ class WorkerThreads(dramatiq.Middleware):
         if due and self._notifier.resting:
             self._worker.drain()
         self._notifier.notify(due)
-
-    def _open_file(self) -> None:
-        try:
-            if self._file:
-                self._file.open()
-        except OSError as error:
-            _log.warning("a killed worker's events wait for their leases here", reason=str(error))
-            self._file = None
 
     def _take_over(self) -> None:
         """End the leases of processes that died on this machine, and notify about their events."""

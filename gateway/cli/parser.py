@@ -116,9 +116,14 @@ def to_parser() -> Parser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, place, words in _PLAIN:
         _add(verbs, name, place, words)
-    _add_config(verbs)
+    config = _add(verbs, "config", "connections:handle_config", "show or replace the settings document of a connection")
+    config.add_argument("what", choices=("show", "apply"))
+    config.add_argument("file", nargs="?", metavar="FILE", help="TOML, or - for stdin (apply only)")
     _add_asking(verbs)
-    _add_events(verbs)
+    events = _add(verbs, "events", "connections:list_events", "the newest events")
+    events.add_argument("--state", choices=list(map(str, State)), metavar="STATE", help=", ".join(State))
+    events.add_argument("--flow", choices=list(map(str, Flow)), metavar="FLOW", help=", ".join(Flow))
+    events.add_argument("--limit", type=to_number, default=50, metavar="N", help="at most so many (50)")
     connection = _add(verbs, "connection", "connections:handle_connection", "list, rename or remove connections")
     connection.add_argument("what", choices=("list", "rename", "remove"))
     connection.add_argument("name", nargs="?", metavar="NAME", help="what the connection is called (rename, remove)")
@@ -159,12 +164,6 @@ def _to_epilog(name: str) -> str | None:
     lines = [f"  {line}" for line in _EXAMPLES.get(name, ())]
     codes = [f"exit codes: {_EXIT_CODES[name]}"] if name in _EXIT_CODES else []
     return "\n".join(["examples:", *lines, *codes]) if lines else None
-
-
-def _add_config(verbs: _Verbs[Parser]) -> None:
-    config = _add(verbs, "config", "connections:handle_config", "show or replace the settings document of a connection")
-    config.add_argument("what", choices=("show", "apply"))
-    config.add_argument("file", nargs="?", metavar="FILE", help="TOML, or - for stdin (apply only)")
 
 
 def _add_asking(verbs: _Verbs[Parser]) -> None:
@@ -216,13 +215,6 @@ def _add_files(verbs: _Verbs[Parser]) -> None:
     mapping.add_argument(
         "--wait", type=to_seconds, default=120.0, metavar="SECONDS", help="watch so long (120; record)"
     )
-
-
-def _add_events(verbs: _Verbs[Parser]) -> None:
-    events = _add(verbs, "events", "connections:list_events", "the newest events")
-    events.add_argument("--state", choices=list(map(str, State)), metavar="STATE", help=", ".join(State))
-    events.add_argument("--flow", choices=list(map(str, Flow)), metavar="FLOW", help=", ".join(Flow))
-    events.add_argument("--limit", type=to_number, default=50, metavar="N", help="at most so many (50)")
 
 
 if __name__ == "__main__":

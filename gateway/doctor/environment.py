@@ -126,15 +126,15 @@ def _check_scheme(settings: Settings) -> Finding:
     if is_here(settings) and settings.quickbooks_environment == "production" and settings.quickbooks_client_id:
         said = f"{settings.public_url}: only this machine reaches it, so no webhook does"
         return Finding(
-            "PUBLIC_URL", said, "" if _is_simulated(settings) else "set it to the https address of this gateway"
+            "PUBLIC_URL",
+            said,
+            ""
+            if settings.quickbooks_api_url.startswith(("http://localhost", "http://127.0.0.1"))
+            else "set it to the https address of this gateway",
         )
     return Finding(
         "PUBLIC_URL", settings.public_url, "" if secure or is_here(settings) else "use https: Intuit refuses plain http"
     )
-
-
-def _is_simulated(settings: Settings) -> bool:
-    return settings.quickbooks_api_url.startswith(("http://localhost", "http://127.0.0.1"))
 
 
 def _check_answer(settings: Settings) -> Finding:

@@ -38,7 +38,13 @@ def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: Text
     redactor = find_secrets(settings)
     out = stream or sys.stdout
     shared = _steps(role)
-    _configure_ours(shared)
+    first: list[Processor] = [structlog.stdlib.filter_by_level, structlog.stdlib.PositionalArgumentsFormatter()]
+    structlog.configure(
+        processors=[*first, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
     render = _render_json if _format(settings, out) == "json" else _render_console
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _Redacted(redactor), render]
     foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared]
@@ -98,16 +104,6 @@ def _steps(role: str) -> list[Processor]:
         structlog.processors.StackInfoRenderer(),
         _Named(role),
     ]
-
-
-def _configure_ours(shared: list[Processor]) -> None:
-    first: list[Processor] = [structlog.stdlib.filter_by_level, structlog.stdlib.PositionalArgumentsFormatter()]
-    structlog.configure(
-        processors=[*first, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
 
 
 def _install(formatter: logging.Formatter, level: str, out: TextIO) -> None:

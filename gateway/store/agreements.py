@@ -126,7 +126,10 @@ def mark(session: Session, connection: str, days: Iterable[date], *, now: dateti
 
 def mark_differing(session: Session, connection: str, *, now: datetime, at_once: bool = False) -> None:
     """A document of the books changed that may be part of a difference: like `mark`, for every differing day."""
-    differing = and_(_differs(connection), _is_watched(session, connection, now))
+    differing = and_(
+        and_(_of(connection), col(AgreementDayRow.status) == AgreementStatus.DIFFERS),
+        _is_watched(session, connection, now),
+    )
     _put_forward(session, differing, now, at_once=at_once)
 
 
@@ -139,10 +142,6 @@ _ONE_DIFFERING = (
 def has_differing(session: Session, connection: str) -> bool:
     """Whether `mark_differing` may have something to do: most often not, and then nothing has to be written."""
     return session.execute(_ONE_DIFFERING, {"of": connection}).first() is not None
-
-
-def _differs(connection: str) -> ColumnElement[bool]:
-    return and_(_of(connection), col(AgreementDayRow.status) == AgreementStatus.DIFFERS)
 
 
 def _put_forward(session: Session, which: ColumnElement[bool], now: datetime, *, at_once: bool) -> None:

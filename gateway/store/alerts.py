@@ -77,12 +77,9 @@ def mark_sent(session: Session, alert: AlertRow, channels: Sequence[str], *, eve
     values["sending_until"] = None if everyone else moment(RETRY_SECONDS)
     if everyone:
         values["clear_sent_at" if clear else "sent_at"] = moment()
-    session.execute(update(AlertRow).where(_is_same(alert)).values(**values))
-
-
-def _is_same(alert: AlertRow) -> ColumnElement[bool]:
-    # A new stage that came meanwhile has not been sent.
-    return and_(col(AlertRow.id) == alert.id, col(AlertRow.stage) == alert.stage)
+    session.execute(
+        update(AlertRow).where(and_(col(AlertRow.id) == alert.id, col(AlertRow.stage) == alert.stage)).values(**values)
+    )
 
 
 def find_open(session: Session) -> list[AlertRow]:
@@ -134,21 +131,21 @@ def find_causes(session: Session, connection: str | None = None) -> list[OpenCau
     groups = session.execute(
         select(*about, *sums, func.max(col(InboxRow.id)))
         .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
-        .where(col(InboxRow.state) == State.PARKED, *_of(connection))
+        .where(
+            col(InboxRow.state) == State.PARKED,
+            *([] if connection is None else [col(InboxRow.connection) == connection]),
+        )
         .group_by(*about)
     ).all()
-    causes = _merge([OpenCause(row[0], row[1], (row[2],), *_numbers(row)) for row in groups])
+    causes = _merge(
+        [
+            OpenCause(row[0], row[1], (row[2],), *(int(row[3]), int(row[4]), int(row[5]), row[6], int(row[7])))
+            for row in groups
+        ]
+    )
     told = _tell(session, [cause.event_id for cause in causes])
     found = [replace(cause, **told.get(cause.event_id, {})) for cause in causes]
     return sorted(found, key=lambda cause: (-cause.cents, -cause.count, -cause.event_id))
-
-
-def _of(connection: str | None) -> list[ColumnElement[bool]]:
-    return [] if connection is None else [col(InboxRow.connection) == connection]
-
-
-def _numbers(row: Any) -> tuple[int, int, int, datetime, int]:
-    return int(row[3]), int(row[4]), int(row[5]), row[6], int(row[7])
 
 
 def _merge(groups: Sequence[OpenCause]) -> list[OpenCause]:

@@ -46,7 +46,13 @@ class CounterShare:
             fresh = {key: value for key, value in fresh.items() if value}
             if fresh:
                 with writing(engine) as session:
-                    _add_totals(session, fresh)
+                    # In one order, so that two processes never deadlock.
+                    rows = [
+                        {"name": name, "labels": labels, "value": fresh[name, labels]} for name, labels in sorted(fresh)
+                    ]
+                    upsert(
+                        session, CounterTotalRow, rows, lambda new: {"value": col(CounterTotalRow.value) + new.value}
+                    )
             self._reported = now
 
 
@@ -59,12 +65,6 @@ def _samples_of(family: Metric) -> Iterator[tuple[Key, float]]:
     for sample in family.samples:
         if not sample.name.endswith("_created"):
             yield (sample.name, json.dumps(sample.labels, sort_keys=True)), sample.value
-
-
-def _add_totals(session: Session, counts: Mapping[Key, float]) -> None:
-    # In one order, so that two processes never deadlock.
-    rows = [{"name": name, "labels": labels, "value": counts[name, labels]} for name, labels in sorted(counts)]
-    upsert(session, CounterTotalRow, rows, lambda new: {"value": col(CounterTotalRow.value) + new.value})
 
 
 def find_totals(session: Session) -> dict[Key, float]:

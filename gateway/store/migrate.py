@@ -39,7 +39,12 @@ def upgrade(engine: Engine) -> str:
     with engine.begin() as connection:
         # SQLite needs no extra lock: our transactions begin IMMEDIATE.
         if connection.dialect.name == "postgresql":
-            _let_it_last(connection)
+            from gateway.store.postgres import BoundedConnection
+
+            driver = connection.connection.driver_connection
+            if isinstance(driver, BoundedConnection):
+                driver.patience = None
+            connection.detach()
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
@@ -48,15 +53,6 @@ def upgrade(engine: Engine) -> str:
 
             command.upgrade(config(connection), "head")
         return _revision(connection) or ""
-
-
-def _let_it_last(connection: Connection) -> None:
-    from gateway.store.postgres import BoundedConnection
-
-    driver = connection.connection.driver_connection
-    if isinstance(driver, BoundedConnection):
-        driver.patience = None
-    connection.detach()  # it does not return to the pool, whose connections have limits
 
 
 def is_current(engine: Engine) -> bool:

@@ -287,7 +287,9 @@ class Person:
             return
         for each in _records(data):
             if self._is_mine(connection, each):
-                self.words |= {word for word in _words(each) if _tells(word)}
+                self.words |= {
+                    word for word in _words(each) if (len(word) >= SHORTEST and not _ADDRESS.fullmatch(word))
+                }
 
     def records_in(self, connection: str | None, text: str | None) -> list[Mapping[str, Any]]:
         """The person's records in this JSON, without those of other people."""
@@ -333,10 +335,6 @@ def _words(record: Mapping[str, Any]) -> Iterator[str]:
     for first, last in _PARTS:
         if record.get(first) and record.get(last):
             yield f"{record[first]} {record[last]}"
-
-
-def _tells(word: str) -> bool:
-    return len(word) >= SHORTEST and not _ADDRESS.fullmatch(word)
 
 
 def is_address(text: str) -> bool:

@@ -164,7 +164,11 @@ def cool_down(engine: Engine, account: Account, seconds: float | None = None) ->
         pause = seconds if seconds is not None else min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** (level - 1.0))
         refused = {"refusal_level": level, "refused_at": epoch()}
         cooling = {"cooldown_from": epoch(), "cooldown_until": epoch() + pause}
-        session.execute(update(RateLimitRow).where(_is(account)).values({**refused, **cooling}))
+        session.execute(
+            update(RateLimitRow)
+            .where(and_(col(RateLimitRow.system) == account.system, col(RateLimitRow.account) == account.name))
+            .values({**refused, **cooling})
+        )
         return pause
 
 
@@ -208,10 +212,6 @@ def find_uses(session: Session) -> list[Use]:
     rows = session.execute(select(*about, *counts).group_by(*about)).all()
     accounts = [(Account(row[0], row[1]), row) for row in rows]
     return [Use(each, cooldowns.get(each, 0.0), int(row[2]), int(row[3]), int(row[4])) for each, row in accounts]
-
-
-def _is(account: Account) -> ColumnElement[bool]:
-    return and_(col(RateLimitRow.system) == account.system, col(RateLimitRow.account) == account.name)
 
 
 def _is_leased() -> ColumnElement[bool]:

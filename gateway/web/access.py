@@ -114,7 +114,10 @@ async def _refuse(shared: Services, source: str) -> None:
     await _learn_failures(shared, source)
     # Checked again: other requests of this source may have failed during the query.
     refuse_throttled(shared, source)
-    await _note_failure(shared, source)
+    shared.throttle.fail(source)
+    with suppress(Transient):
+        counted = await shared.soon(lambda: _count(shared.engine, source), seconds=PATIENCE_SECONDS)
+        shared.throttle.learn(source, counted)
 
 
 def refuse_throttled(shared: Services, source: str) -> None:
@@ -134,13 +137,6 @@ async def _learn_failures(shared: Services, source: str) -> None:
 
     with suppress(Transient):
         shared.throttle.learn(source, await shared.soon(find, seconds=PATIENCE_SECONDS))
-
-
-async def _note_failure(shared: Services, source: str) -> None:
-    shared.throttle.fail(source)
-    with suppress(Transient):
-        counted = await shared.soon(lambda: _count(shared.engine, source), seconds=PATIENCE_SECONDS)
-        shared.throttle.learn(source, counted)
 
 
 def _count(engine: Engine, source: str) -> LoginFailures:

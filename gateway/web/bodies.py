@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,7 +20,17 @@ _LONGEST_NUMBER = 18  # digits; a longer Content-Length is found out while readi
 
 async def read(request: Request, *, limit: int) -> bytes:
     """The whole body, as it was sent. Raises `Refusal`: 413 too large, 415 compressed, 400 cut off."""
-    _look_ahead(request.scope["headers"], limit)
+    for name, value in request.scope["headers"]:
+        # Nothing is inflated here: a few bytes could become gigabytes before the signature is known.
+        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            raise Refusal(
+                415, "send the body as it is, without a content encoding", headers={"Accept-Encoding": "identity"}
+            )
+        if (
+            name == b"content-length"
+            and (int(value) if value.isdigit() and len(value) <= _LONGEST_NUMBER else 0) > limit
+        ):
+            raise _too_large(limit)
     # Straight from the server, message by message: nearly every delivery is one.
     body, more = b"", True
     while more:
@@ -33,21 +42,6 @@ async def read(request: Request, *, limit: int) -> bytes:
             raise _too_large(limit)
         more = part.get("more_body", False)
     return body
-
-
-def _look_ahead(raw_headers: Iterable[tuple[bytes, bytes]], limit: int) -> None:
-    for name, value in raw_headers:
-        # Nothing is inflated here: a few bytes could become gigabytes before the signature is known.
-        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
-            raise Refusal(
-                415, "send the body as it is, without a content encoding", headers={"Accept-Encoding": "identity"}
-            )
-        if name == b"content-length" and _to_length(value) > limit:
-            raise _too_large(limit)
-
-
-def _to_length(value: bytes) -> int:
-    return int(value) if value.isdigit() and len(value) <= _LONGEST_NUMBER else 0
 
 
 def _too_large(limit: int) -> Refusal:

@@ -162,7 +162,15 @@ def update(product: Product, existing: ReadProduct, members: Sequence[Member], d
         deps.say("changed the product", product=existing.product.number)
     else:
         deps.say("the product is like this already; nothing was written", product=existing.product.number)
-    _regroup(existing.product, members, deps)
+    number = existing.product.number or 0
+    wanted = {m.group for m in members if m.group is not None}
+    for group in sorted(wanted - set(existing.product.group_numbers)):
+        deps.till.add_products_to_group(group, [number])
+        deps.say("put the product into a group", product=number, group=group)
+    former = {m.former_group for m in members if m.former_group is not None}
+    for group in sorted((former - wanted) & set(existing.product.group_numbers)):
+        deps.till.delete_products_from_group(group, [number])
+        deps.say("took the product out of a group", product=number, group=group)
     return True
 
 
@@ -181,18 +189,6 @@ def _with_turnover(product: Product, present: Product, deps: Deps) -> Product:
     given = with_turnover_groups(dataclasses.replace(product, articles=new), deps.lists.turnover_groups()).articles
     by_number = {article.number: article for article in given}
     return dataclasses.replace(product, articles=tuple(by_number.get(a.number, a) for a in product.articles))
-
-
-def _regroup(present: Product, members: Sequence[Member], deps: Deps) -> None:
-    number = present.number or 0
-    wanted = {m.group for m in members if m.group is not None}
-    for group in sorted(wanted - set(present.group_numbers)):
-        deps.till.add_products_to_group(group, [number])
-        deps.say("put the product into a group", product=number, group=group)
-    former = {m.former_group for m in members if m.former_group is not None}
-    for group in sorted((former - wanted) & set(present.group_numbers)):
-        deps.till.delete_products_from_group(group, [number])
-        deps.say("took the product out of a group", product=number, group=group)
 
 
 def differs(wanted: Product, present: Product, vat: VatTable = _NO_RATES, branch: int | None = None) -> bool:

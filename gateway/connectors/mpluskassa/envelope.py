@@ -72,13 +72,12 @@ def fit(kind: Any, value: Any, *, dispensable: frozenset[str], path: str = "") -
         for name, each in value.items()
         if name in fields and each is not None
     }
-    empty = {name: "" for name, each in fields.items() if name not in fitted and _is_required_text(each)}
+    empty = {
+        name: ""
+        for name, each in fields.items()
+        if name not in fitted and (each.min_occurs > 0 and type(each.type) is String)
+    }
     return {**fitted, **empty}
-
-
-def _is_required_text(element: Element) -> bool:
-    # An enumeration is text to zeep as well, but has no facets there: an empty one would be refused by the till.
-    return element.min_occurs > 0 and type(element.type) is String
 
 
 # --- answers -----------------------------------------------------------------------------------------------------

@@ -290,7 +290,10 @@ def to_error(status: int, fault: BooksFault, *, after: float | None = None) -> G
         fix=message("{who}: {how}", who=message(row.who), how=message(row.how)),
     )
     if isinstance(error, DuplicateNumber):
-        error.existing_kind, error.existing_id = _other_document(fault.detail)
+        # The kind is localised in some companies ("Facture"): only a name of the API is passed on.
+        kind, other = _OTHER_KIND.search(fault.detail), _OTHER_ID.search(fault.detail)
+        spelled = _KINDS.get(kind[1].replace(" ", "").lower()) if kind else None
+        error.existing_kind, error.existing_id = spelled, other[1] if other else None
     return error
 
 
@@ -351,10 +354,3 @@ def _quote(row: Row, fault: BooksFault) -> str:
     if fault.element and fault.element not in line:
         line = f"{fault.element}: {line}"
     return line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + "…"
-
-
-def _other_document(detail: str) -> tuple[str | None, str | None]:
-    # The kind is localised in some companies ("Facture"): only a name of the API is passed on.
-    kind, other = _OTHER_KIND.search(detail), _OTHER_ID.search(detail)
-    spelled = _KINDS.get(kind[1].replace(" ", "").lower()) if kind else None
-    return spelled, other[1] if other else None

@@ -167,7 +167,7 @@ class Session:
             url=str(request.url),
             request=_to_mapping(call.body),
             status=reply.status if reply else None,
-            response=_to_mapping(content or _clip(reply.body)) if reply else None,
+            response=_to_mapping(content or reply.body[:_CLIP].decode("utf-8", "replace")) if reply else None,
             trace=_find_trace(reply.headers) if reply else None,
             milliseconds=round((time.monotonic() - started) * 1000),
             metered=call.metered,
@@ -235,7 +235,3 @@ def _no_answer_error(call: ApiCall, failure: NoAnswer) -> GatewayError:
 
 def _find_trace(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in _TRACE_HEADERS if name in headers), None)
-
-
-def _clip(body: bytes) -> str:
-    return body[:_CLIP].decode("utf-8", "replace")

@@ -239,7 +239,9 @@ def to_payment_body(payment: BooksPayment) -> dict[str, Any]:
         "TotalAmt": payment.total,
         "CustomerRef": {"value": payment.customer_id},
         "TxnDate": payment.business_date.isoformat(),
-        "Line": [_to_payment_line(link) for link in payment.links],
+        "Line": [
+            {"Amount": link.amount, "LinkedTxn": [{"TxnId": link.id, "TxnType": link.kind}]} for link in payment.links
+        ],
     }
     optional = {
         "CurrencyRef": wrap("value", payment.currency),
@@ -284,10 +286,6 @@ def _created_at(source: Json) -> datetime | None:
 def _to_tax(line: Json) -> tuple[Decimal | None, Decimal]:
     percentage = fields.find_number(fields.part(line, "TaxLineDetail"), "TaxPercent")
     return percentage, fields.find_number(line, "Amount") or Decimal(0)
-
-
-def _to_payment_line(link: PaymentLink) -> dict[str, Any]:
-    return {"Amount": link.amount, "LinkedTxn": [{"TxnId": link.id, "TxnType": link.kind}]}
 
 
 def _to_links(lines: list[Json]) -> Iterable[PaymentLink]:

@@ -127,8 +127,8 @@ async def show_settings(request: Request) -> Response:
     found = await services.of(request).read(lambda session: _newest(session, name))
     version, text = found or (0, settings_document.example())
     headers = {"ETag": f'"{version}"', "X-Settings-Version": str(version), "Vary": "Accept"}
-    if _wants_json(request):
-        content = simplejson.dumps({"version": version, "settings": _to_plain(text)}, use_decimal=True)
+    if "application/json" in request.headers.get("accept", ""):
+        content = simplejson.dumps({"version": version, "settings": tomllib.loads(text)}, use_decimal=True)
         return Response(content, headers=headers, media_type="application/json")
     return Response(text, headers=headers, media_type=f"{TOML}; charset=utf-8")
 
@@ -208,11 +208,3 @@ def _from_json(text: str) -> str:
         raise _refuse(error) from None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise Refusal(400, "the document is not a JSON object that TOML can hold") from None
-
-
-def _wants_json(request: Request) -> bool:
-    return "application/json" in request.headers.get("accept", "")
-
-
-def _to_plain(text: str) -> dict[str, Any]:
-    return tomllib.loads(text)

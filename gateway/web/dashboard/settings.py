@@ -90,7 +90,11 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
         case "save":
             return await _save(request, visitor, state, editor)
         case "try":
-            return await _try(request, visitor, form, editor)
+            wanted = previews.to_request(
+                previews.from_form(form), connection=request.path_params["name"], actor=visitor.actor
+            )
+            event_id = await previews.ask(services.of(request), replace(wanted, settings=editor.text))
+            return RedirectResponse(f"/preview/{event_id}", 303)
         case _:
             return await _show(request, visitor, state, replace(editor, notice="checked"))
 
@@ -119,12 +123,6 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
         later = replace(editor, base=state.version, notice="outdated")
         return await _show(request, visitor, state, later, status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
-
-
-async def _try(request: Request, visitor: Visitor, form: dict[str, str], editor: Editor) -> Response:
-    wanted = previews.to_request(previews.from_form(form), connection=request.path_params["name"], actor=visitor.actor)
-    event_id = await previews.ask(services.of(request), replace(wanted, settings=editor.text))
-    return RedirectResponse(f"/preview/{event_id}", 303)
 
 
 async def _show(
