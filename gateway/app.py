@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
 
 import anyio
 import redis
@@ -24,7 +25,7 @@ from gateway.store import installation
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, without_pool
-from gateway.web import api, dashboard, gauges, health, oauth, problems, services, webhooks
+from gateway.web import api, dashboard, gauges, health, oauth, problems, protocol, services, webhooks
 from gateway.web.dashboard import single_sign_on
 from gateway.web.headers import SecurityHeaders
 from gateway.web.services import Arrivals, Cached, Services, Throttle
@@ -37,7 +38,7 @@ DIRECTORY_PATIENCE = 1.5  # a webhook is answered within two seconds, even witho
 PRESENCE_SECONDS = 20.0
 BROKER_SECONDS = 1.0
 
-Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[Mapping[str, Any]]]
 
 
 def from_environment() -> Starlette:
@@ -53,7 +54,7 @@ def from_environment() -> Starlette:
 
 def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette:
     """The whole web process. The caller disposes of a given `engine`."""
-    app = webhooks.ShortWay(
+    app = Starlette(
         routes=[
             *webhooks.routes(),
             *health.routes(),
@@ -79,7 +80,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
 
 def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
     @asynccontextmanager
-    async def run(app: Starlette) -> AsyncIterator[None]:
+    async def run(app: Starlette) -> AsyncIterator[Mapping[str, Any]]:
         engine = given or open_engine(settings.database_url, pool_size=pools.web(settings))
         broker_client = jobs.open_redis(
             settings.redis_url, tls_insecure=settings.redis_tls_insecure, timeout=BROKER_SECONDS
@@ -87,7 +88,7 @@ def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
         shared = _services(settings, engine, broker_client)
         app.state.services = shared
         heartbeat = asyncio.create_task(_report_presence(shared))
-        yield
+        yield {protocol.DIRECT: webhooks.DirectDeliveries(shared)}
         heartbeat.cancel()
         await shared.ingress.close()
         shared.arrivals.say()

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from gateway.errors import Transient
@@ -28,10 +28,10 @@ _BUSY_MILLISECONDS = 2  # another writer is waited for asynchronously, not by bl
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.004  # a worker that writes often leaves short gaps
 _BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NOW = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
-_INSERT = (
-    f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
-    f" VALUES ({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW}) ON CONFLICT (key) DO NOTHING"
-)
+_INTO = f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at) VALUES "  # noqa: S608 - our own column names
+_ROW = f"({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW})"
+# A statement evaluates the conditions of partial indexes and triggers once for all its rows: half the cost of a row.
+_INSERTS = {count: f"{_INTO}{', '.join([_ROW] * count)} ON CONFLICT (key) DO NOTHING" for count in (64, 16, 4, 1)}
 _LENGTH = len("2026-01-01 00:00:00.000000")
 _NEWEST = "SELECT coalesce(max(id), 0) FROM inbox"
 _FIND = "SELECT id, state, correlation FROM inbox WHERE key = ?"
@@ -90,7 +90,7 @@ class SqliteWriter:
 
 def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequence[Sequence[Any]]) -> list[Received]:
     newest = int(connection.execute(_NEWEST).fetchone()[0])
-    if connection.executemany(_INSERT, rows).rowcount == len(rows):
+    if _insert(connection, rows) == len(rows):
         # In one transaction the table numbers its rows consecutively: nothing needs to be read back.
         return [
             Received(row_id, True, change.state in PENDING, row[CORRELATION])
@@ -100,6 +100,16 @@ def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequ
     # A key that occurs twice in one group was created once, by its first occurrence.
     fresh = {row_id for row_id, *_ in found if row_id > newest}
     return [_to_received(row, fresh) for row in found]
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> int:
+    """Insert the rows whose keys are new; how many those are."""
+    created = at = 0
+    for count, statement in _INSERTS.items():
+        while at + count <= len(rows):
+            created += connection.execute(statement, [*chain.from_iterable(rows[at : at + count])]).rowcount
+            at += count
+    return created
 
 
 def _to_received(row: tuple[int, str, str], fresh: set[int]) -> Received:
@@ -165,8 +175,10 @@ class Ingress:
 
         Raises `Transient` within the patience when the database cannot be used, or when too many changes wait already.
         """
-        if not changes:
-            return []
+        return await self.submit(changes) if changes else []
+
+    def submit(self, changes: Sequence[Change]) -> asyncio.Future[list[Received]]:
+        """Like `receive`, for callers that do not wait. Raises `Transient` only when too many changes wait already."""
         if self._changes_waiting > MAX_WAITING:
             raise Transient("too many changes wait for the database", code="backpressure")
         loop = asyncio.get_running_loop()
@@ -176,7 +188,7 @@ class Ingress:
         self._changes_waiting += len(changes)
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit_all(), name="ingress")
-        return await delivery.answer
+        return delivery.answer
 
     def _watch_over(self, delivery: _Delivery, loop: asyncio.AbstractEventLoop) -> None:
         """One timer for all: each delivery waits equally long, so the oldest is late first."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 10.0
@@ -15,6 +19,25 @@ LARGEST_HEAD = 64 * 1024
 MAX_HEADERS = 100
 _SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+DIRECT = "direct"
+"""Where the application's lifespan puts what takes requests directly."""
+FAILURE = "kassabridge.failure"
+"""Where a request's scope has what went wrong when it was taken directly."""
+_UNUSUAL = frozenset({b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"})
+_LONGEST_LENGTH = len(str(HIGH_WATER_LIMIT))
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+Answer: TypeAlias = Callable[[Exception | None], None]
+
+
+class Direct(Protocol):
+    """Takes POST requests of its address without the application; `headers` are those of its empty answer 200."""
+
+    address: str
+    headers: Headers
+
+    def take(self, raw_headers: Headers, body: bytes, answer: Answer) -> bool:
+        """Whether it takes the request and will call `answer` once; if not, the application answers."""
 
 
 class TooMuch(Exception):
@@ -31,6 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = True
     _packet = 0
     _arrived = 0  # bytes since the head began, or since a part of the body arrived, at least
+    _direct: Direct | None = None  # takes the request whose body arrives
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -65,7 +89,11 @@ class BoundedProtocol(HttpToolsProtocol):
             raise TooMuch
         self._in_head, self._arrived = False, 0
         self._expect(BODY_SECONDS)
-        super().on_headers_complete()
+        self._direct = self._find_direct()
+        if self._direct is None:
+            super().on_headers_complete()
+        else:
+            self._begin_direct(self._direct.address)
 
     def on_body(self, body: bytes) -> None:
         self._arrived = 0
@@ -74,11 +102,66 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self.deadline, self._arrived = math.inf, 0
         super().on_message_complete()
+        if self._direct is not None:
+            direct, self._direct = self._direct, None
+            self._take(direct, self.cycle)
 
     def give_up(self) -> None:
         """End a connection whose deadline is over, with an answer where it cannot be taken for another request's."""
         self.deadline = math.inf
         self._refuse(_SLOW if self._is_next() else b"")
+
+    def _find_direct(self) -> Direct | None:
+        """What takes this request directly: only where no other is being answered, and nothing about it is unusual."""
+        direct: Direct | None = self.app_state.get(DIRECT)
+        if direct is None or self.url != direct.address.encode() or self.parser.get_method() != b"POST":
+            return None
+        if (self.cycle is not None and not self.cycle.response_complete) or self.flow.write_paused or self.access_log:
+            return None
+        given = dict(self.headers)
+        length = given.get(b"content-length", b"")
+        is_short = length.isdigit() and len(length) <= _LONGEST_LENGTH and int(length) <= HIGH_WATER_LIMIT
+        is_usual = is_short and not self.root_path and self.limit_concurrency is None and not _UNUSUAL & given.keys()
+        return direct if is_usual and self.parser.get_http_version() == "1.1" else None
+
+    def _begin_direct(self, address: str) -> None:
+        """As uvicorn begins a request, except that the application is not called yet."""
+        self.scope |= {"method": "POST", "path": address, "raw_path": address.encode(), "query_string": b""}
+        self.cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+
+    def _take(self, direct: Direct, cycle: RequestResponseCycle) -> None:
+        answer = partial(self._answer, direct, cycle)
+        try:
+            taken = direct.take(cycle.scope["headers"], bytes(cycle.body), answer)
+        except Exception as error:  # noqa: BLE001 - the application answers it, as every other
+            answer(error)
+            return
+        if not taken:
+            self._start_asgi_task(cycle, self.app)
+
+    def _answer(self, direct: Direct, cycle: RequestResponseCycle, failure: Exception | None) -> None:
+        if failure is not None:
+            cycle.scope[FAILURE] = failure
+            self._start_asgi_task(cycle, self.app)
+        elif not cycle.disconnected:
+            cycle.response_started = cycle.response_complete = True
+            closing = [] if cycle.keep_alive else [(b"connection", b"close")]
+            self.transport.write(_write_head((*cycle.default_headers, *direct.headers, *closing)))
+            if closing:
+                self.transport.close()
+            self.on_response_complete()
 
     def _measure_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -95,6 +178,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(answer)
             self.transport.close()
+
+
+@lru_cache(maxsize=4)
+def _write_head(headers: Headers) -> bytes:
+    """An answer 200 without a body; the headers change once a second, with the date."""
+    return b"".join([b"HTTP/1.1 200 OK\r\n", *(b"%s: %s\r\n" % header for header in headers), b"\r\n"])
 
 
 class _Watch:

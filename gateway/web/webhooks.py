@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,8 +19,9 @@ from gateway.connectors.quickbooks import webhook as books
 from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store import systems
-from gateway.store.events import Change
-from gateway.web import bodies, deliveries, headers, problems, services
+from gateway.store.events import Change, Received
+from gateway.web import bodies, deliveries, headers, problems, protocol, services
+from gateway.web.protocol import Headers
 from gateway.web.services import Services, Subscription
 
 Answer = TypeVar("Answer")
@@ -28,9 +29,6 @@ Answer = TypeVar("Answer")
 _BOOKS, _TILL = "quickbooks", "mpluskassa"
 _FROM_BOOKS = "/webhooks/quickbooks"
 _TAKEN = Response(status_code=200)
-_START = {"type": "http.response.start", "status": 200, "headers": [*_TAKEN.raw_headers, *headers.FOR_MACHINES]}
-_END = {"type": "http.response.body", "body": b""}
-_OUTCOME = "kassabridge.outcome"
 
 
 class Endpoint:
@@ -40,34 +38,11 @@ class Endpoint:
         self._take = take
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        known: Response | Exception | None = scope.get(_OUTCOME)
-        if isinstance(known, Exception):
-            raise known
-        answer = known or await self._take(Request(scope, receive, send))
+        failure: Exception | None = scope.get(protocol.FAILURE)
+        if failure is not None:
+            raise failure
+        answer = await self._take(Request(scope, receive, send))
         await answer(scope, receive, send)
-
-
-class ShortWay(Starlette):
-    """An application whose busiest address is reached without middleware and routing.
-
-    An error, and an answer that is not the usual one, go the whole way to its route, which passes them on: so they are
-    answered as everywhere.
-    """
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == _FROM_BOOKS and scope["method"] == "POST":
-            scope["app"] = self
-            try:
-                answer = await receive_from_books(Request(scope, receive, send))
-            except Exception as error:  # noqa: BLE001 - raised again by the route
-                scope[_OUTCOME] = error
-            else:
-                if answer is _TAKEN:
-                    await send(_START)
-                    await send(_END)
-                    return
-                scope[_OUTCOME] = answer
-        await super().__call__(scope, receive, send)
 
 
 def routes() -> list[Route]:
@@ -95,6 +70,50 @@ async def receive_from_books(request: Request) -> Response:
     await _store(shared, _BOOKS, changes, {each.connection for each in changes if each.connection})
     counters.seconds(_BOOKS).observe(time.perf_counter() - began)
     return _TAKEN
+
+
+class DirectDeliveries:
+    """Takes usual deliveries of the books from the HTTP protocol, without a task, a request or a route for each."""
+
+    address = _FROM_BOOKS
+    headers = ((b"content-length", b"0"), *headers.FOR_MACHINES)
+
+    def __init__(self, shared: Services) -> None:
+        self._shared = shared
+
+    def take(self, raw_headers: Headers, body: bytes, answer: protocol.Answer) -> bool:
+        """Whether it is taken; then `answer` is called when it is durable, or with what went wrong.
+
+        Left to the route: what is refused, or needs more than one write of changes.
+        """
+        shared, began = self._shared, time.perf_counter()
+        directory = shared.directory.find_fresh()
+        verifier = books.is_authentic(body, books.find_signature(raw_headers), shared.settings.quickbooks_verifiers)
+        if directory is None or verifier is None:
+            return False
+        changes = deliveries.of_books(body, directory.names_by_realm)
+        if not changes or any(
+            each.connection and (each.connection, _BOOKS) not in shared.arrivals.seen for each in changes
+        ):
+            return False
+        failpoints.reach(failpoints.BEFORE_COMMIT)
+        try:
+            stored = shared.ingress.submit(changes)
+        except Transient:
+            return False
+        counters.verifier(verifier).inc()
+        stored.add_done_callback(lambda done: answer(self._finish(done, began)))
+        return True
+
+    def _finish(self, stored: asyncio.Future[list[Received]], began: float) -> Exception | None:
+        try:
+            _follow_up(self._shared, _BOOKS, stored.result())
+        except Exception as error:  # noqa: BLE001 - raised again by the route
+            if isinstance(error, Transient):
+                counters.delivery(_BOOKS, "unavailable").inc()
+            return error
+        counters.seconds(_BOOKS).observe(time.perf_counter() - began)
+        return None
 
 
 async def receive_from_till(request: Request) -> Response:
@@ -135,7 +154,13 @@ def _find_secret(body: bytes, subscription: Subscription | None, signature: str 
 
 async def _store(shared: Services, system: str, changes: Sequence[Change], connections: Collection[str]) -> None:
     failpoints.reach(failpoints.BEFORE_COMMIT)
-    received = await _attempt(system, shared.ingress.receive(changes))
+    _follow_up(shared, system, await _attempt(system, shared.ingress.receive(changes)))
+    if unseen := [name for name in connections if (name, system) not in shared.arrivals.seen]:
+        await _note_first(shared, system, unseen)
+
+
+def _follow_up(shared: Services, system: str, received: Sequence[Received]) -> None:
+    """What is done after the commit: workers are notified, the delivery is logged and counted."""
     failpoints.reach(failpoints.AFTER_COMMIT)
     # Workers are notified of known pending rows too: a redelivery makes up for a crash between commit and wake-up.
     shared.notifier.notify(row.id for row in received if row.pending)
@@ -143,8 +168,6 @@ async def _store(shared: Services, system: str, changes: Sequence[Change], conne
     shared.arrivals.note(system, received)
     known = bool(received) and not any(row.created for row in received)
     counters.delivery(system, "known" if known else "stored").inc()
-    if unseen := [name for name in connections if (name, system) not in shared.arrivals.seen]:
-        await _note_first(shared, system, unseen)
 
 
 async def _note_first(shared: Services, system: str, connections: Collection[str]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -47,6 +48,16 @@ async def receive(url: str, *changes: Change) -> list[Received]:
 def rows(engine: Engine) -> list[InboxRow]:
     with reading(engine) as session:
         return list(session.execute(select(InboxRow).order_by(col(InboxRow.id))).scalars())
+
+
+def test_many_changes_are_numbered_in_order_known_ones_among_them(engine: Engine, migrated_url: str) -> None:
+    (known,) = run(receive(migrated_url, a_change("k70")))
+    assert [row.key for row in rows(engine)] == ["k70"]
+    received = run(receive(migrated_url, *(a_change(f"k{n}") for n in range(86)), a_change("k3")))
+    numbers = {row.key: row.id for row in rows(engine)}
+    assert [each.id for each in received] == [*(numbers[f"k{n}"] for n in range(86)), numbers["k3"]]
+    assert [n for n, each in enumerate(received) if not each.created] == [70, 86]
+    assert received[70] == replace(known, created=False)
 
 
 def test_a_change_becomes_a_row_with_everything_it_says(engine: Engine, migrated_url: str) -> None:

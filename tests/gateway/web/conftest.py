@@ -25,6 +25,7 @@ from gateway.store.events import Change
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import AuditRow, InboxRow
+from gateway.web.protocol import BoundedProtocol
 
 VERIFIER, OLD_VERIFIER = "the-verifier-of-today", "the-verifier-of-yesterday"
 TOKEN = "an-admin-token-of-good-length"
@@ -133,7 +134,7 @@ def start(
     def run(**more: str) -> Gateway:
         address = migrated_url.replace("postgresql+psycopg", "postgresql")
         found = environment.read({**ENVIRONMENT, "DATABASE_URL": address, "REDIS_URL": valkey_url, **more})
-        url = serve(create_app(found, engine=engine))
+        url = serve(create_app(found, engine=engine), http=BoundedProtocol)
         clients.append(httpx.Client(base_url=url, timeout=10))
         return Gateway(url, engine, found, clients[-1])
 

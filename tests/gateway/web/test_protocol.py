@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +18,7 @@ from starlette.routing import Route
 from gateway import settings
 from gateway.process import commands
 from gateway.web import protocol
-from gateway.web.protocol import LARGEST_HEAD, BoundedProtocol
+from gateway.web.protocol import DIRECT, FAILURE, LARGEST_HEAD, Answer, BoundedProtocol, Headers
 
 START = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
@@ -145,6 +146,56 @@ def test_honest_requests_are_kept_alive_and_answered_in_turn(url: str) -> None:
             assert read_answers(raw, 1).endswith(b"ok")
         raw.sendall(WHOLE * 2)
         assert read_answers(raw, 2).count(b"200 OK") == 2
+
+
+class Taker:
+    """Takes what its address gets, and answers a moment later; "left" is left to the application."""
+
+    address = "/echo"
+    headers = ((b"content-length", b"0"), (b"x-taken", b"yes"))
+
+    def take(self, _headers: Headers, body: bytes, answer: Answer) -> bool:
+        if body == b"odd":
+            raise RuntimeError("odd")
+        failure = RuntimeError("bad") if body == b"bad" else None
+        asyncio.get_running_loop().call_later(0.01, answer, failure)
+        return body != b"left"
+
+
+async def say(request: Request) -> Response:
+    failure = request.scope.get(FAILURE)
+    return PlainTextResponse(b"route " + (str(failure).encode() if failure else await request.body()))
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Taker]]:
+    yield {DIRECT: Taker()}
+
+
+def test_only_what_is_usual_is_taken_directly_and_in_turn(serve: Callable[..., str]) -> None:
+    app = Starlette(routes=[Route("/echo", say, methods=["GET", "POST"])], lifespan=lifespan)
+    url = serve(app, http=HastyProtocol, access_log=False)
+    ended = START + b"Connection: close\r\n"
+    cases = {
+        b"taken": (ended + b"Content-Length: 2\r\n\r\nok", b"x-taken: yes\r\nconnection: close\r\n\r\n"),
+        b"taken and taken": (WHOLE + ended + b"Content-Length: 2\r\n\r\nok", b"x-taken: yes"),
+        b"left": (ended + b"Content-Length: 4\r\n\r\nleft", b"route left"),
+        b"failed": (ended + b"Content-Length: 3\r\n\r\nbad", b"route bad"),
+        b"raised": (ended + b"Content-Length: 3\r\n\r\nodd", b"route odd"),
+        b"chunked": (ended + CHUNKED.removeprefix(START) + b"\r\n", b"route ok"),
+        b"coded": (ended + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok", b"route ok"),
+        b"old": (WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"), b"route ok"),
+        b"large": (ended + b"Content-Length: 70000\r\n\r\n" + b"x" * 70_000, b"xxx"),
+        b"another method": (ended.replace(b"POST", b"GET") + b"\r\n", b"route "),
+        b"a query": (ended.replace(b"/echo", b"/echo?a=1") + b"Content-Length: 2\r\n\r\nok", b"route ok"),
+    }
+    for name, (sent, expected) in cases.items():
+        answer = ask(url, sent)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), name
+        assert expected in answer, name
+        assert answer.count(b"200 OK") == sent.count(b"HTTP/1."), name
+        assert (b"x-taken" in answer) == name.startswith(b"taken"), name
+    assert ask(url, START + b"Content-Length: 5\r\n\r\nok").startswith(b"HTTP/1.1 408 Request Timeout")
 
 
 def test_the_web_process_is_started_with_this_protocol() -> None:
