@@ -68,11 +68,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def serve(command: list[str], port: int, environ: dict[str, str], tool: list[str]) -> subprocess.Popen[bytes]:
-    """Start one web process on the first core, under `tool`, and wait until it listens."""
-    process = subprocess.Popen(["taskset", "-c", "0", *tool, sys.executable, "-m", *command],
-                               env={**os.environ, **environ}, cwd=ROOT, stdout=subprocess.DEVNULL)  # fmt: skip
-    deadline = time.monotonic() + 300
+def serve(command: list[str], port: int, environ: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start one web process on the first core and wait until it listens."""
+    process = subprocess.Popen(["taskset", "-c", "0", sys.executable, "-m", *command], env={**os.environ, **environ},
+                               cwd=ROOT, stdout=subprocess.DEVNULL)  # fmt: skip
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

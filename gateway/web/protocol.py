@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -144,7 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _take(self, direct: Direct, cycle: RequestResponseCycle) -> None:
         answer = partial(self._answer, direct, cycle)
         try:
-            taken = direct.take(cycle.scope["headers"], bytes(cycle.body), answer)
+            taken = direct.take(self.headers, bytes(cycle.body), answer)
         except Exception as error:  # noqa: BLE001 - the application answers it, as every other
             answer(error)
             return
@@ -153,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _answer(self, direct: Direct, cycle: RequestResponseCycle, failure: Exception | None) -> None:
         if failure is not None:
-            cycle.scope[FAILURE] = failure
+            cast("dict[str, Any]", cycle.scope)[FAILURE] = failure
             self._start_asgi_task(cycle, self.app)
         elif not cycle.disconnected:
             cycle.response_started = cycle.response_complete = True
