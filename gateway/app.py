@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import redis
+import structlog
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
 
 from gateway import failpoints, jobs, pools, settings
 from gateway.errors import Permanent, Rejected, Transient
@@ -25,11 +28,13 @@ from gateway.store import installation
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, without_pool
-from gateway.web import api, dashboard, gauges, health, oauth, problems, protocol, services, webhooks
-from gateway.web.dashboard import single_sign_on
+from gateway.web import gauges, health, problems, protocol, services, webhooks
 from gateway.web.headers import SecurityHeaders
 from gateway.web.services import Arrivals, Cached, Services, Throttle
 from gateway.web.sessions import Sessions
+
+if TYPE_CHECKING:
+    from gateway.connectors.openid import Provider
 
 DATABASE_THREADS = 4
 PROVIDER_THREADS = 4
@@ -37,6 +42,8 @@ DIRECTORY_SECONDS = 3.0
 DIRECTORY_PATIENCE = 1.5  # a webhook is answered within two seconds, even without the database
 PRESENCE_SECONDS = 20.0
 BROKER_SECONDS = 1.0
+WARM_UP_SECONDS = 0.5
+_log = structlog.get_logger(__name__)
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[Mapping[str, Any]]]
 
@@ -47,21 +54,15 @@ def from_environment() -> Starlette:
     failpoints.arm(os.environ)
     heartbeat.start(os.environ)
     logs.start(found, "web")
-    app = create_app(found)
+    app = create_app(found, later=True)
     gc.freeze()  # modules live as long as the process: no collection looks at them again
     return app
 
 
-def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette:
-    """The whole web process. The caller disposes of a given `engine`."""
+def create_app(settings: Settings, *, engine: Engine | None = None, later: bool = False) -> Starlette:
+    """The whole web process, its pages and API at once or `later`. The caller disposes of a given `engine`."""
     app = Starlette(
-        routes=[
-            *webhooks.routes(),
-            *health.routes(),
-            *api.routes(),
-            *oauth.routes(),
-            *dashboard.routes(),
-        ],
+        routes=[*webhooks.routes(), *health.routes()],
         middleware=[Middleware(SecurityHeaders, https=settings.public_url.startswith("https://"))],
         exception_handlers={
             Rejected: problems.of_refusal,
@@ -74,8 +75,50 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
     )
     # Senders of webhooks treat a redirect as a failure.
     app.router.redirect_slashes = False
-    app.state.problem_page = dashboard.show_problem
+    if later:
+        app.state.later = app.router.default = LaterRoutes(app)
+    else:
+        _add_routes(app)
     return app
+
+
+class LaterRoutes:
+    """The addresses that people and programs use, which take half of all imports: added once the process listens.
+
+    A request for one that comes before waits for them; webhooks and health do not.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+        self._adding: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer to whatever address is not known yet."""
+        await self.add()
+        await self._app.router(scope, receive, send)
+
+    async def add(self) -> None:
+        """Add them; several callers wait for one import."""
+        self._adding = self._adding or asyncio.create_task(self._add())
+        await asyncio.shield(self._adding)
+
+    async def _add(self) -> None:
+        try:
+            await anyio.to_thread.run_sync(_add_routes, self._app)
+        except BaseException:
+            # As when a process cannot start: a supervisor, or the platform, sees it end.
+            _log.exception("the routes cannot be loaded; the process ends")
+            signal.raise_signal(signal.SIGTERM)
+            raise
+        self._app.router.default = self._app.router.not_found
+        gc.freeze()
+
+
+def _add_routes(app: Starlette) -> None:
+    from gateway.web import api, dashboard, oauth
+
+    app.state.problem_page = dashboard.show_problem
+    app.router.routes.extend([*api.routes(), *oauth.routes(), *dashboard.routes()])
 
 
 def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
@@ -87,9 +130,10 @@ def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
         )
         shared = _services(settings, engine, broker_client)
         app.state.services = shared
-        heartbeat = asyncio.create_task(_report_presence(shared))
+        tasks = [asyncio.create_task(_report_presence(shared)), asyncio.create_task(_warm_up(app))]
         yield {protocol.DIRECT: webhooks.DirectDeliveries(shared)}
-        heartbeat.cancel()
+        for task in tasks:
+            task.cancel()
         await shared.ingress.close()
         shared.arrivals.say()
         shared.notifier.close()
@@ -121,10 +165,26 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         metrics=gauges.of_database(engine, settings),
         arrivals=Arrivals(),
         threads=anyio.CapacityLimiter(pools.web(settings) if settings.is_postgres else DATABASE_THREADS),
-        provider=single_sign_on.open_provider(settings),
+        provider=_open_provider(settings),
         provider_threads=anyio.CapacityLimiter(PROVIDER_THREADS),
     )
     return shared
+
+
+def _open_provider(settings: Settings) -> Provider | None:
+    if not settings.oidc_issuer:
+        return None
+    from gateway.web.dashboard import single_sign_on  # with libraries that are slow to import
+
+    return single_sign_on.open_provider(settings)
+
+
+async def _warm_up(app: Starlette) -> None:
+    """What the first visitor would wait for, after the first webhooks."""
+    later: LaterRoutes | None = getattr(app.state, "later", None)
+    if later is not None:
+        await asyncio.sleep(WARM_UP_SECONDS)
+        await later.add()
 
 
 async def _report_presence(shared: Services) -> None:

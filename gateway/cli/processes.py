@@ -29,7 +29,8 @@ def start_all(call: Call) -> int:
 def run_web(call: Call) -> int:
     if call.settings.web_concurrency > 1:
         # uvicorn would start children that cannot import it, again and again.
-        importlib.import_module("gateway.app")
+        for name in ("gateway.app", "gateway.web.api", "gateway.web.dashboard", "gateway.web.oauth"):
+            importlib.import_module(name)
         return _become(commands.web(call.settings), call, checked=True)
     return _go_on_as(commands.web(call.settings), call)
 

@@ -131,10 +131,10 @@ def start(
     with redis.Redis.from_url(valkey_url) as broker:
         broker.flushall()  # the server is shared by the whole run
 
-    def run(**more: str) -> Gateway:
+    def run(*, later: bool = False, **more: str) -> Gateway:
         address = migrated_url.replace("postgresql+psycopg", "postgresql")
         found = environment.read({**ENVIRONMENT, "DATABASE_URL": address, "REDIS_URL": valkey_url, **more})
-        url = serve(create_app(found, engine=engine), http=BoundedProtocol)
+        url = serve(create_app(found, engine=engine, later=later), http=BoundedProtocol)
         clients.append(httpx.Client(base_url=url, timeout=10))
         return Gateway(url, engine, found, clients[-1])
 

@@ -1,0 +1,42 @@
+"""The start of a web process: what it imports before it listens, and what is added behind that."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from tests.gateway.web.conftest import Gateway, a_cloud_event
+
+NOT_FOR_WEBHOOKS = (
+    *("gateway.web.api", "gateway.web.dashboard", "gateway.web.oauth", "gateway.connectors.http", "gateway.locale"),
+    *("alembic", "authlib", "babel", "handlers", "httpx", "jinja2", "joserfc", "lxml", "sentry_sdk", "workers", "zeep"),
+)
+MOST_MODULES = 950
+
+
+def test_a_web_process_listens_before_it_imports_what_pages_need() -> None:
+    code = "import gateway.app, gateway.web.protocol, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    needless = [name for name in loaded if any(f"{name}.".startswith(f"{each}.") for each in NOT_FOR_WEBHOOKS)]
+    assert needless == []
+    assert len(loaded) < MOST_MODULES
+
+
+def test_pages_that_are_added_later_are_there_for_the_first_visitor(start: Callable[..., Gateway]) -> None:
+    gateway = start(later=True)
+    assert gateway.http.get("/login").status_code == 200
+    assert gateway.admin("GET", "/admin/status").status_code == 200
+    assert gateway.http.get("/nowhere").status_code == 404
+    assert gateway.http.get("/webhooks/quickbooks").status_code == 405
+    assert gateway.deliver([a_cloud_event()]).status_code == 200
+
+
+def test_many_first_visitors_wait_for_one_import(start: Callable[..., Gateway]) -> None:
+    gateway = start(later=True)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: httpx.get(f"{gateway.url}/login", timeout=20).status_code, range(8)))
+    assert answers == [200] * 8
