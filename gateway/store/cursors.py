@@ -92,6 +92,11 @@ def is_behind(session: Session, connection: str, source: str, *, seconds: float)
     return session.execute(select(col(CursorRow.source)).where(late)).one_or_none() is not None
 
 
+def began_at(session: Session, connection: str, source: str) -> datetime | None:
+    """Since when this source is followed."""
+    return session.execute(select(col(CursorRow.began_at)).where(_is(connection, source))).scalar_one_or_none()
+
+
 def polled_at(session: Session, connection: str, source: str) -> datetime | None:
     """When this source was last polled with success."""
     return session.execute(select(col(CursorRow.polled_at)).where(_is(connection, source))).scalar_one_or_none()

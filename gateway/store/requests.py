@@ -132,6 +132,10 @@ def poll(*, connection: str, actor: str = "cli") -> Change:
     return _asked(POLL, "poll", connection=connection, actor=actor)
 
 
+ARTICLES = "articles"
+"""What the finding is about that says which items have no article at the till."""
+
+
 def check_up(*, connection: str, actor: str = "cli") -> Change:
     """Have a worker try both logins and read branches, VAT rates, plan and preferences; its result is on the row."""
     return _asked(DOCTOR, "doctor", connection=connection, actor=actor)

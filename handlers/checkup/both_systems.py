@@ -8,7 +8,13 @@ from datetime import date, timedelta
 
 from gateway.errors import AuthLost
 from gateway.findings import Finding, enumerate_some
+from gateway.store import links
+from gateway.store.links import LinkKind
+from gateway.store.requests import ARTICLES
+from gateway.store.session import reading
 from handlers.deps import Deps
+from mapping import products
+from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.records import CompanyProfile, Item
 from mapping.skus import find_own_number, is_own
@@ -137,13 +143,16 @@ def look_at_till(deps: Deps) -> Iterator[Finding]:
 
 
 LOOKED_AT = 1000
+MOST_PAGES = 30
 
 
 def look_at_items(deps: Deps) -> Iterator[Finding]:
-    """With one read."""
+    """With one read per thousand items."""
     types = deps.settings.products.types
-    items = [item for item in deps.books.items_page(1, LOOKED_AT) if item.type in types and not is_own(item)]
+    items = [item for item in _read_items(deps) if item.type in types and not is_own(item)]
     yield Finding("items", message("{n} that may become articles", n=len(items)) if items else "none yet")
+    if items:
+        yield _look_at_articles(items, deps)
     yield from _look_at_skus(items, deps)
     today = deps.now().date()
     late = [item.name for item in items if (start := _started(item)) and start > today]
@@ -153,6 +162,42 @@ def look_at_items(deps: Deps) -> Iterator[Finding]:
             message("in the future: {names}", names=enumerate_some(late)),
             "set an earlier inventory start date: sales before it are refused (6270)",
         )
+
+
+def _read_items(deps: Deps) -> list[Item]:
+    items: list[Item] = []
+    for page in range(MOST_PAGES):
+        some = deps.books.items_page(1 + page * LOOKED_AT, LOOKED_AT)
+        items += some
+        if len(some) < LOOKED_AT:
+            break
+    return items
+
+
+def _look_at_articles(items: Sequence[Item], deps: Deps) -> Finding:
+    """Which items that flow have no article at the till; a first load, or a change of the item, brings them."""
+    wanted = [item for item in items if _is_wanted(item, deps)]
+    known: set[str] = set()
+    for start in range(0, len(wanted), LOOKED_AT):
+        with reading(deps.engine) as session:
+            ids = [item.id for item in wanted[start : start + LOOKED_AT]]
+            found = links.find_all(session, deps.connection, LinkKind.ITEM, ids)
+        known |= {id_ for id_, link in found.items() if link.target_id}
+    missing = [item.name for item in wanted if item.id not in known]
+    if not missing:
+        return Finding(ARTICLES, "every item that flows has its article at the till")
+    counted = message("{n} of {all} have no article at the till", n=len(missing), all=len(wanted))
+    return Finding(ARTICLES, message("{counted}: {names}", counted=counted, names=enumerate_some(missing)))
+
+
+def _is_wanted(item: Item, deps: Deps) -> bool:
+    try:
+        products.require_wanted(item, deps.settings.products)
+    except NotBookable:
+        return False
+    except MappingError:
+        pass  # the filter cannot be applied to it: its own event says so
+    return True
 
 
 def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:

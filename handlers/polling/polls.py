@@ -12,7 +12,7 @@ from collections.abc import Callable
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.wire import RecordPage
 from gateway.errors import Permanent
-from gateway.store import connections, cursors, leases
+from gateway.store import connections, cursors, leases, requests
 from gateway.store.events import Change, Event, Flow
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -184,7 +184,10 @@ def go_live(_event: Event, deps: Deps) -> Result:
     """
     markers = deps.till.sync_markers()
     with writing(deps.engine) as session:
-        if not connections.is_live(session, deps.connection):
+        was_live = connections.is_live(session, deps.connection)
+        if not was_live:
             cursors.begin_again(session, deps.connection, markers, at=deps.now())
         connections.go_live(session, deps.connection)
+    if not was_live:
+        deps.pass_on(requests.check_up(connection=deps.connection, actor="go live"))  # counts what was not loaded
     return done("live: what is sold from now on is booked; what was before comes with a backfill")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
-from gateway.store import connections, requests
-from gateway.store.events import State
+from gateway.store import connections, requests, views
+from gateway.store.events import Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from sandbox.mpluskassa.faults import Plan
@@ -58,6 +59,27 @@ def test_f9_a_live_connection_misses_nothing_when_started_again(shop: Shop) -> N
     shop.work()
     shop.settle()
     assert str(shop.only("SalesReceipt")["TotalAmt"]) == "12.50"
+
+
+def test_going_live_says_which_items_have_no_article_at_the_till(shop: Shop) -> None:
+    put_aside(shop)
+    shop.add_item("7001")
+    shop.receive(requests.go_live(connection="default"))
+    shop.settle()
+
+    def counted() -> str:
+        with reading(shop.engine) as session:
+            event = views.newest_about(session, requests.check_up(connection="default").subject)
+        assert event is not None
+        rows = json.loads(event.result or "[]")
+        return next(str(row["said"]) for row in rows if row["check"] == requests.ARTICLES)
+
+    assert counted() == "4 of 4 have no article at the till: Item 1001, Item 1002, Item 1003, Item 7001"
+    shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
+    shop.settle()
+    shop.receive(requests.check_up(connection="default"))
+    shop.settle()
+    assert counted() == "every item that flows has its article at the till"
 
 
 def test_f9_the_check_uses_what_was_typed_a_moment_ago(shop: Shop) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from gateway.errors import Rejected
 from gateway.removal import Data, RemovalResult
-from gateway.store import connections, documents, requests, systems, views
+from gateway.store import connections, cursors, documents, requests, systems, views
 from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
 from gateway.store.events import Event, Flow
@@ -62,6 +62,8 @@ class SetupState:
     groups: Sequence[ListOption]
     """The till's turnover groups for sales; empty until a worker has read them."""
     first_groups: Sequence[tuple[ListOption, ListOption]]
+    books_since: datetime | None
+    """Since when changes in the books come by themselves."""
 
     @property
     def has_till(self) -> bool:
@@ -79,6 +81,14 @@ class SetupState:
         """What the last check found: `check`, `good`, `said`, `fix`."""
         found = presentation.to_result(self.checked) if self.checked else None
         return found if isinstance(found, list) else []
+
+    @property
+    def articles(self) -> dict[str, Any] | None:
+        """What the last check says of items without an article; None if products were loaded since."""
+        loaded = [part.event.updated_at for each in self.loads if each.flow is Flow.PRODUCTS for part in each.parts]
+        if self.checked is None or any(at > self.checked.updated_at for at in loaded):
+            return None
+        return next((each for each in self.findings if each["check"] == requests.ARTICLES), None)
 
 
 def routes() -> list[Route]:
@@ -296,6 +306,7 @@ async def _read(request: Request) -> SetupState:
             text=text,
             loads=loading.read(session, name),
             arrived=systems.first_webhooks(session, name),
+            books_since=cursors.began_at(session, name, cursors.BOOKS),
             groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in SALES_GROUPS],
             first_groups=coverage.first_groups(
                 lists, settings_document.recall(text).products.turnover_group_by_vat_code
