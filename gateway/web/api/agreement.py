@@ -10,27 +10,17 @@ from typing import Any
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from gateway.store import agreements, audit, certificates, connections, inbox, requests
 from gateway.store.certificates import Certificate
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
 from gateway.store.views import LONGEST_PAGE, PAGE
 from gateway.web import actions, bodies, queries, services, waiting
-from gateway.web.access import ADMIN, admin_only
+from gateway.web.access import ADMIN
 from gateway.web.api import events
 from gateway.web.problems import Refusal
 from mapping.agreement import to_text
 from mapping.messages import message
-
-
-def routes() -> list[Route]:
-    """Compare now, and what was compared."""
-    # One route, so that a refusal of a third method names both.
-    return [
-        Route("/admin/agreement", admin_only(handle_agreement), methods=["GET", "POST"]),
-        Route("/admin/certificates", admin_only(export_certificates), methods=["GET"]),
-    ]
 
 
 async def handle_agreement(request: Request) -> Response:

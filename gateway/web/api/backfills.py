@@ -7,16 +7,10 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from gateway.store import progress
 from gateway.store.progress import Progress
 from gateway.web import presentation, services
-from gateway.web.access import admin_only
-
-
-def routes() -> list[Route]:
-    return [Route("/admin/backfills", admin_only(list_backfills), methods=["GET"])]
 
 
 async def list_backfills(request: Request) -> Response:

@@ -7,28 +7,14 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from gateway.removal import Data
 from gateway.web import bodies, queries, services, setups, waiting
-from gateway.web.access import ADMIN, admin_only
+from gateway.web.access import ADMIN
 from gateway.web.api import events, status
 from gateway.web.api.status import Overview
 from gateway.web.problems import Refusal
 from mapping.messages import message
-
-_ADDRESS = "/admin/connections/{name}"
-
-
-def routes() -> list[Route]:
-    return [
-        Route("/admin/connections", admin_only(list_connections), methods=["GET"]),
-        Route(_ADDRESS, admin_only(handle_connection), methods=["GET", "PUT", "DELETE"]),
-        Route(f"{_ADDRESS}/rename", admin_only(rename_connection), methods=["POST"]),
-        Route(f"{_ADDRESS}/check", admin_only(check_connection), methods=["POST"]),
-        Route(f"{_ADDRESS}/live", admin_only(let_live), methods=["POST"]),
-        Route(f"{_ADDRESS}/pause", admin_only(pause_connection), methods=["POST"]),
-    ]
 
 
 async def list_connections(request: Request) -> Response:

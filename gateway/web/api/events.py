@@ -8,28 +8,14 @@ from typing import Any
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from gateway.store import connections, journal, links, views
 from gateway.store.events import Event
 from gateway.store.links import LinkKind
 from gateway.web import actions, bodies, presentation, queries, services, waiting
-from gateway.web.access import ADMIN, admin_only
+from gateway.web.access import ADMIN
 from gateway.web.actions import Resend
 from gateway.web.problems import Refusal
-
-
-def routes() -> list[Route]:
-    """Everything under /admin/events and /admin/orders."""
-    return [
-        Route("/admin/events", admin_only(list_events), methods=["GET"]),
-        Route("/admin/events/retry", admin_only(retry_many), methods=["POST"]),
-        Route("/admin/events/{id}", admin_only(show_event), methods=["GET"]),
-        Route("/admin/events/{id}/retry", admin_only(retry_event), methods=["POST"]),
-        Route("/admin/events/{id}/ignore", admin_only(ignore_event), methods=["POST"]),
-        Route("/admin/orders/{id}", admin_only(show_order), methods=["GET"]),
-        Route("/admin/orders/{id}/resend", admin_only(resend_order), methods=["POST"]),
-    ]
 
 
 async def list_events(request: Request) -> Response:

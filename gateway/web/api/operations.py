@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from gateway.store import connections
 from gateway.web import waiting
@@ -283,11 +282,6 @@ _ENDPOINTS = (
 )  # fmt: skip
 
 OPERATIONS: Final = (*_EVENTS, *_ORDERS, *_CONNECTIONS, *_PEOPLE, *_ENDPOINTS)
-
-
-def routes() -> list[Route]:
-    """Public: it contains nothing that the source code does not."""
-    return [Route("/openapi.json", describe, methods=["GET"])]
 
 
 async def describe(_request: Request) -> Response:

@@ -10,12 +10,11 @@ from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from gateway.store import audit, people
 from gateway.store.people import Unclear
 from gateway.web import queries, services
-from gateway.web.access import ADMIN, admin_only
+from gateway.web.access import ADMIN
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 
@@ -24,13 +23,6 @@ Answer = TypeVar("Answer")
 # No more is asked than what keeps a search for it from matching half the table.
 WHO = r"^([^@\s]{1,99}@[^@\s]{1,99}|(relation|customer):[0-9A-Za-z]{1,40})$"
 _WHO = re.compile(WHO)
-
-
-def routes() -> list[Route]:
-    return [
-        Route("/admin/people/{email}/export", admin_only(export_person), methods=["POST"]),
-        Route("/admin/people/{email}/erase", admin_only(erase_person), methods=["POST"]),
-    ]
 
 
 async def export_person(request: Request) -> Response:

@@ -8,22 +8,17 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.store import requests
 from gateway.store.requests import By
 from gateway.web import bodies, previews, queries, services, waiting
-from gateway.web.access import ADMIN, admin_only
+from gateway.web.access import ADMIN
 from gateway.web.api import events
 from gateway.web.previews import PreviewRequest
 from gateway.web.problems import Refusal
 from mapping import settings_document
 
 _PATIENCE: Final = 20
-
-
-def routes() -> list[Route]:
-    return [Route("/admin/connections/{name}/preview", admin_only(preview), methods=["POST"])]
 
 
 async def preview(request: Request) -> Response:

@@ -12,13 +12,12 @@ import tomli_w
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.store import audit, connections, documents, inbox, installation, progress, requests, views
 from gateway.store.documents import Outdated
 from gateway.store.events import State
 from gateway.web import bodies, presentation, queries, services, waiting
-from gateway.web.access import ADMIN, admin_only
+from gateway.web.access import ADMIN
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from mapping import settings_document
@@ -32,7 +31,6 @@ CHECK_SECONDS = 10.0
 ACTION = "settings"
 TOML = "application/toml"
 _LARGEST_VERSION = 2**31 - 1
-_ADDRESS = "/admin/connections/{name}/settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +108,6 @@ def must_exist(session: Session, name: str) -> None:
 def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFault, ...]:
     rows = (found or {}).get(kind) or ()
     return tuple(DocumentFault(row["path"], row["message"], row["hint"]) for row in rows)
-
-
-def routes() -> list[Route]:
-    """One address, two methods: one route, so that a refusal of a third names both."""
-    return [Route(_ADDRESS, admin_only(handle_settings), methods=["GET", "PUT"])]
 
 
 async def handle_settings(request: Request) -> Response:

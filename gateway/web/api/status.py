@@ -10,7 +10,6 @@ from typing import Any
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from gateway.settings import Settings
 from gateway.store import (
@@ -35,7 +34,7 @@ from gateway.store.tables import AlertRow, AuditRow, CursorRow, MeterRow, Proces
 from gateway.store.views import LONGEST_PAGE, PAGE, FlowStatus
 from gateway.version import VERSION
 from gateway.web import actions, bodies, presentation, queries, services
-from gateway.web.access import ADMIN, admin_only
+from gateway.web.access import ADMIN
 from gateway.web.api import backfills
 from gateway.web.problems import Refusal
 
@@ -77,14 +76,6 @@ class Overview:
 
     def count(self, *states: State) -> int:
         return sum(flow.counts.get(state, 0) for flow in self.flows for state in states)
-
-
-def routes() -> list[Route]:
-    return [
-        Route("/admin/status", admin_only(show_status), methods=["GET"]),
-        Route("/admin/flows/{flow}/backfill", admin_only(backfill_flow), methods=["POST"]),
-        Route("/admin/audit", admin_only(list_actions), methods=["GET"]),
-    ]
 
 
 def look(session: Session, seal: Seal) -> Overview:

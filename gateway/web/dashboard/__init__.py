@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway.web.dashboard import (
@@ -31,36 +32,85 @@ from gateway.web.dashboard import (
     versions,
 )
 from gateway.web.dashboard.rendering import show_problem
+from gateway.web.sessions import Right
+from gateway.web.visitors import for_visitors, from_form
 
 __all__ = ["routes", "show_problem"]
 
 STATIC = Path(__file__).with_name("static")
+_PAGES: Final[tuple[BaseRoute, ...]] = (
+    Route("/login", login.show_login, methods=["GET"]),
+    Route("/login", login.log_in, methods=["POST"]),
+    Route("/logout", from_form(login.log_out, right=Right.READ), methods=["POST"]),
+    Route("/language", login.choose_language, methods=["POST"]),
+    Route("/login/oidc", single_sign_on.start, methods=["GET"]),
+    Route("/login/oidc/callback", single_sign_on.finish, methods=["GET"]),
+    Route("/users", for_visitors(users.list_users, right=Right.CONFIGURE), methods=["GET"]),
+    Route("/users", from_form(users.invite_user), methods=["POST"]),
+    Route("/users/{id}/{action}", from_form(users.change_user), methods=["POST"]),
+    Route("/sessions/{digest}/end", from_form(users.end_session, right=Right.READ), methods=["POST"]),
+    Route("/account", for_visitors(users.show_account), methods=["GET"]),
+    Route("/account", from_form(users.change_password, right=Right.READ), methods=["POST"]),
+    Route("/invitation/{secret}", users.show_invitation, methods=["GET"]),
+    Route("/invitation/{secret}", users.accept_invitation, methods=["POST"]),
+    Route("/setup", for_visitors(setup.list_setups, right=Right.CONFIGURE), methods=["GET"]),
+    Route("/setup", from_form(setup.begin_setup), methods=["POST"]),
+    Route("/setup/{name}", for_visitors(setup.show_setup, right=Right.CONFIGURE), methods=["GET"]),
+    Route("/setup/{name}/till", from_form(setup.submit_till), methods=["POST"]),
+    Route("/setup/{name}/check", from_form(setup.ask_check), methods=["POST"]),
+    Route("/setup/{name}/answers", from_form(setup.submit_answers), methods=["POST"]),
+    Route("/setup/{name}/live", from_form(setup.let_live), methods=["POST"]),
+    Route("/setup/{name}/load", from_form(setup.begin_load), methods=["POST"]),
+    Route("/setup/{name}/load/{id}/pause", from_form(setup.pause_load), methods=["POST"]),
+    Route("/setup/{name}/load/{id}/resume", from_form(setup.resume_load), methods=["POST"]),
+    Route("/setup/{name}/rename", from_form(setup.rename), methods=["POST"]),
+    Route("/setup/{name}/remove", from_form(setup.remove), methods=["POST"]),
+    Route("/mapping", for_visitors(mapping.choose_connection), methods=["GET"]),
+    Route("/connections/{name}/mapping", for_visitors(mapping.show_mapping), methods=["GET"]),
+    Route("/connections/{name}/mapping", from_form(mapping.submit_mapping), methods=["POST"]),
+    Route("/settings", for_visitors(settings.choose_connection), methods=["GET"]),
+    Route("/connections/{name}/settings", for_visitors(settings.show_settings), methods=["GET"]),
+    Route("/connections/{name}/settings", from_form(settings.submit_settings), methods=["POST"]),
+    Route("/connections/{name}/settings/{version}", for_visitors(versions.show_version), methods=["GET"]),
+    Route("/connections/{name}/settings/{version}", from_form(versions.restore_version), methods=["POST"]),
+    Route("/preview", for_visitors(preview.show_form), methods=["GET"]),
+    Route("/preview", from_form(preview.ask_preview, right=Right.WORK), methods=["POST"]),
+    Route("/preview/{id}", for_visitors(preview.show_preview), methods=["GET"]),
+    Route("/agreement", for_visitors(agreement.show_month), methods=["GET"]),
+    Route("/agreement", from_form(agreement.ask_agreement, right=Right.WORK), methods=["POST"]),
+    Route("/agreement.csv", for_visitors(agreement.download_days), methods=["GET"]),
+    Route("/agreement.json", for_visitors(agreement.download_certificates), methods=["GET"]),
+    Route("/agreement/sign-off", from_form(agreement.sign_off, right=Right.WORK), methods=["POST"]),
+    Route("/agreement/days/{day}", for_visitors(agreement.show_day), methods=["GET"]),
+    Route("/agreement/{id}", for_visitors(agreement.show_report), methods=["GET"]),
+    Route("/overview", for_visitors(overview.show_overview), methods=["GET"]),
+    Route("/", for_visitors(home.show_dashboard), methods=["GET"]),
+    Route("/connections/{name}/{switch}", from_form(home.switch_connection), methods=["POST"]),
+    Route("/alerts", for_visitors(alerts.show_alerts), methods=["GET"]),
+    Route("/todo", for_visitors(todo.show_causes), methods=["GET"]),
+    Route("/todo/confirm", for_visitors(todo.ask, right=Right.WORK), methods=["GET"]),
+    Route("/todo", from_form(todo.do, right=Right.WORK), methods=["POST"]),
+    Route("/todo/mark/{id}", from_form(todo.mark, right=Right.WORK), methods=["POST"]),
+    Route("/todo/bulk/{id}", for_visitors(todo.show_bulk), methods=["GET"]),
+    Route("/todo/bulk/{id}/undo", from_form(todo.undo, right=Right.WORK), methods=["POST"]),
+    Route("/audit", for_visitors(audit.show_actions, right=Right.CONFIGURE), methods=["GET"]),
+    Route("/audit.csv", for_visitors(audit.download_actions, right=Right.CONFIGURE), methods=["GET"]),
+    Route("/backfills", for_visitors(backfills.show_backfills), methods=["GET"]),
+    Route("/backfills/{id}/{hold}", from_form(backfills.hold_backfill), methods=["POST"]),
+    Route("/reads", for_visitors(reads.show_reads), methods=["GET"]),
+    *records.routes(),
+    Route("/sales", for_visitors(sales.show_sales), methods=["GET"]),
+    Route("/sales.csv", for_visitors(sales.download_sales), methods=["GET"]),
+    Route("/sales/{id}", for_visitors(sale.show_sale), methods=["GET"]),
+    Route("/sales/{id}/{action}", from_form(sale.do_action, right=Right.WORK), methods=["POST"]),
+    Route("/events", for_visitors(events.show_events), methods=["GET"]),
+    Route("/events/retry", from_form(events.retry_events, right=Right.WORK), methods=["POST"]),
+    Route("/events/{id}", for_visitors(event.show_event), methods=["GET"]),
+    Route("/events/{id}/{action}", from_form(event.do_action, right=Right.WORK), methods=["POST"]),
+    Mount("/static", StaticFiles(directory=STATIC), name="static"),
+)
+"""Every page with the right it needs; the first that matches counts. `STATIC` has the style and script they use."""
 
 
 def routes() -> list[BaseRoute]:
-    """Every page, and the style and script they use."""
-    return [
-        *login.routes(),
-        *single_sign_on.routes(),
-        *users.routes(),
-        # Before the home page, whose routes match the same addresses.
-        *setup.routes(),
-        *mapping.routes(),
-        *settings.routes(),
-        *versions.routes(),
-        *preview.routes(),
-        *agreement.routes(),
-        *overview.routes(),
-        *home.routes(),
-        *alerts.routes(),
-        *todo.routes(),
-        *audit.routes(),
-        *backfills.routes(),
-        *reads.routes(),
-        *records.routes(),
-        *sales.routes(),
-        *sale.routes(),
-        *events.routes(),
-        *event.routes(),
-        Mount("/static", StaticFiles(directory=STATIC), name="static"),
-    ]
+    return list(_PAGES)

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import agreements, audit, certificates, requests, sales_list, views
 from gateway.store.certificates import Certificate
@@ -26,26 +25,13 @@ from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.sales import to_csv
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import for_visitors, from_form, refuse_others
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import refuse_others
 from mapping.messages import message
 
 EARLIER = 10
 _SHORTEST_NAME = 2
 _NO_REPORT = "there is no such report"
-
-
-def routes() -> list[Route]:
-    """The calendar, its files, a day, the sign-off, and the report of a comparison that was asked for."""
-    return [
-        Route("/agreement", for_visitors(show_month), methods=["GET"]),
-        Route("/agreement", from_form(ask_agreement, right=Right.WORK), methods=["POST"]),
-        Route("/agreement.csv", for_visitors(download_days), methods=["GET"]),
-        Route("/agreement.json", for_visitors(download_certificates), methods=["GET"]),
-        Route("/agreement/sign-off", from_form(sign_off, right=Right.WORK), methods=["POST"]),
-        Route("/agreement/days/{day}", for_visitors(show_day), methods=["GET"]),
-        Route("/agreement/{id}", for_visitors(show_report), methods=["GET"]),
-    ]
 
 
 # --- a month -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.alerts import open_channels
 from gateway.store import alerts
@@ -21,7 +20,6 @@ from gateway.web.dashboard import home_charts
 from gateway.web.dashboard.home_charts import ChartFigures
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import for_visitors
 
 Parts = tuple[str, ...]
 _SUBJECT = "{subject}"
@@ -97,10 +95,6 @@ KINDS: Final[Mapping[str, AlertKind]] = {
 }
 """By the first word of an alert's cause."""
 CHANNELS: Final = {"email": "e-mail", "webhook": "webhook", "sentry": "Sentry"}
-
-
-def routes() -> list[Route]:
-    return [Route("/alerts", for_visitors(show_alerts), methods=["GET"])]
 
 
 async def show_alerts(request: Request, visitor: Visitor) -> Response:

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from gateway.store import audit, users
 from gateway.store.audit import AuditFilter
@@ -20,8 +19,7 @@ from gateway.store.tables import AuditRow
 from gateway.web import access, presentation, queries, services
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.sales import CSV_PAGE, defuse, to_csv
-from gateway.web.sessions import DASHBOARD, Right, Visitor
-from gateway.web.visitors import for_visitors
+from gateway.web.sessions import DASHBOARD, Visitor
 
 PAGE: Final = 50
 FIELDS: Final[tuple[str, ...]] = ("who", "what", "from", "through")
@@ -75,14 +73,6 @@ ACTIONS: Final[Mapping[str, str]] = {
     "forget-secrets": "Deleted secrets that cannot be opened",
 }
 """What people call the actions; one that is not known here is shown as it is stored."""
-
-
-def routes() -> list[Route]:
-    """The page and its file. Addresses of logins stand here, so it is for who configures."""
-    return [
-        Route("/audit", for_visitors(show_actions, right=Right.CONFIGURE), methods=["GET"]),
-        Route("/audit.csv", for_visitors(download_actions, right=Right.CONFIGURE), methods=["GET"]),
-    ]
 
 
 async def show_actions(request: Request, visitor: Visitor) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import progress
 from gateway.web import queries, services
@@ -13,14 +12,6 @@ from gateway.web.dashboard.loading import Hold
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import for_visitors, from_form
-
-
-def routes() -> list[Route]:
-    return [
-        Route("/backfills", for_visitors(show_backfills), methods=["GET"]),
-        Route("/backfills/{id}/{hold}", from_form(hold_backfill), methods=["POST"]),
-    ]
 
 
 async def show_backfills(request: Request, visitor: Visitor) -> Response:

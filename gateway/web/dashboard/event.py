@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import journal, requests, views
 from gateway.store.events import PENDING, Event, Flow, State
@@ -18,17 +17,10 @@ from gateway.web.dashboard import preview
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
-from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import for_visitors, from_form, refuse_others
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import refuse_others
 
 Action = Callable[[Services, Visitor, Event, dict[str, str]], Awaitable[int]]
-
-
-def routes() -> list[Route]:
-    return [
-        Route("/events/{id}", for_visitors(show_event), methods=["GET"]),
-        Route("/events/{id}/{action}", from_form(do_action, right=Right.WORK), methods=["POST"]),
-    ]
 
 
 async def show_event(request: Request, visitor: Visitor) -> Response:

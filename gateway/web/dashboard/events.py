@@ -6,21 +6,12 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import views
 from gateway.store.views import Filter
 from gateway.web import actions, queries, services
 from gateway.web.dashboard.rendering import render
-from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import for_visitors, from_form
-
-
-def routes() -> list[Route]:
-    return [
-        Route("/events", for_visitors(show_events), methods=["GET"]),
-        Route("/events/retry", from_form(retry_events, right=Right.WORK), methods=["POST"]),
-    ]
+from gateway.web.sessions import Visitor
 
 
 async def show_events(request: Request, visitor: Visitor) -> Response:

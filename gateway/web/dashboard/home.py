@@ -9,7 +9,6 @@ from datetime import datetime
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import counts, rate_limits, systems, tokens
 from gateway.store.alerts import OpenCause
@@ -25,7 +24,6 @@ from gateway.web.dashboard.rendering import SHOP, render
 from gateway.web.dashboard.sales import STATUSES
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import for_visitors, from_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +55,6 @@ class ShownCause:
         called = names.get(cause.connection or "", cause.connection)
         query = home_figures.to_query(cause, called)
         return cls(cause, called, home_figures.to_address(cause, called), query)
-
-
-def routes() -> list[Route]:
-    """The page and the switch of a connection."""
-    return [
-        Route("/", for_visitors(show_dashboard), methods=["GET"]),
-        Route("/connections/{name}/{switch}", from_form(switch_connection), methods=["POST"]),
-    ]
 
 
 async def show_dashboard(request: Request, visitor: Visitor) -> Response:

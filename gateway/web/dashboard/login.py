@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway import catalogue
 from gateway.store.users import User
@@ -12,28 +11,17 @@ from gateway.web import bodies, services
 from gateway.web.access import find_user, knows_token
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Right, Visitor
+from gateway.web.sessions import Visitor
 from gateway.web.visitors import (
     LANGUAGE,
     LANGUAGE_SECONDS,
     cookie_name,
     find_visitor,
-    from_form,
     let_in,
     let_out,
     refuse_other_sites,
     set_cookie,
 )
-
-
-def routes() -> list[Route]:
-    """In and out, and the language of the pages, which holds before the login, too."""
-    return [
-        Route("/login", show_login, methods=["GET"]),
-        Route("/login", log_in, methods=["POST"]),
-        Route("/logout", from_form(log_out, right=Right.READ), methods=["POST"]),
-        Route("/language", choose_language, methods=["POST"]),
-    ]
 
 
 async def show_login(request: Request) -> Response:

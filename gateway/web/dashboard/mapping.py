@@ -9,7 +9,6 @@ from typing import Any, Final
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import audit, documents, inbox, requests, sales_list, systems, views
 from gateway.store.documents import Outdated
@@ -24,7 +23,6 @@ from gateway.web.dashboard.mapping_form import Choices
 from gateway.web.dashboard.rendering import render
 from gateway.web.previews import PreviewRequest
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import for_visitors, from_form
 from mapping import choices, coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, Caught
@@ -152,15 +150,6 @@ class Editing:
     notice: str = ""
     is_typed: bool = False
     faults: Mapping[str, str] = field(default_factory=dict)
-
-
-def routes() -> list[Route]:
-    """The page, its form, and the way to it."""
-    return [
-        Route("/mapping", for_visitors(choose_connection), methods=["GET"]),
-        Route(ADDRESS, for_visitors(show_mapping), methods=["GET"]),
-        Route(ADDRESS, from_form(submit_mapping), methods=["POST"]),
-    ]
 
 
 async def choose_connection(request: Request, visitor: Visitor) -> Response:

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.store import counts, overviews
 from gateway.store.counts import ReadAllowance
@@ -18,7 +17,6 @@ from gateway.web.dashboard import home_figures
 from gateway.web.dashboard.home_figures import SeenSystem
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import for_visitors
 
 URGENCIES: Final = {
     Urgency.STOPPED: "stopped",
@@ -35,10 +33,6 @@ CHIPS: Final = {
     Urgency.NOTHING: "done",
 }
 SHOWN_CAUSES: Final = 2
-
-
-def routes() -> list[Route]:
-    return [Route("/overview", for_visitors(show_overview), methods=["GET"])]
 
 
 async def show_overview(request: Request, visitor: Visitor) -> Response:

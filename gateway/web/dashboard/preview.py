@@ -8,7 +8,6 @@ from typing import Final
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import progress, requests, views
 from gateway.store.events import Event, Flow
@@ -20,21 +19,13 @@ from gateway.web.dashboard import preview_results, rendering
 from gateway.web.dashboard.rendering import render
 from gateway.web.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import for_visitors, from_form, refuse_others
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import refuse_others
 
 ITEM = "Item"
 _PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": OF_BOOKS}
 _RECENT, _LOOKED_AT = 5, 60
 _MISSING = "there is no such preview"
-
-
-def routes() -> list[Route]:
-    return [
-        Route("/preview", for_visitors(show_form), methods=["GET"]),
-        Route("/preview", from_form(ask_preview, right=Right.WORK), methods=["POST"]),
-        Route("/preview/{id}", for_visitors(show_preview), methods=["GET"]),
-    ]
 
 
 async def show_form(request: Request, visitor: Visitor) -> Response:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway import catalogue
 from gateway.store import counts, figures, views
@@ -19,7 +18,7 @@ from gateway.web.dashboard import charts
 from gateway.web.dashboard.charts import Chart, ChartRow
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import chosen_language, for_visitors
+from gateway.web.visitors import chosen_language
 
 MONTHS: Final = 12
 WHAT: Final[Mapping[str, str]] = {
@@ -48,10 +47,6 @@ WHAT: Final[Mapping[str, str]] = {
 def name(what: str) -> str:
     """What people call what was read, however QuickBooks spells it."""
     return WHAT.get(what.lower(), what)
-
-
-def routes() -> list[Route]:
-    return [Route("/reads", for_visitors(show_reads), methods=["GET"])]
 
 
 async def show_reads(request: Request, visitor: Visitor) -> Response:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import journal, links, sales_list, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
@@ -23,8 +22,8 @@ from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.sales import KINDS, STATUSES
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import for_visitors, from_form, refuse_others
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import refuse_others
 
 _EVENTS = 20
 
@@ -42,13 +41,6 @@ class _Found:
     def is_moving(self) -> bool:
         """Whether an event about it will change the page soon."""
         return any(each.state in (State.RECEIVED, State.WORKING) for each in self.events)
-
-
-def routes() -> list[Route]:
-    return [
-        Route("/sales/{id}", for_visitors(show_sale), methods=["GET"]),
-        Route("/sales/{id}/{action}", from_form(do_action, right=Right.WORK), methods=["POST"]),
-    ]
 
 
 async def show_sale(request: Request, visitor: Visitor) -> Response:

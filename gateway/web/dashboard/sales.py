@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from gateway.catalogue import to_cents
 from gateway.store import sales_list
@@ -29,7 +28,6 @@ from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import for_visitors
 from mapping.messages import message
 from mapping.money import show_cents
 from mapping.records import SaleKind
@@ -68,13 +66,6 @@ class _Shown:
     branches: list[tuple[int, str | None]]
     tenders: list[str]
     total: SalesTotal | None
-
-
-def routes() -> list[Route]:
-    return [
-        Route("/sales", for_visitors(show_sales), methods=["GET"]),
-        Route("/sales.csv", for_visitors(download_sales), methods=["GET"]),
-    ]
 
 
 async def show_sales(request: Request, visitor: Visitor) -> Response:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import documents, requests, views
 from gateway.store.documents import Outdated
@@ -21,7 +20,6 @@ from gateway.web.dashboard.text_diff import DiffLine
 from gateway.web.dashboard.versions import VersionEntry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import for_visitors, from_form
 from mapping import settings_document, settings_guide
 from mapping.settings_document import DocumentError, SettingsDocument
 
@@ -49,15 +47,6 @@ class SettingsState:
     version: int
     text: str
     entries: Sequence[VersionEntry]
-
-
-def routes() -> list[Route]:
-    """The page, its form, and the way to it."""
-    return [
-        Route("/settings", for_visitors(choose_connection), methods=["GET"]),
-        Route(ADDRESS, for_visitors(show_settings), methods=["GET"]),
-        Route(ADDRESS, from_form(submit_settings), methods=["POST"]),
-    ]
 
 
 async def choose_connection(request: Request, visitor: Visitor) -> Response:

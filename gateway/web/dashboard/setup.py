@@ -12,7 +12,6 @@ from urllib.parse import quote
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.errors import Rejected
 from gateway.removal import Data, RemovalResult
@@ -29,8 +28,7 @@ from gateway.web.dashboard.loading import Hold, Load
 from gateway.web.dashboard.mapping import to_label
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import for_visitors, from_form
+from gateway.web.sessions import Visitor
 from mapping import coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.messages import join, message
@@ -89,24 +87,6 @@ class SetupState:
         if self.checked is None or any(at > self.checked.updated_at for at in loaded):
             return None
         return next((each for each in self.findings if each["check"] == requests.ARTICLES), None)
-
-
-def routes() -> list[Route]:
-    """The list, the page of one connection, and a form for each of its steps."""
-    return [
-        Route("/setup", for_visitors(list_setups, right=Right.CONFIGURE), methods=["GET"]),
-        Route("/setup", from_form(begin_setup), methods=["POST"]),
-        Route(ADDRESS, for_visitors(show_setup, right=Right.CONFIGURE), methods=["GET"]),
-        Route(f"{ADDRESS}/till", from_form(submit_till), methods=["POST"]),
-        Route(f"{ADDRESS}/check", from_form(ask_check), methods=["POST"]),
-        Route(f"{ADDRESS}/answers", from_form(submit_answers), methods=["POST"]),
-        Route(f"{ADDRESS}/live", from_form(let_live), methods=["POST"]),
-        Route(f"{ADDRESS}/load", from_form(begin_load), methods=["POST"]),
-        Route(f"{ADDRESS}/load/{{id}}/pause", from_form(pause_load), methods=["POST"]),
-        Route(f"{ADDRESS}/load/{{id}}/resume", from_form(resume_load), methods=["POST"]),
-        Route(f"{ADDRESS}/rename", from_form(rename), methods=["POST"]),
-        Route(f"{ADDRESS}/remove", from_form(remove), methods=["POST"]),
-    ]
 
 
 async def list_setups(request: Request, visitor: Visitor) -> Response:

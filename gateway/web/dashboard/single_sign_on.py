@@ -16,7 +16,6 @@ import structlog
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.errors import Permanent, Transient
 from gateway.settings import Settings
@@ -75,14 +74,6 @@ def open_provider(settings: Settings) -> Provider | None:
         client_secret=settings.oidc_client_secret,
         redirect_uri=settings.public_url + CALLBACK,
     )
-
-
-def routes() -> list[Route]:
-    """The way out and the way back."""
-    return [
-        Route("/login/oidc", start, methods=["GET"]),
-        Route(CALLBACK, finish, methods=["GET"]),
-    ]
 
 
 async def start(request: Request) -> Response:

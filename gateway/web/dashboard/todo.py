@@ -10,7 +10,6 @@ from typing import Any, Final
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import alerts, audit, todo, users, views
 from gateway.store.alerts import OpenCause
@@ -20,8 +19,7 @@ from gateway.web import actions, queries, services
 from gateway.web.dashboard import home_figures
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import for_visitors, from_form
+from gateway.web.sessions import Visitor
 from mapping.messages import message
 
 PICK: Final = "cause-"
@@ -38,18 +36,6 @@ class TodoCause:
     is_snoozed: bool
     connection: str | None
     address: str
-
-
-def routes() -> list[Route]:
-    """The list, the question before an action, its progress, and the marks."""
-    return [
-        Route("/todo", for_visitors(show_causes), methods=["GET"]),
-        Route("/todo/confirm", for_visitors(ask, right=Right.WORK), methods=["GET"]),
-        Route("/todo", from_form(do, right=Right.WORK), methods=["POST"]),
-        Route("/todo/mark/{id}", from_form(mark, right=Right.WORK), methods=["POST"]),
-        Route("/todo/bulk/{id}", for_visitors(show_bulk), methods=["GET"]),
-        Route("/todo/bulk/{id}/undo", from_form(undo, right=Right.WORK), methods=["POST"]),
-    ]
 
 
 def look(session: Session, connection: str | None, names: Mapping[str, str]) -> list[TodoCause]:

@@ -11,7 +11,6 @@ from typing import Final
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import audit, users
 from gateway.store.users import Role, User
@@ -20,8 +19,8 @@ from gateway.web.access import find_invited, find_user
 from gateway.web.bodies import read_form
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import for_visitors, from_form, let_in, refuse_other_sites
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import let_in, refuse_other_sites
 
 ROLES: Final = {
     Role.VIEWER: "Read-only",
@@ -36,27 +35,12 @@ MAY: Final = {
     Role.AGENCY: "the same for every connection",
 }
 LONGEST_NAME: Final = 60
-_CREATE: Final = Right.CONFIGURE
 _TAKEN: Final = "somebody has this e-mail address"
 _NO_ADDRESS: Final = "this is no e-mail address"
 
 
 class _RefusedAddress(Refusal):
     """An e-mail address that this person cannot get."""
-
-
-def routes() -> list[Route]:
-    """The list of people and sessions, a person's own page, and the page behind an invitation."""
-    return [
-        Route("/users", for_visitors(list_users, right=_CREATE), methods=["GET"]),
-        Route("/users", from_form(invite_user), methods=["POST"]),
-        Route("/users/{id}/{action}", from_form(change_user), methods=["POST"]),
-        Route("/sessions/{digest}/end", from_form(end_session, right=Right.READ), methods=["POST"]),
-        Route("/account", for_visitors(show_account), methods=["GET"]),
-        Route("/account", from_form(change_password, right=Right.READ), methods=["POST"]),
-        Route("/invitation/{secret}", show_invitation, methods=["GET"]),
-        Route("/invitation/{secret}", accept_invitation, methods=["POST"]),
-    ]
 
 
 async def list_users(request: Request, visitor: Visitor) -> Response:

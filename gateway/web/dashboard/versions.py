@@ -10,7 +10,6 @@ from urllib.parse import quote
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.store import audit, documents
 from gateway.store.documents import Outdated, Version
@@ -21,12 +20,10 @@ from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.text_diff import DiffLine
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import for_visitors, from_form
 from mapping import settings_document
 from mapping.messages import message
 from mapping.settings_document import DocumentError, DocumentFault
 
-ADDRESS = "/connections/{name}/settings/{version}"
 SHOWN = 20
 _LARGEST_VERSION = 2**31 - 1
 
@@ -50,13 +47,6 @@ class Look:
     in_force: int
     present: str
     entry: VersionEntry
-
-
-def routes() -> list[Route]:
-    return [
-        Route(ADDRESS, for_visitors(show_version), methods=["GET"]),
-        Route(ADDRESS, from_form(restore_version), methods=["POST"]),
-    ]
 
 
 def list_entries(session: Session, name: str) -> Sequence[VersionEntry]:
