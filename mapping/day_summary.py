@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from mapping.messages import message
-from mapping.order_deposits import SETTLED
+from mapping.money_documents import SETTLED
 from mapping.records import Sale, SaleKind
 from mapping.sale_lines import FlatLine, flatten, is_without_vat, paid_difference, read_totals, special_kind
 from mapping.sections import OrderSettings

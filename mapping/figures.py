@@ -8,10 +8,10 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from mapping import order_deposits
+from mapping import money_documents
 from mapping.errors import MappingError
 from mapping.money import round_to_cents
-from mapping.order_deposits import redeemed, without_gift_cards
+from mapping.money_documents import redeemed, without_gift_cards
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Journal, Payment, Sale, VatAmount
 from mapping.sale_lines import is_without_vat, paid_difference
 
@@ -105,9 +105,9 @@ def of_sale(
     day, branch = sale.business_date, sale.branch
     rounding = 0 if cash_rounding_cap is None else _rounding(sale, cash_rounding_cap)
     untaxed = _lone(Cell(branch, day, Measure.NET, "0"), rounding)
-    debts = redeemed(sale, gift_cards) + order_deposits.settled(sale)
+    debts = redeemed(sale, gift_cards) + money_documents.settled(sale)
     settled = _lone(Cell(branch, day, Measure.NET, "0"), -debts)
-    in_money = order_deposits.without_deposits(without_gift_cards(sale, gift_cards))
+    in_money = money_documents.without_deposits(without_gift_cards(sale, gift_cards))
     paid = _tender_figures(in_money.payments, sale, names)
     received = _account_figures(in_money.payments, sale, names)
     return add([*_vat_figures(_stated(sale), branch, day), untaxed, settled, *paid, *received])

@@ -12,8 +12,15 @@ from mapping.document_lines import Extras, to_body
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import show_cents, to_euros
-from mapping.money_documents import to_money_documents, to_payments, without_rounding
-from mapping.order_deposits import redeemed, settled, without_deposits, without_gift_cards
+from mapping.money_documents import (
+    redeemed,
+    settled,
+    to_money_documents,
+    to_payments,
+    without_deposits,
+    without_gift_cards,
+    without_rounding,
+)
 from mapping.records import BooksPayment, DocumentKind, Payment, Sale, SalesDocument
 from mapping.references import References, find_account
 from mapping.sale_identity import (

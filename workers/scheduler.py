@@ -38,7 +38,7 @@ from gateway.store import (
 from gateway.store.alert_rules import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
-from handlers.agreement import nightly
+from handlers.agreement import report
 from handlers.deps import Deps
 from handlers.polling import books_feed, polls
 from workers import alerting
@@ -135,7 +135,7 @@ class Scheduler:
         for name in names:
             self._add(f"till/{name}", often, self._poll("till", name, polls.poll_till))
             self._add(f"books/{name}", seldom, self._poll("books", name, books_feed.poll))
-            self._add(f"agreement/{name}", nightly.SECONDS, self._poll("agreement", name, nightly.plan))
+            self._add(f"agreement/{name}", report.SECONDS, self._poll("agreement", name, report.plan))
             self._add(f"reach/{name}", REACH_SECONDS, self._reach(name))
 
     def _poll(self, source: str, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:

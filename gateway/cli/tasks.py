@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import redis
 
 from gateway import doctor, jobs
-from gateway.cli import dry_run_text
 from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Trouble, remark, show, show_json, show_progress
 from gateway.findings import Finding
 from gateway.store import audit, connections, inbox, installation, progress, requests, views
@@ -18,6 +17,7 @@ from gateway.store.events import Change, Event, Flow, State, name_record
 from gateway.store.progress import SETTLED, Progress, Snapshot
 from gateway.store.session import reading, writing
 from gateway.web import api, presentation
+from gateway.web.dashboard import preview_results
 from mapping.agreement import AGREES, EXPLAINED, to_text
 
 _GLANCE, _GLANCE_AT_BACKFILL = 0.2, 0.5  # seconds
@@ -61,11 +61,11 @@ def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reas
     else:
         for event in ended:
             show(to_words(event))
-            for line in dry_run_text.to_lines(event):
+            for line in to_lines(event):
                 show(line)
     if any(event.code == requests.UNKNOWN_ORDER for event in ended):
         return USAGE
-    good = all(event.state in {State.DONE, State.SKIPPED} and not dry_run_text.is_refused(event) for event in ended)
+    good = all(event.state in {State.DONE, State.SKIPPED} and not is_refused(event) for event in ended)
     return GOOD if good else PROBLEM
 
 
@@ -237,7 +237,7 @@ def _watch(call: Call, event_id: int, until: float) -> Progress:
 
 def _show(call: Call, ended: Sequence[Progress]) -> None:
     if call.as_json:
-        said = [api.backfills.to_backfill(found, call.display_names) for found in ended]
+        said = [api.status.to_backfill(found, call.display_names) for found in ended]
         show_json(said[0] if len(said) == 1 else said)
         return
     for found in ended:
@@ -293,3 +293,47 @@ def to_findings(event: Event) -> list[Finding]:
 def _parse(result: str | None) -> list[dict[str, Any]] | None:
     rows = json.loads(result) if result else None
     return rows if isinstance(rows, list) else None
+
+
+def is_refused(event: Event) -> bool:
+    """Whether the dry run says that the sale could not be booked."""
+    found = preview_results.read(event)
+    return found is not None and found.reason is not None
+
+
+def to_lines(event: Event) -> Iterator[str]:
+    """Nothing for an event that is no dry run."""
+    found = preview_results.read(event)
+    if found is None or not found.sale:
+        return
+    yield found.headline
+    if found.title:
+        yield f"  in the books as  {found.title}"
+    yield from (f"  - {step}" for step in found.steps)
+    for name, value in (("why", found.reason), ("field", found.place), ("to do", found.fix)):
+        if value:
+            yield f"  {name}: {value}"
+    yield from _of_sale(found.sale)
+    if found.plan:
+        yield from _of_document(found.plan)
+
+
+def _of_sale(sale: Mapping[str, Any]) -> Iterator[str]:
+    yield f"at the till: {sale['kind']} {sale['number']} of {sale['day']}, total {sale['total']}"
+    yield from (f"  paid by {tender['name']:<24} {tender['amount']:>10}" for tender in sale["tenders"])
+
+
+def _of_document(plan: Mapping[str, Any]) -> Iterator[str]:
+    yield f"in QuickBooks: {plan['entity']}, total {plan['total']}"
+    yield from (f"  {label}: {value}" for label, value in plan["facts"] if label != "Private note")
+    yield "  lines (net)"
+    for line in plan["lines"]:
+        many = f"{line['quantity']} x {line['price']}" if line["quantity"] else ""
+        yield f"    {line['description']:<32} {many:>20} {line['code']!s:>12} {line['amount']:>10}"
+    for tax in plan["taxes"]:
+        yield f"  VAT {tax['percent']} % of {tax['net']}: {tax['tax']}"
+    for payment in plan["payments"]:
+        facts = (f"{label} {value}" for label, value in payment.items() if label != "Private note")
+        yield f"  payment: {', '.join(facts)}"
+    yield from (f"  document of money beside it: {each}" for each in plan["beside"])
+    yield from (f"  would be made first: {kind.lower()} {name}" for kind, name in plan["created"])

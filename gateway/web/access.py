@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hmac
 import math
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from ipaddress import IPv4Address, ip_address, ip_network
+from typing import Final
 
 import anyio
+import anyio.to_thread
+from cryptography.exceptions import InvalidKey
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +23,7 @@ from gateway.observability import counters
 from gateway.store import audit, users
 from gateway.store.session import reading, writing
 from gateway.store.users import LoginFailures, User
-from gateway.web import passwords, services
+from gateway.web import services
 from gateway.web.problems import Refusal
 from gateway.web.services import FAILURES, WINDOW_SECONDS, Services
 
@@ -76,7 +81,7 @@ async def find_user(request: Request, name: str, password: str) -> User | None:
     claim(shared, source)
     is_text = len(name) <= _LONGEST_SOURCE and name.isprintable()
     found = await shared.read(lambda session: users.find_login(session, name)) if is_text else None
-    if await passwords.is_right(password, found[1] if found else None) and found:
+    if await is_right(password, found[1] if found else None) and found:
         return found[0]
     await _refuse(shared, source)
     return None
@@ -168,3 +173,40 @@ def to_source(host: str) -> str:
     if isinstance(address, IPv4Address):
         return host
     return str(address.ipv4_mapped or ip_network((address, _NETWORK_BITS), strict=False))
+
+
+SHORTEST: Final = 12
+LONGEST: Final = 200
+_MEMORY_KIB: Final = 19_456
+_NOBODY: Final = f"$argon2id$v=19$m={_MEMORY_KIB},t=2,p=1${'A' * 22}${'A' * 43}"
+"""The hash of no known password: a name that nobody has takes as long to refuse as a wrong password."""
+_one_at_a_time = anyio.Semaphore(1)
+
+
+async def to_hash(password: str) -> str:
+    """The hash in PHC format, with a salt of its own."""
+    async with _one_at_a_time:
+        return await anyio.to_thread.run_sync(_hash, _encode(password))
+
+
+async def is_right(password: str, hashed: str | None) -> bool:
+    """Whether this is the password; always false, but no sooner, without a hash."""
+    async with _one_at_a_time:
+        return await anyio.to_thread.run_sync(_verify, _encode(password), hashed or _NOBODY)
+
+
+def _encode(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")
+
+
+def _hash(password: bytes) -> str:
+    kdf = Argon2id(salt=os.urandom(16), length=32, iterations=2, lanes=1, memory_cost=_MEMORY_KIB)
+    return kdf.derive_phc_encoded(password)
+
+
+def _verify(password: bytes, hashed: str) -> bool:
+    try:
+        Argon2id.verify_phc_encoded(password, hashed)
+    except InvalidKey:
+        return False
+    return True

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError, Transient
-from gateway.store import agreements, sales
+from gateway.store import agreements, inbox, requests, sales
 from gateway.store import certificates as issued
 from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.events import PENDING, Event, Outcome, State
 from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF, LONGEST_PERIOD
 from gateway.store.session import reading, writing
-from handlers.agreement import books_side, nightly, till_side
+from handlers.agreement import books_side, till_side
 from handlers.agreement.books_side import BooksSide
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
@@ -54,8 +54,8 @@ def handle(event: Event, deps: Deps) -> Result:
     if _is_in_flight(report) and began - event.received_at < PATIENCE:
         reason = "sales are on their way into the books; compared again in a moment"
         return Result(Outcome(State.WAITING, reason=reason, wait_seconds=PAUSE_SECONDS, burn_attempt=False))
-    found = to_results(report, open_from=nightly.open_from(deps))
-    closed = {day for day in till_side.days(start, through) if day < nightly.open_from(deps)}
+    found = to_results(report, open_from=open_from(deps))
+    closed = {day for day in till_side.days(start, through) if day < open_from(deps)}
     key = deps.signing() if closed and deps.signing else None
     with writing(deps.engine) as session:
         stored = agreements.save(session, deps.connection, found, event_id=event.id, at=began)
@@ -252,3 +252,40 @@ def _size(differences: list[Mapping[str, Any]]) -> int:
     turnover: int = sum(each["cents"] for each in differences if each["measure"] in _TURNOVER)
     largest: int = max(abs(each["cents"]) for each in differences)
     return abs(turnover) or largest
+
+
+SECONDS = 60.0
+
+
+def plan(deps: Deps) -> list[int]:
+    """Put the comparisons due now into the inbox, each once across processes; returns the events. Calls no system."""
+    if not (deps.settings.agreement.nightly and deps.settings.orders.enabled):
+        return []
+    now = deps.now()
+    with reading(deps.engine) as session:
+        repaired = agreements.find_repaired(session, deps.connection, now=now)
+    with writing(deps.engine) as session:
+        agreements.open_days(session, deps.connection, _today(deps), due_at=_night(deps))
+        agreements.mark(session, deps.connection, repaired, now=now, at_once=True)
+        days = agreements.take_due(session, deps.connection, now=now)
+        if not days:
+            return []
+        change = requests.agree_automatically(connection=deps.connection, start=days[0], through=days[-1])
+        return [row.id for row in inbox.receive(session, [change]) if row.pending]
+
+
+def open_from(deps: Deps) -> date:
+    """The first day that is not over yet."""
+    return _today(deps)
+
+
+def _today(deps: Deps) -> date:
+    return deps.now().astimezone(_AMSTERDAM).date()
+
+
+def _night(deps: Deps) -> datetime:
+    """The time from which yesterday is compared: after the day's documents are made."""
+    closes = time.fromisoformat(deps.settings.orders.day_closes)
+    hour = time(deps.settings.agreement.hour)
+    begin = datetime.combine(_today(deps), max(hour, closes), tzinfo=_AMSTERDAM)
+    return begin + (agreements.SETTLE if closes >= hour else agreements.SETTLE * 0)

@@ -21,7 +21,7 @@ from mapping import sale_identity
 from mapping.day_summary import Day
 from mapping.errors import MappingError
 from mapping.messages import message
-from mapping.order_deposits import key_of
+from mapping.money_documents import key_of
 from mapping.records import DocumentKind
 from mapping.sale_identity import find_tag
 

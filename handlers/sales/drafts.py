@@ -16,11 +16,11 @@ from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.references.parties import Buyer
 from handlers.sales import bookings
-from mapping import list_entries, order_deposits, orders
+from mapping import list_entries, money_documents, orders
 from mapping.errors import ItemNeeded, MappingError
 from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
-from mapping.order_deposits import key_of, without_deposits, without_gift_cards
+from mapping.money_documents import key_of, without_deposits, without_gift_cards
 from mapping.orders import Posting, References
 from mapping.records import DocumentKind, Sale, SaleKind, VatAmount
 from mapping.sale_identity import sign
@@ -70,7 +70,7 @@ def mark_all(session: Session, sales: Sequence[Sale], deps: Deps) -> list[Sale]:
     in_books = {key for key, link in known.items() if link.status.is_in_books}
     tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
     return [
-        order_deposits.mark(sale, {key.split("/", 1)[1] for key in _keys_of(sale) if key in in_books}, tenders)
+        money_documents.mark(sale, {key.split("/", 1)[1] for key in _keys_of(sale) if key in in_books}, tenders)
         for sale in sales
     ]
 

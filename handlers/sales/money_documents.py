@@ -18,10 +18,10 @@ from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.result import Result, done, skipped
 from handlers.sales import bookings, documents, drafts
-from mapping import order_deposits
+from mapping import money_documents
 from mapping.fingerprints import fingerprint
 from mapping.messages import message
-from mapping.order_deposits import key_of
+from mapping.money_documents import key_of
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Payment, Sale, SalesDocument
 from mapping.sale_identity import CANCELLED_ORDER, COMPLETE_ORDER, is_order, sign
@@ -235,7 +235,7 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
 
 def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
     """Before a sale is booked for the first time: book the deposits it settles, on their own days."""
-    named = order_deposits.names_tender(sale, deps.settings.mapping.order_deposit_tenders)
+    named = money_documents.names_tender(sale, deps.settings.mapping.order_deposit_tenders)
     brought = {key_of(payment) for payment in sale.payments if payment.business_date not in (None, sale.business_date)}
     if not (named or brought):
         return
@@ -283,7 +283,7 @@ def _remove_others(order: Sale, known: dict[str, Link], wanted: Collection[str],
 def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, maybe_written: bool) -> Link:
     listed = drafts.find_listed(order, [payment.method], parties.buyer(order, deps), deps)
     references = dataclasses.replace(listed, order_deposit_item_id=goods.own_item(goods.ORDER_DEPOSITS, deps))
-    document = order_deposits.to_document(order, payment, references, deps.settings.orders)
+    document = money_documents.to_document(order, payment, references, deps.settings.orders)
     document = sign(drafts.open_up(Posting(document), deps).document, deps.installation)
     return keep(
         order, document, LinkKind.DEPOSIT, _key_of_deposit(order, payment), before, deps, maybe_written=maybe_written

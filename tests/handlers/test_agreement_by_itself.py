@@ -18,7 +18,7 @@ from gateway.store.alert_rules import Thresholds
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, CursorRow, InboxRow, MeterRow
-from handlers.agreement import nightly
+from handlers.agreement import report
 from handlers.polling import books_feed
 from sandbox.mpluskassa.structs import AMSTERDAM
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
@@ -58,7 +58,7 @@ def let_settle(shop: Shop) -> None:
 
 def plan(shop: Shop, at: datetime) -> list[Event]:
     """Run the clock once, and handle its comparison."""
-    found = nightly.plan(dataclasses.replace(shop.deps(), now=lambda: at))
+    found = report.plan(dataclasses.replace(shop.deps(), now=lambda: at))
     shop.work()
     return [shop.event(each) for each in found]
 

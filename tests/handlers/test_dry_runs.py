@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete as sa_delete
 
-from gateway.cli import dry_run_text
+from gateway.cli import tasks
 from gateway.store.session import writing
 from gateway.store.tables import LinkRow
 from gateway.web.dashboard import preview_results
@@ -144,7 +144,7 @@ def test_the_command_prints_the_whole_booking(shop: Shop) -> None:
     )["receiptId"]
     shop.settle()
     shop.books.delete(REALM, "Payment", shop.find("Payment", TotalAmt=Decimal("3.33"))["Id"])
-    text = "\n".join(dry_run_text.to_lines(shop.resend(receipt, dry_run=True)))
+    text = "\n".join(tasks.to_lines(shop.resend(receipt, dry_run=True)))
     for shown in (
         "something of it is missing",
         "the payment of 3.33 by Contant is missing: it would be posted",
@@ -185,7 +185,7 @@ def test_a_dry_run_names_what_the_books_know_by_an_id(shop: Shop) -> None:
         assert plan["references"][each] == {"PIN": told[each]}
     assert plan["references"]["items"] == {"1001": told["items"]}
     assert plan["references"]["department"] == told["department"]
-    lines = "\n".join(dry_run_text.to_lines(event))
+    lines = "\n".join(tasks.to_lines(event))
     for shown in ("Department: Winkel Utrecht", "Payment method: Pinbetaling", "Deposit to: Bank"):
         assert shown in lines
     page = preview_results.read(event)
@@ -198,7 +198,7 @@ def test_a_dry_run_names_what_the_books_know_by_an_id(shop: Shop) -> None:
 def test_a_dry_run_names_what_each_payment_refers_to(shop: Shop) -> None:
     shop.switch('[mapping.deposit_accounts]\non_miss = "skip"\ntable = { PIN = "Bank" }\n')
     receipt = sell_again(shop, TENDERS_OF_BOTH, sold(1003), sold(1002))
-    lines = list(dry_run_text.to_lines(shop.resend(receipt, dry_run=True)))
+    lines = list(tasks.to_lines(shop.resend(receipt, dry_run=True)))
     paid = [line for line in lines if line.startswith("  payment: ")]
     assert ["Payment method Contant" in paid[0], "Payment method Pinbetaling," in paid[1]] == [True, True]
     assert "Deposit to Bank" in paid[1]
@@ -208,12 +208,12 @@ def test_a_dry_run_says_where_the_books_gave_no_name(shop: Shop) -> None:
     event = shop.resend(shop.till.sell(lines=[sold(1001)])["receiptId"], dry_run=True)
     told = planned(event)
     told["names"]["PaymentMethodRef"] = {}
-    promised = list(dry_run_text.to_lines(event))
+    promised = list(tasks.to_lines(event))
     assert "  Payment method: Pinbetaling (would be made)" in promised
     assert "  would be made first: payment method Pinbetaling" in promised
     told["body"]["PaymentMethodRef"]["value"] = ref = "77"
     bare = dataclasses.replace(event, result=json.dumps(told, default=str))
-    assert f"  Payment method: {ref} (id in QuickBooks, name unknown)" in list(dry_run_text.to_lines(bare))
+    assert f"  Payment method: {ref} (id in QuickBooks, name unknown)" in list(tasks.to_lines(bare))
 
 
 TENDERS_OF_BOTH = [Tender("CONTANT", 333), Tender("PIN", 10000)]

@@ -19,7 +19,7 @@ from gateway.store.sales_list import LOOKED_BACK
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.views import LISTED_BACK, SEARCHED_BACK
-from handlers.agreement import nightly
+from handlers.agreement import report
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM
@@ -91,7 +91,7 @@ def test_a_day_as_one_document_and_the_agreement_cost_what_they_cost_at_first(sh
         day = NOON.date()
         asked = shop.receive(requests.agree(connection="default", start=day, through=day + timedelta(days=1)))
         shop.work()
-        nightly.plan(shop.deps())
+        report.plan(shop.deps())
     assert shop.event(asked).state == "done"
     check(watched, "summed_up_in", "newest_events", "changed_since", "raise_priority")
 

@@ -16,10 +16,9 @@ import httpx
 from gateway.connectors.exchange import Exchange, Gate
 from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks import calls, fields, wire, wire_customers, wire_documents
-from gateway.connectors.quickbooks.access import Access
 from gateway.connectors.quickbooks.calls import Select, count, select
 from gateway.connectors.quickbooks.fields import WITH_ACTIVE_FLAG, Json
-from gateway.connectors.quickbooks.session import Session, TokenSource
+from gateway.connectors.quickbooks.session import Access, Session, TokenSource
 from gateway.connectors.quickbooks.wire import TaxTable
 from gateway.connectors.quickbooks.wire_customers import VatField
 from gateway.errors import Permanent

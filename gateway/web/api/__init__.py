@@ -3,7 +3,7 @@
 from starlette.routing import Route
 
 from gateway.web.access import admin_only
-from gateway.web.api import agreement, backfills, connections, events, operations, people, previews, settings, status
+from gateway.web.api import agreement, connections, events, operations, people, previews, settings, status
 
 __all__ = ["agreement", "backfills", "events", "people", "routes", "settings", "status"]
 
@@ -33,6 +33,6 @@ def routes() -> list[Route]:
         Route("/admin/audit", admin_only(status.list_actions), methods=["GET"]),
         Route("/admin/people/{email}/export", admin_only(people.export_person), methods=["POST"]),
         Route("/admin/people/{email}/erase", admin_only(people.erase_person), methods=["POST"]),
-        Route("/admin/backfills", admin_only(backfills.list_backfills), methods=["GET"]),
+        Route("/admin/backfills", admin_only(status.list_backfills), methods=["GET"]),
         Route("/openapi.json", operations.describe, methods=["GET"]),
     ]

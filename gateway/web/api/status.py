@@ -35,7 +35,6 @@ from gateway.store.views import LONGEST_PAGE, PAGE, FlowStatus
 from gateway.version import VERSION
 from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN
-from gateway.web.api import backfills
 from gateway.web.problems import Refusal
 
 
@@ -125,7 +124,7 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
             "parked": overview.count(State.PARKED),
             "oldest_seconds": max(unsynced, default=None),
         },
-        "backfills": [backfills.to_backfill(found, names) for found in overview.backfills],
+        "backfills": [to_backfill(found, names) for found in overview.backfills],
         "limits": [
             {
                 "connection": overview.names.get(m.connection, m.connection),
@@ -253,3 +252,33 @@ def to_action(row: AuditRow) -> dict[str, Any]:
     """One action; it never holds a secret or an e-mail address."""
     said = {name: getattr(row, name) for name in ("id", "actor", "action", "target", "reason")}
     return {**said, "at": presentation.to_time(row.at)}
+
+
+async def list_backfills(request: Request) -> Response:
+    """Those under way, and those that ended within a day; newest first."""
+    found, names = await services.of(request).read(progress.recent), await services.names_of(request)
+    return JSONResponse({"backfills": [to_backfill(each, names) for each in found]})
+
+
+def to_backfill(found: Progress, names: Mapping[str, str]) -> dict[str, Any]:
+    """One backfill. `done` counts the synchronised records, `unchanged` those of them that were so before."""
+    event = found.event
+    return {
+        "id": event.id,
+        "connection": names.get(event.connection or "", event.connection),
+        "flow": event.flow,
+        "state": event.state,
+        "over": found.over,
+        "paused": found.paused and not found.over,
+        "since": found.since,
+        "reason": event.reason,
+        "total": found.total,
+        "done": found.done,
+        "unchanged": found.notes.unchanged,
+        "open": found.open,
+        "parked": found.parked,
+        "began_at": presentation.to_time(event.received_at),
+        "seconds": round(found.seconds, 1),
+        "per_second": round(found.per_second, 2),
+        "ends_at": presentation.to_time(found.ends_at),
+    }

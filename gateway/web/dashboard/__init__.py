@@ -13,7 +13,6 @@ from gateway.web.dashboard import (
     alerts,
     audit,
     backfills,
-    event,
     events,
     home,
     login,
@@ -105,8 +104,8 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/sales/{id}/{action}", from_form(sale.do_action, right=Right.WORK), methods=["POST"]),
     Route("/events", for_visitors(events.show_events), methods=["GET"]),
     Route("/events/retry", from_form(events.retry_events, right=Right.WORK), methods=["POST"]),
-    Route("/events/{id}", for_visitors(event.show_event), methods=["GET"]),
-    Route("/events/{id}/{action}", from_form(event.do_action, right=Right.WORK), methods=["POST"]),
+    Route("/events/{id}", for_visitors(events.show_event), methods=["GET"]),
+    Route("/events/{id}/{action}", from_form(events.do_action, right=Right.WORK), methods=["POST"]),
     Mount("/static", StaticFiles(directory=STATIC), name="static"),
 )
 """Every page with the right it needs; the first that matches counts. `STATIC` has the style and script they use."""

@@ -1,17 +1,26 @@
-"""The list of events with its filters, and retrying all that fit."""
+"""The list of events with its filters, retrying all that fit, and one event with its log and its actions."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 
+from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import views
+from gateway.store import journal, requests, views
+from gateway.store.events import PENDING, Event, Flow, State
+from gateway.store.journal import Entry
 from gateway.store.views import Filter
-from gateway.web import actions, queries, services
+from gateway.web import actions, presentation, queries, services
+from gateway.web.actions import Resend
+from gateway.web.dashboard import preview
 from gateway.web.dashboard.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.services import Services
 from gateway.web.sessions import Visitor
+from gateway.web.visitors import refuse_others
 
 
 async def show_events(request: Request, visitor: Visitor) -> Response:
@@ -44,3 +53,98 @@ def to_query(wanted: Filter) -> dict[str, str]:
         "q": wanted.q,
     }
     return {name: str(value) for name, value in fields.items() if value}
+
+
+Action = Callable[[Services, Visitor, Event, dict[str, str]], Awaitable[int]]
+
+
+async def show_event(request: Request, visitor: Visitor) -> Response:
+    """The event with its whole log."""
+    event, log = await _read(request, visitor)
+    return render(
+        request,
+        "event.html",
+        visitor=visitor,
+        event=event,
+        log=log,
+        hint=presentation.parse(event.hint),
+        result=presentation.parse(event.result),
+        can_retry=event.state != State.WORKING,
+        can_ignore=event.state in (*PENDING, State.PARKED),
+        can_resend=is_order(event),
+        preview_choice=preview.find_choice(event) if preview.can_preview(event) and event.flow != Flow.ORDERS else None,
+        readable=find_readable(event),
+    )
+
+
+def is_order(event: Event) -> bool:
+    """Whether an event is about one order (or a day of them): a sale, or a document in the books made of one."""
+    named = event.entity in requests.RUNNABLE - {requests.SESSION} or event.order_id is not None
+    return event.flow == Flow.ORDERS and event.connection is not None and named and event.code != requests.UNKNOWN_ORDER
+
+
+def find_readable(event: Event) -> str | None:
+    """The page that shows this event's result better than its JSON does."""
+    if preview.is_preview(event):
+        return f"/preview/{event.id}"
+    return f"/agreement/{event.id}" if event.entity == requests.AGREEMENT else None
+
+
+async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[Entry]]:
+    event_id = queries.to_id(request.path_params["id"])
+
+    def look(session: Session) -> tuple[Event | None, list[Entry]]:
+        return views.find_event(session, event_id), journal.of_event(session, event_id)
+
+    event, log = await services.of(request).read(look)
+    if event is None:
+        raise Refusal(404, "there is no such event")
+    refuse_others(visitor, event.connection, "there is no such event")
+    return event, log
+
+
+async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Do what the button says, then show the event that came of it."""
+    action = _ACTIONS.get(request.path_params["action"])
+    if action is None:
+        raise Refusal(404, "there is no such button")
+    event, _ = await _read(request, visitor)
+    if action in {_resend, _dry_run} and not is_order(event):
+        raise Refusal(409, "this event is about no order: there is nothing to resend")
+    shown = await action(services.of(request), visitor, event, form)
+    place = "preview" if action is _dry_run else "events"
+    return RedirectResponse(f"/{place}/{shown}", 303)
+
+
+async def _retry(shared: Services, visitor: Visitor, event: Event, _form: dict[str, str]) -> int:
+    return (await actions.retry(shared, event.id, actor=visitor.actor)).id
+
+
+async def _ignore(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
+    reason = find_reason(form)
+    return (await actions.ignore(shared, event.id, actor=visitor.actor, reason=reason)).id
+
+
+def find_reason(form: dict[str, str]) -> str:
+    """Why something is ignored. Raises `Refusal` 400 without it."""
+    reason = (queries.find_text(form, "reason") or "").strip()
+    if not reason:
+        raise Refusal(400, "say why it is ignored: whoever looks at it later needs the reason")
+    return reason
+
+
+async def _resend(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
+    return await actions.resend(shared, _to_resend(visitor, event, form, dry_run=False))
+
+
+async def _dry_run(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
+    return await actions.resend(shared, _to_resend(visitor, event, form, dry_run=True))
+
+
+def _to_resend(visitor: Visitor, event: Event, form: dict[str, str], *, dry_run: bool) -> Resend:
+    order = event.order_id or event.entity_id
+    reason = queries.find_text(form, "reason")
+    return Resend(order, actor=visitor.actor, dry_run=dry_run, reason=reason, connection=event.connection)
+
+
+_ACTIONS: dict[str, Action] = {"retry": _retry, "ignore": _ignore, "resend": _resend, "dry-run": _dry_run}

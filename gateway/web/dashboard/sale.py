@@ -17,7 +17,7 @@ from gateway.store.tables import SaleRow
 from gateway.web import actions, queries, services
 from gateway.web.actions import Resend
 from gateway.web.dashboard import books_links
-from gateway.web.dashboard.event import find_reason
+from gateway.web.dashboard.events import find_reason
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.sales import KINDS, STATUSES

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import audit, users
 from gateway.store.users import Role, User
-from gateway.web import passwords, queries, services
+from gateway.web import access, queries, services
 from gateway.web.access import find_invited, find_user
 from gateway.web.bodies import read_form
 from gateway.web.dashboard.rendering import render
@@ -229,7 +229,7 @@ async def _show_account(
         may=MAY,
         trouble=trouble,
         changed=changed,
-        shortest=passwords.SHORTEST,
+        shortest=access.SHORTEST,
     )
 
 
@@ -242,7 +242,7 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
         return await _show_account(request, visitor, trouble=trouble, status=422)
     if await find_user(request, user.name, form.get("current", "")) is None:
         return await _show_account(request, visitor, trouble="That is not the password.", status=403)
-    hashed = await passwords.to_hash(form["password"])
+    hashed = await access.to_hash(form["password"])
 
     def change(session: Session) -> None:
         users.change_password(session, user.id, hashed, keep=visitor.digest)
@@ -255,7 +255,7 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
 def find_fault(form: dict[str, str], name: str) -> str | None:
     """Why the new password of a form cannot be taken."""
     password = form.get("password", "")
-    if not passwords.SHORTEST <= len(password) <= passwords.LONGEST:
+    if not access.SHORTEST <= len(password) <= access.LONGEST:
         return "A password has at least 12 characters; several words are easiest to remember."
     if password.casefold() == name.casefold():
         return "The password is your name."
@@ -278,7 +278,7 @@ async def accept_invitation(request: Request) -> Response:
         return _show_invitation(request, None, status=404)
     if trouble := find_fault(form, user.name):
         return _show_invitation(request, user, trouble=trouble, status=422)
-    hashed = await passwords.to_hash(form["password"])
+    hashed = await access.to_hash(form["password"])
 
     def accept(session: Session) -> bool:
         is_first = users.accept(session, secret, hashed) is not None
@@ -294,6 +294,6 @@ async def accept_invitation(request: Request) -> Response:
 
 
 def _show_invitation(request: Request, user: User | None, *, trouble: str | None = None, status: int) -> Response:
-    page = render(request, "invitation.html", status=status, user=user, trouble=trouble, shortest=passwords.SHORTEST)
+    page = render(request, "invitation.html", status=status, user=user, trouble=trouble, shortest=access.SHORTEST)
     page.headers["Referrer-Policy"] = "no-referrer"  # the address is the secret
     return page

@@ -13,8 +13,7 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 from starlette.routing import Route
 
-from gateway import removal
-from gateway.doctor import connected
+from gateway import doctor, removal
 from gateway.errors import Rejected
 from gateway.store import alerts, connections, retention
 from gateway.store.alert_rules import AlertCause
@@ -327,6 +326,6 @@ def test_what_only_a_later_release_knows_is_read_only_or_stopped(
         assert retention.find_removed(session) == []  # or its tokens would be revoked and its data purged
     with pytest.raises(Rejected, match="there is no connection"):
         removal.remove(gateway.engine, gateway.settings, OTHER, removal.Data.PURGE, actor="test")
-    found = {each.subject: each for each in connected.check(gateway.settings, gateway.engine, seal)}
+    found = {each.subject: each for each in doctor.check_connections(gateway.settings, gateway.engine, seal)}
     assert "later release" in found[f"connection {OTHER}"].said
     assert found[f"connection {OTHER}"].fix
