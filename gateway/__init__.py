@@ -1,1 +1,1 @@
-"""The platform: endpoints, clients and the database. It knows the protocols of both systems and no business rule."""
+"""The platform: endpoints, clients and the database. It contains the protocols of both systems and no business rule."""

@@ -40,7 +40,7 @@ class ListName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListOption:
-    """An active row of a list. `id` is what the system knows it by; the rest is known of some lists only.
+    """An active row of a list. `id` is its id in the system; the rest is known of some lists only.
 
     `full` names what it is below, too; `rate` is a percentage, `kind` the type of an account or turnover group, `days`
     the length of a term, `vat_code` the VAT code of a turnover group.

@@ -92,7 +92,7 @@ def to_customer(
     """The customer as it should be in the books.
 
     `attempt` counts name clashes so far: each uses the next of `display_names`; MappingError if none is left.
-    An existing customer keeps its id, its display name and everything the till does not know. One that was `renamed`
+    An existing customer keeps its id, its display name and everything the till does not have. One that was `renamed`
     at the till is renamed in the books, unless a person wrote its display name there.
     """
     person = not relation.company

@@ -17,7 +17,7 @@ ENRICHED: Final = ("receipt_text", "invoice_text", "display_text", "extra_text")
 """Texts that the staff may improve; without a policy the staff's texts stay."""
 _ATTRIBUTES: Final = ("colour", "size")
 NAME: Final = "description"
-"""The article's name: it is the staff's only if the gateway knows that it wrote another one."""
+"""The article's name: it is the staff's only if the gateway is known to have written another one."""
 _TRACED: Final = (NAME, *ENRICHED, "barcode", *_ATTRIBUTES)
 _CUSTOM: Final = "custom."
 _LENGTH: Final = 16

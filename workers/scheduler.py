@@ -48,7 +48,7 @@ TICK_SECONDS = 0.5
 LISTS_SECONDS = 30.0
 REFRESH_SECONDS = 3600.0
 IDLE_TOKEN_SECONDS = 86_400.0
-# Not at once: processes of the previous release, which know only the old key, may still run.
+# Not at once: processes of the previous release, which have only the old key, may still run.
 RESEAL_AFTER_SECONDS, RESEAL_SECONDS = 60.0, 3600.0
 REPAIR_SECONDS, PRUNE_SECONDS = 3600.0, 21_600.0
 PRESENCE_SECONDS = 15.0
@@ -163,7 +163,7 @@ class Scheduler:
 
     @contextmanager
     def _noting(self, name: str, system: str, again_in: float) -> Iterator[None]:
-        """Store whether the system answered. Who was not let through, by our limits or by its own, knows nothing."""
+        """Store whether the system answered. A call stopped by our limits or by its own says nothing about it."""
         try:
             yield
         except RateLimited:

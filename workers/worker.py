@@ -151,7 +151,7 @@ class Worker:
         """Handle the first event of the group; False if its connection has its share of the threads.
 
         Outcomes of events that needed no outside call may wait for those of the next events, a short while: if the
-        process dies, the events are handled again, and nothing outside is done twice.
+        process ends, the events are handled again, and nothing outside is done twice.
         """
         event = group.waiting[0]
         if group.count and event.connection in self.holds.full():

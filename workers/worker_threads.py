@@ -60,7 +60,7 @@ class ProcessFile:
                 os.utime(self._file)
 
     def find_dead(self) -> list[str]:
-        """The names of processes that died a while ago."""
+        """The names of processes that ended a while ago."""
         if self._file is None or not self._folder.is_dir():  # somebody may tidy up temporary files
             return []
         return [path.name for path in self._folder.iterdir() if path.name != self._name and _is_dead(path)]
@@ -206,7 +206,7 @@ class WorkerThreads(dramatiq.Middleware):
         self._notifier.notify(due)
 
     def _take_over(self) -> None:
-        """End the leases of processes that died on this machine, and notify about their events."""
+        """End the leases of processes that ended on this machine, and notify about their events."""
         if self._worker is None or self._file is None:
             return
         self._file.touch()

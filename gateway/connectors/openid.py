@@ -31,7 +31,7 @@ from gateway.errors import Permanent, Transient
 from mapping.messages import message
 
 SECONDS: Final = 10.0
-"""For everything that one login asks of the provider."""
+"""For all calls to the provider during one login."""
 SCOPE: Final = "openid email"
 _SIZE: Final = 512 * 1024
 _FRESH_SECONDS: Final = 3600.0
@@ -39,7 +39,7 @@ _REST_SECONDS: Final = 5.0
 _LEEWAY: Final = 60  # seconds that the clocks of provider and gateway may differ
 _LONGEST_SUBJECT: Final = 255  # OpenID Connect Core, section 2
 _SIGNATURES: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Those by a key pair: never `none`, and never a secret that both sides know."""
+"""Those by a key pair: never `none`, and never a secret that both sides have."""
 _STRANGERS: Final = ("invalid_client", "unauthorized_client")
 _ADDRESSES: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _OPERATOR: Final = "operator of the gateway: check OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET"
@@ -54,7 +54,7 @@ class Identity:
 
 
 class _UnknownClient(Permanent):
-    """The provider does not know the client, or its secret."""
+    """The provider refuses the client's id or its secret."""
 
 
 class Provider:
@@ -103,7 +103,7 @@ class Provider:
         return Identity(f"{claims['iss']} {claims['sub']}", email if isinstance(email, str) else None)
 
     def check(self) -> bool | None:
-        """Whether the provider knows the client: asked with a code that nobody got. None where it does not say.
+        """Whether the provider accepts the client: called with an invalid code. None where the answer is unclear.
 
         Its description and keys are read, too. Raises Transient, Permanent.
         """
@@ -264,7 +264,7 @@ def _to_object(reply: Reply) -> dict[str, Any]:
 
 
 def _to_key(described: dict[str, Any]) -> Key | None:
-    """A public key that signs; None for another one, and for one that the library does not know."""
+    """A public key that signs; None for another one, and for one that the library does not support."""
     if described.get("kty") not in {"RSA", "EC", "OKP"} or described.get("use") == "enc":
         return None
     try:

@@ -101,7 +101,7 @@ def check_address(settings: Settings) -> Iterator[Finding]:
 
 
 def check_single_sign_on(settings: Settings) -> Iterator[Finding]:
-    """The OpenID provider, where one is set up: its description, its name, and whether it knows the client."""
+    """The OpenID provider, where one is set up: its description, its name, and whether it accepts the client."""
     provider, subject = open_provider(settings), "single sign-on"
     if provider is None:
         return

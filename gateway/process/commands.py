@@ -12,7 +12,7 @@ WORKER_SHUTDOWN_MILLISECONDS = 16_000
 WEB_SHUTDOWN_SECONDS = 10
 # Longer than a router keeps its own end open (60 to 75 seconds), so that it never sends into a closed connection.
 KEEP_ALIVE_SECONDS = 90
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - a PaaS asks for it
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a PaaS requires it
 # Until its children are up Dramatiq notices neither their exit nor a signal; it waits for them longer than we can.
 WORKER_BOOT_MILLISECONDS = 1_000
 # An idle thread wakes this often, only to look whether it should stop; a message wakes it at once.

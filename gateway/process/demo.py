@@ -4,7 +4,7 @@ The simulators read exactly these variables (`python -m sandbox`):
 
     SANDBOX_QUICKBOOKS_PORT, SANDBOX_MPLUS_PORT      where they listen, on 127.0.0.1
     SANDBOX_STATE_DIR                                where they keep their state between starts
-    SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET         the app that QuickBooks knows
+    SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET         the app registered at QuickBooks
     SANDBOX_REALM_ID, SANDBOX_REFRESH_TOKEN          the company, and a grant of it to the app
     SANDBOX_VERIFIER, SANDBOX_QUICKBOOKS_WEBHOOK_URL signs QuickBooks' webhooks, sent to this address
     SANDBOX_MPLUS_IDENT, SANDBOX_MPLUS_SECRET        the till's API user

@@ -48,7 +48,7 @@ class StartPlan:
         if self.valkey is not None:
             where, command = valkey.find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
             first.append(self._child("valkey", command, BROKER, ready=lambda: valkey.answers(where)))
-        # The release step asks the till for its markers, so the simulators are up before it.
+        # The release step reads the till's markers, so the simulators are up before it.
         more = self.demo.to_release(self.environ) if self.demo else {}
         release = self._child("migrate", Command(commands.migrate().argv, more), BROKER, once=True)
         web, worker, clock = self._ours()

@@ -97,7 +97,7 @@ def confirm(engine: Engine, claim: Claim, *, seconds: float = LEASE_SECONDS) -> 
 
 
 def end_of(engine: Engine, process: str) -> int:
-    """End the leases of a process that has died: others may claim its events now; returns their number."""
+    """End the leases of a process that has ended: others may claim its events now; returns their number."""
     left = and_(_INBOX.c.state == State.WORKING, func.substr(_INBOX.c.lease, 1, len(process)) == process)
     ended = update(_INBOX).where(left).values(leased_until=moment(-1.0)).returning(_INBOX.c.id)
     with writing(engine) as session:

@@ -13,7 +13,7 @@ from sqlmodel import Field
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware moment, kept in UTC. SQLite forgets the zone; it is given back on reading."""
+    """An aware moment, kept in UTC. SQLite does not store the zone; it is added on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

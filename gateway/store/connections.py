@@ -27,7 +27,7 @@ SEALED = ("mplus_ident_sealed", "mplus_secret_sealed", "mplus_webhook_secrets_se
 class Status(StrEnum):
     """Whether a connection works. A removed one has no company, no till and no tokens; its data are kept or purged.
 
-    A status that only a later release knows stops the connection, and nothing of it is deleted.
+    A status of a later release stops the connection, and nothing of it is deleted.
     """
 
     ACTIVE = "active"
@@ -221,7 +221,7 @@ def go_live(session: Session, name: str) -> None:
 
 
 def learn_line_amounts(session: Session, name: str, amounts: LineAmounts) -> None:
-    """Remember what the company of this connection takes as the amount of a line."""
+    """Store what the company of this connection takes as the amount of a line."""
     session.execute(
         update(ConnectionRow).where(col(ConnectionRow.name) == name).values(line_amounts=amounts, updated_at=moment())
     )

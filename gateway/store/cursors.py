@@ -118,7 +118,7 @@ def find_failing(session: Session, now: datetime) -> list[CursorRow]:
 
 
 def flows_of(source: str) -> set[Flow]:
-    """The flows that learn of changes through this feed."""
+    """The flows whose changes come through this feed."""
     return _FLOWS.get(source, {Flow.ORDERS})
 
 

@@ -304,7 +304,7 @@ def requeue_parked(session: Session, *, connection: str, code: str) -> int:
 _CAUSE = func.coalesce(col(InboxRow.cause), col(InboxRow.record))
 
 
-# Built once: every item that changed asks.
+# Built once: it is used for every item that changed.
 _FIND_CAUSES = (
     select(col(InboxRow.code), _CAUSE)
     .where(

@@ -115,7 +115,7 @@ def alone(
 
 @contextmanager
 def _passed(connection: str, work: str, until: float) -> Iterator[None]:
-    """One thread of this process at a time asks the database; an unused lock is not kept."""
+    """One thread of this process at a time queries the database; an unused lock is not kept."""
     with _guard:
         gate = _gates.setdefault((connection, work), threading.Lock())
     if not gate.acquire(timeout=max(0.0, until - time.monotonic())):

@@ -100,7 +100,7 @@ SHOW_TIMEOUT: Final = "SELECT setting::int FROM pg_settings WHERE name = 'statem
 
 
 def is_refused_by_pooler(error: psycopg.OperationalError) -> bool:
-    """Whether a pooler refused the connection because it knows no settings of a session."""
+    """Whether a pooler refused the connection because it supports no settings of a session."""
     return "unsupported startup parameter" in str(error)
 
 

@@ -141,7 +141,7 @@ def renew_slots(engine: Engine, holder: str) -> None:
 
 
 def release_slots(engine: Engine, holder: str) -> None:
-    """A process has died: its slots are free."""
+    """A process has ended: its slots are free."""
     with writing(engine) as session:
         session.execute(update(CallSlotRow).where(col(CallSlotRow.holder) == holder).values(holder=None))
 

@@ -91,7 +91,7 @@ class RecordPosition:
 class RecordFilter:
     """Which records to list. `q` is an SKU, an e-mail address, a number, an id, or a part of a name.
 
-    `is_private`: whoever asks may not see e-mail addresses, so these are not searched.
+    `is_private`: the visitor may not see e-mail addresses, so these are not searched.
     """
 
     kind: RecordKind

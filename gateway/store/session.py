@@ -120,7 +120,7 @@ def writing(engine: Engine, *, synced: bool = True) -> Iterator[Session]:
     """One transaction: committed at the end, rolled back on any exception. Never keep it open over a network call.
 
     Without `synced` its end does not wait for the disk: it may be undone when the database's machine loses its power,
-    not when a process dies. Raises `Transient` when the database cannot be reached or is locked.
+    not when a process ends. Raises `Transient` when the database cannot be reached or is locked.
     """
     bound = engine if synced else _unsynced(engine)
     with _as_transient(), Session(bound, expire_on_commit=False) as session, session.begin():

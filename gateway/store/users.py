@@ -38,7 +38,7 @@ class User:
     """A person. `connection` is the key of the only connection they may see, None for all.
 
     `email` is the address for single sign-on, `has_signed_on` whether an account of the provider belongs to them.
-    `unknown_role` is a role that only a later release knows: until then `role` is that of a viewer.
+    `unknown_role` is a role of a later release: until then `role` is that of a viewer.
     """
 
     id: int

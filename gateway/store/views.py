@@ -151,7 +151,7 @@ def count_pending(session: Session, connection: str | None = None) -> int:
 
 
 def newest_of(session: Session, entity: str, connection: str | None = None, *, limit: int) -> list[Event]:
-    """The last requests of a kind that `indexes.is_request` knows, newest first; of all connections or of one."""
+    """The last requests of a kind that `indexes.is_request` includes, newest first; of all connections or of one."""
     wanted = indexes.is_request(entity)
     if connection is not None:
         wanted = and_(wanted, col(InboxRow.connection) == connection)

@@ -165,7 +165,7 @@ class Arrivals:
 class Throttle:
     """Counts failures per source in memory, also without the database; the least recent source is dropped first.
 
-    It learns what other processes counted, and refuses a known source without a query.
+    It reads what other processes counted, and refuses a known source without a query.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

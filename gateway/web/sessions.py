@@ -85,7 +85,7 @@ class Sessions:
         self._clock = clock
 
     def to_cookie(self, session_id: str) -> str:
-        """The cookie of a session. The release before this one does not accept it: it knows no roles."""
+        """The cookie of a session. The release before this one does not accept it: it has no roles."""
         return self.sign(_PURPOSE, {"id": session_id}, seconds=LIFETIME_SECONDS)
 
     def find_id(self, cookie: str | None) -> str | None:

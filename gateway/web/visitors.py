@@ -46,7 +46,7 @@ def for_visitors(page: Page, *, right: Right = Right.READ) -> Endpoint:
 
 
 def from_form(action: Action, *, right: Right = Right.CONFIGURE) -> Endpoint:
-    """What a form of ours asks for. Raises `Refusal` 403 for a form that another site sent, or an outdated one."""
+    """The action of a form of ours. Raises `Refusal` 403 for a form that another site sent, or an outdated one."""
 
     async def guarded(request: Request) -> Response:
         refuse_other_sites(request)
@@ -71,7 +71,7 @@ def _with(right: Right, endpoint: Endpoint) -> Endpoint:
 async def _admit(request: Request, visitor: Visitor, right: Right) -> None:
     """Check right and connection at the one place every page passes. Raises `Refusal` 403 and 404.
 
-    Whoever may see one connection only asks for that one, whatever the address says.
+    A visitor of one connection gets that one, whatever the address says.
     """
     if visitor.right < right:
         raise Refusal(403, _MISSING[right])
@@ -163,7 +163,7 @@ def drop_cookie(request: Request, response: Response, name: str) -> None:
 
 
 def chosen_language(request: Request) -> str:
-    """The language chosen in this browser, else the first one that it asks for."""
+    """The language chosen in this browser, else the first one that it accepts."""
     chosen = request.cookies.get(cookie_name(request, LANGUAGE), "")
     return chosen if chosen in catalogue.LANGUAGES else catalogue.choose(request.headers.get("accept-language", ""))
 

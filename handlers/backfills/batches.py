@@ -125,7 +125,7 @@ def find_load(deps: Deps) -> LoadState:
 
 
 def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
-    """Handle a batch; what interrupted it, or None. Raises `AuthLost` where the till does not know us any more."""
+    """Handle a batch; what interrupted it, or None. Raises `AuthLost` where the till refuses our login."""
     asked = [item for item in batch.items if item.type != CATEGORY]
     known = drift.find_known(asked, deps)
     sold = [item for item in asked if item.active or item.id in known]
@@ -165,7 +165,7 @@ def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: b
 
 
 def _find_free(sold: Iterable[Item], known: Collection[str], page: ItemPage) -> dict[str, int]:
-    """Article numbers that the till does not have, by the item: one that no other item of the page asks for."""
+    """Article numbers that the till does not have, by the item: one that no other item of the page needs."""
     taken = {article.number for read in page.found for article in read.product.articles}
     numbers = {item.id: find_own_number(item.sku) for item in sold if item.id not in known}
     return {id_: n for id_, n in numbers.items() if n is not None and n not in taken and page.numbers[n] == 1}

@@ -73,7 +73,7 @@ def receive(
 def store(
     session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int, unchanged: int
 ) -> list[int]:
-    """As `receive`, in the caller's transaction, who asks `is_held` first; returns an event to notify a worker of."""
+    """As `receive`, in the caller's transaction, which checks `is_held`; returns an event to notify a worker of."""
     received = _receive(session, event, changes, reached, read=read, unchanged=unchanged)
     return [row.id for row in received if row.pending][:1]
 

@@ -103,7 +103,7 @@ def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Produ
 
 
 def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mine: bool) -> None:
-    """The article is marked with an item that we do not know as its owner: only a mark of ours may be replaced.
+    """The article is marked with an item that is unknown here: only a mark of ours may be replaced.
 
     If it is known to be this item's (`mine`), the mark of another item of the books was written by mistake.
     """

@@ -47,7 +47,7 @@ OVERLAP: Final = timedelta(minutes=5)  # the order of rows in an answer is not d
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """One kind of record: whether it is followed, the event of a change if it is one, and the ids that we know of."""
+    """One kind of record: whether it is followed, the event of a change if it is one, and the ids that are known."""
 
     wanted: Callable[[SettingsDocument], bool]
     to_event: Callable[[BooksChange, datetime, Deps], Change | None]

@@ -163,7 +163,7 @@ def is_as_left(link: Link, content: DocumentContent, deps: Deps) -> bool:
 
     Of a document whose content was not kept with its link, the signature in its note is known.
 
-    The signature in its note names the content also of a write that this database does not know: of another
+    The signature in its note names the content also of a write that is not in this database: of another
     installation, or from before a backup was restored.
     """
     ours = {detail(link, "seen"), detail(link, "sent")} - {None}

@@ -326,7 +326,7 @@ def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:
 def relink_or_park(sale: Sale, link: Link, how: BookingStatus, event: Event, deps: Deps) -> Result:
     """A document that was removed from the books is not restored without a person's request.
 
-    But a write that this database does not know may have replaced it: then the sale follows that document.
+    But a write that is not in this database may have replaced it: then the sale follows that document.
     """
     if successor := relink(sale, link, deps):
         return follow(sale, successor, event, deps)

@@ -144,14 +144,14 @@ def _lost_payments(link: Link, deps: Deps) -> list[str]:
 
 
 def let_go(day: Day, deps: Deps) -> None:
-    """Forget payments that are gone and were not posted again, because another payment settles their document."""
+    """Remove links of payments that are gone and not posted again, because another one settles their document."""
     for link in find_documents(day, deps):
         for key in _lost_payments(link, deps):
             deps.forget(LinkKind.PAYMENT, key)
 
 
 def forget(link: Link, deps: Deps) -> None:
-    """Forget a document that is gone; the payments on it are searched by their notes."""
+    """Remove the link of a document that is gone; the payments on it are searched by their notes."""
     for key in settlement.find_keys(link, deps):
         deps.forget(LinkKind.PAYMENT, key)
     deps.forget(LinkKind.DAY_DOCUMENT, link.source_id)

@@ -117,7 +117,7 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def _load(sale: Sale, event: Event, deps: Deps) -> Context:
-    """What the database knows of the sale, in one transaction."""
+    """What is stored of the sale, in one transaction."""
     is_order, settings = sale.kind is SaleKind.ORDER, deps.settings.orders
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.DOCUMENT, sale.id)
@@ -173,7 +173,7 @@ def _decide_unbookable(context: Context, settings: OrderSettings) -> Step:
 
 
 def _take(step: Step, context: Context, deps: Deps) -> Result:
-    """Take the step; once more if the books refuse amounts in a way that the connection learns from."""
+    """Take the step; once more if the books refuse amounts in a way that is stored for the connection."""
     try:
         return _act(step, context, deps)
     except Permanent as refusal:

@@ -37,7 +37,7 @@ _READ: Final[Mapping[SaleKind, Callable[[Deps, Sequence[str]], Sequence[Sale]]]]
 def read_of(event: Event, deps: Deps) -> Sale | None:
     """The sale of this event as the poll that found it has just read it, else as it is now; None if there is none.
 
-    Whoever looks again, or asks for the sale, gets it as it is now. A later change at the till has its own event.
+    A later read gets the sale as it is now. A later change at the till has its own event.
     """
     again = event.attempts > 1 or event.crashes or event.careful
     sale = None if again else deps.process.just_read.take(event.key)

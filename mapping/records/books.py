@@ -97,7 +97,7 @@ class ListEntry:
 
 @dataclass(frozen=True, slots=True)
 class CompanyProfile:
-    """What the gateway must know of a company of the books before it posts (CompanyInfo and Preferences)."""
+    """What the gateway needs of a company of the books before it posts (CompanyInfo and Preferences)."""
 
     name: str
     country: str

@@ -23,7 +23,7 @@ _ROLLING: Final = 100 * 24 * 3600  # seconds a refresh token is valid when the a
 _PAUSE: Final = 60.0
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _JSON: Final = {"Content-Type": "application/json"}
-# Asks for the fixed expiry of a refresh token's whole family, years ahead.
+# Requests the fixed expiry of a refresh token's whole family, years ahead.
 _HARD_EXPIRY: Final = {"x-include-refresh-token-hard-expires-in": "true"}
 
 _REFUSALS: Final[dict[str, tuple[type[Permanent], str, str]]] = {

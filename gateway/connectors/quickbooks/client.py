@@ -235,7 +235,7 @@ class QuickBooks:
         return self._access.rows(statement)
 
     def count(self, entity: str) -> int:
-        """How many rows of an entity there are, active ones only where the entity knows the difference."""
+        """How many rows of an entity there are, active ones only where the entity has that difference."""
         found = fields.part(self._access.perform(calls.ask(count(entity))), "QueryResponse")
         return int(fields.need_number(found, "totalCount"))
 

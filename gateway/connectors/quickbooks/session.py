@@ -277,7 +277,7 @@ class Access:
         return tuple(to_record(row) for row in self.rows(statement))
 
     def rows_in(self, statement: Select, field: str, values: Sequence[Value]) -> Iterator[Json]:
-        """Rows with one of some values, inactive ones too where the entity knows the difference."""
+        """Rows with one of some values, inactive ones too where the entity has that difference."""
         if statement.entity in WITH_ACTIVE_FLAG:
             statement = statement.and_active_any()
         for first in range(0, len(values), _CHUNK):

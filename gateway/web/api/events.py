@@ -49,7 +49,7 @@ async def answer(request: Request, event_id: int, *, seconds: float) -> Response
 
 
 async def retry_event(request: Request) -> Response:
-    """202: the event is due again; body `{"reason": "…"}` if somebody should know why."""
+    """202: the event is due again; body `{"reason": "…"}` with an optional reason."""
     event_id = queries.to_id(request.path_params["id"])
     reason = await _read_reason(request)
     event = await actions.retry(services.of(request), event_id, actor=ADMIN, reason=reason)
@@ -61,7 +61,7 @@ async def retry_event(request: Request) -> Response:
 
 
 async def ignore_event(request: Request) -> Response:
-    """200: the event is closed; body `{"reason": "…"}` if somebody should know why."""
+    """200: the event is closed; body `{"reason": "…"}` with an optional reason."""
     event_id = queries.to_id(request.path_params["id"])
     reason = await _read_reason(request)
     event = await actions.ignore(services.of(request), event_id, actor=ADMIN, reason=reason)
@@ -81,7 +81,7 @@ async def _read_reason(request: Request) -> str | None:
 
 
 async def show_order(request: Request) -> Response:
-    """Every event of an order, newest first, and the documents it became. 404 when nothing here knows it."""
+    """Every event of an order, newest first, and the documents it became. 404 when it is unknown here."""
     order = to_order(request)
     events, documents = await services.of(request).read(lambda session: _history(session, order))
     if not events and not documents:
@@ -110,7 +110,7 @@ def _history(session: Session, order: str) -> tuple[list[Event], list[dict[str, 
 async def resend_order(request: Request) -> Response:
     """202 and where to look; with `?wait=SECONDS` 200 and the event as soon as it is settled.
 
-    404 when neither the gateway nor the till nor the books know the order.
+    404 when the order is unknown to the gateway, the till and the books.
     """
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "dry_run", "reason", "connection")

@@ -78,7 +78,7 @@ class Overview:
 
 
 def look(session: Session, seal: Seal) -> Overview:
-    """Everything there is to know, in one reading transaction."""
+    """The whole status, in one reading transaction."""
     now = views.now_of(session)
     every = connections.every(session, seal)
     return Overview(

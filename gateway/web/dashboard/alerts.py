@@ -16,8 +16,8 @@ from gateway.alerts import open_channels
 from gateway.store import alerts
 from gateway.store.tables import AlertRow
 from gateway.web import queries, services
-from gateway.web.dashboard import charts
-from gateway.web.dashboard.charts import ChartFigures
+from gateway.web.dashboard import home_charts
+from gateway.web.dashboard.home_charts import ChartFigures
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 
@@ -107,7 +107,7 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         return (
             list(is_mine),
             *alerts.find_past(session, visitor.connection, before=before),
-            charts.look(session, visitor.connection),
+            home_charts.look(session, visitor.connection),
         )
 
     lasting, past, following, drawn = await shared.read(look)
@@ -120,7 +120,7 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         several=len(names) > 1,
         is_first=before is None,
         now=drawn.now,
-        charts=charts.to_hours(request, drawn) if before is None else [],
+        charts=home_charts.to_hours(request, drawn) if before is None else [],
         older=f"/alerts?{urlencode({'after': following})}" if following else None,
         channels=[CHANNELS[name] for name in open_channels(shared.settings)],
     )

@@ -143,7 +143,7 @@ def _to_filter(given: Mapping[str, str]) -> AuditFilter:
 
 
 def _confine(session: Session, visitor: Visitor) -> list[tuple[str, datetime]] | None:
-    """Who may see one connection sees what its people did, and nobody's of the same name before them."""
+    """For visitors of one connection: what its people did, and not what a removed person of the same name did."""
     if visitor.connection is None:
         return None
     return [(f"{DASHBOARD}: {name}", since) for name, since in users.members(session, visitor.connection)]

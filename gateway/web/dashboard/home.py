@@ -17,8 +17,8 @@ from gateway.store.rate_limits import Account
 from gateway.store.tables import CursorRow
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
-from gateway.web.dashboard import alerts, charts, home_figures, setup
-from gateway.web.dashboard.charts import ChartFigures
+from gateway.web.dashboard import alerts, home_charts, home_figures, setup
+from gateway.web.dashboard.home_charts import ChartFigures
 from gateway.web.dashboard.home_figures import HomeFigures, SeenSystem
 from gateway.web.dashboard.rendering import SHOP, render
 from gateway.web.dashboard.sales import STATUSES
@@ -67,7 +67,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
             overview = overview.of_one(visitor.connection)
         silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]
         seen = home_figures.find_seen(overview.systems, silent, overview.now)
-        drawn = charts.look(session, visitor.connection)
+        drawn = home_charts.look(session, visitor.connection)
         return overview, home_figures.look(session, visitor.connection), seen, drawn
 
     overview, figures, seen, drawn = await shared.read(look)
@@ -87,7 +87,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         plan=counts.forecast_reads(
             overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
         ),
-        charts=charts.to_all(request, drawn, names),
+        charts=home_charts.to_all(request, drawn, names),
         statuses=STATUSES,
         shop=SHOP,
         can_connect=bool(shared.settings.quickbooks_client_id),

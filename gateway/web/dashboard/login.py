@@ -85,7 +85,7 @@ async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> 
 
 
 async def choose_language(request: Request) -> Response:
-    """Remember the language in this browser. Anybody may: it needs no session and changes nothing else."""
+    """Store the language in this browser. Anybody may: it needs no session and changes nothing else."""
     refuse_other_sites(request)
     form = await bodies.read_form(request)
     response = RedirectResponse(to_local(form.get("next", "/")), 303)

@@ -89,7 +89,7 @@ def render(
 def _find_address(request: Request, visitor: Visitor | None) -> str:
     """The address of this page, for a form that comes back to it; what answers a form has none.
 
-    A page for strangers repeats no query: a secret may stand in it.
+    A page without a login repeats no query: a secret may stand in it.
     """
     if request.method != "GET":
         return "/"

@@ -234,7 +234,7 @@ async def _show_account(
 
 
 async def change_password(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Another password for who knows the present one; their other sessions end."""
+    """Another password for a person who enters the present one; their other sessions end."""
     user = visitor.user
     if user is None:
         raise Refusal(409, "this is ADMIN_TOKEN; it is changed in the environment")
