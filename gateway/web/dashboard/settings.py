@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlmodel import Session
@@ -14,14 +13,15 @@ from gateway.store import documents, requests, views
 from gateway.store.documents import Outdated
 from gateway.web import api, presentation, previews, queries, services
 from gateway.web.api.settings import Draft, must_exist
-from gateway.web.dashboard import text_diff, versions
+from gateway.web.dashboard import fault_locations, text_diff, versions
+from gateway.web.dashboard.fault_locations import FaultLocation
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.text_diff import DiffLine
 from gateway.web.dashboard.versions import VersionEntry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from mapping import settings_document, settings_guide
-from mapping.settings_document import DocumentError, DocumentFault, Path, SettingsDocument, find_keys
+from mapping.settings_document import DocumentError, SettingsDocument
 
 ADDRESS = "/connections/{name}/settings"
 _LARGEST_VERSION = 2**31 - 1
@@ -104,7 +104,7 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
     try:
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
-        refused = replace(editor, places=find(editor.text, error.faults), notice="refused")
+        refused = replace(editor, places=fault_locations.find(editor.text, error.faults), notice="refused")
         return await _show(request, visitor, state, refused, status=422)
     except Outdated:
         state = await _read(request)
@@ -141,7 +141,7 @@ def _find_faults(text: str) -> tuple[FaultLocation, ...]:
     try:
         settings_document.parse(text)
     except DocumentError as error:
-        return find(text, error.faults)
+        return fault_locations.find(text, error.faults)
     return ()
 
 
@@ -179,59 +179,3 @@ async def _find_draft(request: Request, event_id: int) -> str | None:
 def to_address(name: str) -> str:
     """Where the settings of a connection are."""
     return ADDRESS.replace("{name}", versions.quote_name(name))
-
-
-AROUND = 2
-_AT_LINE = re.compile(r"at line (\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceLine:
-    """A line of the document with its number, counted from 1."""
-
-    number: int
-    text: str
-    faulty: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FaultLocation:
-    """A fault with the lines around it; no lines when it is about something that is missing."""
-
-    fault: DocumentFault
-    line: int | None
-    lines: tuple[SourceLine, ...]
-
-
-def find(text: str, faults: Iterable[DocumentFault]) -> tuple[FaultLocation, ...]:
-    """Every fault at its place, from top to bottom."""
-    lines = text.splitlines()
-    written = [(each.at + 1, each.path) for each in find_keys(lines)]
-    places = [_to_place(fault, lines, written) for fault in faults]
-    return tuple(sorted(places, key=lambda place: place.line or 0))
-
-
-def _to_place(fault: DocumentFault, lines: Sequence[str], written: Sequence[tuple[int, Path]]) -> FaultLocation:
-    line = _find_line(fault, written)
-    if line is None or not lines:
-        return FaultLocation(fault, None, ())
-    line = min(line, len(lines))
-    around = range(max(1, line - AROUND), min(len(lines), line + AROUND) + 1)
-    return FaultLocation(fault, line, tuple(SourceLine(number, lines[number - 1], number == line) for number in around))
-
-
-def _find_line(fault: DocumentFault, written: Sequence[tuple[int, Path]]) -> int | None:
-    """The line whose path has most in common with the fault's."""
-    found = _AT_LINE.search(fault.message)
-    if found:
-        return int(found[1])
-    wanted = tuple(fault.path.split("."))
-    shared = [(_in_common(wanted, path), len(path), -number) for number, path in written]
-    # The longest start in common; of several such lines the one that says least more.
-    best = max(((common, -length, back) for common, length, back in shared if common), default=None)
-    return -best[2] if best else None
-
-
-def _in_common(wanted: Path, path: Path) -> int:
-    pairs = zip(wanted, path, strict=False)
-    return next((n for n, (left, right) in enumerate(pairs) if left != right), min(len(wanted), len(path)))

@@ -15,7 +15,7 @@ from gateway.store import audit, documents
 from gateway.store.documents import Outdated, Version
 from gateway.web import api, queries, services
 from gateway.web.api.settings import ACTION, Draft, to_target
-from gateway.web.dashboard import settings, text_diff
+from gateway.web.dashboard import fault_locations, text_diff
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.text_diff import DiffLine
 from gateway.web.problems import Refusal
@@ -99,7 +99,7 @@ async def _render(
     # On a thread: comparing long texts takes time.
     found, undone = await services.of(request).run(
         lambda: (
-            settings.find(look.shown.document, faults),
+            fault_locations.find(look.shown.document, faults),
             text_diff.compare(look.present, look.shown.document),
         )
     )
