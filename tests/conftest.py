@@ -6,6 +6,7 @@ import gc
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.engines import cheap_engine
 from tests.servers import TEMPLATE
 
 DATABASES = ("sqlite", "postgres")
+LONG = {"stories", "browser", "chaos", "bench", "process"}
+"""Folders whose tests start processes or a browser: they take ten times as long as others."""
 
 loopback.guard()
 
@@ -26,7 +29,7 @@ loopback.guard()
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests first: begun last, one of them would keep one core busy and the others idle."""
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+    items.sort(key=lambda item: (item.get_closest_marker("timeout") is None, item.path.parent.name not in LONG))
 
 
 def pytest_collection_finish() -> None:
@@ -117,17 +120,22 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=DATABASES)
-def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh database with all our tables: the test runs once on SQLite and once on PostgreSQL."""
-    if request.param == "postgres":
+@contextmanager
+def migrated(request: pytest.FixtureRequest, kind: str, copy: Path) -> Iterator[str]:
+    """The address of a fresh database of this kind with all our tables; one of SQLite is the file `copy`."""
+    if kind == "postgres":
         server: servers.Postgres = request.getfixturevalue("postgres")
         with server.migrated() as url:
             yield to_sqlalchemy(url)
         return
-    copy = tmp_path / "migrated.db"
-    shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
-    yield f"sqlite:///{copy}"
+    yield f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), copy)}"
+
+
+@pytest.fixture(params=DATABASES)
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database with all our tables: the test runs once on SQLite and once on PostgreSQL."""
+    with migrated(request, request.param, tmp_path / "migrated.db") as url:
+        yield url
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import servers
-from tests.conftest import DATABASES, to_sqlalchemy
+from tests.conftest import DATABASES, migrated
 from tests.engines import cheap_engine
 from tests.handlers.shop import Shop
 
@@ -17,12 +15,9 @@ from tests.handlers.shop import Shop
 @pytest.fixture
 def shop_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a new database with all our tables: SQLite, or by `shop.on_both_databases`."""
-    if getattr(request, "param", DATABASES[0]) == "postgres":
-        server: servers.Postgres = request.getfixturevalue("postgres")
-        with server.migrated() as url:
-            yield to_sqlalchemy(url)
-        return
-    yield f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), tmp_path / 'shop.db')}"
+    kind = getattr(request, "param", DATABASES[0])
+    with migrated(request, kind, tmp_path / "shop.db") as url:
+        yield url
 
 
 @pytest.fixture

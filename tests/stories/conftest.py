@@ -9,10 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests import forking
+from tests.conftest import DATABASES, migrated
 from tests.servers import Valkey
 from tests.stories.stage import Stage
 
 _databases = itertools.count(1)
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database after the release phase, which the stories of a deploy and of a backup go through themselves."""
+    with migrated(request, request.param, tmp_path / "story.db") as url:
+        yield url
 
 
 @pytest.fixture
