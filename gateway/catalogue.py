@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
@@ -29,9 +30,9 @@ def show_money(language: str, cents: int | None) -> str:
     return "" if cents is None else format_currency(to_euros(cents), "EUR", locale=_LOCALES[language])
 
 
-def show_number(language: str, number: float) -> str:
-    """A number with its thousands set apart: "1.234" in Dutch."""
-    return format_decimal(number, locale=_LOCALES[language])
+def show_number(language: str, number: float | Decimal) -> str:
+    """A number with its thousands set apart, and all its decimals: "1.234,5" in Dutch."""
+    return format_decimal(number, locale=_LOCALES[language], decimal_quantization=False)
 
 
 def show_day(language: str, day: date) -> str:

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
 from sqlmodel import Session, col
 
 from gateway.store import views
@@ -121,10 +121,13 @@ def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPag
     return SalesPage(shown, last)
 
 
-def total(session: Session, wanted: SaleFilter) -> SalesTotal:
-    sums = (func.coalesce(func.sum(column), 0) for column in (SaleRow.amount_cents, SaleRow.vat_cents))
-    count, amount, vat = session.execute(select(func.count(), *sums).where(*_conditions(session, wanted))).one()
-    return SalesTotal(int(count), int(amount), int(vat))
+def totals_by_day(session: Session, wanted: SaleFilter) -> dict[date, tuple[SalesTotal, int]]:
+    """The sums of each day over all pages of a filter, and the cents of it that are booked; every row is read."""
+    booked = case((col(SaleRow.status) == SaleStatus.BOOKED, col(SaleRow.amount_cents)), else_=0)
+    sums = (func.coalesce(func.sum(each), 0) for each in (col(SaleRow.amount_cents), col(SaleRow.vat_cents), booked))
+    daily = select(col(SaleRow.day), func.count(), *sums).where(*_conditions(session, wanted))
+    rows = session.execute(daily.group_by(col(SaleRow.day)).order_by(col(SaleRow.day))).all()
+    return {row[0]: (SalesTotal(int(row[1]), int(row[2]), int(row[3])), int(row[4])) for row in rows}
 
 
 def totals_by_status(session: Session, wanted: SaleFilter) -> dict[str, SalesTotal]:

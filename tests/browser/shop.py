@@ -20,6 +20,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tokens import Tokens
 from mapping.choices import ListName, ListOption
+from mapping.side_by_side import SaleSide, SideLine
 
 SEEN = [
     RecordFacts(
@@ -115,13 +116,39 @@ LISTS: dict[ListName, list[ListOption]] = {
 SOLD: dict[str, tuple[str | None, int]] = {"Receipt": (None, 2450), "TillInvoice": ("Bakkerij Jansen & Zn.", 123450)}
 
 
-def to_facts(number: str, customer: str | None, cents: int) -> SaleFacts:
-    """A sale of today: most of it by card, two euros in cash."""
+def to_facts(number: str, customer: str | None, cents: int, *, cheese: int = 2) -> SaleFacts:
+    """A sale of today: most of it by card, two euros in cash. Its lines are some cheese, and the rest a basket."""
     tenders = (("PIN", cents - 200), ("Contant", 200))
     today = datetime.now(AMSTERDAM).date()
     return SaleFacts(
-        number, today, 2, "Winkel Utrecht", customer, cents, round(cents * 21 / 121), tenders, (("21", cents),), (2,)
+        *(
+            number,
+            today,
+            2,
+            "Winkel Utrecht",
+            customer,
+            cents,
+            round(cents * 21 / 121),
+            tenders,
+            (("21", cents),),
+            (2,),
+        ),
+        side=to_side(cents, cheese=cheese, names=("Oude kaas 48+", "Geschenkmand"), tenders=tenders),
     )
+
+
+def to_side(
+    cents: int, *, cheese: int, names: tuple[str, str], tenders: tuple[tuple[str, int], ...] = (), more: int = 0
+) -> SaleSide:
+    """A side with two lines at two rates, and what only the books have."""
+    low, day = cheese * 750, datetime.now(AMSTERDAM).date().isoformat()
+    vat = round(cents * 21 / 121)
+    lines = [
+        SideLine(names[0], "100017", "KAAS-48", str(cheese), low, "9"),
+        SideLine(names[1], "100021", None, "1", cents - vat - low, "21"),
+        *([SideLine("Afronding contant", "90", None, None, more, "0")] if more else []),
+    ]
+    return SaleSide(day, cents + more, vat, (("9", 135), ("21", vat - 135)), tenders, lines=tuple(lines))
 
 
 def fill(engine: Engine) -> None:
@@ -179,7 +206,13 @@ def _flow(engine: Engine, number: int, flow: Flow, entity: str, entity_id: str, 
         if entity in SOLD:
             document = {"document_number": f"R{entity_id}"}
             links.save(session, "default", Link(LinkKind.DOCUMENT, entity_id, target[0], target[1], detail=document))
-            sales.record(session, event, outcome, {entity_id: to_facts(entity_id, *SOLD[entity])})
+            customer, cents = SOLD[entity]
+            if customer:  # it was rung up with less cheese first
+                sales.record(session, event, outcome, {entity_id: to_facts(entity_id, customer, cents - 907, cheese=1)})
+            found = {entity_id: to_facts(entity_id, customer, cents)}
+            names = ("Oude kaas", "Geschenkmand")
+            booked = to_side(cents, cheese=2, names=names, more=-2 if customer else 0)
+            sales.record(session, event, outcome, found, lambda *_: booked)
 
 
 LOG = [

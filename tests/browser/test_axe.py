@@ -27,7 +27,7 @@ from tests.gateway.web.dashboard.test_pages_agreement import FIRST, MEANT, WRONG
 from tests.gateway.web.dashboard.test_pages_previews import FIELDS, REPORT
 
 SAMPLES: Mapping[str, str] = {
-    "/sales/{id}": "/sales/1",
+    "/sales/{id}": "/sales/3",
     "/products/{id}": "/products/2",
     "/customers/{id}": "/customers/1",
     "/preview/{id}": "/preview/{preview}",

@@ -16,7 +16,7 @@ SALES = {"en": "Sales", "nl": "Verkopen", "de": "Verkäufe"}
 
 def test_a_person_finds_a_sale_by_its_customer_and_opens_it(inside: Any, shoot: Shoot) -> None:
     inside.get_by_role("link", name="Sales", exact=True).click()
-    assert inside.locator("tbody tr").count() == 4
+    assert inside.locator(".rows.sales tbody tr").count() == 4
     inside.get_by_label("Search").fill("jansen")
     inside.get_by_role("button", name="Show").click()
     inside.wait_for_url(re.compile("q=jansen"))
@@ -26,6 +26,23 @@ def test_a_person_finds_a_sale_by_its_customer_and_opens_it(inside: Any, shoot: 
     link = inside.get_by_role("link", name="Open in QuickBooks")
     assert link.get_attribute("href") == "https://app.qbo.intuit.com/app/invoice?txnId=1205"
     shoot(inside, "sale")
+
+
+def test_a_booked_sale_shows_both_sides_line_by_line_and_its_versions(inside: Any) -> None:
+    inside.get_by_role("link", name="Sales", exact=True).click()
+    chart = inside.get_by_role("figure", name="Booked per day and location")
+    assert chart.locator("svg rect").count() > 30
+    inside.get_by_role("link", name="20260088", exact=True).click()
+    inside.wait_for_url(re.compile(r"/sales/\d+"))
+    assert [row.inner_text().split("\t")[-1] for row in inside.locator(".beside").nth(1).locator("tbody tr").all()] == [
+        "agrees", "agrees", "only in QuickBooks",
+    ]  # fmt: skip
+    total = inside.locator(".beside").first.locator("tbody tr").first
+    assert total.inner_text().split("\t") == ["Total", "€1,234.50", "€1,234.48", "€0.02 less in QuickBooks"]
+    assert inside.get_by_text("explain the difference of €0.02").is_visible()
+    versions = inside.locator(".versions > li")
+    assert [each.locator("b").inner_text() for each in versions.all()] == ["Version 2", "Version 1"]
+    assert "Line changed: 1 × Oude kaas 48+, €7.50 → 2 × Oude kaas 48+, €15.00" in versions.first.inner_text()
 
 
 def test_a_parked_sale_is_tried_again_from_its_page(inside: Any, shoot: Shoot) -> None:
@@ -56,7 +73,7 @@ def test_the_pages_fit_a_phone_and_a_desk_in_every_language(
 ) -> None:
     context = inside.context.browser.new_context(locale=language, storage_state=inside.context.storage_state())
     tab = context.new_page()
-    for path, name in (("sales", "sales"), ("sales/4", "sale"), ("", "home")):
+    for path, name in (("sales", "sales"), ("sales/4", "sale"), ("sales/3", "sale-booked"), ("", "home")):
         for width in (400, 1280):
             tab.set_viewport_size({"width": width, "height": 900})
             tab.goto(f"{address}/{path}")
@@ -69,7 +86,7 @@ def test_the_pages_fit_a_phone_and_a_desk_in_every_language(
 
 def test_the_pages_are_legible_in_the_dark(inside: Any, address: str, shoot: Shoot) -> None:
     inside.emulate_media(color_scheme="dark")
-    for path, name in (("sales", "sales"), ("sales/4", "sale")):
+    for path, name in (("sales", "sales"), ("sales/4", "sale"), ("sales/3", "sale-booked")):
         inside.goto(f"{address}/{path}")
         shoot(inside, f"{name}-dark")
         assert inside.evaluate(CONTRAST) == [], path

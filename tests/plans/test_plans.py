@@ -146,7 +146,8 @@ PAGES = (
     "/events?state=done&q=person77@example.nl", "/events/77777", "/agreement", "/preview", "/metrics", "/readyz",
     "/admin/status", "/admin/events?flow=stock&q=zzz", "/admin/events/500", "/admin/orders/1.5010",
     "/admin/orders/90000031", "/admin/backfills", "/admin/audit?limit=5", "/setup/default", "/overview",
-    "/products", "/customers?q=kaas", "/sales?q=kaas&tender=PIN&source=Receipt",
+    "/products", "/customers?q=kaas", "/sales?branch=3&connection=default", "/sales/20000",
+    "/sales?q=kaas&tender=PIN&source=Receipt",
     "/audit", "/audit?who=cli&what=retry&from=2026-01-01", "/audit.csv", "/alerts", "/backfills", "/reads", "/todo",
     "/todo/confirm?action=ignore&cause-95000=on",
 )  # fmt: skip

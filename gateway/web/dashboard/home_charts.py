@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -50,22 +50,33 @@ def look(session: Session, connection: str | None = None) -> ChartFigures:
 
 
 def to_booked(request: Request, found: ChartFigures, names: Mapping[str, str]) -> Chart:
-    """The booked amount of each day, by location, or by connection where there are several."""
-    language = chosen_language(request)
-    words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
+    """The booked amount of each of the last days, by location, or by connection where there are several."""
     today = found.now.astimezone(AMSTERDAM).date()
     days = charts.find_days(today - timedelta(days=BOOKED_DAYS - 1), today)
-    several = len({key for _, key, _ in found.booked}) > 1
+    return to_booked_days(request, days, found.booked, found.branches, names)
+
+
+def to_booked_days(
+    request: Request,
+    days: Sequence[date],
+    booked: Mapping[tuple[date, str, int], int],
+    branches: Mapping[tuple[str, int], str | None],
+    names: Mapping[str, str],
+) -> Chart:
+    """The booked cents of each of these days, by location, or by connection where there are several."""
+    language = chosen_language(request)
+    words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
+    several = len({key for _, key, _ in booked}) > 1
 
     def to_name(key: str, branch: int) -> str:
         if several:
             return names.get(key, key)
         if branch == NO_BRANCH:
             return words("no branch")
-        return found.branches.get((key, branch)) or words("Location {n}", n=branch)
+        return branches.get((key, branch)) or words("Location {n}", n=branch)
 
     sums: dict[tuple[date, str], int] = {}
-    for (day, key, branch), cents in found.booked.items():
+    for (day, key, branch), cents in booked.items():
         place = (day, to_name(key, branch))
         sums[place] = sums.get(place, 0) + cents
     series, columns = charts.stack(sums, days, words("Others"))

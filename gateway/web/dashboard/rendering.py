@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
@@ -71,6 +72,8 @@ def render(
         "cents": show_cents,
         "money": partial(catalogue.show_money, language),
         "number": partial(catalogue.show_number, language),
+        "decimal": lambda text: catalogue.show_number(language, Decimal(text)),
+        "iso_day": lambda text: catalogue.show_day(language, date.fromisoformat(text)) if text else "",
         "day": partial(catalogue.show_day, language),
         "month_name": partial(catalogue.show_month, language),
         "weekdays": partial(catalogue.weekdays, language),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import journal, links, sales_list, views
+from gateway.store import journal, links, sale_contents, sales_list, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.journal import Entry
-from gateway.store.links import LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
+from gateway.store.sale_contents import SideName, SideVersion
+from gateway.store.sales import SaleStatus
 from gateway.store.sales_list import ListedSale
 from gateway.store.tables import SaleRow
 from gateway.web import actions, queries, services
@@ -24,8 +29,55 @@ from gateway.web.dashboard.sales import KINDS, STATUSES
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others
+from mapping.side_by_side import LineMatch, SaleSide, SideChange, SideComparison, compare, find_changes
 
 _EVENTS = 20
+
+
+PAYMENT_STATES: Final[Mapping[str, str]] = {
+    BookingStatus.DELETED: "deleted in QuickBooks",
+    BookingStatus.VOIDED: "voided in QuickBooks",
+    BookingStatus.RELEASING: "taken back",
+    BookingStatus.RELEASED: "taken back",
+}
+MATCHES: Final[Mapping[str, str]] = {
+    LineMatch.SAME: "agrees",
+    LineMatch.ROUNDED: "rounded by a cent",
+    LineMatch.ONLY_TILL: "only at the till",
+    LineMatch.ONLY_BOOKS: "only in QuickBooks",
+}
+CHANGED: Final[Mapping[str, str]] = {
+    "total": "Total",
+    "vat": "of it VAT",
+    "day": "Day",
+    "tender": "Paid by {name}",
+    "customer": "Customer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version of one side, and what it has otherwise than the one before it."""
+
+    version: SideVersion
+    changes: tuple[SideChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Both sides of a sale as they are known now, compared if they can be; `day` is the day's document it is in.
+
+    `is_comparable`: the sums of both are known, and the document is this sale's. `versions` are those of a side that
+    changed, newest first; `payments` are on the document.
+    """
+
+    till: SaleSide | None
+    books: SaleSide | None
+    comparison: SideComparison | None
+    versions: Mapping[str, list[_Version]]
+    payments: list[Link]
+    day: str | None
+    is_comparable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +88,7 @@ class _Found:
     event: Event | None
     log: list[Entry]
     events: list[Event]
+    sides: _Sides
 
     @property
     def is_moving(self) -> bool:
@@ -58,6 +111,11 @@ async def show_sale(request: Request, visitor: Visitor) -> Response:
         events=found.events,
         log=found.log,
         moving=found.is_moving,
+        sides=found.sides,
+        is_comparable=found.sides.is_comparable,
+        payment_states=PAYMENT_STATES,
+        matches=MATCHES,
+        changed=CHANGED,
         statuses=STATUSES,
         documents=DOCUMENTS,
         kinds=KINDS,
@@ -98,7 +156,31 @@ def _look_at(session: Session, row: SaleRow) -> _Found:
         event.messages if event else None,
         link.status if link else None,
     )
-    return _Found(sale, event, log, events)
+    return _Found(sale, event, log, events, _find_sides(session, sale, link))
+
+
+def _find_sides(session: Session, sale: ListedSale, link: Link | None) -> _Sides:
+    row = sale.row
+    known = sale_contents.find(session, row.connection, row.sale_id)
+    till, books = (known[name][-1].side if known[name] else None for name in SideName)
+    day = link.day if link else None
+    comparison, payments = None, []
+    is_there = not (day or sale.is_document_gone or row.status == SaleStatus.VOIDED)
+    if till and books and is_there:
+        numbers = sorted({line.code for line in till.lines if line.code})
+        items = links.find_all(session, row.connection, LinkKind.ARTICLE, numbers) if numbers else {}
+        comparison = compare(till, books, {number: each.target_id for number, each in items.items()})
+    if row.document_id:
+        under = f"{row.document_entity}/{row.document_id}/"
+        payments = links.find_under(session, row.connection, LinkKind.PAYMENT, under)
+    versions = {str(name): _to_versions(found) for name, found in known.items() if len(found) > 1}
+    is_comparable = is_there and None not in (row.amount_cents, row.document_cents)
+    return _Sides(till, books, comparison, versions, payments, day, is_comparable)
+
+
+def _to_versions(found: Sequence[SideVersion]) -> list[_Version]:
+    changed = [find_changes(before.side, after.side) for before, after in pairwise(found)]
+    return [_Version(*each) for each in zip(reversed(found), reversed([(), *changed]), strict=True)]
 
 
 async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,18 +16,22 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from gateway import catalogue
 from gateway.catalogue import to_cents
-from gateway.store import sales_list
+from gateway.store import figures, sales_list, views
 from gateway.store.events import SALES
+from gateway.store.figures import NO_BRANCH
+from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales import KINDS as SOURCES
-from gateway.store.sales import SaleStatus
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
 from gateway.web import queries, services
-from gateway.web.dashboard import books_links
+from gateway.web.dashboard import books_links, charts, home_charts
+from gateway.web.dashboard.charts import Chart, ChartRow
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
+from gateway.web.visitors import chosen_language
 from mapping.messages import message
 from mapping.money import show_cents
 from mapping.records import SaleKind
@@ -52,6 +56,7 @@ FIELDS: Final = (
 )
 _LARGEST_BRANCH: Final = 2**31 - 1
 CSV_PAGE: Final = 1_000
+_SUMS: Final = ("amount_cents", "vat_cents")
 SUMMED: Final = timedelta(days=92)
 """The longest period whose sales are summed for a page."""
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -60,12 +65,18 @@ _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d"
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What the page shows: `branches` only when it is clear of which connection, `total` only within a few months."""
+    """What the page shows: `branches` only when it is clear of which connection, `total` only within a few months.
+
+    `booked` are the cents of each day, connection and location, of `days`; without days there is no chart.
+    """
 
     page: SalesPage
     branches: list[tuple[int, str | None]]
     tenders: list[str]
-    total: SalesTotal | None
+    total: SalesTotal | None = None
+    days: Sequence[date] = ()
+    booked: Mapping[tuple[date, str, int], int] = field(default_factory=dict)
+    named: Mapping[tuple[str, int], str | None] = field(default_factory=dict)
 
 
 async def show_sales(request: Request, visitor: Visitor) -> Response:
@@ -76,9 +87,9 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
 
     def look(session: Session) -> _Shown:
         branches = sales_list.branches(session, connection) if connection else []
-        total = sales_list.total(session, wanted) if _is_short(wanted) else None
         tenders = sales_list.tenders(session) if visitor.connection is None else []
-        return _Shown(sales_list.find(session, wanted), branches, tenders, total)
+        shown = _Shown(sales_list.find(session, wanted), branches, tenders)
+        return _add_up(session, wanted, shown)
 
     shown = await shared.read(look)
     query = kept(request.query_params)
@@ -89,6 +100,7 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         visitor=visitor,
         page=shown.page,
         total=shown.total,
+        chart=_to_chart(request, shown, wanted, names) if shown.days else None,
         branches=shown.branches,
         tenders=shown.tenders,
         kinds=KINDS,
@@ -110,13 +122,46 @@ def _is_short(wanted: SaleFilter) -> bool:
     return bool(wanted.q or (wanted.start and wanted.through and wanted.through - wanted.start <= SUMMED))
 
 
+def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
+    """The sums of the filter and of its days; without a filter of the last days, from what is added up already."""
+    if _is_short(wanted):
+        found = sales_list.totals_by_day(session, wanted)
+        sums = [each for each, _ in found.values()]
+        total = SalesTotal(*(sum(getattr(each, name) for each in sums) for name in ("count", *_SUMS)))
+        booked = {(day, wanted.connection or "", NO_BRANCH): cents for day, (_, cents) in found.items()}
+        last = wanted.through or max(found, default=None)
+        first = wanted.start or min(found, default=None)
+        days = charts.find_days(max(first, last - SUMMED), last) if first and last else ()
+        return replace(shown, total=total, days=days, booked=booked)
+    if wanted != SaleFilter(connection=wanted.connection, branch=wanted.branch):
+        return shown
+    today = views.now_of(session).astimezone(AMSTERDAM).date()
+    days = charts.find_days(today - timedelta(days=home_charts.BOOKED_DAYS - 1), today)
+    booked = figures.booked(session, days[0], today, wanted.connection)
+    mine = {key: cents for key, cents in booked.items() if wanted.branch in (None, key[2])}
+    keys = {key for _, key, _ in mine}
+    named = {(key, number): name for key in keys for number, name in sales_list.branches(session, key)}
+    return replace(shown, days=days, booked=mine, named=named)
+
+
+def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mapping[str, str]) -> Chart:
+    """What of the filtered sales is booked on each day; by location where nothing else is asked for."""
+    if not _is_short(wanted):
+        keys = {key: called for called, key in names.items()}
+        return home_charts.to_booked_days(request, shown.days, shown.booked, shown.named, keys)
+    words, show_day = (partial(each, chosen_language(request)) for each in (catalogue.translate, catalogue.show_day))
+    cents = {day: amount for (day, _, _), amount in shown.booked.items()}
+    rows = [ChartRow(show_day(day), (cents.get(day, 0),)) for day in shown.days]
+    return charts.to_bars("booked", words("Booked per day, of these sales"), [words("booked")], rows, unit="cents")
+
+
 async def download_sales(request: Request, _visitor: Visitor) -> Response:
     """The sales of the filter as CSV (RFC 4180, UTF-8), all pages of it."""
     wanted, names = await _read_filter(request), await services.names_of(request)
     shared = services.of(request)
 
     async def read(after: SalePosition | None) -> SalesPage:
-        rest = dataclasses.replace(wanted, after=after)
+        rest = replace(wanted, after=after)
         return await shared.read(lambda session: sales_list.find(session, rest, limit=CSV_PAGE))
 
     first = await read(None)
