@@ -19,7 +19,7 @@ from tests.servers import wait_until
 UP = [sys.executable, "-m", "gateway", "up"]
 PATIENCE = 400.0  # three minutes on a quiet machine
 LOOK_SECONDS = 1.0  # the window is a long page, and what it is to show is minutes away
-PACE = "0.8"  # seconds between two sales: where they come faster than they are booked, stock waits for them for ever
+PACE = "1.6"  # seconds between two sales: where they come faster than they are booked, stock waits for them for ever
 
 
 @pytest.fixture
