@@ -11,27 +11,12 @@ from mapping.agreement_causes import (
     BooksRecord,
     Cause,
     DifferenceRow,
-    DocumentState,
-    SaleState,
     TillRecord,
     explain,
     find_remedy,
 )
 from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
 from mapping.money import show_cents
-
-__all__ = [
-    "BooksRecord",
-    "Cause",
-    "DayComparison",
-    "DifferenceRow",
-    "DocumentState",
-    "SaleState",
-    "TillRecord",
-    "compare",
-    "to_report",
-    "to_text",
-]  # fmt: skip
 
 AGREES, DIFFERS, EXPLAINED = "agrees", "differs", "explained"
 """The result of a report; explained: all differences follow from the settings."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields
 
 from mapping import customers, products, relations, texts
 from mapping.conditions import find
-from mapping.products import POLICY_FIELDS, VatTable
+from mapping.products import POLICY_FIELDS
 from mapping.records import Article, Customer, Item, Product, Relation
 from mapping.rules import Rule, RuleStep, Value, evaluate
 from mapping.sections import CustomerSettings, ProductField, ProductSettings
 from mapping.texts import Traces
+from mapping.vat_table import VatTable
 
 _ORIGINS = {
     "number": "Sku",

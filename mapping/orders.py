@@ -10,7 +10,7 @@ from mapping import tenders
 from mapping.customers import to_postal
 from mapping.document_lines import Extras, to_body
 from mapping.errors import MappingError
-from mapping.messages import Amount, message
+from mapping.messages import Amount, Message, message
 from mapping.money import show_cents, to_euros
 from mapping.money_documents import (
     redeemed,
@@ -21,38 +21,18 @@ from mapping.money_documents import (
     without_gift_cards,
     without_rounding,
 )
-from mapping.records import BooksPayment, DocumentKind, Payment, Sale, SalesDocument
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, Payment, Sale, SalesDocument
 from mapping.references import References, find_account
 from mapping.sale_identity import (
     bookable,
     document_kind,
     document_number,
-    is_off,
     marker,
-    marker_tag,
     name_record,
-    tenders_of,
 )
-from mapping.sale_lines import needed_articles, paid_difference
+from mapping.sale_lines import paid_difference
 from mapping.sections import OrderSettings
 from mapping.tenders import PAID_AT_ONCE, RETURNS, Division
-
-__all__ = [
-    "Posting",
-    "References",
-    "bookable",
-    "document_kind",
-    "document_number",
-    "is_off",
-    "marker",
-    "marker_tag",
-    "move_to",
-    "name_record",
-    "needed_articles",
-    "paid_at_once",
-    "tenders_of",
-    "to_posting",
-]
 
 NOTE_LENGTH, MEMO_LENGTH = 4000, 1000
 
@@ -200,3 +180,16 @@ def _move(document: SalesDocument, day: date) -> SalesDocument:
         return document
     note = f"{document.private_note or document.marker}\nOriginal date: {document.business_date.isoformat()}"
     return replace(document, business_date=day, private_note=note[:NOTE_LENGTH])
+
+
+def difference(booked: BookedDocument, wanted: SalesDocument) -> Message | None:
+    """What the books booked otherwise than the till took; None where total and tax are the same."""
+    if (booked.total, booked.tax) == (wanted.total, wanted.tax):
+        return None
+    return message(
+        "QuickBooks booked {total} with {tax} tax, the till took {till_total} with {till_tax} tax",
+        total=Amount.of(booked.total),
+        tax=Amount.of(booked.tax),
+        till_total=Amount.of(wanted.total),
+        till_tax=Amount.of(wanted.tax),
+    )

@@ -15,28 +15,9 @@ from mapping.money import round_to_cents
 from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Value, evaluate
 from mapping.sections import ProductField, ProductSettings
-from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, needs_allocation, to_article_number
+from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, to_article_number
 from mapping.texts import Traces
 from mapping.vat_table import VatTable, find_turnover_group, get_vat_code
-
-__all__ = [
-    "Price",
-    "VatTable",
-    "find_article",
-    "fingerprint",
-    "has_stale_price",
-    "name_item",
-    "needs_allocation",
-    "require_wanted",
-    "source_of",
-    "to_article",
-    "to_article_number",
-    "to_default_article",
-    "to_price",
-    "to_product",
-    "to_traces",
-    "why_kept",
-]
 
 _SKIPPED_TYPES = {
     "Group": "bundles are not sold at the till",

@@ -27,8 +27,6 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
 from mapping.customers import email_keys
 
-__all__ = ["GONE", "Erased", "Erasure", "Unclear", "erase", "export", "kept", "parse"]
-
 WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
 """Ids read at once, rows changed by one write, and a pause after it: SQLite has no queue of writers."""
 _TEXTS = ("hint", "result", "reason", "record", "fix", "subject")

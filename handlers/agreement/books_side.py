@@ -16,8 +16,8 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
-from mapping import figures, list_entries, orders, side_by_side
-from mapping.agreement import BooksRecord, DocumentState
+from mapping import figures, list_entries, sale_identity, side_by_side
+from mapping.agreement_causes import BooksRecord, DocumentState
 from mapping.figures import Names
 from mapping.money import round_to_cents
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale, SaleKind
@@ -247,7 +247,7 @@ def _names(sale: Sale, deps: Deps) -> Iterator[str]:
     yield sale.id
     if sale.number:
         yield sale.number
-        yield orders.document_number(sale, deps.settings.orders)
+        yield sale_identity.document_number(sale, deps.settings.orders)
 
 
 def _words(document: BookedDocument) -> list[str]:

@@ -24,7 +24,7 @@ from handlers.deps import Deps
 from handlers.references import goods
 from handlers.result import Result, done, telling
 from mapping import agreement, certificates, control, list_entries
-from mapping.agreement import Cause
+from mapping.agreement_causes import Cause
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.figures import Figures, Measure, Names

@@ -12,7 +12,7 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import drafts, money_documents, till_sales
 from mapping import figures
-from mapping.agreement import SaleState, TillRecord
+from mapping.agreement_causes import SaleState, TillRecord
 from mapping.errors import NotBookable
 from mapping.figures import Cell, Names
 from mapping.records import Journal, Sale, SaleKind

@@ -14,14 +14,13 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.catalogue import items, ownership
 from handlers.deps import Deps
-from mapping import products
+from mapping import fingerprints, products
 from mapping.fingerprints import fingerprint
 from mapping.list_entries import require_home
-from mapping.products import VatTable
 from mapping.records import Article, Item, Product
 from mapping.texts import Traces, without_name
 from mapping.variants import Family
-from mapping.vat_table import with_turnover_groups
+from mapping.vat_table import VatTable, with_turnover_groups
 
 _NO_RATES = VatTable()
 
@@ -122,7 +121,7 @@ def vat_table(deps: Deps) -> VatTable:
 def print_of(member: Member, plain: Product) -> str:
     """Fingerprint of what the gateway would write for a member; if it is unchanged, the till is not read."""
     family = (member.family.key,) if member.family else ()
-    return fingerprint((products.fingerprint(plain), member.group, *family))
+    return fingerprint((fingerprints.fingerprint(plain), member.group, *family))
 
 
 def is_settled(member: Member, wanted: str, owner: str | None) -> bool:

@@ -22,9 +22,9 @@ from handlers.catalogue.articles import Member
 from handlers.deps import Deps
 from mapping import products
 from mapping.errors import MappingError, NotBookable
-from mapping.products import VatTable
 from mapping.records import Item, Product
 from mapping.variants import find_family
+from mapping.vat_table import VatTable
 
 
 @dataclass(frozen=True, slots=True)

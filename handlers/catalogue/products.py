@@ -19,7 +19,7 @@ from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from mapping import explanations, products
+from mapping import explanations, products, vat_table
 from mapping.categories import CATEGORY
 from mapping.errors import NotBookable
 from mapping.messages import message
@@ -109,7 +109,7 @@ class Written:
     left: str | None = None
 
 
-def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, deps: Deps) -> Written:
+def _write(event: Event, member: Member, vat: vat_table.VatTable, lease: Lease, deps: Deps) -> Written:
     """Create or change the article under its lock."""
     item, number = member.item, member.number
     # An update would move an article of this number from another product, so it is searched before it joins a product.
@@ -142,7 +142,7 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
     raise ownership.refuse_hidden(item, number)
 
 
-def note(member: Member, present: Product | None, vat: products.VatTable, deps: Deps, *, written: bool) -> None:
+def note(member: Member, present: Product | None, vat: vat_table.VatTable, deps: Deps, *, written: bool) -> None:
     """Keep both sides of the article, field by field, for the pages."""
     rows = explanations.explain(
         member.item,
@@ -158,7 +158,9 @@ def note(member: Member, present: Product | None, vat: products.VatTable, deps: 
     seen_records.note_article(member.item, member.number, str(name or "") or None, rows, deps, written=written)
 
 
-def _put(member: Member, read: ReadProduct | None, present: Product | None, vat: products.VatTable, deps: Deps) -> bool:
+def _put(
+    member: Member, read: ReadProduct | None, present: Product | None, vat: vat_table.VatTable, deps: Deps
+) -> bool:
     """Write the article into this product or a new one; False if the till has changed meanwhile."""
     product = _to_product(member, vat, deps, present)
     if read is None:
@@ -174,7 +176,7 @@ def _put(member: Member, read: ReadProduct | None, present: Product | None, vat:
     return True
 
 
-def _to_product(member: Member, vat: products.VatTable, deps: Deps, present: Product | None = None) -> Product:
+def _to_product(member: Member, vat: vat_table.VatTable, deps: Deps, present: Product | None = None) -> Product:
     return products.to_product(
         member.item,
         settings=deps.settings.products,

@@ -15,7 +15,7 @@ from gateway.store import cursors
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import documents
-from mapping import orders
+from mapping import sale_identity
 from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind
 from mapping.sale_identity import find_tag
 
@@ -54,7 +54,7 @@ def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
     tags = {find_tag(row.private_note) for row in found if not row.voided}
     for row in found:
         documents.report_installation(row.private_note, deps)
-    return orders_ | {sale.id for sale in sales if find_tag(orders.marker(sale)) in tags}
+    return orders_ | {sale.id for sale in sales if find_tag(sale_identity.marker(sale)) in tags}
 
 
 def _kinds(sales: Sequence[Sale]) -> tuple[DocumentKind, ...]:
@@ -66,5 +66,5 @@ def _kinds(sales: Sequence[Sale]) -> tuple[DocumentKind, ...]:
 
 
 def _read(kind: DocumentKind, sales: Sequence[Sale], deps: Deps) -> Iterable[BookedDocument]:
-    numbers = [orders.document_number(sale, deps.settings.orders) for sale in sales]
+    numbers = [sale_identity.document_number(sale, deps.settings.orders) for sale in sales]
     return documents.rows(kind, numbers, [sale.business_date for sale in sales], deps)

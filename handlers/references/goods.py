@@ -21,10 +21,9 @@ from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.list_entries import by_name_or_id, named
 from mapping.messages import AND, join, message
-from mapping.orders import needed_articles
 from mapping.records import Item, Sale, SaleLine
 from mapping.sale_identity import name_record
-from mapping.sale_lines import every_line
+from mapping.sale_lines import every_line, needed_articles
 from mapping.skus import OWN_ENDING, name_item
 
 ROUNDING_ITEM = f"Rounding difference{OWN_ENDING}"

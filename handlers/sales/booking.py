@@ -11,8 +11,8 @@ from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.result import Result, done, parked
 from handlers.sales import bookings, documents, drafts, money_documents, settlement
-from mapping import orders
-from mapping.messages import Amount, message
+from mapping import orders, sale_identity
+from mapping.messages import message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
 from mapping.sale_identity import is_marked, name_document
@@ -172,21 +172,16 @@ def _is_adopted(posting: Posting, booked: BookedDocument) -> bool:
 def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
     """The books' total and tax must equal the till's."""
     link = dataclasses.replace(bookings.to_link(sale, booked, finished=True), adopted=_is_adopted(posting, booked))
-    if (booked.total, booked.tax) == (posting.document.total, posting.document.tax):
+    differs = orders.difference(booked, posting.document)
+    if differs is None:
         return done(links=(link,), target_entity=booked.kind, target_id=booked.id)
     return parked(
-        message(
-            "QuickBooks booked {total} with {tax} tax, the till took {till_total} with {till_tax} tax",
-            total=Amount.of(booked.total),
-            tax=Amount.of(booked.tax),
-            till_total=Amount.of(posting.document.total),
-            till_tax=Amount.of(posting.document.tax),
-        ),
+        differs,
         code="incident",
         record=message(
             "{document}, {record}",
             document=name_document(booked.kind, booked.document_number, booked.id),
-            record=orders.name_record(sale),
+            record=sale_identity.name_record(sale),
         ),
         fix="correct the document in QuickBooks by hand, then ignore this event; report the difference",
         links=(link,),

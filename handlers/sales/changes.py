@@ -258,7 +258,7 @@ def _update(sale: Sale, link: Link, event: Event, deps: Deps, *, voided_too: boo
             deps.say("another writer was faster; reading the document again", attempt=attempt)
     raise Conflict(
         message("{document} keeps changing in QuickBooks", document=bookings.name_document(link)),
-        record=orders.name_record(sale),
+        record=sale_identity.name_record(sale),
         fix="retry when no other user works on this document",
     )
 
@@ -351,7 +351,7 @@ def _park(
     fix: str = "correct the document in QuickBooks by hand, then ignore this event",
 ) -> Result:
     return parked(
-        message("{record} {what}", record=orders.name_record(sale), what=message(what)),
+        message("{record} {what}", record=sale_identity.name_record(sale), what=message(what)),
         code=code,
         record=bookings.name_document(link),
         fix=fix,

@@ -15,7 +15,7 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked
 from handlers.sales import bookings, documents, drafts, repairs, settlement
-from mapping import orders, sale_identity
+from mapping import sale_identity
 from mapping.day_summary import Day, is_summarised
 from mapping.errors import NotBookable
 from mapping.messages import message
@@ -37,7 +37,7 @@ def belongs(session: Session, sale: Sale, other: str | None, deps: Deps) -> bool
 def is_bookable(sale: Sale, deps: Deps) -> bool:
     """Whether the settings want this sale in the books now."""
     try:
-        orders.bookable(sale, deps.settings.orders)
+        sale_identity.bookable(sale, deps.settings.orders)
     except NotBookable:
         return False
     return True
@@ -77,7 +77,7 @@ def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
     return parked(
         message(
             "{record} was summed up in the document of its day and is now of a kind that is not",
-            record=orders.name_record(sale),
+            record=sale_identity.name_record(sale),
         ),
         code="changed-after-booking",
         record=bookings.name_document(link),

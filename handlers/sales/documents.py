@@ -22,7 +22,7 @@ from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link
 from handlers.deps import Deps
-from mapping import orders
+from mapping import sale_identity
 from mapping.messages import message
 from mapping.money_documents import payment_tag
 from mapping.orders import Posting
@@ -74,9 +74,9 @@ def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
 def find_marked(sale: Sale, deps: Deps, link: Link | None = None) -> BookedDocument | None:
     """A document of this sale of any kind; `link` names the number and day of an earlier one."""
     known = (link.detail if link else None) or {}
-    numbers = [orders.document_number(sale, deps.settings.orders), known.get("document_number")]
+    numbers = [sale_identity.document_number(sale, deps.settings.orders), known.get("document_number")]
     days = [sale.business_date, *([date.fromisoformat(known["dated"])] if known.get("dated") else [])]
-    return find_tagged({find_tag(orders.marker(sale))}, [each for each in numbers if each], days, deps)
+    return find_tagged({find_tag(sale_identity.marker(sale))}, [each for each in numbers if each], days, deps)
 
 
 def find_tagged(

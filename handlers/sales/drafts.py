@@ -16,13 +16,14 @@ from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.references.parties import Buyer
 from handlers.sales import bookings
-from mapping import list_entries, money_documents, orders
+from mapping import list_entries, money_documents, orders, sale_identity
 from mapping.errors import ItemNeeded, MappingError
 from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
 from mapping.money_documents import key_of, without_deposits, without_gift_cards
-from mapping.orders import Posting, References
+from mapping.orders import Posting
 from mapping.records import DocumentKind, Sale, SaleKind, VatAmount
+from mapping.references import References
 from mapping.sale_identity import sign
 from mapping.sale_lines import is_without_vat, read_totals
 from mapping.unit_prices import LineAmounts
@@ -153,7 +154,7 @@ def find_references(sale: Sale, deps: Deps) -> References:
     original = bookings.find(sale.credited_id, deps) if sale.credited_id else None
     found = goods.find(sale, deps, country=country)
     rates = () if is_without_vat(sale) else read_totals(sale)
-    tenders = orders.tenders_of(_in_money(sale, deps))
+    tenders = sale_identity.tenders_of(_in_money(sale, deps))
     return dataclasses.replace(
         find_listed(sale, tenders, buyer, deps, rates=rates, country=country),
         items=found.articles,

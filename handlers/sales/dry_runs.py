@@ -20,9 +20,10 @@ from mapping import sale_identity
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.money import to_euros
-from mapping.orders import Posting, References, bookable, is_off
+from mapping.orders import Posting
 from mapping.records import BookedDocument, Customer, DocumentKind, Item, ListEntry, Sale
-from mapping.sale_identity import name_document
+from mapping.references import References
+from mapping.sale_identity import bookable, is_off, name_document
 
 FIRST_VERSION = "0"
 WOULD_CREATE = "would be created"

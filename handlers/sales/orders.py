@@ -50,7 +50,7 @@ from handlers.sales import (
     settlement,
     till_sales,
 )
-from mapping import orders, sale_identity
+from mapping import sale_identity
 from mapping.errors import NotBookable
 from mapping.messages import message
 from mapping.records import Sale, SaleKind
@@ -129,7 +129,7 @@ def _load(sale: Sale, event: Event, deps: Deps) -> Context:
             summed_up = days.belongs(session, sale, other, deps)
     refusal = None
     try:
-        orders.bookable(sale, settings)
+        sale_identity.bookable(sale, settings)
     except NotBookable as error:
         refusal = error
     maybe_written = bookings.is_maybe_written(event, deps)
@@ -169,7 +169,7 @@ def _decide_unbookable(context: Context, settings: OrderSettings) -> Step:
         return Step.REFUSE
     if is_withdrawn:
         return Step.WITHDRAW
-    return Step.REFUSE if orders.is_off(sale, settings) else Step.PARK
+    return Step.REFUSE if sale_identity.is_off(sale, settings) else Step.PARK
 
 
 def _take(step: Step, context: Context, deps: Deps) -> Result:
@@ -223,7 +223,7 @@ def _park(context: Context, _deps: Deps) -> Result:
     return parked(
         message(
             "{record} is booked, and now: {reason}",
-            record=orders.name_record(context.sale),
+            record=sale_identity.name_record(context.sale),
             reason=message(context.refusal.reason if context.refusal else ""),
         ),
         code="changed-after-booking",

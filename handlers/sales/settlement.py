@@ -15,7 +15,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import documents
-from mapping import orders
+from mapping import sale_identity
 from mapping.fingerprints import fingerprint
 from mapping.money_documents import find_source_id
 from mapping.orders import Posting
@@ -113,9 +113,9 @@ def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[Book
         return
     now = {payment.source_id: payment for payment in wanted}
     posted = posted_on(booked.kind, booked.id, deps)
-    for row in deps.books.payments_by_reference([orders.document_number(sale, deps.settings.orders)]):
+    for row in deps.books.payments_by_reference([sale_identity.document_number(sale, deps.settings.orders)]):
         source_id = find_source_id(row.private_note)
-        if source_id and is_marked(row.private_note, orders.marker(sale)) and not row.voided:
+        if source_id and is_marked(row.private_note, sale_identity.marker(sale)) and not row.voided:
             payment = now.get(source_id)
             same = fingerprint_of(payment) if payment and _brings(payment) == _brings(row) else UNWANTED
             key = f"{booked.kind}/{booked.id}/{source_id}"

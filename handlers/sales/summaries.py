@@ -22,7 +22,7 @@ from handlers.references import goods, parties
 from handlers.references.parties import Buyer
 from handlers.result import Result, done
 from handlers.sales import bookings, days, documents, drafts, repairs, settlement
-from mapping import day_summary, sale_identity
+from mapping import day_summary, orders, sale_identity
 from mapping.day_postings import DayPlan, to_postings
 from mapping.day_summary import Day, DayTotals
 from mapping.errors import MappingError
@@ -276,15 +276,10 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
     booked = found or (_revive(posting, deps) if again else None)
     if booked is None:
         booked, _, _ = documents.create_or_find(named, posting, deps, generation=1 if again else 0)
-    if (booked.total, booked.tax) != (posting.document.total, posting.document.tax):
+    differs = orders.difference(booked, posting.document)
+    if differs is not None:
         raise Incident(
-            message(
-                "QuickBooks has {total} with {tax} tax, the till took {till_total} with {till_tax} tax",
-                total=Amount.of(booked.total),
-                tax=Amount.of(booked.tax),
-                till_total=Amount.of(posting.document.total),
-                till_tax=Amount.of(posting.document.tax),
-            ),
+            differs,
             code="incident",
             record=message(
                 "{document}, {name}",

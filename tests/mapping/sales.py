@@ -8,8 +8,8 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from mapping import orders
-from mapping.orders import References
 from mapping.records import Payment, Sale, SaleKind, SaleLine, SalesDocument, TaxCode, VatAmount
+from mapping.references import References
 from mapping.sections import OrderSettings
 
 RATES = {1: Decimal(9), 2: Decimal(21), 3: Decimal(0)}

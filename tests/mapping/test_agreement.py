@@ -9,7 +9,8 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapping.agreement import BooksRecord, Cause, DocumentState, SaleState, TillRecord, compare, to_report, to_text
+from mapping.agreement import compare, to_report, to_text
+from mapping.agreement_causes import BooksRecord, Cause, DocumentState, SaleState, TillRecord
 from mapping.figures import Cell, Figures, Measure, Names, add, of_document, of_sale, subtract
 from mapping.records import BookedDocument, DocumentContent, DocumentKind, Payment, Sale, SaleKind, VatAmount
 

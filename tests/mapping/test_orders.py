@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapping import orders
+from mapping import orders, sale_lines
 from mapping.errors import MappingError
 from mapping.orders import Posting
 from mapping.records import DocumentKind, Payment, SaleLine, VatAmount
@@ -275,8 +275,8 @@ def test_gift_cards_and_tips_go_to_their_own_items() -> None:
     document = to_document(receipt(card, line(9, 200, code=3)), references, DEFAULTS)
     assert [one.item_id for one in document.lines] == ["I-card", "I-tip"]
     sale = receipt(card, line(9, 200, code=3), line(3, 1210))
-    assert orders.needed_articles(sale, special_items=references.special_items, tip_articles=(9,)) == {3}
-    assert orders.needed_articles(sale) == {3, 5, 9}
+    assert sale_lines.needed_articles(sale, special_items=references.special_items, tip_articles=(9,)) == {3}
+    assert sale_lines.needed_articles(sale) == {3, 5, 9}
 
 
 def test_an_amount_without_an_article_needs_the_fallback_item() -> None:
@@ -308,7 +308,7 @@ def test_components_with_different_vat_replace_their_parent() -> None:
     sale = receipt(menu, counted=parts)
     document = to_document(sale, REFERENCES, DEFAULTS)
     assert [one.item_id for one in document.lines] == ["I1", "I2"]
-    assert orders.needed_articles(sale) == {1, 2}
+    assert sale_lines.needed_articles(sale) == {1, 2}
 
 
 def test_text_lines_and_guest_notes_become_part_of_the_description() -> None:
@@ -319,7 +319,7 @@ def test_text_lines_and_guest_notes_become_part_of_the_description() -> None:
     sale = receipt(coffee, text, header, counted=[coffee])
     document = to_document(sale, REFERENCES, DEFAULTS)
     assert [one.description for one in document.lines] == ["Coffee | no sugar | for table 5"]
-    assert orders.needed_articles(sale) == {7}
+    assert sale_lines.needed_articles(sale) == {7}
 
 
 def test_an_article_given_away_stays_on_the_document_for_the_stock() -> None:

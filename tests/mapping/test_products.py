@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapping import products
+from mapping import fingerprints, products, skus, vat_table
 from mapping.errors import MappingError, NotBookable
 from mapping.records import Article, Item, Product, TaxCode, VatGroup
 from mapping.settings_document import parse
 from mapping.skus import is_gtin
 
 WSDL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "mplusqapi.wsdl"
-VAT = products.VatTable(
+VAT = vat_table.VatTable(
     groups=(
         VatGroup(1, Decimal(9), 1),
         VatGroup(2, Decimal(21), 1),
@@ -86,7 +86,7 @@ def test_a_sku_that_is_not_plain_digits_is_refused_by_default(sku: str) -> None:
 def test_a_sku_with_letters_gets_the_allocated_number_and_stays_in_the_plu() -> None:
     item = replace(COFFEE, sku="AB-1")
     toml = '[products]\nsku_with_letters = "allocate"'
-    assert products.needs_allocation(item, parse(toml).products)
+    assert skus.needs_allocation(item, parse(toml).products)
     article = convert(item, toml, allocated=900_000_001)
     assert (article.number, article.plu, article.ext_id) == (900_000_001, "AB-1", "42")
     with pytest.raises(MappingError, match="digits only"):
@@ -155,7 +155,7 @@ def test_a_table_in_the_settings_beats_the_rate() -> None:
 
 
 def test_a_vat_code_that_means_another_rate_elsewhere_is_not_taken() -> None:
-    table = products.VatTable((VatGroup(1, Decimal(9), 1), VatGroup(1, Decimal(6), 2), VatGroup(4, Decimal(9), 2)))
+    table = vat_table.VatTable((VatGroup(1, Decimal(9), 1), VatGroup(1, Decimal(6), 2), VatGroup(4, Decimal(9), 2)))
     assert table.find_code(Decimal(9)) == 4
     assert table.find_code(Decimal(9), branch=1) == 1
     assert table.find_percentage(1) is None
@@ -344,4 +344,4 @@ def test_an_unchanged_item_keeps_its_fingerprint_after_a_new_sync_token() -> Non
     before = products.to_product(COFFEE, settings=DEFAULTS, vat=VAT)
     touched = products.to_product(replace(COFFEE, sync_token="9"), settings=DEFAULTS, vat=VAT)
     dearer = products.to_product(replace(COFFEE, unit_price=Decimal("3.05")), settings=DEFAULTS, vat=VAT)
-    assert products.fingerprint(before) == products.fingerprint(touched) != products.fingerprint(dearer)
+    assert fingerprints.fingerprint(before) == fingerprints.fingerprint(touched) != fingerprints.fingerprint(dearer)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapping import orders
+from mapping import sale_identity
 from mapping.conditions import Comparison
 from mapping.errors import NotBookable
 from mapping.records import DocumentKind, Sale, SaleKind
@@ -30,22 +30,22 @@ SALE = receipt(line(3, 1210))
 )
 def test_what_is_not_a_sale_is_skipped_with_its_reason(type_: str, reason: str) -> None:
     with pytest.raises(NotBookable, match=reason):
-        orders.bookable(replace(SALE, type=type_), DEFAULTS)
+        sale_identity.bookable(replace(SALE, type=type_), DEFAULTS)
 
 
 @pytest.mark.parametrize("state", ["OUTSTANDING", "PARTLY-PAID", "OUTSTANDING-CREDIT"])
 def test_a_receipt_waits_until_it_is_paid_unless_the_settings_want_it_at_once(state: str) -> None:
     sale = replace(SALE, state=f"RECEIPT-STATE-{state}")
     with pytest.raises(NotBookable, match="not paid yet"):
-        orders.bookable(sale, DEFAULTS)
-    orders.bookable(sale, OrderSettings(outstanding_receipts=True))
+        sale_identity.bookable(sale, DEFAULTS)
+    sale_identity.bookable(sale, OrderSettings(outstanding_receipts=True))
 
 
 def test_a_receipt_that_an_invoice_settled_is_not_booked_twice() -> None:
     handled = replace(SALE, state="RECEIPT-STATE-HANDLED")
-    orders.bookable(handled, DEFAULTS)
+    sale_identity.bookable(handled, DEFAULTS)
     with pytest.raises(NotBookable, match="another document"):
-        orders.bookable(replace(handled, payments=(), paid_cents=0), DEFAULTS)
+        sale_identity.bookable(replace(handled, payments=(), paid_cents=0), DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -62,24 +62,24 @@ def test_a_receipt_that_an_invoice_settled_is_not_booked_twice() -> None:
 )
 def test_settings_and_contents_decide_what_is_skipped(sale: Sale, settings: OrderSettings, reason: str) -> None:
     with pytest.raises(NotBookable, match=reason) as skipped:
-        orders.bookable(sale, settings)
-    assert skipped.value.record == orders.name_record(sale)
+        sale_identity.bookable(sale, settings)
+    assert skipped.value.record == sale_identity.name_record(sale)
 
 
 def test_a_repeating_invoice_is_booked_once_it_is_final() -> None:
     plan = replace(invoice(line(3, 1210)), type="INVOICE-TYPE-REPEATING-INVOICE")
     with pytest.raises(NotBookable, match="not final"):
-        orders.bookable(plan, DEFAULTS)
-    orders.bookable(replace(plan, finalized=True), DEFAULTS)
+        sale_identity.bookable(plan, DEFAULTS)
+    sale_identity.bookable(replace(plan, finalized=True), DEFAULTS)
 
 
 def test_a_receipt_may_always_become_an_invoice() -> None:
-    assert orders.document_kind(SALE, OrderSettings(receipt_target="invoice")) is DocumentKind.INVOICE
+    assert sale_identity.document_kind(SALE, OrderSettings(receipt_target="invoice")) is DocumentKind.INVOICE
 
 
 def test_a_returned_receipt_may_become_a_credit_memo() -> None:
     sale = receipt(line(3, -1210))
-    assert orders.document_kind(sale, OrderSettings(returns="credit_memo")) is DocumentKind.CREDIT_MEMO
+    assert sale_identity.document_kind(sale, OrderSettings(returns="credit_memo")) is DocumentKind.CREDIT_MEMO
 
 
 NUMBERS = st.one_of(
@@ -90,21 +90,21 @@ NUMBERS = st.one_of(
 @given(NUMBERS, st.uuids().map(str), st.sampled_from(list(SaleKind)))
 def test_a_document_number_fits_and_is_always_the_same(number: str, identity: str, kind: SaleKind) -> None:
     sale = replace(SALE, number=number, id=identity, kind=kind)
-    first = orders.document_number(sale, DEFAULTS)
+    first = sale_identity.document_number(sale, DEFAULTS)
     assert 1 < len(first) <= 21
-    assert first == orders.document_number(replace(sale, total_incl_cents=1), DEFAULTS)
+    assert first == sale_identity.document_number(replace(sale, total_incl_cents=1), DEFAULTS)
 
 
 @given(st.lists(st.tuples(NUMBERS.filter(bool), st.sampled_from(list(SaleKind))), min_size=2, max_size=40, unique=True))
 def test_different_sales_have_different_document_numbers(sales: list[tuple[str, SaleKind]]) -> None:
     printed = [replace(SALE, number=number, id=f"{kind}-{number}", kind=kind) for number, kind in sales]
-    numbers = [orders.document_number(sale, DEFAULTS) for sale in printed]
+    numbers = [sale_identity.document_number(sale, DEFAULTS) for sale in printed]
     assert len(set(numbers)) == len(numbers)
 
 
 def test_the_longest_printed_number_keeps_its_head_and_gets_a_hash() -> None:
     sale = replace(SALE, number="1000.2000.2026.123456789")
-    number = orders.document_number(sale, OrderSettings(number_prefix=NumberPrefixes(receipt="KB-")))
+    number = sale_identity.document_number(sale, OrderSettings(number_prefix=NumberPrefixes(receipt="KB-")))
     assert number.startswith("KB-1000.20-")
     assert len(number) == 21
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapping import orders, tenders
+from mapping import orders, references, tenders
 from mapping.errors import MappingError
 from mapping.orders import Posting
 from mapping.records import DocumentKind, Payment, Sale
@@ -79,7 +79,7 @@ def clearing_of(posting: Posting) -> Decimal:
 @pytest.mark.parametrize("split", ["invoice", "largest"])
 @given(total=st.integers(-9000, 9000), rows=PAYMENTS, closing=st.sampled_from(METHODS))
 def test_every_tender_of_a_paid_receipt_is_the_tills(
-    references: orders.References, split: str, total: int, rows: list[tuple[str, int, int]], closing: str
+    references: references.References, split: str, total: int, rows: list[tuple[str, int, int]], closing: str
 ) -> None:
     sale = rung_up(total, rows, closing=closing)
     posting = orders.to_posting(sale, references, OrderSettings.model_validate({"split": split}))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapping import orders
+from mapping import references
 from mapping.records import SaleLine
 from mapping.sections import OrderSettings
 from mapping.unit_prices import LineAmounts, find_unit_price
@@ -74,7 +74,7 @@ LINES = st.builds(
 @pytest.mark.parametrize("references", [REFERENCES, EXACT], ids=["rounded", "exact"])
 @settings(max_examples=150)
 @given(lines=st.lists(LINES, min_size=1, max_size=12))
-def test_every_line_of_a_document_keeps_its_quantity(references: orders.References, lines: list[SaleLine]) -> None:
+def test_every_line_of_a_document_keeps_its_quantity(references: references.References, lines: list[SaleLine]) -> None:
     sale = receipt(*lines)
     document = to_document(sale, references, DEFAULTS)
     for article in {one.article for one in lines}:

@@ -105,7 +105,7 @@ def test_an_erased_event_still_says_what_has_to_be_corrected(engine: Engine) -> 
     people.erase(engine, EMAIL)
     with reading(engine) as session:
         parked = session.execute(select(InboxRow).where(col(InboxRow.state) == State.PARKED)).scalar_one()
-    assert (parked.code, parked.fix, parked.reason) == ("6240", "rename one of the two", people.GONE)
+    assert (parked.code, parked.fix, parked.reason) == ("6240", "rename one of the two", personal.GONE)
 
 
 def age(engine: Engine, *ids: int, days: int = 31) -> None:
