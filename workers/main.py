@@ -10,7 +10,7 @@ import dramatiq
 from gateway import failpoints, jobs, pools, settings
 from gateway.jobs import QUEUE, Job, Notifier
 from gateway.observability import logs
-from gateway.process import heartbeat
+from gateway.process import commands, heartbeat
 from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import Worker
@@ -32,6 +32,10 @@ _notifier = Notifier(broker)
 _contexts = ConnectionRegistry(_engine, _settings, _notifier.notify)
 _worker = Worker(_engine, _contexts, _notifier.notify, threads=_settings.worker_threads)
 _worker_threads.attach(_worker, _notifier, _settings.database_url)
+if commands.SCHEDULING in os.environ:
+    from workers import scheduler
+
+    _worker_threads.scheduler = scheduler.open_scheduler(_settings, _notifier)
 
 
 @dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK)

@@ -74,7 +74,7 @@ class Scheduler:
     """Runs each periodic task when it is due, never twice at once, in a few threads."""
 
     def __init__(self, engine: Engine, given: Settings, contexts: ConnectionRegistry, notifier: Notifier) -> None:
-        self._engine = engine
+        self.engine = engine
         self._settings = given
         self._contexts = contexts
         self._notifier = notifier
@@ -95,7 +95,7 @@ class Scheduler:
         self._add("alerts", alerting.SECONDS, self._contexts.watch.look)
         self._add("refresh", REFRESH_SECONDS, self._refresh_idle)
         self._add("removals", 5.0, self._follow_removals)
-        self._add("figures", FIGURES_SECONDS, lambda: figures.keep_hour(self._engine))
+        self._add("figures", FIGURES_SECONDS, lambda: figures.keep_hour(self.engine))
         self._add("booked", BOOKED_SECONDS, self._keep_booked)
         self._add("reseal", RESEAL_SECONDS, self._reseal, after=RESEAL_AFTER_SECONDS)
         while not self.stop.wait(TICK_SECONDS):
@@ -169,9 +169,9 @@ class Scheduler:
         except RateLimited:
             raise
         except Exception as error:
-            systems.failed(self._engine, name, system, getattr(error, "reason", type(error).__name__))
+            systems.failed(self.engine, name, system, getattr(error, "reason", type(error).__name__))
             raise
-        systems.answered(self._engine, name, system, again_in=again_in)
+        systems.answered(self.engine, name, system, again_in=again_in)
 
     def _reach(self, name: str) -> Callable[[], None]:
         """The books are seldom polled for changes, because reads are metered; whether they can be reached costs none.
@@ -194,24 +194,24 @@ class Scheduler:
 
     def _ask_for_lists(self) -> None:
         """Have the lists of a connection read that nobody has set up by hand: pages offer them. Asked once."""
-        with reading(self._engine) as session:
+        with reading(self.engine) as session:
             wanted = [requests.refresh_lists(connection=name) for name in systems.without_lists(session)]
             wanted = [change for change in wanted if views.newest_about(session, change.subject) is None]
         if wanted:
-            with writing(self._engine) as session:
+            with writing(self.engine) as session:
                 received = inbox.receive(session, wanted)
             self._notifier.notify([row.id for row in received])
 
     def _park_lost(self) -> None:
-        with reading(self._engine) as session:
+        with reading(self.engine) as session:
             lost = any(token.lost for token in views.tokens(session).values())
         if lost:
-            with writing(self._engine) as session:
+            with writing(self.engine) as session:
                 inbox.park_lost(session, code=AUTH_LOST, fix=RECONNECT)
 
     def _refresh_idle(self) -> None:
         """Use refresh tokens that are idle (a paused connection's), so that none expires."""
-        with reading(self._engine) as session:
+        with reading(self.engine) as session:
             idle = tokens.find_idle(session, seconds=IDLE_TOKEN_SECONDS)
         failed: list[GatewayError] = []
         for name in idle:
@@ -224,37 +224,37 @@ class Scheduler:
             raise failed[0]
 
     def _follow_removals(self) -> None:
-        if count := removal.follow(self._engine, self._settings, stopped=self.stop.is_set):
+        if count := removal.follow(self.engine, self._settings, stopped=self.stop.is_set):
             _log.info("data of a removed connection were purged", rows=count)
 
     def _reseal(self) -> None:
-        if count := resealing.reseal(self._engine, Seal(self._settings.secret_keys)):
+        if count := resealing.reseal(self.engine, Seal(self._settings.secret_keys)):
             _log.info("sealed again with the newest key", secrets=count)
 
     def _repair(self) -> None:
-        with writing(self._engine) as session:
+        with writing(self.engine) as session:
             inbox.repair_times(session)
             leases.purge_marks(session)
-        with writing(self._engine) as session:
+        with writing(self.engine) as session:
             users.purge_failures(session)
-        counts.fold_ended(self._engine)
+        counts.fold_ended(self.engine)
 
     def _prune(self) -> None:
-        with writing(self._engine) as session:
+        with writing(self.engine) as session:
             todo.purge(session)
-        purged = retention.purge(self._engine, days=self._settings.retention_days, stopped=self.stop.is_set)
+        purged = retention.purge(self.engine, days=self._settings.retention_days, stopped=self.stop.is_set)
         if any(purged):
             _log.info("expired lines and events were deleted", **purged._asdict())
 
     def _keep_booked(self) -> None:
         """The sums of today and yesterday change all the time, those of the days before seldom."""
         recount = time.monotonic() >= self._recount_at
-        figures.keep_booked(self._engine, days=figures.CHECKED_DAYS if recount else 2)
+        figures.keep_booked(self.engine, days=figures.CHECKED_DAYS if recount else 2)
         if recount:
             self._recount_at = time.monotonic() + RECOUNT_SECONDS
 
     def _report(self) -> None:
-        installation.report(self._engine, "clock")
+        installation.report(self.engine, "clock")
         self._contexts.meter.flush()
 
 
@@ -265,17 +265,22 @@ def _monitored(task: PeriodicTask) -> AbstractContextManager[None]:
     return alerting.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
 
 
+def open_scheduler(given: Settings, notifier: Notifier) -> Scheduler:
+    """A scheduler with database connections and clients of its own."""
+    engine = open_engine(given.database_url, pool_size=pools.clock(given))
+    return Scheduler(engine, given, ConnectionRegistry(engine, given, notifier.notify), notifier)
+
+
 def main() -> None:
     """Run until SIGTERM or Ctrl-C."""
     given = settings.read(os.environ)
     failpoints.arm(os.environ)
     heartbeat.start(os.environ)
     logs.start(given, "clock")
-    engine = open_engine(given.database_url, pool_size=pools.clock(given))
-    seeding.seed(engine, given)
     client = jobs.open_redis(given.redis_url, tls_insecure=given.redis_tls_insecure, timeout=2)
     notifier = Notifier(jobs.open_broker(client))
-    clock = Scheduler(engine, given, ConnectionRegistry(engine, given, notifier.notify), notifier)
+    clock = open_scheduler(given, notifier)
+    seeding.seed(clock.engine, given)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: clock.stop.set())
     clock.run()

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, PriorityQueue
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dramatiq
 import structlog
@@ -31,6 +31,9 @@ from gateway.store import claims, inbox, installation, rate_limits
 from gateway.store.session import reading
 from workers import alerting
 from workers.worker import Worker
+
+if TYPE_CHECKING:
+    from workers.scheduler import Scheduler
 
 TOUCH_SECONDS = 1.0
 GRACE_SECONDS = 2.5
@@ -124,6 +127,8 @@ class WorkerThreads(dramatiq.Middleware):
         self._file: ProcessFile | None = None
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self.scheduler: Scheduler | None = None
+        """Runs in this process where no clock process does it."""
 
     def attach(self, worker: Worker, notifier: Notifier, database_url: str) -> None:
         """Set the worker and notifier; called once by the composition root."""
@@ -152,6 +157,8 @@ class WorkerThreads(dramatiq.Middleware):
             thread = threading.Thread(target=self._every, args=(seconds, task), name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
+        if self.scheduler:
+            threading.Thread(target=self._schedule, args=(self.scheduler,), name="scheduler", daemon=True).start()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Take no new event; running ones may finish, their leases are still renewed."""
@@ -164,6 +171,8 @@ class WorkerThreads(dramatiq.Middleware):
             self._worker.stopping.set()
         if isinstance(broker, BlockingBroker):
             broker.stopping.set()
+        if self.scheduler:
+            self.scheduler.stop.set()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
         """Everything has ended: stop the threads, write the last counts."""
@@ -174,6 +183,14 @@ class WorkerThreads(dramatiq.Middleware):
             self._file.close()
         if self._notifier:
             self._notifier.close()
+
+    def _schedule(self, scheduler: Scheduler) -> None:
+        try:
+            scheduler.run()
+        except Exception as error:  # noqa: BLE001 - as a process of its own, it would end and be started again
+            _log.exception("the scheduler failed: this process ends, its supervisor starts another")
+            sentry.report(error)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _every(self, seconds: float, task: Callable[[], None]) -> None:
         while not self._stop.is_set():

@@ -51,11 +51,11 @@ class StartPlan:
         # The release step reads the till's markers, so the simulators are up before it.
         more = self.demo.to_release(self.environ) if self.demo else {}
         release = self._child("migrate", Command(commands.migrate().argv, more), BROKER, once=True)
-        web, worker, clock = self._ours()
+        web, *workers = self._ours()
         if self.is_migrated:
             # Webhooks need not wait for a release step that migrates nothing; those who use its settings do.
-            return [first, [release, web], [worker, clock]]
-        return [first, [release], [web, worker, clock]]
+            return [first, [release, web], workers]
+        return [first, [release], [web, *workers]]
 
     def _outside(self) -> list[Child]:
         if self.demo is None:
@@ -68,11 +68,12 @@ class StartPlan:
         port, host = self.settings.port, self.settings.host
         reached = "127.0.0.1" if host == commands.EVERYWHERE else host
         worker = commands.worker(self.settings, shutdown_milliseconds=WORKER_SECONDS * 1000)
-        return [
-            self._child("web", commands.web(self.settings, host=host), WEB, ready=lambda: _listens(port, reached)),
-            self._child("worker", worker, WORK),
-            self._child("clock", commands.clock(), WORK),
-        ]
+        web = self._child("web", commands.web(self.settings, host=host), WEB, ready=lambda: _listens(port, reached))
+        if self.settings.worker_processes > 1:
+            return [web, self._child("worker", worker, WORK), self._child("clock", commands.clock(), WORK)]
+        # A clock of its own would take 100 MiB, most of it the same code.
+        both = Command(worker.argv, {**worker.environ, commands.SCHEDULING: "1"})
+        return [web, self._child("worker", both, WORK)]
 
     def _child(
         self, name: str, command: Command, rank: int, *, ready: Callable[[], bool] = lambda: True, once: bool = False

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from sqlalchemy import Engine
 
 from gateway import jobs, settings
 from gateway.process import up, valkey
+from gateway.settings import Settings
 from tests.gateway.process.programs import ROOT, Running, is_alive
 from tests.servers import wait_until
 
@@ -61,6 +63,12 @@ def find_children(pid: int) -> dict[str, int]:
     return {(w[w.index("-m") + 1] if "-m" in w else programs[child]): child for child, w in words.items()}
 
 
+def find_roles(address: str, token: str) -> set[str]:
+    allowed = {"Authorization": f"Bearer {token.strip()}"}
+    found = httpx.get(f"{address}/admin/status", headers=allowed, timeout=20).json()["processes"]
+    return {process["role"] for process in found}
+
+
 def test_everything_starts_heals_ends_and_finds_its_state_again(start: Callable[[], Running], tmp_path: Path) -> None:
     running = start()
     running.wait_for("is up", seconds=40)
@@ -70,10 +78,11 @@ def test_everything_starts_heals_ends_and_finds_its_state_again(start: Callable[
     assert httpx.get(f"{address}/livez").status_code == 200
     assert listening_addresses(int(address.rpartition(":")[2])) == {"127.0.0.1"}
     children = find_children(running.process.pid)
-    assert children.keys() == {"valkey-server", "uvicorn", "dramatiq", "workers.scheduler"}
+    assert children.keys() == {"valkey-server", "uvicorn", "dramatiq"}
 
-    folders = [tmp_path / "var/heartbeat" / name for name in ("web", "worker", "clock")]
+    folders = [tmp_path / "var/heartbeat" / name for name in ("web", "worker")]
     wait_until(lambda: all(any(folder.iterdir()) for folder in folders), seconds=30, what="every heartbeat")
+    wait_until(lambda: find_roles(address, token) == {"web", "worker", "clock"}, seconds=40, what="every role")
 
     os.kill(children["uvicorn"], signal.SIGKILL)
     running.wait_for("web ended (killed by SIGKILL)")
@@ -173,14 +182,15 @@ def test_webhooks_wait_for_a_release_step_only_where_it_migrates(engine: Engine,
     named = {"DATABASE_URL": address, "SECRET_KEY": "k" * 32}
     given = settings.read({**named, "ADMIN_TOKEN": "t" * 32}, var=tmp_path)
 
-    def to_names() -> list[list[str]]:
+    def to_names(given: Settings = given) -> list[list[str]]:
         plan = up.StartPlan(given, tmp_path, {}, None, None, up.is_migrated(given))
         return [[child.name for child in stage] for stage in plan.to_stages()]
 
-    assert to_names() == [[], ["migrate", "web"], ["worker", "clock"]]
+    assert to_names() == [[], ["migrate", "web"], ["worker"]]
+    assert to_names(replace(given, worker_processes=2)) == [[], ["migrate", "web"], ["worker", "clock"]]
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-    assert to_names() == [[], ["migrate"], ["web", "worker", "clock"]]
+    assert to_names() == [[], ["migrate"], ["web", "worker"]]
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE alembic_version")
-    assert to_names() == [[], ["migrate"], ["web", "worker", "clock"]]
+    assert to_names() == [[], ["migrate"], ["web", "worker"]]
