@@ -30,6 +30,7 @@ from workers.holds import Holds
 
 # While other threads are busy: one commit for several costs less than one for each, and other processes can write.
 GATHER_SECONDS = 0.002
+ENOUGH = 8  # outcomes that are worth a commit of their own
 _CONTENDED = ("DeadlockDetected", "QueryCanceled")
 
 
@@ -109,7 +110,7 @@ class EventWriter:
 
     def _write_all(self, own: Request) -> None:
         """Write everything that waits, this thread's own request among it."""
-        if self._holds.count_busy() > len(self._waiting):
+        if len(own.ended) < ENOUGH and self._holds.count_busy() > len(self._waiting):
             time.sleep(GATHER_SECONDS)
         with self._lock:
             group, self._waiting = self._waiting, []

@@ -1,10 +1,18 @@
-"""A process handles many events at once, or one alone: an event that may crash its process affects no other."""
+"""How the threads of a process share its work.
+
+A process handles many events at once, or one alone: an event that may crash its process affects no other. Events that
+need no outside call are handled in groups, by few threads.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+MOST_AT_ONCE = 64  # events that a thread claims at once while events need no outside call
+QUICK_THREADS = 2  # Python runs one at a time: the second works while the first waits for the database
+LOOK_SECONDS = 1.0  # how long a thread waits for its turn before it looks at the next wake-up
 
 
 class Isolation:
@@ -56,3 +64,52 @@ class Isolation:
                 return False
             self._changed.wait(1.0)
         return True
+
+
+class QuickGroups:
+    """Groups of events that need no outside call: how large the next one is (`size`), and how many threads have one.
+
+    `size` doubles with each group that made no call. While it is more than one, at most `QUICK_THREADS` have a group:
+    they reach every due event soon. A call makes it one again, and the other threads go on.
+    """
+
+    def __init__(self, *, abandoned: Callable[[], bool]) -> None:
+        self._abandoned = abandoned
+        self._changed = threading.Condition()
+        self._threads = 0
+        self.size = 1
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether another thread would bring nothing."""
+        return self.size > 1 and self._threads >= QUICK_THREADS
+
+    def enter(self, *, wait: bool = True) -> bool:
+        """Begin a group, if need be when there is a place; False after a while without one."""
+        with self._changed:
+            if wait and self.are_enough:
+                self._changed.wait_for(lambda: self._abandoned() or not self.are_enough, LOOK_SECONDS)
+                if self.are_enough:
+                    return False
+            self._threads += 1
+        return True
+
+    def leave(self, *, called: bool = False) -> None:
+        """The group has ended, or has `called` another system."""
+        with self._changed:
+            self._threads -= 1
+            self.size = 1 if called else self.size
+            self._changed.notify_all()
+
+    def grow(self) -> None:
+        """A group has ended without a call."""
+        with self._changed:
+            self.size = min(2 * self.size, MOST_AT_ONCE)
+
+    def go_on(self, *, inside: bool) -> bool:
+        """Whether a thread may begin its next group; whether it is `inside` one then."""
+        with self._changed:
+            others = self._threads - inside
+            stays = self.size == 1 or others < QUICK_THREADS
+            self._threads = others + stays
+            return stays

@@ -33,13 +33,13 @@ from workers import retry_policy
 from workers.connections import ConnectionRegistry
 from workers.event_writer import Ended, EventWriter, may_succeed_alone
 from workers.holds import Holds
-from workers.isolation import Isolation
+from workers.isolation import Isolation, QuickGroups
 
 DRAIN_SECONDS = 20.0
 LONGEST_SECONDS = 1800.0  # no working event takes so long: every call and every statement has its own limit
 SECOND_LOOK_SECONDS = 60.0
-MOST_AT_ONCE = 16  # events that a thread claims at once while events need no outside call
 UNSTORED_SECONDS = 0.05
+NO_EVENT = 0  # wakes a thread for whatever is due
 _log = structlog.get_logger(__name__)
 
 
@@ -47,13 +47,15 @@ _log = structlog.get_logger(__name__)
 class Group:
     """The events that a thread has claimed together: those that have not begun, and those whose outcome is not stored.
 
-    `called`: whether the event being handled has made an outside call. `known`: what was looked up for each, by id.
+    `called`: whether the event being handled has made an outside call; `quick`: whether it counts among the groups that
+    made none. `known`: what was looked up for each, by id.
     """
 
     waiting: deque[Event] = field(default_factory=deque)
     ended: list[Ended] = field(default_factory=list)
     known: Mapping[int, object] = field(default_factory=dict)
     called: bool = False
+    quick: bool = False
     since: float = 0.0
     count: int = 0
 
@@ -77,15 +79,17 @@ class Worker:
         self.holds = Holds(contexts.known_names, threads=threads, longest=longest)
         self._writer = EventWriter(engine, self.holds, contexts.process)
         self.stopping = threading.Event()
-        self._most = 1
+        self._quick = QuickGroups(abandoned=self.stopping.is_set)
         self._isolation = Isolation(abandoned=self.stopping.is_set)
 
     def work(self, event_id: int) -> None:
         """Handle this event if it is still due, then other due events, for a while."""
         failpoints.reach(failpoints.BEFORE_CLAIM)
         with reading(self.engine) as session:
-            due = inbox.is_due(session, event_id)
-        if due:
+            due = inbox.find_due_owner(session, event_id)
+        # Only by its id is one without a connection claimed; any other is reached by those who are at work.
+        if due is not None and not (due and self._quick.are_enough):
+            self._quick.enter(wait=False)
             self._handle_from(lambda: self._claim(event_id), until=0.0)
         self.drain()
 
@@ -93,10 +97,14 @@ class Worker:
         """Handle events until none is due, the time is up, or the process stops; answers their number."""
         until, count = time.monotonic() + DRAIN_SECONDS, 0
         while time.monotonic() < until and not self.stopping.is_set():
-            handled = self._handle_from(lambda: self._writer.claim_next(self._most), until=until)
+            if not self._quick.enter():
+                return count
+            handled = self._handle_from(lambda: self._writer.claim_next(self._quick.size), until=until)
             if not handled:
-                break
+                return count
             count += handled
+        if not self.stopping.is_set():
+            self.notify([NO_EVENT])
         return count
 
     def _claim(self, event_id: int) -> list[Event]:
@@ -110,11 +118,10 @@ class Worker:
     def _handle_from(self, claim: Callable[[], list[Event]], *, until: float) -> int:
         """Claim and handle events, if some are due, then those claimed with the outcomes of the ones before.
 
-        An event suspected of crashing processes is handled alone.
+        It has been counted as a quick group. An event suspected of crashing processes is handled alone.
         """
-        suspect = None
+        suspect, group = None, Group(quick=True)
         with self._isolation.shared() as may:
-            group = Group()
             try:
                 self._begin(group, claim() if may else [])
                 while group.waiting and suspect is None:
@@ -124,6 +131,8 @@ class Worker:
                         break
                 self._store(group, until=0.0)
             finally:
+                if group.quick:
+                    self._quick.leave()
                 for each in group.ended:  # this thread was ended: their leases expire
                     self.holds.remove(each.event)
                 self._give_back(group)
@@ -188,7 +197,10 @@ class Worker:
         """An event is about to wait for another system: nothing of its group waits with it."""
         if group.called:
             return
-        group.called, self._most = True, 1
+        group.called = True
+        if group.quick:
+            group.quick = False
+            self._quick.leave(called=True)
         self._store(group, until=0.0)
         self._give_back(group)
 
@@ -213,10 +225,12 @@ class Worker:
         ended, group.ended = group.ended, []
         if not ended:
             return
-        goes_on = not group.waiting and time.monotonic() < until and not self.stopping.is_set()
         if not group.called:
-            self._most = min(2 * self._most, MOST_AT_ONCE)
-        wants = self._most if goes_on and not self._isolation.is_wanted else 0
+            self._quick.grow()
+        goes_on = not group.waiting and time.monotonic() < until and not self.stopping.is_set()
+        if goes_on := goes_on and not self._isolation.is_wanted:
+            goes_on = group.quick = self._quick.go_on(inside=group.quick)
+        wants = self._quick.size if goes_on else 0
         try:
             self._begin(group, self._record(ended, wants))
         finally:

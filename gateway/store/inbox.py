@@ -55,7 +55,7 @@ _PENDING_OF = (
     .where(_ROWS.subject.in_(bindparam("of", expanding=True)), DUE)
     .group_by(_ROWS.subject)
 )
-_DUE_ONE = _ONE.where(_ROWS.id == bindparam("of"), DUE)
+_DUE_ONE = select(_ROWS.connection).where(_ROWS.id == bindparam("of"), DUE)
 _HEARD_SINCE = _ONE.where(
     _ROWS.subject == bindparam("of"), _ROWS.id != bindparam("other"), _ROWS.received_at >= bindparam("since")
 )
@@ -209,9 +209,10 @@ def due_ids(session: Session, *, limit: int) -> list[int]:
     return found[:limit]
 
 
-def is_due(session: Session, event_id: int) -> bool:
-    """Whether this event waits for a worker."""
-    return session.execute(_DUE_ONE, {"of": event_id}).first() is not None
+def find_due_owner(session: Session, event_id: int) -> str | None:
+    """The connection of this event, if it waits for a worker; "" where it has none."""
+    row = session.execute(_DUE_ONE, {"of": event_id}).first()
+    return None if row is None else row[0] or ""
 
 
 def pending_of(session: Session, subjects: Sequence[str]) -> dict[str, int]:
