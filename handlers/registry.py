@@ -20,7 +20,7 @@ from handlers.stock import estimates, quantities
 from mapping.messages import message
 
 Handler = Callable[[Event, Deps], Result]
-LookUp = Callable[[Session, str, Sequence[Event]], Mapping[int, object]]
+LookUp = Callable[[Session, Sequence[Event]], Mapping[int, object]]
 
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Item"): products.handle,
@@ -60,20 +60,17 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
 }
 
 LOOK_UPS: Mapping[Handler, LookUp] = {books_documents.handle: books_documents.look_up}
-"""Handlers for which the store is read once for several events of a connection, just before they are handled."""
+"""Handlers for which the store is read once for several events, just before they are handled."""
 
 
 def look_up(session: Session, events: Sequence[Event]) -> dict[int, object]:
     """What the look-ups of their handlers find for these events, by their ids."""
-    groups: dict[tuple[LookUp, str], list[Event]] = {}
+    groups: dict[LookUp, list[Event]] = {}
     for event in events:
         handler = HANDLERS.get((event.flow, event.entity))
         if handler is not None and (look := LOOK_UPS.get(handler)):
-            groups.setdefault((look, event.connection or ""), []).append(event)
-    found: dict[int, object] = {}
-    for (look, connection), same in groups.items():
-        found.update(look(session, connection, same))
-    return found
+            groups.setdefault(look, []).append(event)
+    return {number: known for look, same in groups.items() for number, known in look(session, same).items()}
 
 
 def find_handler(flow: str, entity: str) -> Handler:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import structlog
@@ -27,6 +28,7 @@ from handlers import registry
 from handlers.deps import Deps
 from handlers.result import Result
 from handlers.sales import till_sales
+from mapping import messages
 from mapping.errors import MappingError, NotBookable, ProblemError
 from mapping.messages import message
 from workers import retry_policy
@@ -39,8 +41,10 @@ DRAIN_SECONDS = 20.0
 LONGEST_SECONDS = 1800.0  # no working event takes so long: every call and every statement has its own limit
 SECOND_LOOK_SECONDS = 60.0
 UNSTORED_SECONDS = 0.05
+_FINAL = (State.DONE, State.SKIPPED)
 NO_EVENT = 0  # wakes a thread for whatever is due
 _log = structlog.get_logger(__name__)
+_root = logging.getLogger()
 
 
 @dataclass
@@ -303,17 +307,24 @@ def _tell_unstored(error: Exception) -> None:
 
 def _log_end(ended: Ended) -> None:
     """Without its reason, which may quote a person's data: the row has it."""
+    if not _root.isEnabledFor(logging.INFO):
+        return
     event, outcome = ended.event, ended.outcome
     about = {"correlation": event.correlation, "event_id": event.id, "flow": event.flow}
     _log.info("event ended", state=outcome.state, code=outcome.code, **about)
 
 
+_attempts, _attempt_seconds, _lag_seconds = (
+    cache(each.labels) for each in (counters.ATTEMPTS, counters.ATTEMPT_SECONDS, counters.LAG_SECONDS)
+)
+
+
 def _measure(event: Event, state: State, seconds: float) -> None:
-    counters.ATTEMPTS.labels(event.flow, state).inc()
-    counters.ATTEMPT_SECONDS.labels(event.flow).observe(seconds)
-    if state in (State.DONE, State.SKIPPED) and event.priority < BACKFILL:
+    _attempts(event.flow, state).inc()
+    _attempt_seconds(event.flow).observe(seconds)
+    if state in _FINAL and event.priority < BACKFILL:
         lag = datetime.now(UTC) - event.received_at
-        counters.LAG_SECONDS.labels(event.flow).observe(max(0.0, lag.total_seconds()))
+        _lag_seconds(event.flow).observe(max(0.0, lag.total_seconds()))
 
 
 def _run(event: Event, deps: Deps) -> Result:
@@ -341,19 +352,32 @@ def _crashed(event: Event) -> Outcome:
 
 def _complete(outcome: Outcome, event: Event, facts: Mapping[str, object]) -> Outcome:
     """The outcome with what the handler found; of one that is not the end, with the name of the record."""
-    named = facts.get("record") or name_record(event, facts)
-    record = outcome.record if outcome.record or outcome.state in (State.DONE, State.SKIPPED) else str(named)
+    record = outcome.record
+    if not record and outcome.state not in _FINAL:
+        record = str(facts.get("record") or name_record(event, facts))
+    if record == outcome.record and not facts:
+        return outcome
     return dataclasses.replace(outcome, record=record, facts=dict(facts))
 
 
 def _ending(outcome: Outcome) -> Entry:
     said = outcome.named("code", "record", "field", "fix")
+    kind = "failed" if outcome.code else "decided"
+    if type(outcome.reason) is str and not said:
+        return _plain_ending(outcome.state, outcome.reason)
     title = (
         message("{state}: {reason}", state=message(outcome.state), reason=message(outcome.reason))
         if outcome.reason
         else str(outcome.state)
     )
-    return Entry("failed" if outcome.code else "decided", title, detail=said or None)
+    return Entry(kind, title, detail=said or None)
+
+
+@lru_cache(maxsize=256)
+def _plain_ending(state: State, reason: str) -> Entry:
+    """The line of many events that ended alike."""
+    title = message("{state}: {reason}", state=message(state), reason=message(reason))
+    return Entry("decided", title, messages=messages.store(title))
 
 
 def _report(error: Exception, event: Event, outcome: Outcome) -> None:

@@ -6,7 +6,7 @@ that day and earlier ones are not compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -134,14 +134,16 @@ def mark_differing(session: Session, connection: str, *, now: datetime, at_once:
 
 
 _DAYS = AgreementDayRow.__table__.c  # type: ignore[attr-defined]
-_ONE_DIFFERING = (
-    select(_DAYS.day).where(_DAYS.connection == bindparam("of"), _DAYS.status == AgreementStatus.DIFFERS).limit(1)
-)  # asked for each document that is not ours: built once
+_DIFFERING = (
+    select(_DAYS.connection)
+    .where(_DAYS.connection.in_(bindparam("of", expanding=True)), _DAYS.status == AgreementStatus.DIFFERS)
+    .distinct()
+)  # asked for documents that are not ours: built once
 
 
-def has_differing(session: Session, connection: str) -> bool:
-    """Whether `mark_differing` may have something to do: most often not, and then nothing has to be written."""
-    return session.execute(_ONE_DIFFERING, {"of": connection}).first() is not None
+def find_differing(session: Session, connections: Collection[str]) -> set[str]:
+    """Those for which `mark_differing` may have something to do: most often none, and then nothing is written."""
+    return set(session.execute(_DIFFERING, {"of": sorted(connections)}).scalars())
 
 
 def _put_forward(session: Session, which: ColumnElement[bool], now: datetime, *, at_once: bool) -> None:

@@ -15,6 +15,9 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
     Boolean,
     ColumnElement,
     Engine,
@@ -165,25 +168,23 @@ _TAKE_NEWEST = _taking(_ROWS.id == _newest_of_subject(), DUE)
 
 
 @cache
-def _taking_next(*, resting: bool, lock: bool) -> Any:
-    newest = round_robin.newest_of(resting=resting, lock=lock)
-    if lock:
+def _taking_these(dialect: str) -> Any:
+    if dialect == "postgresql":
         # As an array: with a look-up of rows by id, PostgreSQL's planner never scans the whole table. It is asked again
         # whether they are due: another worker may have ended one just before it was locked.
-        return _taking(_ROWS.id == any_(func.array(newest.scalar_subquery())), DUE)
-    return _taking(_ROWS.id.in_(newest))
+        named = _ROWS.id == any_(bindparam("ids", type_=ARRAY(BigInteger())))
+        free = select(_ROWS.id).where(named).with_for_update(skip_locked=True).scalar_subquery()
+        return _taking(_ROWS.id == any_(func.array(free)), DUE)
+    ids = func.json_each(bindparam("ids", type_=JSON())).table_valued("value")
+    return _taking(_ROWS.id.in_(select(ids.c.value)))  # they are due: this transaction found them, and has the lock
 
 
 @dataclass(frozen=True, slots=True)
 class Claimable:
-    """What may be claimed next: an event whose worker was killed, if there is one, and the connections with due ones.
-
-    `lock`: whether rows are locked one by one (PostgreSQL).
-    """
+    """What may be claimed next: an event whose worker was killed, if there is one, and connections with due ones."""
 
     abandoned: int | None
     waiting: Sequence[DueConnection]
-    lock: bool
 
     def __bool__(self) -> bool:
         return self.abandoned is not None or bool(self.waiting)
@@ -238,8 +239,7 @@ def claim_next(
 def find_claimable(session: Session, *, ours: Collection[str] = ()) -> Claimable:
     """What `claim_several` chooses from; events that this process holds by a lease of `ours` are not abandoned."""
     abandoned = session.execute(_FIRST_ABANDONED, {"ours": list(ours)}).scalar_one_or_none()
-    lock = session.get_bind().dialect.name == "postgresql"
-    return Claimable(abandoned, round_robin.find_due_connections(session), lock)
+    return Claimable(abandoned, round_robin.find_due_connections(session))
 
 
 def claim_several(
@@ -281,7 +281,7 @@ def _take_several(
     others: list[Event] = []
     if found.abandoned is not None:
         first += _take(session, _TAKE_ONE, lease, {"of": found.abandoned})
-    waiting = [*found.waiting]
+    waiting, dialect = [*found.waiting], session.get_bind().dialect.name
     while len(first) < len(sizes):
         shares = rotation.share(waiting, len(sizes) - len(first), partial(_find_full, full, first))
         if not shares:
@@ -289,11 +289,14 @@ def _take_several(
         wanted = sum(sizes[len(first) :][: shares.total()]) - shares.total() - len(others)
         occupied = full({}) if wanted > 0 else ()
         free = [each for each in waiting if each in shares or each.connection not in occupied]
-        for due, count in (shares + rotation.share(free, max(0, wanted), lambda _chosen: ())).items():
-            taking = _taking_next(resting=due.resting, lock=found.lock)
+        counts = shares + rotation.share(free, max(0, wanted), lambda _chosen: ())
+        ids = round_robin.find_next(session, counts)
+        taken: dict[str | None, list[Event]] = {}
+        for each in _take(session, _taking_these(dialect), lease, {"ids": ids}) if ids else []:
+            taken.setdefault(each.connection, []).append(each)
+        for due in counts:
             # Fewer than asked for, when several of the first are of one subject.
-            events = _take(session, taking, lease, {round_robin.DUE: due.connection, round_robin.MOST: count})
-            events.sort(key=attrgetter("priority", "id"))
+            events = sorted(taken.get(due.connection, ()), key=attrgetter("priority", "id"))
             first += events[: shares[due]]
             others += events[shares[due] :]
             if not events:

@@ -52,7 +52,7 @@ def write_all(session: Session, logs: Iterable[tuple[str | None, int | None, Seq
             "kind": entry.kind,
             "system": entry.system,
             "title": entry.title,
-            "messages": messages.store(entry.title),
+            "messages": entry.messages or messages.store(entry.title),
             "detail": _to_text(entry.detail),
             "milliseconds": entry.milliseconds,
             "then": entry.at,

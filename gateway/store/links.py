@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Index, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import ARRAY, JSON, Index, String, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col
 
@@ -141,11 +141,6 @@ _KIND = and_(_LINKS.c.connection == bindparam("of"), _LINKS.c.kind == bindparam(
 _SELECT = select(*(_LINKS.c[name] for name in _COLUMNS)).where(_KIND)
 _BY_SOURCE = _SELECT.where(_LINKS.c.source_id == bindparam("id"))
 _BY_SOURCES = _SELECT.where(_LINKS.c.source_id.in_(bindparam("ids", expanding=True)))
-_BY_TARGETS = select(*(_LINKS.c[name] for name in _COLUMNS)).where(
-    _LINKS.c.connection == bindparam("of"),
-    _LINKS.c.kind.in_(bindparam("kinds", expanding=True)),
-    _LINKS.c.target_id.in_(bindparam("ids", expanding=True)),
-)
 _BY_TARGET = _SELECT.where(_LINKS.c.target_id == bindparam("id"))
 
 
@@ -172,14 +167,33 @@ def find_by_target(session: Session, connection: str, kind: LinkKind, target_id:
 
 
 def find_by_targets(
-    session: Session, connection: str, kinds: Collection[LinkKind], target_ids: Collection[str]
-) -> dict[str, list[Link]]:
-    """Every link of these kinds that points at one of these targets, by target; those without one are absent."""
-    rows = session.execute(_BY_TARGETS, {"of": connection, "kinds": list(kinds), "ids": list(target_ids)})
-    found: dict[str, list[Link]] = {}
-    for link in map(_to_link, rows):
-        found.setdefault(link.target_id, []).append(link)
+    session: Session, kinds: Collection[LinkKind], targets: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], list[Link]]:
+    """Every link of these kinds that points at one of these targets (connection and id); some have none."""
+    dialect = session.get_bind().dialect.name
+    pairs = [*targets]
+    given: dict[str, Any] = {"pairs": pairs}
+    if dialect == "postgresql":
+        given = {"owners": [owner for owner, _ in pairs], "ids": [id_ for _, id_ in pairs]}
+    found: dict[tuple[str, str], list[Link]] = {}
+    for owner, *row in session.execute(_by_targets(dialect), {"kinds": list(kinds), **given}):
+        link = _to_link(row)
+        found.setdefault((owner, link.target_id), []).append(link)
     return found
+
+
+@cache
+def _by_targets(dialect: str) -> Any:
+    if dialect == "postgresql":
+        arrays = (bindparam(name, type_=ARRAY(String())) for name in ("owners", "ids"))
+        wanted = func.unnest(*arrays).table_valued("owner", "id").render_derived(name="wanted")
+        owner, id_ = wanted.c.owner, wanted.c.id
+    else:
+        wanted = func.json_each(bindparam("pairs", type_=JSON())).table_valued("value", name="wanted")
+        owner, id_ = (func.json_extract(wanted.c.value, f"$[{place}]") for place in (0, 1))
+    same = (_LINKS.c.connection == owner, _LINKS.c.kind.in_(bindparam("kinds", expanding=True)))
+    columns = (_LINKS.c.connection, *(_LINKS.c[name] for name in _COLUMNS))
+    return select(*columns).select_from(wanted.join(_LINKS, and_(*same, _LINKS.c.target_id == id_)))
 
 
 def find_under(session: Session, connection: str, kind: LinkKind, prefix: str) -> list[Link]:

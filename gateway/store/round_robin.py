@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    JSON,
     BindParameter,
     ColumnElement,
     Integer,
@@ -34,7 +37,7 @@ from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, Event, State
 from gateway.store.rate_limits import is_cooling
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow, TokenRow
 
-DUE, MOST = "due_connection", "at_most"  # the bound names of the due connection and of how many events of it
+DUE, MOST = "due", "at_most"  # the bound names of the due connections and of how many events of each
 PRIORITIES = (URGENT, NORMAL, BACKFILL)
 # Literals, not bound, and verbatim: only then do both databases use the partial index. As a negation, because
 # SQLite would otherwise use the index of states and read every pending row.
@@ -118,58 +121,86 @@ def _least_name(*, after: ColumnElement[Any]) -> ColumnElement[str]:
     return pending.order_by(_ROWS.connection).limit(1).correlate_except(_INBOX).scalar_subquery()
 
 
-@cache
-def newest_of(*, resting: bool, lock: bool) -> Select[Any]:
-    """The ids of a due connection's events to claim next, at most so many: urgent first, then the longest due.
+def find_next(session: Session, wanted: Mapping[DueConnection, int]) -> list[int]:
+    """The ids of the events to claim next, of each connection at most so many: urgent first, then the longest due.
 
     Of a subject it is the newest due event, which reads the present state for the older ones, too; only of the same
-    priority: a person's request is not superseded by a later webhook. Subjects that are being handled are left out.
-    Where rows are `lock`ed and another worker has the newest, there is none: waiting for it with a lock on an older one
-    could deadlock. The connection is bound as `DUE` and the number as `MOST` when it is executed.
+    priority: a person's request is not superseded by a later webhook. Subjects that are being handled are left out, and
+    where rows are locked (PostgreSQL) those that another worker is claiming. One statement for all connections.
     """
+    dialect, found = session.get_bind().dialect.name, []
+    for resting in (False, True):
+        left = {due.connection: count for due, count in wanted.items() if due.resting == resting}
+        if not left:
+            continue
+        bound = {DUE: list(left), MOST: max(left.values())}
+        subjects = set()
+        for name, subject, _, newest in sorted(
+            session.execute(next_of(dialect, resting=resting), bound), key=itemgetter(2)
+        ):
+            if left[name] and newest is not None and subject not in subjects:
+                left[name] -= 1
+                subjects.add(subject)
+                found.append(int(newest))
+    return found
+
+
+@cache
+def next_of(dialect: str, *, resting: bool) -> Select[Any]:
+    """Of the connections bound as `DUE`: connection, subject, priority and newest event of the first `MOST` of each."""
     at_most = bindparam(MOST, type_=Integer())
-    # PostgreSQL reads, and locks, no more of each than is asked for in the end.
-    parts = [_due_of(priority, resting=resting).limit(at_most) for priority in _priorities(resting=resting)]
-    each = [
-        (part.with_for_update(skip_locked=True) if lock else part).cte(f"due_{number}")
-        for number, part in enumerate(parts)
-    ]
-    first = union_all(*(select(part) for part in each)).limit(at_most).cte("first")
-    rival = first.alias("rival")
-    outdone = exists().where(rival.c.subject == first.c.subject, rival.c.priority < first.c.priority)
+    arms = [_due_of(priority, resting=resting, connection=_WANTED).limit(at_most) for priority in _priorities(resting)]
+    if dialect == "postgresql":
+        locked = [arm.with_for_update(skip_locked=True).subquery() for arm in arms]
+        first = union_all(*map(select, locked)).limit(at_most).lateral("first")
+        names = func.unnest(bindparam(DUE, type_=ARRAY(String())))
+        source = names.table_valued("value").render_derived(name="wanted").join(first, true())
+        return _newest_of(first.c).select_from(source)
+    ids = union_all(*(select(arm.subquery().c.id) for arm in arms)).limit(at_most).subquery()
+    chosen = func.json_each(select(func.json_group_array(ids.c.id)).scalar_subquery()).table_valued("value")
+    names = func.json_each(bindparam(DUE, type_=JSON())).table_valued("value", name="wanted")
+    rows = _INBOX.alias("first")
+    return _newest_of(rows.c).select_from(names.join(chosen, true()).join(rows, rows.c.id == chosen.c.value))
+
+
+_WANTED: ColumnElement[str] = literal_column("wanted.value", String)
+
+
+def _newest_of(first: Any) -> Select[Any]:
     newest = (
         select(func.max(_ROWS.id))
-        .where(_ROWS.subject == first.c.subject, _ROWS.priority == first.c.priority, _ROWS.id >= first.c.id)
+        .where(_ROWS.subject == first.subject, _ROWS.priority == first.priority, _ROWS.id >= first.id)
         .where(_pending(), _ROWS.turn_at <= fixed())
-        .correlate(first)
+        .correlate_except(_INBOX)
         .scalar_subquery()
     )
-    found = select(newest.label("id")).select_from(first).where(~outdone.correlate(first))
-    locked = _INBOX.alias("locked")
-    return select(locked.c.id).where(locked.c.id.in_(found)).with_for_update(skip_locked=True) if lock else found
+    return select(first.connection, first.subject, first.priority, newest)
 
 
 def find_due(session: Session, of: DueConnection, *, limit: int) -> list[int]:
     """The ids of the connection's first due events, most urgent first."""
     found: list[int] = []
-    for priority in _priorities(resting=of.resting):
+    for priority in _priorities(of.resting):
         if len(found) < limit:
-            due = _due_of(priority, resting=of.resting).limit(limit - len(found))
+            due = _due_of(priority, resting=of.resting, connection=_ONE).limit(limit - len(found))
             found += [int(row[0]) for row in session.execute(due, {DUE: of.connection})]
     return found
 
 
-def _priorities(*, resting: bool) -> Sequence[int]:
+_ONE: BindParameter[str] = bindparam(DUE, type_=String())
+
+
+def _priorities(resting: bool) -> Sequence[int]:
     return (URGENT,) if resting else PRIORITIES
 
 
 @cache
-def _due_of(priority: int, *, resting: bool) -> Select[Any]:
+def _due_of(priority: int, *, resting: bool, connection: ColumnElement[str]) -> Select[Any]:
     other = _INBOX.alias("other")
     busy = exists().where(and_(other.c.subject == _ROWS.subject, other.c.state == _WORKING))
     return (
-        select(_ROWS.id, _ROWS.subject, _ROWS.priority)
-        .where(_ROWS.connection == bindparam(DUE, type_=String()), _ROWS.priority == priority, _pending(), ~busy)
+        select(_ROWS.id, _ROWS.connection, _ROWS.subject, _ROWS.priority)
+        .where(_ROWS.connection == connection, _ROWS.priority == priority, _pending(), ~busy)
         .where(_ROWS.turn_at <= fixed(), is_asked() if resting else true())
         .order_by(_ROWS.turn_at, _ROWS.id)
     )

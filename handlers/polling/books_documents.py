@@ -43,13 +43,14 @@ class Known:
     differing: bool
 
 
-def look_up(session: Session, connection: str, events: Sequence[Event]) -> dict[int, Known]:
-    """What is known for several events of a connection, by their ids."""
-    kinds = (*bookings.WRITTEN, LinkKind.PAYMENT)
-    found = links.find_by_targets(session, connection, kinds, {event.entity_id for event in events})
-    mine = {event.id: _choose(event, found.get(event.entity_id, ())) for event in events}
-    differing = None in mine.values() and agreements.has_differing(session, connection)
-    return {number: Known(link, link is None and differing) for number, link in mine.items()}
+def look_up(session: Session, events: Sequence[Event]) -> dict[int, Known]:
+    """What is known for several events, by their ids."""
+    targets = {event.id: (event.connection or "", event.entity_id) for event in events}
+    found = links.find_by_targets(session, (*bookings.WRITTEN, LinkKind.PAYMENT), set(targets.values()))
+    mine = {event.id: _choose(event, found.get(targets[event.id], ())) for event in events}
+    foreign = {targets[number][0] for number, link in mine.items() if link is None}
+    differing = agreements.find_differing(session, foreign) if foreign else set()
+    return {number: Known(link, link is None and targets[number][0] in differing) for number, link in mine.items()}
 
 
 def _choose(event: Event, found: Sequence[Link]) -> Link | None:
@@ -63,7 +64,7 @@ def handle(event: Event, deps: Deps) -> Result:
     known = deps.known
     if not isinstance(known, Known):
         with reading(deps.engine) as session:
-            known = look_up(session, deps.connection, [event])[event.id]
+            known = look_up(session, [event])[event.id]
     mine = known.mine
     if mine is None:
         return _handle_foreign(event, deps, differing=known.differing)

@@ -208,3 +208,24 @@ def test_a_thread_claims_several_and_is_busy_with_one(engine: Engine) -> None:
     due, following = writer.record([ended(each) for each in claimed], wants=5)
     assert (due, [each.connection for each in following]) == ([], ["c"] * 5)
     assert states(engine).count("done") == 4
+
+
+def test_many_connections_are_claimed_by_as_few_statements_as_one(engine: Engine, writer: EventWriter) -> None:
+    def claim_counted(most: int) -> tuple[list[Event], int]:
+        executed: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            executed.append(statement)
+
+        event.listen(engine, "before_cursor_execute", note)
+        found = writer.claim_next(most)
+        event.remove(engine, "before_cursor_execute", note)
+        return found, len(executed)
+
+    put(engine, *range(9), connection="a")
+    _, alone = claim_counted(3)
+    for name in "bcdefghij":
+        put(engine, *range(2), connection=name)
+    claimed, together = claim_counted(10)
+    assert {each.connection for each in claimed} == set("abcdefghij")
+    assert together == alone
