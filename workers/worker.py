@@ -314,9 +314,9 @@ def _log_end(ended: Ended) -> None:
     _log.info("event ended", state=outcome.state, code=outcome.code, **about)
 
 
-_attempts, _attempt_seconds, _lag_seconds = (
-    cache(each.labels) for each in (counters.ATTEMPTS, counters.ATTEMPT_SECONDS, counters.LAG_SECONDS)
-)
+_attempts = cache(counters.ATTEMPTS.labels)
+_attempt_seconds = cache(counters.ATTEMPT_SECONDS.labels)
+_lag_seconds = cache(counters.LAG_SECONDS.labels)
 
 
 def _measure(event: Event, state: State, seconds: float) -> None:

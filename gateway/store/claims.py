@@ -115,7 +115,8 @@ DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_a
 # A clock that jumps ends every lease in SQLite, which uses the machine's clock: the holder still excludes its own.
 _NOT_OURS = or_(_ROWS.lease.is_(None), _ROWS.lease.not_in(bindparam("ours", expanding=True)))
 _FIRST_ABANDONED = select(_ROWS.id).limit(1).where(ABANDONED, _NOT_OURS)
-_CLOSABLE = (*PENDING, State.PARKED)
+# As literals: a list that is bound cannot be executed for several events at once.
+_CLOSABLE = tuple(literal_column(f"'{state}'", String) for state in (*PENDING, State.PARKED))
 _TRIES = 3
 _OLDER = _INBOX.alias("older")
 _OPEN_BEFORE = (_OLDER.c.subject == _ROWS.subject, _OLDER.c.id < _ROWS.id, _OLDER.c.state.in_(_CLOSABLE))

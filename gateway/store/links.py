@@ -176,9 +176,8 @@ def find_by_targets(
     if dialect == "postgresql":
         given = {"owners": [owner for owner, _ in pairs], "ids": [id_ for _, id_ in pairs]}
     found: dict[tuple[str, str], list[Link]] = {}
-    for owner, *row in session.execute(_by_targets(dialect), {"kinds": list(kinds), **given}):
-        link = _to_link(row)
-        found.setdefault((owner, link.target_id), []).append(link)
+    for row in session.execute(_by_targets(dialect), {"kinds": list(kinds), **given}):
+        found.setdefault((row.connection, row.target_id), []).append(_to_link(row))
     return found
 
 
@@ -190,9 +189,9 @@ def _by_targets(dialect: str) -> Any:
         owner, id_ = wanted.c.owner, wanted.c.id
     else:
         wanted = func.json_each(bindparam("pairs", type_=JSON())).table_valued("value", name="wanted")
-        owner, id_ = (func.json_extract(wanted.c.value, f"$[{place}]") for place in (0, 1))
+        owner, id_ = (func.json_extract(wanted.c.value, f"$[{place}]") for place in (0, 1))  # type: ignore[assignment]
     same = (_LINKS.c.connection == owner, _LINKS.c.kind.in_(bindparam("kinds", expanding=True)))
-    columns = (_LINKS.c.connection, *(_LINKS.c[name] for name in _COLUMNS))
+    columns = (*(_LINKS.c[name] for name in _COLUMNS), _LINKS.c.connection)
     return select(*columns).select_from(wanted.join(_LINKS, and_(*same, _LINKS.c.target_id == id_)))
 
 

@@ -153,9 +153,8 @@ def next_of(dialect: str, *, resting: bool) -> Select[Any]:
     if dialect == "postgresql":
         locked = [arm.with_for_update(skip_locked=True).subquery() for arm in arms]
         first = union_all(*map(select, locked)).limit(at_most).lateral("first")
-        names = func.unnest(bindparam(DUE, type_=ARRAY(String())))
-        source = names.table_valued("value").render_derived(name="wanted").join(first, true())
-        return _newest_of(first.c).select_from(source)
+        listed = func.unnest(bindparam(DUE, type_=ARRAY(String()))).table_valued("value")
+        return _newest_of(first.c).select_from(listed.render_derived(name="wanted").join(first, true()))
     ids = union_all(*(select(arm.subquery().c.id) for arm in arms)).limit(at_most).subquery()
     chosen = func.json_each(select(func.json_group_array(ids.c.id)).scalar_subquery()).table_valued("value")
     names = func.json_each(bindparam(DUE, type_=JSON())).table_valued("value", name="wanted")

@@ -105,7 +105,7 @@ def test_an_item_with_its_stock_costs_what_it_costs_at_first(shop: Shop) -> None
         hear(shop, item["Id"])
         books_feed.poll(shop.deps())
         shop.work()
-    check(watched, "find_unposted", "find")
+    check(watched, "find_unposted", "find", "_take")
 
 
 def test_what_the_clock_and_the_workers_do_costs_what_it_costs_at_first(shop: Shop) -> None:
@@ -124,7 +124,7 @@ def test_what_the_clock_and_the_workers_do_costs_what_it_costs_at_first(shop: Sh
             event = shop.event(99_999)
             inbox.supersede_alike(session, event, before=datetime.now(AMSTERDAM))
         retention.purge(engine, days=400)
-    check(watched, "find_claimable", "_take", "find_due", "_parked", "_behind", "purge", "repair_times")
+    check(watched, "find_claimable", "find_next", "find_due", "_parked", "_behind", "purge", "repair_times")
 
 
 @pytest.fixture

@@ -229,3 +229,11 @@ def test_many_connections_are_claimed_by_as_few_statements_as_one(engine: Engine
     claimed, together = claim_counted(10)
     assert {each.connection for each in claimed} == set("abcdefghij")
     assert together == alone
+
+
+def test_older_events_of_several_subjects_are_closed_together(engine: Engine, writer: EventWriter) -> None:
+    about: dict[str, Any] = {"flow": Flow.PRODUCTS, "source": "test", "entity": "Item", "connection": "c"}
+    with writing(engine) as session:
+        inbox.receive(session, [Change(key=f"{n}", entity_id=f"{n % 3}", **about) for n in range(9)])
+    assert {each.key for each in writer.claim_next(9)} == {"6", "7", "8"}
+    assert states(engine) == ["skipped"] * 6 + ["working"] * 3
