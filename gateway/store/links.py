@@ -167,9 +167,17 @@ def find_by_target(session: Session, connection: str, kind: LinkKind, target_id:
 
 
 def find_by_targets(
+    session: Session, connection: str, kinds: Collection[LinkKind], target_ids: Collection[str]
+) -> dict[str, list[Link]]:
+    """Every link of these kinds that points at one of these targets, by target; those without one are absent."""
+    found = find_by_owned_targets(session, kinds, [(connection, id_) for id_ in target_ids])
+    return {id_: same for (_, id_), same in found.items()}
+
+
+def find_by_owned_targets(
     session: Session, kinds: Collection[LinkKind], targets: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], list[Link]]:
-    """Every link of these kinds that points at one of these targets (connection and id); some have none."""
+    """`find_by_targets` for targets of several connections: each is a connection and an id."""
     dialect = session.get_bind().dialect.name
     pairs = [*targets]
     given: dict[str, Any] = {"pairs": pairs}

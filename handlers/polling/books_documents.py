@@ -46,7 +46,8 @@ class Known:
 def look_up(session: Session, events: Sequence[Event]) -> dict[int, Known]:
     """What is known for several events, by their ids."""
     targets = {event.id: (event.connection or "", event.entity_id) for event in events}
-    found = links.find_by_targets(session, (*bookings.WRITTEN, LinkKind.PAYMENT), set(targets.values()))
+    kinds = (*bookings.WRITTEN, LinkKind.PAYMENT)
+    found = links.find_by_owned_targets(session, kinds, set(targets.values()))
     mine = {event.id: _choose(event, found.get(targets[event.id], ())) for event in events}
     foreign = {targets[number][0] for number, link in mine.items() if link is None}
     differing = agreements.find_differing(session, foreign) if foreign else set()

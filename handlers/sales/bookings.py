@@ -79,8 +79,9 @@ def find_document(entity: str, document_id: str, deps: Deps) -> Link | None:
 
 def find_written(session: Session, connection: str, entity: str, document_id: str) -> Link | None:
     """`find_document` in the caller's transaction."""
-    target = (connection, document_id)
-    return choose_written(entity, links.find_by_targets(session, WRITTEN, [target]).get(target, ()))
+    return choose_written(
+        entity, links.find_by_targets(session, connection, WRITTEN, [document_id]).get(document_id, ())
+    )
 
 
 def choose_written(entity: str, found: Sequence[Link]) -> Link | None:
