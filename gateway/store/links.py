@@ -178,13 +178,10 @@ def find_by_owned_targets(
     session: Session, kinds: Collection[LinkKind], targets: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], list[Link]]:
     """`find_by_targets` for targets of several connections: each is a connection and an id."""
-    dialect = session.get_bind().dialect.name
-    pairs = [*targets]
-    given: dict[str, Any] = {"pairs": pairs}
-    if dialect == "postgresql":
-        given = {"owners": [owner for owner, _ in pairs], "ids": [id_ for _, id_ in pairs]}
+    arrays = {"owners": [owner for owner, _ in targets], "ids": [id_ for _, id_ in targets]}
+    given = {"kinds": list(kinds), "pairs": [*targets], **arrays}  # PostgreSQL takes arrays, SQLite pairs
     found: dict[tuple[str, str], list[Link]] = {}
-    for row in session.execute(_by_targets(dialect), {"kinds": list(kinds), **given}):
+    for row in session.execute(_by_targets(session.get_bind().dialect.name), given):
         found.setdefault((row.connection, row.target_id), []).append(_to_link(row))
     return found
 

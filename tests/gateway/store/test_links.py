@@ -83,3 +83,17 @@ def test_links_are_found_by_any_beginning_of_their_source(engine: Engine) -> Non
         for prefix in (*ids, "a/\ud7ff", "1/1", "zz"):
             found = [link.source_id for link in links.find_under(session, "c", LinkKind.PAYMENT, prefix)]
             assert found == [each for each in ids if each.startswith(prefix)], prefix
+
+
+def test_links_of_several_connections_are_found_by_their_targets(engine: Engine) -> None:
+    with writing(engine) as session:
+        for connection in ("a", "b"):
+            links.save(session, connection, Link(LinkKind.ITEM, f"of {connection}", "article", "7"))
+        kinds, targets = [LinkKind.ITEM], [("a", "7"), ("b", "7"), ("b", "8")]
+        found = links.find_by_owned_targets(session, kinds, targets)
+        assert {target: [each.source_id for each in same] for target, same in found.items()} == {
+            ("a", "7"): ["of a"],
+            ("b", "7"): ["of b"],
+        }
+        assert links.find_by_owned_targets(session, kinds, []) == {}
+        assert list(links.find_by_targets(session, "b", kinds, ["7", "8"])) == ["7"]
