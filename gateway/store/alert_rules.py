@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Final
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import aliased
@@ -89,16 +90,20 @@ def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator
         shown = "the dashboard says which and why" if flow in OF_PEOPLE else reason
         yield AlertCause(
             f"parked/{name}/{flow}/{code}",
-            message(
-                "{count} of {flow} wait for a person ({code})",
-                count=count,
-                flow=message(flow),
-                code=code or message("no code"),
-            ),
+            message(_PARKED[flow], count=count, code=code or message("no code")),
             shown or "",
             fix or "open them in the dashboard",
             name,
         )
+
+
+_PARKED: Final[Mapping[str, str]] = {
+    Flow.ORDERS: "{count} sales need attention ({code})",
+    Flow.CUSTOMERS: "{count} customers need attention ({code})",
+    Flow.PRODUCTS: "{count} products need attention ({code})",
+    Flow.STOCK: "the stock of {count} products needs attention ({code})",
+    Flow.CATEGORIES: "{count} categories need attention ({code})",
+}
 
 
 def _stopped(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:

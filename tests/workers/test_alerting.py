@@ -127,7 +127,7 @@ def test_a_parked_group_is_sent_once_by_mail_and_webhook_with_its_end(
     age(engine)
     watch.look()
     assert [str(mail["Subject"]) for mail in mailbox.mails] == [
-        "[Kassabridge] shop: 2 of sales wait for a person (missing-item)"
+        "[Kassabridge] shop: 2 sales need attention (missing-item)"
     ]
     assert "add it" in str(mailbox.mails[0].get_payload())
     assert mailbox.mails[0]["To"] == "owner@example.nl"

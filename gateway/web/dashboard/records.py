@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, people, records, views
+from gateway.store import audit, people, records, sales_list, views
 from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordsPage, RecordStatus
@@ -59,11 +59,12 @@ _LONGEST_NAME: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A record, its last events, and those that were asked to look at it anew."""
+    """A record, its last events, those that were asked to look at it anew, and the names of its locations."""
 
     record: ListedRecord
     events: Sequence[Event]
     asked: Sequence[Event]
+    branches: Mapping[str, str]
 
     @property
     def is_looking(self) -> bool:
@@ -108,10 +109,12 @@ async def show_records(request: Request, visitor: Visitor, kind: RecordKind) -> 
     names = await services.names_of(request)
     wanted = await _read_filter(request, visitor, kind)
 
-    def look(session: Session) -> RecordsPage:
-        return records.find(session, wanted)
+    def look(session: Session) -> tuple[RecordsPage, dict[str, dict[str, str]]]:
+        found = records.find(session, wanted)
+        keys = {each.row.connection for each in found.records if each.row.stock}
+        return found, {key: _name_branches(session, key) for key in keys}
 
-    page = await shared.read(look)
+    page, branches = await shared.read(look)
     query = {name: given[name] for name in FIELDS if given.get(name)}
     after = {"after": f"{page.next.id}.{page.next.name}"} if page.next else None
     return render(
@@ -129,6 +132,7 @@ async def show_records(request: Request, visitor: Visitor, kind: RecordKind) -> 
         marks=MARKS if kind is RecordKind.PRODUCT else {"differs": "differs"},
         chips=CHIPS,
         to_pieces=to_pieces,
+        branches=branches,
         may_see=may_see(visitor, kind),
         older=f"{_ADDRESSES[kind]}?{urlencode({**query, **after})}" if after else None,
     )
@@ -181,12 +185,18 @@ async def show_record(request: Request, visitor: Visitor, kind: RecordKind) -> R
         row=row,
         fields=fields if may_see(visitor, kind) else (),
         stock=json.loads(row.stock or "[]"),
+        branches=found.branches,
         names=list(await services.names_of(request)),
         statuses=STATUSES[kind],
         chips=CHIPS,
         may_see=may_see(visitor, kind),
         who=to_person(found.record) if kind is RecordKind.CUSTOMER else None,
     )
+
+
+def _name_branches(session: Session, connection: str) -> dict[str, str]:
+    """What sales call the locations, by their numbers as stock has them."""
+    return {str(number): name for number, name in sales_list.branches(session, connection) if name}
 
 
 def to_pieces(stored: str | None) -> list[tuple[str, str]]:
@@ -215,7 +225,8 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
         ]
         looked = [views.find_event(session, each) for each in asked if each <= queries.LARGEST_ID]
         own = [each for each in looked if each is not None and each.connection == row.connection]
-        return _Found(record, sorted(events, key=lambda event: -event.id)[:_EVENTS], own)
+        branches = _name_branches(session, row.connection) if row.stock else {}
+        return _Found(record, sorted(events, key=lambda event: -event.id)[:_EVENTS], own, branches)
 
     found = await services.of(request).read(look)
     if found is None:

@@ -264,7 +264,7 @@ def test_the_overview_shows_the_plan_and_which_system_limits_calls(gateway: Gate
         row = {"system": "quickbooks", "account": REALM, "cooldown_from": epoch(), "cooldown_until": epoch() + 600}
         session.execute(insert(RateLimitRow).values(row))
     page = browser.get("/").text
-    assert "1 234 of 500 000 metered reads used" in page
+    assert "1,234 of 500,000 metered reads used" in page
     assert "by the end of the month" in page
     assert "QuickBooks limits our calls for another" in page
 

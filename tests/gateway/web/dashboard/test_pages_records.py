@@ -66,11 +66,17 @@ def test_a_product_shows_both_sides_and_the_numbers_of_its_stock(gateway: Gatewa
         "9.99",
         "left as it is",
         "Sold, not booked yet",
-        "20-11-2026",
+        "20 Nov 2026",
     ):
         assert text in shown, text
     levels = re.findall(r"<td[^>]*>(?:<b>)?(\d+)(?:</b>)?</td>", shown.partition("Stock by location")[2])
     assert levels == ["12", "2", "3", "7", "10"]
+    assert "Location 1" in page
+    assert "Location 1" in shown
+    store_sale(gateway, "1.2.2026.345")  # it names its location
+    for path in ("/products", "/products/1"):
+        named = browser.get(path).text
+        assert ("Utrecht" in named, "Location 1" in named) == (True, False)
 
 
 @pytest.mark.parametrize(
