@@ -13,7 +13,7 @@ from handlers.agreement import report
 from handlers.backfills import first_load, pages
 from handlers.catalogue import categories, products
 from handlers.deps import Deps
-from handlers.polling import books_documents, polls, sessions
+from handlers.polling import books_documents, polls
 from handlers.result import Result
 from handlers.sales import documents, orders, summaries, till_sales, writers
 from handlers.stock import estimates, quantities
@@ -37,9 +37,9 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Receipt"): orders.handle,
     (Flow.ORDERS, "TillInvoice"): orders.handle,
     (Flow.ORDERS, "TillOrder"): orders.handle,
-    (Flow.ORDERS, "Session"): sessions.handle,
+    (Flow.ORDERS, "Session"): polls.handle,
     (Flow.ORDERS, "Lookup"): till_sales.look_up,
-    (Flow.ORDERS, "Poll"): sessions.handle_request,
+    (Flow.ORDERS, "Poll"): polls.handle_request,
     (Flow.ORDERS, "Doctor"): checkup.handle,
     (Flow.ORDERS, "GoLive"): polls.go_live,
     (Flow.ORDERS, "Agreement"): report.handle,

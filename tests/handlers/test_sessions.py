@@ -14,7 +14,7 @@ from gateway.store.events import URGENT, Change, Flow
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from handlers.deps import JUST_READ_AT_MOST, JUST_READ_SECONDS, JustRead
-from handlers.polling.sessions import LOOK_AGAIN_SECONDS
+from handlers.polling.polls import LOOK_AGAIN_SECONDS
 from mapping.records import Sale
 from tests.handlers.shop import Shop, sold
 

@@ -13,11 +13,10 @@ from gateway.store import documents, requests, views
 from gateway.store.documents import Outdated
 from gateway.web import api, presentation, previews, queries, services
 from gateway.web.api.settings import Draft, must_exist
-from gateway.web.dashboard import fault_locations, text_diff, versions
-from gateway.web.dashboard.fault_locations import FaultLocation
+from gateway.web.dashboard import text_diff, versions
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.text_diff import DiffLine
-from gateway.web.dashboard.versions import VersionEntry
+from gateway.web.dashboard.versions import FaultLocation, VersionEntry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from mapping import settings_document, settings_guide
@@ -104,7 +103,7 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
     try:
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
-        refused = replace(editor, places=fault_locations.find(editor.text, error.faults), notice="refused")
+        refused = replace(editor, places=versions.find(editor.text, error.faults), notice="refused")
         return await _show(request, visitor, state, refused, status=422)
     except Outdated:
         state = await _read(request)
@@ -141,7 +140,7 @@ def _find_faults(text: str) -> tuple[FaultLocation, ...]:
     try:
         settings_document.parse(text)
     except DocumentError as error:
-        return fault_locations.find(text, error.faults)
+        return versions.find(text, error.faults)
     return ()
 
 
