@@ -206,6 +206,7 @@ def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
         "explained": [each for each in differences if each.row.by_policy],
         "history": certificates.find(session, connection=connection, start=day, through=day),
         "branches": dict(sales_list.branches(session, connection)),
+        "begins": agreements.first_day(session, connection),
         "report": event.id if event and event.result else None,
     }
 

@@ -108,7 +108,9 @@ def test_a_day_shows_its_sums_and_each_difference_with_its_button(shop: Gateway,
     assert "receipt 1.2.2026.8" in meant
     assert "receipt 1.2.2026.8" not in wrong
     assert "left out by the settings" in meant
-    assert "There are no sums of this day yet" in browser.get("/agreement/days/2026-10-01").text
+    assert "There are no sums of this day yet" in browser.get("/agreement/days/2026-10-06").text
+    for day in ("2026-10-01", "2026-09-12"):
+        assert "The gateway went live on 1 Oct 2026. Days up to then" in browser.get(f"/agreement/days/{day}").text
     assert browser.get("/agreement/days/yesterday").status_code == 400
 
 
