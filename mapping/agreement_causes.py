@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 
 from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
-from mapping.money import show_cents
+from mapping.messages import Amount, join, message
 
 
 class Cause(StrEnum):
@@ -225,10 +225,6 @@ def _is_taxed_otherwise(case: _Case) -> bool:
     return all(cell.measure in _TURNOVER for cell in case.difference) and not total_of(case.difference, *_TURNOVER)
 
 
-def _is_anything(_case: _Case) -> bool:
-    return True
-
-
 def _same(case: _Case, blur: Callable[[Cell], Cell]) -> bool:
     """Whether both sides are equal after the cells are simplified."""
     return not add({blur(cell): cents} for cell, cents in case.difference.items())
@@ -237,87 +233,84 @@ def _same(case: _Case, blur: Callable[[Cell], Cell]) -> bool:
 # --- in words ----------------------------------------------------------------------------------------------------
 
 
-def _say_unknown_sale(case: _Case) -> str:
-    return f"the till has no sale {case.documents[0].group}"
-
-
 def _say_left_out(case: _Case) -> str:
-    return "; ".join(dict.fromkeys(sale.left_out or "" for sale in case.sales))
+    return join(list(dict.fromkeys(sale.left_out or "" for sale in case.sales)), "{first}; {second}")
 
 
 def _say_not_booked(case: _Case) -> str:
-    sale_states = [sale.sale_state for sale in case.sales if sale.sale_state]
-    if not sale_states:
+    known = next((sale.sale_state for sale in case.sales if sale.sale_state), None)
+    if known is None:
         return "the gateway has never heard of it: a backfill from its day brings it"
-    sale_state = sale_states[0]
-    return f"event {sale_state.event} is {sale_state.state}{f': {sale_state.reason}' if sale_state.reason else ''}"
+    said = message("event {event} is {state}", event=known.event, state=message(known.state))
+    return message("{event}: {reason}", event=said, reason=message(known.reason)) if known.reason else said
 
 
 def _say_deleted(case: _Case) -> str:
-    return f"{_list(case.having(DocumentState.GONE))} was deleted in QuickBooks"
+    return message("{document} was deleted in QuickBooks", document=_list(case.having(DocumentState.GONE)))
 
 
 def _say_voided(case: _Case) -> str:
-    return f"{_list(case.having(DocumentState.VOIDED))} was voided in QuickBooks"
+    return message("{document} was voided in QuickBooks", document=_list(case.having(DocumentState.VOIDED)))
 
 
 def _say_twice(case: _Case) -> str:
-    foreign = _list([record for record in case.documents if record.foreign])
-    strange = f"; {foreign} was booked by something else" if foreign != "-" else ""
-    return f"{_list(case.having(DocumentState.PRESENT))} are the same sale{strange}"
+    same = message("{documents} are the same sale", documents=_list(case.having(DocumentState.PRESENT)))
+    foreign = [record for record in case.documents if record.foreign and record.entity != "Payment"]
+    strange = message("{document} was booked by something else", document=_list(foreign))
+    return join((same, strange), "{first}; {second}") if foreign else same
 
 
 def _say_moved(case: _Case) -> str:
     sold, booked = (_days(side) for side in (case.till, case.books))
-    notes = next((record.note for record in case.documents if record.note), None)
-    return f"sold on {sold}, booked on {booked}{f' ({notes})' if notes else ''}"
+    said = message("sold on {sold}, booked on {booked}", sold=sold, booked=booked)
+    note = next((record.note for record in case.documents if record.note), None)
+    return message("{said} ({note})", said=said, note=note) if note else said
 
 
 def _say_paid_another_day(case: _Case) -> str:
     paid, booked = (_days(_tenders(side)) for side in (case.till, case.books))
-    return f"paid on {paid}; the books have the money on {booked}"
+    return message("paid on {paid}; the books have the money on {booked}", paid=paid, booked=booked)
 
 
 def _say_elsewhere(case: _Case) -> str:
-    sold, booked = (sorted({str(cell.branch or "none") for cell in side}) for side in (case.till, case.books))
-    return f"sold at branch {', '.join(sold)}, booked at branch {', '.join(booked)}"
+    till, books = (sorted({str(cell.branch or "none") for cell in side}) for side in (case.till, case.books))
+    sold, booked = (join([message(each) if each == "none" else each for each in side]) for side in (till, books))
+    return message("sold at branch {sold}, booked at branch {booked}", sold=sold, booked=booked)
 
 
 def _say_payment(case: _Case) -> str:
-    till, books = (total_of(side, Measure.TENDER) for side in (case.till, case.books))
+    till, books = (Amount(total_of(side, Measure.TENDER)) for side in (case.till, case.books))
     payments = list(dict.fromkeys(record.name for record in case.documents if record.entity == "Payment"))
-    return (
-        f"the till took {show_cents(till)}, the books hold {show_cents(books)} ({', '.join(payments) or 'no payment'})"
-    )
+    named = join(payments) if payments else message("no payment")
+    return message("the till took {till}, the books hold {books} ({payments})", till=till, books=books, payments=named)
 
 
 def _say_tender(case: _Case) -> str:
-    till, books = (sorted({c.key for c in side if c.measure is Measure.TENDER}) for side in (case.till, case.books))
-    return f"paid with {', '.join(till)}; the books say {', '.join(books)}"
+    till, books = _keys(case, Measure.TENDER)
+    return message("paid with {till}; the books say {books}", till=till, books=books)
 
 
 def _say_account(case: _Case) -> str:
-    till, books = (sorted({c.key for c in side if c.measure is Measure.ACCOUNT}) for side in (case.till, case.books))
-    return f"to be received on {', '.join(till)}; the books have it on {', '.join(books) or 'no account'}"
+    till, books = _keys(case, Measure.ACCOUNT)
+    books = books or message("no account")
+    return message("to be received on {till}; the books have it on {books}", till=till, books=books)
 
 
 def _say_rate(case: _Case) -> str:
-    till, books = (
-        sorted({cell.key for cell in side if cell.measure is Measure.NET}) for side in (case.till, case.books)
-    )
-    return f"the total is the till's; VAT of {', '.join(till)} % there, of {', '.join(books)} % in the books"
-
-
-def _say_rounding(_case: _Case) -> str:
-    return "the total is the till's; the books round its VAT differently"
+    till, books = _keys(case, Measure.NET)
+    said = "the total is the till's; VAT of {till} % there, of {books} % in the books"
+    return message(said, till=till, books=books)
 
 
 def _say_amounts(case: _Case) -> str:
-    till, books = (total_of(side, *_TURNOVER) for side in (case.till, case.books))
-    changed = "changed in QuickBooks, or at the till after it was booked"
-    return (
-        f"the till says {show_cents(till)}, {_list(case.having(DocumentState.PRESENT))} {show_cents(books)}: {changed}"
-    )
+    till, books = (Amount(total_of(side, *_TURNOVER)) for side in (case.till, case.books))
+    said = "the till says {till}, {documents} {books}: changed in QuickBooks, or at the till after it was booked"
+    return message(said, till=till, documents=_list(case.having(DocumentState.PRESENT)), books=books)
+
+
+def _keys(case: _Case, measure: Measure) -> list[str]:
+    sides = ({cell.key for cell in side if cell.measure is measure} for side in (case.till, case.books))
+    return [", ".join(sorted(side)) for side in sides]
 
 
 def _list(records: Sequence[BooksRecord]) -> str:
@@ -334,7 +327,11 @@ def _days(side: Figures) -> str:
 
 # The first that applies is reported.
 _CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]] = (
-    (Cause.UNKNOWN_SALE, _is_unknown_sale, _say_unknown_sale),
+    (
+        Cause.UNKNOWN_SALE,
+        _is_unknown_sale,
+        lambda case: message("the till has no sale {sale}", sale=case.documents[0].group),
+    ),
     (Cause.LEFT_OUT, _is_left_out, _say_left_out),
     (Cause.DELETED, _is_deleted, _say_deleted),
     (Cause.VOIDED, _is_voided, _say_voided),
@@ -346,9 +343,9 @@ _CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]]
     (Cause.OTHER_BRANCH, _is_elsewhere, _say_elsewhere),
     (Cause.TENDER, _is_tender, _say_tender),
     (Cause.PAYMENT, _is_payment, _say_payment),
-    (Cause.ROUNDING, _is_rounding, _say_rounding),
+    (Cause.ROUNDING, _is_rounding, lambda _: "the total is the till's; the books round its VAT differently"),
     (Cause.RATE, _is_taxed_otherwise, _say_rate),
-    (Cause.AMOUNTS, _is_anything, _say_amounts),
+    (Cause.AMOUNTS, lambda _: True, _say_amounts),
 )
 
 
@@ -384,10 +381,11 @@ def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[B
     named = [record.name for record in documents if record.entity != "Payment"]
     payments = [record.name for record in documents if record.entity == "Payment"] or named
     order = next((sale.number for sale in sales if sale.number), None) or "ORDER"
-    return template.format(
+    return message(
+        template,
         order=order,
-        documents=", ".join(dict.fromkeys(named)) or "the document",
-        payments=", ".join(dict.fromkeys(payments)) or "the payment",
+        documents=join(list(dict.fromkeys(named)) or [message("the document")]),
+        payments=join(list(dict.fromkeys(payments)) or [message("the payment")]),
         event=sale_state.event if sale_state else "",
         command=_RESEND.format(order=order),
     )

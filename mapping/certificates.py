@@ -15,6 +15,7 @@ from typing import Any, Final
 from mapping.agreement import AGREES, DIFFERS, EXPLAINED
 from mapping.agreement_causes import Cause
 from mapping.figures import Measure
+from mapping.messages import Message
 
 FORMAT: Final = "kassabridge certificate 1"
 RESULTS: Final = {AGREES: "AGREES", EXPLAINED: "EXPLAINED", DIFFERS: "DIFFERS"}
@@ -65,7 +66,11 @@ def _describe_record(row: Mapping[str, Any], here: Iterable[Mapping[str, Any]]) 
 def without_quotes(row: Mapping[str, Any]) -> str:
     """The reason of a row, without that of its event, which may contain a person's name: it is read from the event."""
     reason: str = row["reason"]
-    return reason.partition(_AFTER_QUOTE)[0] if row["cause"] == Cause.NOT_BOOKED and row["event"] else reason
+    if row["cause"] != Cause.NOT_BOOKED or not row["event"]:
+        return reason
+    if isinstance(reason, Message):
+        return reason.values["event"] if "reason" in reason.values else reason
+    return reason.partition(_AFTER_QUOTE)[0]
 
 
 def _result(records: Iterable[Mapping[str, Any]], beyond: Iterable[object]) -> str:

@@ -19,12 +19,13 @@ from handlers.deps import Deps
 from mapping import figures, list_entries, sale_identity, side_by_side
 from mapping.agreement_causes import BooksRecord, DocumentState
 from mapping.figures import Names
+from mapping.messages import message
 from mapping.money import round_to_cents
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale, SaleKind
 from mapping.sale_identity import name_record
 
 _TAG = re.compile(r"\[kassabridge:(receipt|invoice|order|day):([^\]\s]+)\]")
-_MOVED = re.compile(r"Original date: \d{4}-\d{2}-\d{2}")
+_MOVED = re.compile(r"Original date: (\d{4}-\d{2}-\d{2})")
 _SALE_KINDS = {kind.value.lower(): kind for kind in SaleKind}
 DAY = "day"
 _AT_ONCE = 100
@@ -174,7 +175,7 @@ def _to_record(side: BooksSide, document_id: str, branches: _Branches, names: Na
         figures=figures.of_document(document, branches.of_document(document, group), names),
         state=DocumentState.VOIDED if document.voided else DocumentState.PRESENT,
         partial=group.startswith(f"{DAY}:") or document_id in side.parts,
-        note=moved.group() if moved else None,
+        note=message("Original date: {day}", day=moved[1]) if moved else None,
         foreign=document_id in side.foreign,
         number=document.document_number,
         adopted=document_id in side.adopted,

@@ -9,6 +9,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import catalogue
 from mapping.agreement import compare, to_report, to_text
 from mapping.agreement_causes import BooksRecord, Cause, DocumentState, SaleState, TillRecord
 from mapping.figures import Cell, Figures, Measure, Names, add, of_document, of_sale, subtract
@@ -49,6 +50,10 @@ def test_the_rows_always_add_up_to_the_difference_cell_by_cell(
     found = compare(till, books, start=DAY, through=DAY + timedelta(days=2))
     assert add(row.differences for row in found.rows) == subtract(found.books, found.till)
     assert Cause.UNEXPLAINED not in {row.cause for row in found.rows}
+    texts = [text for row in found.rows for text in (row.reason, row.fix) if row.cause is not Cause.LEFT_OUT]
+    templates = {str(getattr(text, "template", text)) for text in texts}
+    known = catalogue.words("de").keys() & catalogue.words("nl").keys()
+    assert {each for each in templates if not each.startswith("{first}")} - {"./run resend {order}"} <= known
     report = json.loads(json.dumps(to_report(found, journal=None, more={})))
     assert report["agrees"] == (not found.rows)
     assert sum(cell["difference"] for cell in report["cells"]) == sum(found.differences.values())
