@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -130,7 +131,8 @@ class Load:
         self._before = Counts.of(stage)
         self._refused = len(_refusals(stage))
         self.seconds = 0.0
-        self._used = -_used(stage)
+        self._used: Counter[str] = Counter()
+        self._used.subtract(_used(stage))
         self.urgent: float | None = None
         self.parts: list[dict[str, Any]] = []
 
@@ -149,7 +151,7 @@ class Load:
                 raise SystemExit("it takes too long")
             time.sleep(LOOK_SECONDS)
         self.seconds = time.monotonic() - began
-        self._used += _used(self._stage)
+        self._used.update(_used(self._stage))
         (disturbed or threading.Thread(target=self._disturb)).join()
 
     def tell(self, title: str) -> None:
@@ -157,7 +159,8 @@ class Load:
         now, each = Counts.of(self._stage), Decimal(self._count)
         pace = self._count / self.seconds
         print(f"\n{title}: {self.seconds:.0f} s, {pace:.1f} items a second")
-        print(f"  processor time of the gateway: {1000 * self._used / self._count:.1f} ms per item")
+        shares = ", ".join(f"{name} {used / self._count:.1f}" for name, used in sorted(self._used.items()))
+        print(f"  processor time of the gateway: {self._used.total() / self._count:.1f} ms per item ({shares})")
         for part in reversed(self.parts):
             print(f"  {part['flow']}: {part['reason']} in {part['seconds']:.0f} s")
         print(f"  till: {(now.till - self._before.till) / each:.4f} calls per item")
@@ -187,9 +190,9 @@ class Load:
         began = time.monotonic()
         self._stage.books.put(REALM, "Item", {"Id": row["Id"], "UnitPrice": price})
         if self._kill:
-            self._used += _used(self._stage)
+            self._used.update(_used(self._stage))
             self._stage.kill("worker")
-            self._used -= _used(self._stage)
+            self._used.subtract(_used(self._stage))
             self._stage.start("worker")
         while self._stage.articles().get(FIRST, {}).get("priceIncl") != price * 100:
             if time.monotonic() - began > PATIENCE:
@@ -216,15 +219,16 @@ def examine(stage: Stage, count: int) -> int:
     return sum(abs(number) for number in found.values())
 
 
-def _used(stage: Stage) -> float:
-    """Seconds of processor time that the gateway's processes have used so far."""
-    sessions = {process.pid for process in stage.processes.values()}
-    ticks = 0
+def _used(stage: Stage) -> Counter[str]:
+    """Milliseconds of processor time that each of the gateway's processes has used so far."""
+    sessions = {process.pid: name for name, process in stage.processes.items()}
+    used: Counter[str] = Counter()
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = path.read_text("utf-8").rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12]) if int(fields[3]) in sessions else 0
-    return ticks / os.sysconf("SC_CLK_TCK")
+            if name := sessions.get(int(fields[3])):
+                used[name] += (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")
+    return used
 
 
 def _pieces(stock: Any, number: int) -> Decimal:

@@ -45,7 +45,7 @@ from mapping.variants import find_family
 
 FIRST, MOST = 25, 200
 """Items of a batch: at first, and at most."""
-BATCH_SECONDS: Final = 1.0
+BATCH_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 30.0
 KEPT_SECONDS: Final = 600.0
 _SURE_SECONDS: Final = 2.0

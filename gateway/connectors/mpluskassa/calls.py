@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
@@ -41,7 +42,7 @@ _log = logging.getLogger(__name__)
 _FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs this."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Credentials:
     """The API user. Never shown; `scrub` removes it from other texts."""
 
@@ -53,14 +54,16 @@ class Credentials:
 
     def scrub(self, text: str) -> str:
         """The text without the credentials, in any spelling an address can have."""
-        for value in sorted(self._spellings(), key=len, reverse=True):
+        for value in self._spellings:
             text = text.replace(value, "***")
         return text
 
-    def _spellings(self) -> set[str]:
+    @cached_property
+    def _spellings(self) -> list[str]:
+        """The longest first."""
         plain = {value for value in (self.ident, self.secret) if value}
         quoted = {each(value) for value in plain for each in (quote, quote_plus, lambda text: quote(text, safe=""))}
-        return plain | quoted | {value.lower() for value in quoted}
+        return sorted(plain | quoted | {value.lower() for value in quoted}, key=len, reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
