@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Engine, Float, Select, and_, bindparam, ca
 from sqlmodel import Session, col
 
 from gateway.store.clock import epoch
-from gateway.store.session import writing
+from gateway.store.session import changing, writing
 from gateway.store.tables import CallSlotRow, RateLimitRow
 from gateway.store.upserts import upsert
 
@@ -99,8 +99,7 @@ def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, pa
     """A slot for one call of process `holder` that starts within `patience` seconds; `release_slot` ends it."""
     bound = {"of_system": account.system, "of_account": account.name, "by": holder, "patience": patience}
     bound |= {"slots": limit.slots, "ahead": limit.interval * _SLOWEST + _CLOCK_SLACK}
-    with writing(engine, synced=False) as session:
-        connection = session.connection()
+    with changing(engine) as connection:
         state = connection.execute(_STATE, bound).one()
         if state.cooldown > 0:
             return Later(float(state.cooldown), cooling=True)
@@ -126,11 +125,11 @@ def release_slot(engine: Engine, account: Account, holder: str, number: int, *, 
     A thread may start its call late; the interval counts from the actual start.
     """
     bound = {"of_system": account.system, "of_account": account.name, "of_number": number, "by": holder}
-    with writing(engine, synced=False) as session:
+    with changing(engine) as connection:
         if rest > 0:
-            session.connection().execute(_RELEASE_RESTING, {**bound, "rest": rest})
+            connection.execute(_RELEASE_RESTING, {**bound, "rest": rest})
         else:
-            session.connection().execute(_RELEASE, bound)
+            connection.execute(_RELEASE, bound)
 
 
 def renew_slots(engine: Engine, holder: str) -> None:
