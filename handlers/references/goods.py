@@ -98,15 +98,21 @@ def _find(wanted: Collection[int], lines: Iterable[SaleLine], deps: Deps) -> tup
     found = {int(number): link.target_id for number, link in known.items()}
     plus = {line.article: line.plu for line in lines}
     missing: dict[int, _Missing] = {}
-    for number in sorted(set(wanted) - found.keys()):
-        skus = list(dict.fromkeys(filter(None, (str(number), plus.get(number)))))
-        items = [item for sku in skus for item in deps.books.items_by_sku(sku) if item.type in _SELLABLE]
+    unknown = sorted(set(wanted) - found.keys())
+    asked = {number: list(dict.fromkeys(filter(None, (str(number), plus.get(number))))) for number in unknown}
+    read = deps.books.items_by_skus(sorted({sku for skus in asked.values() for sku in skus})) if asked else ()
+    for number, skus in asked.items():
+        items = [item for sku in skus for item in read if _has_sku(item, sku) and item.type in _SELLABLE]
         if item := _choose(number, [each for each in items if each.active], deps):
             link = Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token)
             found[number] = deps.settle_on(link).target_id
         else:
             missing[number] = _Missing(skus[-1], tuple(items))
     return found, missing
+
+
+def _has_sku(item: Item, sku: str) -> bool:
+    return (item.sku or "").strip().casefold() == sku.strip().casefold()
 
 
 def summary_item(deps: Deps) -> str | None:

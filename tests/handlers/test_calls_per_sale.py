@@ -15,6 +15,7 @@ from tests.handlers.shop import REALM, Shop, sold
 OpenShop = Callable[..., Shop]
 MARKERS = "getCurrentSyncMarkersV2"
 PAGE = Path(__file__).parents[2] / "docs" / "measurements.md"
+FRESH = (1004, 1005, 1006)
 HALVES = (Tender("PIN", 1000), Tender("CONTANT", 250))
 
 
@@ -29,6 +30,7 @@ def act(shop: Shop) -> dict[str, Callable[[Mapping[str, Any]], Any]]:
             lines=[sold(1001)], relation=_relation(shop, "Mailed")
         ),
         "receipt of a new customer": lambda _: till.sell(lines=[sold(1001)], relation=_relation(shop, "Fresh")),
+        "receipt of three articles sold for the first time": lambda _: till.sell(lines=[sold(n) for n in FRESH]),
         "receipt paid in two ways": lambda _: till.sell(lines=[sold(1001)], payments=HALVES),
         "refund": lambda made: till.refund(made["receipt"]["receiptId"]),
         "invoice": lambda _: till.invoice(lines=[sold(1003)], relation=linked),
@@ -56,6 +58,8 @@ def _relation(shop: Shop, name: str) -> int:
 def test_calls_of_each_kind_of_sale_are_those_of_the_table(open_shop: OpenShop) -> None:
     shop = open_shop("[orders]\ndeposits = true\n")
     acts = act(shop)
+    for number in FRESH:
+        shop.stock(number, "5.00", 21, 2)
     _warm_up(shop)
     made: dict[str, Any] = {}
     found: dict[str, tuple[int, int, int]] = {}

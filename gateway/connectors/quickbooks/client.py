@@ -104,6 +104,10 @@ class QuickBooks:
         """Every item with exactly this SKU, inactive ones too: the books do not keep SKUs unique."""
         return self._access.find(select("Item").where("Sku", "=", sku).and_active_any(), wire.to_item)
 
+    def items_by_skus(self, skus: Sequence[str]) -> tuple[Item, ...]:
+        """Every item with one of these SKUs, inactive ones too, with one read."""
+        return tuple(wire.to_item(row) for row in self._access.rows_in(select("Item"), "Sku", skus))
+
     def items_by_name(self, name: str) -> tuple[Item, ...]:
         """Every item with exactly this name, inactive ones too."""
         return self._access.find(select("Item").where("Name", "=", name).and_active_any(), wire.to_item)
