@@ -18,7 +18,7 @@ from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from mapping.list_entries import KnownLists
-from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaymentMethod, TurnoverGroup, VatGroup
+from mapping.records import Branch, CompanyProfile, Item, ListEntry, TaxCode, TillPaymentMethod, TurnoverGroup, VatGroup
 
 KEEP_SECONDS = 4 * 3600.0
 LISTS_SECONDS = 24 * 3600.0
@@ -67,14 +67,20 @@ class Lists:
         """A small list of the books: PaymentMethod, Department, Class, Term, Account."""
         return self._get(kind, lambda: self._books.entries(kind), keep=LISTS_SECONDS)
 
-    def stocked(self, item_ids: Collection[str]) -> frozenset[str]:
-        """The items among these whose quantity the books keep."""
+    def stocked(self, item_ids: Collection[str], *, quiet: Collection[str] = ()) -> frozenset[str]:
+        """The items among these whose quantity the books keep; nobody told of a change of a `quiet` one for a day."""
         with self._lock:
             names = {each: f"item {each}" for each in item_ids}
-            unknown = [each for each, name in names.items() if not self._is_fresh(name)]
+            keep = {each: LISTS_SECONDS if each in quiet else KEEP_SECONDS for each in names}
+            unknown = [each for each, name in names.items() if not self._is_fresh(name, keep[each])]
             read = {item.id: item.track_stock for item in self._books.items_by_ids(unknown)} if unknown else {}
             self._kept |= {names[each]: _Kept(read.get(each, False), self._clock()) for each in unknown}
             return frozenset(each for each, name in names.items() if self._kept[name].value)
+
+    def note_stocked(self, item: Item) -> None:
+        """Keep whether the books keep the quantity of this item, which was just read."""
+        with self._lock:
+            self._kept[f"item {item.id}"] = _Kept(item.track_stock, self._clock())
 
     def vat_groups(self) -> tuple[VatGroup, ...]:
         """The till's VAT codes and rates of all branches."""

@@ -43,6 +43,7 @@ def handle(event: Event, deps: Deps) -> Result:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
         return skipped("a category: it goes on in the flow of categories")
     seen_records.note_item(seen.item, articles.find_link(seen.item.id, deps), deps)
+    deps.lists.note_stocked(seen.item)
     return _handle_item(event, seen, deps)
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
-from gateway.store import links
+from gateway.store import inbox, links
+from gateway.store.events import Change, Flow
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers import awaited_records
 from handlers.deps import Deps
+from handlers.lists import LISTS_SECONDS
 from mapping import control
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
@@ -80,7 +83,9 @@ def find(sale: Sale, deps: Deps, *, country: str | None) -> ItemsOfSale:
     found, missing = _find(wanted - instead.keys(), lines, deps)
     articles = found | _fallback(missing, name_record(sale), deps) | instead
     counted, _ = _find(wanted & instead.keys(), lines, deps)
-    stocked = deps.lists.stocked(counted.values()) if counted else frozenset()
+    stocked = (
+        deps.lists.stocked(counted.values(), quiet=_find_quiet(counted.values(), deps)) if counted else frozenset()
+    )
     bare = [line for line in lines if not line.article and line.turnover_group]
     of_groups = {line.turnover_group or 0: _of_account(sale, line, deps, country) for line in bare}
     return ItemsOfSale(
@@ -109,6 +114,15 @@ def _find(wanted: Collection[int], lines: Iterable[SaleLine], deps: Deps) -> tup
         else:
             missing[number] = _Missing(skus[-1], tuple(items))
     return found, missing
+
+
+def _find_quiet(item_ids: Iterable[str], deps: Deps) -> set[str]:
+    """The items of which neither a webhook nor a poll has told for a day."""
+    subjects = {Change("", Flow.PRODUCTS, "", "Item", id_, connection=deps.connection).subject: id_ for id_ in item_ids}
+    since = deps.now() - timedelta(seconds=LISTS_SECONDS)
+    with reading(deps.engine) as session:
+        told = inbox.find_told(session, list(subjects), since)
+    return {id_ for subject, id_ in subjects.items() if subject not in told}
 
 
 def _has_sku(item: Item, sku: str) -> bool:

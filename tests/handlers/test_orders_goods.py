@@ -12,9 +12,11 @@ from sqlalchemy import delete
 from gateway.store.events import Change, Event, Flow
 from gateway.store.session import writing
 from gateway.store.tables import LinkRow
+from handlers.lists import Lists
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from tests.handlers.booked import agree, amounts_of, items_of, stated_by, taxes_of
+from tests.handlers.counter import hear
 from tests.handlers.shop import REALM, Shop, sold
 
 OpenShop = Callable[..., Shop]
@@ -95,6 +97,24 @@ def test_an_item_that_we_made_for_our_own_lines_stays_in_the_books(open_shop: Op
     shop.till.sell(lines=[sold(0, price_cents=700, text="Repair", vat_code=2, turnover_group=5)])
     shop.settle()
     assert len([row for row in shop.rows("Item") if row["Name"] == made["Name"]]) == 1
+    assert shop.parked() == []
+
+
+def test_whether_an_item_keeps_stock_is_read_once_a_day_unless_it_changed(open_shop: OpenShop) -> None:
+    shop = open_shop('[mapping.income_accounts]\non_miss = "skip"\ntable = { ":1" = "Gift Cards Outstanding" }\n')
+    context, hours = shop.contexts.context("default"), [0]
+    context.lists = Lists(context.books, context.till, clock=lambda: hours[0] * 3600.0)
+
+    def sell_after(later: int) -> int:
+        hours[0] += later
+        before = shop.books.ledger.counts.get(REALM, {}).get("query Item", 0)
+        shop.till.sell(lines=[sold(1001)])
+        shop.settle()
+        return int(shop.books.ledger.counts[REALM]["query Item"] - before)
+
+    assert [sell_after(0) > 0, sell_after(1), sell_after(5), sell_after(19)] == [True, 0, 0, 1]
+    hear(shop, shop.find("Item", Sku="1001")["Id"])
+    assert [sell_after(1), sell_after(5)] == [0, 1]
     assert shop.parked() == []
 
 
