@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -107,7 +108,7 @@ def test_whether_an_item_keeps_stock_is_read_once_a_day_unless_it_changed(open_s
 
     def sell_after(later: int) -> int:
         hours[0] += later
-        before = shop.books.ledger.counts.get(REALM, {}).get("query Item", 0)
+        before = shop.books.ledger.counts.get(REALM, Counter())["query Item"]
         shop.till.sell(lines=[sold(1001)])
         shop.settle()
         return int(shop.books.ledger.counts[REALM]["query Item"] - before)
