@@ -15,6 +15,7 @@ from typing import Final
 import re2
 
 from mapping.errors import MappingError
+from mapping.messages import message
 
 LONGEST: Final = 1_000
 """Characters of a pattern."""
@@ -60,7 +61,9 @@ class Pattern:
         try:
             self._compiled = re2.compile(_translate(text), options)
         except re2.error as error:
-            raise PatternError(f'"{text}" is not a pattern: {_to_reason(error)}') from None
+            raise PatternError(
+                message('"{text}" is not a pattern: {reason}', text=text, reason=_to_reason(error))
+            ) from None
         self.parts: frozenset[str] = frozenset(self._compiled.groupindex)
 
     def find(self, text: str) -> dict[str, str] | None:
@@ -77,7 +80,7 @@ class Pattern:
 def read(text: str) -> Pattern:
     """Read a pattern; PatternError with the reason if it is invalid or not supported."""
     if len(text) > LONGEST:
-        raise PatternError(f"a pattern has at most {LONGEST} characters")
+        raise PatternError(message("a pattern has at most {most} characters", most=LONGEST))
     return Pattern(text)
 
 
@@ -85,9 +88,10 @@ def require_parts(text: str, known: Collection[str], *, needed: str | None = Non
     """PatternError unless the pattern can be read and names some of these parts, no others, and the required one."""
     named = read(text).parts
     if not named or named - set(known):
-        raise PatternError(f"name the parts {', '.join(f'(?P<{part}>...)' for part in known)}, and no others")
+        parts = ", ".join(f"(?P<{part}>...)" for part in known)
+        raise PatternError(message("name the parts {parts}, and no others", parts=parts))
     if needed and needed not in named:
-        raise PatternError(f"it has to name the part (?P<{needed}>...)")
+        raise PatternError(message("it has to name the part {part}", part=f"(?P<{needed}>...)"))
 
 
 def recall(text: str) -> Pattern:
@@ -95,7 +99,7 @@ def recall(text: str) -> Pattern:
     try:
         return read(text)
     except PatternError as error:
-        raise MappingError(str(error), fix="write this pattern differently in the settings, then retry") from None
+        raise MappingError(error.args[0], fix="write this pattern differently in the settings, then retry") from None
 
 
 def _storable(text: str) -> str:
@@ -113,7 +117,7 @@ def _translate(text: str) -> str:
         if piece in _CLASSES:
             outside, inside = _CLASSES[piece]
             if within and inside is None:
-                raise PatternError(f'"{text}": write {piece} outside of the [brackets]')
+                raise PatternError(message('"{text}": write {piece} outside of the [brackets]', text=text, piece=piece))
             written.append((inside or "") if within else outside)
         elif piece.startswith(r"\u"):
             written.append(f"\\x{{{piece[2:]}}}")
@@ -125,13 +129,14 @@ def _translate(text: str) -> str:
 def _require_supported(piece: str, names: set[str], text: str) -> None:
     problem = _UNSUPPORTED.get(piece[:3]) if not piece.endswith(">") or piece == "(?>" else None
     if re.fullmatch(r"\\[1-9]", piece):
-        problem = f"a back-reference {piece}"
+        problem = message("a back-reference {piece}", piece=piece)
     if problem:
-        raise PatternError(f'"{text}" uses {problem}, which is not supported because it may take too long')
+        said = '"{text}" uses {problem}, which is not supported because it may take too long'
+        raise PatternError(message(said, text=text, problem=message(problem)))
     if piece.startswith("(?") and piece.endswith(">"):
         name = piece[piece.index("<") + 1 : -1]
         if name in names:
-            raise PatternError(f'"{text}" names the part "{name}" twice')
+            raise PatternError(message('"{text}" names the part "{name}" twice', text=text, name=name))
         names.add(name)
 
 

@@ -139,7 +139,7 @@ class ProductSettings(Section):
         try:
             patterns.require_parts(self.family_pattern, ("product", "colour", "size"), needed=needed)
         except patterns.PatternError as error:
-            raise incomplete(str(error), "family_pattern", "see docs/mapping.md, Variants") from None
+            raise incomplete(error.args[0], "family_pattern", "see docs/mapping.md, Variants") from None
         if self.family_by == "field" and self.family_field is None:
             raise incomplete('family_by "field" needs `family_field`', "family_field", "name a field of the item")
         return self

@@ -99,6 +99,8 @@ SENT: list[tuple[str, dict[str, str], int]] = [
     (SETTINGS, {"document": '[orders]\nsummary = "week"\nenabled = 3', "action": "save"}, 422),
     (SETTINGS, {"document": '[stock]\nformula = "1 +"\n[mapping.location]\nmode = "table"', "action": "save"}, 422),
     (SETTINGS, {"document": '[orders]\nsummary = "day"', "action": "save"}, 422),
+    (SETTINGS, {"document": '[products]\nfamily_pattern = "(?=a)(?P<product>.)"', "action": "save"}, 422),
+    (SETTINGS, {"document": '[products]\nfamily_pattern = "a"', "action": "save"}, 422),
     ("/connections/default/settings/versions/99", {}, 404),
     (MAPPING, {"base": "0", "mapping.payment_methods:mode": "force", "action": "save"}, 422),
     (MAPPING, {"base": "0", "mapping.payment_methods:mode": "odd", "action": "save"}, 422),
