@@ -20,16 +20,7 @@ from lxml import etree
 from zeep import Client, Transport
 from zeep.exceptions import Error as ZeepError
 
-from gateway.connectors.mpluskassa.envelope import (
-    SETTINGS,
-    Garbled,
-    Misfit,
-    fit,
-    is_plain,
-    parse_document,
-    read_answer,
-    render,
-)
+from gateway.connectors.mpluskassa.envelope import SETTINGS, Garbled, Misfit, fit, parse_document, read_answer
 
 _SOAP_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
 _ENCODING_LOCATION = "kassabridge:soap-encoding"
@@ -82,7 +73,6 @@ class Contract:
         name, self._binding = next(iter(self._client.wsdl.bindings.items()))
         self._service = self._client.create_service(name, _SERVICE_ADDRESS)
         self.operations = frozenset(self._binding.all())
-        self._plain: dict[str, bool] = {}
 
     def knows(self, operation: str, *path: str) -> bool:
         """Whether the installation has the operation and, below it, a field: `knows("getReceipts", "request", …)`."""
@@ -105,22 +95,15 @@ class Contract:
 
     def encode(self, operation: str, body: dict[str, Any]) -> bytes:
         """The envelope of a request; raises Misfit with the field that does not fit."""
-        expected = self._binding.get(operation).input.body
+        kind = self._binding.get(operation).input.body.type
         try:
-            fitted = fit(expected.type, body, dispensable=DISPENSABLE)
-            if self._is_plain(operation):
-                return render(expected, fitted)
+            fitted = fit(kind, body, dispensable=DISPENSABLE)
             envelope = self._client.create_message(self._service, operation, **fitted)
         except (ZeepError, TypeError, ValueError, ArithmeticError) as failure:
             reason = getattr(failure, "message", None) or type(failure).__name__
         else:
             return bytes(etree.tostring(envelope, xml_declaration=True, encoding="utf-8"))
         raise Misfit(str(reason))
-
-    def _is_plain(self, operation: str) -> bool:
-        if operation not in self._plain:
-            self._plain[operation] = is_plain(self._binding.get(operation).input.body.type)
-        return self._plain[operation]
 
     def decode(self, operation: str, content: bytes) -> dict[str, Any]:
         """The values of an answer; raises Fault or Garbled."""

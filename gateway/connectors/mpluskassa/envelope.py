@@ -17,7 +17,6 @@ from zeep import Settings
 from zeep.exceptions import Error as ZeepError
 from zeep.loader import parse_xml
 from zeep.xsd import ComplexType, Element
-from zeep.xsd.elements.indicators import Sequence
 from zeep.xsd.types.builtins import Boolean, Integer, String
 
 from gateway.connectors.mpluskassa.wire import Unusable
@@ -26,7 +25,6 @@ SETTINGS = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_e
 
 _parse: Any = parse_xml  # it accepts bytes, contrary to its annotation
 _ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
-_PREFIXES = {"soap-env": _ENVELOPE.strip("{}")}
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _TOP = 2  # an answer, its list, and in that the rows
 
@@ -80,48 +78,6 @@ def fit(kind: Any, value: Any, *, dispensable: frozenset[str], path: str = "") -
         if name not in fitted and (each.min_occurs > 0 and type(each.type) is String)
     }
     return {**fitted, **empty}
-
-
-def is_plain(kind: Any) -> bool:
-    """Whether a type, and each below it, is a sequence of elements or a simple value: what `render` can write."""
-    seen: set[int] = set()
-    found = [kind]
-    while found:
-        each = found.pop()
-        if not isinstance(each, ComplexType) or id(each) in seen:
-            continue
-        seen.add(id(each))
-        nested = [element for _, element in each.elements_nested]
-        if each.attributes or any(type(one) is not Sequence for one in nested):
-            return False
-        found += [element.type for _, element in each.elements]
-        if any(type(element) is not Element or element.nillable for _, element in each.elements):
-            return False
-    return True
-
-
-def render(expected: Element, value: Mapping[str, Any]) -> bytes:
-    """The envelope of a fitted request whose type is plain: as zeep writes it, in a tenth of the time."""
-    root = etree.Element(f"{_ENVELOPE}Envelope", nsmap=_PREFIXES)
-    body = etree.SubElement(root, f"{_ENVELOPE}Body")
-    _fill(etree.SubElement(body, expected.qname, nsmap={"ns0": expected.qname.namespace}), expected.type, value)
-    return bytes(etree.tostring(root, xml_declaration=True, encoding="utf-8"))
-
-
-def _fill(node: Any, kind: Any, value: Any) -> None:
-    if not isinstance(kind, ComplexType):
-        node.text = kind.xmlvalue(value)
-        return
-    if not isinstance(value, Mapping):
-        raise Misfit(f"{etree.QName(node).localname} must have fields")
-    for name, element in kind.elements:
-        found = value.get(name)
-        some = found if element.accepts_multiple and isinstance(found, list | tuple) else [found]
-        given = [each for each in some if each is not None]
-        if len(given) < element.min_occurs:
-            raise Misfit(f"Missing element {name}")
-        for each in given:
-            _fill(etree.SubElement(node, element.qname), element.type, each)
 
 
 # --- answers -----------------------------------------------------------------------------------------------------
