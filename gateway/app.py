@@ -14,6 +14,7 @@ import anyio
 import redis
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -193,7 +194,7 @@ async def _warm_up(app: Starlette) -> None:
 async def _report_presence(shared: Services) -> None:
     while True:
         pause = 1.0  # the tables may be made a moment after the start
-        with suppress(Transient):
+        with suppress(Transient, SQLAlchemyError):  # PostgreSQL refuses a statement without its table for good
             await shared.run(lambda: installation.report(shared.engine, "web"))
             pause = PRESENCE_SECONDS
         await asyncio.sleep(pause)

@@ -16,16 +16,20 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked. `fix` is empty when all is well, else what the person should do."""
+    """One thing that was checked. `fix` is empty when all is well, else what the person should do.
+
+    `is_question`: it works as it is, and `fix` says where a person may choose otherwise.
+    """
 
     subject: str
     said: str
     fix: str = ""
+    is_question: bool = False
 
     @property
     def good(self) -> bool:
         """Whether nothing needs to be done."""
-        return not self.fix
+        return self.is_question or not self.fix
 
     def to_data(self) -> dict[str, Any]:
         return {"check": self.subject, "good": self.good, "said": self.said, "fix": self.fix or None}

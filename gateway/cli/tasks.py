@@ -263,7 +263,8 @@ def examine_all(call: Call) -> int:
 
 def _print(call: Call, finding: Finding) -> None:
     if not call.as_json:
-        show(f"{'ok' if finding.good else '!!'}  {finding.subject}: {finding.said}")
+        mark = "!!" if not finding.good else "??" if finding.is_question else "ok"
+        show(f"{mark}  {finding.subject}: {finding.said}")
         if finding.fix:
             show(f"    to do: {finding.fix}")
 
@@ -287,7 +288,12 @@ def to_findings(event: Event) -> list[Finding]:
     if event.state != State.DONE or rows is None:
         said = f"{event.state}: {event.reason}" if event.reason else str(event.state)
         return [Finding(subject, said, "" if event.state == State.DONE else event.fix or "look at the event's log")]
-    return [Finding(f"{r['check']} ({event.connection})", str(r["said"]), str(r.get("fix") or "")) for r in rows]
+    return [_to_finding(row, event.connection) for row in rows]
+
+
+def _to_finding(row: dict[str, Any], connection: str) -> Finding:
+    fix = str(row.get("fix") or "")
+    return Finding(f"{row['check']} ({connection})", str(row["said"]), fix, is_question=bool(fix and row["good"]))
 
 
 def _parse(result: str | None) -> list[dict[str, Any]] | None:

@@ -197,6 +197,7 @@ def look_at_turnover_groups(deps: Deps) -> Iterator[Finding]:
         "products.turnover_group",
         said,
         "choose under Mapping which turnover group new articles get, by category or VAT code",
+        is_question=True,
     )
 
 

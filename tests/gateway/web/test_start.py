@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+from sqlalchemy import Engine
 
-from tests.gateway.web.conftest import Gateway, a_cloud_event
+from gateway import settings as environment
+from gateway.app import create_app
+from gateway.store import installation, migrate
+from gateway.store.session import open_engine, reading
+from gateway.web.protocol import BoundedProtocol
+from tests.gateway.web.conftest import ENVIRONMENT, Gateway, a_cloud_event
+from tests.servers import wait_until
 
 NOT_FOR_WEBHOOKS = (
     *("gateway.web.api", "gateway.web.dashboard", "gateway.web.oauth", "gateway.connectors.http", "gateway.locale"),
@@ -40,3 +48,23 @@ def test_many_first_visitors_wait_for_one_import(start: Callable[..., Gateway]) 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: httpx.get(f"{gateway.url}/login", timeout=20).status_code, range(8)))
     assert answers == [200] * 8
+
+
+def test_a_web_process_that_starts_before_its_tables_are_made_is_reported_soon(
+    postgres_url: str, valkey_url: str, serve: Callable[..., str]
+) -> None:
+    address = postgres_url.replace("postgresql+psycopg", "postgresql")
+    given = {**ENVIRONMENT, "DATABASE_URL": address, "REDIS_URL": valkey_url}
+    url = serve(create_app(environment.read(given)), http=BoundedProtocol)
+    assert httpx.get(f"{url}/livez").status_code == 200
+    time.sleep(0.5)  # the first report has failed
+    engine = open_engine(postgres_url)
+    migrate.upgrade(engine)
+    wait_until(lambda: "web" in roles(engine), what="the web process to report")
+    engine.dispose()
+
+
+def roles(engine: Engine) -> set[str]:
+    """The roles of the processes that have reported."""
+    with reading(engine) as session:
+        return {each.role for each in installation.alive(session)}
