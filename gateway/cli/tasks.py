@@ -291,7 +291,7 @@ def to_findings(event: Event) -> list[Finding]:
     return [_to_finding(row, event.connection) for row in rows]
 
 
-def _to_finding(row: dict[str, Any], connection: str) -> Finding:
+def _to_finding(row: dict[str, Any], connection: str | None) -> Finding:
     fix = str(row.get("fix") or "")
     return Finding(f"{row['check']} ({connection})", str(row["said"]), fix, is_question=bool(fix and row["good"]))
 

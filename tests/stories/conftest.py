@@ -19,7 +19,7 @@ _databases = itertools.count(1)
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A fresh database after the release phase, which the stories of a deploy and of a backup go through themselves."""
-    with migrated(request, request.param, tmp_path / "story.db") as url:
+    with migrated(request, request.param, tmp_path / "gateway.db") as url:
         yield url
 
 

@@ -101,8 +101,10 @@ def test_f8_a_parked_sale_is_told_by_three_ways_within_two_minutes_once_and_so_i
         cause = f"parked/default/orders/{parked.code}"
 
         def all_know(kind: str, mark: str) -> bool:
-            mails = [subject for subject in subjects(mailbox) if (mark in subject) and "sales wait" in subject]
-            return bool(mails and outside.told(kind, cause) and outside.reported(mark or "sales wait"))
+            mails = [
+                subject for subject in subjects(mailbox) if (mark in subject) and "sale needs attention" in subject
+            ]
+            return bool(mails and outside.told(kind, cause) and outside.reported(mark or "sale needs attention"))
 
         wait_until(lambda: all_know("alert.raised", ""), seconds=110, what="the alert on three channels")
         assert time.monotonic() - began < 120
@@ -112,7 +114,7 @@ def test_f8_a_parked_sale_is_told_by_three_ways_within_two_minutes_once_and_so_i
         wait_until(lambda: memory.rows(key=parked.key)[0].state == "done", seconds=60, what="the sale to be booked")
         pass_a_minute(stage)
         wait_until(lambda: all_know("alert.cleared", "all clear"), seconds=110, what="the all-clear on three channels")
-    assert len([subject for subject in subjects(mailbox) if "sales wait" in subject]) == 2
+    assert len([subject for subject in subjects(mailbox) if "sale needs attention" in subject]) == 2
     assert len(outside.told("alert.raised", cause)) == len(outside.told("alert.cleared", cause)) == 1
     assert outside.deliveries == len(outside.alerts)
     check_events(outside, parked.id or 0, parked.correlation)

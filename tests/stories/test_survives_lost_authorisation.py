@@ -38,7 +38,7 @@ def test_66_a_revoked_connection_parks_its_work_with_a_way_out_and_goes_on_after
         stage.send_webhooks()
         stage.books.grants.end_realm(REALM)
         ring_up(stage, 3)
-        wait_until(lambda: memory.rows(state="parked"), seconds=20, what="whoever found it out to be parked")
+        wait_until(lambda: memory.rows(state="parked"), seconds=60, what="whoever found it out to be parked")
         parked = stage.events(state="parked")
         assert all("connect" in event["fix"] and event["reason"] for event in parked)
         assert {row.state for row in memory.rows(entity="Receipt")} <= {"parked", "received"}  # none is tried in vain
