@@ -190,8 +190,8 @@ def test_alerts_are_told_in_the_language_of_the_setting(engine: Engine, open_box
         [str(make_header(decode_header(str(mail["Subject"])))), cast("bytes", mail.get_payload(decode=True)).decode()]
         for mail in mailbox.mails
     )
-    assert first[0].startswith("[Kassabridge] shop: Verkäufe: 1 braucht jemanden")
-    assert "wait for a person" not in "".join(first)
+    assert first[0].startswith("[Kassabridge] shop: 1 Verkauf bitte prüfen")
+    assert "attention" not in "".join(first)
     assert "Seit " in first[1]
     assert "Was zu tun ist:" in first[1]
     assert "Entwarnung: shop:" in second[0]
