@@ -48,7 +48,7 @@ MATCHES: Final[Mapping[str, str]] = {
 }
 CHANGED: Final[Mapping[str, str]] = {
     "total": "Total",
-    "vat": "of it VAT",
+    "vat": "of which VAT",
     "day": "Day",
     "tender": "Paid by {name}",
     "customer": "Customer",

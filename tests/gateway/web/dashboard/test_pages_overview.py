@@ -90,17 +90,22 @@ def test_connections_are_sorted_by_what_needs_a_person(gateway: Gateway, browser
 
 
 def test_a_hundred_connections_cost_as_many_statements_as_one(gateway: Gateway, browser: httpx.Client) -> None:
-    browser.get("/overview")
-    with counted(gateway.engine) as few:
-        assert len(listed(browser.get("/overview"))) == 1
+    few = count_statements(gateway, browser, 1)
     connect(gateway, *(f"shop{n}" for n in range(99)))
     for n in range(99):
         store(gateway, f"1{n}", PARKED, connection=f"shop{n}")
         compare(gateway, f"shop{n}", 100, 90)
-    browser.get("/overview")
-    with counted(gateway.engine) as many:
-        assert len(listed(browser.get("/overview"))) == 100
-    assert len(many) <= len(few)
+    assert count_statements(gateway, browser, 100) <= few
+
+
+def count_statements(gateway: Gateway, browser: httpx.Client, connections: int) -> int:
+    """The statements of the page; the fewest of some visits, because the process does other work beside them."""
+    counts = []
+    for _ in range(4):
+        with counted(gateway.engine) as found:
+            assert len(listed(browser.get("/overview"))) == connections
+        counts.append(len(found))
+    return min(counts)
 
 
 def test_who_may_see_one_connection_sees_that_one(gateway: Gateway, admin: httpx.Client, open_browser: Open) -> None:
