@@ -172,10 +172,16 @@ def explain_product(item: Item, deps: Deps) -> PreviewData:
 def _explain_left_out(item: Item, link: Link, reason: NotBookable, deps: Deps) -> PreviewData:
     """The item has an article, but the settings now leave it out: what the policy does with the article."""
     action, kept = products.when_left_out(item, deps.settings.products)
-    article = f"article {link.target_id}"
+    article = message("article {number}", number=link.target_id)
     preview: PreviewData = {"article": int(link.target_id), "record": name_item(item), "field": reason.field}
     if action == "keep":
-        return preview | {"outcome": "skipped", "reason": f"{reason.reason}; {article} stays as it is: {kept}"}
+        said = message(
+            "{reason}; {article} stays as it is: {kept}",
+            reason=message(reason.reason),
+            article=article,
+            kept=message(kept or ""),
+        )
+        return preview | {"outcome": "skipped", "reason": said}
     if action == "park":
         fix = flow.choose_for(article, reason)
         return preview | {"outcome": "parked", "reason": flow.on_sale(reason, link), "fix": fix}

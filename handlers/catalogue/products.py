@@ -22,7 +22,7 @@ from handlers.result import Result, done, parked, skipped
 from mapping import explanations, products, vat_table
 from mapping.categories import CATEGORY
 from mapping.errors import NotBookable
-from mapping.messages import message
+from mapping.messages import Message, message
 from mapping.records import Item, Product
 from mapping.skus import OWN, name_item
 from mapping.variants import find_family
@@ -227,15 +227,18 @@ def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps
     )
 
 
-def on_sale(reason: NotBookable, link: Link) -> str:
+def on_sale(reason: NotBookable, link: Link) -> Message:
     """Why a person must decide about the article of an item that the settings leave out."""
-    return f"{reason.reason}, and its article {link.target_id} is still on sale"
+    said = message(reason.reason)
+    return message("{reason}, and its article {number} is still on sale", reason=said, number=link.target_id)
 
 
-def choose_for(article: str, reason: NotBookable) -> str:
+def choose_for(article: str, reason: NotBookable) -> Message:
     """What that person can do."""
-    return (
-        f"make {article} inactive at the till and ignore this event; or change {reason.field} in the settings and retry"
+    return message(
+        "make {article} inactive at the till and ignore this event; or change {field} in the settings and retry",
+        article=article,
+        field=reason.field,
     )
 
 

@@ -330,7 +330,7 @@ def _to_unreadable(connection: str, source: TillSource, row: UnreadableRow) -> C
         entity_id=row.id,
         connection=connection,
         state=State.PARKED,
-        reason=f"the till answered something unreadable: {row.reason}",
+        reason=message("the till answered something unreadable: {reason}", reason=message(row.reason)),
         code="unreadable",
         record=message("{kind} {id}", kind=message(SPOKEN.get(source.entity, source.entity)), id=row.number or row.id),
         order_id=row.number,
@@ -350,9 +350,12 @@ def _to_warning(connection: str, source: TillSource, generation: int, before: in
         connection=connection,
         operation=BEGAN_AGAIN,
         state=State.PARKED,
-        reason=(
-            f"the till's change numbers ({source.name}) began again: {before} was reached, the newest is {newest} now; "
-            "everything is read again, and what the books have already is not booked twice"
+        reason=message(
+            "the till's change numbers ({source}) began again: {before} was reached, the newest is {newest} now; "
+            "everything is read again, and what the books have already is not booked twice",
+            source=source.name,
+            before=before,
+            newest=newest,
         ),
         code=BEGAN_AGAIN,
         record=source.name,
