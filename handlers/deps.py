@@ -70,6 +70,8 @@ class JustRead:
 class ProcessState:
     """State of a process: its start time, its poll interval of the till, and the cursors it has reached.
 
+    `name` begins the tokens of its leases.
+
     `just_read` are the sales that its polls have read a moment ago, `loads` what a first load of each connection keeps.
     """
 
@@ -78,6 +80,7 @@ class ProcessState:
     polled: dict[tuple[str, str], int] = field(default_factory=dict)
     just_read: JustRead = field(default_factory=JustRead)
     loads: dict[str, object] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ class ConnectionRegistry:
         if self._process is None:
             with reading(self._engine) as session:
                 began = views.now_of(session)
-            self._process = ProcessState(began, timedelta(seconds=self._settings.mplus_poll_seconds))
+            self._process = ProcessState(began, timedelta(seconds=self._settings.mplus_poll_seconds), name=self.process)
         return self._process
 
     def context(self, name: str, *, fresh: bool = False) -> ConnectionContext:

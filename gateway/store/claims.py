@@ -39,7 +39,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from gateway.errors import GatewayError
-from gateway.store import round_robin
+from gateway.store import leases, round_robin
 from gateway.store.clock import moment
 from gateway.store.events import PENDING, SUPERSEDED, Event, State
 from gateway.store.round_robin import DueConnection, RoundRobin
@@ -100,10 +100,11 @@ def confirm(engine: Engine, claim: Claim, *, seconds: float = LEASE_SECONDS) -> 
 
 
 def end_of(engine: Engine, process: str) -> int:
-    """End the leases of a process that has ended: others may claim its events now; returns their number."""
+    """End the leases of a process that has ended: others may go on with its events and polls; returns their events."""
     left = and_(_INBOX.c.state == State.WORKING, func.substr(_INBOX.c.lease, 1, len(process)) == process)
     ended = update(_INBOX).where(left).values(leased_until=moment(-1.0)).returning(_INBOX.c.id)
     with writing(engine) as session:
+        leases.end_of(session, process)
         return len(session.execute(ended).all())
 
 

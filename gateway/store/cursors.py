@@ -263,11 +263,12 @@ def read_again(session: Session, connection: str, source: str, at: int, *, ended
     return True
 
 
-def take(engine: Engine, connection: str, source: str) -> str | None:
-    """A lease on polling this source, or None while another process polls it."""
+def take(engine: Engine, connection: str, source: str, *, process: str = "") -> str | None:
+    """A lease of this process on polling this source, or None while another process polls it."""
+    lease = leases.make_token(process)
     with writing(engine, synced=False) as session:
         ensure(session, connection, source, None)
-        return leases.take(session, connection, f"poll {source}", seconds=LEASE_SECONDS)
+        return leases.take(session, connection, f"poll {source}", seconds=LEASE_SECONDS, lease=lease)
 
 
 def advance(session: Session, connection: str, source: str, position: str, *, lease: str) -> bool:

@@ -53,6 +53,17 @@ def _taken_over(new: Any) -> dict[str, Any]:
     return {"lease": new.lease, "leased_until": new.leased_until}
 
 
+def make_token(process: str) -> str:
+    """A new token of a lease that this process holds."""
+    return f"{process}{uuid.uuid4().hex}"
+
+
+def end_of(session: Session, process: str) -> None:
+    """End the leases of a process that has ended: others may have them now."""
+    its = func.substr(col(LeaseRow.lease), 1, len(process)) == process
+    session.execute(update(LeaseRow).where(its).values(leased_until=moment(-1.0)))
+
+
 def renew(session: Session, lease: str, *, seconds: float) -> bool:
     """Prolong a lease; False when another owner has taken it over. Nobody can until the caller's transaction ends."""
     mine = update(LeaseRow).where(col(LeaseRow.lease) == lease).values(leased_until=moment(seconds))
@@ -92,14 +103,21 @@ class Lease:
 
 @contextmanager
 def alone(
-    engine: Engine, connection: str, *works: str, patience: float = 10.0, seconds: float = LEASE_SECONDS
+    engine: Engine,
+    connection: str,
+    *works: str,
+    process: str = "",
+    patience: float = 10.0,
+    seconds: float = LEASE_SECONDS,
 ) -> Iterator[Lease]:
     """Hold the lease on all of `works` for the block. Raises `RateLimited` when another owner holds one too long.
+
+    `process` is who holds it, for `end_of`.
 
     Not synced: a lease that is lost with the database's power is noticed by `require`, one that returns soon ends.
     """
     until = time.monotonic() + patience
-    lease = Lease(engine, connection, tuple(sorted(set(works))), uuid.uuid4().hex)
+    lease = Lease(engine, connection, tuple(sorted(set(works))), make_token(process))
     with ExitStack() as gates:
         # Always in one order, so that two callers never deadlock.
         for work in lease.works:

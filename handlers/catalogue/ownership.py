@@ -40,7 +40,7 @@ def hold(numbers: Iterable[int], deps: Deps, *, families: Iterable[str | None] =
     locked too: an update sends the whole product with all its articles as they were read.
     """
     works = (*map(name_article, numbers), *(f"family.{fingerprint(key)}" for key in families if key))
-    with leases.alone(deps.engine, deps.connection, *works, patience=PATIENCE) as lease:
+    with leases.alone(deps.engine, deps.connection, *works, process=deps.process.name, patience=PATIENCE) as lease:
         yield lease
 
 

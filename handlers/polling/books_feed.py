@@ -85,7 +85,7 @@ class _Found:
 
 def poll(deps: Deps) -> list[int]:
     """Receive what changed in the books; returns the ids of events to work on now."""
-    lease = cursors.take(deps.engine, deps.connection, cursors.BOOKS)
+    lease = cursors.take(deps.engine, deps.connection, cursors.BOOKS, process=deps.process.name)
     if lease is None:
         return []
     with cursors.recorded(deps.engine, deps.connection, cursors.BOOKS, lease):

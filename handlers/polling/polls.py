@@ -168,7 +168,7 @@ def is_behind(deps: Deps, markers: SyncMarkers) -> bool:
 def _take(deps: Deps, source: str) -> str:
     """The lease to poll this source, after the current poll has ended: that poll may have read too early."""
     until = time.monotonic() + BUSY_SECONDS
-    while (lease := cursors.take(deps.engine, deps.connection, source)) is None:
+    while (lease := cursors.take(deps.engine, deps.connection, source, process=deps.process.name)) is None:
         if time.monotonic() > until:
             raise leases.to_refusal(f"poll {source}")
         time.sleep(BUSY_PAUSE_SECONDS)

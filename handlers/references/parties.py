@@ -319,7 +319,7 @@ def _read_all(deps: Deps) -> None:
     with reading(deps.engine) as session:
         if cursors.find(session, deps.connection, READ) is not None:
             return
-    lease = cursors.take(deps.engine, deps.connection, READ)
+    lease = cursors.take(deps.engine, deps.connection, READ, process=deps.process.name)
     if lease is None:
         raise Transient("the customers of the books are being read for the first time", code="customers-unread")
     began = deps.now().isoformat()

@@ -56,7 +56,7 @@ def settle(
     Returns every stock level the till keeps. `patient`: skip articles of sales that are being booked now; they are
     measured again. `together`: book many with one call. Raises `RateLimited` while another process measures.
     """
-    with leases.alone(deps.engine, deps.connection, "stock"):
+    with leases.alone(deps.engine, deps.connection, "stock", process=deps.process.name):
         differences = measure(items, read_at, deps)
         due = _due(differences, patient)
         if together and bookings.book_together(due, deps):

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from gateway.errors import RateLimited
-from gateway.store import leases
+from gateway.store import claims, cursors, leases
 from gateway.store.leases import Lease
 from gateway.store.session import reading, writing
 from gateway.store.tables import LeaseRow
@@ -71,3 +71,13 @@ def test_no_lease_leaves_a_row_behind(engine: Engine) -> None:
             pass
     with reading(engine) as session:
         assert session.execute(text("SELECT count(*) FROM leases")).scalar_one() == 0
+
+
+def test_the_leases_of_a_dead_process_end_with_it(engine: Engine) -> None:
+    assert cursors.take(engine, "default", cursors.RECEIPTS, process="first")
+    with leases.alone(engine, "default", "article 1", process="second"):
+        claims.end_of(engine, "first")
+        assert cursors.take(engine, "default", cursors.RECEIPTS, process="third")
+        assert cursors.take(engine, "default", cursors.RECEIPTS, process="fourth") is None
+        with writing(engine) as session:
+            assert leases.take(session, "default", "article 1", seconds=1.0) is None
