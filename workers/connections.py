@@ -76,7 +76,7 @@ class CallLimits:
 class ConnectionRegistry:
     """Hands out the context of a connection; the log collects the calls of the running event.
 
-    `process` names this process, in the leases of its events and in its slots for calls.
+    `process` names this process, in its leases and in its slots for calls; it begins with the name that was given.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class ConnectionRegistry:
         notify: Callable[[Iterable[int]], None],
         *,
         patience: CallLimits | None = None,
+        process: str = "",
     ) -> None:
         self._engine = engine
         self._patience = patience or CallLimits()
@@ -98,7 +99,7 @@ class ConnectionRegistry:
         self._thread = threading.local()
         self.meter = rate_limiter.Meter(engine)
         self.watch = Watch(engine, settings)
-        self.process = uuid.uuid4().hex
+        self.process = process + uuid.uuid4().hex
         self._rate_limiters = RateLimiters(engine, self.process)
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS

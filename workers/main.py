@@ -35,7 +35,7 @@ _worker_threads.attach(_worker, _notifier, _settings.database_url)
 if commands.SCHEDULING in os.environ:
     from workers import scheduler
 
-    _worker_threads.scheduler = scheduler.open_scheduler(_settings, _notifier)
+    _worker_threads.scheduler = scheduler.open_scheduler(_settings, _notifier, process=_contexts.process)
 
 
 @dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK)

@@ -265,10 +265,13 @@ def _monitored(task: PeriodicTask) -> AbstractContextManager[None]:
     return alerting.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
 
 
-def open_scheduler(given: Settings, notifier: Notifier) -> Scheduler:
-    """A scheduler with database connections and clients of its own."""
+def open_scheduler(given: Settings, notifier: Notifier, *, process: str = "") -> Scheduler:
+    """A scheduler with database connections and clients of its own.
+
+    Where it runs in a worker, its leases begin with the name of that `process`, and end with it.
+    """
     engine = open_engine(given.database_url, pool_size=pools.clock(given))
-    return Scheduler(engine, given, ConnectionRegistry(engine, given, notifier.notify), notifier)
+    return Scheduler(engine, given, ConnectionRegistry(engine, given, notifier.notify, process=process), notifier)
 
 
 def main() -> None:

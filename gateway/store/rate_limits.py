@@ -140,9 +140,10 @@ def renew_slots(engine: Engine, holder: str) -> None:
 
 
 def release_slots(engine: Engine, holder: str) -> None:
-    """A process has ended: its slots are free."""
+    """A process has ended: its slots are free, and those of a scheduler in it, whose name begins with its own."""
+    its = func.substr(col(CallSlotRow.holder), 1, len(holder)) == holder
     with writing(engine) as session:
-        session.execute(update(CallSlotRow).where(col(CallSlotRow.holder) == holder).values(holder=None))
+        session.execute(update(CallSlotRow).where(its).values(holder=None))
 
 
 def cool_down(engine: Engine, account: Account, seconds: float | None = None) -> float:

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
-from gateway import failpoints
+from gateway import failpoints, settings
+from gateway.store import claims, cursors
 from gateway.store.clock import moment
 from gateway.store.events import State
 from gateway.store.session import writing
@@ -21,6 +22,7 @@ from tests.handlers.shop import REALM, Shop, sold
 from tests.servers import wait_until
 from tests.workers import live
 from workers import worker_threads
+from workers.connections import ConnectionRegistry
 from workers.worker_threads import ProcessFile
 
 URL = "sqlite:///any.db"
@@ -78,3 +80,15 @@ def test_a_killed_workers_event_is_taken_over_before_its_lease_ends(
         wait_until(lambda: shop.event(event.id).state == State.DONE, seconds=60, what="the event to be taken over")
     assert shop.event(event.id).crashes == 1
     assert len(shop.books.ledger.find_effects(realm=REALM, entity="SalesReceipt", operation="create")) == 1
+
+
+def test_what_the_scheduler_in_a_worker_holds_ends_with_the_worker(engine: Engine) -> None:
+    given = settings.read({"DATABASE_URL": "sqlite:///unused.db", "SECRET_KEY": "x" * 32, "ADMIN_TOKEN": "y" * 32})
+    worker = ConnectionRegistry(engine, given, lambda _ids: None)
+    inside = ConnectionRegistry(engine, given, lambda _ids: None, process=worker.process)
+    assert inside.process != worker.process
+    assert cursors.take(engine, "default", cursors.RECEIPTS, process=inside.process)
+    claims.end_of(engine, worker.process)
+    assert cursors.take(engine, "default", cursors.RECEIPTS, process="another")
+    for each in (worker, inside):
+        each.close()
