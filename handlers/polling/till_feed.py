@@ -216,9 +216,10 @@ class _Feed:
         """
         asked = max(1, self.position.at or 0)
         while page := self.source.read(self.deps, asked):
-            if missing & _ids(page):
+            seen = page.marker or 0
+            if missing & _ids(page) or seen < asked:  # an answer below what was asked for says nothing
                 return False
-            asked = _next(asked, max(asked, page.marker or 0))
+            asked = _next(asked, seen)
         return asked > (self.position.at or 0)
 
     def receive(self, page: RecordPage[Any], reached: int, *, whole: bool) -> list[int]:
