@@ -41,7 +41,8 @@ def _check_secrets(settings: Settings) -> Iterator[Finding]:
         weakest = min(values, key=lambda value: (len(set(value)) >= VARIED_ENOUGH, len(value)))
         weak = len(weakest) < LONG_ENOUGH or len(set(weakest)) < VARIED_ENOUGH
         fix = f"use at least {LONG_ENOUGH} random characters" if weak else ""
-        yield Finding(name, f"{len(values)} of at least {min(map(len, values))} characters", fix)
+        which = f", the shortest of {len(values)}" if len(values) > 1 else ""
+        yield Finding(name, f"{min(map(len, values))} characters{which}", fix)
     if settings.admin_token in settings.secret_keys:
         yield Finding("secrets", "ADMIN_TOKEN is also a SECRET_KEY", "make another ADMIN_TOKEN: people type that one")
 

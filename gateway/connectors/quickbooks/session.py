@@ -99,6 +99,14 @@ class Session:
 
     def _ask(self, call: ApiCall) -> _Answer:
         """The answer with a valid token, and after one short pause if a limit was reached."""
+        answer = self._authorised(call)
+        if isinstance(answer.error, RateLimited) and answer.error.asked is None and _is_refused(answer.status):
+            # Nothing happened yet. The gate lets the repeat through when the pause is over, or refuses a long one.
+            answer = self._authorised(call)
+        return answer
+
+    def _authorised(self, call: ApiCall) -> _Answer:
+        """The answer; a token that the books refuse is renewed, also one that ended during a pause."""
         token = self._tokens.access()
         answer = self._exchange(call, token)
         # Twice: the first replacement may be one that another process stored before all of them ended.
@@ -107,9 +115,6 @@ class Session:
                 break
             token = self._tokens.renew(token)
             answer = self._exchange(call, token)
-        if isinstance(answer.error, RateLimited) and answer.error.asked is None and _is_refused(answer.status):
-            # Nothing happened yet. The gate lets the repeat through when the pause is over, or refuses a long one.
-            answer = self._exchange(call, self._tokens.access())
         return answer
 
     def reach(self) -> None:

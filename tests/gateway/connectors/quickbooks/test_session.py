@@ -200,6 +200,15 @@ def test_59_a_429_without_a_time_is_repeated_once(books: QuickBooks, peer: Peer,
 
 
 @pytest.mark.parametrize("act", [read, write])
+def test_59_64_a_token_that_ends_during_the_pause_of_a_429_is_renewed(
+    books: QuickBooks, peer: Peer, tokens: Tokens, act: Act
+) -> None:
+    peer.answers(fault("3001", 429), fault("3200", 401), reply(ITEM | CUSTOMER))
+    act(books)
+    assert len(tokens.rejected) == 1
+
+
+@pytest.mark.parametrize("act", [read, write])
 @pytest.mark.parametrize("status", [200, 400])
 def test_59_a_fault_inside_a_good_status_is_still_a_fault(books: QuickBooks, peer: Peer, act: Act, status: int) -> None:
     peer.answers(fault("610", status))
