@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint
@@ -173,11 +173,13 @@ def to_postal(address: TillAddress | None, countries: Mapping[str, str] | None =
 
 
 def content_fingerprint(customer: Customer) -> str:
-    """A fingerprint of what the gateway owns of a customer; the books' id, token and raw answer do not count.
+    """A fingerprint of what the gateway owns of a customer; the books' id and token do not count.
 
     The VAT number is left out as well: the books mask it when it is read. A currency never changes.
     """
-    return fingerprint(replace(customer, id=None, sync_token=None, raw={}, vat_number=None, currency=None))
+    owned = replace(customer, id=None, sync_token=None, vat_number=None, currency=None)
+    # "raw" stands for a field of earlier versions: links in the database name these fingerprints.
+    return fingerprint({**{each.name: getattr(owned, each.name) for each in fields(owned)}, "raw": {}})
 
 
 def _split_name(name: str) -> tuple[str | None, str | None]:

@@ -116,7 +116,7 @@ def _kept(name: str, settings: ProductSettings, at_till: _AtTill) -> str | None:
 
 def _default_steps(name: str, value: Value, item: Item) -> tuple[RuleStep, ...]:
     path = _RAW.get(name)
-    return (RuleStep(f"field {path}", find(item.raw, path), value),) if path and value is not None else ()
+    return (RuleStep(f"field {path}", find(item.rule_source, path), value),) if path and value is not None else ()
 
 
 def _explain_custom(
@@ -130,7 +130,7 @@ def _explain_custom(
 
 
 def _run(rule: Rule, item: Item) -> tuple[Value, tuple[RuleStep, ...]]:
-    found = evaluate(rule, products.source_of(item))
+    found = evaluate(rule, item.rule_source)
     return found.value, found.steps
 
 

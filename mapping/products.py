@@ -56,7 +56,7 @@ def require_wanted(item: Item, settings: ProductSettings) -> None:
 
 def _passes_filter(item: Item, settings: ProductSettings) -> bool:
     try:
-        return settings.filter is None or settings.filter.holds(source_of(item))
+        return settings.filter is None or settings.filter.holds(item.rule_source)
     except MappingError as refusal:
         refusal.about(record=name_item(item), field="products.filter")
         raise
@@ -146,14 +146,8 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
         raise NotBookable("it exists already, and updates are switched off", record=name_item(item), field="products")
 
 
-def source_of(item: Item) -> Any:
-    """The input of rules and filters: all fields of the item in the books."""
-    return item.raw or item
-
-
 def _require_home_currency(item: Item, settings: ProductSettings) -> None:
-    reference = item.raw.get("CurrencyRef")
-    currency = reference.get("value") if isinstance(reference, dict) else reference
+    currency = item.currency
     if currency and currency != settings.currency:
         raise MappingError(
             message(
@@ -262,7 +256,7 @@ def _mapped(item: Item, article: Article, settings: ProductSettings) -> Article:
 
 def _run(rule: Rule, item: Item, field: str) -> Value:
     try:
-        return evaluate(rule, source_of(item)).value
+        return evaluate(rule, item.rule_source).value
     except MappingError as refusal:
         refusal.about(record=name_item(item), field=f"products.fields.{field}")
         raise

@@ -96,13 +96,11 @@ def is_gtin(text: str) -> bool:
     return (sum(digits[0::2]) + 3 * sum(digits[1::2])) % 10 == 0
 
 
-def to_own_name(item: Item, name: str | None = None) -> str:
-    """The item's name (or this one of its names) without the suffix that QuickBooks adds to inactive items."""
-    written = item.name if name is None else name
-    return written if item.active else written.removesuffix(_DELETED_SUFFIX)
+def to_own_name(item: Item) -> str:
+    """The item's name without the suffix that QuickBooks adds to inactive items."""
+    return item.name if item.active else item.name.removesuffix(_DELETED_SUFFIX)
 
 
 def category_path(item: Item, *, itself: bool = False) -> list[str]:
     """The names of the item's category and of those above it, from the top; `itself`: the item is the category."""
-    above = str(item.raw.get("FullyQualifiedName") or "").split(":")[:-1] if item.parent_id else []
-    return [*above, item.name] if itself else above  # a name contains no colon
+    return [*item.categories, item.name] if itself else [*item.categories]

@@ -36,7 +36,7 @@ def find_family(item: Item, settings: ProductSettings) -> Family | None:
     """
     if not settings.variants:
         return None
-    own = to_own_name(item, str(item.raw.get("Name", item.name)))
+    own = to_own_name(item)
     text = item.sku or "" if settings.family_by == "sku" else own
     parts = {part: said.strip() for part, said in (patterns.recall(settings.family_pattern).find(text) or {}).items()}
     named = parts.pop("product", None)
@@ -55,7 +55,7 @@ def _find_name(item: Item, settings: ProductSettings) -> str | None:
     if settings.family_field is None:
         return None
     try:
-        value = evaluate(settings.family_field, item.raw or item).value
+        value = evaluate(settings.family_field, item.rule_source).value
     except MappingError as refusal:
         refusal.about(record=name_item(item), field="products.family_field")
         raise

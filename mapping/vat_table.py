@@ -128,7 +128,7 @@ def find_turnover_group(item: Item, vat_code: int | None, settings: ProductSetti
     """
     by_category, by_vat_code = settings.turnover_group_by_category, settings.turnover_group_by_vat_code
     key, row = find_category_row(category_path(item), by_category, item.parent_id)
-    record, source = name_item(item), item.raw or item
+    record, source = name_item(item), item.rule_source
     asked = [(by_category, ControlQuestion("products.turnover_group_by_category", key, row, record, source))]
     if vat_code is not None:
         own = ControlQuestion("products.turnover_group_by_vat_code", str(vat_code), None, record, source)

@@ -158,7 +158,7 @@ def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: b
         entity=items.ENTITY,
         entity_id=item.id,
         connection=event.connection,
-        hint=items.to_hint(item.raw, read_at, **more),
+        hint=items.to_hint(item, read_at, **more),
         sku=item.sku,
         priority=BACKFILL,
     )

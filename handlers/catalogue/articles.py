@@ -103,7 +103,7 @@ def _detail(link: Link | None) -> Mapping[str, Any]:
 
 def is_same_content(item: Item, link: Link) -> bool:
     """Whether the item in the books is unchanged since it was last written."""
-    return bool(_detail(link).get("content") == items.content(item.raw))
+    return bool(_detail(link).get("content") == items.content(item))
 
 
 def find_link(item_id: str, deps: Deps) -> Link | None:
@@ -175,7 +175,7 @@ def update(product: Product, existing: ReadProduct, members: Sequence[Member], d
 
 def _is_as_read(existing: ReadProduct, deps: Deps) -> bool:
     now = deps.till.product(existing.product.number or 0)
-    if now is not None and now.raw == existing.raw:
+    if now == existing:
         return True
     deps.say("it was changed at the till at this moment; it is read again", product=existing.product.number)
     return False
@@ -232,5 +232,5 @@ def to_links(member: Member, wanted: str) -> tuple[Link, ...]:
     item = member.item
     family = member.family.key if member.family else None
     own = {"group": member.group, "texts": dict(member.traces), "family": family, "guest": member.guest}
-    detail = {"content": items.content(item.raw), **own}
+    detail = {"content": items.content(item), **own}
     return (Link(LinkKind.ITEM, item.id, "Article", str(member.number), item.sync_token, wanted, detail),)

@@ -156,5 +156,5 @@ def _link(category_id: str, deps: Deps) -> Link | None:
 
 def _to_link(seen: ItemReading, number: str, fingerprint: str, before: Link | None) -> Link:
     made = {"made": True} if before and (before.detail or {}).get("made") else {}
-    detail = {**made, "content": items.content(seen.item.raw)}
+    detail = {**made, "content": items.content(seen.item)}
     return Link(LinkKind.GROUP, seen.item.id, "ArticleGroup", number, seen.item.sync_token, fingerprint, detail)

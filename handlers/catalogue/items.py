@@ -6,7 +6,6 @@ with the event; it is used only if no newer change was reported. A webhook's con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +19,7 @@ from gateway.store.links import LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping.fingerprints import fingerprint
-from mapping.records import Item
+from mapping.records import Item, RecordChange
 
 ENTITY = "Item"
 OURS = "gateway"
@@ -61,9 +60,10 @@ def now(deps: Deps) -> datetime:
         return views.now_of(session)
 
 
-def to_hint(raw: Mapping[str, Any], read_at: datetime, **more: Any) -> str:
+def to_hint(item: Item | RecordChange, read_at: datetime, **more: Any) -> str:
     """The hint of an event: the item as the books answered it."""
-    return simplejson.dumps({"item": raw, "read_at": read_at.isoformat(), **more}, use_decimal=True)
+    hint = {"item": wire.to_stored(item), "read_at": read_at.isoformat(), **more}
+    return simplejson.dumps(hint, use_decimal=True)
 
 
 def find_in_hint(event: Event, name: str) -> Any:
@@ -88,7 +88,7 @@ def follow(
     flow: Flow, event: Event, seen: ItemReading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
 ) -> Change:
     """The change that passes what this event read to another flow."""
-    change = follow_gone(flow, event)._replace(hint=to_hint(seen.item.raw, seen.read_at), sku=seen.item.sku)
+    change = follow_gone(flow, event)._replace(hint=to_hint(seen.item, seen.read_at), sku=seen.item.sku)
     return change._replace(key=key or change.key, entity=entity, entity_id=entity_id or seen.item.id)
 
 
@@ -107,14 +107,14 @@ def follow_gone(flow: Flow, event: Event) -> Change:
     )
 
 
-def content(raw: Mapping[str, Any]) -> str:
+def content(item: Item | RecordChange) -> str:
     """A short hash of everything the books say about an item."""
-    return fingerprint(raw)
+    return fingerprint(wire.to_stored(item))
 
 
 def _find_reading(event: Event) -> ItemReading | None:
-    raw, read_at = find_in_hint(event, "item"), find_in_hint(event, "read_at")
-    return ItemReading(wire.to_item(raw), datetime.fromisoformat(read_at)) if raw and read_at else None
+    stored, read_at = find_in_hint(event, "item"), find_in_hint(event, "read_at")
+    return ItemReading(wire.to_item(stored), datetime.fromisoformat(read_at)) if stored and read_at else None
 
 
 def is_repeated(event: Event) -> bool:

@@ -215,7 +215,7 @@ def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps
     if action == "park":
         return parked(on_sale(reason, link), code="left-out", record=name_item(item), fix=choose_for(article, reason))
     left = dataclasses.replace(
-        link, fingerprint=items.LEFT_OUT, detail={**(link.detail or {}), "content": items.content(item.raw)}
+        link, fingerprint=items.LEFT_OUT, detail={**(link.detail or {}), "content": items.content(item)}
     )
     if link.fingerprint == items.LEFT_OUT and not items.is_repeated(event):
         return done(message("unchanged: {reason}", reason=message(reason.reason)), links=(left,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 
 from gateway.errors import AuthLost
 from gateway.findings import Finding, enumerate_some
@@ -155,7 +155,7 @@ def look_at_items(deps: Deps) -> Iterator[Finding]:
         yield _look_at_articles(items, deps)
     yield from _look_at_skus(items, deps)
     today = deps.now().date()
-    late = [item.name for item in items if (start := _started(item)) and start > today]
+    late = [item.name for item in items if item.stocked_from and item.stocked_from > today]
     if late:
         yield Finding(
             "inventory start",
@@ -217,10 +217,3 @@ def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:
             message("{n}: {names}", n=len(letters), names=enumerate_some(letters)),
             'enter SKUs of at most 18 digits, or set products.sku_with_letters = "allocate"',
         )
-
-
-def _started(item: Item) -> date | None:
-    try:
-        return date.fromisoformat(str(item.raw.get("InvStartDate", ""))[:10])
-    except ValueError:
-        return None

@@ -14,9 +14,9 @@ from typing import Final
 
 from sqlmodel import Session
 
-from gateway.connectors.quickbooks import wire
-from gateway.connectors.quickbooks.wire_customers import to_customer
-from gateway.connectors.quickbooks.wire_documents import is_voided
+from gateway.connectors.quickbooks.wire import item_of
+from gateway.connectors.quickbooks.wire_customers import customer_of
+from gateway.connectors.quickbooks.wire_documents import document_of
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
 from gateway.store import agreements, cursors, inbox, links, sales, views
 from gateway.store.events import Change, Flow
@@ -29,7 +29,7 @@ from handlers.polling import captures
 from handlers.polling.captures import Capture
 from handlers.references import parties
 from handlers.sales import bookings, documents, writers
-from mapping.records import Customer, DocumentKind, Item
+from mapping.records import CapturedDocument, Customer, DocumentKind, Item
 from mapping.records import RecordChange as BooksChange
 from mapping.sale_identity import find_tag
 from mapping.settings_document import SettingsDocument
@@ -74,9 +74,9 @@ class _Found:
         if change.entity == CUSTOMER and change.deleted:
             self.gone.append(change.id)
         elif change.entity == CUSTOMER:
-            self.people.append(to_customer(change.raw))
+            self.people.append(customer_of(change))
         elif change.entity == ITEM and self.awaits_items and not change.deleted:
-            self.items.append(wire.to_item(change.raw))
+            self.items.append(item_of(change))
         elif day := _day_to_compare(change, self.deps):
             self.days.add(day)
         if event := ENTITIES[change.entity].to_event(change, read_at, self.deps):
@@ -214,12 +214,12 @@ def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | 
         return _to_change(change, Flow.PRODUCTS, "deleted", "", deps)
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.ITEM, change.id)
-    content = items.content(change.raw)
+    content = items.content(change)
     if link and (link.detail or {}).get("content") == content:
         return None
     version = f"{change.updated_at.isoformat()}:{content}"
     event = _to_change(change, Flow.PRODUCTS, "changed", version, deps)
-    return event._replace(hint=items.to_hint(change.raw, read_at))
+    return event._replace(hint=items.to_hint(change, read_at))
 
 
 def _customer_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
@@ -248,11 +248,12 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
         return None
     if change.deleted:
         return "deleted"
-    if _is_outdated(change, link):
+    document = document_of(change)
+    if _is_outdated(document, link):
         return None
-    if is_voided(change.raw):
+    if document.voided:
         return None if link.status is BookingStatus.WITHDRAWN else "voided"
-    return None if bookings.is_as_left(link, wire.to_content(change.raw), deps) else "edited"
+    return None if bookings.is_as_left(link, document.content, deps) else "edited"
 
 
 def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
@@ -261,22 +262,22 @@ def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
         return None
     if bookings.find_document(change.entity, change.id, deps) is not None and _what_happened(change, deps) is None:
         return None
-    day = str(change.raw.get("TxnDate") or "")
-    return date.fromisoformat(day) if day else None
+    return document_of(change).business_date
 
 
 def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
     """Whether a document without a link has our marker: then it may be a sale's second document."""
-    note = change.raw.get("PrivateNote")
-    if find_tag(note) is None or is_voided(change.raw):
+    document = document_of(change)
+    note = document.content.note
+    if find_tag(note) is None or document.voided:
         return None
     documents.report_installation(note, deps)
     return writers.UNLINKED if writers.is_of_known_sale(note, deps) else None
 
 
-def _is_outdated(change: BooksChange, link: Link) -> bool:
+def _is_outdated(document: CapturedDocument, link: Link) -> bool:
     """Whether we wrote or checked the document after this change was captured."""
-    captured, known = str(change.raw.get("SyncToken") or ""), link.sync_token or ""
+    captured, known = document.sync_token, link.sync_token or ""
     return captured.isdigit() and known.isdigit() and int(captured) < int(known)
 
 

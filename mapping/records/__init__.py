@@ -4,6 +4,7 @@ from mapping.records.books import (
     BookedDocument,
     BookedLine,
     BooksPayment,
+    CapturedDocument,
     ChangeSet,
     CompanyProfile,
     Customer,
@@ -17,6 +18,7 @@ from mapping.records.books import (
     PostalAddress,
     RecordChange,
     SalesDocument,
+    SourceFields,
     TaxCode,
 )
 from mapping.records.till import (
@@ -48,6 +50,7 @@ __all__ = [
     "BookedLine",
     "BooksPayment",
     "Branch",
+    "CapturedDocument",
     "ChangeSet",
     "CompanyProfile",
     "Customer",
@@ -68,6 +71,7 @@ __all__ = [
     "SaleKind",
     "SaleLine",
     "SalesDocument",
+    "SourceFields",
     "StockMovement",
     "SyncMarkers",
     "TaxCode",

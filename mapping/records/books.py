@@ -11,12 +11,19 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
+
+SourceFields: TypeAlias = Mapping[str, Any]
+"""An object exactly as the books answered it, by the vendor's own field names.
+
+The settings let a rule read any of these fields by its path, so an item keeps all of them. Outside the connectors only
+this module reads them; a test holds that.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of the books. `raw` is the whole JSON object, so that a setting can read any field by path."""
+    """An item of the books. `raw` has every field of the answer: files of golden records name it so."""
 
     id: str
     sync_token: str
@@ -32,7 +39,32 @@ class Item:
     track_stock: bool = False
     quantity_on_hand: Decimal | None = None
     updated_at: datetime | None = None
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    raw: SourceFields = field(default_factory=dict)
+
+    @property
+    def rule_source(self) -> SourceFields | Item:
+        """The input of rules and filters: all fields of the item in the books."""
+        return self.raw or self
+
+    @property
+    def currency(self) -> str | None:
+        """The currency of its price, where the books say one."""
+        reference = self.raw.get("CurrencyRef")
+        return reference.get("value") if isinstance(reference, Mapping) else reference
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The names of the categories above it, from the top."""
+        names = str(self.raw.get("FullyQualifiedName") or "").split(":")  # a name contains no colon
+        return tuple(names[:-1]) if self.parent_id else ()
+
+    @property
+    def stocked_from(self) -> date | None:
+        """The first day on which the books may change its quantity."""
+        try:
+            return date.fromisoformat(str(self.raw.get("InvStartDate", ""))[:10])
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +95,6 @@ class Customer:
     vat_number: str | None = None
     currency: str | None = None
     active: bool = True
-    raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +227,16 @@ class DocumentContent:
 
 
 @dataclass(frozen=True, slots=True)
+class CapturedDocument:
+    """What change data capture tells of a document, before anybody reads it; `sync_token` is that of the capture."""
+
+    sync_token: str
+    business_date: date | None
+    voided: bool
+    content: DocumentContent
+
+
+@dataclass(frozen=True, slots=True)
 class BookedLine:
     """A line of an item as it is in the books; `item_name` is what the answer calls the item. `net` is in euros."""
 
@@ -241,13 +282,16 @@ class BookedDocument:
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """One entity of the books that change data capture reports as changed; `deleted` rows carry nothing else."""
+    """One entity of the books that change data capture reports as changed; `deleted` rows carry nothing else.
+
+    `raw` is for the connector alone, which reads the item, customer or document of a change from it.
+    """
 
     entity: str
     id: str
     updated_at: datetime
     deleted: bool = False
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    raw: SourceFields = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

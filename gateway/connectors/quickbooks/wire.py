@@ -52,6 +52,16 @@ def to_item(source: Json) -> Item:
     )
 
 
+def item_of(change: RecordChange) -> Item:
+    """The item that changed. Raises Permanent if its row cannot be understood."""
+    return to_item(change.raw)
+
+
+def to_stored(item: Item | RecordChange) -> Json:
+    """The item as the books answered it, to be stored with an event; `to_item` reads it again."""
+    return item.raw
+
+
 def to_tax_codes(codes: Iterable[Json], rates: Iterable[Json], *, on: date) -> tuple[TaxCode, ...]:
     """TaxCode rows joined with the TaxRate rows in force on a day.
 

@@ -9,7 +9,7 @@ from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.wire import plain_name
 from gateway.errors import Permanent
-from mapping.records import Customer, ListEntry, PostalAddress
+from mapping.records import Customer, ListEntry, PostalAddress, RecordChange
 
 # The field of a European VAT number is not documented for "Global" companies: ResaleNum takes any text and reads back
 # unmasked, PrimaryTaxIdentifier is documented for some countries only and reads back masked.
@@ -36,8 +36,12 @@ def to_customer(source: Json, *, vat_field: VatField = "ResaleNum") -> Customer:
         vat_number=fields.find_text(source, "ResaleNum") if vat_field == "ResaleNum" else None,
         currency=fields.find_reference(source, "CurrencyRef"),
         active=fields.is_true(source, "Active", default=True),
-        raw=source,
     )
+
+
+def customer_of(change: RecordChange) -> Customer:
+    """The customer that changed. Raises Permanent if its row cannot be understood."""
+    return to_customer(change.raw)
 
 
 def to_holder(entity: str, source: Json) -> ListEntry:

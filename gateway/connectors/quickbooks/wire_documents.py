@@ -16,10 +16,12 @@ from mapping.records import (
     BookedDocument,
     BookedLine,
     BooksPayment,
+    CapturedDocument,
     DocumentKind,
     DocumentLine,
     DocumentTax,
     PaymentLink,
+    RecordChange,
     SalesDocument,
 )
 from mapping.unit_prices import multiply
@@ -114,6 +116,16 @@ def _to_booked_line(line: Json) -> BookedLine:
         quantity=fields.find_number(detail, "Qty"),
         net=fields.find_number(line, "Amount"),
         tax_code_id=fields.find_reference(detail, "TaxCodeRef"),
+    )
+
+
+def document_of(change: RecordChange) -> CapturedDocument:
+    """The document that changed, as captured. Raises Permanent if its row cannot be understood."""
+    return CapturedDocument(
+        sync_token=fields.find_text(change.raw, "SyncToken") or "",
+        business_date=fields.find_date(change.raw, "TxnDate"),
+        voided=is_voided(change.raw),
+        content=wire.to_content(change.raw),
     )
 
 

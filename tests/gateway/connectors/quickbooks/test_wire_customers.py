@@ -47,7 +47,7 @@ def test_what_is_written_reads_back(vat_field: Any) -> None:
     found = wire_customers.to_customer({**body, "Id": "1", "SyncToken": "0"}, vat_field=vat_field)
     # The books mask the tax identifier: a masked value is never used as the number.
     kept = FULL.vat_number if vat_field == "ResaleNum" else None
-    assert replace(found, raw={}) == replace(FULL, id="1", sync_token="0", vat_number=kept)
+    assert found == replace(FULL, id="1", sync_token="0", vat_number=kept)
 
 
 def test_what_is_not_known_is_not_sent() -> None:
