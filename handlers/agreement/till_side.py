@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -15,6 +15,7 @@ from mapping import figures
 from mapping.agreement_causes import SaleState, TillRecord
 from mapping.errors import NotBookable
 from mapping.figures import Cell, Names
+from mapping.money_documents import key_of
 from mapping.records import Journal, Sale, SaleKind
 from mapping.sale_identity import bookable, counted_elsewhere, name_record
 
@@ -47,19 +48,29 @@ def read(deps: Deps, start: date, through: date) -> TillSide:
             kind: sales.changed_since(session, deps.connection, till_sales.ENTITIES[kind], start) for kind in late
         }
     read_more(side, changed, deps)
+    # A list without lines names no orders either, and what a sale settles of their deposits is no money of its own.
+    taken = {key_of(paid) for sale in side.sales.values() if sale.kind is SaleKind.ORDER for paid in sale.payments}
+    for kind in (SaleKind.RECEIPT, SaleKind.INVOICE):
+        wanted = [sale.id for sale in side.sales.values() if sale.kind is kind and _settles(sale, taken)]
+        _read(side, kind, wanted, deps)
     return side
 
 
+def _settles(sale: Sale, deposits: Collection[str]) -> bool:
+    """Whether a sale without references to orders may settle one of their deposits."""
+    days_paid = [paid.business_date or sale.business_date for paid in sale.payments]
+    earlier = any(day < sale.business_date for day in days_paid)
+    return not sale.order_ids and (earlier or any(key_of(paid) in deposits for paid in sale.payments))
+
+
 def read_more(side: TillSide, wanted: Mapping[SaleKind, Iterable[str]], deps: Deps) -> None:
-    readers = {
-        SaleKind.RECEIPT: deps.till.receipts,
-        SaleKind.INVOICE: deps.till.invoices,
-        SaleKind.ORDER: deps.till.orders,
-    }
     for kind, ids in wanted.items():
-        missing = [each for each in ids if each not in side.sales]
-        if missing:
-            side.add(readers[kind](missing))
+        _read(side, kind, [each for each in ids if each not in side.sales], deps)
+
+
+def _read(side: TillSide, kind: SaleKind, ids: Sequence[str], deps: Deps) -> None:
+    if ids:
+        side.add(till_sales.read_all(till_sales.ENTITIES[kind], ids, deps))
 
 
 def days(start: date, through: date) -> Iterator[date]:

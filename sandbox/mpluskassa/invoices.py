@@ -15,6 +15,7 @@ from sandbox.mpluskassa.till import Till
 INVOICE = "INVOICE-TYPE-INVOICE"
 CREDIT = "INVOICE-TYPE-CREDIT-INVOICE"
 DEFAULT_PAYMENT_DAYS = 14
+REFERENCES = ("orderIds", "extOrderIds", "orderNumbers", "packingSlipIds", "packingSlipNumbers")
 
 
 def issue(
@@ -115,5 +116,5 @@ def finalize(till: Till, invoice: Record) -> None:
 
 
 def show(till: Till, invoice: Record, request: Record) -> Record:
-    """An invoice as getInvoices writes it."""
-    return documents.show(till, invoice, () if request.get("includeLineList", True) else ("lineList",))
+    """An invoice as getInvoices writes it; without lines its references to orders are not loaded either."""
+    return documents.show(till, invoice, () if request.get("includeLineList", True) else ("lineList", *REFERENCES))

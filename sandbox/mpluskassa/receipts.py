@@ -150,8 +150,9 @@ def pay(till: Till, receipt: Record, tenders: Sequence[Tender], occasion: Occasi
 
 
 def show(till: Till, receipt: Record, request: Record) -> Record:
-    """A receipt as getReceipts writes it: order references and lines only when asked for."""
-    hidden = [] if request.get("includeLineList", True) else ["lineList"]
-    if not request.get("includeOrderReferences", False):
+    """A receipt as getReceipts writes it: lines only when asked for, order references only then and when asked for."""
+    with_lines = request.get("includeLineList", True)
+    hidden = [] if with_lines else ["lineList"]
+    if not (with_lines and request.get("includeOrderReferences", False)):
         hidden += ["orderIds", "extOrderIds"]
     return documents.show(till, receipt, hidden)

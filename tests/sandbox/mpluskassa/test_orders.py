@@ -73,7 +73,8 @@ def test_a_delivered_order_and_its_receipt_know_each_other(till: Any, sandbox: S
     receipt = sandbox.simulation.deliver_order(order["orderId"])
     (plain,) = till.getReceipts(request=dict(NO_TEXTS))
     (linked,) = till.getReceipts(request={"includeOrderReferences": True, **NO_TEXTS})
-    assert (plain.orderIds, linked.orderIds.id) == (None, [order["orderId"]])
+    (head,) = till.getReceipts(request={"includeOrderReferences": True, "includeLineList": False, **NO_TEXTS})
+    assert (plain.orderIds, linked.orderIds.id, head.orderIds) == (None, [order["orderId"]], None)
     by_order = till.getReceiptsByOrder(orderId=order["orderId"]).receiptList.receipt
     by_receipt = till.getOrdersByReceipts(request={"receiptIds": {"id": [receipt["receiptId"]]}})
     assert [row.receiptId for row in by_order] == [receipt["receiptId"]]
@@ -88,6 +89,8 @@ def test_an_order_delivered_on_account_names_its_invoice(service: Any, sandbox: 
     read = service.getOrder(orderId=order["orderId"]).order
     assert read.invoiceIds.id == [invoice["invoiceId"]]
     assert service.getInvoice(invoiceId=invoice["invoiceId"]).invoice.orderIds.id == [order["orderId"]]
+    (head,) = service.getInvoices(request={"includeLineList": False, **NO_TEXTS})
+    assert head.orderIds is None
 
 
 def test_table_orders_come_only_when_asked_for(service: Any, sandbox: Sandbox) -> None:
