@@ -122,6 +122,16 @@ class OpenCause:
     fix: str | None = None
     messages: str | None = None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Connection and cause; it lasts while there is a record that has the cause."""
+        return (self.connection or "", key_of(self.code, self.flows[0]))
+
+
+def key_of(code: str | None, flow: str) -> str:
+    """The key of the cause of an event."""
+    return f"code:{code}" if code else f"flow:{flow}"
+
 
 def find_causes(session: Session, connection: str | None = None) -> list[OpenCause]:
     """Every cause (of one connection), the one that holds up most money first."""
@@ -150,11 +160,10 @@ def find_causes(session: Session, connection: str | None = None) -> list[OpenCau
 
 def _merge(groups: Sequence[OpenCause]) -> list[OpenCause]:
     """One cause for all flows that it hits; events without a code have no cause in common with other flows."""
-    merged: dict[tuple[str | None, str], OpenCause] = {}
+    merged: dict[tuple[str, str], OpenCause] = {}
     for each in groups:
-        key = (each.connection, f"code:{each.code}" if each.code else f"flow:{each.flows[0]}")
-        other = merged.get(key)
-        merged[key] = each if other is None else OpenCause(
+        other = merged.get(each.key)
+        merged[each.key] = each if other is None else OpenCause(
             each.connection,
             each.code,
             tuple(sorted({*each.flows, *other.flows})),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, ColumnElement, Integer, Text, and_, delete, func, insert, or_, select, update
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store.alerts import OpenCause, find_causes
+from gateway.store.alerts import find_causes, key_of
 from gateway.store.clock import moment, time_field
 from gateway.store.events import PENDING, State
 from gateway.store.tables import InboxRow, SaleRow
@@ -96,11 +96,6 @@ class BulkProgress:
     def open(self) -> int:
         """Events that are not handled yet."""
         return self.count(*PENDING, State.WORKING)
-
-
-def key_of(code: str | None, flow: str) -> str:
-    """The key of the cause of an event."""
-    return f"code:{code}" if code else f"flow:{flow}"
 
 
 def find_keys(session: Session, event_ids: Collection[int], connection: str | None) -> list[tuple[str, str]]:
@@ -207,20 +202,12 @@ def find_marks(session: Session, connection: str | None = None) -> dict[tuple[st
     return {(row.connection, row.cause): row for row in rows}
 
 
-def leave_out_snoozed(session: Session, causes: Sequence[OpenCause], now: datetime) -> list[OpenCause]:
-    """The causes that nobody put off."""
-    until = {key: row.snoozed_until for key, row in find_marks(session).items() if row.snoozed_until is not None}
-    keys = ((cause, (cause.connection or "", key_of(cause.code, cause.flows[0]))) for cause in causes)
-    return [cause for cause, key in keys if key not in until or until[key] <= now]
-
-
 def purge(session: Session) -> int:
     """Delete the marks of causes that are gone, and old actions; returns the number of marks.
 
     It runs seldom: a cause whose records are just tried again keeps its note.
     """
-    lasting = find_causes(session)
-    keys = {(cause.connection or "", key_of(cause.code, cause.flows[0])) for cause in lasting}
+    keys = {cause.key for cause in find_causes(session)}
     gone = [key for key in find_marks(session) if key not in keys]
     for connection, cause in gone:
         mine = (col(CauseMarkRow.connection) == connection, col(CauseMarkRow.cause) == cause)

@@ -166,7 +166,7 @@ def fill(engine: Engine) -> None:
     cursors.release(engine, "default", "receipts", lease)
     for number, (flow, entity, entity_id, known) in enumerate(FLOWED):
         _flow(engine, number, flow, entity, entity_id, known)
-    _park(engine)
+    park(engine, "1.2.2026.3452", cents=8995, code="no-item", reason=NO_ITEM)
     for system in ("mpluskassa", "quickbooks"):
         systems.answered(engine, "default", system, again_in=900)
     with writing(engine) as session:
@@ -224,19 +224,20 @@ LOG = [
 ]
 
 
-def _park(engine: Engine) -> None:
-    change = Change("p", Flow.ORDERS, "poll", "Receipt", "1.2.2026.3452", "default", order_id="1.2.2026.3452")
+NO_ITEM = "receipt 1.2.2026.3452 sells SKU 100044, which is no item in QuickBooks"
+
+
+def park(engine: Engine, number: str, *, cents: int, code: str, reason: str) -> None:
+    """A sale that waits for a person."""
+    change = Change(number, Flow.ORDERS, "poll", "Receipt", number, "default", order_id=number)
     with writing(engine) as session:
         (row,) = inbox.receive(session, [change])
     event = inbox.claim(engine, row.id)
     assert event
-    reason = "receipt 1.2.2026.3452 sells SKU 100044, which is no item in QuickBooks"
     fix = "create the item in QuickBooks, or choose a fallback item in the settings; then retry"
     entries = [*LOG[:2], Entry("failed", reason)]
     with writing(engine) as session:
         journal.write(session, "default", row.id, entries)
-        outcome = Outcome(
-            State.PARKED, reason=reason, code="no-item", record="receipt 1.2.2026.3452", field="SKU", fix=fix
-        )
+        outcome = Outcome(State.PARKED, reason=reason, code=code, record=f"receipt {number}", field="SKU", fix=fix)
         inbox.finish(session, event, outcome)
-        sales.record(session, event, outcome, {change.entity_id: to_facts(change.entity_id, None, 8995)})
+        sales.record(session, event, outcome, {number: to_facts(number, None, cents)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,17 +11,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.store import counts, rate_limits, systems, tokens
-from gateway.store.alerts import OpenCause
 from gateway.store.connections import Connection
 from gateway.store.rate_limits import Account
 from gateway.store.tables import CursorRow
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
-from gateway.web.dashboard import alerts, home_charts, home_figures, setup
+from gateway.web.dashboard import alerts, home_charts, home_figures, setup, todo
 from gateway.web.dashboard.home_charts import ChartFigures
 from gateway.web.dashboard.home_figures import HomeFigures, SeenSystem
 from gateway.web.dashboard.rendering import SHOP, render
 from gateway.web.dashboard.sales import STATUSES
+from gateway.web.dashboard.todo import TodoCause
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 
@@ -41,36 +41,21 @@ class Card:
     cooldowns: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ShownCause:
-    """A cause as the page shows it: where to look at it, and the filter that tries all of it again."""
-
-    cause: OpenCause
-    connection: str | None
-    address: str
-    query: dict[str, str]
-
-    @classmethod
-    def of(cls, cause: OpenCause, names: Mapping[str, str]) -> ShownCause:
-        called = names.get(cause.connection or "", cause.connection)
-        query = home_figures.to_query(cause, called)
-        return cls(cause, called, home_figures.to_address(cause, called), query)
-
-
 async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     """Is everything in order, do till and books agree, what needs a person; it brings itself up to date."""
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem], ChartFigures]:
+    def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem], ChartFigures, list[TodoCause]]:
         overview = api.status.look(session, shared.seal)
         if visitor.connection is not None:
             overview = overview.of_one(visitor.connection)
         silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]
         seen = home_figures.find_seen(overview.systems, silent, overview.now)
         drawn = home_charts.look(session, visitor.connection)
-        return overview, home_figures.look(session, visitor.connection), seen, drawn
+        causes = todo.look(session, visitor.connection, overview.names)
+        return overview, home_figures.look(session, visitor.connection), seen, drawn, causes
 
-    overview, figures, seen, drawn = await shared.read(look)
+    overview, figures, seen, drawn, causes = await shared.read(look)
     names = overview.names
     others = [alert for alert in overview.alerts if not alert.cause.startswith("parked/")]
     return render(
@@ -80,7 +65,8 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         overview=overview,
         figures=figures,
         seen=[each for each in seen if each.connection in names],
-        causes=[ShownCause.of(cause, names) for cause in figures.causes],
+        causes=[each for each in causes if not each.is_snoozed],
+        snoozed=sum(each.is_snoozed for each in causes),
         pending_count=figures.pending,
         cards=[to_card(connection, overview) for connection in overview.connections],
         alerts=[alerts.to_shown(alert, names) for alert in others],

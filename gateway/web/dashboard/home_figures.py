@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from sqlmodel import Session
 
-from gateway.store import agreements, alerts, sales_list, todo, views
+from gateway.store import agreements, sales_list, views
 from gateway.store.agreements import AgreementSum
 from gateway.store.alerts import OpenCause
 from gateway.store.events import State
@@ -37,13 +37,8 @@ class SeenSystem:
 
 @dataclass(frozen=True, slots=True)
 class HomeFigures:
-    """What the first page says about causes, waiting events and days; `today` is the total of each status.
+    """What the first page says about waiting events and days; `today` is the total of each status."""
 
-    `snoozed` is the number of causes that somebody put off; they are not among `causes`.
-    """
-
-    causes: list[OpenCause]
-    snoozed: int
     pending: int
     yesterday: date
     day: AgreementSum
@@ -63,12 +58,8 @@ class HomeFigures:
 def look(session: Session, connection: str | None = None) -> HomeFigures:
     now = views.now_of(session)
     today = now.astimezone(AMSTERDAM).date()
-    every = alerts.find_causes(session, connection)
-    causes = todo.leave_out_snoozed(session, every, now)
     yesterday = today - timedelta(days=1)
     return HomeFigures(
-        causes=causes,
-        snoozed=len(every) - len(causes),
         pending=views.count_pending(session, connection),
         yesterday=yesterday,
         day=agreements.sum_up(session, yesterday, yesterday, connection),

@@ -29,13 +29,22 @@ LONGEST_NOTE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class TodoCause:
-    """A cause with what people noted about it. `is_snoozed`: put off, and the day has not come."""
+    """A cause with what people noted about it, where to look at it, and the filter that tries all of it again.
+
+    `is_snoozed`: put off, and the day has not come.
+    """
 
     cause: OpenCause
     mark: CauseMarkRow | None
     is_snoozed: bool
     connection: str | None
     address: str
+    query: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """By which a page that brings itself up to date knows it."""
+        return "/".join(self.cause.key)
 
 
 def look(session: Session, connection: str | None, names: Mapping[str, str]) -> list[TodoCause]:
@@ -43,10 +52,11 @@ def look(session: Session, connection: str | None, names: Mapping[str, str]) -> 
     now, marks = views.now_of(session), todo.find_marks(session, connection)
     found = []
     for cause in alerts.find_causes(session, connection):
-        known = marks.get((cause.connection or "", todo.key_of(cause.code, cause.flows[0])))
+        known = marks.get(cause.key)
         is_snoozed = known is not None and known.snoozed_until is not None and known.snoozed_until > now
         called = names.get(cause.connection or "", cause.connection)
-        found.append(TodoCause(cause, known, is_snoozed, called, home_figures.to_address(cause, called)))
+        places = (home_figures.to_address(cause, called), home_figures.to_query(cause, called))
+        found.append(TodoCause(cause, known, is_snoozed, called, *places))
     return sorted(found, key=lambda each: each.is_snoozed)
 
 

@@ -1,6 +1,36 @@
-// Brings the page up to date in place, without moving what somebody is reading, typing or about to press.
+// Brings the page up to date in place. What is the same stays the same node, so that focus, open details, marked
+// text, places scrolled to and what is typed are kept. While that cannot be, or no answer comes, the page says so.
 (() => {
-  const main = () => document.querySelector("main[data-refresh]");
+  const PATIENCE = 20_000;
+  const NEWS = "h1, h2, [data-news], .parked > li > p, .rows tbody tr";
+  const MOST_NEWS = 2;
+  const FIELDS = "input:not([type=hidden]), select, textarea";
+  const main = document.querySelector("main");
+  const stale = document.querySelector("#stale");
+  let timer;
+  let current = new Date();
+
+  // What an element is: a row of a list is what it links to, whatever place it has.
+  function key(node) {
+    if (node.nodeType !== Node.ELEMENT_NODE) return node.nodeName;
+    const own = (name) => node.getAttribute(name) || "";
+    const row = ["TR", "LI"].includes(node.nodeName) && node.querySelector("a[href]")?.getAttribute("href");
+    const says = ["BUTTON", "SUMMARY"].includes(node.nodeName) && node.textContent;
+    return [node.nodeName, own("data-key") || node.id || row || says || own("href") || own("action") || own("name")].join(" ");
+  }
+  // The children of the fresh element, each with the one of this page that it stands for.
+  function pair(now, fresh) {
+    const known = {};
+    for (const each of now.childNodes) (known[key(each)] ||= []).push(each);
+    return [...fresh.childNodes].map((each) => [each, known[key(each)]?.shift()]);
+  }
+  // The node of the fresh page that a node of this page becomes.
+  function twin(node, fresh) {
+    if (node === main) return fresh;
+    const parent = twin(node.parentNode, fresh);
+    return parent && pair(node.parentNode, parent).find(([, same]) => same === node)?.[0];
+  }
+
   // Something was typed or chosen and not sent yet.
   const isTyped = (each) =>
     each.options
@@ -8,61 +38,84 @@
       : each.checked !== each.defaultChecked ||
         // A tick without a value of its own says "on", which is no default.
         (!["checkbox", "radio"].includes(each.type) && each.value !== each.defaultValue);
-  const isBusy = () =>
-    document.hidden ||
-    [...document.querySelectorAll("main input:not([type=hidden]), main select, main textarea")].some(isTyped) ||
-    // Details that the page renders open were not opened by the visitor.
-    document.querySelector("main details[open]:not([data-open])") !== null ||
-    (document.activeElement && document.activeElement.matches("main input, main select, main textarea")) ||
-    String(getSelection() || "") !== "";
+  const isHeld = (each) => each === document.activeElement || isTyped(each);
+  const isMarked = () => String(getSelection() || "") !== "" && main.contains(getSelection().anchorNode);
+  const held = () => [...main.querySelectorAll(`${FIELDS}, :focus`)].filter((each) => !each.matches(FIELDS) || isHeld(each));
 
-  // The place of the focused element among those of its kind, and what it says: the same one gets the focus again.
-  const focused = () => {
-    const held = document.activeElement;
-    return held && held.closest("main") ? { kind: held.tagName, says: held.textContent, to: held.getAttribute("href") } : null;
-  };
-  const find = (page, held) =>
-    [...page.querySelectorAll(held.kind)].find(
-      (each) => each.textContent === held.says && each.getAttribute("href") === held.to,
-    );
+  function become(now, fresh) {
+    if (now.nodeType !== Node.ELEMENT_NODE) {
+      if (now.data !== fresh.data) now.data = fresh.data;
+      return;
+    }
+    if (now.isEqualNode(fresh) || (now.matches(FIELDS) && isHeld(now))) return;
+    const kept = now.hasAttribute("data-turned") ? ["open", "data-turned"] : [];
+    for (const { name } of [...now.attributes]) if (!fresh.hasAttribute(name) && !kept.includes(name)) now.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) if (now.getAttribute(name) !== value && !kept.includes(name)) now.setAttribute(name, value);
+    const pairs = pair(now, fresh);
+    const staying = new Set(pairs.map(([, same]) => same));
+    for (const each of [...now.childNodes]) if (!staying.has(each)) each.remove();
+    let at = now.firstChild;
+    for (const [each, same] of pairs) {
+      // What has the focus is not moved, because it would lose it: the others are.
+      while (same && at !== same && same.contains(document.activeElement)) {
+        const next = at.nextSibling;
+        now.append(at);
+        at = next;
+      }
+      if (same && same === at) at = at.nextSibling;
+      else now.insertBefore(same || document.importNode(each, true), at);
+    }
+    for (const [each, same] of pairs) if (same) become(same, each);
+  }
 
-  function replace(now, fresh) {
-    const held = focused();
-    const same = held && find(fresh, held);
-    if (held && !same) return;
-    const said = now.querySelector("h1")?.textContent;
-    now.replaceWith(fresh);
-    same?.focus({ preventScroll: true });
-    const says = fresh.querySelector("h1")?.textContent;
-    const news = document.querySelector("#news");
-    if (news && says !== said) news.textContent = says;
+  const texts = (page) => [...page.querySelectorAll(NEWS)].map((each) => each.textContent.replace(/\s+/g, " ").trim());
+  function renewWith(fresh) {
+    const said = new Set(texts(main));
+    become(main, fresh);
+    reveal();
+    const news = texts(main).filter((text) => text && !said.has(text));
+    if (news.length) document.querySelector("#news").textContent = news.slice(0, MOST_NEWS).join(". ");
   }
 
   async function renew() {
-    const now = main();
-    if (!now) return;
-    if (!isBusy()) {
+    clearTimeout(timer);
+    if (!document.hidden) {
       try {
-        const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
-        if (answer.ok) {
-          const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
-          if (fresh && !isBusy()) replace(now, fresh);
+        const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+        const page = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html");
+        const fresh = page && page.querySelector("main");
+        if (fresh && !isMarked() && held().every((each) => twin(each, fresh))) {
+          renewWith(fresh);
+          current = new Date();
         }
       } catch {
         // The next interval tries again.
       }
+      tell();
     }
     plan();
   }
 
-  function plan() {
-    const now = main();
-    if (now) setTimeout(renew, Number(now.dataset.refresh) * 1000);
+  function tell() {
+    const isOld = new Date() - current > Math.max(PATIENCE, 3000 * Number(main.dataset.refresh));
+    if (isOld === !stale.hidden) return;
+    stale.querySelector("time").textContent = current.toLocaleTimeString(document.documentElement.lang);
+    stale.hidden = !isOld;
   }
 
-  plan();
-  for (const button of document.querySelectorAll("[data-print]")) {
-    button.hidden = false;
-    button.addEventListener("click", () => print());
+  function plan() {
+    if (main.dataset.refresh) timer = setTimeout(renew, Number(main.dataset.refresh) * 1000);
   }
+
+  function reveal() {
+    for (const button of main.querySelectorAll("[data-print]")) button.hidden = false;
+  }
+
+  document.addEventListener("visibilitychange", () => main.dataset.refresh && renew());
+  document.addEventListener("click", (event) => {
+    event.target.closest("main summary")?.parentElement.setAttribute("data-turned", "");
+    if (event.target.closest("[data-print]")) print();
+  });
+  reveal();
+  plan();
 })();

@@ -33,7 +33,7 @@ def compare(gateway: Gateway, days_ago: int, status: AgreementStatus, till: int 
 
 
 def cause_cards(page: str) -> list[str]:
-    return re.findall(r'<li class="card attention cause">(.*?)</li>', page, re.DOTALL)
+    return re.findall(r'<li class="card attention cause"[^>]*>(.*?)</li>', page, re.DOTALL)
 
 
 def test_parked_sales_of_one_cause_are_one_card_with_their_money(gateway: Gateway, browser: httpx.Client) -> None:

@@ -92,7 +92,9 @@ def test_a_cause_has_a_note_somebody_and_can_be_put_off_until_it_is_gone(
     assert "One cause is put off" in home
     with writing(gateway.engine) as session:
         session.execute(update(CauseMarkRow).values(snoozed_until=datetime.now(UTC) - timedelta(minutes=1)))
-    assert "One thing needs your attention" in admin.get("/").text
+    home = admin.get("/").text
+    assert "One thing needs your attention" in home
+    assert "Anna looks after it" in home
     for wrong in ({"snooze": "9"}, {"note": "x" * 501, "snooze": ""}):
         assert press(admin, f"/todo/mark/{event_id}", **wrong).status_code == 400
     with writing(gateway.engine) as session:
