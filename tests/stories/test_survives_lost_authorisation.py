@@ -34,6 +34,7 @@ def test_66_a_revoked_connection_parks_its_work_with_a_way_out_and_goes_on_after
     stage.start()
     with opened(stage) as memory:
         memory.wait_for(1, entity="Item")
+        memory.wait_for(1, entity="Doctor")  # the reading of lists ends whatever it finds
         stage.kill("clock")  # so that an event finds it out, not a poll
         stage.send_webhooks()
         stage.books.grants.end_realm(REALM)
