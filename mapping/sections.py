@@ -60,14 +60,14 @@ class ProductSettings(Section):
     """Items of the books become products of the till."""
 
     enabled: bool = Field(default=True, description="Send products to the till")
-    update_existing: bool = Field(default=True, description="Whether products that exist already are updated")
+    update_existing: bool = Field(default=True, description="Update products that exist already")
     offer: bool = Field(default=True, description="Price, VAT, barcode, active, webshop")
     content: bool = Field(default=True, description="Texts, attributes, groups")
     types: tuple[Literal["Inventory", "NonInventory", "Service"], ...] = Field(
         default=("Inventory", "NonInventory", "Service"), description="Item types that become products"
     )
     sku_with_letters: Literal["reject", "allocate"] = Field(
-        default="reject", description="A SKU with letters: reject parks the item, allocate gives it a number of its own"
+        default="reject", description="An item whose SKU has letters: ask about each, or give it a number of its own"
     )
     allocate_from: int = Field(default=900_000_000, ge=1, description="First number given to a SKU with letters")
     allocate_to: int = Field(default=999_999_999, ge=1, description="Last number given to a SKU with letters")
@@ -95,7 +95,7 @@ class ProductSettings(Section):
         max_length=3,
         description="The till's; prices and sales of books in another one are refused",
     )
-    variants: bool = Field(default=False, description="Whether items of one family become one product")
+    variants: bool = Field(default=False, description="Make one product of the items of a family")
     family_by: Literal["name", "sku", "category", "field"] = Field(
         default="name",
         description="What makes items a family: the part `product` of their name or SKU, their category, or a field",
@@ -157,7 +157,7 @@ class ProductSettings(Section):
 class AgreementSettings(Section):
     """The comparison of till and books, day by day."""
 
-    nightly: bool = Field(default=True, description="Whether every day is compared by itself in the night after it")
+    nightly: bool = Field(default=True, description="Compare every day by itself in the night after it")
     hour: int = Field(default=5, ge=0, le=23, description="From which hour of the shop's clock on")
 
 
@@ -166,7 +166,7 @@ class CategorySettings(Section):
 
     enabled: bool = Field(default=True, description="Send categories to the till")
     root_group: int = Field(default=0, ge=0, description="Article group under which the tree hangs; 0 is the top")
-    rename: bool = Field(default=True, description="Whether a renamed category renames its group")
+    rename: bool = Field(default=True, description="Rename the group of a renamed category")
 
 
 class BranchStock(Section):
@@ -183,7 +183,7 @@ class StockSettings(Section):
     enabled: bool = Field(default=True, description="Send stock to the till")
     formula: Formula = Field(default="available - reserved", description=f"Arithmetic over {', '.join(STOCK_NAMES)}")
     safety: Decimal = Field(default=Decimal(0), ge=0, description="Safety stock, for formulas that use it")
-    count_estimates: bool = Field(default=False, description="Whether open estimates count as reserved")
+    count_estimates: bool = Field(default=False, description="Count open estimates as reserved")
     decimals: int = Field(
         default=3,
         ge=0,
@@ -191,9 +191,9 @@ class StockSettings(Section):
         description="Decimals of a quantity; halves round up, shares of one quantity add up to it",
     )
     together: bool = Field(
-        default=True, description="Whether a re-sync books many articles with one call, as a correction of stock"
+        default=True, description="Book many articles with one call in a re-sync, as a correction of stock"
     )
-    negative: bool = Field(default=True, description="Whether a negative quantity is written as it is, else as zero")
+    negative: bool = Field(default=True, description="Write a negative quantity as it is, else as zero")
     branches: dict[Annotated[str, Field(pattern=r"^[0-9]+$")], BranchStock] = Field(
         default_factory=dict, description="Branch number to its share; without rows main_branch gets everything"
     )
@@ -206,7 +206,7 @@ class CustomerSettings(Section):
     """Relations of the till become customers of the books."""
 
     enabled: bool = Field(default=True, description="Keep customers in step")
-    update_existing: bool = Field(default=True, description="Whether customers that exist already are updated")
+    update_existing: bool = Field(default=True, description="Update customers that exist already")
     to_till: bool = Field(default=False, description="Send customers of the books to the till as well")
     default_debtor: str = Field(default="MplusKASSA counter sales", min_length=1, max_length=100,
                                 description="Customer of sales without a relation; created when missing")  # fmt: skip

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 from gateway.cli.call import PROBLEM, USAGE, Call, Trouble, Verb, find_cause, name_database, remark
-from gateway.cli.parser import to_parser
+from gateway.cli.parser import parse
 from gateway.errors import GatewayError, Transient
-from gateway.process import valkey
+from gateway.process import demo, valkey
 from gateway.settings import Settings, SettingsError, read
 
 VAR = Path("var")
@@ -19,13 +19,12 @@ VAR = Path("var")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the verb of the arguments; returns the exit code."""
-    asked, rest = to_parser().parse_known_args(arguments)
-    if rest and asked.verb != "sandbox":
-        asked.parser.refuse_unknown(rest)
-    asked.rest = rest
+    asked = parse(arguments)
     environ = {**os.environ}
     called_from = Path(environ.pop("CALLED_FROM", ""))
     try:
+        if asked.verb not in {"up", "sandbox"}:
+            environ = {**demo.find_beside(environ, VAR), **environ}
         settings = _read_settings(environ)
     except SettingsError as error:
         remark(str(error))

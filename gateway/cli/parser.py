@@ -110,12 +110,27 @@ def to_seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text} is not a number of seconds, e.g. 30")
 
 
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments, before anything is opened or asked; exit code 2 where they cannot be meant."""
+    asked, rest = to_parser().parse_known_args(arguments)
+    asked.rest = rest
+    if rest and asked.verb != "sandbox":
+        asked.parser.refuse_unknown(rest)
+    start, through = (getattr(asked, name, None) for name in ("start", "through"))
+    if start and through and through < start:
+        asked.parser.error(f"--through {through} is before --from {start}")
+    return asked
+
+
 def to_parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="QuickBooks Online <-> MplusKASSA, self-hosted.", epilog=_to_epilog(""))
     parser.add_argument("--version", action="version", version=f"kassabridge {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, place, words in _PLAIN:
-        _add(verbs, name, place, words)
+    for name, place, words in _OF_ALL:
+        _add(verbs, name, place, words, of_one=False)
+    doctor = "check settings, both logins, branches, VAT rates; say what to do"
+    _add(verbs, "doctor", "tasks:examine_all", doctor)
+    _add(verbs, "status", "connections:show_status", "connections, flows, what waits")
     config = _add(verbs, "config", "connections:handle_config", "show or replace the settings document of a connection")
     config.add_argument("what", choices=("show", "apply"))
     config.add_argument("file", nargs="?", metavar="FILE", help="TOML, or - for stdin (apply only)")
@@ -124,7 +139,8 @@ def to_parser() -> Parser:
     events.add_argument("--state", choices=list(map(str, State)), metavar="STATE", help=", ".join(State))
     events.add_argument("--flow", choices=list(map(str, Flow)), metavar="FLOW", help=", ".join(Flow))
     events.add_argument("--limit", type=to_number, default=50, metavar="N", help="at most so many (50)")
-    connection = _add(verbs, "connection", "connections:handle_connection", "list, rename or remove connections")
+    words = "list, rename or remove connections"
+    connection = _add(verbs, "connection", "connections:handle_connection", words, of_one=False)
     connection.add_argument("what", choices=("list", "rename", "remove"))
     connection.add_argument("name", nargs="?", metavar="NAME", help="what the connection is called (rename, remove)")
     connection.add_argument("wanted", nargs="?", metavar="NEW", help="its other name (rename)")
@@ -136,27 +152,27 @@ def to_parser() -> Parser:
     return parser
 
 
-_PLAIN = (
+_OF_ALL = (
     ("up", "processes:start_all", "start everything on this machine (the default of ./run)"),
     ("web", "processes:run_web", "the web process"),
     ("worker", "processes:run_worker", "the worker process"),
     ("clock", "processes:run_clock", "the clock process: polls and housekeeping"),
     ("sandbox", "processes:run_sandbox", "the two simulators alone"),
     ("migrate", "upkeep:migrate_database", "bring the database to this version's schema"),
-    ("doctor", "tasks:examine_all", "check settings, both logins, branches, VAT rates; say what to do"),
-    ("status", "connections:show_status", "connections, flows, what waits"),
     ("forget-secrets", "upkeep:forget_secrets", "clear the stored secrets that a lost SECRET_KEY locks up"),
     ("purge", "upkeep:purge_log", "delete log lines and ended events older than RETENTION_DAYS"),
 )
 _Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
 
 
-def _add(verbs: _Verbs[Parser], name: str, place: str, words: str) -> Parser:
+def _add(verbs: _Verbs[Parser], name: str, place: str, words: str, *, of_one: bool = True) -> Parser:
+    """`of_one`: it can be about one connection, which is then an argument."""
     description = words[:1].upper() + words[1:] + "."
     verb = verbs.add_parser(name, help=words, description=description, epilog=_to_epilog(name))
     verb.set_defaults(call=place, parser=verb)
     verb.add_argument("--json", action="store_true", help="answer with data instead of words")
-    verb.add_argument("--connection", metavar="NAME", help="which connection (default: all, or the only one)")
+    if of_one:
+        verb.add_argument("--connection", metavar="NAME", help="which connection (default: all, or the only one)")
     return verb
 
 
@@ -218,4 +234,4 @@ def _add_files(verbs: _Verbs[Parser]) -> None:
 
 
 if __name__ == "__main__":
-    to_parser().parse_args()  # of `./run ... --help` in a folder where nothing is installed yet
+    parse()  # of `./run ... --help` in a folder where nothing is installed yet

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import redis
 
 from gateway import doctor, jobs
-from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Trouble, remark, show, show_json, show_progress
+from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, Trouble, remark, show, show_json, show_progress
+from gateway.doctor import Installation
 from gateway.findings import Finding
 from gateway.store import audit, connections, inbox, installation, progress, requests, views
 from gateway.store.events import Change, Event, Flow, State, name_record
 from gateway.store.progress import SETTLED, Progress, Snapshot
+from gateway.store.sales import AMSTERDAM
 from gateway.store.session import reading, writing
 from gateway.web import api, presentation
 from gateway.web.dashboard import preview_results
 from mapping.agreement import AGREES, EXPLAINED, to_text
+from mapping.errors import MappingError
 
 _GLANCE, _GLANCE_AT_BACKFILL = 0.2, 0.5  # seconds
 _UNTOUCHED_SECONDS = 5.0
@@ -145,10 +149,16 @@ def to_words(event: Event) -> str:
 def compare_days(call: Call) -> int:
     """Have a worker compare the days for one connection or all, and show the reports."""
     start, through = call.arguments.start, call.arguments.through
-    changes = [requests.agree(connection=name, start=start, through=through) for name in call.connection_names()]
+    try:
+        first, last = requests.find_period(start, through, datetime.now(AMSTERDAM).date())
+    except MappingError as error:
+        raise Misuse(error.reason) from None
+    names = call.connection_names()
+    changes = [requests.agree(connection=name, start=start, through=through) for name in names]
     with writing(call.engine) as session:
         ids = [row.id for row in inbox.receive(session, changes)]
-        audit.note(session, actor="cli", action="agreement", target=f"{start or ''}..{through or ''}")
+        target = requests.name_agreement(", ".join(map(call.called, names)), first, last)
+        audit.note(session, actor="cli", action="agreement", target=target)
     notify(call, ids)
     ended = [watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json) for event_id in ids]
     reports = [_to_report(event, call.called(event.connection)) for event in ended]
@@ -191,7 +201,8 @@ def backfill_flow(call: Call) -> int:
 
 
 def to_line(found: Progress) -> str:
-    said = [f"{found.done:,} of {found.total:,}" if found.total else "nothing read yet"]
+    unread = "nothing there" if found.over else "nothing read yet"
+    said = [f"{found.done:,} of {found.total:,}" if found.total else unread]
     said += [f"{found.parked:,} parked"] if found.parked else []
     if found.over:
         return f"{found.event.flow} {found.event.state}: {', '.join(said)} in {to_duration(found.seconds)}"
@@ -248,12 +259,13 @@ def _show(call: Call, ended: Sequence[Progress]) -> None:
 
 def examine_all(call: Call) -> int:
     """Exit code 1 when anything needs a person."""
+    only = call.find_connections() if call.arguments.connection else None
     findings = []
-    for finding in doctor.examine(call.settings, call.engine, call.seal):
+    for finding in doctor.examine(Installation(call.settings, call.engine, call.seal, only)):
         findings.append(finding)
         _print(call, finding)
     usable = all(finding.good for finding in findings if finding.subject == "database")
-    for finding in _ask_worker(call) if usable else []:
+    for finding in _ask_worker(call, only) if usable else []:
         findings.append(finding)
         _print(call, finding)
     if call.as_json:
@@ -269,10 +281,11 @@ def _print(call: Call, finding: Finding) -> None:
             show(f"    to do: {finding.fix}")
 
 
-def _ask_worker(call: Call) -> list[Finding]:
+def _ask_worker(call: Call, only: Sequence[str] | None) -> list[Finding]:
     """Logins, branches, VAT rates, plan and preferences, as a worker finds them."""
     with writing(call.engine) as session:
-        changes = [requests.check_up(connection=name) for name in connections.names(session)]
+        names = connections.names(session) if only is None else only
+        changes = [requests.check_up(connection=name) for name in names]
         ids = [row.id for row in inbox.receive(session, changes)]
     notify(call, ids)
     ended = [watch(call, event_id, seconds=OUTSIDE_SECONDS, quiet=True) for event_id in ids]

@@ -60,8 +60,6 @@ def forget_secrets(call: Call) -> int:
 
 def purge_log(call: Call) -> int:
     """Delete what is older than RETENTION_DAYS: lines of the activity log, ended events; the rest are emptied."""
-    if call.arguments.connection:
-        raise Misuse("purge is about every connection: leave out --connection")
     lines, events, emptied = retention.purge(call.engine, days=call.settings.retention_days)
     if call.as_json:
         show_json({"deleted": lines, "events": events, "emptied": emptied})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -25,11 +25,12 @@ from mapping.messages import message
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What this side is checked with."""
+    """What this side is checked with; of the connections `only` those with these keys, by default all."""
 
     settings: Settings
     engine: Engine
     seal: Seal
+    only: Collection[str] | None = None
 
 
 def _on_server(look: Callable[[Installation], Finding]) -> Callable[[Installation], list[Finding]]:
@@ -48,20 +49,22 @@ CHECKS: Final[tuple[Check[Installation], ...]] = (
     Check("connections left", _on_server(lambda at: services.check_capacity(at.settings, at.engine)), _NEEDS),
     Check("clocks", lambda at: [services.check_clocks(at.engine)], _NEEDS),
     Check("processes", lambda at: [services.check_processes(at.engine)], _NEEDS),
-    Check("connections", lambda at: check_connections(at.settings, at.engine, at.seal), _NEEDS),
+    Check("connections", lambda at: check_connections(at.settings, at.engine, at.seal, at.only), _NEEDS),
 )
 
 
-def examine(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]:
+def examine(at: Installation) -> Iterator[Finding]:
     """Every check of this side, in order."""
-    return findings.run(CHECKS, Installation(settings, engine, seal), otherwise="start it, or correct DATABASE_URL")
+    return findings.run(CHECKS, at, otherwise="start it, or correct DATABASE_URL")
 
 
-def check_connections(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]:
+def check_connections(
+    settings: Settings, engine: Engine, seal: Seal, only: Collection[str] | None = None
+) -> Iterator[Finding]:
     with reading(engine) as session:
-        every = connections.every(session, seal)
-        unknown = connections.with_unknown_status(session)
-        held = {c.name: tokens.find(session, c.name, seal) for c in every}
+        every = [each for each in connections.every(session, seal) if only is None or each.name in only]
+        unknown = connections.with_unknown_status(session) if only is None else []
+        held = {each.name: tokens.find(session, each.name, seal) for each in every}
         found = [*_check_webhooks(settings, session, every), _check_plan(settings, session)]
     if not every and not unknown:
         yield Finding(

@@ -44,6 +44,7 @@ formula = "available - reserved - floor((available - reserved) * 2 / 5)"
 [stock.branches.2]
 formula = "floor((available - reserved) * 2 / 5)"
 """
+_BESIDE = "demo-environment.json"
 _REAL = ("MPLUS_URL", "QUICKBOOKS_REFRESH_TOKEN", "QUICKBOOKS_CLIENT_ID")
 
 
@@ -141,7 +142,24 @@ def prepare(settings: Settings, var: Path) -> Demo:
     books = _find_port(QUICKBOOKS_PORT, taken={settings.port})
     till = _find_port(MPLUS_PORT, taken={settings.port, books})
     first = None if (var / "demo.json").exists() else _write_settings(var)
-    return Demo(_keep(var / "demo.json"), books, till, settings.port, (var / "sandbox").resolve(), first)
+    demo = Demo(_keep(var / "demo.json"), books, till, settings.port, (var / "sandbox").resolve(), first)
+    _write(var / _BESIDE, {"PORT": str(settings.port), **demo.to_gateway()})
+    return demo
+
+
+def find_beside(environ: Mapping[str, str], var: Path) -> dict[str, str]:
+    """What the last demo started here was told, for commands beside it; nothing where real systems are configured."""
+    if not is_wanted(environ) or environ.get("DATABASE_URL", "").strip():
+        return {}
+    try:
+        return dict(json.loads((var / _BESIDE).read_text("ascii")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _write(path: Path, content: Mapping[str, str]) -> None:
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+        json.dump(content, file, indent=1)
 
 
 def _write_settings(var: Path) -> Path:

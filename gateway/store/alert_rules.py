@@ -40,6 +40,7 @@ KINDS = (
 OF_PEOPLE = frozenset({Flow.CUSTOMERS, Flow.ORDERS})
 SETTLING_SECONDS = 90.0  # a new deployment is still starting its processes
 OVERDUE = timedelta(hours=6)
+WITHHELD = "the dashboard says which and why"
 _MAX_NAMED = 5
 _FIX_DAYS = "open the agreement in the dashboard, or run `./run agree`: every record is named with what to do"
 RECONNECT = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
@@ -87,10 +88,10 @@ def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator
     for name, flow, code, count, id_ in groups:
         reason, fix = said.get(id_, (None, None))
         # A reason may quote the other system about a person: that is shown after login only.
-        shown = "the dashboard says which and why" if flow in OF_PEOPLE else reason
+        shown = WITHHELD if flow in OF_PEOPLE else reason
         yield AlertCause(
             f"parked/{name}/{flow}/{code}",
-            message(_PARKED[flow], count=count, code=code or message("no code")),
+            message(_PARKED[flow], count=count),
             shown or "",
             fix or "open them in the dashboard",
             name,
@@ -98,11 +99,11 @@ def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator
 
 
 _PARKED: Final[Mapping[str, str]] = {
-    Flow.ORDERS: "{count} sales need attention ({code})",
-    Flow.CUSTOMERS: "{count} customers need attention ({code})",
-    Flow.PRODUCTS: "{count} products need attention ({code})",
-    Flow.STOCK: "the stock of {count} products needs attention ({code})",
-    Flow.CATEGORIES: "{count} categories need attention ({code})",
+    Flow.ORDERS: "{count} sales need attention",
+    Flow.CUSTOMERS: "{count} customers need attention",
+    Flow.PRODUCTS: "{count} products need attention",
+    Flow.STOCK: "the stock of {count} products needs attention",
+    Flow.CATEGORIES: "{count} categories need attention",
 }
 
 

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from gateway.store.events import BACKFILL, NORMAL, SALES, URGENT, Change, Event, Flow
+from mapping.errors import MappingError
 from mapping.messages import Message, message
 
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
@@ -24,6 +25,7 @@ LISTS = "lists"
 IN_FORCE, IN_FORCE_SUBJECT = "in_force", ":in-force"
 BY_ITSELF = "clock"
 """The actor of automatic requests."""
+DEFAULT_DAYS = 7
 LONGEST_PERIOD = timedelta(days=92)
 """Of an agreement."""
 
@@ -177,6 +179,24 @@ def go_live(*, connection: str, actor: str = "cli") -> Change:
     return _asked(GO_LIVE, "go-live", connection=connection, actor=actor)
 
 
+def find_period(start: date | None, through: date | None, today: date) -> tuple[date, date]:
+    """The days of an agreement; by default the last seven, today included. Raises `MappingError` for too many or none.
+
+    Asked before a request is made, and again by its worker: then "today" may be another.
+    """
+    last = through or today
+    first = start or last - timedelta(days=DEFAULT_DAYS - 1)
+    if not timedelta(0) <= last - first < LONGEST_PERIOD:
+        said = "{start} to {through} is not a period of 1 to {days} days"
+        raise MappingError(
+            message(said, start=first, through=last, days=LONGEST_PERIOD.days),
+            record="agreement",
+            field="from",
+            fix="ask for a shorter period; longer ones quarter by quarter",
+        )
+    return first, last
+
+
 def agree(*, connection: str, start: date | None = None, through: date | None = None, actor: str = "cli") -> Change:
     """Have a worker compare till and books on these days (default: the last seven); the report is on the row.
 
@@ -230,6 +250,11 @@ def _asked(entity: str, verb: str, *, connection: str, actor: str) -> Change:
 
 def _key(actor: str, verb: str) -> str:
     return f"{actor}:{verb}:{uuid.uuid4().hex}"
+
+
+def name_agreement(connection: str, start: date, through: date) -> Message:
+    """What the audit trail calls a comparison."""
+    return message("connection {name}, {start} to {through}", name=connection, start=start, through=through)
 
 
 def name_backfill(flow: Flow, since: date | None) -> Message:

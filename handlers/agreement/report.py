@@ -15,7 +15,7 @@ from gateway.store import certificates as issued
 from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.events import PENDING, Event, Outcome, State
 from gateway.store.links import LinkKind
-from gateway.store.requests import BY_ITSELF, LONGEST_PERIOD
+from gateway.store.requests import BY_ITSELF
 from gateway.store.session import reading, writing
 from handlers.agreement import books_side, till_side
 from handlers.agreement.books_side import BooksSide
@@ -31,7 +31,6 @@ from mapping.figures import Figures, Measure, Names
 from mapping.messages import Amount, message
 from mapping.records import TillPaymentMethod
 
-DEFAULT_DAYS = 7
 MAX_LOOKS = 4
 TRIES = 3
 PATIENCE, PAUSE_SECONDS = timedelta(seconds=45), 6.0
@@ -42,7 +41,9 @@ _LISTS = ("PaymentMethod", "Department", "branches", "payment_methods")
 def handle(event: Event, deps: Deps) -> Result:
     """Compare and store the report on the row. The event is always done: a difference is a result, not a failure."""
     began = deps.now()
-    start, through = to_days(json.loads(event.hint or "{}"), began.astimezone(_AMSTERDAM).date())
+    hint = json.loads(event.hint or "{}")
+    first, last = (date.fromisoformat(hint[end]) if hint.get(end) else None for end in ("from", "through"))
+    start, through = requests.find_period(first, last, began.astimezone(_AMSTERDAM).date())
     by_itself = event.source == BY_ITSELF
     try:
         report = examine(start, through, deps, fresh=not by_itself)
@@ -79,25 +80,6 @@ def _to_words(report: Mapping[str, Any]) -> str:
 def _is_in_flight(report: Mapping[str, Any]) -> bool:
     """Whether a sale is being booked now: its day cannot be compared reliably at this moment."""
     return any(row["state"] in (State.RECEIVED, State.WORKING) for row in report["rows"])
-
-
-def to_days(hint: Mapping[str, Any], today: date) -> tuple[date, date]:
-    """The days asked for; by default the last seven, today included. Raises `MappingError` for too many or none."""
-    through = date.fromisoformat(hint["through"]) if hint.get("through") else today
-    start = date.fromisoformat(hint["from"]) if hint.get("from") else through - timedelta(days=DEFAULT_DAYS - 1)
-    if not timedelta(0) <= through - start < LONGEST_PERIOD:
-        raise MappingError(
-            message(
-                "{start} to {through} is not a period of 1 to {days} days",
-                start=start,
-                through=through,
-                days=LONGEST_PERIOD.days,
-            ),
-            record="agreement",
-            field="from",
-            fix="ask for a shorter period; longer ones quarter by quarter",
-        )
-    return start, through
 
 
 def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> dict[str, Any]:

@@ -213,7 +213,9 @@ def test_a_resend_of_a_mistyped_number_is_wrong_usage(run: Cli, shop: str, work:
     assert "look again" in out
 
 
-@pytest.mark.parametrize("verb", [["status"], ["events"], ["poll"], ["config", "show"], ["agree"], ["resend", "7"]])
+@pytest.mark.parametrize(
+    "verb", [["status"], ["doctor"], ["events"], ["poll"], ["config", "show"], ["agree"], ["resend", "7"]]
+)
 def test_a_mistyped_connection_is_wrong_usage_and_a_near_one_is_named(run: Cli, shop: str, verb: list[str]) -> None:
     assert run(*verb, "--connection", "nope") == (2, "", "there is no connection nope; there are: default\n")
     assert run(*verb, "--connection", "defualt") == (2, "", "there is no connection defualt; did you mean default?\n")
@@ -375,5 +377,21 @@ def test_an_unknown_connection_is_named_and_is_wrong_usage(run: Cli, shop: str, 
     assert (code, out, err.startswith("there is no connection nobody")) == (2, "", True)
 
 
-def test_a_purge_of_one_connection_is_wrong_usage(run: Cli, shop: str) -> None:
-    assert run("purge", "--connection", shop)[:2] == (2, "")
+def test_doctor_of_one_connection_checks_that_one(run: Cli, shop: str, engine: Engine) -> None:
+    other = Connection("second", "9131", None, None, None, None, (), live=True, paused=None)
+    with writing(engine) as session:
+        connections.save(session, other, Seal([KEY]))
+    _, out, _ = run("doctor", "--connection", "second")
+    assert "connection second" in out
+    assert "connection default" not in out
+
+
+@pytest.mark.parametrize("days", [("--from", "2026-01-01", "--through", "2026-11-01"), ("--from", "2999-01-01")])
+def test_days_that_make_no_period_are_wrong_usage_and_ask_nothing(
+    run: Cli, shop: str, engine: Engine, days: tuple[str, ...]
+) -> None:
+    code, _, err = run("agree", *days)
+    assert (code, "is not a period of 1 to 92 days" in err) == (2, True)
+    with reading(engine) as session:
+        assert inbox.due_ids(session, limit=9) == []
+        assert audit.find_page(session, before=None, limit=9)[0] == []

@@ -13,7 +13,17 @@ from gateway.cli import call, main
 from tests.gateway.process.programs import ROOT
 
 
-@pytest.mark.parametrize("wrong", [[], ["dance"], ["events", "--state", "lost"], ["backfill"], ["poll", "--bogus"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *([], ["dance"], ["events", "--state", "lost"], ["backfill"], ["poll", "--bogus"]),
+        ["agree", "--from", "2026-11-20", "--through", "2026-11-01"],
+        *(
+            [*verb, "--connection", "x"]
+            for verb in (["purge"], ["forget-secrets"], ["migrate"], ["connection", "list"])
+        ),
+    ],
+)
 def test_wrong_usage_is_code_2(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main.main(wrong)
@@ -28,6 +38,10 @@ def test_wrong_usage_is_code_2(wrong: list[str]) -> None:
         (("events", "--state", "parkd"), "there is no state parkd; did you mean parked?"),
         (("certificate", "lst"), "there is no choice lst; did you mean list?"),
         (("resend", "5", "--dry-rn"), "./run resend has no argument --dry-rn; did you mean --dry-run?"),
+        (
+            ("certificate", "list", "--from", "2026-02-01", "--through", "2026-01-31"),
+            "--through 2026-01-31 is before --from 2026-02-01",
+        ),
         (("agree", "--from", "31-1-2026"), "31-1-2026 is not a day; write year-month-day, e.g. 2026-01-31"),
         (("events", "--limit", "-1"), "-1 is not a whole number above 0"),
         (("poll", "--wait", "soon"), "soon is not a number of seconds, e.g. 30"),

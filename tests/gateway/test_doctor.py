@@ -42,7 +42,7 @@ def look(engine: Engine, valkey_url: str, tmp_path: Path) -> Look:
     def examine(**variables: str) -> dict[str, Finding]:
         given = {"SECRET_KEY": KEY, "ADMIN_TOKEN": OTHER, "REDIS_URL": valkey_url, **variables}
         read = dataclasses.replace(settings.read(given, var=tmp_path), database_url=str(engine.url))
-        return {finding.subject: finding for finding in doctor.examine(read, engine, Seal([KEY]))}
+        return {finding.subject: finding for finding in doctor.examine(doctor.Installation(read, engine, Seal([KEY])))}
 
     return examine
 

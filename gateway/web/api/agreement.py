@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from gateway.store import agreements, audit, certificates, connections, inbox, requests
+from gateway.store import agreements, audit, certificates, connections, inbox, requests, views
 from gateway.store.certificates import Certificate
+from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
 from gateway.store.views import LONGEST_PAGE, PAGE
 from gateway.web import actions, bodies, queries, services, waiting
@@ -20,7 +21,7 @@ from gateway.web.access import ADMIN
 from gateway.web.api import events
 from gateway.web.problems import Refusal
 from mapping.agreement import to_text
-from mapping.messages import message
+from mapping.errors import MappingError
 
 
 async def handle_agreement(request: Request) -> Response:
@@ -122,12 +123,14 @@ def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
     """Have a worker compare; answers the event whose result is the report. Raises `Refusal` 400, 409."""
     connection = _find_connection(session, queries.find_text(given, "connection"))
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
-    if start and through and not timedelta(0) <= through - start < requests.LONGEST_PERIOD:
-        said = "{start} to {through} is not a period of 1 to {most} days"
-        raise Refusal(400, message(said, start=start, through=through, most=requests.LONGEST_PERIOD.days))
+    try:
+        first, last = requests.find_period(start, through, views.now_of(session).astimezone(AMSTERDAM).date())
+    except MappingError as error:
+        raise Refusal(400, error.reason) from None
+    called = connections.display_names(session)[connection]
     change = requests.agree(connection=connection, start=start, through=through, actor=actions.SOURCE)
     (received,) = inbox.receive(session, [change])
-    audit.note(session, actor=actor, action="agreement", target=f"{connection} {start or ''}..{through or ''}")
+    audit.note(session, actor=actor, action="agreement", target=requests.name_agreement(called, first, last))
     return received.id
 
 

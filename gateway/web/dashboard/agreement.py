@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -66,7 +67,14 @@ def _read_month(session: Session, connection: str, first: date, today: date) -> 
 
 async def show_month(request: Request, visitor: Visitor) -> Response:
     """The calendar of a month, its sums and files, the sign-off, and the form to compare."""
-    shared, given = services.of(request), request.query_params
+    return await _show_month(request, visitor, request.query_params)
+
+
+async def _show_month(
+    request: Request, visitor: Visitor, given: Mapping[str, Any], refusal: Refusal | None = None
+) -> Response:
+    """The page; days that were refused stand in their fields again, with the reason."""
+    shared = services.of(request)
     connection = await _find_connection(request, given)
     names = await services.names_of(request)
     if connection is None:
@@ -88,6 +96,9 @@ async def show_month(request: Request, visitor: Visitor) -> Response:
         request,
         "agreement_month.html",
         visitor=visitor,
+        status=refusal.status if refusal else 200,
+        refused=refusal,
+        typed=given,
         names=list(names),
         wanted=names[connection],
         marks=MARKS,
@@ -282,7 +293,12 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
     shared = services.of(request)
     # A browser sends a field that was left empty, too.
     given = {name: value for name, value in form.items() if value}
-    event_id = await shared.write(lambda session: api.agreement.ask(session, given, actor=visitor.actor))
+    try:
+        event_id = await shared.write(lambda session: api.agreement.ask(session, given, actor=visitor.actor))
+    except Refusal as refusal:
+        if refusal.status != HTTPStatus.BAD_REQUEST:
+            raise
+        return await _show_month(request, visitor, given, refusal)
     shared.notifier.notify([event_id])
     return RedirectResponse(f"/agreement/{event_id}", 303)
 

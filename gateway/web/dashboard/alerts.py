@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from gateway.alerts import open_channels
 from gateway.store import alerts
+from gateway.store.alert_rules import WITHHELD
 from gateway.store.tables import AlertRow
 from gateway.web import queries, services
 from gateway.web.dashboard import home_charts
@@ -27,9 +28,9 @@ _SUBJECT = "{subject}"
 
 @dataclass(frozen=True, slots=True)
 class AlertKind:
-    """Alerts of one kind: title and way out (empty: as stored, for it names the record), and where to act."""
+    """Alerts of one kind: title and way out (empty: as stored, with its count or record), and where to act."""
 
-    title: str
+    title: str = ""
     fix: str = ""
     address: Callable[[Parts], str] = lambda _: "/events"
 
@@ -54,10 +55,6 @@ class Shown:
     until: datetime | None
 
 
-def _parked(parts: Parts) -> str:
-    return f"{_flow(parts)}&state=parked"
-
-
 def _flow(parts: Parts) -> str:
     return f"/events?{urlencode({'flow': parts[1], 'connection': parts[0]})}"
 
@@ -70,7 +67,7 @@ _SEE: Final = "Look at what they wait for: the other system, or a worker process
 _SEE_OTHER: Final = "Look at the other system, then at the address and credentials of the connection."
 _RECONNECT: Final = "Connect the company again; parked work then goes on by itself."
 KINDS: Final[Mapping[str, AlertKind]] = {
-    "parked": AlertKind("Records of {subject} wait for a person", address=_parked),
+    "parked": AlertKind(address=lambda _: "/todo"),
     "paused": AlertKind("The connection is paused", "Let it go on.", lambda _: "#connections"),
     "lost": AlertKind("QuickBooks is no longer connected", _RECONNECT, _connect),
     "reconnect": AlertKind("QuickBooks must be connected again soon", _RECONNECT, _connect),
@@ -134,11 +131,11 @@ def to_shown(alert: AlertRow, names: Mapping[str, str]) -> Shown:
     parts = [str(called) if part == alert.connection else part for part in parts]
     subject = (parts[1] if len(parts) > 1 else parts[0]) if kind and _SUBJECT in kind.title else ""
     return Shown(
-        title=kind.title if kind else alert.title,
+        title=(kind.title if kind else "") or alert.title,
         subject=subject,
         connection=called,
         since=alert.first_seen,
-        detail=alert.detail or "",
+        detail="" if alert.detail == WITHHELD else alert.detail or "",
         fix=(kind.fix if kind else "") or alert.fix or "",
         address=kind.address(tuple(parts)) if kind else "/events",
         messages=alert.messages,

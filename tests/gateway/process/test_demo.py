@@ -58,6 +58,17 @@ def test_the_gateway_accepts_every_variable_the_demo_sets(given: Settings, tmp_p
     assert set(ours) <= {variable.name for variable in settings.VARIABLES}
 
 
+def test_a_command_beside_the_demo_knows_what_it_was_told(given: Settings, tmp_path: Path) -> None:
+    assert demo.find_beside({}, tmp_path) == {}
+    ours = demo.prepare(given, tmp_path).to_gateway()
+    assert demo.find_beside({}, tmp_path) == {"PORT": "18000", **ours}
+    assert stat.S_IMODE((tmp_path / "demo-environment.json").stat().st_mode) == 0o600
+    assert demo.find_beside({"MPLUS_URL": "https://api.mpluskassa.nl"}, tmp_path) == {}
+    assert demo.find_beside({"DATABASE_URL": "sqlite:///other.db"}, tmp_path) == {}
+    (tmp_path / "demo-environment.json").write_text("half a fi")
+    assert demo.find_beside({}, tmp_path) == {}
+
+
 def test_a_simulator_whose_port_is_taken_gets_another(given: Settings, tmp_path: Path) -> None:
     with _hold(demo.QUICKBOOKS_PORT), _hold(demo.MPLUS_PORT):
         made = demo.prepare(given, tmp_path)

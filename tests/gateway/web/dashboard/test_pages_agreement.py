@@ -97,6 +97,17 @@ def test_the_calendar_says_in_words_and_cents_how_each_day_is(shop: Gateway, bro
     assert browser.get("/agreement?connection=none").status_code == 404
 
 
+def test_days_that_make_no_period_are_shown_again_beside_the_reason(shop: Gateway, browser: httpx.Client) -> None:
+    csrf = csrf_of(browser.get("/agreement").text)
+    form = {"csrf": csrf, "connection": "default", "from": "2026-02-01", "through": "2026-01-01"}
+    answer = browser.post("/agreement", data=form)
+    assert answer.status_code == 400
+    assert 'value="2026-02-01" aria-describedby="days-fault days-hint" aria-invalid="true"' in answer.text
+    assert "2026-02-01 to 2026-01-01 is not a period of 1 to 92 days" in answer.text
+    assert browser.post("/agreement", data={**form, "from": "2020-01-01", "through": ""}).status_code == 400
+    assert "needs attention" not in browser.get("/agreement").text
+
+
 def test_a_day_shows_its_sums_and_each_difference_with_its_button(shop: Gateway, browser: httpx.Client) -> None:
     page = browser.get("/agreement/days/2026-10-03?connection=default").text
     wrong, _, meant = page.partition("Explained by policy")

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, insert, update
 from sqlmodel import col
 
 from gateway.store import alerts, audit, connections, counts, figures, inbox, progress, users
-from gateway.store.alert_rules import AlertCause
+from gateway.store.alert_rules import WITHHELD, AlertCause
 from gateway.store.audit import AuditFilter
 from gateway.store.clock import moment
 from gateway.store.events import Outcome, State
@@ -113,7 +113,7 @@ def told(gateway: Gateway, seal: Seal) -> Gateway:
     """An alert that lasts and was sent, two that are over, and those of another connection."""
     with writing(gateway.engine) as session:
         connections.save(session, a_connection("other", realm_id="2", mplus_subscription_id="s2"), seal)
-        alerts.note(session, [AlertCause("parked/default/orders/x", "old", "it was parked", "", "default")])
+        alerts.note(session, [AlertCause("parked/default/orders/x", "2 sales need attention", WITHHELD, "", "default")])
         alerts.note(session, [AlertCause("paused/other", "the connection is paused", EVIL, "", "other")])
         gone = update(AlertRow).values(cleared_at=moment(-60), first_seen=moment(-660), told="")
         session.execute(gone)
@@ -132,7 +132,8 @@ def test_alerts_say_since_when_until_when_and_who_was_told(told: Gateway, admin:
     assert "it has not answered for 7 minutes" in now
     assert "told by e-mail, webhook" in now
     assert "Alerts go to nobody: set ALERT_EMAIL" in now
-    assert "Records of sales wait for a person" in before
+    assert "2 sales need attention" in before
+    assert WITHHELD not in before
     assert "lasted 10 min" in before
     assert "nobody was told" in before
     assert EVIL not in page
