@@ -18,6 +18,7 @@ from gateway.store.session import open_engine
 from tests.browser.shop import KEY, TOKEN, fill
 from tests.house.pages import PICTURES
 
+HERE = Path(__file__).parent
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
@@ -43,9 +44,17 @@ USUAL_PORTS = """(back) => {
 }"""
 
 
-@pytest.fixture(scope="module")
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs them all: a browser takes longer to start than most of these tests."""
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """One running browser for a module, no longer: while it runs, its event loop holds the main thread."""
+    """One running browser for this folder, no longer: while it runs, its event loop holds the main thread."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed on this machine")
     from playwright.sync_api import sync_playwright
