@@ -140,6 +140,9 @@ def show(till: Till, document: Record, hidden: Sequence[str] = ()) -> Record:
     if "lineList" in shown:
         include = till.switches.parent_includes_sublines
         shown["lineList"] = {"line": lines.show_lines(shown["lineList"]["line"], include)}
+    if "paymentList" in shown and not till.switches.payment_ids:
+        paid = shown["paymentList"]["payment"]
+        shown["paymentList"] = {"payment": [{k: v for k, v in each.items() if k != "paymentId"} for each in paid]}
     return shown
 
 

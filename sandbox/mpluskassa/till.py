@@ -61,7 +61,7 @@ class Switches:
     `moves_articles`: an article named in an update of another product moves there, else its number is taken.
     `empty_products`: a product may be made without articles; getProducts does not show it until it has one.
     `deposits_as_tender`: what was paid on an order stands on its receipt or invoice as a tender of that day, else each
-    payment comes along as it was made.
+    payment comes along as it was made. `payment_ids`: payments have ids, which the schema does not demand.
     """
 
     percentage_scale: int = 1
@@ -73,6 +73,7 @@ class Switches:
     parent_includes_sublines: bool = False
     untaxed_rates: str = "zero"
     deposits_as_tender: bool = False
+    payment_ids: bool = True
     moves_articles: bool = True
     empty_products: bool = True
     set_stock_sets: str = "physical"

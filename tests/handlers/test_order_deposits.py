@@ -138,6 +138,18 @@ def test_paid_in_full_before_it_is_delivered(open_shop: Callable[..., Shop], dep
     assert_right(shop, money(first_PIN="40"), sold_for=NET_OF_40)
 
 
+def test_two_equal_deposits_without_ids_are_two(open_shop: Callable[..., Shop], deposits_come_as: str) -> None:
+    shop = open_as(open_shop, deposits_come_as)
+    shop.till.till.switches.payment_ids = False
+    order = take(shop, deposit=1000, relation=False)
+    shop.till.prepay_order(order["orderId"], [Tender("PIN", 1000)], when=YESTERDAY)
+    shop.settle()
+    assert_right(shop, money(first_PIN="20"), sold_for=Decimal(0), owes="20")
+    shop.till.deliver_order(order["orderId"], [Tender("CONTANT", 2000)])
+    shop.settle()
+    assert_right(shop, money(first_PIN="20", second_CASH="20"), sold_for=NET_OF_40)
+
+
 def test_more_deposited_than_it_came_to_and_the_rest_paid_back(
     open_shop: Callable[..., Shop], deposits_come_as: str
 ) -> None:

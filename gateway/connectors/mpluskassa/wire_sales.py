@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -139,7 +140,7 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
         vat_method=row.get("vatMethod") or "",
         vat=tuple(to_vat_amount(each, lines.divisor) for each in rows(row, "vatGroupList", "vatGroup")),
         lines=lines.read(row, "lineList"),
-        payments=tuple(to_payment(each) for each in rows(row, "paymentList", "payment")),
+        payments=_to_payments(rows(row, "paymentList", "payment")),
         paid_cents=row.get(shape.paid) or 0,
         credited_id=text(row, shape.credited),
         **_circumstances(row),
@@ -161,6 +162,18 @@ def to_vat_amount(row: Row, divisor: int) -> VatAmount:
         net_cents=need(row, "exclAmount"),
         vat_cents=need(row, "vatAmount"),
     )
+
+
+def _to_payments(found: list[Row]) -> tuple[Payment, ...]:
+    """The payments of a sale. The till need not give them ids: one that is like an earlier one gets an id here."""
+    seen: Counter[str] = Counter()
+    payments: list[Payment] = []
+    for payment in map(to_payment, found):
+        looks = f"{payment.method}-{payment.business_date}-{payment.amount_cents}"
+        seen[looks] += payment.id is None
+        twin = payment.id is None and seen[looks] > 1
+        payments.append(replace(payment, id=f"{looks}-{seen[looks]}") if twin else payment)
+    return tuple(payments)
 
 
 def to_payment(row: Row) -> Payment:
