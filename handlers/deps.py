@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -93,6 +94,7 @@ class Deps:
     `line_amounts` is what the company of the books accepts as the amount of a line.
     `claim` is the worker's lease of the event: after it is lost, nothing is stored. `installation` is the name that
     documents are signed with, `signing` gives the key of certificates. `known` is what `registry.LOOK_UPS` found.
+    Within `in_a_row` calls to the till share a slot of the rate limiter: nothing may be waited for between them.
     """
 
     engine: Engine
@@ -115,6 +117,7 @@ class Deps:
     signing: Callable[[], SigningKey] | None = None
     claim: Claim | None = None
     known: object = None
+    in_a_row: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def without_writes(self) -> Deps:
         """The dependencies of a dry run: both clients refuse what is not a read, before it leaves."""

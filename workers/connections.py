@@ -63,6 +63,7 @@ class ConnectionContext:
     settings: SettingsDocument
     version: int
     looked_at: float
+    at_till: RateLimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class ConnectionRegistry:
             signing=self._key,
             claim=claim,
             known=known,
+            in_a_row=context.at_till.in_a_row,
         )
 
     def _signature(self) -> str:
@@ -239,7 +241,8 @@ class ConnectionRegistry:
             wsdl_cache=_wsdl_cache(url),
             default_decimal_places=document.mapping.omitted_decimal_places,
         )
-        return ConnectionContext(connection, books, till, Lists(books, till), document, version, time.monotonic())
+        lists = Lists(books, till)
+        return ConnectionContext(connection, books, till, lists, document, version, time.monotonic(), at_till)
 
     def _guarded(self, limiter: RateLimiter) -> Callable[[str], AbstractContextManager[None]]:
         """The rate limiter, then a check of the worker's claim: a worker that was suspended writes nothing late."""
@@ -247,11 +250,12 @@ class ConnectionRegistry:
         @contextmanager
         def enter(operation: str = "") -> Iterator[None]:
             self._before_call()
-            with limiter(operation):
+            with limiter(operation) as slot:
                 failpoints.reach(failpoints.BEFORE_CALL, operation)
                 claim = getattr(self._thread, "claim", None)
-                if claim is not None and not exchange.is_read(operation):
+                if claim is not None and not exchange.is_read(operation) and not slot.confirmed:
                     claims.confirm(self._engine, claim)
+                    slot.confirmed = True
                 yield
             failpoints.reach(failpoints.AFTER_CALL, operation)
 

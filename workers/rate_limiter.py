@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -31,6 +32,8 @@ START_PATIENCE, SLOT_PATIENCE = 15.0, 30.0
 SHORT_COOLDOWN: Final = 2.5
 """A thread waits for a cooldown up to this long; a longer one frees it for other connections."""
 RENEW_SECONDS: Final = 3.0
+KEEP_SECONDS: Final = 0.1
+"""How long a thread keeps a slot over several calls: the longest that another process waits for it."""
 _RETRY_SECONDS: Final = 0.02
 _ANSWERED: Final = {"ok", "throttled"}
 _log = structlog.get_logger(__name__)
@@ -72,6 +75,15 @@ class RateLimiters:
                 _log.exception("renewing call slots failed and goes on")
 
 
+@dataclass(slots=True)
+class HeldSlot:
+    """The slot of a call, or of several in a row. `confirmed`: the claim of the event was looked at meanwhile."""
+
+    number: int
+    since: float
+    confirmed: bool = False
+
+
 class RateLimiter:
     """The rate limiter of one account for the threads of this process; the clients call it as their gate."""
 
@@ -80,35 +92,90 @@ class RateLimiter:
         self._engine, self._limit, self._holder = engine, limit, holder
         # Threads without a slot wait here, so that at most one per slot polls the database.
         self._local = threading.BoundedSemaphore(limit.slots)
-        self._held = 0
+        self._held = self._awaited = 0
         self._lock = threading.Lock()
         self._opened = False
+        self._thread = threading.local()
+        self._cooled_at = 0.0
 
     @property
     def is_held(self) -> bool:
         """Whether a call is under way."""
         return self._held > 0
 
+    @contextmanager
+    def in_a_row(self) -> Iterator[None]:
+        """Calls of this thread in the block share a slot, up to a tenth of a second or until another thread wants it.
+
+        Between them the thread waits for nothing. Where a slot has an interval, each call takes its own.
+        """
+        if self._limit.interval > 0:
+            yield
+            return
+        self._thread.keeps = True
+        try:
+            yield
+        finally:
+            self._thread.keeps = False
+            self._end_kept()
+
     def cool_down(self, seconds: float | None = None) -> None:
         """The other system refused a call: no process calls it for `seconds`, or for a computed time."""
+        self._cooled_at = time.monotonic()
         pause = rate_limits.cool_down(self._engine, self.account, seconds)
         _log.warning("calls are paused", system=self.account.system, seconds=round(pause, 1))
 
     @contextmanager
-    def __call__(self, _operation: str = "") -> Iterator[None]:
+    def __call__(self, _operation: str = "") -> Iterator[HeldSlot]:
         """Run one call. Raises `RateLimited` when the wait would be too long; nothing was sent then."""
+        slot = self._find_kept() or self._begin()
+        try:
+            yield slot
+        finally:
+            if getattr(self._thread, "keeps", False) and self._may_keep(slot):
+                self._thread.slot = slot
+            else:
+                self._end(slot)
+
+    def _find_kept(self) -> HeldSlot | None:
+        """The slot of this thread's call before; a thread that was stopped meanwhile has none any more."""
+        slot: HeldSlot | None = getattr(self._thread, "slot", None)
+        if slot is not None and not self._may_keep(slot):
+            self._end_kept()
+            return None
+        self._thread.slot = None
+        return slot
+
+    def _may_keep(self, slot: HeldSlot) -> bool:
+        is_recent = time.monotonic() < slot.since + KEEP_SECONDS
+        return is_recent and not self._awaited and self._cooled_at < slot.since
+
+    def _end_kept(self) -> None:
+        slot: HeldSlot | None = getattr(self._thread, "slot", None)
+        if slot is not None:
+            self._thread.slot = None
+            self._end(slot)
+
+    def _begin(self) -> HeldSlot:
         deadline = time.monotonic() + SLOT_PATIENCE
-        if not self._local.acquire(timeout=SLOT_PATIENCE):
-            raise self._refusal(SHORT_COOLDOWN, cooling=False)
+        self._await(1)
+        try:
+            if not self._local.acquire(timeout=SLOT_PATIENCE):
+                raise self._refusal(SHORT_COOLDOWN, cooling=False)
+        finally:
+            self._await(-1)
         try:
             number = self._take(deadline)
-            self._count(1)
-            began = time.monotonic()
-            try:
-                yield
-            finally:
-                self._count(-1)
-                self._release(number, rest=self._limit.interval - (time.monotonic() - began))
+        except BaseException:
+            self._local.release()
+            raise
+        self._count(1)
+        return HeldSlot(number, time.monotonic())
+
+    def _end(self, slot: HeldSlot) -> None:
+        self._count(-1)
+        try:
+            self._release(slot.number, rest=self._limit.interval - (time.monotonic() - slot.since))
         finally:
             self._local.release()
 
@@ -147,6 +214,10 @@ class RateLimiter:
     def _count(self, change: int) -> None:
         with self._lock:
             self._held += change
+
+    def _await(self, change: int) -> None:
+        with self._lock:
+            self._awaited += change
 
     def _refusal(self, seconds: float, *, cooling: bool) -> RateLimited:
         system = "MplusKASSA" if self.account.system == rate_limits.MPLUSKASSA else "QuickBooks"

@@ -35,7 +35,8 @@ _gates: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictiona
 def take(session: Session, connection: str, work: str, *, seconds: float, lease: str | None = None) -> str | None:
     """A lease on the work, or None while another owner holds one that has not ended."""
     given = {"connection": connection, "work": work, "lease": lease or uuid.uuid4().hex, "seconds": seconds}
-    taken: str | None = session.execute(_take_statement(session.get_bind().dialect.name), given).scalar()
+    statement = _take_statement(session.get_bind().dialect.name).returning(col(LeaseRow.lease))
+    taken: str | None = session.execute(statement, given).scalar()
     return taken
 
 
@@ -45,8 +46,7 @@ def _take_statement(dialect: str) -> Any:
     row: dict[str, Any] = {name: bindparam(name) for name in ("connection", "work", "lease")}
     until = moment(bindparam("seconds", type_=Float()))
     ended = col(LeaseRow.leased_until) < moment()
-    changed = upserts.statement(dialect, LeaseRow, {**row, "leased_until": until}, _taken_over, where=ended)
-    return changed.returning(col(LeaseRow.lease))
+    return upserts.statement(dialect, LeaseRow, {**row, "leased_until": until}, _taken_over, where=ended)
 
 
 def _taken_over(new: Any) -> dict[str, Any]:
@@ -164,20 +164,25 @@ def _prolonged(lease: Lease, seconds: float) -> Iterator[None]:
 
 
 def _take(lease: Lease, until: float, seconds: float) -> None:
-    left = [*lease.works]
-    while left := _try(lease, left, seconds):
+    while not _try(lease, seconds):
         if time.monotonic() > until:
-            raise to_refusal(left[0])
+            raise to_refusal(", ".join(lease.works))
         time.sleep(_LOOK_SECONDS)
 
 
-def _try(lease: Lease, works: list[str], seconds: float) -> list[str]:
-    """Take these in order, in one transaction, up to the first that another owner holds; returns what is left."""
-    with writing(lease.engine, synced=False) as session:
-        for number, work in enumerate(works):
-            if take(session, lease.connection, work, seconds=seconds, lease=lease.token) is None:
-                return works[number:]
-    return []
+class _Held(Exception):
+    """Another owner holds some of the works."""
+
+
+def _try(lease: Lease, seconds: float) -> bool:
+    """Take all works or none, so that two callers who want some of the same never wait for each other."""
+    given = {"connection": lease.connection, "lease": lease.token, "seconds": seconds}
+    with suppress(_Held), writing(lease.engine, synced=False) as session:
+        session.execute(_take_statement(session.get_bind().dialect.name), [{**given, "work": w} for w in lease.works])
+        if session.execute(_COUNT_HELD, {"by": lease.token, "seconds": 0.0}).scalar_one() < len(lease.works):
+            raise _Held
+        return True
+    return False
 
 
 def to_refusal(work: str) -> RateLimited:

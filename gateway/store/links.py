@@ -300,9 +300,11 @@ def _is_of_later_release(row: Any, detail: Mapping[str, Any]) -> Permanent:
     )
 
 
-def find_number(session: Session, connection: str, item_id: str) -> int | None:
-    mine = and_(col(NumberRow.connection) == connection, col(NumberRow.item_id) == item_id)
-    return session.execute(select(col(NumberRow.number)).where(mine)).scalar_one_or_none()
+def find_numbers(session: Session, connection: str, item_ids: Sequence[str]) -> dict[str, int]:
+    """The numbers that were given to these items; those without one are absent."""
+    theirs = and_(col(NumberRow.connection) == connection, col(NumberRow.item_id).in_(item_ids))
+    rows = session.execute(select(col(NumberRow.item_id), col(NumberRow.number)).where(theirs))
+    return {row.item_id: int(row.number) for row in rows}
 
 
 def owner_of_number(session: Session, connection: str, number: int) -> str | None:

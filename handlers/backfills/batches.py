@@ -208,7 +208,7 @@ def _to_new(item: Item, number: int, view: View, deps: Deps) -> NewItem | None:
     except (NotBookable, MappingError):
         return None
     member = Member(item, number, group, None, traces=traces)
-    return NewItem(member, product, articles.print_of(member, product))
+    return NewItem(member, articles.to_new(product, [member], deps), articles.print_of(member, product))
 
 
 def _begin(
@@ -251,26 +251,27 @@ def _make(
     ended: list[tuple[Event, _Ending]] = []
     failure: GatewayError | None = None
     sure_until = 0.0
-    for id_, each in new.items():
-        before, error, made = len(deps.log), None, None
-        try:
-            if time.monotonic() >= sure_until:
-                lease.require(seconds=_SURE_SECONDS)
-                sure_until = time.monotonic() + _SURE_SECONDS
-            made = articles.create(each.product, [each.member], deps)
-        except (Transient, Unanswered, Permanent) as raised:
-            error = raised
-        entries = deps.log[before:]
-        del deps.log[before:]
-        if isinstance(error, _INTERRUPTING):
-            failure = error
-        if isinstance(error, RateLimited | AuthLost):
-            break  # nothing was sent, or nothing accepted
-        done = error is None and made is not None
-        ending = _to_done(each, view, deps) if done else _to_second_attempt(error)
-        ended.append((begun[id_], dataclasses.replace(ending, entries=[*entries, *ending.entries])))
-        if failure is not None:
-            break
+    with deps.in_a_row():
+        for id_, each in new.items():
+            before, error, made = len(deps.log), None, None
+            try:
+                if time.monotonic() >= sure_until:
+                    lease.require(seconds=_SURE_SECONDS)
+                    sure_until = time.monotonic() + _SURE_SECONDS
+                made = articles.create(each.product, deps)
+            except (Transient, Unanswered, Permanent) as raised:
+                error = raised
+            entries = deps.log[before:]
+            del deps.log[before:]
+            if isinstance(error, _INTERRUPTING):
+                failure = error
+            if isinstance(error, RateLimited | AuthLost):
+                break  # nothing was sent, or nothing accepted
+            done = error is None and made is not None
+            ending = _to_done(each, view, deps) if done else _to_second_attempt(error)
+            ended.append((begun[id_], dataclasses.replace(ending, entries=[*entries, *ending.entries])))
+            if failure is not None:
+                break
     _store(ended, [begun[id_] for id_ in list(new)[len(ended) :]], deps)
     if isinstance(failure, AuthLost):
         raise failure

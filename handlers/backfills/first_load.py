@@ -166,13 +166,11 @@ def _parts(kept: Mapping[int, Item], size: int) -> Iterator[dict[int, Item]]:
 
 def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:
     """The items whose quantity the books keep, by their article."""
-    counted = [item for item in page if item.quantity_on_hand is not None]
+    counted = {item.id: item for item in page if item.quantity_on_hand is not None}
     found: dict[int, list[Item]] = {}
-    for item in counted:
-        try:
-            found.setdefault(quantities.article_of(item, deps), []).append(item)
-        except NotBookable:
-            continue
+    for id_, article in quantities.articles_of(list(counted.values()), deps).items():
+        if not isinstance(article, NotBookable):
+            found.setdefault(article, []).append(counted[id_])
     # Two items have one SKU and no link yet: it is not known whose stock it is.
     return {number: some[0] for number, some in found.items() if len(some) == 1}
 

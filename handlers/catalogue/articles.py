@@ -131,17 +131,21 @@ def is_settled(member: Member, wanted: str, owner: str | None) -> bool:
     return known and owner == member.item.id
 
 
-def create(product: Product, members: Sequence[Member], deps: Deps) -> int | None:
-    """Make the product with its groups; None when the till has one of its articles already."""
+def to_new(product: Product, members: Sequence[Member], deps: Deps) -> Product:
+    """The product to create, with its groups and turnover groups."""
     groups = tuple(dict.fromkeys(m.group for m in members if m.group is not None))
-    wanted = with_turnover_groups(
+    return with_turnover_groups(
         dataclasses.replace(product, number=None, group_numbers=groups), deps.lists.turnover_groups()
     )
+
+
+def create(new: Product, deps: Deps) -> int | None:
+    """Make the product; None when the till has one of its articles already."""
     try:
-        made = deps.till.create_product(wanted)
+        made = deps.till.create_product(new)
     except DuplicateNumber:
         return None
-    deps.say("made the product", product=made, articles=[a.number for a in wanted.articles])
+    deps.say("made the product", product=made, articles=[a.number for a in new.articles])
     return made
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from gateway.store import links
 from gateway.store.session import reading, writing
@@ -27,15 +28,26 @@ def number_of(item: Item, deps: Deps) -> int:
 
 def find_number(item: Item, deps: Deps) -> int | None:
     """The item's article number, or None when it has none or cannot have one."""
-    try:
-        return to_article_number(item, deps.settings.products, allocated=_find(item, deps))
-    except MappingError:
-        return None
+    return find_numbers([item], deps).get(item.id)
+
+
+def find_numbers(items: Sequence[Item], deps: Deps) -> dict[str, int]:
+    """The article numbers of these items; those that have none or cannot have one are absent."""
+    settings = deps.settings.products
+    given: Mapping[str, int] = {}
+    if some := [item.id for item in items if needs_allocation(item, settings)]:
+        with reading(deps.engine) as session:
+            given = links.find_numbers(session, deps.connection, some)
+    found: dict[str, int] = {}
+    for item in items:
+        with suppress(MappingError):
+            found[item.id] = to_article_number(item, settings, allocated=given.get(item.id))
+    return found
 
 
 def _find(item: Item, deps: Deps) -> int | None:
     with reading(deps.engine) as session:
-        return links.find_number(session, deps.connection, item.id)
+        return links.find_numbers(session, deps.connection, [item.id]).get(item.id)
 
 
 def _give(item: Item, deps: Deps) -> int:

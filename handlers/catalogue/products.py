@@ -165,7 +165,7 @@ def _put(
     """Write the article into this product or a new one; False if the till has changed meanwhile."""
     product = _to_product(member, vat, deps, present)
     if read is None:
-        made = articles.create(product, [member], deps)
+        made = articles.create(articles.to_new(product, [member], deps), deps)
         if made is not None:
             families.settle(member, made, deps)
         return made is not None

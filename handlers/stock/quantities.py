@@ -9,13 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from gateway.errors import NotFound, RateLimited, Transient
+from gateway.store import links
 from gateway.store.events import Event
-from handlers.catalogue import articles, bridge, items, ownership
+from gateway.store.links import Link, LinkKind
+from gateway.store.session import reading
+from handlers.catalogue import bridge, items
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
 from handlers.stock import levels
@@ -111,17 +114,35 @@ def _handle(event: Event, deps: Deps) -> Result:
 
 def article_of(item: Item, deps: Deps) -> int:
     """The article number of an item. Raises `NotBookable` for one that has none, or whose article is another's."""
-    link = articles.find_link(item.id, deps)
-    number = bridge.find_number(item, deps) or (int(link.target_id) if link else None)
+    found = articles_of([item], deps)[item.id]
+    if isinstance(found, NotBookable):
+        raise found
+    return found
+
+
+def articles_of(some: Sequence[Item], deps: Deps) -> dict[str, int | NotBookable]:
+    """The article number of each of these items, or why it has none of its own; looked up at once."""
+    with reading(deps.engine) as session:
+        known = links.find_all(session, deps.connection, LinkKind.ITEM, [item.id for item in some])
+    numbers = bridge.find_numbers(some, deps)
+    numbers |= {id_: int(link.target_id) for id_, link in known.items() if id_ not in numbers}
+    with reading(deps.engine) as session:
+        owners = links.find_all(session, deps.connection, LinkKind.ARTICLE, [str(n) for n in set(numbers.values())])
+    return {item.id: _to_article(item, numbers.get(item.id), known.get(item.id), owners, deps) for item in some}
+
+
+def _to_article(
+    item: Item, number: int | None, link: Link | None, owners: Mapping[str, Link], deps: Deps
+) -> int | NotBookable:
     if number is None:
-        raise NotBookable("the item is not at the till", record=name_item(item), field="SKU")
+        return NotBookable("the item is not at the till", record=name_item(item), field="SKU")
     if link and link.target_id != str(number) and deps.settings.products.enabled:
-        raise NotBookable(
+        return NotBookable(
             message("article {number} is made of it first; its stock follows", number=number), record=name_item(item)
         )
-    owner = ownership.find_owner(number, deps)
-    if owner not in (None, item.id):
-        raise NotBookable(
+    owner = owners.get(str(number))
+    if owner is not None and owner.target_id != item.id:
+        return NotBookable(
             message("article {number} is another item's in QuickBooks", number=number),
             record=name_item(item),
             field="SKU",

@@ -85,7 +85,7 @@ def test_a_new_item_costs_a_dozen_statements_and_has_its_own_history(open_shop: 
         before = counted[0]
         load(shop, Flow.PRODUCTS)
         used.append(counted[0] - before)
-    assert (used[1] - used[0]) / 80 < 14
+    assert (used[1] - used[0]) / 80 < 12
     (own,) = shop.events(entity_id=rows[0]["Id"])
     assert (own.state, own.target_id, own.sku, own.attempts) == ("done", "7101", "7101", 1)
     with reading(shop.engine) as session:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, update
+from sqlalchemy import event as sqlalchemy_event
 
 from gateway.errors import RateLimited
 from gateway.store import rate_limits
@@ -20,6 +21,7 @@ from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import CallSlotRow, RateLimitRow
 from tests import forking
 from tests.servers import wait_until
+from workers import rate_limiter
 from workers.rate_limiter import RateLimiter, RateLimiters
 
 BOOKS, TILL = Account(rate_limits.QUICKBOOKS, "realm"), Account(rate_limits.MPLUSKASSA, "https://till")
@@ -121,6 +123,57 @@ def test_calls_to_an_installation_are_serial_over_all_processes(open_limiters: C
         list(pool.map(lambda n: line.call(limiters[n % 3]), range(18)))
     assert line.most == 1
     assert len(line.began) == 18
+
+
+def test_calls_in_a_row_ask_the_database_once(engine: Engine, open_limiters: Callable[[], RateLimiters]) -> None:
+    limiter, line = open_limiters().of(TILL, Limit(1)), Line()
+    line.call(limiter)
+    asked: list[str] = []
+    sqlalchemy_event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    line.call(limiter)
+    each = len(asked)
+    with limiter.in_a_row():
+        for _ in range(5):
+            line.call(limiter)
+    line.call(limiter)
+    assert len(asked) <= 3 * each
+    assert len(line.began) == 8
+    assert not limiter.is_held
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_calls_in_a_row_let_another_caller_in_soon(open_limiters: Callable[[], RateLimiters], processes: int) -> None:
+    limiters = [open_limiters().of(TILL, Limit(1)) for _ in range(processes)]
+    line, ended, waited = Line(0.01), threading.Event(), []
+
+    def load() -> None:
+        with limiters[0].in_a_row():
+            while not ended.is_set():
+                line.call(limiters[0])
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    wait_until(lambda: len(line.began) > 3, what="the load to begin")
+    for _ in range(5):
+        began = time.monotonic()
+        with limiters[-1]("getReceipts"):
+            waited.append(time.monotonic() - began)
+            assert line.running == 0
+    ended.set()
+    loading.join()
+    assert line.most == 1
+    assert min(waited) < 0.1 + rate_limiter.KEEP_SECONDS
+    assert len(line.began) > 5
+
+
+def test_calls_in_a_row_end_when_the_system_refuses_one(open_limiters: Callable[[], RateLimiters]) -> None:
+    limiter = open_limiters().of(TILL, Limit(1))
+    with limiter.in_a_row():
+        with limiter("createProduct"):
+            limiter.cool_down(30.0)
+        with pytest.raises(RateLimited), limiter("createProduct"):
+            pytest.fail("it may not leave")
+    assert not limiter.is_held
 
 
 def hammer(url: str, seconds: float, made: Any, hold: bool) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from lxml import etree
@@ -63,7 +64,7 @@ def fit(kind: Any, value: Any, *, dispensable: frozenset[str], path: str = "") -
         raise Misfit(f"{path.rstrip('.')} must be a whole number")
     if not isinstance(kind, ComplexType) or not isinstance(value, Mapping):
         return value
-    fields: dict[str, Element] = dict(kind.elements)
+    fields = _fields(kind)
     unknown = [name for name in value if name not in fields and name not in dispensable]
     if unknown:
         raise Misfit(f"{path}{unknown[0]}")
@@ -143,24 +144,36 @@ def _values(kind: Any, node: Any, *, depth: int = 0) -> Any:
 
 
 def _struct(kind: ComplexType, node: Any, depth: int) -> dict[str, Any]:
-    fields: dict[str, Element] = dict(kind.elements)
+    fields, namespace = _fields(kind), _split(node.tag)[0]
     values: dict[str, Any] = {}
     for child in node.iterchildren(tag=etree.Element):
-        _read_child(values, fields, child, etree.QName(node).namespace, depth)
+        _read_child(values, fields, child, namespace, depth)
     return values
 
 
-def _read_child(values: dict[str, Any], fields: dict[str, Element], child: Any, namespace: Any, depth: int) -> None:
-    name = etree.QName(child)
-    if name.namespace != namespace:
+@lru_cache(maxsize=4096)
+def _fields(kind: ComplexType) -> dict[str, Element]:
+    """The fields of a type; not to be changed. There are some thousand types, and thousands of rows of each."""
+    return dict(kind.elements)
+
+
+def _split(tag: str) -> tuple[str, str]:
+    """The namespace and the local name of an element."""
+    namespace, _, name = tag[1:].partition("}")
+    return (namespace, name) if tag.startswith("{") else ("", tag)
+
+
+def _read_child(values: dict[str, Any], fields: dict[str, Element], child: Any, namespace: str, depth: int) -> None:
+    of, name = _split(child.tag)
+    if of != namespace:
         raise Garbled("an element of the answer is in a foreign namespace")
-    element = fields.get(name.localname)
+    element = fields.get(name)
     if element is None:
         _put_bare(values, fields, child, depth)
     elif element.accepts_multiple:
-        values.setdefault(name.localname, []).append(_item(element, child, depth))
+        values.setdefault(name, []).append(_item(element, child, depth))
     else:
-        values[name.localname] = _values(element.type, child, depth=depth - 1)
+        values[name] = _values(element.type, child, depth=depth - 1)
 
 
 def _put_bare(values: dict[str, Any], fields: dict[str, Element], child: Any, depth: int) -> None:
@@ -177,8 +190,8 @@ def _put_bare(values: dict[str, Any], fields: dict[str, Element], child: Any, de
 
 def _find_repeated(kind: Any) -> Element | None:
     """The item type, when this type is only a list."""
-    elements = list(kind.elements) if isinstance(kind, ComplexType) else []
-    return elements[0][1] if len(elements) == 1 and elements[0][1].accepts_multiple else None
+    elements = _fields(kind).values() if isinstance(kind, ComplexType) else ()
+    return next((each for each in elements if each.accepts_multiple), None) if len(elements) == 1 else None
 
 
 def _is_single(inner: Element, node: Any) -> bool:
@@ -187,7 +200,7 @@ def _is_single(inner: Element, node: Any) -> bool:
     if not isinstance(inner.type, ComplexType):
         return not names and bool((node.text or "").strip())
     # An item may have a field of its own name.
-    return bool(names - {inner.name}) and names <= {name for name, _ in inner.type.elements}
+    return bool(names - {inner.name}) and names <= _fields(inner.type).keys()
 
 
 def _item(element: Element, node: Any, depth: int) -> Any:
@@ -202,11 +215,10 @@ def _item(element: Element, node: Any, depth: int) -> Any:
 
 def _salvage(kind: ComplexType, node: Any) -> dict[str, Any]:
     """The readable fields of an item, to identify it."""
-    fields: dict[str, Element] = dict(kind.elements)
     values: dict[str, Any] = {}
     for child in node.iterchildren(tag=etree.Element):
         with contextlib.suppress(Garbled):
-            _read_child(values, fields, child, etree.QName(node).namespace, 0)
+            _read_child(values, _fields(kind), child, _split(node.tag)[0], 0)
     return values
 
 

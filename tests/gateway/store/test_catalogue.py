@@ -22,7 +22,7 @@ def give(engine: Engine, item: str) -> int | None:
     """The next number for one of several callers."""
     while True:
         with writing(engine) as session:
-            if known := links.find_number(session, "default", item):
+            if known := links.find_numbers(session, "default", [item]).get(item):
                 return known
             number = links.next_number(session, "default", **RANGE)
         with writing(engine) as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,6 +43,18 @@ def test_a_lease_that_is_held_elsewhere_asks_to_come_back(engine: Engine) -> Non
         assert not is_free(engine, "article 6", "article 7")
         assert is_free(engine, "article 6")
     assert is_free(engine, "stock", "article 7")
+
+
+def test_who_waits_for_one_of_several_leases_holds_none(engine: Engine) -> None:
+    ends = datetime.now(UTC) + timedelta(seconds=60)
+    with writing(engine) as session:
+        session.add(LeaseRow(connection="c", work="article 7", lease="another", leased_until=ends))
+    waiting = threading.Thread(target=is_free, args=(engine, "article 6", "article 7"))
+    waiting.start()
+    while waiting.is_alive():
+        with reading(engine) as session:
+            assert session.execute(text("SELECT work FROM leases")).scalars().all() == ["article 7"]
+    waiting.join()
 
 
 def test_a_lease_whose_process_died_is_free_when_it_has_run_out(engine: Engine) -> None:
