@@ -42,6 +42,8 @@ SALES: Mapping[SaleKind, str] = {
     SaleKind.ORDER: "TillOrder",
 }
 """What the inbox calls the till's sales: the books have an "Invoice" too."""
+TRADE = (*SALES.values(), "Item", "Relation", "Customer")
+"""What the inbox calls records that flow; the rest are requests, hints, and our own documents as they come back."""
 SPOKEN: Mapping[str, str] = {entity: kind.value.lower() for kind, entity in SALES.items()} | {"Relation": "relation"}
 """What messages call the till's records."""
 

@@ -29,7 +29,20 @@ from sqlmodel import Session, col
 from gateway.store import claims, round_robin, upserts
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
 from gateway.store.clock import fixed, moment
-from gateway.store.events import OPEN, PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
+from gateway.store.events import (
+    OPEN,
+    PENDING,
+    SALES,
+    SPOKEN,
+    SUPERSEDED,
+    URGENT,
+    Change,
+    Event,
+    Outcome,
+    Received,
+    State,
+)
+from gateway.store.requests import SESSION
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow, TokenRow
 from mapping import messages
@@ -246,10 +259,12 @@ def ignore(session: Session, event_id: int, reason: str) -> bool:
 def park_lost(session: Session, *, code: str, fix: str) -> int:
     """Park due events of connections that are no longer authorised, without an attempt; returns their number.
 
-    `requeue_parked` with the same code makes them due again. A person's requests are not parked.
+    `requeue_parked` with the same code makes them due again. A person's requests are not parked, nor what the till is
+    asked for: its news, and a sale that was never tried, whose money is known then.
     """
     lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
     asked = and_(col(InboxRow.priority) == URGENT, round_robin.is_asked())
+    asked = or_(asked, _is_of_till())
     why = select(col(TokenRow.lost)).where(col(TokenRow.connection) == col(InboxRow.connection))
     reason = why.correlate(InboxRow).scalar_subquery()
     parked = session.execute(
@@ -267,6 +282,11 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
         .returning(col(InboxRow.id))
     ).all()
     return len(parked)
+
+
+def _is_of_till() -> ColumnElement[bool]:
+    untried = and_(col(InboxRow.entity).in_(SALES.values()), col(InboxRow.attempts) == 0)
+    return or_(untried, col(InboxRow.entity) == SESSION)
 
 
 def _record_name() -> ColumnElement[str]:

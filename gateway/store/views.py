@@ -15,8 +15,8 @@ from sqlmodel import Session, col
 from gateway.store import connections, counts, documents, indexes, sales, systems
 from gateway.store.clock import moment
 from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
-from gateway.store.events import OPEN, PENDING, SALES, Event, Flow, State
-from gateway.store.tables import CursorRow, InboxRow, TokenRow
+from gateway.store.events import OPEN, PENDING, SALES, TRADE, Event, Flow, State
+from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers
 
@@ -143,8 +143,9 @@ def find_event(session: Session, event_id: int) -> Event | None:
 
 
 def count_pending(session: Session, connection: str | None = None) -> int:
-    """How many events are on their way; read by the index of the open ones."""
-    wanted = select(func.count()).where(col(InboxRow.state).in_([*PENDING, State.WORKING]))
+    """How many records are on their way, requests and echoes apart; read by the index of the open ones."""
+    trade = col(InboxRow.entity).in_(TRADE)
+    wanted = select(func.count()).where(col(InboxRow.state).in_([*PENDING, State.WORKING]), trade)
     if connection is not None:
         wanted = wanted.where(col(InboxRow.connection) == connection)
     return int(session.execute(wanted).scalar_one())
@@ -234,8 +235,14 @@ def flow_statuses(session: Session) -> list[FlowStatus]:
 
 
 def _unseen(session: Session, now: datetime) -> dict[str, float]:
-    """For how many seconds changes of a flow may have been missed: by a silent system, or by a feed that fails."""
+    """For how many seconds changes of a flow may have been missed.
+
+    A system is silent, a login of a connection that works has ended, or a feed fails.
+    """
     spans = [(silence.seconds, set(Flow)) for silence in systems.find_silent(session, now)]
+    works = and_(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None), col(TokenRow.lost_at).is_not(None))
+    lost = select(col(TokenRow.lost_at)).join(ConnectionRow, col(ConnectionRow.name) == col(TokenRow.connection))
+    spans += [(_age([at], now) or 0.0, set(Flow)) for at in session.execute(lost.where(works)).scalars()]
     for feed in find_failing(session, now):
         seconds = _age([feed.polled_at], now) if feed.polled_at else None
         spans.append((seconds or FAILING_SECONDS, flows_of(feed.source)))

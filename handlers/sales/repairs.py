@@ -131,15 +131,8 @@ def _repair(posting: Posting, before: dict[str, BooksPayment], booked: BookedDoc
             deps.say("a payment was changed in QuickBooks: it gets what the till says", id=row.id, was=str(row.total))
             token = deps.books.request_id("mend", row.id, row.sync_token)
             before[payment.source_id or ""] = wanted = deps.books.update_payment(wanted, token)
-        known = Link(
-            LinkKind.PAYMENT,
-            settlement.key_of(booked, payment),
-            "Payment",
-            row.id or "",
-            wanted.sync_token,
-            settlement.fingerprint_of(payment),
-        )
-        deps.remember(known)
+        key, same = settlement.key_of(booked, payment), settlement.fingerprint_of(payment)
+        deps.remember(settlement.link_of(key, wanted, same, wanted.total))
 
 
 def _corrections(

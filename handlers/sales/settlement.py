@@ -17,6 +17,7 @@ from handlers.deps import Deps
 from handlers.sales import documents
 from mapping import sale_identity
 from mapping.fingerprints import fingerprint
+from mapping.money import to_cents
 from mapping.money_documents import find_source_id
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink, Sale
@@ -73,14 +74,7 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
         else:
             continue
         left -= settled
-        link = Link(
-            LinkKind.PAYMENT,
-            key_of(booked, payment),
-            "Payment",
-            made.id or "",
-            made.sync_token,
-            fingerprint_of(payment),
-        )
+        link = link_of(key_of(booked, payment), made, fingerprint_of(payment), payment.total)
         deps.remember(dataclasses.replace(link, generation=generation))
 
 
@@ -121,7 +115,7 @@ def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[Book
             key = f"{booked.kind}/{booked.id}/{source_id}"
             if key in posted and posted[key].target_id == row.id and is_in_books(posted[key]):
                 continue
-            deps.remember(Link(LinkKind.PAYMENT, key, "Payment", row.id or "", row.sync_token, same))
+            deps.remember(link_of(key, row, same, row.total))
 
 
 def _brings(payment: BooksPayment) -> tuple[object, ...]:
@@ -165,7 +159,7 @@ def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_
             deps.say("something else was settled with it meanwhile", invoice=invoice_id, open=str(open_now))
             amount = open_now
         else:
-            known = Link(LinkKind.PAYMENT, key, "Payment", made.id or "", made.sync_token, fingerprint_of(applied))
+            known = link_of(key, made, fingerprint_of(applied), amount)
             deps.remember(dataclasses.replace(known, generation=generation))
             return
 
@@ -292,6 +286,12 @@ def is_in_books(link: Link | None) -> bool:
 
 def key_of(booked: BookedDocument, payment: BooksPayment) -> str:
     return f"{booked.kind}/{booked.id}/{payment.source_id}"
+
+
+def link_of(key: str, row: BooksPayment, fingerprint: str, amount: Decimal) -> Link:
+    """The link of a payment in the books, with the amount that pages show."""
+    detail = {"cents": to_cents(amount)}
+    return Link(LinkKind.PAYMENT, key, "Payment", row.id or "", row.sync_token, fingerprint, detail)
 
 
 def fingerprint_of(payment: BooksPayment) -> str:

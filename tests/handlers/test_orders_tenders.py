@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.store import requests
+from gateway.store import links, requests
+from gateway.store.links import LinkKind
+from gateway.store.session import reading
 from mapping.agreement import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
@@ -103,6 +105,17 @@ def test_each_way_to_pay_has_what_the_till_says(
     assert_right(shop, wanted)
     net = Decimal(cents) / 100 / Decimal("1.21")
     assert turnover(shop) == net.quantize(Decimal("0.01"))
+
+
+def test_each_payment_in_the_books_is_known_with_its_amount(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop('[orders]\nsplit = "invoice"')
+    sell_worth(shop, 2000, ("PIN", 1250), ("CONTANT", 750))
+    shop.settle()
+    with reading(shop.engine) as session:
+        made = links.find_under(session, "default", LinkKind.PAYMENT, "Invoice/")
+    wanted = {row["Id"]: {"cents": int(row["TotalAmt"] * 100)} for row in shop.rows("Payment")}
+    assert {link.target_id: link.detail for link in made} == wanted
+    assert sorted(each["cents"] for each in wanted.values()) == [750, 1250]
 
 
 GIFT_CARDS = goods.SETTINGS

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway.errors import AUTH_LOST
 from gateway.store import counts, rate_limits, systems, tokens
 from gateway.store.connections import Connection
 from gateway.store.rate_limits import Account
@@ -50,14 +51,17 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         if visitor.connection is not None:
             overview = overview.of_one(visitor.connection)
         silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]
-        seen = home_figures.find_seen(overview.systems, silent, overview.now)
+        lost = [name for name, token in overview.tokens.items() if token.lost]
+        seen = home_figures.find_seen(overview.systems, silent, overview.now, lost)
         drawn = home_charts.look(session, visitor.connection)
         causes = todo.look(session, visitor.connection, overview.names)
         return overview, home_figures.look(session, visitor.connection), seen, drawn, causes
 
     overview, figures, seen, drawn, causes = await shared.read(look)
     names = overview.names
-    others = [alert for alert in overview.alerts if not alert.cause.startswith("parked/")]
+    # What waits for a login is its card; without such records the alert is.
+    held = {f"lost/{each.cause.connection}" for each in causes if each.cause.code == AUTH_LOST}
+    others = [each for each in overview.alerts if not each.cause.startswith("parked/") and each.cause not in held]
     return render(
         request,
         "home.html",
@@ -69,6 +73,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         snoozed=sum(each.is_snoozed for each in causes),
         pending_count=figures.pending,
         cards=[to_card(connection, overview) for connection in overview.connections],
+        lost_code=AUTH_LOST,
         alerts=[alerts.to_shown(alert, names) for alert in others],
         plan=counts.forecast_reads(
             overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads

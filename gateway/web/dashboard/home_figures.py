@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -26,13 +26,17 @@ _ORDER: Final = (MPLUSKASSA, QUICKBOOKS)
 
 @dataclass(frozen=True, slots=True)
 class SeenSystem:
-    """A system of a connection: how many seconds ago it answered (None: never), and whether that is too long ago."""
+    """A system of a connection: how many seconds ago it answered (None: never), and whether that is too long ago.
+
+    `is_lost`: it answers, and refuses our login.
+    """
 
     connection: str
     name: str
     seconds: float | None
     is_silent: bool
     failure: str | None
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,10 @@ def to_address(cause: OpenCause, called: str | None) -> str:
     return f"/events?{urlencode(to_query(cause, called))}"
 
 
-def find_seen(rows: Sequence[SystemRow], silent: Sequence[tuple[str, str]], now: datetime) -> list[SeenSystem]:
-    """Both systems of each connection that was ever called, the till first."""
+def find_seen(
+    rows: Sequence[SystemRow], silent: Sequence[tuple[str, str]], now: datetime, lost: Collection[str] = ()
+) -> list[SeenSystem]:
+    """Both systems of each connection that was ever called, the till first; `lost` have no login to QuickBooks."""
     return [
         SeenSystem(
             row.connection,
@@ -93,6 +99,7 @@ def find_seen(rows: Sequence[SystemRow], silent: Sequence[tuple[str, str]], now:
             max(0.0, (now - row.answered_at).total_seconds()) if row.answered_at else None,
             (row.connection, row.system) in silent,
             row.failure,
+            row.system == QUICKBOOKS and row.connection in lost,
         )
         for row in sorted(rows, key=lambda row: (row.connection, row.system not in _ORDER[:1]))
     ]

@@ -114,6 +114,11 @@ class FieldRow:
     effect: Effect
     why: str | None
 
+    @property
+    def is_money(self) -> bool:
+        """Whether value and present are euros, such as 12.50; empty where there is none."""
+        return self.name.endswith(_CENTS)
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:

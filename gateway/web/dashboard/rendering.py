@@ -25,7 +25,7 @@ from gateway.web import services
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import chosen_language
-from mapping.money import show_cents
+from mapping.money import show_cents, to_cents
 
 SHOP = ZoneInfo("Europe/Amsterdam")
 _FOLDER = Path(__file__).parent
@@ -72,7 +72,8 @@ def render(
         "cents": show_cents,
         "money": partial(catalogue.show_money, language),
         "number": partial(catalogue.show_number, language),
-        "decimal": lambda text: catalogue.show_number(language, Decimal(text)),
+        "decimal": lambda text: catalogue.show_number(language, Decimal(text)) if text else "",
+        "euros": lambda text: catalogue.show_money(language, to_cents(Decimal(text))),
         "iso_day": lambda text: catalogue.show_day(language, date.fromisoformat(text)) if text else "",
         "day": partial(catalogue.show_day, language),
         "month_name": partial(catalogue.show_month, language),

@@ -9,13 +9,15 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, update
 
-from gateway.store import alerts, systems
+from gateway.store import alerts, systems, tokens
 from gateway.store.agreements import AgreementStatus
+from gateway.store.alert_rules import AlertCause
 from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.sales import AMSTERDAM
+from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.tables import AgreementDayRow, SystemRow
+from gateway.store.tables import AgreementDayRow, InboxRow, SystemRow
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
 
@@ -64,6 +66,39 @@ def test_one_cause_in_several_flows_is_one_card(gateway: Gateway, browser: httpx
     assert "of its own" in own
     with reading(gateway.engine) as session:
         assert [(each.code, each.count) for each in alerts.find_causes(session)] == [("auth-lost", 4), (None, 1)]
+
+
+def test_a_login_that_ended_is_one_card_and_nothing_is_up_to_date(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
+    gateway.receive(Change("k", Flow.STOCK, "poll", "Item", "1", "default", **LOST))  # type: ignore[arg-type]
+    gateway.receive(Change("s", Flow.ORDERS, "webhook", "Session", "2", "default"))
+    systems.answered(gateway.engine, "default", "quickbooks", again_in=900)
+    with writing(gateway.engine) as session:
+        assert tokens.plant(session, "default", "a-refresh-token", seal)
+        tokens.lose(session, "default", "the login ended")
+        cause = AlertCause("lost/default", "QuickBooks is no longer connected", "the login ended", "", "default")
+        alerts.note(session, [cause])
+    page = browser.get("/").text
+    assert "One thing needs your attention" in page
+    assert "Nothing is waiting" in page
+    (card,) = cause_cards(page)
+    assert 'href="/connect/quickbooks?connection=default"' in card
+    assert '<b>QuickBooks</b> <span class="trouble">not connected</span>' in page
+    assert "up to date" not in page
+    with writing(gateway.engine) as session:
+        session.execute(update(InboxRow).values(state=State.DONE))
+    page = browser.get("/").text
+    assert cause_cards(page) == []
+    assert "QuickBooks is no longer connected" in page
+
+
+def test_a_flow_with_a_parked_record_is_not_up_to_date(gateway: Gateway, browser: httpx.Client) -> None:
+    assert browser.get("/").text.count("up to date") == len(Flow)
+    gateway.receive(Change("k", Flow.STOCK, "poll", "Item", "1", "default", **LOST))  # type: ignore[arg-type]
+    page = browser.get("/").text
+    assert page.count("up to date") == len(Flow) - 1
+    assert "to check for" in page
 
 
 def test_all_of_a_cause_is_tried_again_and_nothing_else(gateway: Gateway, browser: httpx.Client) -> None:

@@ -26,7 +26,15 @@ TEXT = {
     "source": "Name",
     "kept": "the till has nothing there",
 }
-LEVEL = {"branch": 1, "on_hand": "12", "unposted": "2", "estimates": "3", "value": "7", "present": "10", "formula": "f"}
+LEVEL = {
+    "branch": 1,
+    "on_hand": "12",
+    "unposted": "2",
+    "estimates": "3",
+    "value": "7",
+    "present": "1204.5",
+    "formula": "f",
+}
 
 
 def product(source_id: str, name: str, **more: Any) -> RecordFacts:
@@ -62,15 +70,17 @@ def test_a_product_shows_both_sides_and_the_numbers_of_its_stock(gateway: Gatewa
         "sku-17",
         "5001",
         "Price including VAT",
-        "2.50",
-        "9.99",
+        "€2.50",
+        "€9.99",
         "left as it is",
         "Sold, not booked yet",
         "20 Nov 2026",
     ):
         assert text in shown, text
-    levels = re.findall(r"<td[^>]*>(?:<b>)?(\d+)(?:</b>)?</td>", shown.partition("Stock by location")[2])
-    assert levels == ["12", "2", "3", "7", "10"]
+    german = browser.get("/products/1", headers={"Accept-Language": "de"}).text
+    assert ("9,99\u00a0€" in german, "1.204,5" in german) == (True, True)
+    levels = re.findall(r"<td[^>]*>(?:<b>)?([\d.,]+)(?:</b>)?</td>", shown.partition("Stock by location")[2])
+    assert levels == ["12", "2", "3", "7", "1,204.5"]
     assert "Location 1" in page
     assert "Location 1" in shown
     store_sale(gateway, "1.2.2026.345")  # it names its location

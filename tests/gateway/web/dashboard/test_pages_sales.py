@@ -121,6 +121,17 @@ def test_a_deleted_document_is_not_linked(start: Callable[..., Gateway], status:
         assert "R345" in page
 
 
+def test_booked_payments_are_shown_with_their_amounts(start: Callable[..., Gateway]) -> None:
+    gateway, browser = opened(start)
+    row = store(gateway, "345", entity="Invoice")
+    with writing(gateway.engine) as session:
+        for number, detail in (("71", {"cents": 1250}), ("72", None)):
+            key = f"Invoice/1345/{number}"
+            links.save(session, "default", Link(LinkKind.PAYMENT, key, "Payment", number, detail=detail))
+    page = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", browser.get(f"/sales/{row.id}").text))
+    assert "Booked payment €12.50 Id 71 72" in page
+
+
 def test_an_id_that_is_no_number_makes_no_link(start: Callable[..., Gateway]) -> None:
     gateway, browser = opened(start, QUICKBOOKS_ENVIRONMENT="production")
     store(gateway, "a&b")
