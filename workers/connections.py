@@ -254,7 +254,8 @@ class ConnectionRegistry:
                 failpoints.reach(failpoints.BEFORE_CALL, operation)
                 claim = getattr(self._thread, "claim", None)
                 if claim is not None and not exchange.is_read(operation) and not slot.confirmed:
-                    claims.confirm(self._engine, claim)
+                    claims.confirm(self._engine, claim, first=claim != getattr(self._thread, "confirmed", None))
+                    self._thread.confirmed = claim
                     slot.confirmed = True
                 yield
             failpoints.reach(failpoints.AFTER_CALL, operation)

@@ -1,6 +1,8 @@
-"""Stores outcomes and claims the next events, several in one transaction: a commit waits for the disk.
+"""Stores outcomes and claims the next events, several in one transaction.
 
 While one thread writes, the others wait, and the next one writes for all of them: each statement once for the group.
+The commit waits for the disk where an event has called a system. Otherwise a power cut may undo it, and then its events
+are handled again, as if their process had ended before it.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ _CONTENDED = ("DeadlockDetected", "QueryCanceled")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A handled event: what is stored about it in one transaction."""
+    """A handled event: what is stored about it in one transaction. `called`: it has made an outside call."""
 
     event: Event
     outcome: Outcome
@@ -45,6 +47,7 @@ class Ended:
     entries: Sequence[Entry]
     records: Sequence[RecordFacts] = ()
     find_document: FindDocument = find_none
+    called: bool = True
 
 
 @dataclass(eq=False, slots=True)
@@ -163,7 +166,7 @@ class EventWriter:
                 found = self._look(session)
             if not found:
                 return
-        with writing(self._engine) as session:
+        with writing(self._engine, synced=any(each.called for _, each in ended)) as session:
             if ended:
                 self._record(session, ended)
             if wanting:

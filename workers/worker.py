@@ -194,7 +194,7 @@ class Worker:
         _measure(event, result.outcome.state, time.monotonic() - began)
         failpoints.reach(failpoints.BEFORE_RECORD, event.entity)
         group.since = group.since if group.ended else began
-        group.ended.append(_to_ended(event, result, deps))
+        group.ended.append(_to_ended(event, result, deps, called=group.called))
         self.holds.pause(event)
 
     def _before_call(self, group: Group) -> None:
@@ -215,7 +215,7 @@ class Worker:
         if not events:
             return
         try:
-            with writing(self.engine) as session:
+            with writing(self.engine, synced=False) as session:
                 round_robin.give_back(session, events)
         except Transient as error:
             _log.warning("claimed events wait for the end of their leases", reason=error.reason)
@@ -285,13 +285,13 @@ class Worker:
             return Result(outcome), deps
 
 
-def _to_ended(event: Event, result: Result, deps: Deps | None) -> Ended:
+def _to_ended(event: Event, result: Result, deps: Deps | None, *, called: bool) -> Ended:
     facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
     outcome = _complete(result.outcome, event, facts)
     entries = [*(deps.log if deps else []), _ending(outcome)]
     seen = tuple(deps.records.values()) if deps else ()
     find_document = partial(till_sales.find_document, deps)
-    return Ended(event, outcome, result, till_sales.find_facts(event, deps), entries, seen, find_document)
+    return Ended(event, outcome, result, till_sales.find_facts(event, deps), entries, seen, find_document, called)
 
 
 def _tell_unstored(error: Exception) -> None:

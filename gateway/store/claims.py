@@ -1,6 +1,8 @@
 """Claims of events: a worker may write, here and to both systems, only while it holds the claim of its event.
 
-A claim is a fenced lease on the newest due event of a subject; older ones are closed as superseded.
+A claim is a fenced lease on the newest due event of a subject; older ones are closed as superseded. It does not wait
+for the disk: if a power cut undoes it, its event is handled again. Before the first write to a system `confirm` waits
+for the disk, so an event that may have written is never taken for a new one.
 """
 
 from __future__ import annotations
@@ -84,16 +86,16 @@ def hold(session: Session, claim: Claim | None) -> None:
         raise LeaseLost.of(claim.event_id)
 
 
-def confirm(engine: Engine, claim: Claim, *, seconds: float = LEASE_SECONDS) -> None:
+def confirm(engine: Engine, claim: Claim, *, first: bool = True, seconds: float = LEASE_SECONDS) -> None:
     """Check that the claim is still ours just before a write to a system; prolong it when it runs out.
 
-    Raises `LeaseLost`.
+    Before the `first` write it is prolonged in any case: this transaction makes the claim durable. Raises `LeaseLost`.
     """
     held = {"of": claim.event_id, "by": claim.lease, "seconds": MARGIN_SECONDS}
-    with reading(engine) as session:
-        safe = session.execute(_HELD_A_WHILE, held).scalar_one_or_none() is not None
-    if safe:
-        return
+    if not first:
+        with reading(engine) as session:
+            if session.execute(_HELD_A_WHILE, held).scalar_one_or_none() is not None:
+                return
     with writing(engine) as session:
         if session.execute(_PROLONG, {**held, "seconds": seconds}).scalar_one_or_none() is None:
             raise LeaseLost.of(claim.event_id)
@@ -208,7 +210,7 @@ def claim(
     begin with the name of the `process`.
     """
     try:
-        with writing(engine) as session:
+        with writing(engine, synced=False) as session:
             taken = _take(
                 session,
                 _TAKE_NEWEST,
@@ -231,7 +233,7 @@ def claim_next(
     """Claim the next due event, or None: `claim_several` of one."""
     with reading(engine) as session:
         found = find_claimable(session, ours=ours)
-    with writing(engine) as session:
+    with writing(engine, synced=False) as session:
         groups = claim_several(
             session, found, rotation or RoundRobin(), sizes=[1], seconds=seconds, full=lambda _chosen: excluded
         )

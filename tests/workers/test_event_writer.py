@@ -215,7 +215,8 @@ def test_many_connections_are_claimed_by_as_few_statements_as_one(engine: Engine
         executed: list[str] = []
 
         def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-            executed.append(statement)
+            if not statement.startswith("PRAGMA"):  # the first that does not wait for the disk asks what is usual
+                executed.append(statement)
 
         event.listen(engine, "before_cursor_execute", note)
         found = writer.claim_next(most)
