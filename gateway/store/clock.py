@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Column, ColumnElement, DateTime, Dialect, Float, literal, select
+from sqlalchemy import Column, ColumnElement, DateTime, Dialect, Float, literal, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -45,8 +45,8 @@ class moment(FunctionElement[datetime]):  # noqa: N801 - reads as a function in 
     # The offset is bound, not written out, so that statements are compiled once.
     inherit_cache = True
 
-    def __init__(self, offset: float | BindParameter[float] = 0.0) -> None:
-        super().__init__(offset if isinstance(offset, BindParameter) else literal(float(offset), Float()))
+    def __init__(self, offset: float | ColumnElement[float] = 0.0) -> None:
+        super().__init__(offset if isinstance(offset, ColumnElement) else literal(float(offset), Float()))
 
 
 @compiles(moment, "sqlite")

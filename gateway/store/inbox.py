@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     Boolean,
     ColumnElement,
     Engine,
@@ -19,11 +21,13 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    column,
     func,
     or_,
     select,
     update,
 )
+from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
 from gateway.store import claims, round_robin, upserts
@@ -74,21 +78,31 @@ _HEARD_SINCE = _ONE.where(
 )
 _BY_KEY = select(_ROWS.id, _ROWS.state).where(_ROWS.key == bindparam("of"))
 _SECONDS = bindparam("seconds", type_=Float())
-_FINISH = (
-    update(_INBOX)
-    .where(_ROWS.id == bindparam("of"), _ROWS.lease == bindparam("by"), _ROWS.state == State.WORKING)
-    .values(
-        **{name: bindparam(f"new_{name}") for name in _ENDS},
-        messages=bindparam("new_messages"),
-        # A value not found this time stays as it was.
-        **{name: func.coalesce(bindparam(f"new_{name}", type_=Text()), _ROWS[name]) for name in (*_FACTS, "result")},
-        attempts=_ROWS.attempts - bindparam("unburnt", type_=Integer()),
-        due_at=case((bindparam("waits", type_=Boolean()), moment(_SECONDS)), else_=None),
-        lease=None,
-        leased_until=None,
-        updated_at=moment(),
-    )
-)
+_ENDING: Mapping[str, TypeEngine[Any]] = {
+    "of": BigInteger(),
+    "by": Text(),
+    "unburnt": Integer(),
+    "waits": Boolean(),
+    "seconds": Float(),
+    **{f"new_{name}": Text() for name in (*_ENDS, "messages", *_FACTS, "result")},
+}
+
+
+@cache
+def _finishing(dialect: str) -> Any:
+    """The end of events: in PostgreSQL one statement for all of them, whose values are bound as arrays."""
+    given: Any = {name: bindparam(name, type_=kind) for name, kind in _ENDING.items()}
+    if dialect == "postgresql":
+        arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in _ENDING.items())
+        columns = (column(name, kind) for name, kind in _ENDING.items())
+        given = func.unnest(*arrays).table_valued(*columns).render_derived(name="ended").c
+    held = (_ROWS.id == given["of"], _ROWS.lease == given["by"], _ROWS.state == State.WORKING)
+    ends: dict[str, Any] = {name: given[f"new_{name}"] for name in (*_ENDS, "messages")}
+    # A value not found this time stays as it was.
+    ends |= {name: func.coalesce(given[f"new_{name}"], _ROWS[name]) for name in (*_FACTS, "result")}
+    ends |= {"attempts": _ROWS.attempts - given["unburnt"], "lease": None, "leased_until": None}
+    ends["due_at"] = case((given["waits"], moment(given["seconds"])), else_=None)
+    return update(_INBOX).where(*held).values(**ends, updated_at=moment())
 
 
 def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
@@ -194,7 +208,10 @@ def finish_all(session: Session, ended: Sequence[tuple[Event, Outcome]]) -> bool
     """Record the outcomes, in the caller's transaction; whether every claim is still ours."""
     if not ended:
         return True
-    result: Any = session.execute(_FINISH, [_to_end(event, outcome) for event, outcome in ended])
+    rows = [_to_end(event, outcome) for event, outcome in ended]
+    dialect = session.get_bind().dialect.name
+    bound: Any = {name: [row[name] for row in rows] for name in _ENDING} if dialect == "postgresql" else rows
+    result: Any = session.execute(_finishing(dialect), bound)
     return bool(result.rowcount == len(ended))
 
 
