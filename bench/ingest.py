@@ -1,8 +1,9 @@
 """Ingest of signed webhooks beside the floor, alternating: `python bench/ingest.py [--seconds 4] [--rounds 3]`.
 
-Needs `wrk`. Loopback only. Every request has its own body (one CloudEvents entry of about 400 bytes) and signature.
-Prints requests per second and the processor time of the web process for each of them, and the ratios of the medians;
-the second says the same on a machine that is busy with other things.
+Both write to the same kind of database, `--database sqlite` or `postgres`, and wait for its disk. Needs `wrk`. Loopback
+only. Every request has its own body (one CloudEvents entry of about 400 bytes) and signature. Prints requests per
+second and the processor time of the web process for each of them, and the ratios of the medians; the second says the
+same on a machine that is busy with other things.
 """
 
 from __future__ import annotations
@@ -21,8 +22,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import figures
+from tests.servers import Postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -111,20 +119,21 @@ def read_processor_seconds(pid: int) -> float:
     return (int(stat[11]) + int(stat[12])) / TICKS
 
 
-def measure(name: str, folder: Path, turn: str, *, seconds: int, connections: int) -> Load:
-    """One round of one side, with a fresh database."""
+def measure(name: str, folder: Path, turn: str, database: str, *, seconds: int, connections: int) -> Load:
+    """One round of one side, with the fresh database at this address."""
     warm, bodies, script = folder / "warm.txt", folder / "bodies.txt", folder / "load.lua"
     script.write_text(LUA, "ascii")
     write_bodies(warm, 14_000, f"{name}-{turn}-warm")
     write_bodies(bodies, seconds * 14_000, f"{name}-{turn}")
-    database = folder / f"{name}-{turn}.db"
     port = free_port()
     base = {"QUICKBOOKS_WEBHOOK_VERIFIER": VERIFIER, "PYTHONPATH": str(ROOT), "PORT": str(port)}
     if name == "floor":
         bare = ["uvicorn", "bench.floor:app", "--port", str(port), "--no-access-log", "--no-server-header"]
-        process = serve([*bare, "--log-level", "warning"], port, {**base, "FLOOR_DATABASE": str(database)})
+        process = serve(
+            [*bare, "--log-level", "warning"], port, {**base, "FLOOR_DATABASE": database.removeprefix("sqlite:///")}
+        )
     else:
-        ours = {**base, "DATABASE_URL": f"sqlite:///{database}", "SECRET_KEY": "k" * 32, "ADMIN_TOKEN": "t" * 32}
+        ours = {**base, "DATABASE_URL": database, "SECRET_KEY": "k" * 32, "ADMIN_TOKEN": "t" * 32}
         ours |= {"REDIS_URL": "redis://127.0.0.1:1", "LOG_LEVEL": "error", "QUICKBOOKS_REALM_ID": "9341455000000001"}
         subprocess.run([sys.executable, "-m", "gateway", "migrate"], env={**os.environ, **ours}, cwd=ROOT, check=True,
                        capture_output=True)  # fmt: skip
@@ -137,13 +146,33 @@ def measure(name: str, folder: Path, turn: str, *, seconds: int, connections: in
         process.wait(timeout=20)
 
 
-def compare(folder: Path, *, seconds: int, rounds: int, connections: int) -> None:
+@contextmanager
+def opened(kind: str, folder: Path) -> Iterator[Callable[[str], AbstractContextManager[str]]]:
+    """What makes a fresh database of this kind with a name, and answers its address."""
+    if kind == "sqlite":
+        yield lambda name: nullcontext(f"sqlite:///{folder / name}.db")
+        return
+    folder.chmod(0o755)  # PostgreSQL gives root's rights away
+    server = Postgres(folder)
+    try:
+        server.run("ALTER SYSTEM SET fsync = on")  # the tests' is off
+        server.run("SELECT pg_reload_conf()")
+        yield lambda _name: server.database()
+    finally:
+        server.stop()
+
+
+def compare(
+    folder: Path, make: Callable[[str], AbstractContextManager[str]], *, seconds: int, rounds: int, connections: int
+) -> None:
     """Some rounds with so many connections."""
     found: dict[str, list[Load]] = {"floor": [], "ours": []}
-    for turn in range(rounds):
+    for number in range(rounds):
         for name, loads in found.items():
-            loads.append(measure(name, folder, f"{connections}-{turn}", seconds=seconds, connections=connections))
-            print(f"{connections} connections, round {turn + 1}, {name:<5} {loads[-1].rate:8.0f} requests/s,"
+            turn = f"{connections}-{number}"
+            with make(f"{name}-{turn}") as database:
+                loads.append(measure(name, folder, turn, database, seconds=seconds, connections=connections))
+            print(f"{connections} connections, round {number + 1}, {name:<5} {loads[-1].rate:8.0f} requests/s,"
                   f" {loads[-1].cost:6.1f} us of processor each", flush=True)  # fmt: skip
     floor, ours = (statistics.median(each.rate for each in found[name]) for name in ("floor", "ours"))
     least, most = (statistics.median(each.cost for each in found[name]) for name in ("floor", "ours"))
@@ -156,12 +185,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, nargs="+", default=[32, 128])
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     asked = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="kb") as folder, opened(asked.database, Path(folder)) as make:
+        print(figures.machine(), flush=True)
         for connections in asked.connections:
-            compare(Path(folder), seconds=min(asked.seconds, 20), rounds=min(asked.rounds, 9), connections=connections)
+            limits = {"seconds": min(asked.seconds, 20), "rounds": min(asked.rounds, 9)}
+            compare(Path(folder), make, **limits, connections=connections)
 
 
 if __name__ == "__main__":
