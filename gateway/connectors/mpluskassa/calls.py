@@ -22,7 +22,7 @@ import httpx
 
 from gateway.connectors import exchange, texts
 from gateway.connectors.exchange import Exchange, Gate
-from gateway.connectors.http import Limits, NoAnswer, Reply, Transport, find_pause, send, to_client
+from gateway.connectors.http import Limits, NoAnswer, Reply, Transport, find_pause, send
 from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
 from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
 from gateway.connectors.mpluskassa.faults import (
@@ -101,7 +101,7 @@ class TillEndpoint:
         self.limits = limits or TILL_LIMITS
         self._credentials = credentials
         tls = _tls_context(ca_file) if self.address.secure else None
-        self._http = to_client(Transport(tls=tls, encrypted=self.address.secure, kept=0))
+        self._transport = Transport(tls=tls, encrypted=self.address.secure, kept=0)
 
     def scrub(self, text: str) -> str:
         """A text of the till, without our credentials."""
@@ -117,10 +117,8 @@ class TillEndpoint:
 
     def _exchange(self, method: str, query: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
         always = {"Accept-Encoding": "identity", "Connection": "close"}
-        request = self._http.build_request(
-            method, f"{self.address}?{query}", content=body, headers={**headers, **always}
-        )
-        return send(self._http, request, self.limits)
+        request = httpx.Request(method, f"{self.address}?{query}", content=body, headers={**headers, **always})
+        return send(self._transport, request, self.limits)
 
 
 def _is_taken(url: str) -> bool:
