@@ -2,7 +2,8 @@
 
 Sales of every kind, returns, corrections and payments (as `bench/month.py` has them) over some days; webhooks arrive in
 both directions, our own documents' echoes too; change data capture is asked every `QUICKBOOKS_CDC_SECONDS` of day and
-night; no process is started anew, but lists grow old. The first day is not counted.
+night; no process is started anew, but lists grow old. The first day is not counted. Reads by which the gateway finds or
+makes an item of its own are told apart: each is made once in the life of a deployment, whatever is sold afterwards.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ import structlog
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
-from gateway.store import inbox, migrate
-from gateway.store.session import open_engine, writing
+from gateway.store import inbox, links, migrate
+from gateway.store.links import LinkKind
+from gateway.store.session import open_engine, reading, writing
 from gateway.web import deliveries
 from handlers.lists import Lists
 from handlers.polling import books_feed
@@ -37,7 +39,8 @@ from tests.month import goods
 from tests.month.calendar import Month
 
 DAY = 86_400.0
-BAR = 0.2
+BAR, AT_SALES, BAR_BY_TIME = 0.15, 1_000, 30
+"""Reads per document in all at so many documents a day, and reads a day of a connection that sells nothing."""
 VERBS = {"create": "created", "update": "updated", "delete": "deleted", "void": "voided"}
 KINDS = {
     "change data capture": ("cdc",),
@@ -57,6 +60,7 @@ class Days:
     def __init__(self, shop: Shop, month: Month, *, every: float) -> None:
         self._shop, self._month, self._every = shop, month, every
         self._now, self._polled, self._told = 0.0, 0.0, 0
+        self.once = 0
         shop.books.switches.limits.requests_per_second = 0
         shop.books.switches.limits.requests_per_minute = 0
         simulation = shop.contexts.context("default")
@@ -87,7 +91,10 @@ class Days:
 
     def _handle(self) -> None:
         """The till's webhook, what follows from it, and the echo of that."""
+        own, read = self._own_items(), self._item_reads()
         self._shop.settle()
+        if self._own_items() > own:
+            self.once += self._item_reads() - read
         fresh = self._shop.books.ledger.effects[self._told :]
         self._told += len(fresh)
         if fresh:
@@ -95,6 +102,13 @@ class Days:
             with writing(self._shop.engine) as session:
                 inbox.receive(session, deliveries.of_books(body, {shops.REALM: "default"}))
             self._shop.work()
+
+    def _own_items(self) -> int:
+        with reading(self._shop.engine) as session:
+            return len(links.find_under(session, "default", LinkKind.SPECIAL, ""))
+
+    def _item_reads(self) -> int:
+        return self._shop.books.ledger.counts[shops.REALM]["query Item"]
 
 
 def _to_event(effect: Effect) -> dict[str, object]:
@@ -112,44 +126,48 @@ def _to_event(effect: Effect) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Reads by kind and documents made, so far."""
+    """Reads by kind and documents made, so far; `once`: those reads for items of the gateway's own."""
 
     reads: Counter[str]
     documents: int
+    once: int
 
     @classmethod
-    def of(cls, shop: Shop) -> Tally:
+    def of(cls, shop: Shop, days: Days) -> Tally:
         """As they stand now."""
         ledger = shop.books.ledger
         made = sum(len(ledger.find_effects(entity=kind, operation="create", source="api")) for kind in SALES)
         reads = {
             name: n for name, n in ledger.counts[shops.REALM].items() if name.split()[0] in {"read", "query", "cdc"}
         }
-        return cls(Counter(reads), made)
+        return cls(Counter(reads), made, days.once)
 
     def since(self, before: Tally) -> Tally:
         """What came after."""
-        return Tally(self.reads - before.reads, self.documents - before.documents)
+        return Tally(self.reads - before.reads, self.documents - before.documents, self.once - before.once)
 
 
-def tell(found: Tally, days: int) -> float:
-    """Print the figures; answers the metered reads per document that trade itself makes."""
+def tell(found: Tally, days: int) -> bool:
+    """Print the figures; answers whether both bars are kept."""
     by_kind = {title: sum(found.reads[name] for name in names) for title, names in KINDS.items()}
     by_kind["other"] = found.reads.total() - sum(by_kind.values())
     print(f"{found.documents} documents made in {days} days, {found.reads.total()} metered reads")
     for title, count in by_kind.items():
         print(f"  {title}: {count / days:.1f} a day, {count / max(found.documents, 1):.3f} per document")
     print("  " + ", ".join(f"{count} x {name}" for name, count in sorted(found.reads.items())))
-    by_trade = sum(count for title, count in by_kind.items() if title not in BY_TIME) / max(found.documents, 1)
+    print(f"  once in the life of a deployment, for items of its own, in none of the figures below: {found.once}")
+    by_trade = sum(count for title, count in by_kind.items() if title not in BY_TIME) - found.once
+    each = by_trade / max(found.documents, 1)
     by_time = sum(by_kind[title] for title in BY_TIME) / days
-    print(f"  by trade {by_trade:.2f} per document (bar {BAR}); by time {by_time:.0f} a day, whatever is sold")
-    for sales in (100, 500, 1000):
-        print(f"  at {sales} documents a day: {by_trade + by_time / sales:.2f} per document in all")
-    return by_trade
+    print(f"  by trade {each:.3f} per document; by time {by_time:.0f} a day (bar {BAR_BY_TIME}), whatever is sold")
+    for sales in (100, 500, AT_SALES):
+        print(f"  at {sales} documents a day: {each + by_time / sales:.3f} per document in all")
+    print(f"  bar at {AT_SALES} a day: {BAR}")
+    return each + by_time / AT_SALES <= BAR and by_time <= BAR_BY_TIME
 
 
 def main() -> int:
-    """Trade, count, print; exit code 1 if the bar is missed."""
+    """Trade, count, print; exit code 1 if a bar is missed."""
     asked = _read_arguments()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     print(figures.machine(), flush=True)
@@ -158,16 +176,17 @@ def main() -> int:
         # Each article is looked up once in its life; with a first load not even once.
         shop.till.sell(lines=[sold(int(row["articleNumber"])) for row in shop.till.till["articles"]])
         shop.settle()
-        days = Days(shop, month, every=asked.every).run(asked.days + 1)
-        next(days)
-        before = Tally.of(shop)
-        for _ in days:
+        days = Days(shop, month, every=asked.every)
+        over = days.run(asked.days + 1)
+        next(over)
+        before = Tally.of(shop, days)
+        for _ in over:
             pass
-        found = Tally.of(shop).since(before)
+        found = Tally.of(shop, days).since(before)
         parked = len(shop.parked())
     if parked:
         print(f"{parked} events are parked")
-    return 1 if tell(found, asked.days) > BAR or parked else 0
+    return 1 if not tell(found, asked.days) or parked else 0
 
 
 @contextmanager
