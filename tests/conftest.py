@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from sqlalchemy import Engine
@@ -20,15 +21,24 @@ from tests.engines import cheap_engine
 from tests.servers import TEMPLATE
 
 DATABASES = ("sqlite", "postgres")
+on_both_databases = pytest.mark.parametrize("migrated_url", DATABASES, indirect=True)
+"""For a test of statements where others run on one kind of database."""
 LONG = {"stories", "browser", "chaos", "bench", "process"}
 """Folders whose tests start processes or a browser: they take ten times as long as others."""
+
+TOGETHER = {"browser", "house"}
+"""Folders that one process runs: a running browser, the parsed sources take longer than most tests that use them."""
 
 loopback.guard()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """The longest tests first: begun last, one of them would keep one core busy and the others idle."""
+    for item in items:
+        if item.path.parent.name in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+    yield
     items.sort(key=lambda item: (item.get_closest_marker("timeout") is None, item.path.parent.name not in LONG))
 
 
@@ -130,6 +140,17 @@ def migrated(request: pytest.FixtureRequest, kind: str, copy: Path) -> Iterator[
             yield to_sqlalchemy(url)
         return
     yield f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), copy)}"
+
+
+@pytest.fixture
+def one_migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database with all our tables, of the kind that is asked for, else of one by the test's name.
+
+    Files whose subject has no statements of its own import it as `migrated_url`: half of their tests run on each kind.
+    """
+    kind = getattr(request, "param", DATABASES[crc32(request.node.name.encode()) % len(DATABASES)])
+    with migrated(request, kind, tmp_path / "migrated.db") as url:
+        yield url
 
 
 @pytest.fixture(params=DATABASES)

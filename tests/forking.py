@@ -39,7 +39,7 @@ class Process(Protocol):
 
 
 class Launch(Protocol):
-    """Starts `python -m PROGRAM ...` in a session of its own; what it prints is appended to `log`."""
+    """Starts `python -m PROGRAM ...` or `python -c TEXT` in its own session; what it prints is appended to `log`."""
 
     def __call__(self, argv: Sequence[str], *, environ: Mapping[str, str], folder: Path, log: Path) -> Process:
         """The started process."""
@@ -61,9 +61,10 @@ def launch(argv: Sequence[str], *, environ: Mapping[str, str], folder: Path, log
 class _Forked:
     def __init__(self, argv: Sequence[str], environ: Mapping[str, str], folder: Path, log: Path) -> None:
         python, option, *program = argv
-        assert (python, option) == (sys.executable, "-m"), f"not to be forked: {argv}"
-        self._program = program
-        self._process = context.Process(target=_run, args=(program, dict(environ), folder, log), daemon=False)
+        assert python == sys.executable, f"not to be forked: {argv}"
+        assert option in {"-m", "-c"}, f"not to be forked: {argv}"
+        self._program = [option, *program]
+        self._process = context.Process(target=_run, args=(self._program, dict(environ), folder, log), daemon=False)
         self._process.start()
         self.pid = self._process.pid or 0
         while self.poll() is None and not self._leads():
@@ -106,8 +107,12 @@ def _run(program: Sequence[str], environ: Mapping[str, str], folder: Path, log: 
 
     installation.BOOT = uuid.uuid4().hex  # the server's own: it is made when the module is imported
     multiprocessing.set_start_method(None, force=True)  # the server's is forkserver, and would be inherited
-    sys.argv = list(program)
+    option, named, *_ = program
+    sys.argv = list(program[1:])
     try:
-        runpy.run_module(program[0], run_name="__main__", alter_sys=True)
+        if option == "-m":
+            runpy.run_module(named, run_name="__main__", alter_sys=True)
+        else:
+            exec(compile(named, "<program>", "exec"), {"__name__": "__main__"})  # noqa: S102 - a test's own text
     finally:
         atexit._run_exitfuncs()  # a forked process ends without them

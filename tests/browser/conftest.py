@@ -18,7 +18,6 @@ from gateway.store.session import open_engine
 from tests.browser.shop import KEY, TOKEN, fill
 from tests.house.pages import PICTURES
 
-HERE = Path(__file__).parent
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
@@ -42,14 +41,6 @@ USUAL_PORTS = """(back) => {
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) change(texts.currentNode, "data");
 }"""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs them all: a browser takes longer to start than most of these tests."""
-    for item in items:
-        if item.path.parent == HERE:
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="package")

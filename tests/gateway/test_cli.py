@@ -19,6 +19,7 @@ from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from tests.conftest import one_migrated_url as migrated_url  # noqa: F401 - a fixture
 
 KEY = "k" * 40
 ADDRESS = "jan@example.nl"

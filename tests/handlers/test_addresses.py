@@ -11,7 +11,7 @@ from gateway.store import people
 from gateway.store.session import writing
 from handlers.polling import books_feed
 from tests.handlers import counter
-from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from tests.handlers.shop import REALM, Shop, sold
 
 OpenShop = Callable[..., Shop]
 PIET = {"name": "Piet Oud", "email": "piet.oud@example.nl"}
@@ -53,7 +53,6 @@ ALIKE = (
 )
 
 
-@on_both_databases
 @pytest.mark.parametrize(("books", "till"), ALIKE)
 def test_an_address_is_the_same_person_on_both_sides(shop: Shop, books: str, till: str) -> None:
     customer = in_books(shop, "P. Oud", books)
@@ -265,7 +264,6 @@ def test_a_relation_of_an_inactive_customer_makes_no_other(shop: Shop) -> None:
     assert len(shop.rows("Customer")) == 1
 
 
-@on_both_databases
 def test_an_erased_person_is_not_in_the_index(shop: Shop) -> None:
     in_books(shop, "P. Oud", "Piet.Oud@Example.nl")
     sell_to(shop, add(shop, **PIET))

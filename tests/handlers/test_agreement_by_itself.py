@@ -132,7 +132,6 @@ def metered(shop: Shop) -> int:
         return sum(row.calls for row in found if row.system == "quickbooks")
 
 
-@on_both_databases
 def test_a_deleted_document_is_reported_until_it_is_booked_again(shop: Shop) -> None:
     begin = datetime.combine(today(), time(6), tzinfo=AMSTERDAM)  # hours before midnight, at any time of the test
     known_for(shop, 2)

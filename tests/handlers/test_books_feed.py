@@ -16,7 +16,7 @@ from gateway.store.events import Change, Flow
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow
 from handlers.polling import books_feed
-from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from tests.handlers.shop import REALM, Shop, sold
 
 TOO_MANY = 1100
 
@@ -118,7 +118,6 @@ def open_causes(shop: Shop, minutes: int) -> list[str]:
 
 
 @pytest.mark.parametrize("answer", ["4002", "500"])
-@on_both_databases
 def test_one_document_the_books_cannot_show_hides_nothing_else(shop: Shop, answer: str) -> None:
     look(shop)
     refund_kind = "RefundReceipt"

@@ -16,10 +16,9 @@ from tests.handlers.counter import (
     members,
     writes,
 )
-from tests.handlers.shop import Shop, on_both_databases
+from tests.handlers.shop import Shop
 
 
-@on_both_databases
 def test_an_item_brings_its_categories_along_and_becomes_a_member(shop: Shop) -> None:
     food = add_category(shop, "Food")
     cheese = add_category(shop, "Cheese", food["Id"])

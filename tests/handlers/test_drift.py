@@ -20,7 +20,7 @@ from tests.handlers.counter import (
     reads,
     writes,
 )
-from tests.handlers.shop import Shop, on_both_databases
+from tests.handlers.shop import Shop
 from tests.handlers.test_first_load import load
 
 ALTERED: dict[str, Any] = {
@@ -46,7 +46,6 @@ def make(shop: Shop, *numbers: int, **fields: Any) -> list[str]:
     return made
 
 
-@on_both_databases
 def test_a_re_sync_repairs_changes_by_hand_and_keeps_the_staffs_fields(shop: Shop) -> None:
     make(shop, 7001, 7002)
     alter(shop, 7001, **ALTERED)
@@ -132,7 +131,6 @@ def test_a_product_taken_out_of_its_group_by_hand_is_put_back(shop: Shop) -> Non
     assert members(shop, "Food") == {7001}
 
 
-@on_both_databases
 def test_a_group_renamed_or_deleted_by_hand_is_repaired(shop: Shop) -> None:
     food, gifts = (add_category(shop, name) for name in ("Food", "Gifts"))
     add_category(shop, "Cheese", food["Id"])
@@ -152,7 +150,6 @@ def test_a_group_renamed_or_deleted_by_hand_is_repaired(shop: Shop) -> None:
     assert writes(shop) == before
 
 
-@on_both_databases
 def test_variants_changed_by_hand_are_repaired_with_their_product(open_shop: OpenShop) -> None:
     shop = open_shop("[products]\nvariants = true")
     for number, name in ((7001, "T-shirt - Red / M"), (7002, "T-shirt - Red / L")):

@@ -10,7 +10,7 @@ import pytest
 from gateway.store.events import Change, Event, Flow
 from handlers.polling import books_feed
 from tests.handlers.counter import OpenShop, add_stocked, hear, physical, reads, writes
-from tests.handlers.shop import REALM, Shop, on_both_databases
+from tests.handlers.shop import REALM, Shop
 from tests.handlers.test_first_load import load
 
 COUNTED = "[stock]\ncount_estimates = true"
@@ -64,7 +64,6 @@ def stocked(shop: Shop, *skus: str) -> None:
         hear(shop, add_stocked(shop, sku, 12)["Id"])
 
 
-@on_both_databases
 def test_promised_pieces_leave_the_stock_until_the_estimate_is_closed(shop: Shop) -> None:
     stocked(shop, "5001", "5002")
     estimate = promise(shop, _5001=5)

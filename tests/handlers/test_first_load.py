@@ -196,7 +196,6 @@ def handle_page(shop: Shop, event_id: int, *, finish: bool = True, seconds: floa
             inbox.finish(session, event, result.outcome)
 
 
-@on_both_databases
 def test_a_first_load_continues_after_a_killed_worker_without_doubles(shop: Shop) -> None:
     for number in range(7001, 7006):
         shop.add_item(str(number))
@@ -224,7 +223,6 @@ def test_only_what_changed_since_a_day_is_read_when_a_day_is_given(shop: Shop) -
     assert has_article(shop, 7001)
 
 
-@on_both_databases
 def test_one_bad_item_parks_alone(shop: Shop) -> None:
     shop.add_item("ABC")
     shop.add_item("7001")
@@ -285,7 +283,6 @@ def progress_of(shop: Shop, event: Event) -> progress.Progress:
         return progress.get(session, event.id)
 
 
-@on_both_databases
 def test_a_load_cancelled_while_its_page_is_read_stores_nothing_more_and_ends(shop: Shop) -> None:
     for number in range(3):
         add_stocked(shop, f"90{number}", 1)

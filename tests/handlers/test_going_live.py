@@ -10,7 +10,7 @@ from gateway.store.events import Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from sandbox.mpluskassa.faults import Plan
-from tests.handlers.shop import Shop, on_both_databases, sold
+from tests.handlers.shop import Shop, sold
 
 SEAL = Seal(["a-secret-key-for-tests"])
 
@@ -29,7 +29,6 @@ def put_aside(shop: Shop) -> None:
     shop.restart()
 
 
-@on_both_databases
 def test_f9_sales_before_the_go_are_left_alone_and_those_after_it_are_booked(shop: Shop) -> None:
     put_aside(shop)
     shop.till.sell(lines=[sold(1001, 7)])

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.store.events import Event, Flow
 from tests.handlers.counter import OpenShop, article, backfill, change, hear, writes
-from tests.handlers.shop import Shop, on_both_databases
+from tests.handlers.shop import Shop
 
 WEB = '[products.filter]\nfield = "Name"\nis = "starts_with"\nvalue = "Web"'
 INVENTORY = '[products]\ntypes = ["Inventory"]'
@@ -27,7 +27,6 @@ def is_on_sale(shop: Shop) -> bool:
     return bool(article(shop, 7001)["active"])
 
 
-@on_both_databases
 def test_an_item_that_leaves_the_filter_leaves_the_till_and_comes_back(open_shop: OpenShop) -> None:
     shop = open_shop(WEB)
     item = handled(shop)

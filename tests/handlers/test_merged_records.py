@@ -14,7 +14,7 @@ from gateway.store.session import reading
 from handlers.polling import books_feed
 from handlers.sales import bookings
 from tests.handlers.counter import hear
-from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from tests.handlers.shop import REALM, Shop, sold
 
 WAYS = ("webhook", "capture", "unheard")
 every_way = pytest.mark.parametrize("way", WAYS)
@@ -52,7 +52,6 @@ def items_booked(shop: Shop) -> list[str]:
 
 
 @every_way
-@on_both_databases
 def test_a_sale_of_an_item_merged_away_follows_the_till_still(shop: Shop, way: str) -> None:
     books_feed.poll(shop.deps())
     sale = sell(shop, 1001, 1002)

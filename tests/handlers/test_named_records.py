@@ -110,7 +110,6 @@ def test_two_items_of_one_sku_are_named_by_it(shop: Shop) -> None:
     assert (event.state, event.record) == ("parked", "items with SKU 7001")
 
 
-@on_both_databases
 def test_a_sale_waiting_since_the_version_before_goes_on(shop: Shop) -> None:
     """The version before found what waits by the text of `record`."""
     item = shop.find("Item", Sku="1002")

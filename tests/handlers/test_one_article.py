@@ -85,7 +85,6 @@ def test_of_items_with_one_number_exactly_one_is_done(shop: Shop, skus: tuple[st
     assert {event.entity_id for event in events if event.state == "done"} == {owner}
 
 
-@on_both_databases
 def test_of_items_that_ask_for_an_article_of_the_till_one_adopts_it(shop: Shop) -> None:
     row = {"articleNumber": 801, "description": "Till", "priceIncl": 77, "vatCode": 2, "turnoverGroup": 1}
     shop.till.add_product({"description": "Till", "articleList": {"article": [row]}})
@@ -94,14 +93,12 @@ def test_of_items_that_ask_for_an_article_of_the_till_one_adopts_it(shop: Shop) 
     require_one_of(shop, 801, items)
 
 
-@on_both_databases
 def test_a_first_load_of_two_items_with_one_number_parks_one(shop: Shop) -> None:
     items = [add(shop, "801", "1.00"), add(shop, "00801", "2.00")]
     backfill(shop, Flow.PRODUCTS)
     require_one_of(shop, 801, items)
 
 
-@on_both_databases
 @pytest.mark.parametrize("newer_first", [True, False])
 def test_an_item_replaced_by_a_new_one_hands_its_article_on(shop: Shop, *, newer_first: bool) -> None:
     old = add(shop, "801", "5.00")
@@ -123,7 +120,6 @@ def test_the_order_of_an_items_end_and_its_successor_does_not_matter(shop: Shop,
     assert require_one_of(shop, 801, [new]) == new
 
 
-@on_both_databases
 def test_two_items_that_exchange_their_numbers_exchange_their_articles(shop: Shop) -> None:
     one, two = (add_counted(shop, sku, pieces) for sku, pieces in (("801", 11), ("802", 22)))
     for item in (one, two):
@@ -139,7 +135,6 @@ def test_two_items_that_exchange_their_numbers_exchange_their_articles(shop: Sho
     assert [int(physical(shop, number)) for number in (801, 802)] == [21, 10]
 
 
-@on_both_databases
 def test_of_those_that_wait_for_a_number_one_gets_it(shop: Shop) -> None:
     first, second, third = (add(shop, "801", f"{price}.00") for price in (1, 2, 3))
     hear(shop, first)
@@ -151,7 +146,6 @@ def test_of_those_that_wait_for_a_number_one_gets_it(shop: Shop) -> None:
     assert article(shop, 802)["extArticleId"] == first
 
 
-@on_both_databases
 def test_an_item_that_is_refused_while_the_number_becomes_free_goes_on(shop: Shop) -> None:
     first, second = (add(shop, "801", f"{price}.00") for price in (1, 2))
     hear(shop, first)

@@ -12,7 +12,7 @@ import pytest
 from mapping.agreement import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM
-from tests.handlers.shop import REALM, SALES, Shop, on_both_databases, sold
+from tests.handlers.shop import REALM, SALES, Shop, sold
 from tests.handlers.test_orders_tenders import agree, books_money, turnover
 
 YESTERDAY = datetime.now(AMSTERDAM) - timedelta(days=1)
@@ -78,7 +78,6 @@ def assert_right(shop: Shop, wanted: dict[tuple[str, str], Decimal], *, sold_for
     assert report["agrees"], to_text(report)
 
 
-@on_both_databases
 def test_a_deposit_is_money_on_its_day_and_a_debt_until_delivery(shop: Shop) -> None:
     take(shop)
     assert_right(shop, money(first_PIN="15"), sold_for=Decimal(0), owes="15")

@@ -39,7 +39,6 @@ def try_with_held(shop: Shop, operation: str = "POST salesreceipt") -> None:
     assert len(shop.books.tricks.held) == 1
 
 
-@on_both_databases
 def test_a_late_packet_doubles_no_sale_when_a_setting_changed(open_shop: OpenShop) -> None:
     shop = open_shop()
     number_by_themselves(shop)

@@ -21,7 +21,6 @@ def forget_events(shop: Shop) -> None:
         session.execute(delete(InboxRow))
 
 
-@on_both_databases
 @pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("typed", ["1.1.2O26.5", "R1.1.2026.99999", "2026.99999", "x", "R", "Ren\u00e9 & co 'x'"])
 def test_an_unknown_number_is_a_result_and_parks_nothing(shop: Shop, typed: str, dry_run: bool) -> None:

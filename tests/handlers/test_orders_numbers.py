@@ -59,7 +59,6 @@ def found(shop: Shop, number: str) -> list[tuple[set[str], int]]:
         return [({event.entity_id for event in events}, len(events)) for events in lists]
 
 
-@on_both_databases
 @pytest.mark.parametrize("by_itself", [False, True], ids=["cut", "given by the books"])
 def test_a_sale_is_found_and_resent_by_the_number_of_its_document(open_shop: OpenShop, *, by_itself: bool) -> None:
     shop = open_shop('[orders]\nnumber_prefix = { receipt = "KASSA-" }')

@@ -10,7 +10,7 @@ import pytest
 from sandbox.mpluskassa.lines import ItemSold
 from tests.handlers.booked import agree
 from tests.handlers.counter import add_stocked
-from tests.handlers.shop import Shop, on_both_databases
+from tests.handlers.shop import Shop
 
 CHEESE, SOCKS = 1101, 1102
 
@@ -61,7 +61,6 @@ def test_the_stock_falls_by_the_quantity_with_any_discount(shop: Shop, pieces: s
     assert [on_hand(shop, CHEESE), on_hand(shop, SOCKS)] == [1, 10 - quantity]
 
 
-@on_both_databases
 def test_a_company_that_refuses_rounded_products_is_remembered(shop: Shop) -> None:
     shop.books.switches.line_amounts = "exact"
     sale = shop.till.sell(lines=[ItemSold(CHEESE, Decimal("0.435"))])

@@ -15,7 +15,7 @@ from gateway.store.session import writing
 from gateway.store.tables import LinkRow
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender
-from tests.handlers.shop import REALM, SALES, Shop, on_both_databases, sold
+from tests.handlers.shop import REALM, SALES, Shop, sold
 from tests.handlers.test_orders_forgotten import follow_both, outcomes, restore, take_backup
 from tests.handlers.test_orders_tenders import agree, books_money
 
@@ -120,7 +120,6 @@ def test_sales_of_another_kind_that_are_then_cancelled_leave_nothing(forgetful: 
     assert_in_books(forgetful)
 
 
-@on_both_databases
 def test_a_deletion_reported_before_the_next_document_is_made_up_for(forgetful: Shop) -> None:
     sale = sell(forgetful, RECEIPT)
     backup = take_backup(forgetful)

@@ -18,7 +18,7 @@ from gateway.store.tables import InboxRow
 from sandbox.mpluskassa.documents import Tender
 from sandbox.quickbooks import books
 from sandbox.quickbooks.entities import ENTITIES
-from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from tests.handlers.shop import REALM, Shop, sold
 
 OFFER = [sold(1003, price_cents=1210)]
 TENDERS = [Tender("CONTANT", 210), Tender("PIN", 1000)]
@@ -59,7 +59,6 @@ def is_quiet(shop: Shop) -> bool:
     return not shop.parked() and not alarms
 
 
-@on_both_databases
 def test_a_payment_deleted_in_the_books_is_posted_again_and_its_alert_ends(shop: Shop, receipt: str) -> None:
     gone = cash(shop)["Id"]
     shop.books.delete(REALM, "Payment", gone)

@@ -17,7 +17,7 @@ from mapping.agreement import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.structs import AMSTERDAM
-from tests.handlers.shop import SALES, Shop, on_both_databases, sold
+from tests.handlers.shop import SALES, Shop, sold
 from tests.month import goods
 
 Money = dict[tuple[str, str], Decimal]
@@ -145,7 +145,6 @@ def test_several_gift_cards_and_a_rounded_rest_in_cash(shop: Shop) -> None:
     assert_right(shop, {"Cadeaubon": "35", "Contant": "15"})
 
 
-@on_both_databases
 def test_money_beside_follows_what_the_till_corrects(shop: Shop) -> None:
     receipt = sell_worth(shop, 2000, ("BON", 2500), ("CONTANT", -500))
     shop.settle()

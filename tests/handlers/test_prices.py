@@ -9,7 +9,7 @@ import pytest
 from gateway.store.events import Flow
 from sandbox.quickbooks.demo import tax_code_id
 from tests.handlers.counter import OpenShop, article, change, hear, writes
-from tests.handlers.shop import Shop, on_both_databases
+from tests.handlers.shop import Shop
 from tests.handlers.test_first_load import load
 
 OMITTED = pytest.mark.parametrize("omitted", ["clear", "keep"])
@@ -69,7 +69,6 @@ def test_a_price_that_is_the_till_s_own_keeps_what_the_customer_pays(open_shop: 
     assert (kept, without) == (paid, round(paid / 1.09))
 
 
-@on_both_databases
 def test_a_re_sync_repairs_the_price_computed_from_the_other(shop: Shop) -> None:
     item = shop.add_item("7001", "10.00", 9, SalesTaxIncluded=False)["Id"]
     hear(shop, item)

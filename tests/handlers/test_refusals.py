@@ -11,7 +11,7 @@ from gateway.errors import GatewayError
 from gateway.store import requests
 from gateway.store.alert_rules import AlertCause, Thresholds, find_causes
 from gateway.store.session import reading
-from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from tests.handlers.shop import REALM, Shop, sold
 
 WRONG = "keys and address belong to different environments"
 
@@ -23,7 +23,6 @@ def find_parked_causes(shop: Shop) -> list[AlertCause]:
     return [cause for cause in causes if cause.key.startswith("parked/")]
 
 
-@on_both_databases
 def test_a5_a_wrong_environment_is_reported_and_no_login_is_lost(shop: Shop) -> None:
     shop.books.companies[REALM].elsewhere = True
     receipt = shop.till.sell(lines=[sold(1001)])
@@ -60,7 +59,6 @@ def test_a_kind_of_document_the_plan_lacks_is_named(shop: Shop) -> None:
     assert shop.retry(event).state == "done"
 
 
-@on_both_databases
 def test_an_ended_subscription_is_reported_though_the_token_is_valid(shop: Shop) -> None:
     shop.books.companies[REALM].subscription_ended = True
     receipt = shop.till.sell(lines=[sold(1001)])

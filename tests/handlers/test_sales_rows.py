@@ -62,7 +62,6 @@ def test_a_booked_sale_has_a_row_with_its_money_and_document(shop: Shop) -> None
     assert found.event_id == shop.newest(receipt["receiptId"]).id
 
 
-@on_both_databases
 def test_a_parked_sale_has_its_amount_and_is_booked_on_the_same_row(shop: Shop) -> None:
     receipt = sell_unknown(shop)
     found = row(shop, receipt)
@@ -115,7 +114,6 @@ def test_a_cancelled_sale_is_voided_and_stays_so_when_seen_again(shop: Shop) -> 
     assert (row(shop, receipt).status, row(shop, receipt).amount_cents) == ("voided", 0)
 
 
-@on_both_databases
 def test_a_document_deleted_in_the_books_calls_for_a_person(shop: Shop) -> None:
     receipt = shop.till.sell(lines=[sold(1001)])["receiptId"]
     shop.settle()
@@ -173,7 +171,6 @@ def test_a_customers_name_is_kept_for_the_days_of_retention_only(shop: Shop) -> 
     assert (row(shop, invoice).customer, row(shop, invoice).amount_cents) == (None, 10000)
 
 
-@on_both_databases
 def test_a_status_of_a_later_release_parks_the_sale_and_writes_nothing(shop: Shop) -> None:
     sale = str(shop.till.sell(lines=[sold(1001)])["receiptId"])
     shop.settle()

@@ -75,7 +75,6 @@ def test_a_refund_has_the_same_sign_on_both_sides(shop: Shop) -> None:
     assert [pair.match for pair in compare(till, books, {}).pairs] == [LineMatch.SAME]
 
 
-@on_both_databases
 def test_an_older_booking_is_filled_in_by_the_comparison_and_an_edit_too(shop: Shop) -> None:
     receipt = shop.till.sell(lines=[sold(1001), sold(1002)])["receiptId"]
     shop.settle()

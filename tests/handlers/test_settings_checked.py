@@ -15,7 +15,7 @@ from gateway.store.events import Event
 from gateway.store.session import reading, writing
 from handlers.lists import Lists
 from sandbox.mpluskassa.faults import Plan
-from tests.handlers.shop import Shop, on_both_databases
+from tests.handlers.shop import Shop
 
 
 def check(shop: Shop, document: str) -> dict[str, Any]:
@@ -130,7 +130,6 @@ def save_unchecked(shop: Shop, document: str) -> Event:
     return shop.event(event_id)
 
 
-@on_both_databases
 def test_what_was_saved_unchecked_is_checked_and_its_faults_are_reported(shop: Shop) -> None:
     event = save_unchecked(shop, "[stock]\nmain_branch = 99\n")
     assert (event.state, event.code, event.field) == ("parked", "settings-fault", "stock.main_branch")

@@ -112,7 +112,6 @@ def test_the_bridge_is_closed_unless_the_settings_open_it(shop: Shop) -> None:
     assert "AB-1" in (parked.reason or "")
 
 
-@on_both_databases
 def test_two_items_with_one_sku_are_named_and_the_second_goes_on_when_the_first_changes(shop: Shop) -> None:
     first, second = add(shop, "7001", "First"), add(shop, "7001", "Second")
     hear(shop, first)

@@ -59,7 +59,6 @@ def test_a_count_in_the_books_changes_stock_an_equal_one_writes_nothing(shop: Sh
     assert writes(shop) == before
 
 
-@on_both_databases
 def test_a_sale_that_the_books_do_not_know_yet_is_taken_off(shop: Shop) -> None:
     item = stocked(shop, "5001", 12)
     shop.till.add_product({"description": "Unknown", "articleList": {"article": [UNKNOWN]}})
@@ -81,7 +80,6 @@ def test_an_unpaid_sale_lowers_the_stock_too(shop: Shop) -> None:
     assert physical(shop, 5001) == Decimal(18)
 
 
-@on_both_databases
 def test_after_the_sale_is_booked_the_stock_stays_as_it_is(shop: Shop) -> None:
     stocked(shop, "5001", 12)
     shop.till.sell(lines=[sold(5001, 2)])
@@ -93,7 +91,6 @@ def test_after_the_sale_is_booked_the_stock_stays_as_it_is(shop: Shop) -> None:
     assert writes(shop, "updateStock", "setStock") == before
 
 
-@on_both_databases
 def test_goods_booked_on_an_income_account_leave_the_stock_too(shop: Shop) -> None:
     stocked(shop, "5001", 12)
     group = article(shop, 5001)["turnoverGroup"]

@@ -87,7 +87,6 @@ def test_t17_the_overlap_lasts_five_minutes_and_then_costs_no_call(shop: Shop) -
     assert booked(shop) == 4
 
 
-@on_both_databases
 @RESTARTS
 def test_t18_markers_that_begin_again_lose_no_sale_and_are_reported(shop: Shop, *, renumber: bool) -> None:
     for _ in range(3):
@@ -112,7 +111,6 @@ def test_t18_markers_that_begin_again_lose_no_sale_and_are_reported(shop: Shop, 
     assert (booked(shop), shop.parked()) == (7, [reported])
 
 
-@on_both_databases
 @RESTARTS
 def test_t18_what_nobody_had_read_when_markers_began_again_is_booked(shop: Shop, *, renumber: bool) -> None:
     shop.till.till.switches.page_size = 2

@@ -86,7 +86,6 @@ def place(shop: Shop, *names: str) -> tuple[dict[str, Any], ...]:
     return tuple(below(category) for category in made)
 
 
-@on_both_databases
 def test_items_named_by_the_pattern_are_articles_of_one_product(open_shop: OpenShop) -> None:
     shop = open_shop(BY_NAME)
     (clothes,) = place(shop, "Clothes")
@@ -101,7 +100,6 @@ def test_items_named_by_the_pattern_are_articles_of_one_product(open_shop: OpenS
     assert written(shop) == before
 
 
-@on_both_databases
 def test_a_renamed_variant_founds_its_new_family_and_leaves_the_old(open_shop: OpenShop) -> None:
     shop = open_shop(BY_NAME)
     clothes, sport = place(shop, "Clothes", "Sport")
@@ -267,7 +265,6 @@ def test_two_variants_reported_at_once_make_one_product(open_shop: OpenShop) -> 
     assert len({product_of(shop, number) for number in TEE}) == 1
 
 
-@on_both_databases
 def test_a_first_load_brings_many_families_and_a_second_nothing(open_shop: OpenShop) -> None:
     shop = open_shop(BY_NAME)
     (clothes,) = place(shop, "Clothes")

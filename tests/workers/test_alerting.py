@@ -31,6 +31,8 @@ from gateway.store.events import BACKFILL, Change, Flow, Outcome, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, CursorRow, InboxRow, ProcessRow, TokenRow
+from tests.conftest import on_both_databases
+from tests.conftest import one_migrated_url as migrated_url  # noqa: F401 - a fixture
 from tests.workers.mailbox import Mailbox
 from workers.alerting import Watch
 
@@ -166,6 +168,7 @@ def test_during_a_key_change_both_sign_and_a_given_secret_signs_alone() -> None:
         read(ALERT_WEBHOOK_SECRET="whsec_tooshort")
 
 
+@on_both_databases
 def test_two_clocks_send_one_message(engine: Engine, given: Settings, mailbox: Mailbox) -> None:
     connect(engine, paused="by hand")
     watches = [Watch(engine, given) for _ in range(4)]

@@ -26,7 +26,9 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import AuditRow, InboxRow
 from gateway.web.protocol import BoundedProtocol
+from tests.conftest import one_migrated_url
 
+migrated_url = one_migrated_url
 VERIFIER, OLD_VERIFIER = "the-verifier-of-today", "the-verifier-of-yesterday"
 TOKEN = "an-admin-token-of-good-length"
 REALM, SUBSCRIPTION = "4620816365", "subscription-1"

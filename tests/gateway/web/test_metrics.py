@@ -22,6 +22,7 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
 from gateway.web import gauges
 from gateway.web.gauges import Gauge
+from tests.conftest import on_both_databases
 from tests.gateway.backfills import begin
 from tests.gateway.web.conftest import Gateway, a_cloud_event
 
@@ -106,6 +107,7 @@ def test_while_the_database_is_away_only_that_is_said() -> None:
     assert found == {"kassabridge_database_up": {"kassabridge_database_up[]": 0.0}}
 
 
+@on_both_databases
 def test_processes_add_up_and_a_restarted_one_takes_nothing_away(engine: Engine) -> None:
     for count in (1, 2, 3):
         registry = CollectorRegistry()
@@ -137,6 +139,7 @@ class _Summed:
         return counts.to_families(self._registry, self._sums)
 
 
+@on_both_databases
 def test_many_processes_flushing_at_once_lose_nothing(engine: Engine) -> None:
     def work() -> None:
         registry = CollectorRegistry()

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from gateway.store import connections, tokens
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import REALM, TOKEN, Gateway, a_connection
 from tests.servers import wait_until
 
@@ -230,6 +231,7 @@ def at_once(variables: dict[str, str], start: Callable[..., Gateway]) -> AtOnce:
     return AtOnce((start(**variables), start(**variables)))
 
 
+@on_both_databases
 def test_two_companies_at_once_for_one_name_make_one_connection(at_once: AtOnce, seal: Seal) -> None:
     visits = ("winkel", "good-code", REALM), ("winkel", "second-code", OTHER_REALM)
     assert at_once.come_back(*visits) == [303, 409]
@@ -242,6 +244,7 @@ def test_two_companies_at_once_for_one_name_make_one_connection(at_once: AtOnce,
     assert COMPANIES[(found.access or "").removeprefix("access-for-")] == made.realm_id
 
 
+@on_both_databases
 def test_one_company_at_once_for_two_names_makes_one_connection(at_once: AtOnce, seal: Seal) -> None:
     visits = ("winkel", "good-code", REALM), ("kantoor", "another-code", REALM)
     assert at_once.come_back(*visits) == [303, 409]
@@ -251,6 +254,7 @@ def test_one_company_at_once_for_two_names_makes_one_connection(at_once: AtOnce,
     assert made.realm_id == REALM
 
 
+@on_both_databases
 def test_two_companies_at_once_for_two_names_make_two_connections(at_once: AtOnce, seal: Seal) -> None:
     visits = ("winkel", "good-code", REALM), ("kantoor", "second-code", OTHER_REALM)
     assert at_once.come_back(*visits) == [303, 303]

@@ -26,6 +26,7 @@ from sqlalchemy import Engine, text
 from gateway.connectors.quickbooks.webhook import sign
 from gateway.store.session import writing
 from gateway.web import gauges
+from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import OLD_VERIFIER, REALM, VERIFIER, Gateway, a_cloud_event, fields
 from tests.servers import Valkey, wait_until
 
@@ -198,6 +199,7 @@ def test_25_a_retry_keeps_the_reason_of_an_unreadable_delivery(gateway: Gateway)
     assert gateway.admin("POST", f"/admin/events/{row.id}/ignore").status_code == 200
 
 
+@on_both_databases
 def test_27_one_bad_event_of_a_batch_is_parked_alone(gateway: Gateway) -> None:
     events: list[Any] = [a_cloud_event(f"e-{n}", intuitentityid=str(n)) for n in range(200)]
     events[77] = {"intuitaccountid": REALM}
@@ -208,6 +210,7 @@ def test_27_one_bad_event_of_a_batch_is_parked_alone(gateway: Gateway) -> None:
     assert "event 77" in (bad.reason or "")
 
 
+@on_both_databases
 def test_02_a_redelivery_makes_no_second_row_and_wakes_what_still_waits(gateway: Gateway, valkey_url: str) -> None:
     assert gateway.deliver([a_cloud_event("once")]).status_code == 200
     (row,) = gateway.rows()
@@ -225,6 +228,7 @@ def test_what_is_over_is_not_woken_again(gateway: Gateway, valkey_url: str) -> N
     assert over.id not in woken(valkey_url)
 
 
+@on_both_databases
 def test_deliveries_at_once_share_commits(gateway: Gateway) -> None:
     gateway.deliver([a_cloud_event("warm")])
 
@@ -308,6 +312,7 @@ def test_04_without_a_broker_deliveries_are_stored_as_fast_as_ever(
     assert (ready.status_code, ready.json()["broker"]) == (503, "unreachable")
 
 
+@on_both_databases
 def test_06_without_its_table_a_delivery_is_503_until_the_table_is_back(gateway: Gateway) -> None:
     gateway.deliver([a_cloud_event("before")])
     with writing(gateway.engine) as session:
@@ -323,6 +328,7 @@ def test_06_without_its_table_a_delivery_is_503_until_the_table_is_back(gateway:
     assert [row.key.split(":")[-1] for row in gateway.rows()] == ["before", "during"]
 
 
+@on_both_databases
 def test_15_a_burst_from_many_senders_is_stored_whole(gateway: Gateway) -> None:
     failures: list[int] = []
 

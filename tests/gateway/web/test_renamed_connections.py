@@ -21,6 +21,7 @@ from gateway.store.alert_rules import AlertCause
 from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import REALM, Gateway, a_cloud_event, a_connection, csrf_of
 
 DEFAULT = "/admin/connections/default"
@@ -31,6 +32,7 @@ def rename(gateway: Gateway, name: str = "winkel") -> httpx.Response:
     return gateway.admin("POST", f"{DEFAULT}/rename", json={"name": name})
 
 
+@on_both_databases
 def test_after_a_rename_every_address_knows_the_new_name(gateway: Gateway) -> None:
     about = {"flow": Flow.ORDERS, "source": "t", "entity": "Receipt", "connection": "default", "order_id": "R1"}
     (event_id,) = gateway.receive(Change(key="1", entity_id="5", state=State.PARKED, **about))  # type: ignore[arg-type]
@@ -96,6 +98,7 @@ def test_no_page_shows_the_name_a_connection_had(gateway: Gateway, browser: http
     assert "oldname" not in metrics
 
 
+@on_both_databases
 def test_a_removed_connection_frees_its_company_and_its_webhooks_end(gateway: Gateway) -> None:
     gateway.receive(Change("1", Flow.ORDERS, "t", "Receipt", "5", connection="default"))
     assert gateway.admin("DELETE", DEFAULT).status_code == 400
@@ -153,6 +156,7 @@ def test_the_page_removes_only_what_was_named(gateway: Gateway, browser: httpx.C
         assert connections.names(session) == []
 
 
+@on_both_databases
 def test_a_name_given_at_this_moment_is_not_given_to_another(gateway: Gateway) -> None:
     with ThreadPoolExecutor(1) as pool:
         with writing(gateway.engine) as session:

@@ -9,6 +9,7 @@ import httpx
 from gateway.store import inbox
 from gateway.store.events import Outcome, State
 from gateway.store.session import writing
+from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import Gateway
 from tests.servers import wait_until
 
@@ -27,6 +28,7 @@ def work_once(gateway: Gateway) -> None:
     assert inbox.claim_next(gateway.engine) is None
 
 
+@on_both_databases
 def test_d11_two_resends_at_once_get_the_result_of_one_run(gateway: Gateway) -> None:
     with ThreadPoolExecutor(3) as pool:
         worker = pool.submit(work_once, gateway)

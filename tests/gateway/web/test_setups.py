@@ -12,6 +12,7 @@ from gateway.store import connections, tokens
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import TILL_SECRET, Gateway, a_connection, a_session_event, csrf_of
 
 TILL = {"mplus_url": "https://till.example:2/", "mplus_ident": "marked-ident", "mplus_secret": "marked-secret"}
@@ -93,6 +94,7 @@ def test_f5_a_till_that_cannot_be_is_refused_by_its_field(
     assert stored(gateway, seal) is None
 
 
+@on_both_databases
 def test_f5_two_connections_never_share_a_till_or_a_subscription(gateway: Gateway, seal: Seal) -> None:
     same = {"mplus_url": "https://till.example:1", "mplus_ident": "ident", "mplus_secret": "x"}
     answer = gateway.admin("PUT", ADDRESS, json=same)

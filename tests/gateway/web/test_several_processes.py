@@ -22,7 +22,7 @@ from gateway.web.services import FAILURES
 from sandbox.chaos.faults import Refuse
 from sandbox.chaos.proxy import Proxy
 from tests import weather
-from tests.conftest import to_sqlalchemy
+from tests.conftest import on_both_databases, to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, REALM, TOKEN, Gateway, csrf_of
 from tests.servers import Postgres, wait_until
 
@@ -89,6 +89,7 @@ def test_who_logs_out_of_one_process_is_logged_out_of_every_other(two: Two, brow
     assert browser.get(f"{first.url}/").status_code == 200
 
 
+@on_both_databases
 def test_34_a_state_used_at_one_process_is_used_at_every_other(two: Two, browser: httpx.Client) -> None:
     first, second = two
     log_in(browser, first)
@@ -103,6 +104,7 @@ def test_34_a_state_used_at_one_process_is_used_at_every_other(two: Two, browser
     assert size(first.engine, TokenRow) == 1
 
 
+@on_both_databases
 def test_35_guesses_are_counted_together_and_the_right_token_still_opens(two: Two, browser: httpx.Client) -> None:
     first, second = two
     for number in range(FAILURES):

@@ -21,6 +21,7 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import UserRow, WebSessionRow
 from gateway.store.users import Role
 from gateway.web.services import FAILURES
+from tests.conftest import on_both_databases
 from tests.gateway.openid_provider import CLIENT, SECRET, OpenIdProvider
 from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
 from tests.servers import wait_until
@@ -237,6 +238,7 @@ def test_an_owner_gives_people_their_address(stage: Stage) -> None:
     assert "logs in by single sign-on" in owner.get("/users").text
 
 
+@on_both_databases
 def test_two_owners_give_one_address_at_once_and_the_second_is_told(stage: Stage) -> None:
     owner = stage.open_browser()
     owner.post("/login", data={"password": TOKEN})
@@ -254,6 +256,7 @@ def test_two_owners_give_one_address_at_once_and_the_second_is_told(stage: Stage
     assert answer.text.count('value="anna@kantoor.example"') == 2
 
 
+@on_both_databases
 def test_one_account_that_logs_in_twice_at_once_is_let_in_twice(stage: Stage) -> None:
     anna = stage.invite()
     said = ("https://provider anna-1", "anna@kantoor.example")

@@ -27,7 +27,7 @@ from gateway.store.session import open_engine
 from sandbox.chaos.faults import Latency, LoseReply, Refuse
 from sandbox.chaos.proxy import Proxy
 from tests import mortal, weather
-from tests.conftest import to_sqlalchemy
+from tests.conftest import on_both_databases, to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, TOKEN, VERIFIER, a_cloud_event
 from tests.servers import TEMPLATE, Postgres, find_free_port, wait_until
 
@@ -254,6 +254,7 @@ def answers(web: Web) -> bool:
         return False
 
 
+@on_both_databases
 @pytest.mark.parametrize(("place", "left"), [("before_commit", 0), ("after_commit", 1), ("after_wake", 1)])
 def test_01_02_03_killed_with_9_around_the_commit_a_repetition_is_one_row(
     engine: Engine, environ: dict[str, str], place: str, left: int

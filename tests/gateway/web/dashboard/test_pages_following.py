@@ -23,6 +23,8 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, AuditRow
 from gateway.store.users import Role
 from mapping.messages import message
+from sandbox.mpluskassa.structs import AMSTERDAM
+from tests.conftest import on_both_databases
 from tests.gateway.backfills import begin, handle
 from tests.gateway.store.test_figures import sell
 from tests.gateway.web.conftest import Gateway, a_connection
@@ -44,6 +46,7 @@ def shown(page: httpx.Response) -> list[tuple[str, str]]:
     return [(who, what) for who, what in found]
 
 
+@on_both_databases
 def test_the_audit_is_found_by_person_kind_and_day(gateway: Gateway, admin: httpx.Client) -> None:
     with writing(gateway.engine) as session:
         session.execute(update(AuditRow).values(at=moment(-9 * 86_400.0)))  # the login before
@@ -54,7 +57,7 @@ def test_the_audit_is_found_by_person_kind_and_day(gateway: Gateway, admin: http
     assert shown(every)[:3] == [("The command line", "Tried again"), ("Anna", "Tried again"), ("Anna", "Ignored")]
     assert EVIL not in every.text
     assert '<option value="dashboard: Anna" >Anna</option>' in every.text
-    today = datetime.now(UTC).date()
+    today = datetime.now(AMSTERDAM).date()
     for query, found in (
         ("who=dashboard: Anna", ["Tried again", "Ignored"]),
         ("what=retry", ["Tried again", "Tried again"]),
@@ -71,6 +74,7 @@ def test_the_audit_is_found_by_person_kind_and_day(gateway: Gateway, admin: http
     assert admin.get("/audit?from=yesterday").status_code == 400
 
 
+@on_both_databases
 def test_the_audit_goes_on_by_pages_and_tells_its_records_in_every_language(
     gateway: Gateway, admin: httpx.Client
 ) -> None:
@@ -153,6 +157,7 @@ def test_alerts_say_since_when_until_when_and_who_was_told(told: Gateway, admin:
     assert "<h2>Now</h2>" not in second
 
 
+@on_both_databases
 def test_alerts_of_other_connections_are_not_shown(told: Gateway, admin: httpx.Client, open_browser: Open) -> None:
     viewer = join(admin, open_browser(told.url), "Anna", "viewer", "default")
     page = viewer.get("/alerts").text
@@ -193,6 +198,7 @@ def test_a_load_is_paused_let_go_on_and_cancelled_on_its_page(
     assert ("cancel load", "connection default, products") in [row[1:3] for row in gateway.audit()]
 
 
+@on_both_databases
 def test_reads_stand_against_the_allowance_by_day_kind_and_month(
     gateway: Gateway, admin: httpx.Client, seal: Seal, open_browser: Open
 ) -> None:

@@ -18,6 +18,7 @@ from gateway.store.sales import AMSTERDAM
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tables import AgreementDayRow, SystemRow
+from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, a_connection
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
 from tests.gateway.web.test_users import Open, admin, join, open_browser
@@ -62,6 +63,7 @@ def counted(engine: Engine) -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
+@on_both_databases
 def test_connections_are_sorted_by_what_needs_a_person(gateway: Gateway, browser: httpx.Client) -> None:
     connect(gateway, "silent", "dear", "cheap", "differing")
     for name in ("silent", "dear", "cheap", "differing", "default"):
@@ -89,6 +91,7 @@ def test_connections_are_sorted_by_what_needs_a_person(gateway: Gateway, browser
     assert "€1,283.30" in rows["default"]
 
 
+@on_both_databases
 def test_a_hundred_connections_cost_as_many_statements_as_one(gateway: Gateway, browser: httpx.Client) -> None:
     few = count_statements(gateway, browser, 1)
     connect(gateway, *(f"shop{n}" for n in range(99)))

@@ -268,7 +268,7 @@ def test_the_agreement_is_asked_for_and_shown_record_by_record(gateway: Gateway,
     ):
         assert shown in page, shown
     assert f'href="{address}"' in browser.get("/agreement").text
-    assert ("dashboard", "agreement", "default 2026-11-20..2026-11-20", None) in gateway.audit()
+    assert ("dashboard", "agreement", "connection default, 2026-11-20 to 2026-11-20", None) in gateway.audit()
     german = browser.get(address, headers={"Accept-Language": "de"}).text
     assert "nicht gebucht" in german
     assert browser.post("/agreement", data={**form, "from": "", "through": ""}).status_code == 303

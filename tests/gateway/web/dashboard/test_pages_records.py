@@ -12,6 +12,7 @@ import pytest
 from gateway.store import records
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
+from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages_sales import store as store_sale
 from tests.gateway.web.test_users import Open, admin, join, open_browser
@@ -89,6 +90,7 @@ def test_a_product_shows_both_sides_and_the_numbers_of_its_stock(gateway: Gatewa
         assert ("Utrecht" in named, "Location 1" in named) == (True, False)
 
 
+@on_both_databases
 @pytest.mark.parametrize(
     ("query", "names"),
     [
@@ -107,6 +109,7 @@ def test_products_are_found(gateway: Gateway, browser: httpx.Client, query: dict
     assert listed(browser.get("/products", params=query)) == names
 
 
+@on_both_databases
 def test_pages_of_products_follow_each_other(gateway: Gateway, browser: httpx.Client) -> None:
     store(gateway, *(product(str(n), f"Kaas {n % 7}") for n in range(120)))
     seen: list[str] = []
@@ -168,6 +171,7 @@ def test_a_reader_sees_names_of_customers_and_nothing_more_of_them(
     assert viewer.post("/customers/1/export", data={"csrf": csrf_of(viewer.get("/account").text)}).status_code == 403
 
 
+@on_both_databases
 def test_a_person_is_handed_out_and_erased_from_the_page(gateway: Gateway, admin: httpx.Client) -> None:
     store(gateway, customer(12, "Jansen"))
     page = admin.get("/customers/1").text

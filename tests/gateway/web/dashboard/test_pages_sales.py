@@ -24,6 +24,7 @@ from gateway.store.sales_list import SaleFilter
 from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
 from gateway.web.dashboard.sales import COLUMNS, defuse
+from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
 
 DAY = date(2026, 11, 27)
@@ -138,6 +139,7 @@ def test_an_id_that_is_no_number_makes_no_link(start: Callable[..., Gateway]) ->
     assert "qbo.intuit.com" not in browser.get("/sales").text
 
 
+@on_both_databases
 @pytest.mark.parametrize(
     ("query", "numbers"),
     [
@@ -178,6 +180,7 @@ def test_sales_are_found_by_what_a_person_has_in_hand(
     assert sorted(row["number"] for row in rows_of(browser.get("/sales.csv", params=query))) == sorted(numbers)
 
 
+@on_both_databases
 def test_pages_follow_each_other_without_a_gap_or_a_repetition(gateway: Gateway, browser: httpx.Client) -> None:
     with writing(gateway.engine) as session:
         for n in range(120):
@@ -210,6 +213,7 @@ def sales_now(gateway: Gateway) -> Any:
         return views.now_of(session)
 
 
+@on_both_databases
 def test_the_csv_is_exact_and_begins_no_formula(gateway: Gateway, browser: httpx.Client) -> None:
     store(gateway, "7", customer='=cmd|"/c calc"!A1', branch_name="Zeist, markt", amount_cents=-1250, vat_cents=-217,
           tenders=(("PIN", -1000), ("+Contant", -250)))  # fmt: skip
@@ -249,6 +253,7 @@ def test_a_filter_that_cannot_be_read_is_refused(browser: httpx.Client, query: s
         assert browser.get(f"{path}?{query}").status_code == 400, path
 
 
+@on_both_databases
 def test_the_sum_of_a_search_and_of_a_period_is_shown(gateway: Gateway, browser: httpx.Client) -> None:
     store(gateway, "1")
     store(gateway, "2", amount_cents=1000, vat_cents=174)
@@ -301,6 +306,7 @@ def test_36_what_a_till_wrote_is_shown_as_text(gateway: Gateway, browser: httpx.
         assert "&lt;script&gt;alert" in page.text, path
 
 
+@on_both_databases
 def test_locations_are_offered_with_their_newest_names(gateway: Gateway, browser: httpx.Client) -> None:
     store(gateway, "1", branch=1, branch_name="Utrecht")
     store(gateway, "2", branch=12, branch_name="Old")

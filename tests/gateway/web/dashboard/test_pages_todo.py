@@ -15,6 +15,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from gateway.store.todo import CauseMarkRow
+from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import Gateway, a_connection
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
 from tests.gateway.web.test_users import Open, admin, join, open_browser, press
@@ -35,6 +36,7 @@ def state_of(gateway: Gateway, event_id: int) -> tuple[str, str | None]:
     return row.state, row.reason
 
 
+@on_both_databases
 def test_a_cause_is_counted_before_and_its_progress_is_counted_from_rows(gateway: Gateway, admin: httpx.Client) -> None:
     store(gateway, "451", PARKED)
     mine = [park(gateway, f"m{n}") for n in range(3)]
@@ -58,6 +60,7 @@ def test_a_cause_is_counted_before_and_its_progress_is_counted_from_rows(gateway
     assert ("dashboard", "retry", "4 records, action 1", None) in gateway.audit()
 
 
+@on_both_databases
 def test_what_is_ignored_needs_a_reason_and_can_be_undone(gateway: Gateway, admin: httpx.Client) -> None:
     ids = [park(gateway, f"m{n}") for n in range(2)]
     pick = {f"cause-{ids[0]}": "on"}
@@ -76,6 +79,7 @@ def test_what_is_ignored_needs_a_reason_and_can_be_undone(gateway: Gateway, admi
     assert press(admin, "/todo", action="delete", **pick).status_code == 400
 
 
+@on_both_databases
 def test_a_cause_has_a_note_somebody_and_can_be_put_off_until_it_is_gone(
     gateway: Gateway, admin: httpx.Client, open_browser: Open
 ) -> None:
@@ -104,6 +108,7 @@ def test_a_cause_has_a_note_somebody_and_can_be_put_off_until_it_is_gone(
     assert press(admin, f"/todo/mark/{event_id}", **form).status_code == 404
 
 
+@on_both_databases
 def test_causes_of_another_connection_are_neither_shown_nor_changed(
     gateway: Gateway, admin: httpx.Client, open_browser: Open, seal: Seal
 ) -> None:
@@ -127,6 +132,7 @@ def test_causes_of_another_connection_are_neither_shown_nor_changed(
     assert press(viewer, "/todo", action="retry", **both).status_code == 403
 
 
+@on_both_databases
 def test_a_cause_that_is_healed_closes_its_own_messages(gateway: Gateway, admin: httpx.Client) -> None:
     event_id = park(gateway, "1")
     assert "why 1" in admin.get("/todo").text
