@@ -33,19 +33,7 @@ from sqlmodel import Session, col
 from gateway.store import claims, round_robin, upserts
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
 from gateway.store.clock import fixed, moment
-from gateway.store.events import (
-    OPEN,
-    PENDING,
-    SALES,
-    SPOKEN,
-    SUPERSEDED,
-    URGENT,
-    Change,
-    Event,
-    Outcome,
-    Received,
-    State,
-)
+from gateway.store.events import OPEN, PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.requests import SESSION
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow, TokenRow
@@ -276,12 +264,12 @@ def ignore(session: Session, event_id: int, reason: str) -> bool:
 def park_lost(session: Session, *, code: str, fix: str) -> int:
     """Park due events of connections that are no longer authorised, without an attempt; returns their number.
 
-    `requeue_parked` with the same code makes them due again. A person's requests are not parked, nor what the till is
-    asked for: its news, and a sale that was never tried, whose money is known then.
+    `requeue_parked` with the same code makes them due again. A person's requests are not parked, nor hints of the till:
+    its sales are read by themselves, and each counts once.
     """
     lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
     asked = and_(col(InboxRow.priority) == URGENT, round_robin.is_asked())
-    asked = or_(asked, _is_of_till())
+    asked = or_(asked, col(InboxRow.entity) == SESSION)
     why = select(col(TokenRow.lost)).where(col(TokenRow.connection) == col(InboxRow.connection))
     reason = why.correlate(InboxRow).scalar_subquery()
     parked = session.execute(
@@ -299,11 +287,6 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
         .returning(col(InboxRow.id))
     ).all()
     return len(parked)
-
-
-def _is_of_till() -> ColumnElement[bool]:
-    untried = and_(col(InboxRow.entity).in_(SALES.values()), col(InboxRow.attempts) == 0)
-    return or_(untried, col(InboxRow.entity) == SESSION)
 
 
 def _record_name() -> ColumnElement[str]:

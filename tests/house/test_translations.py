@@ -10,7 +10,7 @@ import pytest
 
 from gateway import catalogue
 from gateway.connectors.mpluskassa import faults as till_faults
-from gateway.connectors.quickbooks import faults
+from gateway.connectors.quickbooks import auth, faults
 from gateway.store.events import Flow, State
 from gateway.web import dashboard
 from gateway.web.dashboard import (
@@ -153,8 +153,9 @@ def test_every_message_in_the_code_has_a_template_in_every_language() -> None:
 def test_messages_of_tables_have_a_template_in_every_language() -> None:
     meanings = {text for row in faults.ROWS for text in (row.meaning, row.who, row.how)}
     refusals = {text for row in till_faults.RESULTS.values() for text in (row.meaning, row.fix) if text}
+    logins = {text for _, *said in auth.REFUSALS.values() for text in said}
     known = catalogue.words("de").keys()
-    assert {text for text in meanings | refusals if text not in known} == {"done"} - known
+    assert {text for text in meanings | refusals | logins if text not in known} == {"done"} - known
     for part in ("messages", "refusals", "former"):
         assert locale(f"nl-{part}").keys() == locale(f"de-{part}").keys()
         for language in ("nl", "de"):

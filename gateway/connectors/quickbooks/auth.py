@@ -26,7 +26,7 @@ _JSON: Final = {"Content-Type": "application/json"}
 # Requests the fixed expiry of a refresh token's whole family, years ahead.
 _HARD_EXPIRY: Final = {"x-include-refresh-token-hard-expires-in": "true"}
 
-_REFUSALS: Final[dict[str, tuple[type[Permanent], str, str]]] = {
+REFUSALS: Final[dict[str, tuple[type[Permanent], str, str]]] = {
     "invalid_grant": (
         AuthLost,
         "QuickBooks does not accept the authorisation any more",
@@ -120,8 +120,8 @@ def to_refusal(status: int, body: bytes) -> GatewayError:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return Transient(message("the token address of QuickBooks answered {status}", status=status), code=str(status))
     code = (find_object(body) or {}).get("error")
-    if isinstance(code, str) and code in _REFUSALS:
-        kind, reason, fix = _REFUSALS[code]
+    if isinstance(code, str) and code in REFUSALS:
+        kind, reason, fix = REFUSALS[code]
         return kind(reason, code=code, fix=fix)
     named = code if isinstance(code, str) and code.isidentifier() else None
     return Permanent(
