@@ -1,22 +1,107 @@
-"""All connections on one page, for whoever looks after many shops: what needs attention first."""
+"""All connections on one page, for whoever looks after many shops: what needs attention first.
+
+The store is asked the same few statements, however many connections there are.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import IntEnum
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.store import counts, overviews
+from gateway.store import agreements, alerts, connections, counts, cursors, systems, tokens, views
+from gateway.store.agreements import AgreementSum
+from gateway.store.alerts import OpenCause
 from gateway.store.counts import ReadAllowance
-from gateway.store.overviews import Overviews, Urgency
+from gateway.store.rate_limits import QUICKBOOKS
+from gateway.store.sales import AMSTERDAM
+from gateway.store.tables import CursorRow, MeterRow, SystemRow, TokenRow
 from gateway.web import services
 from gateway.web.dashboard import home_figures
 from gateway.web.dashboard.home_figures import SeenSystem
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
+
+_Row = TypeVar("_Row", SystemRow, CursorRow, OpenCause)
+
+
+class Urgency(IntEnum):
+    """What a connection needs of a person; the first comes first."""
+
+    STOPPED = 0  # a login ended, or a system does not answer: nothing moves
+    CAUSES = 1
+    DIFFERS = 2
+    FINISHING = 3  # it was never connected, or is not live, or somebody paused it
+    NOTHING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOverview:
+    """One connection. `reads` are this month's metered reads; `silent` are the systems that do not answer.
+
+    `failing` are the feeds whose last poll failed; `days_left` until the authorisation ends, where somebody should act.
+    """
+
+    key: str
+    name: str
+    live: bool
+    paused: str | None
+    authorised: bool
+    lost: str | None
+    days_left: int | None
+    systems: Sequence[SystemRow] = ()
+    silent: frozenset[str] = frozenset()
+    failing: Sequence[CursorRow] = ()
+    yesterday: AgreementSum = field(default_factory=AgreementSum)
+    month: AgreementSum = field(default_factory=AgreementSum)
+    causes: Sequence[OpenCause] = ()
+    reads: int = 0
+
+    @property
+    def records(self) -> int:
+        """How many events wait for a person."""
+        return sum(cause.count for cause in self.causes)
+
+    @property
+    def cents(self) -> int:
+        """The money of the sales that wait for a person."""
+        return sum(cause.cents for cause in self.causes)
+
+    @property
+    def urgency(self) -> Urgency:
+        """What it needs first."""
+        if self.lost or self.silent or self.failing:
+            return Urgency.STOPPED
+        if self.causes:
+            return Urgency.CAUSES
+        if any(each.differing or each.failed for each in (self.yesterday, self.month)):
+            return Urgency.DIFFERS
+        if not (self.live and self.authorised) or self.paused or self.days_left is not None:
+            return Urgency.FINISHING
+        return Urgency.NOTHING
+
+    @property
+    def order(self) -> tuple[int, int, int, str]:
+        """Sorted by this, what needs a person most is first."""
+        return (self.urgency, -self.cents, -self.records, self.name.casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Overviews:
+    """Every connection, the one that needs a person most first."""
+
+    now: datetime
+    yesterday: date
+    connections: Sequence[ConnectionOverview]
+
 
 URGENCIES: Final = {
     Urgency.STOPPED: "stopped",
@@ -40,7 +125,7 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
     shared = services.of(request)
 
     def look(session: Session) -> tuple[Overviews, ReadAllowance]:
-        found = overviews.look(session, visitor.connection)
+        found = _look(session, visitor.connection)
         counted = counts.calls_of_month(session, f"{found.now:%Y-%m}")
         allowance = shared.settings.quickbooks_monthly_reads
         return found, counts.forecast_reads(counted, now=found.now, allowance=allowance)
@@ -48,7 +133,7 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
     found, plan = await shared.read(look)
     names = {each.key: each.name for each in found.connections}
 
-    def seen_of(each: overviews.ConnectionOverview) -> list[SeenSystem]:
+    def seen_of(each: ConnectionOverview) -> list[SeenSystem]:
         silent = [(each.key, system) for system in each.silent]
         return home_figures.find_seen(each.systems, silent, found.now)
 
@@ -66,3 +151,62 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
         address=lambda cause: home_figures.to_address(cause, names.get(cause.connection or "", cause.connection)),
         query=urlencode,
     )
+
+
+def _look(session: Session, only: str | None = None) -> Overviews:
+    now = views.now_of(session)
+    today = now.astimezone(AMSTERDAM).date()
+    yesterday = today - timedelta(days=1)
+    known, silent = views.tokens(session), _silent(session, now)
+    rows, failing = _by(systems.all_of(session)), _by(cursors.find_failing(session, now))
+    days = agreements.sum_up_each(session, yesterday, yesterday)
+    months = agreements.sum_up_each(session, today.replace(day=1), today)
+    causes, reads = _by(alerts.find_causes(session, only)), _reads(counts.calls_of_month(session, f"{now:%Y-%m}"))
+    none = AgreementSum()
+    found = [
+        ConnectionOverview(
+            key=key,
+            name=name,
+            live=live,
+            paused=paused,
+            **_of_token(known.get(key), now),
+            systems=sorted(rows.get(key, []), key=lambda row: row.system),
+            silent=silent.get(key, frozenset()),
+            failing=failing.get(key, []),
+            yesterday=days.get(key, none),
+            month=months.get(key, none),
+            causes=causes.get(key, []),
+            reads=reads.get(key, 0),
+        )
+        for key, name, live, paused in connections.standings(session)
+        if only in (None, key)
+    ]
+    return Overviews(now, yesterday, sorted(found, key=lambda each: each.order))
+
+
+def _silent(session: Session, now: datetime) -> Mapping[str, frozenset[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for each in systems.find_silent(session, now):
+        found[each.connection].add(each.system)
+    return {key: frozenset(names) for key, names in found.items()}
+
+
+def _by(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
+    found: defaultdict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        found[row.connection or ""].append(row)
+    return found
+
+
+def _reads(rows: Iterable[MeterRow]) -> dict[str, int]:
+    return {row.connection: row.calls for row in rows if row.kind == "read" and row.system == QUICKBOOKS}
+
+
+def _of_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
+    lost = token.lost if token else None
+    ends = tokens.ends_at(token) if token and tokens.stage_of(token, now) is not None else None
+    return {
+        "authorised": token is not None and token.refresh_sealed is not None and lost is None,
+        "lost": lost,
+        "days_left": max(0, (ends - now).days) if ends else None,
+    }
