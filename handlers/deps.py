@@ -17,11 +17,13 @@ from sqlalchemy import Engine
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.store import claims, inbox, links, requests
+from gateway.store import claims, inbox, requests
+from gateway.store import links as stored_links
 from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
 from gateway.store.events import Change, Event
 from gateway.store.journal import Entry
+from gateway.store.known_links import KnownLinks
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
 from gateway.store.session import writing
@@ -92,6 +94,7 @@ class Deps:
 
     With `dry_run` (see `without_writes`) neither system is written to, and nothing is stored.
     `line_amounts` is what the company of the books accepts as the amount of a line.
+    `links` are those that were loaded for the event, without those it has written since.
     `claim` is the worker's lease of the event: after it is lost, nothing is stored. `installation` is the name that
     documents are signed with, `signing` gives the key of certificates. `known` is what `registry.LOOK_UPS` found.
     Within `in_a_row` calls to the till share a slot of the rate limiter: nothing may be waited for between them.
@@ -106,6 +109,7 @@ class Deps:
     log: list[Entry]
     notify: Callable[[Iterable[int]], None]
     process: ProcessState
+    links: KnownLinks
     facts: dict[str, Any] = field(default_factory=dict)
     sales: dict[str, Sale | None] = field(default_factory=dict)
     documents: dict[tuple[str, str], BookedDocument] = field(default_factory=dict)
@@ -137,14 +141,17 @@ class Deps:
             return
         with writing(self.engine) as session:
             claims.hold(session, self.claim)
-            links.save(session, self.connection, *found)
+            stored_links.save(session, self.connection, *found)
+        for link in found:
+            self.links.pop((LinkKind(link.kind), link.source_id), None)
 
     def settle_on(self, link: Link) -> Link:
         """Store a link that is written only once; returns the link that was stored first."""
         if self.dry_run:
             return link
+        self.links.pop((LinkKind(link.kind), link.source_id), None)
         with writing(self.engine) as session:
-            return links.add(session, self.connection, link)
+            return stored_links.add(session, self.connection, link)
 
     def forget(self, kind: LinkKind, source_id: str) -> None:
         """Delete a link whose target does not exist any more."""
@@ -152,7 +159,8 @@ class Deps:
             return
         with writing(self.engine) as session:
             claims.hold(session, self.claim)
-            links.forget(session, self.connection, kind, source_id)
+            stored_links.forget(session, self.connection, kind, source_id)
+        self.links.pop((kind, source_id), None)
 
     def pass_on(self, *changes: Change) -> None:
         """Put follow-up changes into the inbox at once; repeated changes are recognised by their keys."""

@@ -10,9 +10,23 @@ from mapping.errors import ClearingItemNeeded, MappingError, OrderDepositItemNee
 from mapping.messages import message
 from mapping.records import DocumentKind, SaleLine, TaxCode
 from mapping.sale_lines import special_kind
+from mapping.skus import OWN_ENDING
 from mapping.unit_prices import LineAmounts
 
 CASH_ROUNDING_CENTS = 2  # cash is rounded to the nearest five cents
+ROUNDING_ITEM = f"Rounding difference{OWN_ENDING}"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnItem:
+    """`name` of the item and of its account where the settings name none; `setting` of `mapping` names the account."""
+
+    name: str
+    setting: str
+
+
+CLEARING = OwnItem(f"Other ways to pay{OWN_ENDING}", "clearing_account")
+ORDER_DEPOSITS = OwnItem(f"Deposits on orders{OWN_ENDING}", "order_deposit_account")
 
 
 @dataclass(frozen=True, slots=True)

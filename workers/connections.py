@@ -31,6 +31,7 @@ from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
 from gateway.store.connections import Connection
 from gateway.store.journal import Entry
+from gateway.store.known_links import KnownLinks
 from gateway.store.rate_limits import Account, Limit
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
@@ -138,6 +139,7 @@ class ConnectionRegistry:
             log,
             self._notify,
             self._process_state(),
+            KnownLinks(self._engine, name),
             documents=documents,
             line_amounts=context.connection.line_amounts,
             installation=self._signature(),

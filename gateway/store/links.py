@@ -137,11 +137,12 @@ _KEY = ("connection", "kind", "source_id")
 _COLUMNS = tuple(each.name for each in fields(Link))
 _CHANGING = tuple(name for name in _COLUMNS if name not in _KEY)
 _ROW = {**{name: bindparam(name) for name in ("connection", *_COLUMNS)}, "created_at": moment(), "updated_at": moment()}
-_KIND = and_(_LINKS.c.connection == bindparam("of"), _LINKS.c.kind == bindparam("like"))
-_SELECT = select(*(_LINKS.c[name] for name in _COLUMNS)).where(_KIND)
-_BY_SOURCE = _SELECT.where(_LINKS.c.source_id == bindparam("id"))
-_BY_SOURCES = _SELECT.where(_LINKS.c.source_id.in_(bindparam("ids", expanding=True)))
-_BY_TARGET = _SELECT.where(_LINKS.c.target_id == bindparam("id"))
+_SELECT = select(*(_LINKS.c[name] for name in _COLUMNS)).where(_LINKS.c.connection == bindparam("of"))
+_OF_KIND = _SELECT.where(_LINKS.c.kind == bindparam("like"))
+_OF_KINDS = _SELECT.where(_LINKS.c.kind.in_(bindparam("kinds", expanding=True)))
+_BY_SOURCE = _OF_KIND.where(_LINKS.c.source_id == bindparam("id"))
+_BY_SOURCES = _OF_KINDS.where(_LINKS.c.source_id.in_(bindparam("ids", expanding=True)))
+_BY_TARGET = _OF_KIND.where(_LINKS.c.target_id == bindparam("id"))
 
 
 def find(session: Session, connection: str, kind: LinkKind, source_id: str) -> Link | None:
@@ -152,14 +153,18 @@ def find(session: Session, connection: str, kind: LinkKind, source_id: str) -> L
 
 def find_all(session: Session, connection: str, kind: LinkKind, source_ids: Sequence[str]) -> dict[str, Link]:
     """The links of these source records, by source id; those without one are absent."""
-    rows = session.execute(_BY_SOURCES, {"of": connection, "like": kind, "ids": list(source_ids)})
-    return {link.source_id: link for link in map(_to_link, rows)}
+    return {link.source_id: link for link in find_kinds(session, connection, [kind], source_ids)}
+
+
+def find_kinds(session: Session, connection: str, kinds: Sequence[LinkKind], source_ids: Sequence[str]) -> list[Link]:
+    """Every link of one of these kinds and one of these source records."""
+    rows = session.execute(_BY_SOURCES, {"of": connection, "kinds": list(kinds), "ids": list(source_ids)})
+    return [_to_link(row) for row in rows]
 
 
 def created_at(session: Session, connection: str, link: Link) -> datetime | None:
     """When the link was made."""
-    mine = (_LINKS.c.connection == connection, _LINKS.c.kind == link.kind, _LINKS.c.source_id == link.source_id)
-    return session.execute(select(_LINKS.c.created_at).where(*mine)).scalar_one_or_none()
+    return session.execute(select(_LINKS.c.created_at).where(_is(connection, link))).scalar_one_or_none()
 
 
 def find_by_target(session: Session, connection: str, kind: LinkKind, target_id: str) -> list[Link]:
@@ -259,18 +264,13 @@ def mark_unsure(session: Session, connection: str, found: Iterable[Link]) -> int
 
     A link that was written again since it was read keeps its fingerprint.
     """
-    return len([link for link in found if _mark_one_unsure(session, connection, link)])
+    changing = update(LinkRow).values(fingerprint=None, updated_at=moment()).returning(col(LinkRow.id))
+    as_read = (and_(_is(connection, link), _LINKS.c.fingerprint == link.fingerprint) for link in found)
+    return sum(len(session.execute(changing.where(each)).all()) for each in as_read)
 
 
-def _mark_one_unsure(session: Session, connection: str, link: Link) -> bool:
-    as_read = and_(
-        col(LinkRow.connection) == connection,
-        col(LinkRow.kind) == link.kind,
-        col(LinkRow.source_id) == link.source_id,
-        col(LinkRow.fingerprint) == link.fingerprint,
-    )
-    changing = update(LinkRow).where(as_read).values(fingerprint=None, updated_at=moment())
-    return session.execute(changing.returning(col(LinkRow.id))).scalar_one_or_none() is not None
+def _is(connection: str, link: Link) -> Any:
+    return and_(_LINKS.c.connection == connection, _LINKS.c.kind == link.kind, _LINKS.c.source_id == link.source_id)
 
 
 def forget(session: Session, connection: str, kind: LinkKind, source_id: str) -> None:

@@ -30,6 +30,7 @@ from mapping.errors import MappingError
 from mapping.figures import Figures, Measure, Names
 from mapping.messages import Amount, message
 from mapping.records import TillPaymentMethod
+from mapping.references import CLEARING
 
 MAX_LOOKS = 4
 TRIES = 3
@@ -140,7 +141,7 @@ def _names(through: date, deps: Deps) -> Names:
     entries = {entry.id: entry.name for entry in deps.lists.entries("PaymentMethod")}
     tenders = {method.code: _shared_name(method, entries, deps) for method in deps.lists.payment_methods()}
     rates = {code.id: code.percentage for code in deps.lists.tax_codes(through)}
-    clearing = goods.own_ids(goods.CLEARING, deps)
+    clearing = goods.own_ids(CLEARING, deps)
     accounts = _accounts(tenders, deps)
     named = {entry.id: entry.name for entry in deps.lists.entries("Account")} if accounts else {}
     return Names(tenders, entries, rates, clearing, accounts, named)

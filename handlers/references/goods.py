@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from gateway.store import inbox, links
 from gateway.store.events import Change, Flow
+from gateway.store.known_links import key_of_own, named_item
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers import awaited_records
@@ -25,11 +26,11 @@ from mapping.errors import MappingError
 from mapping.list_entries import by_name_or_id, named
 from mapping.messages import AND, join, message
 from mapping.records import Item, Sale, SaleLine
+from mapping.references import ROUNDING_ITEM, OwnItem
 from mapping.sale_identity import name_record
 from mapping.sale_lines import every_line, needed_articles
 from mapping.skus import OWN_ENDING, name_item
 
-ROUNDING_ITEM = f"Rounding difference{OWN_ENDING}"
 _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
 
 
@@ -44,18 +45,6 @@ class ItemsOfSale:
     groups: Mapping[int, str]
     special: Mapping[str, str]
     fallback: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class OwnItem:
-    """`name` of the item and of its account where the settings name none; `setting` of `mapping` names the account."""
-
-    name: str
-    setting: str
-
-
-CLEARING = OwnItem("Other ways to pay (Kassabridge)", "clearing_account")
-ORDER_DEPOSITS = OwnItem("Deposits on orders (Kassabridge)", "order_deposit_account")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +87,8 @@ def find(sale: Sale, deps: Deps, *, country: str | None) -> ItemsOfSale:
 
 
 def _find(wanted: Collection[int], lines: Iterable[SaleLine], deps: Deps) -> tuple[dict[int, str], dict[int, _Missing]]:
-    with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, LinkKind.ARTICLE, [str(number) for number in wanted])
-    found = {int(number): link.target_id for number, link in known.items()}
+    deps.links.load((LinkKind.ARTICLE, str(number)) for number in wanted)
+    found = {number: link.target_id for number in wanted if (link := deps.links[LinkKind.ARTICLE, str(number)])}
     plus = {line.article: line.plu for line in lines}
     missing: dict[int, _Missing] = {}
     unknown = sorted(set(wanted) - found.keys())
@@ -180,7 +168,7 @@ def special_items(deps: Deps) -> dict[str, str]:
 
 
 def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
-    key = f"{links.NAMED}{kind}:{name}"
+    key = named_item(kind, name)
     if known := _linked(key, deps):
         return known
     items = (*deps.books.items_by_sku(name), *deps.books.items_by_name(name))
@@ -227,8 +215,7 @@ def _rounding_account(deps: Deps) -> str:
 
 
 def _linked(source_id: str, deps: Deps) -> str | None:
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.SPECIAL, source_id)
+    link = deps.links[LinkKind.SPECIAL, source_id]
     return link.target_id if link else None
 
 
@@ -316,7 +303,7 @@ def _find_or_make(name: str, account_id: str, deps: Deps) -> str:
 def own_item(own: OwnItem, deps: Deps) -> str:
     """The id of the item, created if missing. MappingError if the account in the settings does not exist."""
     account = getattr(deps.settings.mapping, own.setting)
-    key = f"{own.name}:{account or ''}"
+    key = key_of_own(own, deps.settings)
     if known := _linked(key, deps):
         return known
     name = f"{account} - {own.name}" if account else own.name

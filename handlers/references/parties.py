@@ -14,6 +14,7 @@ from typing import Final
 from gateway.connectors import texts
 from gateway.errors import DuplicateName, Transient
 from gateway.store import cursors, links
+from gateway.store.known_links import debtor
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers import awaited_records, seen_records
@@ -45,7 +46,9 @@ def buyer(sale: Sale, deps: Deps) -> Buyer:
     emails = customers.email_keys(relation.email) if relation else ()
     if relation and emails:
         deps.learn(email=emails[0])
-        linked = next(filter(None, (_linked(deps, key_of_email(email)) for email in emails)), None)
+        keys = [key_of_email(email) for email in emails]
+        deps.links.load((LinkKind.CUSTOMER, key) for key in (*keys, key_of_relation(relation)))
+        linked = next(filter(None, (_linked(deps, key) for key in keys)), None)
         return Buyer(linked or _find_or_create(relation, deps).id or "", relation)
     return Buyer(_without_email(sale, relation, deps), relation)
 
@@ -110,7 +113,7 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
 def default_debtor(deps: Deps) -> str:
     """The customer for walk-ins, created if it does not exist."""
     name = deps.settings.customers.default_debtor
-    return _linked(deps, f"name:{name.casefold()}") or _by_name(name, deps)
+    return _linked(deps, debtor(name)) or _by_name(name, deps)
 
 
 def _by_name(name: str, deps: Deps) -> str:
@@ -133,12 +136,12 @@ def _by_name(name: str, deps: Deps) -> str:
             ),
         )
     if found is None:
-        debtor = replace(customers.default_debtor(deps.settings.customers), currency=named_currency(company, currency))
-        again = _stale([f"name:{name.casefold()}"], deps)
+        wanted = replace(customers.default_debtor(deps.settings.customers), currency=named_currency(company, currency))
+        again = _stale([debtor(name)], deps)
         found = deps.books.create_customer(
-            debtor, deps.books.request_id("customer", "debtor", debtor.display_name, *again)
+            wanted, deps.books.request_id("customer", "debtor", wanted.display_name, *again)
         )
-    deps.remember(_to_link(f"name:{name.casefold()}", found))
+    deps.remember(_to_link(debtor(name), found))
     return found.id or ""
 
 
@@ -248,14 +251,12 @@ def key_of_relation(relation: Relation) -> str:
 
 def _known(deps: Deps, source_id: str) -> str | None:
     """The customer linked last, even if the books refused a document with it."""
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.CUSTOMER, source_id)
+    link = deps.links[LinkKind.CUSTOMER, source_id]
     return link.target_id if link else None
 
 
 def _linked(deps: Deps, source_id: str) -> str | None:
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.CUSTOMER, source_id)
+    link = deps.links[LinkKind.CUSTOMER, source_id]
     return link.target_id if link and not _is_stale(link) else None
 
 

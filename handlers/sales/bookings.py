@@ -7,7 +7,7 @@ itself are no edit: after a merge every document, closed or not, names the remai
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlmodel import Session
@@ -23,6 +23,7 @@ from gateway.connectors.quickbooks.wire import (
 from gateway.errors import NotFound
 from gateway.store import links, progress
 from gateway.store.events import Change, Event, Flow
+from gateway.store.known_links import Key, of_other
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers import merges
@@ -141,11 +142,13 @@ def begin(link: Link, deps: Deps, *, status: BookingStatus | None = None, **fact
     return begun
 
 
-def find_other(session: Session, sale: Sale, deps: Deps) -> str | None:
-    """Why this sale must not be booked: it was booked as another record (an order, or its receipt or invoice)."""
-    orders = links.find_all(session, deps.connection, LinkKind.DOCUMENT, sale.order_ids) if sale.order_ids else {}
-    claimed = links.find(session, deps.connection, LinkKind.ORDER, sale.id)
-    if booked := next(iter(orders.values()), None):
+def find_other(sale: Sale, known: Mapping[Key, Link | None]) -> str | None:
+    """Why this sale must not be booked: it was booked as another record (an order, or its receipt or invoice).
+
+    `known` has its `known_links.of_other`.
+    """
+    claimed, *orders = (known[key] for key in of_other(sale))
+    if booked := next(filter(None, orders), None):
         return f"this sale is booked already, as the order {detail(booked, 'number') or booked.source_id}"
     return f"this order is booked already, as {detail(claimed, 'number')}" if claimed else None
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from sqlmodel import Session
 
 from gateway.errors import Permanent
-from gateway.store import connections, links
+from gateway.store import connections, known_links
+from gateway.store.known_links import Key
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
+from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.references.parties import Buyer
@@ -20,10 +21,10 @@ from mapping import list_entries, money_documents, orders, sale_identity
 from mapping.errors import ItemNeeded, MappingError
 from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
-from mapping.money_documents import key_of, without_deposits, without_gift_cards
+from mapping.money_documents import without_deposits, without_gift_cards
 from mapping.orders import Posting
-from mapping.records import DocumentKind, Sale, SaleKind, VatAmount
-from mapping.references import References
+from mapping.records import DocumentKind, Sale, VatAmount
+from mapping.references import CLEARING, ORDER_DEPOSITS, References
 from mapping.sale_identity import sign
 from mapping.sale_lines import is_without_vat, read_totals
 from mapping.unit_prices import LineAmounts
@@ -37,17 +38,19 @@ _ITEMS: Mapping[str, Callable[[References, Deps], References]] = {
         references, rounding_item_id=goods.rounding_item(deps)
     ),
     "order_deposit_item_id": lambda references, deps: dataclasses.replace(
-        references, order_deposit_item_id=goods.own_item(goods.ORDER_DEPOSITS, deps)
+        references, order_deposit_item_id=goods.own_item(ORDER_DEPOSITS, deps)
     ),
     "clearing_item_id": lambda references, deps: dataclasses.replace(
-        references, clearing_item_id=goods.own_item(goods.CLEARING, deps)
+        references, clearing_item_id=goods.own_item(CLEARING, deps)
     ),
 }
 
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and its references. Raises `MappingError` if anything is unclear."""
+    deps.links.load(known_links.of_sale(sale, deps.settings))
     posting, references = _prepare(mark(sale, deps), deps, kind)
+    deps.links.clear()
     beside = tuple(sign(document, deps.installation) for document in posting.beside)
     signed = dataclasses.replace(posting, document=sign(posting.document, deps.installation), beside=beside)
     return signed, references
@@ -60,20 +63,22 @@ def in_money(sale: Sale, deps: Deps) -> Sale:
 
 def mark(sale: Sale, deps: Deps) -> Sale:
     """The sale with those payments marked that settle a separately booked deposit."""
-    with reading(deps.engine) as session:
-        return mark_all(session, [sale], deps)[0]
+    deps.links.load(known_links.of_deposits(sale))
+    return _mark(sale, deps.links, deps)
 
 
 def mark_all(session: Session, sales: Sequence[Sale], deps: Deps) -> list[Sale]:
     """The same for many sales, with one query."""
-    wanted = [key for sale in sales for key in _keys_of(sale)]
-    known = links.find_all(session, deps.connection, LinkKind.DEPOSIT, wanted) if wanted else {}
-    in_books = {key for key, link in known.items() if link.status.is_in_books}
+    wanted = {key for sale in sales for key in known_links.of_deposits(sale)}
+    known = known_links.find(session, deps.connection, wanted) if wanted else {}
+    return [_mark(sale, known, deps) for sale in sales]
+
+
+def _mark(sale: Sale, known: Mapping[Key, Link | None], deps: Deps) -> Sale:
+    found = (known[key] for key in known_links.of_deposits(sale))
+    in_books = {link.source_id.split("/", 1)[1] for link in found if link and link.status.is_in_books}
     tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
-    return [
-        money_documents.mark(sale, {key.split("/", 1)[1] for key in _keys_of(sale) if key in in_books}, tenders)
-        for sale in sales
-    ]
+    return money_documents.mark(sale, in_books, tenders)
 
 
 def _in_money(marked: Sale, deps: Deps) -> Sale:
@@ -151,7 +156,7 @@ def find_references(sale: Sale, deps: Deps) -> References:
     list_entries.require_home(deps.lists.company(), settings.products.currency)
     buyer = parties.buyer(sale, deps)
     country = parties.country(sale, buyer.relation, deps)
-    original = bookings.find(sale.credited_id, deps) if sale.credited_id else None
+    original = deps.links[LinkKind.DOCUMENT, sale.credited_id] if sale.credited_id else None
     found = goods.find(sale, deps, country=country)
     rates = () if is_without_vat(sale) else read_totals(sale)
     tenders = sale_identity.tenders_of(_in_money(sale, deps))
@@ -231,9 +236,3 @@ def _name_original(sale: Sale, original: Link | None) -> str | None:
         return None
     number = bookings.detail(original, "number") if original else None
     return f"{sale.kind.value.lower()} {number or sale.credited_id}"
-
-
-def _keys_of(sale: Sale) -> Iterator[str]:
-    if sale.kind is not SaleKind.ORDER:
-        for order_id in sale.order_ids:
-            yield from (f"{order_id}/{key_of(payment)}" for payment in sale.payments)

@@ -12,7 +12,6 @@ from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import NotFound
 from gateway.store.links import BookingStatus, Link
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, telling
 from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs
@@ -265,9 +264,7 @@ def _plan_withdrawal(link: Link, deps: Deps) -> Plan:
 
 
 def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
-    with reading(deps.engine) as session:
-        other = bookings.find_other(session, sale, deps)
-    if other:
+    if other := bookings.find_other(sale, deps.links):
         return Plan("nothing: already booked", (other,))
     found = documents.find(sale, posting, deps)
     if found is None:

@@ -24,6 +24,7 @@ from mapping.messages import message
 from mapping.money_documents import key_of
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Payment, Sale, SalesDocument
+from mapping.references import ORDER_DEPOSITS
 from mapping.sale_identity import CANCELLED_ORDER, COMPLETE_ORDER, is_order, sign
 
 
@@ -282,7 +283,7 @@ def _remove_others(order: Sale, known: dict[str, Link], wanted: Collection[str],
 
 def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, maybe_written: bool) -> Link:
     listed = drafts.find_listed(order, [payment.method], parties.buyer(order, deps), deps)
-    references = dataclasses.replace(listed, order_deposit_item_id=goods.own_item(goods.ORDER_DEPOSITS, deps))
+    references = dataclasses.replace(listed, order_deposit_item_id=goods.own_item(ORDER_DEPOSITS, deps))
     document = money_documents.to_document(order, payment, references, deps.settings.orders)
     document = sign(drafts.open_up(Posting(document), deps).document, deps.installation)
     return keep(

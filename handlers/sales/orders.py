@@ -31,7 +31,7 @@ from enum import Enum
 from typing import Final
 
 from gateway.errors import NotFound, Permanent
-from gateway.store import links
+from gateway.store import known_links
 from gateway.store.events import Event, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
@@ -109,6 +109,7 @@ def handle(event: Event, deps: Deps) -> Result:
     context = _load(sale, event, deps)
     while (step := decide(context, deps.settings.orders)) in _LOOKS:
         context = _LOOKS[step](context, deps)
+        deps.links.clear()
     result = _take(step, context, deps)
     if context.is_asked and step not in _NOT_OF_A_DOCUMENT and result.outcome.state is State.DONE:
         for record in context.records:
@@ -117,16 +118,19 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def _load(sale: Sale, event: Event, deps: Deps) -> Context:
-    """What is stored of the sale, in one transaction."""
+    """What is stored of the sale and of what it refers to, in one transaction and mostly one statement."""
     is_order, settings = sale.kind is SaleKind.ORDER, deps.settings.orders
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.DOCUMENT, sale.id)
+        wanted = {(LinkKind.DOCUMENT, sale.id), *known_links.of_other(sale), *known_links.of_sale(sale, deps.settings)}
+        known = known_links.find(session, deps.connection, wanted)
+        link = known[LinkKind.DOCUMENT, sale.id]
         if link or is_order:
             event = bookings.with_request(session, event)
-        other = None if link or is_order else bookings.find_other(session, sale, deps)
+        other = None if link or is_order else bookings.find_other(sale, known)
         summed_up = link is not None and link.day is not None
         if link is None and settings.summary == "day":
             summed_up = days.belongs(session, sale, other, deps)
+    deps.links.update(known)
     refusal = None
     try:
         sale_identity.bookable(sale, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from handlers.references.goods import ROUNDING_ITEM
+from mapping.references import ROUNDING_ITEM
 from tests.handlers.shop import Shop
 
 

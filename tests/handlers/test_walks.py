@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, event
+
 from gateway.store.events import Change, Flow
 from handlers.catalogue import products
 from handlers.sales import orders
 from tests.handlers.shop import Shop, sold
 from tests.house.walks import Walk, recorded
+
+
+@contextmanager
+def listened(engine: Engine, name: str, note: Callable[..., None]) -> Iterator[None]:
+    """Call `note` at each of these events of the engine."""
+    event.listen(engine, name, note)
+    try:
+        yield
+    finally:
+        event.remove(engine, name, note)
 
 
 def check(walk: Walk, *, modules: int, climbs: int) -> None:
@@ -25,6 +41,25 @@ def test_a_sale_is_booked_within_few_modules(shop: Shop) -> None:
             shop.work()
         assert shop.newest(sale["receiptId"]).state == "done"
         check(walk, modules=11, climbs=climbs)
+
+
+def test_one_statement_reads_every_link_of_a_sale(shop: Shop) -> None:
+    """The sale's own link, and those of customer, items, deposits and our own items: in one read transaction."""
+    read: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        inside = any(frame.f_code is orders.handle.__code__ for frame, _ in traceback.walk_stack(None))
+        if inside and statement.startswith("SELECT") and "FROM links" in statement:
+            read.append(statement)
+
+    for most in (30, 1):  # the first sale makes the customer and items of our own
+        sale = shop.till.sell(lines=[sold(1001), sold(1002)])
+        shop.poll()
+        read.clear()
+        with listened(shop.engine, "before_cursor_execute", note):
+            shop.work()
+        assert shop.newest(sale["receiptId"]).state == "done"
+        assert 1 <= len(read) <= most, read
 
 
 def test_an_item_is_carried_within_few_modules(shop: Shop) -> None:
