@@ -16,12 +16,12 @@ from gateway.cli.parser import to_parser
 from gateway.connectors.quickbooks import faults
 from gateway.observability import counters
 from gateway.settings import VARIABLES
-from gateway.store import personal
 from gateway.web import gauges
 from gateway.web.gauges import Gauge
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from tests.contract.catalogue import list_probes
+from tests.house import personal_data
 from tests.house.scenarios import list_scenarios
 from workers import retry_policy
 
@@ -171,7 +171,7 @@ def list_states() -> Iterator[Sequence[str]]:
 
 def list_holdings() -> Iterator[Sequence[str]]:
     """Every column that holds something of persons."""
-    for table, holdings in personal.PERSONAL.items():
+    for table, holdings in personal_data.PERSONAL.items():
         for holding in holdings:
             columns = ", ".join(f"`{table}.{column}`" for column in holding.columns)
             yield columns, holding.what, holding.why, holding.kept, holding.erased
@@ -179,7 +179,7 @@ def list_holdings() -> Iterator[Sequence[str]]:
 
 def list_impersonal() -> Iterator[Sequence[str]]:
     """Every other column, by table."""
-    for table, columns in personal.IMPERSONAL.items():
+    for table, columns in personal_data.IMPERSONAL.items():
         yield f"`{table}`", ", ".join(f"`{column}`" for column in columns)
 
 

@@ -18,6 +18,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.retention import Purged
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, InboxRow
+from tests.house import personal_data
 
 MARK = "markedperson"
 EMAIL = f"{MARK}@new.example"
@@ -78,11 +79,11 @@ def tables_with(engine: Engine, mark: str) -> set[str]:
 
 def test_every_column_of_every_table_is_in_the_inventory_once() -> None:
     tables = {table.name: sorted(column.name for column in table.columns) for table in SQLModel.metadata.sorted_tables}
-    listed = {name: list(personal.IMPERSONAL.get(name, ())) for name in tables}
-    for name, holdings in personal.PERSONAL.items():
+    listed = {name: list(personal_data.IMPERSONAL.get(name, ())) for name in tables}
+    for name, holdings in personal_data.PERSONAL.items():
         listed[name] += [column for holding in holdings for column in holding.columns]
     assert {name: sorted(columns) for name, columns in listed.items()} == tables
-    assert {*personal.PERSONAL, *personal.IMPERSONAL} == set(tables)
+    assert {*personal_data.PERSONAL, *personal_data.IMPERSONAL} == set(tables)
 
 
 def test_a_person_is_erased_under_every_name_and_no_other_person_is(engine: Engine) -> None:
