@@ -28,7 +28,6 @@ CANCELLED = "cancelled by a person"
 STOCK = ">stock"
 """Ends the key of the backfill of stock that follows one of products."""
 _ENDED = (State.DONE, State.SKIPPED, State.PARKED)
-_COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 
 
 def ask(session: Session, flow: Flow, *, connection: str, since: date | None, actor: str = "cli") -> Change:
@@ -140,28 +139,20 @@ class Progress:
 
 def get(session: Session, event_id: int) -> Progress:
     """The progress of the backfill with this event."""
-    return look(session, Event(*session.execute(select(*_COLUMNS).where(col(InboxRow.id) == event_id)).one()))
+    (event,) = views.select_events(session, col(InboxRow.id) == event_id)
+    return look(session, event)
 
 
 def look(session: Session, event: Event) -> Progress:
     """The progress of this backfill. The backfill of stock that follows it is separate."""
     notes, counts = read_notes(session, event), count_events(session, event)
-    return Progress(event, notes, counts, views.now_of(session), *_find_holds(session, event))
+    return Progress(event, notes, counts, views.now_of(session), *find_holds(session, event))
 
 
-def _find_holds(session: Session, event: Event) -> tuple[bool, bool]:
+def find_holds(session: Session, event: Event) -> tuple[bool, bool]:
+    """Whether this backfill is paused, and whether it is cancelled; a cancelled one is both."""
     row = session.get(BackfillRow, event.key)
     return row is not None and row.paused_at is not None, row is not None and row.cancelled_at is not None
-
-
-def is_paused(session: Session, event: Event) -> bool:
-    row = session.get(BackfillRow, event.key)
-    return row is not None and row.paused_at is not None
-
-
-def is_cancelled(session: Session, event: Event) -> bool:
-    row = session.get(BackfillRow, event.key)
-    return row is not None and row.cancelled_at is not None
 
 
 def pause(session: Session, event: Event) -> bool:
@@ -221,15 +212,13 @@ def recent(session: Session, connection: str | None = None) -> list[Progress]:
 
 
 def _find(session: Session, shown: ColumnElement[bool]) -> list[Progress]:
-    wanted = and_(indexes.is_request(BACKFILLING), shown)
-    rows = session.execute(select(*_COLUMNS).where(wanted).order_by(col(InboxRow.id).desc()).limit(SHOWN)).all()
-    return [look(session, Event(*row)) for row in rows]
+    found = views.select_events(session, indexes.is_request(BACKFILLING), shown, limit=SHOWN)
+    return [look(session, event) for event in found]
 
 
 def find_follower(session: Session, event: Event) -> Event | None:
     """The backfill of stock that follows this one of products, if any."""
-    row = session.execute(select(*_COLUMNS).where(col(InboxRow.key) == event.key + STOCK)).one_or_none()
-    return Event(*row) if row else None
+    return next(iter(views.select_events(session, col(InboxRow.key) == event.key + STOCK)), None)
 
 
 def read_notes(session: Session, event: Event) -> Notes:
@@ -244,7 +233,6 @@ def note(session: Session, event: Event, notes: Notes) -> None:
 
 
 SETTLED = frozenset({State.DONE, State.SKIPPED, State.PARKED})
-_EVENT = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +246,7 @@ class Snapshot:
 
 def take_snapshot(session: Session, event_id: int, *, after_line: int = 0) -> Snapshot:
     """The event, which must exist, and what was logged since line `after_line`."""
-    event = Event(*session.execute(select(*_EVENT).where(col(InboxRow.id) == event_id)).one())
+    (event,) = views.select_events(session, col(InboxRow.id) == event_id)
     lines = session.execute(
         select(col(JournalRow.id), col(JournalRow.title))
         .where(col(JournalRow.event_id) == event_id, col(JournalRow.id) > after_line)
@@ -280,8 +268,8 @@ def replaced_by(session: Session, event: Event) -> list[Event]:
     found: list[Event] = []
     newest = [event.id]
     while newest:
-        wanted = and_(col(InboxRow.subject) == event.subject, col(InboxRow.superseded_by).in_(newest))
-        older = [Event(*row) for row in session.execute(select(*_EVENT).where(wanted))]
+        replaced = col(InboxRow.superseded_by).in_(newest)
+        older = views.select_events(session, col(InboxRow.subject) == event.subject, replaced)
         found += older
         newest = [each.id for each in older]
     return found

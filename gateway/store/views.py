@@ -88,11 +88,16 @@ def find_events(session: Session, wanted: Filter) -> Page:
         fits = and_(fits, col(InboxRow.id).in_(_search(session, wanted.q, fits, low, limit + 1)))
     else:
         fits = and_(fits, col(InboxRow.id) > low)
-    rows = session.execute(select(*_COLUMNS).where(fits).order_by(col(InboxRow.id).desc()).limit(limit + 1)).all()
-    events = [Event(*row) for row in rows]
+    events = select_events(session, fits, limit=limit + 1)
     if len(events) > limit:
         return Page(events[:limit], events[limit - 1].id)
     return Page(events, low + 1 if low > 0 and all(event.id > low for event in events) else None)
+
+
+def select_events(session: Session, *wanted: ColumnElement[bool], limit: int | None = None) -> list[Event]:
+    """The events that meet all conditions, newest first."""
+    statement = select(*_COLUMNS).where(*wanted).order_by(col(InboxRow.id).desc()).limit(limit)
+    return [Event(*row) for row in session.execute(statement).all()]
 
 
 def _find_low(session: Session, wanted: Filter) -> int:
@@ -138,8 +143,7 @@ def has_come(session: Session, connection: str, *, source: str, flow: str, since
 
 def find_event(session: Session, event_id: int) -> Event | None:
     """One event by its id."""
-    row = session.execute(select(*_COLUMNS).where(col(InboxRow.id) == event_id)).one_or_none()
-    return Event(*row) if row else None
+    return next(iter(select_events(session, col(InboxRow.id) == event_id)), None)
 
 
 def count_pending(session: Session, connection: str | None = None) -> int:
@@ -153,11 +157,8 @@ def count_pending(session: Session, connection: str | None = None) -> int:
 
 def newest_of(session: Session, entity: str, connection: str | None = None, *, limit: int) -> list[Event]:
     """The last requests of a kind that `indexes.is_request` includes, newest first; of all connections or of one."""
-    wanted = indexes.is_request(entity)
-    if connection is not None:
-        wanted = and_(wanted, col(InboxRow.connection) == connection)
-    rows = session.execute(select(*_COLUMNS).where(wanted).order_by(col(InboxRow.id).desc()).limit(limit)).all()
-    return [Event(*row) for row in rows]
+    mine = [] if connection is None else [col(InboxRow.connection) == connection]
+    return select_events(session, indexes.is_request(entity), *mine, limit=limit)
 
 
 def newest_about(session: Session, subject: str) -> Event | None:
@@ -167,8 +168,7 @@ def newest_about(session: Session, subject: str) -> Event | None:
 
 def events_about(session: Session, subject: str, *, limit: int) -> list[Event]:
     """The last events of a subject, newest first."""
-    about = select(*_COLUMNS).where(col(InboxRow.subject) == subject).order_by(col(InboxRow.id).desc()).limit(limit)
-    return [Event(*row) for row in session.execute(about).all()]
+    return select_events(session, col(InboxRow.subject) == subject, limit=limit)
 
 
 def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:
@@ -220,8 +220,7 @@ def _numbered_in_books(session: Session, searched: str) -> list[ColumnElement[bo
 
 def _named(session: Session, order: str, about: ColumnElement[bool], limit: int) -> list[Event]:
     named = or_(col(InboxRow.order_id) == order, col(InboxRow.entity_id) == order)
-    statement = select(*_COLUMNS).where(and_(named, about)).order_by(col(InboxRow.id).desc()).limit(limit)
-    return [Event(*row) for row in session.execute(statement).all()]
+    return select_events(session, named, about, limit=limit)
 
 
 def flow_statuses(session: Session) -> list[FlowStatus]:

@@ -34,7 +34,7 @@ def unless_paused(handle: Callable[[Event, Deps], Result]) -> Callable[[Event, D
 
     def handle_unless_paused(event: Event, deps: Deps) -> Result:
         with reading(deps.engine) as session:
-            paused, cancelled = progress.is_paused(session, event), progress.is_cancelled(session, event)
+            paused, cancelled = progress.find_holds(session, event)
         if cancelled:
             return skipped(CANCELLED)
         return go_on("paused by a person", deps, seconds=PAUSED_SECONDS) if paused else handle(event, deps)
@@ -80,7 +80,7 @@ def store(
 
 def is_held(session: Session, event: Event) -> bool:
     """Whether a person has paused or cancelled the backfill meanwhile."""
-    return progress.is_paused(session, event)
+    return progress.find_holds(session, event)[0]
 
 
 def _receive(
