@@ -1,19 +1,248 @@
-"""The client of one MplusKASSA installation: every call the gateway makes to the till."""
+"""The client of one MplusKASSA installation: every call the gateway makes to the till; relations and sales are here."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from gateway.connectors.exchange import Gate
 from gateway.connectors.http import Limits
-from gateway.connectors.mpluskassa.calls import Caller, Credentials, Observer, TillEndpoint, read_description
+from gateway.connectors.mpluskassa.calls import (
+    Area,
+    Caller,
+    Credentials,
+    Observer,
+    TillEndpoint,
+    chunks,
+    read_description,
+)
 from gateway.connectors.mpluskassa.catalogue import Groups, Lookups, Products, Stock
 from gateway.connectors.mpluskassa.contract import ContractCache
-from gateway.connectors.mpluskassa.sales import Relations, Sales
+from gateway.connectors.mpluskassa.faults import MissingOperation
+from gateway.connectors.mpluskassa.wire import (
+    RecordPage,
+    Row,
+    checked,
+    need,
+    rows_apart,
+    to_date_struct,
+    to_page,
+    to_text_list,
+)
+from gateway.connectors.mpluskassa.wire_sales import (
+    find_number,
+    relation_marker,
+    sale_marker,
+    to_change,
+    to_relation,
+    to_sale,
+    to_soap,
+)
+from mapping.customers import email_keys
+from mapping.records import Relation, Sale, SaleKind
+
+_IDS_AT_ONCE = 50
+_YEAR_NUMBER, _RECEIPT_NUMBER = 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The operations that read one kind of sale; `one` with `argument` is for older installations."""
+
+    operation: str
+    wrapper: str
+    element: str
+    ids: str
+    id: str
+    one: str
+    numbers: str = ""
+    extras: tuple[str, ...] = ()
+
+
+_SOURCES = {
+    SaleKind.RECEIPT: _Source(
+        "getReceipts", "receiptList", "receipt", "receiptIds", "receiptId", "getReceipt",
+        extras=("includeOrderReferences",),
+    ),
+    SaleKind.INVOICE: _Source(
+        "getInvoices", "invoiceList", "invoice", "invoiceIds", "invoiceId", "getInvoice", "invoiceNumbers"
+    ),
+    SaleKind.ORDER: _Source("getOrders", "orderList", "order", "orderIds", "orderId", "getOrder", "orderNumbers"),
+}  # fmt: skip
+
+
+class Sales(Area):
+    """The present state of sales. All of it raises Transient, or Permanent and its kinds; nothing here writes."""
+
+    def receipts_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
+        """Receipts made or changed, from this marker on (inclusive); heads only unless lines are asked for."""
+        return self._since(SaleKind.RECEIPT, marker, limit, with_lines=with_lines)
+
+    def receipts(self, ids: Iterable[str]) -> tuple[Sale, ...]:
+        """These receipts, whole; unknown ones are left out."""
+        return self._by_id(SaleKind.RECEIPT, ids)
+
+    def invoices_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
+        """Invoices made or changed, from this marker on (inclusive)."""
+        return self._since(SaleKind.INVOICE, marker, limit, with_lines=with_lines)
+
+    def invoices(self, ids: Iterable[str]) -> tuple[Sale, ...]:
+        """These invoices, whole; never finalised by reading."""
+        return self._by_id(SaleKind.INVOICE, ids)
+
+    def orders_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
+        """Orders made or changed, from this marker on (inclusive); no table or cafeteria orders."""
+        return self._since(SaleKind.ORDER, marker, limit, with_lines=with_lines)
+
+    def orders(self, ids: Iterable[str]) -> tuple[Sale, ...]:
+        """These orders, whole."""
+        return self._by_id(SaleKind.ORDER, ids)
+
+    def sales_of_day(self, kind: SaleKind, day: date, branches: Iterable[int] = ()) -> tuple[Sale, ...]:
+        """The sales of one business day (of these branches, or all), without their lines."""
+        when = to_date_struct(day)
+        found = self._rows(
+            kind,
+            fromFinancialDate=when,
+            throughFinancialDate=when,
+            branchNumbers=list(branches),
+            includeLineList=False,
+        )
+        return tuple(self._sale(kind, row) for row in found)
+
+    def find_sale(self, number: str, *, day: date | None = None) -> Sale | None:
+        """The sale with this printed number, or None.
+
+        "year.number" is looked up among invoices, then orders. The till cannot search receipts by number, so a
+        "branch.workplace.year.number" needs the business `day` it was made on.
+        """
+        parts = number.split(".")
+        if not all(part.isdecimal() and part.isascii() for part in parts):
+            return None
+        if len(parts) == _YEAR_NUMBER:
+            year_number = {"year": int(parts[0]), "number": int(parts[1])}
+            return self._numbered(SaleKind.INVOICE, year_number) or self._numbered(SaleKind.ORDER, year_number)
+        return self._receipt_of_day(number, day) if len(parts) == _RECEIPT_NUMBER and day else None
+
+    def _numbered(self, kind: SaleKind, year_number: dict[str, int]) -> Sale | None:
+        source = _SOURCES[kind]
+        field = "orderNumber" if kind is SaleKind.ORDER else "invoiceNumber"
+        found = self._rows(kind, includeLineList=True, **{source.numbers: [year_number]})
+        return next((self._sale(kind, row) for row in found if _same(row.get(field), year_number)), None)
+
+    def _receipt_of_day(self, number: str, day: date) -> Sale | None:
+        when = to_date_struct(day)
+        heads = self._rows(
+            SaleKind.RECEIPT,
+            fromFinancialDate=when,
+            throughFinancialDate=when,
+            branchNumbers=[int(number.split(".", maxsplit=1)[0])],
+            includeLineList=False,
+        )
+        sales = (self._sale(SaleKind.RECEIPT, row) for row in heads)
+        head = next((sale for sale in sales if sale.number == number), None)
+        return next(iter(self.receipts([head.id])), None) if head else None
+
+    def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> RecordPage[Sale]:
+        found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
+        number = partial(find_number, kind)
+        return to_page(found, partial(self._sale, kind), marker=sale_marker, key=_SOURCES[kind].id, number=number)
+
+    def _by_id(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
+        source = _SOURCES[kind]
+        knows_ids = self._calls.knows(source.operation, "request", source.ids)
+        read: Callable[[SaleKind, list[str]], list[Row]] = self._some if knows_ids else self._each
+        found = [(chunk, row) for chunk in chunks(ids, _IDS_AT_ONCE) for row in read(kind, chunk)]
+        # An installation that ignores the filter answers with everything it has.
+        return tuple(self._sale(kind, row) for chunk, row in found if row.get(source.id) in chunk)
+
+    def _some(self, kind: SaleKind, ids: list[str]) -> list[Row]:
+        return self._rows(kind, includeLineList=True, **{_SOURCES[kind].ids: ids})
+
+    def _each(self, kind: SaleKind, ids: list[str]) -> list[Row]:
+        source = _SOURCES[kind]
+        answers = [self._calls.read(source.one, **{source.id: each}) for each in ids]
+        return [answer[source.element] for answer in answers if answer.get(source.element)]
+
+    def _rows(self, kind: SaleKind, **filters: Any) -> list[Row]:
+        return checked(self._rows_apart(kind, **filters))
+
+    def _rows_apart(self, kind: SaleKind, **filters: Any) -> list[Row]:
+        source = _SOURCES[kind]
+        # Both wrappers are required even when they are empty.
+        empty = {"articlePluNumbers": to_text_list(()), "articleBarcodes": to_text_list(())}
+        extras = dict.fromkeys(source.extras, True)
+        return rows_apart(
+            self._calls.read(source.operation, request={**empty, **extras, **filters}), source.wrapper, source.element
+        )
+
+    def _sale(self, kind: SaleKind, row: Row) -> Sale:
+        return to_sale(kind, row, default_places=self._places)
+
+
+def _same(row: Any, year_number: dict[str, int]) -> bool:
+    return row is not None and {name: row.get(name) for name in year_number} == year_number
+
+
+class Relations(Area):
+    """Customers and suppliers. Reads raise Transient or Permanent; writes Unanswered as well."""
+
+    def relation(self, number: int) -> Relation | None:
+        return _found(self._calls.read("getRelation", relationNumber=number))
+
+    def relations_since(self, marker: int, limit: int) -> RecordPage[Relation]:
+        """Relations that changed, from this marker on (inclusive)."""
+        answer = self._calls.read("getRelations", request={"syncMarker": marker, "syncMarkerLimit": limit})
+        found = rows_apart(answer, "relationList", "relation")
+        return to_page(found, to_relation, marker=relation_marker, key="relationNumber")
+
+    def find_relation_by_email(self, email: str) -> Relation | None:
+        """The relation that has this address (case aside), alone or beside others, or None.
+
+        The till's own search finds parts of an address as well.
+        """
+        for exact in (True, False):
+            found = _found(self._find({"email": email}, exact=exact))
+            if found is not None and email.casefold() in email_keys(found.email):
+                return found
+        return None
+
+    def find_relation_by_ext_id(self, ext_id: str) -> Relation | None:
+        found = _found(self._find({"extRelationId": ext_id}))
+        return found if found is not None and found.ext_id == ext_id else None
+
+    def find_relation_by_name(self, name: str) -> Relation | None:
+        """A relation of exactly this name (case aside), or None; the till answers one, however many have the name."""
+        found = _found(self._find({"name": name}))
+        return found if found is not None and found.name.casefold() == name.casefold() else None
+
+    def create_relation(self, relation: Relation) -> int:
+        """Make a relation (number 0: the till gives one). Not idempotent: resolve Unanswered by looking for it."""
+        number: int = need(self._calls.write("createRelation", relation=to_soap(relation)), "relationNumber")
+        return number
+
+    def update_relation(self, relation: Relation, present: Relation) -> None:
+        """Change the fields that differ from `present`; the till keeps the rest, including edits made meanwhile."""
+        self._calls.write("updateRelation", relation=to_change(relation, present))
+
+    def _find(self, terms: dict[str, Any], *, exact: bool = True) -> dict[str, Any]:
+        try:
+            return self._calls.read("findRelationV2", request={"relation": terms, "exactMatch": exact})
+        except MissingOperation:
+            pass
+        return self._calls.read("findRelation", relation=terms)
+
+
+def _found(answer: Row) -> Relation | None:
+    row = answer.get("relation")
+    return to_relation(row) if row and str(answer.get("result")).endswith("-OK") else None
+
 
 _NEEDED = (
     "getApiVersion",

@@ -6,11 +6,11 @@ their decimals in a neighbour field, dates are structs of numbers in which 0 mea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.errors import Permanent
@@ -232,7 +232,7 @@ class UnreadableRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordPage(Sequence[Record]):
+class RecordPage(Generic[Record]):
     """A page of changed records, and their sequence. Ask for `marker + 1` next; a false page is the end.
 
     `marker` also counts the unreadable rows: a page of nothing else is true and moves on.
@@ -248,14 +248,8 @@ class RecordPage(Sequence[Record]):
     def __bool__(self) -> bool:
         return bool(self.records or self.unreadable)
 
-    @overload
-    def __getitem__(self, place: int) -> Record: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Record]: ...
-
-    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
-        return self.records[place]
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
 
 
 def to_page(

@@ -199,7 +199,7 @@ def test_a_page_of_receipts_has_the_highest_marker_and_no_bad_rows() -> None:
     with kassa(says(answer)) as (client, _):
         page = client.receipts_since(1, 10)
     assert [sale.id for sale in page] == ["b"]
-    assert (page.marker, page[0].total_incl_cents) == (9, 109)
+    assert (page.marker, page.records[0].total_incl_cents) == (9, 109)
     assert [(row.id, row.field) for row in page.unreadable] == [("a", "totalInclAmount")]
 
 

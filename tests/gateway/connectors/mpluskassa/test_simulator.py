@@ -173,7 +173,7 @@ def test_invoices_and_orders_are_read_by_id_and_number(kassa: MplusKassa, simula
     invoice = simulation.invoice(lines=[ItemSold(1001, Decimal(1))], relation=501)
     sale = kassa.invoices([invoice["invoiceId"]])[0]
     assert (sale.total_incl_cents, sale.relation_number) == (1995, 501)
-    assert kassa.invoices_since(1, 100)[0].id == sale.id
+    assert kassa.invoices_since(1, 100).records[0].id == sale.id
     order = simulation.take_order(lines=[ItemSold(1001, Decimal(1))], relation=501)
     assert kassa.orders([order["orderId"]])[0].total_incl_cents == 1995
     assert [each.id for each in kassa.orders_since(1, 100)] == [order["orderId"]]
