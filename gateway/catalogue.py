@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, partial
@@ -20,6 +21,7 @@ from mapping.money import to_euros
 _LOCALES: Final = {"en": "en_IE", "nl": "nl_NL", "de": "de_DE"}
 """English as in the one country that writes English and pays in euros."""
 _AMOUNT = re.compile(r"(?P<sign>-?)\s*(?P<whole>\d{1,3}(?:[., ]\d{3})+|\d{1,12})(?:[.,](?P<cents>\d{2}|\d))?")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 LANGUAGES = {"en": "English", "nl": "Nederlands", "de": "Deutsch"}
 """What each language calls itself."""
 _FOLDER = Path(__file__).with_name("locale")
@@ -93,7 +95,16 @@ def _find(language: str, text: str, values: Mapping[str, object]) -> str:
 def say(language: str, text: str | None, stored: str | None = None) -> str:
     """A message in a language; `stored` are the templates and values that were stored with it."""
     restored: str = messages.restore(text or "", stored)
-    return messages.translate(restored, partial(_find, language), partial(show_money, language))
+    return messages.translate(restored, partial(_find, language), partial(_show_value, language))
+
+
+def _show_value(language: str, value: str) -> str:
+    """A value of a message as people write it: money, days; anything else as it is."""
+    if isinstance(value, messages.Amount):
+        return show_money(language, value.cents)
+    with suppress(ValueError):
+        return show_day(language, date.fromisoformat(value)) if _DAY.fullmatch(value) else value
+    return value
 
 
 def explain(language: str, path: str, english: str) -> str:

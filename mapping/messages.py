@@ -65,23 +65,20 @@ ToTemplate = Callable[[str, Mapping[str, str]], str]
 """The template of a language for an English one and its values, which may decide between one and many."""
 
 
-def translate(text: str, to_template: ToTemplate, to_money: Callable[[int], str]) -> str:
-    """The text by the templates of a language; where one does not take the values, as it is."""
+def translate(text: str, to_template: ToTemplate, to_value: Callable[[str], str]) -> str:
+    """The text by the templates and values of a language; where a template does not take them, as it is."""
     if not isinstance(text, Message):
         return to_template(text, {})
     if not text.values:
         return to_template(text.template, {})
-    shown = {name: _show(value, to_template, to_money) for name, value in text.values.items()}
+    shown = {
+        name: translate(value, to_template, to_value) if isinstance(value, Message) else to_value(value)
+        for name, value in text.values.items()
+    }
     try:
         return to_template(text.template, text.values).format_map(shown)
     except (LookupError, ValueError):
         return str(text)
-
-
-def _show(value: str, to_template: ToTemplate, to_money: Callable[[int], str]) -> str:
-    if isinstance(value, Amount):
-        return to_money(value.cents)
-    return translate(value, to_template, to_money) if isinstance(value, Message) else value
 
 
 def store(*texts: Any) -> str | None:

@@ -174,7 +174,7 @@ def first_sentence(model: type[BaseModel]) -> str:
 
 
 _HINTS = {
-    "extra_forbidden": "this setting does not exist here; look at the example document for its name and place",
+    "extra_forbidden": "look at the example document for its name and place",
     "union_tag_invalid": "`do` names the function: field, constant, text, number, money, percentage, date, lookup, "
     "condition or concatenate",
     "union_tag_not_found": "a mapping function needs `do`, or write just the path of a field",
@@ -210,6 +210,8 @@ def _to_message(row: Mapping[str, Any], context: Mapping[str, Any]) -> str:
     """What is wrong, with its values apart; as it is where its template does not give the same text."""
     text = str(row["msg"])
     match row["type"]:
+        case "extra_forbidden":
+            return message("there is no such setting")
         case "value_error":
             error: ValueError = context["error"]
             return message(error.args[0] if error.args else str(error))

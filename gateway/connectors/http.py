@@ -60,7 +60,7 @@ class Reply:
 
 
 class NoAnswer(Exception):
-    """No whole answer; the text goes on after the system's name and holds no address.
+    """No whole answer; the text goes on after the system's name; of the address it holds the host only.
 
     `sent`: the request may have arrived. `lasting`: a later attempt does not help.
     """
@@ -147,13 +147,25 @@ def _to_no_answer(error: httpx.RequestError, progress: _Progress) -> NoAnswer:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return NoAnswer("has a certificate that is not trusted", "TLS", sent=False, lasting=True)
         cause = cause.__cause__ or cause.__context__  # httpcore's pool raises without a cause
-    # The library's message may hold the address with its parameters: only the class is named.
+    # The library's message may hold the address with its parameters: only its host is named.
     said = type(error).__name__
     if not progress.sent:
-        return NoAnswer(f"cannot be reached ({said})", "UNREACHABLE", sent=False)
+        url = error.request.url
+        where = f"{url.host}:{url.port or (80 if url.scheme == 'http' else 443)}"
+        return NoAnswer(f"cannot be reached at {where} ({_find_reason(error) or said})", "UNREACHABLE", sent=False)
     if isinstance(error, httpx.TimeoutException):
         return NoAnswer(f"did not answer in time ({said})", "TIMEOUT", sent=True)
     return NoAnswer(f"broke off before the answer was whole ({said})", "CUT", sent=True)
+
+
+def _find_reason(error: BaseException) -> str | None:
+    """What the operating system said, such as "Connection refused"."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def find_pause(headers: Mapping[str, str]) -> float | None:

@@ -99,7 +99,7 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
         yield _check_policy(client)
         yield from _check_memory(_info(client))
     except (redis.RedisError, OSError) as error:
-        yield Finding("broker", f"does not answer ({type(error).__name__})", "start it, or correct REDIS_URL")
+        yield Finding("broker", f"does not answer: {error or type(error).__name__}", "start it, or correct REDIS_URL")
     finally:
         client.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -102,6 +101,7 @@ def _store(session: Session, wanted: PreviewRequest) -> int:
     (received,) = inbox.receive(session, [change])
     # The audit is never deleted, so it does not name a person.
     is_private = wanted.flow is Flow.CUSTOMERS and wanted.by is not By.ID
-    named = {"by": wanted.by} if is_private else {str(wanted.by): wanted.record}
-    audit.note(session, actor=wanted.actor, action="preview", target=json.dumps({"flow": wanted.flow, **named}))
+    named = message("{flow}, by {key}", flow=message(wanted.flow), key=wanted.by)
+    target = named if is_private else message("{what} {record}", what=named, record=wanted.record)
+    audit.note(session, actor=wanted.actor, action="preview", target=target)
     return received.id

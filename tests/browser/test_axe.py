@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -100,23 +101,30 @@ def results(address: str, tmp_path: Path) -> Mapping[str, int]:
 
 
 @pytest.mark.timeout(300)  # forty pages, audited twice each
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("language", ["English", "Deutsch", "Nederlands"])
 def test_axe_finds_nothing_on_any_page_in_either_theme(
-    inside: Any, address: str, results: Mapping[str, int], shoot: Callable[[Any, str], None]
+    inside: Any, address: str, results: Mapping[str, int], shoot: Callable[[Any, str], None], language: str, width: int
 ) -> None:
     audit = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing"
     ).Axe()
+    inside.set_viewport_size({"width": width, "height": 900})
+    inside.get_by_role("button", name=language).click()
+    inside.wait_for_load_state()
     found: list[str] = []
     for path, page in find_pages().items():
         if path in OUTSIDE:
-            inside.context.clear_cookies()
+            inside.context.clear_cookies(name=re.compile(r"(?!.*language)"))
         answer = inside.goto(address + page.format(**results))
         assert answer.ok, page
         for theme, options in THEMES.items():
             inside.emulate_media(color_scheme=theme)
             for each in audit.run(inside, options=options).response["violations"]:
                 found += [f"{path} {theme} {each['id']}: {node['html']} {node['any']}" for node in each["nodes"]]
-            shoot(inside, f"axe{path.replace('/', '-')}-{theme}")
+            shoot(inside, f"axe{path.replace('/', '-')}-{language}-{width}-{theme}")
+        if inside.evaluate("document.documentElement.scrollWidth") != width:
+            found.append(f"{path} is wider than {width} px")
     assert found == []
     inside.evaluate("document.querySelector('main').innerHTML = '<img src=/static/icon.svg><p>Pale</p>'")
     inside.evaluate("document.querySelector('main p').style.color = 'color-mix(in srgb, canvastext 10%, canvas)'")

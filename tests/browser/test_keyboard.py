@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.browser.shop import TOKEN
 
-MOST_TABS = 60
+MOST_TABS = 90
 SAYS = """() => {
   const each = document.activeElement;
   const label = each.labels && each.labels.length ? each.labels[0].textContent : "";

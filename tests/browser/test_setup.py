@@ -25,6 +25,7 @@ from sandbox.shop.catalogue import GOODS, Good, find_good
 from sandbox.shop.people import RELATIONS
 from tests import forking
 from tests.browser.conftest import Pictures
+from tests.browser.test_keyboard import tab_to
 from tests.house.pages import PICTURES
 from tests.servers import Valkey, wait_until
 from tests.stories.stage import ADMIN_TOKEN, PATIENCE, Stage
@@ -120,6 +121,51 @@ def test_f9_from_nothing_to_the_first_booked_sale_and_a_day_that_agrees(
     repair(tab, stage, pictures)
     compare(tab, stage, pictures)
     assert pictures.taken == {path.name for path in PICTURES.iterdir()}, "make them anew with KASSABRIDGE_TOUR=1"
+
+
+@pytest.mark.timeout(300)
+def test_the_set_up_goes_with_the_keyboard_alone(tab: Any, empty_stage: Stage) -> None:
+    tab.set_default_timeout(PATIENCE * 1000)
+    tab.goto(empty_stage.url)
+    write(tab, "Password", ADMIN_TOKEN)
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(f"{empty_stage.url}/")
+    press(tab, "Set up a connection")
+    tab.wait_for_url("**/setup")
+    write(tab, "Its name", "winkel")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/setup/winkel")
+    write(tab, "Address", empty_stage.till_url)
+    write(tab, "Ident", "shop")
+    write(tab, "Secret", "marked-till-secret")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/setup/winkel#check")
+    press(tab, "Connect QuickBooks")
+    tab.wait_for_url("**/connect/oauth2**")
+    press(tab, "Connect")
+    tab.wait_for_url(f"{empty_stage.url}/setup/winkel")
+    press(tab, "Check now")
+    tab.get_by_text("no turnover group is chosen").wait_for()
+    tab_to(tab, "Turnover group of new articles")
+    tab.keyboard.press("ArrowDown")
+    tab_to(tab, "Customer of sales without a relation")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**#live")
+    press(tab, "Go live")
+    tab.get_by_text("Sales rung up from the moment it went live are booked.").wait_for()
+
+
+def write(tab: Any, label: str, text: str) -> None:
+    """Into the field of this label, with the keyboard; what stood there goes."""
+    tab_to(tab, label)
+    tab.keyboard.press("Control+A")
+    tab.keyboard.type(text)
+
+
+def press(tab: Any, says: str) -> None:
+    """A button or link, with the keyboard."""
+    tab_to(tab, says)
+    tab.keyboard.press("Enter")
 
 
 def begin(tab: Any, stage: Stage, pictures: Pictures) -> None:

@@ -17,7 +17,7 @@ from gateway import alerts, settings, ssrf_guard
 from gateway.alerts import AlertMessage, NotDelivered
 from gateway.connectors.http import open_http
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.errors import Permanent
+from gateway.errors import Permanent, Transient
 from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, IDENT, SECRET, SoapServer, envelope
 
 METADATA = (
@@ -119,3 +119,11 @@ def test_32_the_address_in_a_wsdl_is_not_where_the_credentials_go() -> None:
             MplusKassa(till.url, IDENT, SECRET).api_version()
             assert "getApiVersion" in [asked.operation for asked in till.asked if asked.method == "POST"]
         assert elsewhere.asked == []
+
+
+def test_a_call_that_cannot_connect_names_host_and_cause_and_no_more(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with pytest.raises(Transient) as failed:
+        MplusKassa(f"http://127.0.0.1:{port}", IDENT, SECRET).api_version()
+    assert f"cannot be reached at 127.0.0.1:{port} (Connection refused)" in str(failed.value)
+    assert SECRET not in str(failed.value)

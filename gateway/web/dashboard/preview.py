@@ -30,16 +30,23 @@ _MISSING = "there is no such preview"
 
 async def show_form(request: Request, visitor: Visitor) -> Response:
     """What to preview: typed, or one of the latest records."""
+    return await _show_form(request, visitor, request.query_params)
+
+
+async def _show_form(
+    request: Request, visitor: Visitor, given: Mapping[str, str], refusal: Refusal | None = None
+) -> Response:
     names = list(await services.names_of(request))
     recent = await services.of(request).read(
         lambda session: {flow: find_recent(session, flow, visitor.connection) for flow in PREVIEWED}
     )
-    given = request.query_params
     asked = {name: given.get(name, "") for name in ("connection", "flow", "by", "record")}
     return render(
         request,
         "preview_form.html",
         visitor=visitor,
+        status=refusal.status if refusal else 200,
+        faults={"record": refusal.reason} if refusal else {},
         names=names,
         recent=recent,
         asked=asked,
@@ -79,7 +86,10 @@ async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) 
     connection = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
     if connection is None:
         raise Refusal(409, "name the connection" if names else "nothing is connected yet")
-    wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
+    try:
+        wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
+    except Refusal as refusal:
+        return await _show_form(request, visitor, form, refusal)
     return RedirectResponse(f"/preview/{await previews.ask(shared, wanted)}", 303)
 
 

@@ -25,7 +25,7 @@ from gateway.web import services
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import chosen_language
-from mapping.money import show_cents, to_cents
+from mapping.money import to_cents
 
 SHOP = ZoneInfo("Europe/Amsterdam")
 _FOLDER = Path(__file__).parent
@@ -69,7 +69,6 @@ def render(
         "record": partial(to_record, names),
         "entity": partial(to_entity, language),
         "called": lambda key: names.get(key, key),
-        "cents": show_cents,
         "money": partial(catalogue.show_money, language),
         "number": partial(catalogue.show_number, language),
         "decimal": lambda text: catalogue.show_number(language, Decimal(text)) if text else "",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -73,18 +74,22 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
     editor = to_editor(form)
     # On a thread: checking a large document takes time.
     if found := await services.of(request).run(lambda: _find_faults(editor.text)):
-        return await _show(request, visitor, state, replace(editor, places=found, notice="refused"), status=422)
+        refused = replace(editor, places=found, notice="refused")
+        return await _show(request, visitor, state, refused, status=422, typed=form)
     match form.get("action"):
         case "save":
             return await _save(request, visitor, state, editor)
         case "try":
-            wanted = previews.to_request(
-                previews.from_form(form), connection=request.path_params["name"], actor=visitor.actor
-            )
+            connection = request.path_params["name"]
+            try:
+                wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
+            except Refusal as refusal:
+                faults = {"record": refusal.reason}
+                return await _show(request, visitor, state, editor, status=refusal.status, typed=form, faults=faults)
             event_id = await previews.ask(services.of(request), replace(wanted, settings=editor.text))
             return RedirectResponse(f"/preview/{event_id}", 303)
         case _:
-            return await _show(request, visitor, state, replace(editor, notice="checked"))
+            return await _show(request, visitor, state, replace(editor, notice="checked"), typed=form)
 
 
 def to_editor(form: dict[str, str]) -> Editor:
@@ -114,8 +119,16 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
 
 
 async def _show(
-    request: Request, visitor: Visitor, state: SettingsState, editor: Editor, *, status: int = 200
+    request: Request,
+    visitor: Visitor,
+    state: SettingsState,
+    editor: Editor,
+    *,
+    status: int = 200,
+    typed: Mapping[str, str] = MappingProxyType({}),
+    faults: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
+    """The page; `typed` and `faults` are of the record to try it on."""
     diff, document = await services.of(request).run(lambda: _look_through(state, editor.text))
     return render(
         request,
@@ -127,6 +140,8 @@ async def _show(
         editor=replace(editor, diff=diff),
         chapters=settings_guide.explain(document),
         choices=previews.CHOICES,
+        typed=typed,
+        faults=faults,
     )
 
 

@@ -94,7 +94,15 @@ async def list_setups(request: Request, visitor: Visitor) -> Response:
     return await _list(request, visitor)
 
 
-async def _list(request: Request, visitor: Visitor, removed: RemovalResult | None = None) -> Response:
+async def _list(
+    request: Request,
+    visitor: Visitor,
+    removed: RemovalResult | None = None,
+    *,
+    status: int = 200,
+    typed: Mapping[str, str] = MappingProxyType({}),
+    faults: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
     shared = services.of(request)
 
     def look(session: Session) -> tuple[list[Connection], list[tuple[str, str]]]:
@@ -103,12 +111,25 @@ async def _list(request: Request, visitor: Visitor, removed: RemovalResult | Non
     every, unknown = await shared.read(look)
     mine = [each for each in every if visitor.connection in {None, each.name}]
     unknown = unknown if visitor.connection is None else []
-    return render(request, "setups.html", visitor=visitor, connections=mine, unknown=unknown, removed=removed)
+    return render(
+        request,
+        "setups.html",
+        visitor=visitor,
+        status=status,
+        connections=mine,
+        unknown=unknown,
+        removed=removed,
+        typed=typed,
+        faults=faults,
+    )
 
 
-async def begin_setup(_request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+async def begin_setup(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """To the page of the named connection: it is created with its till or its company."""
-    return RedirectResponse(to_address(setups.check_name(form.get("name", "").strip())), 303)
+    try:
+        return RedirectResponse(to_address(setups.check_name(form.get("name", "").strip())), 303)
+    except Refusal as refusal:
+        return await _list(request, visitor, typed=form, faults={"name": refusal.reason}, status=refusal.status)
 
 
 async def show_setup(request: Request, visitor: Visitor) -> Response:
@@ -121,10 +142,12 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
     try:
         await setups.keep_till(services.of(request), name, setups.to_till(_to_given(form)), actor=visitor.actor)
     except Refusal as refusal:
-        faults = refusal.members.get("faults", [])
-        said = [join((message(each["message"]), message(each["hint"])), "{first}: {second}") for each in faults]
-        trouble = join(said, "{first}; {second}") if said else refusal.reason
-        return _show(request, visitor, await _read(request), typed=form, trouble=trouble, status=refusal.status)
+        faults = {
+            each["path"]: join((message(each["message"]), message(each["hint"])), "{first}: {second}")
+            for each in refusal.members.get("faults", [])
+        }
+        refused = {"typed": form, "faults": faults, "trouble": refusal.reason}
+        return _show(request, visitor, await _read(request), **refused, status=refusal.status)
     return RedirectResponse(f"{to_address(name)}#check", 303)
 
 
@@ -177,7 +200,8 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
     day = form.get("since", "")
     since = loading.find_day(day, today=datetime.now(AMSTERDAM).date())
     if flow is Flow.ORDERS and since is None:
-        return _show(request, visitor, await _read(request), load_trouble=loading.NO_DAY, typed_day=day, status=422)
+        faults = {"since": loading.NO_DAY}
+        return _show(request, visitor, await _read(request), faults=faults, typed=form, status=422)
     wanted = since if flow is Flow.ORDERS else None
     await loading.begin(shared, flow, since=wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
@@ -204,7 +228,8 @@ async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     try:
         await setups.rename(services.of(request), request.path_params["name"], wanted, actor=visitor.actor)
     except Rejected as refusal:
-        return _show(request, visitor, await _read(request), name_trouble=refusal.reason, status=refusal.status)
+        faults = {"new_name": refusal.reason}
+        return _show(request, visitor, await _read(request), faults=faults, typed=form, status=refusal.status)
     return RedirectResponse(to_address(wanted), 303)
 
 
@@ -214,11 +239,12 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     called, data = state.connection.display_name, queries.find_choice(form, "data", Data)
     if data is None or form.get("confirmed", "").strip() != called:
         trouble = message("nothing was removed: type the name {name} to confirm", name=called)
-        return _show(request, visitor, state, name_trouble=trouble, status=422)
+        return _show(request, visitor, state, faults={"confirmed": trouble}, typed=form, status=422)
     try:
         outcome = await setups.remove(request, data, actor=visitor.actor)
     except Rejected as refusal:
-        return _show(request, visitor, state, name_trouble=refusal.reason, status=refusal.status)
+        faults = {"confirmed": refusal.reason}
+        return _show(request, visitor, state, faults=faults, typed=form, status=refusal.status)
     return await _list(request, visitor, outcome)
 
 
@@ -228,9 +254,6 @@ _ACCEPTED: Final[Mapping[str, Any]] = {
     "answers": None,
     "faults": MappingProxyType({}),
     "refused": None,
-    "name_trouble": None,
-    "load_trouble": None,
-    "typed_day": "",
 }
 """What a refused form said, and what is wrong with it: nothing. `answers` are those of the questions."""
 

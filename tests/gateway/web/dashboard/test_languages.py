@@ -162,7 +162,10 @@ PAGES = ("/", "/todo", "/sales", "/sales/1", "/events", "/events/9", "/alerts", 
          "/users", "/agreement", "/preview", "/settings", "/mapping", "/setup", "/setup/default", "/account",
          "/overview", "/connections/default/mapping", "/connections/default/settings",
          "/todo/confirm?action=ignore&cause-9=on")  # fmt: skip
-STORED = {"which is no item in QuickBooks", "create the item in QuickBooks", *(each.title for each in shop.LOG)}
+STORED = {
+    *("which is no item in QuickBooks", "create the item in QuickBooks", "@example.nl"),
+    *(each.title for each in shop.LOG),
+}
 """Texts of the filled database that are data here: stored without a template, as an earlier release did."""
 
 

@@ -103,7 +103,7 @@ def test_days_that_make_no_period_are_shown_again_beside_the_reason(shop: Gatewa
     answer = browser.post("/agreement", data=form)
     assert answer.status_code == 400
     assert 'value="2026-02-01" aria-describedby="days-fault days-hint" aria-invalid="true"' in answer.text
-    assert "2026-02-01 to 2026-01-01 is not a period of 1 to 92 days" in answer.text
+    assert "1 Feb 2026 to 1 Jan 2026 is not a period of 1 to 92 days" in answer.text
     assert browser.post("/agreement", data={**form, "from": "2020-01-01", "through": ""}).status_code == 400
     assert "needs attention" not in browser.get("/agreement").text
 

@@ -158,7 +158,7 @@ def test_e4_a_preview_waits_without_a_script_and_then_shows_field_by_field(
         "&lt;b&gt;Kaas",
     ):
         assert shown in page, shown
-    assert ("dashboard", "preview", '{"flow": "products", "sku": "7001"}', None) in gateway.audit()
+    assert ("dashboard", "preview", "products, by sku 7001", None) in gateway.audit()
 
 
 @pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)  # it waits for seconds, whatever the database
@@ -259,7 +259,7 @@ def test_the_agreement_is_asked_for_and_shown_record_by_record(gateway: Gateway,
         "not booked",
         'href="/events/5"',
         "Net 21 %",
-        "-12.10",
+        "-€12.10",
         "Paid by &lt;i&gt;PIN",
         "Invoice W-77",
         "2 cash movements",
@@ -339,7 +339,7 @@ def test_e4_a_customers_preview_reads_field_by_field_in_every_language(gateway: 
         assert shown in page, shown
     # Whom it was about is asked for again, and is not in the audit.
     assert 'name="record" value="Bakker@Example.nl"' in page
-    assert ("dashboard", "preview", '{"flow": "customers", "by": "email"}', None) in gateway.audit()
+    assert ("dashboard", "preview", "customers, by email", None) in gateway.audit()
     for language, *words in IN_WORDS:
         shown = browser.get(address, headers={"Accept-Language": language}).text
         for word in words:

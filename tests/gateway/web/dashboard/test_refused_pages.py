@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import httpx
@@ -117,6 +118,20 @@ SENT: list[tuple[str, dict[str, str], int]] = [
 """Forms that are refused, and how."""
 
 
+KEPT: list[tuple[str, dict[str, str], str]] = [
+    ("/setup", {"name": "a/b"}, "name"),
+    ("/setup/other/till", {"mplus_url": "ftp://till"}, "mplus_url"),
+    ("/setup/default/rename", {"new_name": "a/b"}, "new_name"),
+    ("/setup/default/remove", {"data": "purge", "confirmed": "shop"}, "confirmed"),
+    ("/setup/default/load", {"flow": "orders", "since": "2999-01-01"}, "since"),
+    ("/preview", {"flow": "categories", "by": "email", "record": "5", "connection": "default"}, "record"),
+    (SETTINGS, {"document": "# not saved yet", "action": "try", "flow": "stock", "record": ""}, "record"),
+    ("/users", {"name": "jan@example.nl", "role": "viewer"}, "name"),
+    ("/agreement", {"from": "2026-02-01", "through": "2026-01-01"}, "from"),
+]
+"""Forms that are refused for one of their fields."""
+
+
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)  # texts are the same on both
 def test_no_refusal_stays_english_on_german_and_dutch_pages(
     start: Callable[..., Gateway], engine: Engine, open_browser: Callable[..., httpx.Client]
@@ -147,6 +162,25 @@ def test_no_refusal_stays_english_on_german_and_dutch_pages(
         anonymous.post("/login", data={"password": "wrong"})
     for method, path in (("POST", "/login"), ("GET", "/invitation/odd"), ("POST", "/invitation/odd")):
         assert english_left(anonymous, method, path, {"password": "wrong"}, 429, {}) == [], path
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_a_refused_form_keeps_what_was_typed_beside_the_reason(
+    start: Callable[..., Gateway], engine: Engine, open_browser: Callable[..., httpx.Client]
+) -> None:
+    shop.fill(engine)
+    admin = open_browser(start().url)
+    assert admin.post("/login", data={"password": TOKEN}).status_code == 303
+    csrf = csrf_of(admin.get("/account").text)
+    for path, form, field in KEPT:
+        page = admin.post(path, data={"csrf": csrf, **form}).text
+        (typed,) = re.findall(rf'<input[^>]* name="{field}"[^>]*>', page)
+        assert f'value="{form[field]}"' in typed, path
+        assert 'aria-invalid="true"' in typed, path
+        (reason,) = re.findall(r'aria-describedby="([\w.]+-fault)', typed)
+        assert re.search(rf'role="alert" id="{reason}"|id="{reason}" role="alert"', page), path
+        assert form.get("document", "") in page
+        assert form.get("data") is None or 'value="purge" checked' in page
 
 
 def english_left(
