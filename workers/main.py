@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -18,6 +19,8 @@ from workers.worker_threads import WorkerThreads
 
 # A thread that holds SQLite's lock waits that long for Python's after each statement, while other threads are busy.
 sys.setswitchinterval(0.0005)
+# Few objects of an event are in cycles, and the types of the till's WSDL are many: as in the web process.
+gc.set_threshold(10_000)
 _settings = settings.read(os.environ)
 failpoints.arm(os.environ)
 heartbeat.start(os.environ)
