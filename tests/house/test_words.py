@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter, defaultdict
 
+from tests.house.pages import PAGES
 from tests.house.sources import ROOT, Source, sources
 
 PRODUCT = ("gateway/", "handlers/", "workers/", "mapping/")
@@ -71,6 +72,13 @@ def test_no_comment_says_of_a_program_what_only_people_do() -> None:
     lines = [(source.path, line.strip()) for source in product() for line in source.text.splitlines()]
     said = [(path, line) for path, line in lines if line.startswith(("#", '"""')) or "  # " in line]
     assert [f"{path}: {line}" for path, line in said if PERSONIFYING.search(line)] == []
+
+
+def test_no_page_says_of_a_program_what_only_people_do() -> None:
+    lines = [
+        (page.name, re.sub(r"`[^`]*`", "", line)) for page in PAGES for line in page.read_text("utf-8").split("\n")
+    ]
+    assert [f"{name}: {line}" for name, line in lines if PERSONIFYING.search(line)] == []
 
 
 def test_private_functions_with_one_caller_do_not_multiply() -> None:
