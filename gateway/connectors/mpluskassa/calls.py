@@ -163,14 +163,6 @@ class Caller:
         """Make a call that writes, and check the result in its answer. Raises Unanswered as well."""
         return self._call(operation, body, writes=True)
 
-    def knows(self, operation: str, *path: str) -> bool:
-        """Whether the installation has an operation, or a field of its request."""
-        return self.contract().knows(operation, *path)
-
-    def demands(self, operation: str, *path: str) -> bool:
-        """Whether the installation takes a request of this operation only with this field."""
-        return self.contract().demands(operation, *path)
-
     def contract(self) -> Contract:
         """The installation's WSDL, read when first needed. Raises Transient, or Permanent and its kinds."""
         error: GatewayError

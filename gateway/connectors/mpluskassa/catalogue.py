@@ -187,13 +187,13 @@ class Stock(Area):
 
     def names_employees(self) -> bool:
         """Whether this installation books stock only in the name of an employee; optional in the newest."""
-        return self._calls.demands("updateStock", "request", "employeeNumber")
+        return self._calls.contract().demands("updateStock", "request", "employeeNumber")
 
     def books_together(self) -> bool:
         """Whether changes of many articles can be booked with one call: supported, and not refused before."""
         if self._refused_together:
             return False
-        return self._calls.knows("saveStockCorrections", "request", "correctionMode")
+        return self._calls.contract().knows("saveStockCorrections", "request", "correctionMode")
 
     def update_stock_together(
         self, branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str

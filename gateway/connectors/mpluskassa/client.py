@@ -156,7 +156,7 @@ class Sales(Area):
 
     def _by_id(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
         source = _SOURCES[kind]
-        knows_ids = self._calls.knows(source.operation, "request", source.ids)
+        knows_ids = self._calls.contract().knows(source.operation, "request", source.ids)
         read: Callable[[SaleKind, list[str]], list[Row]] = self._some if knows_ids else self._each
         found = [(chunk, row) for chunk in chunks(ids, _IDS_AT_ONCE) for row in read(kind, chunk)]
         # An installation that ignores the filter answers with everything it has.

@@ -18,7 +18,7 @@ from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks import calls, fields, wire, wire_customers, wire_documents
 from gateway.connectors.quickbooks.calls import Select, count, select
 from gateway.connectors.quickbooks.fields import WITH_ACTIVE_FLAG, Json
-from gateway.connectors.quickbooks.session import Access, Session, TokenSource
+from gateway.connectors.quickbooks.session import Access, TokenSource
 from gateway.connectors.quickbooks.wire import TaxTable
 from gateway.connectors.quickbooks.wire_customers import VatField
 from gateway.errors import Permanent
@@ -67,8 +67,7 @@ class QuickBooks:
         self._vat_field: VatField = vat_field
         self.on_document: Callable[[BookedDocument], None] = lambda _: None
         url = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
-        session = Session(http, company_url=url, tokens=tokens, observe=observe, gate=gate, limits=limits)
-        self._access = Access(session)
+        self._access = Access(http, company_url=url, tokens=tokens, observe=observe, gate=gate, limits=limits)
 
     def reading_only(self) -> Self:
         """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import httpx
 
@@ -65,7 +65,7 @@ class Session:
         self._gate = gate
         self._limits = limits or Limits()
 
-    def reading_only(self) -> Session:
+    def reading_only(self) -> Self:
         session = copy.copy(self)
         session._gate = exchange.reading_only(self._gate)  # noqa: SLF001 - its own copy
         return session
@@ -247,20 +247,8 @@ _CHUNK: Final = 200  # values of one IN list
 _Record = TypeVar("_Record")
 
 
-class Access:
-    """Typed access over a session; every method raises what `Session.perform` raises."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def reading_only(self) -> Access:
-        return Access(self._session.reading_only())
-
-    def perform(self, call: ApiCall) -> Json:
-        return self._session.perform(call)
-
-    def reach(self) -> None:
-        self._session.reach()
+class Access(Session):
+    """A session with typed access; every method raises what `perform` raises."""
 
     def get(self, entity: str, record_id: str, to_record: Callable[[Json], _Record]) -> _Record:
         return to_record(self.read_one(entity, record_id))
