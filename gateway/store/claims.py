@@ -25,6 +25,7 @@ from sqlalchemy import (
     Engine,
     Float,
     String,
+    all_,
     and_,
     any_,
     bindparam,
@@ -117,7 +118,6 @@ ABANDONED = and_(_ROWS.state == State.WORKING, _ROWS.leased_until < moment())
 DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_at <= moment())), ABANDONED)
 # A clock that jumps ends every lease in SQLite, which uses the machine's clock: the holder still excludes its own.
 _NOT_OURS = or_(_ROWS.lease.is_(None), _ROWS.lease.not_in(bindparam("ours", expanding=True)))
-_FIRST_ABANDONED = select(_ROWS.id).limit(1).where(ABANDONED, _NOT_OURS)
 # As literals: a list that is bound cannot be executed for several events at once.
 _CLOSABLE = tuple(literal_column(f"'{state}'", String) for state in (*PENDING, State.PARKED))
 _TRIES = 3
@@ -242,8 +242,17 @@ def claim_next(
 
 def find_claimable(session: Session, *, ours: Collection[str] = ()) -> Claimable:
     """What `claim_several` chooses from; events that this process holds by a lease of `ours` are not abandoned."""
-    abandoned = session.execute(_FIRST_ABANDONED, {"ours": list(ours)}).scalar_one_or_none()
+    first = _first_abandoned(session.get_bind().dialect.name)
+    abandoned = session.execute(first, {"ours": list(ours)}).scalar_one_or_none()
     return Claimable(abandoned, round_robin.find_due_connections(session))
+
+
+@cache
+def _first_abandoned(dialect: str) -> Any:
+    not_ours: ColumnElement[bool] = _NOT_OURS
+    if dialect == "postgresql":  # an array: one text, planned once, however many they are
+        not_ours = or_(_ROWS.lease.is_(None), _ROWS.lease != all_(bindparam("ours", type_=ARRAY(String()))))
+    return select(_ROWS.id).limit(1).where(ABANDONED, not_ours)
 
 
 def claim_several(

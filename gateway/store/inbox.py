@@ -19,9 +19,9 @@ from sqlalchemy import (
     Integer,
     Text,
     and_,
+    any_,
     bindparam,
     case,
-    column,
     func,
     or_,
     select,
@@ -55,11 +55,6 @@ _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _ROWS = _INBOX.c
 _LEFT = select(_ROWS.id).where(or_(ABANDONED, and_(_ROWS.connection.is_(None), DUE))).limit(bindparam("most"))
 _ONE = select(_ROWS.id).limit(1)
-_PENDING_OF = (
-    select(_ROWS.subject, func.max(_ROWS.id))
-    .where(_ROWS.subject.in_(bindparam("of", expanding=True)), DUE)
-    .group_by(_ROWS.subject)
-)
 _DUE_ONE = select(_ROWS.connection).where(_ROWS.id == bindparam("of"), DUE)
 _HEARD_SINCE = _ONE.where(
     _ROWS.subject == bindparam("of"), _ROWS.id != bindparam("other"), _ROWS.received_at >= bindparam("since")
@@ -78,12 +73,10 @@ _ENDING: Mapping[str, TypeEngine[Any]] = {
 
 @cache
 def _finishing(dialect: str) -> Any:
-    """The end of events: in PostgreSQL one statement for all of them, whose values are bound as arrays."""
+    """The end of one event; in PostgreSQL of several."""
     given: Any = {name: bindparam(name, type_=kind) for name, kind in _ENDING.items()}
     if dialect == "postgresql":
-        arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in _ENDING.items())
-        columns = (column(name, kind) for name, kind in _ENDING.items())
-        given = func.unnest(*arrays).table_valued(*columns).render_derived(name="ended").c
+        given = upserts.bound_rows(_ENDING).c
     held = (_ROWS.id == given["of"], _ROWS.lease == given["by"], _ROWS.state == State.WORKING)
     ends: dict[str, Any] = {name: given[f"new_{name}"] for name in (*_ENDS, "messages")}
     # A value not found this time stays as it was.
@@ -198,7 +191,7 @@ def finish_all(session: Session, ended: Sequence[tuple[Event, Outcome]]) -> bool
         return True
     rows = [_to_end(event, outcome) for event, outcome in ended]
     dialect = session.get_bind().dialect.name
-    bound: Any = {name: [row[name] for row in rows] for name in _ENDING} if dialect == "postgresql" else rows
+    bound: Any = upserts.to_arrays(rows) if dialect == "postgresql" else rows
     result: Any = session.execute(_finishing(dialect), bound)
     return bool(result.rowcount == len(ended))
 
@@ -235,8 +228,16 @@ def find_due_owner(session: Session, event_id: int) -> str | None:
 
 def pending_of(session: Session, subjects: Sequence[str]) -> dict[str, int]:
     """A due event of each of these subjects for which one arrived while another was handled."""
-    found = session.execute(_PENDING_OF, {"of": list(subjects)})
+    found = session.execute(_pending_of(session.get_bind().dialect.name), {"of": list(subjects)})
     return {str(row[0]): int(row[1]) for row in found}
+
+
+@cache
+def _pending_of(dialect: str) -> Any:
+    among = _ROWS.subject.in_(bindparam("of", expanding=True))
+    if dialect == "postgresql":  # an array: one text, planned once, however many they are
+        among = _ROWS.subject == any_(bindparam("of", type_=ARRAY(Text())))
+    return select(_ROWS.subject, func.max(_ROWS.id)).where(among, DUE).group_by(_ROWS.subject)
 
 
 def requeue(session: Session, event_id: int, *, states: Sequence[State]) -> bool:

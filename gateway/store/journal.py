@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
+from gateway.store import upserts
 from gateway.store.clock import Instant, fixed, moment
 from gateway.store.tables import JournalRow
 from mapping import messages
@@ -33,9 +36,21 @@ class Entry:
 
 _LINES = JournalRow.__table__  # type: ignore[attr-defined]
 # Built once: every event writes some of these.
-_GIVEN = ("event_id", "connection", "kind", "system", "title", "messages", "detail", "milliseconds")
-_AT = func.coalesce(bindparam("then", type_=Instant()), moment())
-_INSERT = insert(_LINES).values(**{name: bindparam(name) for name in _GIVEN}, at=_AT)
+_GIVEN: Mapping[str, TypeEngine[Any]] = {
+    name: _LINES.c[name].type
+    for name in ("event_id", "connection", "kind", "system", "title", "messages", "detail", "milliseconds")
+}
+
+
+@cache
+def _inserting(dialect: str) -> Any:
+    """The insertion of one line; in PostgreSQL of several, in their order."""
+    if dialect != "postgresql":
+        at = func.coalesce(bindparam("then", type_=Instant()), moment())
+        return insert(_LINES).values(**{name: bindparam(name) for name in _GIVEN}, at=at)
+    given = upserts.bound_rows({**_GIVEN, "then": Instant()}).c
+    rows = select(*(given[name] for name in _GIVEN), func.coalesce(given["then"], moment()))
+    return insert(_LINES).from_select([*_GIVEN, "at"], rows)
 
 
 def write(session: Session, connection: str | None, event_id: int | None, entries: Sequence[Entry]) -> None:
@@ -61,7 +76,8 @@ def write_all(session: Session, logs: Iterable[tuple[str | None, int | None, Seq
         for entry in entries
     ]
     if rows:
-        session.execute(_INSERT, rows)
+        dialect = session.get_bind().dialect.name
+        session.execute(_inserting(dialect), upserts.to_arrays(rows) if dialect == "postgresql" else rows)
 
 
 def of_event(session: Session, event_id: int) -> list[Entry]:

@@ -1,12 +1,17 @@
-"""Insert a row, or change the one that has its key: in one statement, which both databases have in the same form."""
+"""Insert a row, or change the one that has its key: in one statement, which both databases have in the same form.
+
+Where PostgreSQL would execute a statement once for each of many rows, it gets the rows as arrays instead: a statement
+of one text, which is planned once, and whose triggers see all rows together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
 from sqlmodel import Session
 
 Row: TypeAlias = Mapping[str, Any]
@@ -53,3 +58,14 @@ def upsert(
     wanted = statement(session.get_bind().dialect.name, table, rows if isinstance(rows, Mapping) else {}, set_, **more)
     wanted = wanted.returning(*returning) if returning else wanted
     return session.execute(wanted) if one else session.execute(wanted, rows)
+
+
+def bound_rows(kinds: Mapping[str, TypeEngine[Any]]) -> Any:
+    """Rows with these columns in a statement of PostgreSQL; `to_arrays` makes what is bound."""
+    arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items())
+    columns = (column(name, kind) for name, kind in kinds.items())
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+
+
+def to_arrays(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
