@@ -48,7 +48,7 @@ WIRE_SECONDS = 0.0005  # each way; the proxy's clock makes more than a milliseco
 BETWEEN_SECONDS = 0.15
 PATIENCE = 60.0
 NEVER = "86400"
-BARS = {"pick-up": 0.1, "posted": 0.4, "recovery": 15.0}
+BARS = {"pick-up": 0.02, "posted": 0.4, "recovery": 15.0}
 
 
 class Arrivals:
