@@ -127,7 +127,7 @@ def _settings(asked: argparse.Namespace) -> str:
 def _open(books: Books, realm: str, till: Till, asked: argparse.Namespace) -> Month:
     if asked.currencies:
         goods.keep_several_currencies(books, realm)
-    till.till.switches.deposits_as_tender = asked.deposits_as_tender
+    till.till.switches.deposits_come_as = "tender" if asked.deposits_as_tender else "payments"
     people = goods.furnish(books, realm, till)
     # Only days that are over: an open day is not summed up yet.
     through = datetime.now(AMSTERDAM).date() - timedelta(days=2)

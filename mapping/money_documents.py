@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from mapping.document_lines import CLEARING
 from mapping.money import to_euros
 from mapping.records import BooksPayment, DocumentKind, DocumentLine, DocumentTax, Payment, Sale, SalesDocument
 from mapping.references import References, find_account, get_clearing_item, get_order_deposit_item, get_untaxed
 from mapping.sale_identity import fit_number, marker_of_part, name_record
+from mapping.sale_lines import is_paid
 from mapping.sections import OrderSettings
 from mapping.tenders import Tender
 
@@ -118,18 +121,72 @@ def key_of(payment: Payment) -> str:
     return payment.id or f"{payment.method}-{payment.business_date}-{payment.amount_cents}"
 
 
-def mark(sale: Sale, keys: Collection[str], tenders: Iterable[str]) -> Sale:
-    """The sale with marks on payments that settle a deposit: those with these keys, or by one of these tenders."""
-    names = {tender.casefold() for tender in tenders}
-    if sale.kind.value == "Order" or not any(_settles(payment, keys, names) for payment in sale.payments):
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """A payment of an order that is booked by itself, as the till had it when it was booked.
+
+    `order_cents` is what the order came to. Only `key` is known of deposits that an earlier release booked.
+    """
+
+    key: str
+    method: str = ""
+    cents: int = 0
+    day: date | None = None
+    order_cents: int = 0
+
+
+def to_detail(order: Sale, payment: Payment) -> dict[str, Any]:
+    """What is remembered of a deposit, as JSON-able data."""
+    day = payment.business_date or order.business_date
+    known = {"method": payment.method, "cents": payment.amount_cents, "day": day.isoformat()}
+    return {**known, "order_cents": order.total_incl_cents}
+
+
+def from_detail(key: str, detail: Mapping[str, Any]) -> Deposit:
+    return Deposit(key, **{**detail, "day": date.fromisoformat(detail["day"])}) if detail else Deposit(key)
+
+
+def mark(sale: Sale, deposits: Sequence[Deposit], tenders: Iterable[str]) -> Sale:
+    """The sale with marks on payments that settle these deposits on its orders.
+
+    How the till shows that is not documented: as the order's payments, as others like them, by one of these tenders,
+    or only as less money than the sale counts as paid with.
+    """
+    if sale.kind.value == "Order":
         return sale
-    marked = (replace(payment, method=SETTLED) if _settles(payment, keys, names) else payment
-              for payment in sale.payments)  # fmt: skip
-    return replace(sale, payments=tuple(marked))
+    names = {tender.casefold() for tender in tenders}
+    named = names_tender(sale, names)
+    own = {key_of(payment) for payment in sale.payments}
+    known = {each.key for each in deposits}
+    others = [] if named else [each for each in deposits if each.key not in own]
+    payments: list[Payment] = []
+    for payment in sale.payments:
+        settles = key_of(payment) in known or payment.method.casefold() in names
+        alike = None if settles else next((each for each in others if _is_alike(payment, each, sale)), None)
+        if alike:
+            others.remove(alike)
+        payments.append(replace(payment, method=SETTLED) if settles or alike else payment)
+    rest = sum(each.cents for each in others)
+    if rest in uncovered(sale):
+        payments.append(Payment(SETTLED, rest, business_date=sale.business_date))
+    return replace(sale, payments=tuple(payments))
 
 
-def _settles(payment: Payment, keys: Collection[str], tenders: Collection[str]) -> bool:
-    return key_of(payment) in keys or payment.method.casefold() in tenders
+def _is_alike(payment: Payment, deposit: Deposit, sale: Sale) -> bool:
+    """Whether it is the deposit, under another id or without one."""
+    day = payment.business_date or sale.business_date
+    if (payment.method, payment.amount_cents, day) != (deposit.method, deposit.cents, deposit.day):
+        return False
+    # New money of the same day may look the same; not where it pays, with the rest, all that the order came to.
+    paid = sum(each.amount_cents for each in sale.payments)
+    whole = paid == sale.total_incl_cents == deposit.order_cents
+    return day < sale.business_date or whole or not payment.id
+
+
+def uncovered(sale: Sale) -> set[int]:
+    """Cents with which it counts as paid beyond its payments, in each way the till may state them."""
+    stated = {sale.paid_cents, sale.total_incl_cents} if is_paid(sale) else {sale.paid_cents}
+    return {cents - sum(payment.amount_cents for payment in sale.payments) for cents in stated} - {0}
 
 
 def names_tender(sale: Sale, tenders: Iterable[str]) -> bool:

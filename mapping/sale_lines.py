@@ -286,13 +286,18 @@ def _all_lines(lines: Iterable[SaleLine]) -> Iterator[SaleLine]:
         yield from _all_lines(line.sublines)
 
 
+def is_paid(sale: Sale) -> bool:
+    """Whether the till calls it paid, and not only in part."""
+    return sale.state.endswith("-PAID") and "PARTLY" not in sale.state
+
+
 def paid_difference(sale: Sale, *, cap_cents: int) -> int:
     """Cents by which a paid sale was paid above (or, negative, below) its total: Dutch cash rounding.
 
     MappingError if it is more than the cap. 0 for sales that are not (fully) paid, or that state no payments.
     """
     paid = sum(payment.amount_cents for payment in sale.payments)
-    if not sale.payments or not sale.state.endswith("-PAID") or "PARTLY" in sale.state:
+    if not sale.payments or not is_paid(sale):
         return 0
     difference = paid - sale.total_incl_cents
     if abs(difference) > cap_cents:

@@ -11,8 +11,7 @@ from sqlmodel import Session
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from mapping.money_documents import key_of
-from mapping.records import Sale, SaleKind
+from mapping.records import Sale
 from mapping.references import CLEARING, ORDER_DEPOSITS, ROUNDING_ITEM, OwnItem
 from mapping.sale_lines import every_line
 from mapping.settings_document import SettingsDocument
@@ -26,7 +25,6 @@ def of_sale(sale: Sale, settings: SettingsDocument) -> Iterator[Key]:
     yield LinkKind.CUSTOMER, debtor(settings.customers.default_debtor)
     if sale.credited_id:
         yield LinkKind.DOCUMENT, sale.credited_id
-    yield from of_deposits(sale)
     yield from ((LinkKind.ARTICLE, str(line.article)) for line in every_line(sale.lines) if line.article)
     named = [named_item(kind, name) for kind, name in settings.mapping.special_items.items()]
     if settings.orders.fallback_item:
@@ -38,12 +36,6 @@ def of_sale(sale: Sale, settings: SettingsDocument) -> Iterator[Key]:
 def of_other(sale: Sale) -> list[Key]:
     """The links by which a sale may be booked as another record: an order, or its receipt or invoice."""
     return [(LinkKind.ORDER, sale.id), *((LinkKind.DOCUMENT, order_id) for order_id in sale.order_ids)]
-
-
-def of_deposits(sale: Sale) -> list[Key]:
-    """The links of deposits that the payments of a sale may settle."""
-    orders = sale.order_ids if sale.kind is not SaleKind.ORDER else ()
-    return [(LinkKind.DEPOSIT, f"{order_id}/{key_of(payment)}") for order_id in orders for payment in sale.payments]
 
 
 def debtor(name: str) -> str:

@@ -15,8 +15,8 @@ from mapping import figures
 from mapping.agreement_causes import SaleState, TillRecord
 from mapping.errors import NotBookable
 from mapping.figures import Cell, Names
-from mapping.money_documents import key_of
-from mapping.records import Journal, Sale, SaleKind
+from mapping.money_documents import uncovered
+from mapping.records import Journal, Payment, Sale, SaleKind
 from mapping.sale_identity import bookable, counted_elsewhere, name_record
 
 _DAYS_AT_ONCE = 31
@@ -49,18 +49,23 @@ def read(deps: Deps, start: date, through: date) -> TillSide:
         }
     read_more(side, changed, deps)
     # A list without lines names no orders either, and what a sale settles of their deposits is no money of its own.
-    taken = {key_of(paid) for sale in side.sales.values() if sale.kind is SaleKind.ORDER for paid in sale.payments}
+    taken = {_looks(paid) for sale in side.sales.values() if sale.kind is SaleKind.ORDER for paid in sale.payments}
     for kind in (SaleKind.RECEIPT, SaleKind.INVOICE):
         wanted = [sale.id for sale in side.sales.values() if sale.kind is kind and _settles(sale, taken)]
         _read(side, kind, wanted, deps)
     return side
 
 
-def _settles(sale: Sale, deposits: Collection[str]) -> bool:
+def _settles(sale: Sale, deposits: Collection[tuple[str, int]]) -> bool:
     """Whether a sale without references to orders may settle one of their deposits."""
     days_paid = [paid.business_date or sale.business_date for paid in sale.payments]
     earlier = any(day < sale.business_date for day in days_paid)
-    return not sale.order_ids and (earlier or any(key_of(paid) in deposits for paid in sale.payments))
+    alike = any(_looks(paid) in deposits for paid in sale.payments)
+    return not sale.order_ids and bool(earlier or alike or uncovered(sale))
+
+
+def _looks(payment: Payment) -> tuple[str, int]:
+    return payment.method, payment.amount_cents
 
 
 def read_more(side: TillSide, wanted: Mapping[SaleKind, Iterable[str]], deps: Deps) -> None:

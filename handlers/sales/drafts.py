@@ -9,10 +9,9 @@ from datetime import date, timedelta
 from sqlmodel import Session
 
 from gateway.errors import Permanent
-from gateway.store import connections, known_links
-from gateway.store.known_links import Key
+from gateway.store import connections, known_links, links
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import writing
+from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.references.parties import Buyer
@@ -21,9 +20,9 @@ from mapping import list_entries, money_documents, orders, sale_identity
 from mapping.errors import ItemNeeded, MappingError
 from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
-from mapping.money_documents import without_deposits, without_gift_cards
+from mapping.money_documents import Deposit, without_deposits, without_gift_cards
 from mapping.orders import Posting
-from mapping.records import DocumentKind, Sale, VatAmount
+from mapping.records import DocumentKind, Sale, SaleKind, VatAmount
 from mapping.references import CLEARING, ORDER_DEPOSITS, References
 from mapping.sale_identity import sign
 from mapping.sale_lines import is_without_vat, read_totals
@@ -63,22 +62,34 @@ def in_money(sale: Sale, deps: Deps) -> Sale:
 
 def mark(sale: Sale, deps: Deps) -> Sale:
     """The sale with those payments marked that settle a separately booked deposit."""
-    deps.links.load(known_links.of_deposits(sale))
-    return _mark(sale, deps.links, deps)
+    if not sale.order_ids:
+        return _mark(sale, [], deps)
+    with reading(deps.engine) as session:
+        return mark_all(session, [sale], deps)[0]
 
 
 def mark_all(session: Session, sales: Sequence[Sale], deps: Deps) -> list[Sale]:
-    """The same for many sales, with one query."""
-    wanted = {key for sale in sales for key in known_links.of_deposits(sale)}
-    known = known_links.find(session, deps.connection, wanted) if wanted else {}
-    return [_mark(sale, known, deps) for sale in sales]
+    """The same for many sales."""
+    return [_mark(sale, _find_deposits(session, sale, deps), deps) for sale in sales]
 
 
-def _mark(sale: Sale, known: Mapping[Key, Link | None], deps: Deps) -> Sale:
-    found = (known[key] for key in known_links.of_deposits(sale))
-    in_books = {link.source_id.split("/", 1)[1] for link in found if link and link.status.is_in_books}
+def _mark(sale: Sale, deposits: Sequence[Deposit], deps: Deps) -> Sale:
     tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
-    return money_documents.mark(sale, in_books, tenders)
+    return money_documents.mark(sale, deposits, tenders)
+
+
+def _find_deposits(session: Session, sale: Sale, deps: Deps) -> list[Deposit]:
+    """The deposits on the sale's orders that are in the books."""
+    orders = () if sale.kind is SaleKind.ORDER else sale.order_ids
+    found = (links.find_under(session, deps.connection, LinkKind.DEPOSIT, f"{each}/") for each in orders)
+    return [
+        money_documents.from_detail(
+            link.source_id.split("/", 1)[1], bookings.detail(link, money_documents.DEPOSIT) or {}
+        )
+        for of_order in found
+        for link in of_order
+        if link.status.is_in_books
+    ]
 
 
 def _in_money(marked: Sale, deps: Deps) -> Sale:

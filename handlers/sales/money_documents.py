@@ -7,7 +7,8 @@ would keep its number.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from gateway.errors import Conflict, DuplicateNumber, NotFound
 from gateway.store import links
@@ -21,7 +22,7 @@ from handlers.sales import bookings, documents, drafts
 from mapping import money_documents
 from mapping.fingerprints import fingerprint
 from mapping.messages import message
-from mapping.money_documents import key_of
+from mapping.money_documents import DEPOSIT, key_of, to_detail, uncovered
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Payment, Sale, SalesDocument
 from mapping.references import ORDER_DEPOSITS
@@ -45,6 +46,7 @@ def keep(
     deps: Deps,
     *,
     maybe_written: bool,
+    more: Mapping[str, Any] | None = None,
 ) -> Link:
     """The link of this document: kept if equal, else written now after the earlier one is removed."""
     if before is not None and before.status.is_in_books:
@@ -58,6 +60,7 @@ def keep(
         "document_number": made.document_number or document.document_number,
         "dated": made.business_date.isoformat() if made.business_date else None,
         **bookings.seen(made.content),
+        **(more or {}),
     }
     link = Link(kind, key, made.kind, made.id, made.sync_token, _of(document), detail, generation)
     deps.remember(link)
@@ -238,12 +241,14 @@ def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
     """Before a sale is booked for the first time: book the deposits it settles, on their own days."""
     named = money_documents.names_tender(sale, deps.settings.mapping.order_deposit_tenders)
     brought = {key_of(payment) for payment in sale.payments if payment.business_date not in (None, sale.business_date)}
-    if not (named or brought):
+    missing = uncovered(sale)
+    if not (named or brought or missing):
         return
     for order in deps.till.orders(sale.order_ids):
         known = _known_deposits(order, deps)
+        left_out = sum(payment.amount_cents for payment in order.payments) in missing
         for payment in order.payments:
-            if payment.amount_cents and (named or key_of(payment) in brought):
+            if payment.amount_cents and (named or left_out or key_of(payment) in brought):
                 _book(order, payment, known.get(_key_of_deposit(order, payment)), deps, maybe_written=maybe_written)
 
 
@@ -286,6 +291,5 @@ def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, may
     references = dataclasses.replace(listed, order_deposit_item_id=goods.own_item(ORDER_DEPOSITS, deps))
     document = money_documents.to_document(order, payment, references, deps.settings.orders)
     document = sign(drafts.open_up(Posting(document), deps).document, deps.installation)
-    return keep(
-        order, document, LinkKind.DEPOSIT, _key_of_deposit(order, payment), before, deps, maybe_written=maybe_written
-    )
+    key, more = _key_of_deposit(order, payment), {DEPOSIT: to_detail(order, payment)}
+    return keep(order, document, LinkKind.DEPOSIT, key, before, deps, maybe_written=maybe_written, more=more)

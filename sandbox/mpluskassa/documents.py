@@ -106,7 +106,7 @@ def add_payments(till: Till, document: Record, tenders: Sequence[Tender], moment
 
 def settle(document: Record, prefix: str) -> None:
     """Set `paidAmount` and `state` (`prefix` is RECEIPT or INVOICE) from the payments."""
-    paid = sum(payment["amount"] for payment in document["paymentList"]["payment"])
+    paid = sum(payment["amount"] for payment in document["paymentList"]["payment"]) + document.get("_prepaid", 0)
     document["paidAmount"] = paid
     document["state"] = f"{prefix}-STATE-{_name_state(document['totalInclAmount'], paid)}"
 

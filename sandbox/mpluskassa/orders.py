@@ -109,11 +109,16 @@ def deliver_as_invoice(till: Till, order: Record, tenders: Sequence[Tender], occ
 
 
 def _bring_prepaid(till: Till, order: Record, document: Record, prefix: str, occasion: Occasion) -> None:
-    """What was prepaid comes along: each payment on the day it was made, or all of it as a tender of today."""
+    """What was prepaid comes along in the way that the switch says."""
     brought = order["paymentList"]["payment"]
-    if till.switches.deposits_as_tender and order["prepaidAmount"]:
-        tender = Tender(SETTLES_DEPOSIT, order["prepaidAmount"])
-        brought = [documents.build_payment(till, document, tender, documents.get_moment(till, occasion))]
+    match till.switches.deposits_come_as:
+        case "tender" if order["prepaidAmount"]:
+            tender = Tender(SETTLES_DEPOSIT, order["prepaidAmount"])
+            brought = [documents.build_payment(till, document, tender, documents.get_moment(till, occasion))]
+        case "copies":
+            brought = [{**each, "paymentId": till.new_id("payment")} for each in brought]
+        case "left_out":
+            document["_prepaid"], brought = order["prepaidAmount"], []
     document["paymentList"]["payment"][:0] = brought
     documents.settle(document, prefix)
 

@@ -60,8 +60,9 @@ class Switches:
     `untaxed_rates`: the rate of a reverse-charged or untaxed line is told as `zero` or as the article's `own`.
     `moves_articles`: an article named in an update of another product moves there, else its number is taken.
     `empty_products`: a product may be made without articles; getProducts does not show it until it has one.
-    `deposits_as_tender`: what was paid on an order stands on its receipt or invoice as a tender of that day, else each
-    payment comes along as it was made. `payment_ids`: payments have ids, which the schema does not demand.
+    `deposits_come_as`: each payment of an order comes along to its receipt or invoice as it was made (`payments`) or
+    under a new id (`copies`), or all of them as a `tender` of that day, or they are `left_out` and only counted as
+    paid. `payment_ids`: payments have ids, which the schema does not demand.
     """
 
     percentage_scale: int = 1
@@ -72,7 +73,7 @@ class Switches:
     omit_missing_payload: bool = False
     parent_includes_sublines: bool = False
     untaxed_rates: str = "zero"
-    deposits_as_tender: bool = False
+    deposits_come_as: str = "payments"
     payment_ids: bool = True
     moves_articles: bool = True
     empty_products: bool = True

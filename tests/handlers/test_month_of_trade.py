@@ -58,17 +58,17 @@ def assert_agreement(shop: Shop, month: Month, rough: Rough) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("shop_database", "currencies", "deposits_as_tender"),
-    [("sqlite", False, False), ("postgres", True, True)],
+    ("shop_database", "currencies", "deposits_come_as"),
+    [("sqlite", False, "payments"), ("postgres", True, "tender")],
     indirect=["shop_database"],
 )
 def test_a_month_of_trade_delivered_roughly_ends_in_agreement(
-    open_shop: Callable[..., Shop], currencies: bool, deposits_as_tender: bool
+    open_shop: Callable[..., Shop], currencies: bool, deposits_come_as: str
 ) -> None:
     shop = open_shop(goods.SETTINGS)
     if currencies:
         goods.keep_several_currencies(shop.books, REALM)
-    shop.till.till.switches.deposits_as_tender = deposits_as_tender
+    shop.till.till.switches.deposits_come_as = deposits_come_as
     month, rough = trade(shop)
     report = assert_agreement(shop, month, rough)
     assert report["journal"]["agrees"]

@@ -21,7 +21,7 @@ Record = dict[str, Any]
 NET_OF_40 = Decimal("33.06")
 
 
-@pytest.fixture(params=["payments", "tender"])
+@pytest.fixture(params=["payments", "copies", "tender", "left_out"])
 def deposits_come_as(request: pytest.FixtureRequest) -> str:
     """How the till shows a deposit on the sale that delivers the order: this is undocumented."""
     return str(request.param)
@@ -29,7 +29,7 @@ def deposits_come_as(request: pytest.FixtureRequest) -> str:
 
 def open_as(open_shop: Callable[..., Shop], deposits_come_as: str, document: str = "") -> Shop:
     shop = open_shop(document)
-    shop.till.till.switches.deposits_as_tender = deposits_come_as == "tender"
+    shop.till.till.switches.deposits_come_as = deposits_come_as
     return shop
 
 
