@@ -60,6 +60,9 @@ PAGES = (
     "/sales.csv?from={today}&through={today}", "/sales/1", "/admin/events?flow=stock&q=zzz", "/admin/events/500",
     "/admin/orders/1.5010", "/admin/orders/90000031", "/admin/backfills", "/admin/audit?limit=50", "/admin/agreement",
     "/admin/certificates", "/admin/connections", "/openapi.json",
+    "/todo", "/alerts", "/overview", "/audit", "/backfills", "/reads", "/products", "/products?q=sku-777",
+    "/products?q=nothing-like-it", "/products?state=needs_attention", "/products/1", "/customers",
+    "/customers?q=record", "/customers/3", "/agreement/days/{week}",
 )  # fmt: skip
 LATELY = timedelta(minutes=30)
 SHOP = seed.CONNECTION

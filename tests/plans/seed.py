@@ -88,15 +88,28 @@ SELECT CASE WHEN i % 3 = 1 THEN 'second' WHEN i % 30 = 2 THEN 'third' ELSE 'defa
 FROM s
 """
 
+# One record to twenty events: two products for each customer.
+_RECORDS = """
+{numbers}, r AS (SELECT i, {ago} AS at FROM n WHERE i % 20 = 0)
+INSERT INTO records (connection, kind, source_id, name, code, books_id, books_name, till_number, till_name, active,
+  status, differs, stock, updated_at)
+SELECT 'default', CASE WHEN i % 60 = 0 THEN 'customer' ELSE 'product' END, '' || i, 'record ' || i, 'sku-' || i,
+  '' || i, 'Record ' || i, '' || i, 'Record ' || i, TRUE,
+  CASE WHEN i % 5000 = 0 THEN 'needs_attention' ELSE 'linked' END, i % 2000 = 0,
+  '[{{"branch": 1, "on_hand": "12", "unposted": "0", "estimates": "0",'
+  || ' "value": "12", "present": "12.5", "formula": ""}}]', at
+FROM r
+"""
+
 
 def seed(engine: Engine, rows: int) -> None:
-    """So many events, links and log lines of the last year, and their sales.
+    """So many events, links and log lines of the last year, and their sales, products and customers.
 
     PostgreSQL gets its statistics, as by its own vacuum.
     """
     dialect = engine.dialect.name
     with engine.begin() as connection:
-        for statement in (_INBOX, _LINKS, _JOURNAL, _SALES):
+        for statement in (_INBOX, _LINKS, _JOURNAL, _SALES, _RECORDS):
             _fill(connection, statement, dialect, rows)
     if dialect == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

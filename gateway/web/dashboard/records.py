@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, people, records, sales_list, views
+from gateway.store import audit, people, records, sales_list, systems, views
 from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordsPage, RecordStatus
@@ -25,6 +25,7 @@ from gateway.web.previews import PreviewRequest
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import for_visitors, from_form, refuse_others
+from mapping.choices import ListName
 
 STATUSES: Final[Mapping[RecordKind, Mapping[str, str]]] = {
     RecordKind.PRODUCT: {
@@ -195,8 +196,10 @@ async def show_record(request: Request, visitor: Visitor, kind: RecordKind) -> R
 
 
 def _name_branches(session: Session, connection: str) -> dict[str, str]:
-    """What sales call the locations, by their numbers as stock has them."""
-    return {str(number): name for number, name in sales_list.branches(session, connection) if name}
+    """What sales call the locations, else the till's own list, by their numbers as stock has them."""
+    listed = systems.read_lists(session, connection).get(ListName.BRANCHES)
+    known = {option.id: option.name for option in listed.options} if listed else {}
+    return known | {str(number): name for number, name in sales_list.branches(session, connection) if name}
 
 
 def to_pieces(stored: str | None) -> list[tuple[str, str]]:

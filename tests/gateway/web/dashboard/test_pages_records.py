@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.store import records
+from gateway.store import records, systems
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
+from mapping.choices import ListName, ListOption
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages_sales import store as store_sale
@@ -84,6 +85,10 @@ def test_a_product_shows_both_sides_and_the_numbers_of_its_stock(gateway: Gatewa
     assert levels == ["12", "2", "3", "7", "1,204.5"]
     assert "Location 1" in page
     assert "Location 1" in shown
+    with writing(gateway.engine) as session:
+        systems.save_list(session, "default", ListName.BRANCHES, [ListOption("1", "Winkel Breda")])
+    for path in ("/products", "/products/1"):
+        assert "Winkel Breda" in browser.get(path).text, path
     store_sale(gateway, "1.2.2026.345")  # it names its location
     for path in ("/products", "/products/1"):
         named = browser.get(path).text
