@@ -15,7 +15,7 @@ UNLABELLED = """() => [...document.querySelectorAll("main input:not([type=hidden
   .filter((each) => !each.labels.length).map((each) => each.name)"""
 PAGES = ("mapping", "setup/default")
 LOOKS = ((400, "light"), (1280, "light"), (1280, "dark"))
-MAPPING = {"en": "Mapping", "nl": "Koppeling", "de": "Zuordnung"}
+MAPPING = {"en": "Mapping", "nl": "Toewijzing", "de": "Zuordnung"}
 
 
 def test_a_choice_shows_at_once_what_it_does_and_is_saved(inside: Any, shoot: Shoot) -> None:
