@@ -111,7 +111,8 @@ def _exchange(http: httpx.Client | Transport, request: httpx.Request, limits: Li
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return Reply(answer.status_code, headers, bytes(body))
     except httpx.RequestError as error:
-        return _to_late(limits, sent=progress.sent) if time.monotonic() >= until else _to_no_answer(error, progress)
+        late = time.monotonic() >= until
+        return _to_late(limits, sent=progress.sent) if late else _to_no_answer(error, request, progress)
     finally:
         _until.reset(token)
 
@@ -139,7 +140,7 @@ def _to_late(limits: Limits, *, sent: bool) -> NoAnswer:
     return NoAnswer(f"gave no whole answer within {limits.total:g} seconds", "DEADLINE", sent=sent)
 
 
-def _to_no_answer(error: httpx.RequestError, progress: _Progress) -> NoAnswer:
+def _to_no_answer(error: httpx.RequestError, request: httpx.Request, progress: _Progress) -> NoAnswer:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssrf_guard.Forbidden):
@@ -150,7 +151,7 @@ def _to_no_answer(error: httpx.RequestError, progress: _Progress) -> NoAnswer:
     # The library's message may hold the address with its parameters: only its host is named.
     said = type(error).__name__
     if not progress.sent:
-        url = error.request.url
+        url = request.url  # the error knows its request only where a client sent it
         where = f"{url.host}:{url.port or (80 if url.scheme == 'http' else 443)}"
         return NoAnswer(f"cannot be reached at {where} ({_find_reason(error) or said})", "UNREACHABLE", sent=False)
     if isinstance(error, httpx.TimeoutException):
