@@ -32,7 +32,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
 from gateway.store.session import reading, writing
 from handlers.backfills import pages
-from handlers.catalogue import articles, category_links, drift, items, ownership, products
+from handlers.catalogue import articles, bridge, category_links, drift, items, ownership, products
 from handlers.catalogue.articles import Member
 from handlers.catalogue.drift import View
 from handlers.deps import Deps
@@ -40,7 +40,8 @@ from mapping import products as mapped
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
 from mapping.records import Item, Product
-from mapping.skus import find_own_number
+from mapping.sections import ProductSettings
+from mapping.skus import find_own_number, needs_allocation
 from mapping.variants import find_family
 
 FIRST, MOST = 25, 200
@@ -129,7 +130,7 @@ def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
     asked = [item for item in batch.items if item.type != CATEGORY]
     known = drift.find_known(asked, deps)
     sold = [item for item in asked if item.active or item.id in known]
-    numbers = _find_free(sold, known, batch.page)
+    numbers = _find_free(sold, known, batch.page) | _find_given(sold, known, deps)
     with _hold(numbers.values(), deps) as lease:
         view = drift.look(sold, known, batch.page.found, deps, numbers=numbers.values())
         settled = drift.find_settled(sold, known, view, deps) - batch.page.altered
@@ -169,6 +170,21 @@ def _find_free(sold: Iterable[Item], known: Collection[str], page: ItemPage) -> 
     taken = {article.number for read in page.found for article in read.product.articles}
     numbers = {item.id: find_own_number(item.sku) for item in sold if item.id not in known}
     return {id_: n for id_, n in numbers.items() if n is not None and n not in taken and page.numbers[n] == 1}
+
+
+def _find_given(sold: Iterable[Item], known: Collection[str], deps: Deps) -> dict[str, int]:
+    """Numbers that the till does not use for new items whose SKUs have letters, by the item."""
+    settings = deps.settings.products
+    new = [item for item in sold if item.id not in known and needs_allocation(item, settings)]
+    return bridge.give_all([item for item in new if _is_wanted(item, settings)], deps) if settings.enabled else {}
+
+
+def _is_wanted(item: Item, settings: ProductSettings) -> bool:
+    try:
+        mapped.require_wanted(item, settings)
+    except (NotBookable, MappingError):
+        return False
+    return True
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -43,6 +44,39 @@ def find_numbers(items: Sequence[Item], deps: Deps) -> dict[str, int]:
         with suppress(MappingError):
             found[item.id] = to_article_number(item, settings, allocated=given.get(item.id))
     return found
+
+
+def give_all(items: Sequence[Item], deps: Deps) -> dict[str, int]:
+    """New numbers for items of a load whose SKUs have letters, with two or three calls for all of them.
+
+    Left out, for their events to look closer: items that have a number, or whose SKU another item or the till has.
+    """
+    settings, skus = deps.settings.products, Counter((item.sku or "").strip() for item in items)
+    wanted = [item for item in items if needs_allocation(item, settings) and skus[(item.sku or "").strip()] == 1]
+    if not wanted:
+        return {}
+    if not _has_any(deps):
+        _recall(deps)
+    with reading(deps.engine) as session:
+        given = links.find_numbers(session, deps.connection, [item.id for item in wanted])
+    at_till = deps.till.products_by_plu([(item.sku or "").strip() for item in wanted])
+    taken = {article.plu for read in at_till for article in read.product.articles}
+    return _give_free([item for item in wanted if item.id not in given and (item.sku or "").strip() not in taken], deps)
+
+
+def _give_free(items: Sequence[Item], deps: Deps) -> dict[str, int]:
+    """The next numbers of the range that the till does not use, as far as the first block with one has them."""
+    reserved = _reserved(deps)
+    with reading(deps.engine) as session:
+        start = links.next_number(session, deps.connection, reserved[0], reserved[-1])
+    for block in _blocks(range(start, reserved.stop) if items else range(0)):
+        owners = _owners(block, deps)
+        ours, free = set(owners.values()), [number for number in block if number not in owners]
+        pairs = [*zip((item for item in items if item.id not in ours), free, strict=False)]
+        if pairs:
+            with writing(deps.engine) as session:
+                return {item.id: n for item, n in pairs if links.claim_number(session, deps.connection, item.id, n)}
+    return {}
 
 
 def _find(item: Item, deps: Deps) -> int | None:

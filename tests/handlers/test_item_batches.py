@@ -22,6 +22,7 @@ from tests.handlers.test_first_load import finish, load
 
 OpenShop = Callable[..., Shop]
 ONLY_PRODUCTS = "version = 1\n[categories]\nenabled = false\n[stock]\nenabled = false\n"
+LETTERS = f'{ONLY_PRODUCTS}[products]\nsku_with_letters = "allocate"\nallocate_from = 900000\nallocate_to = 900999\n'
 PLACES = (
     f"{failpoints.AFTER_CLAIM}:Item",
     f"{failpoints.BEFORE_CALL}:createProduct",
@@ -94,6 +95,50 @@ def test_a_new_item_costs_a_dozen_statements_and_has_its_own_history(open_shop: 
     assert listed.written_at is not None
 
 
+def numbers_of(shop: Shop) -> dict[str, int]:
+    """The articles with PLU numbers."""
+    return {row["pluNumber"]: row["articleNumber"] for row in shop.till.till["articles"] if row.get("pluNumber")}
+
+
+def test_items_with_letters_are_made_in_batches_too(open_shop: OpenShop) -> None:
+    shop = open_shop(LETTERS)
+    shop.till.add_product(by_hand(900001))
+    shop.till.add_product(by_hand(900003, pluNumber="AB-7"))
+    rows = {row["Sku"]: row["Id"] for row in (shop.add_item(f"AB-{number}") for number in range(40))}
+    assert load(shop, Flow.PRODUCTS).state == "done"
+    found = numbers_of(shop)
+    assert found.keys() == rows.keys()
+    assert found["AB-7"] == 900003
+    assert set(found.values()) <= set(range(900000, 900042)) - {900001}
+    assert {sku: article(shop, number)["extArticleId"] for sku, number in found.items()} == rows
+    assert shop.till.traffic.calls["getProducts"] < 20
+    load(shop, Flow.PRODUCTS)
+    assert writes(shop, "createProduct") == 3 + 2 + 39
+    assert shop.parked() == []
+
+
+@on_both_databases
+def test_a_killed_load_gives_no_item_two_numbers(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.set_document(LETTERS)
+    shop.restart()
+    for turn, place in enumerate((PLACES[1], PLACES[3])):
+        rows = [shop.add_item(f"AB-{turn}{each}") for each in range(3)]
+        asked = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
+        reached = kill_at(place, monkeypatch)
+        with pytest.raises(Killed):
+            shop.work()
+        assert reached == [place]
+        monkeypatch.undo()
+        claims.end_of(shop.engine, shop.contexts.process)
+        shop.restart()
+        assert finish(shop, asked).state == "done", place
+        assert writes(shop, "createProduct") == 3 + 3 * (turn + 1), place
+        with reading(shop.engine) as session:
+            given = links.find_numbers(session, "default", [row["Id"] for row in rows])
+        assert given == {row["Id"]: numbers_of(shop)[row["Sku"]] for row in rows}
+    assert shop.events(state="working") == shop.parked() == []
+
+
 def test_a_newer_change_is_not_overwritten_by_the_page_that_was_read(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,9 +192,9 @@ def article_order(shop: Shop) -> list[int]:
     return [row["articleNumber"] for row in shop.till.till["articles"]][3:]
 
 
-def by_hand(number: int) -> dict[str, object]:
+def by_hand(number: int, **more: str) -> dict[str, object]:
     """A product that the staff makes."""
-    alike = {"description": "By hand", "vatCode": 1, "turnoverGroup": 1, "priceIncl": 100}
+    alike = {"description": "By hand", "vatCode": 1, "turnoverGroup": 1, "priceIncl": 100, **more}
     return {"description": "By hand", "articleList": {"article": [{"articleNumber": number, **alike}]}}
 
 
