@@ -8,13 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from bench.chaos import NO_VERDICT
 from tests.chaos.plan import PROCESSES
 from tests.servers import wait_until
-
-pytestmark = pytest.mark.xdist_group("chaos")  # not beside the two of the stories
 
 ROOT = Path(__file__).resolve().parents[2]
 

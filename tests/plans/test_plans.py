@@ -29,9 +29,6 @@ from tests.handlers.counter import add_stocked, hear
 from tests.handlers.shop import Shop, sold
 from tests.plans.watching import Watched, watching
 
-pytestmark = pytest.mark.xdist_group("plans")  # one process seeds, which takes longer than the tests
-
-
 MOST = 2_000
 """Rows that one statement may read: a page with what is open, not a share of what is stored."""
 FIXED = {

@@ -15,8 +15,6 @@ from tests.engines import cheap_engine
 from tests.gateway.store.test_people_at_size import LONGEST_SECONDS, waits_during
 from tests.plans.conftest import ROWS
 
-pytestmark = pytest.mark.xdist_group("plans")  # one process seeds, which takes longer than the tests
-
 
 @pytest.fixture
 def seeded(seeded_url: str) -> Iterator[Engine]:

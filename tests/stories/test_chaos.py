@@ -19,8 +19,6 @@ from tests.chaos.history import History
 from tests.chaos.run import Chaos
 from tests.forking import launch
 
-pytestmark = pytest.mark.xdist_group("chaos")  # one after the other: at once they would take each other's time
-
 ACTS, SALES, SECONDS, EVERY = 60, 24, 12.0, 1.2
 LONGEST_DRAIN = 240.0
 LONGEST = 700
