@@ -86,7 +86,7 @@ def _find_function() -> str:
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(ROOT):
             name = path.relative_to(ROOT).as_posix()
-            if name.startswith(_PRODUCT) and name not in _COMMON:
+            if name.startswith(_PRODUCT) and name not in _COMMON and frame.f_code.co_name != "select_events":
                 return f"{name.removesuffix('.py')}:{frame.f_code.co_name}"
         frame = frame.f_back
     return "?"
