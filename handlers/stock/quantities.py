@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Final
 
 from gateway.errors import NotFound, RateLimited, Transient
@@ -28,8 +29,10 @@ from mapping.messages import message
 from mapping.records import Item
 from mapping.skus import name_item
 
-# How often an article of a sale that is being booked is measured again; then the safe quantity is written.
+# How often, and how long, an article of a sale that is being booked is measured again; then the safe quantity is
+# written.
 PATIENCE = 4
+PATIENCE_SECONDS = 60.0
 
 
 SLOTS: Final = 2
@@ -79,7 +82,34 @@ class StockSemaphore:
             self._pace = max(_LEAST, (3 * self._pace + seconds / self._slots) / 4)
 
 
+class Postponed:
+    """The articles whose stock this process postpones, and since when.
+
+    Attempts do not tell it: a newer event of the item begins at one, and where an article sells all day there is always
+    a newer one.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[str, int], datetime] = {}
+        self._lock = threading.Lock()
+
+    def is_due(self, article: tuple[str, int], now: datetime) -> bool:
+        """Whether its stock was postponed for as long as it may be."""
+        with self._lock:
+            since = self._since.get(article)
+        return since is not None and (now - since).total_seconds() >= PATIENCE_SECONDS
+
+    def note(self, article: tuple[str, int], now: datetime, *, postponed: bool) -> None:
+        """Its stock was measured, and is postponed or not."""
+        with self._lock:
+            if postponed:
+                self._since.setdefault(article, now)
+            else:
+                self._since.pop(article, None)
+
+
 _semaphores: defaultdict[str, StockSemaphore] = defaultdict(StockSemaphore)
+_postponed = Postponed()
 
 
 def handle(event: Event, deps: Deps) -> Result:
@@ -99,12 +129,15 @@ def _handle(event: Event, deps: Deps) -> Result:
     stock.to_figures(seen.item)
     article = article_of(seen.item, deps)
     deps.learn(target_entity="Article", target_id=str(article))
-    patient = event.attempts <= PATIENCE
+    place = (deps.connection, article)
+    patient = event.attempts <= PATIENCE and not _postponed.is_due(place, deps.now())
     found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
     levels.note_stock(found, deps, booked=True, patient=patient)
     if not found:
         return skipped(message("{item} keeps no stock at the till", item=name_item(seen.item)))
-    if patient and any(difference.unsure for difference in found):
+    postponed = patient and any(difference.unsure for difference in found)
+    _postponed.note(place, deps.now(), postponed=postponed)
+    if postponed:
         raise Transient(
             message("a sale of {item} is being booked at this moment", item=name_item(seen.item)), code="being-booked"
         )

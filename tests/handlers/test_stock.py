@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlmodel import select
 
+from gateway.errors import Transient
+from gateway.store import inbox
+from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.session import writing
+from gateway.store.tables import InboxRow
+from handlers.stock import quantities
+from handlers.stock.quantities import PATIENCE_SECONDS
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.counter import (
     OpenShop,
@@ -214,3 +225,29 @@ def test_a_write_whose_answer_is_lost_is_not_done_twice(shop: Shop) -> None:
     (event,) = [e for e in shop.events(flow="stock") if e.state == "uncertain"]
     shop.retry(event)
     assert physical(shop, 5001) == Decimal(15)
+
+
+def test_newer_events_do_not_postpone_the_stock_of_an_article_for_ever(shop: Shop) -> None:
+    item = stocked(shop, "5001", 12)
+    shop.till.sell(lines=[sold(5001, 2)])
+    shop.poll()
+    with writing(shop.engine) as session:  # the sale is being booked, for longer than the shop sells of it
+        sale = session.exec(select(InboxRow).where(InboxRow.entity == "Receipt")).one()
+        sale.state, sale.due_at = State.UNCERTAIN, sale.received_at + timedelta(hours=1)
+    shop.books.set_stock(REALM, item, Decimal(20))
+    begun = shop.deps().now()
+    for seconds, expected in ((0, 10), (50, 10), (61, 18)):
+        event = inbox.claim(
+            shop.engine,
+            shop.receive(
+                Change(f"s{seconds}", Flow.STOCK, "test", entity="Item", entity_id=item, connection="default")
+            ),
+        )
+        assert event is not None
+        assert event.attempts == 1
+        deps = replace(shop.deps(), now=partial(begun.__add__, timedelta(seconds=seconds)))
+        with nullcontext() if seconds > PATIENCE_SECONDS else pytest.raises(Transient, match="being booked"):
+            quantities.handle(event, deps)
+        assert physical(shop, 5001) == Decimal(expected)
+        with writing(shop.engine) as session:
+            inbox.finish(session, event, Outcome(State.WAITING, wait_seconds=3600))
