@@ -43,8 +43,8 @@ class TodoCause:
 
     @property
     def key(self) -> str:
-        """By which a page that brings itself up to date knows it."""
-        return "/".join(self.cause.key)
+        """By which a page that brings itself up to date knows it; the connection by its present name."""
+        return f"{self.connection}/{self.cause.key[1]}"
 
 
 def look(session: Session, connection: str | None, names: Mapping[str, str]) -> list[TodoCause]:
