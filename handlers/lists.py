@@ -119,6 +119,11 @@ class Lists:
         with self._lock:
             self._kept.pop(name, None)
 
+    def read_again(self, kind: ListEntity) -> tuple[ListEntry, ...]:
+        """The entries as they are now: one was added by another process."""
+        self.forget(kind)
+        return self.entries(kind)
+
     def add(self, kind: ListEntity, entry: ListEntry) -> None:
         """Add an entry that was just created, to save a metered read."""
         with self._lock:

@@ -20,6 +20,7 @@ from gateway.store.session import reading
 from handlers import awaited_records
 from handlers.deps import Deps
 from handlers.lists import LISTS_SECONDS
+from handlers.references.creation import create_or_adopt
 from mapping import control
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
@@ -290,14 +291,23 @@ def _item_of(account: str, deps: Deps) -> str:
 def _find_or_make(name: str, account_id: str, deps: Deps) -> str:
     """The service of this name that we created in the books, with or without a link; created if there is none."""
     present = deps.books.items_by_name(name)
-    found = next((item for item in present if item.active), None)
-    if found:
+    if found := _active(present):
         return found.id
     deps.say("making an item of our own in QuickBooks", name=name, account=account_id)
     # The successor of an item that was made inactive is another item.
     gone = sorted(item.id for item in (*present, *deps.books.items_by_name(f"{name} (deleted)")))
-    token = deps.books.request_id("item", name, *gone)
-    return deps.books.create_service_item(name, account_id, token).id
+    return _create(name, account_id, deps.books.request_id("item", name, *gone), deps)
+
+
+def _create(name: str, account_id: str, token: str, deps: Deps) -> str:
+    return create_or_adopt(
+        lambda: deps.books.create_service_item(name, account_id, token),
+        lambda: _active(deps.books.items_by_name(name)),
+    ).id
+
+
+def _active(items: Iterable[Item]) -> Item | None:
+    return next((item for item in items if item.active), None)
 
 
 def own_item(own: OwnItem, deps: Deps) -> str:
@@ -320,12 +330,11 @@ def own_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
 
 
 def _make_own(name: str, own: OwnItem, account: str | None, deps: Deps) -> str:
-    found = next((item for item in deps.books.items_by_name(name) if item.active), None)
-    if found:
+    if found := _active(deps.books.items_by_name(name)):
         return found.id
     account_id = _named_account(own, account, deps) if account else _own_account(own, deps)
     deps.say("making an item in QuickBooks", name=name, account=account_id)
-    return deps.books.create_service_item(name, account_id, deps.books.request_id("item", own.setting, account_id)).id
+    return _create(name, account_id, deps.books.request_id("item", own.setting, account_id), deps)
 
 
 def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
@@ -344,7 +353,11 @@ def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
 def _own_account(own: OwnItem, deps: Deps) -> str:
     entry = named(own.name, deps.lists.entries("Account"))
     if entry is None:
-        entry = deps.books.create_liability_account(own.name, deps.books.request_id("account", own.setting))
+        token = deps.books.request_id("account", own.setting)
+        entry = create_or_adopt(
+            lambda: deps.books.create_liability_account(own.name, token),
+            lambda: named(own.name, deps.lists.read_again("Account")),
+        )
         deps.say("made an account in QuickBooks", name=own.name, id=entry.id)
         if not deps.dry_run:
             deps.lists.add("Account", entry)

@@ -19,6 +19,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers import awaited_records, seen_records
 from handlers.deps import Deps
+from handlers.references.creation import create_or_adopt
 from mapping import customers
 from mapping.customers import email_keys, to_iso3
 from mapping.errors import MappingError
@@ -138,8 +139,9 @@ def _by_name(name: str, deps: Deps) -> str:
     if found is None:
         wanted = replace(customers.default_debtor(deps.settings.customers), currency=named_currency(company, currency))
         again = _stale([debtor(name)], deps)
-        found = deps.books.create_customer(
-            wanted, deps.books.request_id("customer", "debtor", wanted.display_name, *again)
+        token = deps.books.request_id("customer", "debtor", wanted.display_name, *again)
+        found = create_or_adopt(
+            lambda: deps.books.create_customer(wanted, token), lambda: oldest(deps.books.customers_by_name(name))
         )
     deps.remember(_to_link(debtor(name), found))
     return found.id or ""

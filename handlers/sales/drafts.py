@@ -14,6 +14,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.references import goods, parties
+from handlers.references.creation import create_or_adopt
 from handlers.references.parties import Buyer
 from handlers.sales import bookings
 from mapping import list_entries, money_documents, orders, sale_identity
@@ -225,7 +226,11 @@ def payment_methods(tenders: Iterable[str], known: KnownLists, deps: Deps) -> di
 
 
 def _create_method(method: NewMethod, deps: Deps) -> str:
-    made = deps.books.create_payment_method(method.shortened, deps.books.request_id("payment method", method.name))
+    token = deps.books.request_id("payment method", method.name)
+    made = create_or_adopt(
+        lambda: deps.books.create_payment_method(method.shortened, token),
+        lambda: list_entries.named(method.shortened, deps.lists.read_again("PaymentMethod")),
+    )
     if not deps.dry_run:
         deps.lists.add("PaymentMethod", made)
         deps.say("created a payment method in QuickBooks", name=method.name, id=made.id)

@@ -48,9 +48,9 @@ def money(shop: Shop) -> tuple[list[Decimal], Decimal]:
     return paid, sum(row["Balance"] for row in shop.rows("Invoice")) - due - unapplied
 
 
-def meanwhile(shop: Shop, act: Callable[[], object], event: int) -> None:
+def meanwhile(shop: Shop, act: Callable[[], object], event: int, write: str = "payment") -> None:
     """Handle an event; after its read and before its write of a payment, another writer acts."""
-    shop.books.tricks.plan("POST payment", "delay", seconds=SLOW)
+    shop.books.tricks.plan(f"POST {write}", "delay", seconds=SLOW)
     before = shop.books.tricks.struck
 
     def wait() -> None:
@@ -107,3 +107,23 @@ def test_payments_that_the_till_changed_are_voided_despite_an_edit(shop: Shop) -
     meanwhile(shop, lambda: shop.books.put(REALM, "Payment", note), event)
     assert shop.event(event).state == "done"
     assert money(shop) == ([Decimal(50), Decimal(50)], Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("entity", "name", "fields"),
+    [
+        ("Customer", "MplusKASSA counter sales", {}),
+        ("PaymentMethod", "Cadeaubon", {}),
+        ("Account", "Other ways to pay (Kassabridge)", {"AccountType": "Other Current Liability"}),
+        ("Item", "Other ways to pay (Kassabridge)", {"Type": "Service"}),
+    ],
+)
+def test_what_another_event_made_meanwhile_is_used(shop: Shop, entity: str, name: str, fields: dict[str, str]) -> None:
+    shop.till.sell(lines=[sold(1003, price_cents=2000)], payments=[Tender("BON", 2500), Tender("CONTANT", -500)])
+    shop.poll()
+    (event,) = [each.id for each in shop.events(flow="orders") if each.state == State.RECEIVED]
+    key = "DisplayName" if entity == "Customer" else "Name"
+    account = {"IncomeAccountRef": {"value": shop.account("Sales of Product Income")}} if entity == "Item" else {}
+    meanwhile(shop, lambda: shop.books.put(REALM, entity, {key: name, **fields, **account}), event, entity.lower())
+    assert (shop.event(event).state, shop.event(event).reason) == ("done", None)
+    assert [row[key] for row in shop.rows(entity)].count(name) == 1
