@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +84,46 @@ class HeldSlot:
     confirmed: bool = False
 
 
+class FairSemaphore:
+    """A semaphore whose permit goes to the thread that has waited longest.
+
+    With one of `threading` a thread that releases and acquires in a loop keeps the permit, and others starve.
+    """
+
+    def __init__(self, permits: int) -> None:
+        self._free = permits
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+
+    @property
+    def is_awaited(self) -> bool:
+        return bool(self._waiting)
+
+    def acquire(self, *, seconds: float) -> bool:
+        """Whether a permit was given within `seconds`."""
+        with self._lock:
+            if self._free:  # then nobody waits
+                self._free -= 1
+                return True
+            given = threading.Event()
+            self._waiting.append(given)
+        if given.wait(seconds):
+            return True
+        with self._lock:
+            if given.is_set():
+                return True
+            self._waiting.remove(given)
+            return False
+
+    def release(self) -> None:
+        """Give the permit to the next thread."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+
 class RateLimiter:
     """The rate limiter of one account for the threads of this process; the clients call it as their gate."""
 
@@ -91,8 +131,8 @@ class RateLimiter:
         self.account = account
         self._engine, self._limit, self._holder = engine, limit, holder
         # Threads without a slot wait here, so that at most one per slot polls the database.
-        self._local = threading.BoundedSemaphore(limit.slots)
-        self._held = self._awaited = 0
+        self._local = FairSemaphore(limit.slots)
+        self._held = 0
         self._lock = threading.Lock()
         self._opened = False
         self._thread = threading.local()
@@ -148,7 +188,7 @@ class RateLimiter:
 
     def _may_keep(self, slot: HeldSlot) -> bool:
         is_recent = time.monotonic() < slot.since + KEEP_SECONDS
-        return is_recent and not self._awaited and self._cooled_at < slot.since
+        return is_recent and not self._local.is_awaited and self._cooled_at < slot.since
 
     def _end_kept(self) -> None:
         slot: HeldSlot | None = getattr(self._thread, "slot", None)
@@ -158,12 +198,8 @@ class RateLimiter:
 
     def _begin(self) -> HeldSlot:
         deadline = time.monotonic() + SLOT_PATIENCE
-        self._await(1)
-        try:
-            if not self._local.acquire(timeout=SLOT_PATIENCE):
-                raise self._refusal(SHORT_COOLDOWN, cooling=False)
-        finally:
-            self._await(-1)
+        if not self._local.acquire(seconds=SLOT_PATIENCE):
+            raise self._refusal(SHORT_COOLDOWN, cooling=False)
         try:
             number = self._take(deadline)
         except BaseException:
@@ -214,10 +250,6 @@ class RateLimiter:
     def _count(self, change: int) -> None:
         with self._lock:
             self._held += change
-
-    def _await(self, change: int) -> None:
-        with self._lock:
-            self._awaited += change
 
     def _refusal(self, seconds: float, *, cooling: bool) -> RateLimited:
         system = "MplusKASSA" if self.account.system == rate_limits.MPLUSKASSA else "QuickBooks"
