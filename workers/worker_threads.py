@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import os
 import signal
 import tempfile
@@ -140,7 +141,7 @@ class WorkerThreads(dramatiq.Middleware):
         worker.work_queue = WorkQueue()
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
-        _on_first_signal(lambda: self._begin_to_stop(broker))
+        end_in_order_once(lambda: self._begin_to_stop(broker))
         try:
             if self._file:
                 self._file.open()
@@ -246,14 +247,16 @@ class WorkerThreads(dramatiq.Middleware):
             self._worker.contexts.meter.flush()
 
 
-def _on_first_signal(begin_to_stop: Callable[[], None]) -> None:
+def end_in_order_once(begin_to_stop: Callable[[], None]) -> None:
     """Handle only the first SIGTERM, and at once: Dramatiq looks once a second, and a second one stops it at once.
 
     A PaaS signals every process of a container, so a child gets it from the platform and again from its parent.
     """
-    end = signal.getsignal(signal.SIGTERM)
+    end, signals = signal.getsignal(signal.SIGTERM), itertools.count()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
+        if next(signals):  # it arrived before the next line took effect
+            return
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         begin_to_stop()
         if callable(end):

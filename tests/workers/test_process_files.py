@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.servers import wait_until
 from tests.workers import live
 from workers import worker_threads
 from workers.connections import ConnectionRegistry
-from workers.worker_threads import ProcessFile
+from workers.worker_threads import ProcessFile, end_in_order_once
 
 URL = "sqlite:///any.db"
 
@@ -92,3 +93,17 @@ def test_what_the_scheduler_in_a_worker_holds_ends_with_the_worker(engine: Engin
     assert cursors.take(engine, "default", cursors.RECEIPTS, process="another")
     for each in (worker, inside):
         each.close()
+
+
+def test_two_signals_at_the_same_moment_end_a_worker_in_order_once() -> None:
+    before, ended = signal.getsignal(signal.SIGTERM), []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append("ended"))
+    try:
+        end_in_order_once(lambda: ended.append("begun"))
+        on_signal = signal.getsignal(signal.SIGTERM)
+        assert callable(on_signal)
+        for _ in range(2):  # the second is handled although the first has said that it is to be ignored
+            on_signal(signal.SIGTERM, None)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == ["begun", "ended"]
