@@ -100,15 +100,17 @@ class Lists:
         return self._get("branches", lambda: tuple(self._till.branches()))
 
     def known_branches(self) -> tuple[Branch, ...]:
-        """The till's branches if they were read before; no call is made for them."""
-        with self._lock:
-            kept = self._kept.get("branches")
-            return cast("tuple[Branch, ...]", kept.value) if kept else ()
+        """The till's branches if they were read before; no call is made for them, and none is waited for."""
+        kept = self._kept.get("branches")
+        return cast("tuple[Branch, ...]", kept.value) if kept else ()
 
     def known_rates(self, on: date) -> dict[str, Decimal | None]:
-        """The rates of the books' tax codes, by their ids, if they were read before; no call is made for them."""
-        with self._lock:
-            kept = self._kept.get("tax_codes")
+        """The rates of the books' tax codes, by their ids, if they were read before; no call is made for them.
+
+        None is waited for either: this is asked inside a transaction, and the call of another thread, which holds the
+        lock, may wait for that transaction to end.
+        """
+        kept = self._kept.get("tax_codes")
         return {code.id: code.percentage for code in kept.value.on(on)} if kept else {}
 
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:

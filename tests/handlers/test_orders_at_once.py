@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from gateway.store.events import State
 from sandbox.mpluskassa.documents import Tender
+from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from tests.servers import wait_until
 
 SLOW = 0.4
 
@@ -127,3 +130,16 @@ def test_what_another_event_made_meanwhile_is_used(shop: Shop, entity: str, name
     meanwhile(shop, lambda: shop.books.put(REALM, entity, {key: name, **fields, **account}), event, entity.lower())
     assert (shop.event(event).state, shop.event(event).reason) == ("done", None)
     assert [row[key] for row in shop.rows(entity)].count(name) == 1
+
+
+def test_an_outcome_waits_for_no_list_that_another_event_reads(shop: Shop) -> None:
+    lists = shop.deps().lists
+    shop.till.misbehaviour.plans.append(Plan("delay", "getVatGroupList", seconds=2.0))
+    reading = threading.Thread(target=lists.vat_groups)
+    reading.start()
+    wait_until(lambda: not shop.till.misbehaviour.plans, what="the list to be asked for")
+    began = time.monotonic()
+    # What a transaction asks: the other thread's call needs the write lock of SQLite before it ends.
+    assert (lists.known_rates(date(2026, 11, 30)), lists.known_branches()) == ({}, ())
+    assert time.monotonic() - began < 1.0
+    reading.join()
