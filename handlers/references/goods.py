@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from gateway.errors import DuplicateName
 from gateway.store import inbox, links
 from gateway.store.events import Change, Flow
 from gateway.store.known_links import key_of_own, named_item
@@ -20,7 +21,6 @@ from gateway.store.session import reading
 from handlers import awaited_records
 from handlers.deps import Deps
 from handlers.lists import LISTS_SECONDS
-from handlers.references.creation import create_or_adopt
 from mapping import control
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
@@ -300,10 +300,13 @@ def _find_or_make(name: str, account_id: str, deps: Deps) -> str:
 
 
 def _create(name: str, account_id: str, token: str, deps: Deps) -> str:
-    return create_or_adopt(
-        lambda: deps.books.create_service_item(name, account_id, token),
-        lambda: _active(deps.books.items_by_name(name)),
-    ).id
+    try:
+        return deps.books.create_service_item(name, account_id, token).id
+    except DuplicateName:  # another sale made it, in books that did not recognise the common request id
+        made = _active(deps.books.items_by_name(name))
+        if made is None:
+            raise
+        return made.id
 
 
 def _active(items: Iterable[Item]) -> Item | None:
@@ -354,10 +357,12 @@ def _own_account(own: OwnItem, deps: Deps) -> str:
     entry = named(own.name, deps.lists.entries("Account"))
     if entry is None:
         token = deps.books.request_id("account", own.setting)
-        entry = create_or_adopt(
-            lambda: deps.books.create_liability_account(own.name, token),
-            lambda: named(own.name, deps.lists.read_again("Account")),
-        )
+        try:
+            entry = deps.books.create_liability_account(own.name, token)
+        except DuplicateName:  # as above
+            entry = named(own.name, deps.lists.read_again("Account"))
+            if entry is None:
+                raise
         deps.say("made an account in QuickBooks", name=own.name, id=entry.id)
         if not deps.dry_run:
             deps.lists.add("Account", entry)

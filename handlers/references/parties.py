@@ -19,7 +19,6 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers import awaited_records, seen_records
 from handlers.deps import Deps
-from handlers.references.creation import create_or_adopt
 from mapping import customers
 from mapping.customers import email_keys, to_iso3
 from mapping.errors import MappingError
@@ -140,9 +139,12 @@ def _by_name(name: str, deps: Deps) -> str:
         wanted = replace(customers.default_debtor(deps.settings.customers), currency=named_currency(company, currency))
         again = _stale([debtor(name)], deps)
         token = deps.books.request_id("customer", "debtor", wanted.display_name, *again)
-        found = create_or_adopt(
-            lambda: deps.books.create_customer(wanted, token), lambda: oldest(deps.books.customers_by_name(name))
-        )
+        try:
+            found = deps.books.create_customer(wanted, token)
+        except DuplicateName:  # another sale made it, in books that did not recognise the common request id
+            found = oldest(deps.books.customers_by_name(name))
+            if found is None:
+                raise
     deps.remember(_to_link(debtor(name), found))
     return found.id or ""
 

@@ -8,13 +8,12 @@ from datetime import date, timedelta
 
 from sqlmodel import Session
 
-from gateway.errors import Permanent
+from gateway.errors import DuplicateName, Permanent
 from gateway.store import connections, known_links, links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.references import goods, parties
-from handlers.references.creation import create_or_adopt
 from handlers.references.parties import Buyer
 from handlers.sales import bookings
 from mapping import list_entries, money_documents, orders, sale_identity
@@ -227,10 +226,13 @@ def payment_methods(tenders: Iterable[str], known: KnownLists, deps: Deps) -> di
 
 def _create_method(method: NewMethod, deps: Deps) -> str:
     token = deps.books.request_id("payment method", method.name)
-    made = create_or_adopt(
-        lambda: deps.books.create_payment_method(method.shortened, token),
-        lambda: list_entries.named(method.shortened, deps.lists.read_again("PaymentMethod")),
-    )
+    try:
+        made = deps.books.create_payment_method(method.shortened, token)
+    except DuplicateName:  # another sale made it, in books that did not recognise the common request id
+        found = list_entries.named(method.shortened, deps.lists.read_again("PaymentMethod"))
+        if found is None:
+            raise
+        made = found
     if not deps.dry_run:
         deps.lists.add("PaymentMethod", made)
         deps.say("created a payment method in QuickBooks", name=method.name, id=made.id)
