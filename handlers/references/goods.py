@@ -360,9 +360,10 @@ def _own_account(own: OwnItem, deps: Deps) -> str:
         try:
             entry = deps.books.create_liability_account(own.name, token)
         except DuplicateName:  # as above
-            entry = named(own.name, deps.lists.read_again("Account"))
-            if entry is None:
+            found = named(own.name, deps.lists.read_again("Account"))
+            if found is None:
                 raise
+            return found.id
         deps.say("made an account in QuickBooks", name=own.name, id=entry.id)
         if not deps.dry_run:
             deps.lists.add("Account", entry)

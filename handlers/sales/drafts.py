@@ -232,7 +232,7 @@ def _create_method(method: NewMethod, deps: Deps) -> str:
         found = list_entries.named(method.shortened, deps.lists.read_again("PaymentMethod"))
         if found is None:
             raise
-        made = found
+        return found.id
     if not deps.dry_run:
         deps.lists.add("PaymentMethod", made)
         deps.say("created a payment method in QuickBooks", name=method.name, id=made.id)

@@ -50,6 +50,19 @@ def kill_at(place: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return reached
 
 
+def load_killed_at(place: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first load whose process ends there, and that another process takes over and finishes."""
+    asked = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
+    reached = kill_at(place, monkeypatch)
+    with pytest.raises(Killed):
+        shop.work()
+    assert reached == [place]
+    monkeypatch.undo()
+    claims.end_of(shop.engine, shop.contexts.process)
+    shop.restart()
+    assert finish(shop, asked).state == "done", place
+
+
 @on_both_databases
 def test_a_load_killed_anywhere_makes_every_article_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.set_document(ONLY_PRODUCTS)
@@ -57,15 +70,7 @@ def test_a_load_killed_anywhere_makes_every_article_once(shop: Shop, monkeypatch
     for turn, place in enumerate(PLACES):
         numbers = [7000 + 10 * turn + each for each in range(3)]
         rows = {number: shop.add_item(str(number))["Id"] for number in numbers}
-        asked = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
-        reached = kill_at(place, monkeypatch)
-        with pytest.raises(Killed):
-            shop.work()
-        assert reached == [place]
-        monkeypatch.undo()
-        claims.end_of(shop.engine, shop.contexts.process)
-        shop.restart()
-        assert finish(shop, asked).state == "done", place
+        load_killed_at(place, shop, monkeypatch)
         assert writes(shop, "createProduct") == 3 + 3 * (turn + 1), place
         with reading(shop.engine) as session:
             found = links.find_all(session, "default", LinkKind.ITEM, list(rows.values()))
@@ -123,15 +128,7 @@ def test_a_killed_load_gives_no_item_two_numbers(shop: Shop, monkeypatch: pytest
     shop.restart()
     for turn, place in enumerate((PLACES[1], PLACES[3])):
         rows = [shop.add_item(f"AB-{turn}{each}") for each in range(3)]
-        asked = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
-        reached = kill_at(place, monkeypatch)
-        with pytest.raises(Killed):
-            shop.work()
-        assert reached == [place]
-        monkeypatch.undo()
-        claims.end_of(shop.engine, shop.contexts.process)
-        shop.restart()
-        assert finish(shop, asked).state == "done", place
+        load_killed_at(place, shop, monkeypatch)
         assert writes(shop, "createProduct") == 3 + 3 * (turn + 1), place
         with reading(shop.engine) as session:
             given = links.find_numbers(session, "default", [row["Id"] for row in rows])
