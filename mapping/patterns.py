@@ -20,7 +20,7 @@ from mapping.messages import message
 LONGEST: Final = 1_000
 """Characters of a pattern."""
 _MEMORY: Final = 8 << 20
-_PIECE: Final = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|\(\?P?<\w+>|\(\?.?|\{,|[\[\]^]|[^\\(\[\]{^]+|.", re.DOTALL)
+_PIECE: Final = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|\(\?P?<\w+>|\(\?P=|\(\?.?|\{,|[\[\]^]|[^\\(\[\]{^]+|.", re.DOTALL)
 _WORD: Final = r"\p{L}\p{N}_"
 _BLANK: Final = r"\t\n\v\f\r\x{1c}-\x{1f}\x{85}\p{Z}"
 # Outside of [brackets]; None: it has no equivalent inside of them.
@@ -37,7 +37,7 @@ _UNSUPPORTED: Final = {
     "(?=": "a look-ahead (?=...)",
     "(?!": "a look-ahead (?!...)",
     "(?<": "a look-behind (?<...)",
-    "(?P": "a back-reference (?P=...)",
+    "(?P=": "a back-reference (?P=...)",
     "(?(": "a conditional group (?(...)...)",
     "(?>": "an atomic group (?>...)",
     "(?#": "a comment (?#...)",
@@ -46,6 +46,24 @@ _UNSUPPORTED: Final = {
     "(?u": "the flag (?u)",
     "(?L": "the flag (?L)",
 }
+
+
+_FAULTS: Final = {
+    "missing )": 'a ")" is missing',
+    "unexpected )": 'a ")" has no "(" before it',
+    "missing ]": 'a "]" is missing',
+    "trailing \\": 'a "\\" stands at its end',
+    "bad repetition operator": '"{piece}" repeats a repetition',
+    "no argument for repetition operator": 'nothing stands before "{piece}" that it could repeat',
+    "invalid repetition size": 'the repetition size "{piece}" is above 1000, or its first number is the larger one',
+    "invalid character class range": '"{piece}" is not a range or class of characters',
+    "invalid character class": '"{piece}" is not a range or class of characters',
+    "invalid escape sequence": '"{piece}" means nothing after a backslash',
+    "invalid named capture group": '"{piece}" does not name a part: write (?P<name>...)',
+    "invalid perl operator": '"{piece}" is not known in this notation',
+    "pattern too large": "it needs too much memory",
+}
+"""What is wrong, by how RE2 says it; most of its texts name the piece after a colon."""
 
 
 class PatternError(ValueError):
@@ -127,7 +145,7 @@ def _translate(text: str) -> str:
 
 
 def _require_supported(piece: str, names: set[str], text: str) -> None:
-    problem = _UNSUPPORTED.get(piece[:3]) if not piece.endswith(">") or piece == "(?>" else None
+    problem = _UNSUPPORTED.get(piece)
     if re.fullmatch(r"\\[1-9]", piece):
         problem = message("a back-reference {piece}", piece=piece)
     if problem:
@@ -155,4 +173,6 @@ def _pieces(text: str) -> Iterator[tuple[str, bool]]:
 
 def _to_reason(error: re2.error) -> str:
     problem = error.args[0] if error.args else ""
-    return problem.decode("utf-8", "replace") if isinstance(problem, bytes) else str(problem)
+    said = problem.decode("utf-8", "replace") if isinstance(problem, bytes) else str(problem)
+    found = next((text for start, text in _FAULTS.items() if said.startswith(start)), "RE2 cannot read it")
+    return message(found, piece=said.partition(": ")[2])

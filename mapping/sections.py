@@ -93,7 +93,7 @@ class ProductSettings(Section):
         default="EUR",
         min_length=3,
         max_length=3,
-        description="The till's; prices and sales of books in another one are refused",
+        description="The till's currency; prices and sales of books in another one are refused",
     )
     variants: bool = Field(default=False, description="Make one product of the items of a family")
     family_by: Literal["name", "sku", "category", "field"] = Field(
@@ -141,7 +141,9 @@ class ProductSettings(Section):
         except patterns.PatternError as error:
             raise incomplete(error.args[0], "family_pattern", "see docs/mapping.md, Variants") from None
         if self.family_by == "field" and self.family_field is None:
-            raise incomplete('family_by "field" needs `family_field`', "family_field", "name a field of the item")
+            raise incomplete(
+                'products.family_by = "field" needs products.family_field', "family_field", "name a field of the item"
+            )
         return self
 
     @model_validator(mode="before")
@@ -336,13 +338,15 @@ class OrderSettings(Section):
     @model_validator(mode="after")
     def _fallback_is_named(self) -> OrderSettings:
         if self.missing_item == "fallback" and not self.fallback_item:
-            raise incomplete('missing_item "fallback" needs `fallback_item`', "fallback_item", _NAME_AN_ITEM)
+            raise incomplete(
+                'orders.missing_item = "fallback" needs orders.fallback_item', "fallback_item", _NAME_AN_ITEM
+            )
         return self
 
     @model_validator(mode="after")
     def _day_has_an_item(self, info: ValidationInfo) -> OrderSettings:
         if self.summary == "day" and not (self.summary_item or self.fallback_item or is_in_force(info)):
-            raise incomplete('summary "day" needs `summary_item`', "summary_item", _NAME_AN_ITEM)
+            raise incomplete('orders.summary = "day" needs orders.summary_item', "summary_item", _NAME_AN_ITEM)
         return self
 
 

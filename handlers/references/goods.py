@@ -247,7 +247,7 @@ def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
         cause=awaited_records.cause_of_item(first.sku),
         field="SKU" if absent else "active",
         fix=message(
-            "{todo} in QuickBooks: the sale then continues (or set orders.missing_item to fallback)",
+            '{todo} in QuickBooks: the sale then continues (or choose orders.missing_item = "fallback")',
             todo=join(todo, "{first}; {second}"),
         ),
     )

@@ -18,7 +18,7 @@ _NOT_FOR_PAGES = (
 _ERRORS = frozenset({
     "MappingError", "NotBookable", "RoundingItemNeeded", "ClearingItemNeeded", "OrderDepositItemNeeded", "Transient",
     "RateLimited", "Permanent", "AuthLost", "Conflict", "DuplicateName", "DuplicateNumber", "NotFound", "Incident",
-    "Unanswered", "MissingOperation", "Problem",
+    "Unanswered", "MissingOperation", "Problem", "Garbled", "Malformed", "PatternError", "UnusableDescription",
 })  # fmt: skip
 _POSITIONS = {
     **dict.fromkeys(_ERRORS, slice(0, 1)),

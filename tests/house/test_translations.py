@@ -27,6 +27,7 @@ from gateway.web.dashboard import (
     reads,
     records,
     sales,
+    setting_links,
     setup,
     single_sign_on,
     todo,
@@ -43,7 +44,7 @@ from mapping.settings_document import SettingsDocument
 from tests.house import templates_in_code
 
 MAPPING_TABLES = (
-    *(mapping.TITLES, mapping.MODES, mapping.MISSES, mapping.CAUGHT, mapping.HINTS, mapping.LEFT_OUT),
+    *(setting_links.TITLES, mapping.MODES, mapping.MISSES, mapping.CAUGHT, mapping.HINTS, mapping.LEFT_OUT),
     mapping.UNCHOSEN,
 )
 PAGES, LOCALES = Path(dashboard.__file__).parent, Path(catalogue.__file__).with_name("locale")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import catalogue
 from mapping import patterns
 from mapping.errors import MappingError
 from mapping.patterns import PatternError
@@ -46,6 +47,20 @@ def test_what_cannot_be_matched_in_time_is_refused_with_the_reason(pattern: str,
         patterns.read(pattern)
     with pytest.raises(MappingError, match=re.escape(reason)):
         patterns.recall(pattern)
+
+
+FAULTY = ["(a", "a)", "[a", "a**", "*a", "a{3,1}", "[z-a]", r"\q", "a\\", "(?P<a", "(?z)", r"\p{Foo}", "[[:foo:]]"]
+LARGE = r"(\pL{1000}){1}"
+
+
+@pytest.mark.parametrize("language", ["de", "nl"])
+@pytest.mark.parametrize("pattern", [*FAULTY, LARGE])
+def test_what_is_wrong_with_a_pattern_is_said_in_each_language(pattern: str, language: str) -> None:
+    with pytest.raises(PatternError) as refused:
+        patterns.read(pattern)
+    template = refused.value.args[0].values["reason"].template
+    assert template in catalogue.words(language)
+    assert catalogue.words(language)[template] != template
 
 
 @pytest.mark.parametrize(

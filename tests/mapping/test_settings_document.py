@@ -186,7 +186,7 @@ def test_a_days_document_needs_an_item_and_the_refusal_says_where_and_how() -> N
     with pytest.raises(DocumentError) as refusal:
         parse(DAY_WITHOUT_ITEM)
     (fault,) = refusal.value.faults
-    assert (fault.path, fault.message) == ("orders.summary_item", 'summary "day" needs `summary_item`')
+    assert (fault.path, fault.message) == ("orders.summary_item", 'orders.summary = "day" needs orders.summary_item')
     assert "make a service in QuickBooks" in fault.hint
     assert parse(f'{DAY_WITHOUT_ITEM}\nsummary_item = "OMZET"{NO_STOCK}').orders.summary_item == "OMZET"
     assert parse(f'{DAY_WITHOUT_ITEM}\nfallback_item = "OMZET"{NO_STOCK}').orders.summary_item is None

@@ -55,7 +55,7 @@ class Credentials:
     def scrub(self, text: str) -> str:
         """The text without the credentials, in any spelling an address can have."""
         for value in self._spellings:
-            text = text.replace(value, "***")
+            text = text.replace(value, "***") if value in text else text  # keeps the template of a message
         return text
 
     @cached_property
@@ -171,7 +171,7 @@ class Caller:
         except NoAnswer as failure:
             error = _link_error(failure, "reading the WSDL", writes=False)
         except UnusableDescription as failure:
-            error = Transient(str(failure), code="WSDL")
+            error = Transient(failure.reason, code="WSDL")
         raise error
 
     def _call(self, operation: str, body: dict[str, Any], *, writes: bool) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class Caller:
         except SoapFault as fault:
             error = fault_error(fault.code, fault.message, operation=operation, writes=writes)
         except Garbled as failure:
-            error = self._garbled(operation, reply, str(failure), writes=writes)
+            error = self._garbled(operation, reply, failure.reason, writes=writes)
         else:
             if reply.status == HTTPStatus.OK:
                 return _Outcome(reply.status, answer, dropped=dropped)
@@ -221,7 +221,8 @@ class Caller:
         if reply.status != HTTPStatus.OK:
             return self._status_error(operation, reply, writes=writes)
         self.contracts.mark_outdated()
-        return transient(f"{operation}: {reason}", code="GARBLED", writes=writes)
+        said = message("{operation}: {reason}", operation=operation, reason=message(reason))
+        return transient(said, code="GARBLED", writes=writes)
 
     def _status_error(self, operation: str, reply: Reply, *, writes: bool) -> GatewayError:
         pause = find_pause(reply.headers)

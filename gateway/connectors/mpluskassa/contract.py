@@ -21,6 +21,7 @@ from zeep import Client, Transport
 from zeep.exceptions import Error as ZeepError
 
 from gateway.connectors.mpluskassa.envelope import SETTINGS, Garbled, Misfit, fit, parse_document, read_answer
+from mapping.messages import message
 
 _SOAP_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
 _ENCODING_LOCATION = "kassabridge:soap-encoding"
@@ -53,6 +54,10 @@ DISPENSABLE = frozenset(
 
 class UnusableDescription(Exception):
     """The document is no WSDL, or refers to forbidden addresses; the text never quotes it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class _Rejected(Transport):
@@ -193,7 +198,7 @@ def _load(wsdl: bytes) -> Any:
         reason = "no binding"
     except _BROKEN as failure:
         reason = type(failure).__name__
-    raise UnusableDescription(f"the WSDL of MplusKASSA cannot be used ({reason})")
+    raise UnusableDescription(message("the WSDL of MplusKASSA cannot be used ({reason})", reason=reason))
 
 
 @lru_cache(maxsize=4)

@@ -21,6 +21,7 @@ from zeep.xsd import ComplexType, Element
 from zeep.xsd.types.builtins import Boolean, Integer, String
 
 from gateway.connectors.mpluskassa.wire import Unusable
+from mapping.messages import message
 
 SETTINGS = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True, xml_huge_tree=False)
 
@@ -35,7 +36,7 @@ class Garbled(Exception):
 
     def __init__(self, reason: str, field: str | None = None) -> None:
         super().__init__(reason)
-        self.field = field
+        self.reason, self.field = reason, field
 
 
 class SoapFault(Exception):
@@ -106,7 +107,7 @@ def _require_lists(kind: Any, values: dict[str, Any]) -> None:
         return
     for name, element in kind.elements:
         if element.min_occurs > 0 and _find_repeated(element.type) and values.get(name) is None:
-            raise Garbled(f"the answer lacks its {name}", name)
+            raise Garbled(message("the answer lacks its {name}", name=name), name)
 
 
 def parse_document(content: bytes) -> Any:
@@ -115,7 +116,7 @@ def parse_document(content: bytes) -> Any:
         return _parse(content, None, settings=SETTINGS)
     except (ZeepError, etree.LxmlError, ValueError) as failure:
         reason = type(failure).__name__
-    raise Garbled(f"not acceptable XML ({reason})")
+    raise Garbled(message("the answer is not XML that can be read ({reason})", reason=reason))
 
 
 def _first_of_body(document: Any) -> Any:
@@ -182,7 +183,7 @@ def _put_bare(values: dict[str, Any], fields: dict[str, Element], child: Any, de
     repeated = ((outer, _find_repeated(element.type)) for outer, element in fields.items())
     homes = [(outer, inner) for outer, inner in repeated if inner is not None and inner.name == name]
     if len(homes) > 1:
-        raise Garbled(f"a {name} came without the list it belongs to", name)
+        raise Garbled(message("a {name} came without the list it belongs to", name=name), name)
     for outer, inner in homes:
         rows = values.get(outer) or {}
         values[outer] = {name: [*rows.get(name, ()), _item(inner, child, depth - 1)]}
@@ -210,7 +211,7 @@ def _item(element: Element, node: Any, depth: int) -> Any:
     try:
         return _values(element.type, node)
     except Garbled as failure:
-        return Unusable(_salvage(element.type, node), str(failure), failure.field)
+        return Unusable(_salvage(element.type, node), failure.reason, failure.field)
 
 
 def _salvage(kind: ComplexType, node: Any) -> dict[str, Any]:
@@ -234,7 +235,7 @@ def _scalar(kind: Any, node: Any) -> Any:
         value = None
     if not _is_sound(kind, text.strip(), value):
         name = etree.QName(node).localname
-        raise Garbled(f"the value of {name} is not what it should be", name)
+        raise Garbled(message("the value of {name} is not what it should be", name=name), name)
     return value
 
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.errors import Permanent
+from mapping.messages import message
 from mapping.records import Product
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -82,7 +83,7 @@ def need(row: Row, name: str) -> Any:
     """A required value; raises Malformed with its name."""
     value = row.get(name)
     if value is None:
-        raise Malformed(f"the till left out {name}", field=name)
+        raise Malformed(message("the till left out {name}", name=name), field=name)
     return value
 
 
@@ -108,7 +109,8 @@ def to_quantity(value: int | None, places: int | None, *, default_places: int = 
     """125 with 2 places is 1.25 pieces; without places the setting decides. Missing is 0. Raises Malformed."""
     decimals = default_places if places is None else places
     if not 0 <= decimals <= _MAX_PLACES:
-        raise Malformed(f"a quantity cannot have {decimals} decimal places", field="decimalPlaces")
+        said = message("a quantity cannot have {decimals} decimal places", decimals=decimals)
+        raise Malformed(said, field="decimalPlaces")
     return Decimal(value or 0).scaleb(-decimals)
 
 

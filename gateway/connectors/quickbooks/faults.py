@@ -73,7 +73,7 @@ _CORRECT: Final = "correct it in the till or in the mapping of the settings, the
 _NAMED: Final = "correct what QuickBooks names, then retry"
 _WAITS: Final = "the gateway tries again automatically"
 _ADMINISTRATOR: Final = "connect again as a user who is an administrator of the company"
-_TAX: Final = "correct orders.tax_codes in the settings, then retry"
+_TAX: Final = "correct mapping.tax_codes in the settings, then retry"
 _PERIOD: Final = "reopen the period, or let the settings post on the first open day, then retry"
 
 

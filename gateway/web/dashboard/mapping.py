@@ -31,18 +31,6 @@ from mapping.settings_document import DocumentError, SettingsDocument
 
 ADDRESS: Final = "/connections/{name}/mapping"
 _LARGEST_VERSION: Final = 2**31 - 1
-TITLES: Final[Mapping[str, str]] = {
-    "mapping.tax_codes": "VAT of sales",
-    "mapping.payment_methods": "Ways to pay",
-    "mapping.deposit_accounts": "Accounts that receive the money",
-    "mapping.departments": "Locations",
-    "mapping.classes": "Classes",
-    "mapping.income_accounts": "Income accounts",
-    "mapping.terms": "Payment terms",
-    "products.vat": "VAT of products",
-    BY_CATEGORY: "Turnover groups by category",
-    BY_VAT_CODE: "Turnover groups by VAT code",
-}
 BECOMES: Final[Mapping[str, tuple[str, str]]] = {
     "mapping.tax_codes": ("VAT rate at the till", "Tax code in QuickBooks"),
     "mapping.payment_methods": ("Way to pay at the till", "Payment method in QuickBooks"),
@@ -275,7 +263,7 @@ def _show(request: Request, visitor: Visitor, state: MappingState, editing: Edit
         find=choices.find,
         proposals=sum(each.proposal is not None for block in blocks for each in block.values),
         meanings=_MEANINGS,
-        titles=TITLES,
+        titles=mapping_form.TITLES,
         hints=HINTS,
         left_out=LEFT_OUT,
         becomes=BECOMES,

@@ -23,6 +23,7 @@ from gateway.store.events import Event, Flow, State
 from gateway.version import VERSION
 from gateway.web import services
 from gateway.web.dashboard.preview_orders import DOCUMENTS
+from gateway.web.dashboard.setting_links import show_settings
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import chosen_language
 from mapping.money import to_cents
@@ -56,6 +57,7 @@ def render(
     shown = {
         "_": words,
         "say": partial(catalogue.say, language),
+        "told": partial(_tell, language, visitor),
         "meaning": partial(catalogue.explain, language),
         "language": language,
         "visitor": visitor,
@@ -87,6 +89,14 @@ def render(
         values["names"] = [names.get(each, each) for each in values["names"]]
     text = _environment.get_template(template).render(shown | values)
     return HTMLResponse(text, status, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
+
+
+def _tell(
+    language: str, visitor: Visitor | None, text: str | None, stored: str | None = None, connection: str | None = None
+) -> Markup:
+    """A message with the settings it names in words; they are links for a connection, by what it is called."""
+    may_configure = visitor is not None and visitor.may_configure
+    return show_settings(language, catalogue.say(language, text, stored), connection, may_configure=may_configure)
 
 
 def _find_address(request: Request, visitor: Visitor | None) -> str:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from gateway import catalogue
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.wire import Malformed
 from gateway.errors import Transient
+from mapping import messages
 from mapping.records import ArticleGroup, SaleKind
 from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.faults import Plan
@@ -108,8 +110,9 @@ def test_an_answer_without_its_list_is_a_failed_call_not_an_empty_one(
 ) -> None:
     operation, read = READS[name]
     simulation.misbehaviour.plans.append(Plan("no_lists", operation))
-    with pytest.raises(Transient, match="lacks its"):
+    with pytest.raises(Transient, match="lacks its") as failed:
         read(client, simulation)
+    assert "der Antwort fehlt" in catalogue.say("de", failed.value.reason, messages.store(failed.value.reason))
 
 
 @pytest.mark.parametrize("name", ["receipts", "invoices", "orders"])
