@@ -80,12 +80,31 @@ def refuse_public(host: str) -> None:
         raise Forbidden("outside a private network the address has to begin with https://")
 
 
-def is_private_name(host: str) -> bool:
-    """Whether a host is in a private network by its text alone: a private address, or a local name."""
+def is_metadata_number(host: str) -> bool:
+    """Whether a host is the number of an address that `refuse_metadata` refuses; a name is not resolved."""
+    number = _find_number(host)
+    try:
+        refuse_metadata(number or "127.0.0.1")
+    except Forbidden:
+        return True
+    except ValueError:  # no address at all
+        return False
+    return False
+
+
+def _find_number(host: str) -> str | None:
+    """The address that a host is by itself; None for a name."""
     try:
         # The numbers of `inet_aton`, too: the system accepts them as an address.
-        number = host if ":" in host else socket.inet_ntoa(socket.inet_aton(host))
+        return host if ":" in host else socket.inet_ntoa(socket.inet_aton(host))
     except OSError:
+        return None
+
+
+def is_private_name(host: str) -> bool:
+    """Whether a host is in a private network by its text alone: a private address, or a local name."""
+    number = _find_number(host)
+    if number is None:
         name = host.lower().strip(".")
         return "." not in name or name.endswith(_LOCAL_ENDINGS)
     try:

@@ -111,6 +111,11 @@ def show(text: str) -> None:
     sys.stdout.flush()
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun: "1 record", "2 records"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def show_json(data: Any) -> None:
     show(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 

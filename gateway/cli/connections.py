@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway import removal
 from gateway.cli import tasks
-from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, remark, show, show_json
+from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, count, remark, show, show_json
 from gateway.cli.tasks import to_words
 from gateway.errors import Rejected
 from gateway.removal import Data
@@ -130,7 +130,7 @@ def _remove(call: Call, name: str, data: Data) -> int:
     if call.as_json:
         show_json(dataclasses.asdict(outcome))
     else:
-        show(f"the connection {name} was removed; {outcome.ended} waiting events were ended")
+        show(f"the connection {name} was removed; waiting events ended: {outcome.ended}")
         if outcome.trouble:
             show(f"its tokens were not revoked: {outcome.trouble}")
         if data is Data.PURGE:
@@ -167,7 +167,7 @@ def _apply(call: Call, name: str) -> int:
     except settings_document.DocumentError as error:
         for fault in error.faults:
             remark(f"{fault.path}: {fault.message} ({fault.hint})")
-        remark(f"refused: {len(error.faults)} faults; the document in force stays")
+        remark(f"refused: {count(len(error.faults), 'fault')}; the document in force stays")
         return PROBLEM
     passed, checked = _check(call, name, text)
     if not passed:
@@ -206,7 +206,7 @@ def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
     for row in [*found.get("faults", ()), *found.get("warnings", ())]:
         remark(f"{row['path']}: {row['message']} ({row['hint']})")
     if faults := found.get("faults"):
-        remark(f"refused: {len(faults)} faults; the document in force stays")
+        remark(f"refused: {count(len(faults), 'fault')}; the document in force stays")
     return not faults, checked
 
 

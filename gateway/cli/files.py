@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import simplejson
 
-from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, Trouble, remark, show, show_json
+from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, Trouble, count, remark, show, show_json
 from mapping import golden_records, settings_document
 from mapping.messages import message
 from mapping.money import show_cents
@@ -60,7 +60,7 @@ def _to_line(each: Certificate, called: str) -> str:
     content = each.content
     till, books = show_cents(content["till_cents"]), show_cents(content["books_cents"])
     later = f", superseded by {each.superseded_by}" if each.superseded_by else ""
-    records = f", {len(content['records'])} record(s)" if content["records"] else ""
+    records = f", {count(len(content['records']), 'record')}" if content["records"] else ""
     return f"{called} {each.number}: {each.day} {each.result}, till {till}, books {books}{records}{later}"
 
 
@@ -114,7 +114,7 @@ def _show_valid(entries: Sequence[dict[str, Any]], signed_by: Collection[str], *
     newest = {(each["connection"], each["day"]): each for each in entries}
     for (connection, day), each in sorted(newest.items()):
         show(f"{connection} {day}: {each['result']}, certificate {each['number']}")
-    show(f"valid: {len(entries)} certificates of {len(newest)} days")
+    show(f"valid: {count(len(entries), 'certificate')} of {count(len(newest), 'day')}")
     if not is_compared:
         remark(
             f"signed with {', '.join(sorted(signed_by))}: compare it with the key on the installation's Agreement page"
@@ -186,11 +186,11 @@ def _record(call: Call, path: Path) -> int:
         raise Trouble(f"{path} cannot be written ({type(error).__name__})") from None
     for each in result["missing"]:
         remark(f"not recorded: {each['kind']} {each['id']}: {each['reason']}")
-    count = len(result["file"]["records"])
+    recorded = len(result["file"]["records"])
     if call.as_json:
-        show_json({"file": str(path), "recorded": count, "missing": result["missing"]})
+        show_json({"file": str(path), "recorded": recorded, "missing": result["missing"]})
     else:
-        show(f"{count} records are in {path}")
+        show(f"{path} holds {count(recorded, 'record')}")
     return PROBLEM if result["missing"] else GOOD
 
 
@@ -244,7 +244,7 @@ def _test(call: Call, file: Mapping[str, Any]) -> int:
             show(f"{record}: {row['field']}: {_show(row['before'])} -> {_show(row['after'])}")
     for path in untested:
         remark(f"not tested: {path} differs, and what it chooses is asked of both systems; record again to see it")
-    show(f"{len(found)} records, {len(differing)} differ")
+    show(f"{count(len(found), 'record')}, {len(differing)} differ")
     return PROBLEM if differing else GOOD
 
 

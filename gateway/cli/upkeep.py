@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy.exc import OperationalError
 
 from gateway import resealing, seeding
-from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, remark, show, show_json
+from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark, show, show_json
 from gateway.errors import Transient
 from gateway.store import audit, migrate, people, retention
 from gateway.store.session import writing
@@ -46,14 +46,16 @@ def _patiently(step: Callable[[], Answer]) -> Answer:
 
 def forget_secrets(call: Call) -> int:
     """Clear the stored secrets that no SECRET_KEY decrypts; nothing else is changed."""
-    count = resealing.forget(call.engine, call.seal)
+    cleared = resealing.forget(call.engine, call.seal)
     with writing(call.engine) as session:
-        audit.note(session, actor="cli", action="forget-secrets", target=message("{count} stored secrets", count=count))
+        audit.note(
+            session, actor="cli", action="forget-secrets", target=message("{count} stored secrets", count=cleared)
+        )
     if call.as_json:
-        show_json({"cleared": count})
+        show_json({"cleared": cleared})
         return GOOD
-    show(f"cleared {count} stored secrets that no SECRET_KEY opens")
-    if count:
+    show(f"cleared {count(cleared, 'stored secret')} that no SECRET_KEY opens")
+    if cleared:
         show("to do: connect QuickBooks again in the dashboard, and set MPLUS_IDENT and MPLUS_SECRET")
     return GOOD
 
@@ -94,8 +96,11 @@ def _erase(call: Call) -> int:
         show_json(content | {"kept": list(people.kept())})
         return PROBLEM if done.left else GOOD
     erased = done.erased
-    show(f"erased from {erased.events} events and {erased.journal} log lines; {erased.links} links deleted")
-    show(f"erased from {erased.alerts} alerts and {erased.audit} audit lines")
+    show(
+        f"erased from {count(erased.events, 'event')} and {count(erased.journal, 'log line')}; "
+        f"links deleted: {erased.links}"
+    )
+    show(f"erased from {count(erased.alerts, 'alert')} and {count(erased.audit, 'audit line')}")
     for line in people.kept():
         show(f"kept: {line}")
     for each in done.documents:

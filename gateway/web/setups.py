@@ -84,6 +84,8 @@ def _url_faults(url: str | None) -> list[dict[str, str]]:
         known = False
     if not known or parts.query or parts.fragment or parts.username:
         return [{"path": "mplus_url", "message": "this is not the address of an installation", "hint": hint}]
+    if ssrf_guard.is_metadata_number(parts.hostname or ""):
+        return [{"path": "mplus_url", "message": "no till is at a link-local or metadata address", "hint": hint}]
     if parts.scheme == "http" and not ssrf_guard.is_private_name(parts.hostname or ""):
         said = "outside a private network the address has to begin with https://, or the secret could be read"
         return [{"path": "mplus_url", "message": said, "hint": hint}]

@@ -28,7 +28,7 @@ from mapping.agreement_causes import Cause
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.figures import Figures, Measure, Names
-from mapping.messages import Amount, message
+from mapping.messages import Amount, Message, message
 from mapping.records import TillPaymentMethod
 from mapping.references import CLEARING
 
@@ -69,13 +69,15 @@ def handle(event: Event, deps: Deps) -> Result:
     return result if by_itself and report["agrees"] else telling(result, report)
 
 
-def _to_words(report: Mapping[str, Any]) -> str:
+def _to_words(report: Mapping[str, Any]) -> Message:
     turnover = {side: sums["net"] + sums["vat"] for side, sums in report["totals"].items()}
     said = message("till {till}, books {books}", till=Amount(turnover["till"]), books=Amount(turnover["books"]))
-    differs = f"differs, explained by {len(report['rows'])} record(s)"
-    policy = f"differs as the settings want it, by {len(report['rows'])} record(s)"
-    verdict = {agreement.AGREES: "agrees", agreement.EXPLAINED: policy}.get(report["status"], differs)
-    return f"{report['from']} to {report['through']} {verdict}: {said}"
+    verdicts = {
+        agreement.AGREES: "{start} to {through} agrees: {said}",
+        agreement.EXPLAINED: "{start} to {through} differs as the settings want it, by {n} records: {said}",
+    }
+    verdict = verdicts.get(report["status"], "{start} to {through} differs, explained by {n} records: {said}")
+    return message(verdict, start=report["from"], through=report["through"], n=len(report["rows"]), said=said)
 
 
 def _is_in_flight(report: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from handlers.result import Result, done
 from handlers.stock import bookings, levels, quantities
 from mapping.categories import CATEGORY, parents_first
 from mapping.errors import NotBookable
+from mapping.messages import Message, join, message
 from mapping.records import Item
 from mapping.skus import find_own_number
 
@@ -71,7 +72,7 @@ def handle_stock(event: Event, deps: Deps) -> Result:
     later = _settle([item for item in page if item.active], read_at, event, deps)
     reached = start + len(page) if len(page) == LEVELS_AT_ONCE else _REST
     pages.receive(event, deps, later, reached, read=len(page), unchanged=len(page) - len(later))
-    return pages.go_on(f"the stock of {start - 1 + len(page)} items compared", deps)
+    return pages.go_on(message("the stock of {count} items compared", count=start - 1 + len(page)), deps)
 
 
 def _receive_tree(event: Event, deps: Deps, *, reached: str, read: bool = False) -> Result:
@@ -80,7 +81,7 @@ def _receive_tree(event: Event, deps: Deps, *, reached: str, read: bool = False)
     categories.notice_altered(tree, deps)
     changes = [batches.to_change(event, item, read_at, Flow.CATEGORIES) for item in tree]
     pages.receive(event, deps, changes, reached, read=len(tree) if read else 0)
-    return pages.go_on(f"{len(tree)} categories received", deps)
+    return pages.go_on(message("{count} categories received", count=len(tree)), deps)
 
 
 def _expect(page: Sequence[Item], start: int, size: int, event: Event, deps: Deps) -> None:
@@ -106,7 +107,7 @@ def _receive_items(event: Event, deps: Deps, start: int) -> Result:
         if is_over:
             load.page = None
         if is_over or time.monotonic() > until or pages.find_position(event, deps) != str(position):
-            return pages.go_on(f"{position - 1} items received", deps)
+            return pages.go_on(message("{count} items received", count=position - 1), deps)
 
 
 def _page_at(position: int, load: batches.LoadState, event: Event, deps: Deps) -> batches.ItemPage:
@@ -180,7 +181,7 @@ def _await_rest(event: Event, deps: Deps) -> Result | None:
     progress = pages.look(event, deps)
     if not progress.open:
         return None
-    return pages.go_on(f"{progress.open} records are still open", deps, seconds=LOOK_SECONDS)
+    return pages.go_on(message("{count} records are still open", count=progress.open), deps, seconds=LOOK_SECONDS)
 
 
 def _end(event: Event, deps: Deps) -> Result:
@@ -188,15 +189,15 @@ def _end(event: Event, deps: Deps) -> Result:
     if deps.settings.stock.enabled:
         follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=pages.find_since(event))
         deps.pass_on(follow._replace(key=event.key + STOCK, source="backfill"))
-        said += "; their stock follows"
+        said = message("{done}; their stock follows", done=said)
     return done(said)
 
 
-def _sum_up(event: Event, deps: Deps) -> str:
+def _sum_up(event: Event, deps: Deps) -> Message:
     progress = pages.look(event, deps)
     counts = {"nothing to do": progress.notes.unchanged, **dict(sorted(progress.event_counts.counts.items()))}
-    parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
-    return f"{progress.notes.read} records: {parts}"
+    parts = [message("{n} {what}", n=count, what=message(what)) for what, count in counts.items() if count]
+    return message("{count} records: {parts}", count=progress.notes.read, parts=join(parts or [message("none")]))
 
 
 def _since(event: Event) -> datetime | None:

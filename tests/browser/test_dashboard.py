@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 Shoot = Callable[[Any, str], None]
 
 
@@ -68,3 +70,15 @@ def test_logging_out_ends_the_session(inside: Any, address: str) -> None:
     inside.wait_for_url(re.compile("/login"))
     inside.goto(f"{address}/events")
     assert "/login" in inside.url
+
+
+@pytest.mark.parametrize("language", ["en", "de", "nl"])
+def test_the_navigation_of_a_desk_stands_on_one_line(inside: Any, address: str, language: str) -> None:
+    inside.get_by_role("button", name={"en": "English", "de": "Deutsch", "nl": "Nederlands"}[language]).click()
+    inside.wait_for_load_state()
+    for path in ("/", "/todo", "/settings"):
+        inside.goto(f"{address}{path}")
+        tops = (
+            "[...document.querySelectorAll('.top nav > *')].map((each) => Math.round(each.getBoundingClientRect().top))"
+        )
+        assert len(set(inside.evaluate(tops))) == 1, path

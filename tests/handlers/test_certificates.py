@@ -130,7 +130,7 @@ def test_a_changed_file_is_refused_with_the_reason(shop: Shop, run: Cli, tmp_pat
     (tmp_path / "days.json").write_text(run("certificate", "list", "--json")[1])
     code, out, err = run("certificate", "verify", "days.json")
     assert (code, err) == (0, "")
-    assert "valid: 2 certificates of 1 days" in out
+    assert "valid: 2 certificates of 1 day" in out
     file = json.loads((tmp_path / "days.json").read_text())
     for other, words in damaged(file):
         (tmp_path / "other.json").write_text(json.dumps(other))
@@ -167,7 +167,7 @@ def test_an_auditor_verifies_a_file_without_the_installation(shop: Shop, tmp_pat
     elsewhere = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "CALLED_FROM": str(away)}
     call = [sys.executable, "-m", "gateway", "certificate", "verify", "days.json"]
     done = subprocess.run(call, cwd=away, env=elsewhere, capture_output=True, text=True, check=False)
-    assert (done.returncode, "valid: 1 certificates of 1 days" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "valid: 1 certificate of 1 day" in done.stdout) == (0, True), done.stderr
     assert export(shop)["public_key"] in done.stderr
     assert not list(away.rglob("*.db"))
 

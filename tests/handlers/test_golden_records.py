@@ -67,7 +67,7 @@ def sell_to_jan(shop: Shop) -> tuple[str, int]:
 def test_recorded_records_are_the_same_until_the_settings_change(shop: Shop, run: Cli, tmp_path: Path) -> None:
     number, jan = sell_to_jan(shop)
     code, out, err = run("mapping", "record", "shop.json", f"sale:{number}", "item:1001", f"relation:{jan}")
-    assert (code, out) == (0, f"3 records are in {tmp_path / 'shop.json'}\n"), err
+    assert (code, out) == (0, f"{tmp_path / 'shop.json'} holds 3 records\n"), err
     text = (tmp_path / "shop.json").read_text()
     file = json.loads(text)
     assert [(each["kind"], each["id"]) for each in file["records"]] == [

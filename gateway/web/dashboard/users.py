@@ -21,6 +21,7 @@ from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import let_in, refuse_other_sites
+from mapping.messages import message
 
 ROLES: Final = {
     Role.VIEWER: "Read-only",
@@ -106,8 +107,10 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
             users.remove(session, user_id)
             return {"email": _TAKEN}
         users.invite(session, user_id, secret)
-        scope = known.get(connection, connection) if connection else "every connection"
-        audit.note(session, actor=visitor.actor, action="invite", target=f"{name}, {role}, {scope}")
+        scope = known.get(connection, connection) if connection else message("every connection")
+        called = message(ROLES[role or Role.VIEWER])
+        target = message("{name}, {role}, {scope}", name=name, role=called, scope=scope)
+        audit.note(session, actor=visitor.actor, action="invite", target=target)
         return {}
 
     if taken := await services.of(request).write(add):
@@ -148,7 +151,8 @@ async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) 
             _change_email(session, user, form.get("email", ""))
         else:
             _do(session, user, action, role, secret)
-        audit.note(session, actor=visitor.actor, action=f"user {action}", target=user.name, reason=role)
+        called = ROLES[role] if role else None
+        audit.note(session, actor=visitor.actor, action=f"user {action}", target=user.name, reason=called)
         return user
 
     try:
@@ -212,7 +216,12 @@ async def show_account(request: Request, visitor: Visitor) -> Response:
 
 
 async def _show_account(
-    request: Request, visitor: Visitor, *, trouble: str | None = None, changed: bool = False, status: int = 200
+    request: Request,
+    visitor: Visitor,
+    *,
+    faults: Mapping[str, str] = MappingProxyType({}),
+    changed: bool = False,
+    status: int = 200,
 ) -> Response:
     mine = visitor.user.id if visitor.user else None
 
@@ -227,7 +236,7 @@ async def _show_account(
         sessions=await services.of(request).read(look),
         labels=ROLES,
         may=MAY,
-        trouble=trouble,
+        faults=faults,
         changed=changed,
         shortest=access.SHORTEST,
     )
@@ -238,10 +247,10 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
     user = visitor.user
     if user is None:
         raise Refusal(409, "this is ADMIN_TOKEN; it is changed in the environment")
-    if trouble := find_fault(form, user.name):
-        return await _show_account(request, visitor, trouble=trouble, status=422)
+    if faults := find_faults(form, user.name):
+        return await _show_account(request, visitor, faults=faults, status=422)
     if await find_user(request, user.name, form.get("current", "")) is None:
-        return await _show_account(request, visitor, trouble="That is not the password.", status=403)
+        return await _show_account(request, visitor, faults={"current": "That is not the password."}, status=403)
     hashed = await access.to_hash(form["password"])
 
     def change(session: Session) -> None:
@@ -252,15 +261,15 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
     return await _show_account(request, visitor, changed=True)
 
 
-def find_fault(form: dict[str, str], name: str) -> str | None:
-    """Why the new password of a form cannot be taken."""
+def find_faults(form: dict[str, str], name: str) -> dict[str, str]:
+    """Why the new password of a form cannot be taken, by field."""
     password = form.get("password", "")
     if not access.SHORTEST <= len(password) <= access.LONGEST:
-        return "A password has at least 12 characters; several words are easiest to remember."
+        return {"password": "A password has at least 12 characters; several words are easiest to remember."}
     if password.casefold() == name.casefold():
-        return "The password is your name."
+        return {"password": "The password is your name."}
     is_repeated = hmac.compare_digest(password.encode(), form.get("again", "").encode("utf-8", "surrogatepass"))
-    return None if is_repeated else "The two passwords differ."
+    return {} if is_repeated else {"again": "The two passwords differ."}
 
 
 async def show_invitation(request: Request) -> Response:
@@ -276,8 +285,8 @@ async def accept_invitation(request: Request) -> Response:
     user = await find_invited(request, secret)
     if user is None:
         return _show_invitation(request, None, status=404)
-    if trouble := find_fault(form, user.name):
-        return _show_invitation(request, user, trouble=trouble, status=422)
+    if faults := find_faults(form, user.name):
+        return _show_invitation(request, user, faults=faults, status=422)
     hashed = await access.to_hash(form["password"])
 
     def accept(session: Session) -> bool:
@@ -293,7 +302,9 @@ async def accept_invitation(request: Request) -> Response:
     return response
 
 
-def _show_invitation(request: Request, user: User | None, *, trouble: str | None = None, status: int) -> Response:
-    page = render(request, "invitation.html", status=status, user=user, trouble=trouble, shortest=access.SHORTEST)
+def _show_invitation(
+    request: Request, user: User | None, *, faults: Mapping[str, str] = MappingProxyType({}), status: int
+) -> Response:
+    page = render(request, "invitation.html", status=status, user=user, faults=faults, shortest=access.SHORTEST)
     page.headers["Referrer-Policy"] = "no-referrer"  # the address is the secret
     return page

@@ -82,8 +82,13 @@ def test_a_person_is_invited_and_named_in_the_audit(gateway: Gateway, admin: htt
     link, event_id = invite(admin, "Anna de Boer", "bookkeeper"), park(gateway)
     anna = open_browser()
     assert "Anna de Boer" in anna.get(link).text
-    for wrong in (("short", "short"), (PASSWORD, PASSWORD + "x"), ("anna de boer", "anna de boer")):
-        assert anna.post(link, data={"password": wrong[0], "again": wrong[1]}).status_code == 422
+    for *wrong, field in (
+        ("short", "short", "password"),
+        (PASSWORD, PASSWORD + "x", "again"),
+        ("anna de boer", "anna de boer", "password"),
+    ):
+        refused = anna.post(link, data={"password": wrong[0], "again": wrong[1]})
+        assert (refused.status_code, re.findall('id="([a-z]+)-fault"', refused.text)) == (422, [field])
     assert anna.post(link, data={"password": PASSWORD, "again": PASSWORD}).status_code == 303
     assert press(anna, f"/events/{event_id}/ignore", reason="twice").status_code == 303
     assert ("dashboard: Anna de Boer", "ignore", f"event {event_id}", "twice") in gateway.audit()
@@ -329,3 +334,14 @@ def test_what_only_a_later_release_knows_is_read_only_or_stopped(
     found = {each.subject: each for each in doctor.check_connections(gateway.settings, gateway.engine, seal)}
     assert "later release" in found[f"connection {OTHER}"].said
     assert found[f"connection {OTHER}"].fix
+
+
+def test_a_role_in_the_audit_is_said_in_words(gateway: Gateway, admin: httpx.Client, open_browser: Open) -> None:
+    join(admin, open_browser(), "Anna de Boer", "bookkeeper")
+    person = re.findall(r'action="/users/(\d+)/role"', admin.get("/users").text)[0]
+    assert press(admin, f"/users/{person}/role", role="viewer").status_code == 303
+    said = admin.get("/audit", headers={"Accept-Language": "de"}).text
+    assert "Anna de Boer, Buchhaltung, jede Verbindung" in said
+    assert "bookkeeper" not in said
+    assert '<span class="reason">Nur lesen</span>' in said
+    assert ("dashboard", "invite", "Anna de Boer, Bookkeeper, every connection", None) in gateway.audit()
