@@ -159,10 +159,11 @@ def mark(sale: Sale, deposits: Sequence[Deposit], tenders: Iterable[str]) -> Sal
     own = {key_of(payment) for payment in sale.payments}
     known = {each.key for each in deposits}
     others = [] if named else [each for each in deposits if each.key not in own]
+    apart = sum(each.cents for each in others)
     payments: list[Payment] = []
     for payment in sale.payments:
         settles = key_of(payment) in known or payment.method.casefold() in names
-        alike = None if settles else next((each for each in others if _is_alike(payment, each, sale)), None)
+        alike = None if settles else next((each for each in others if _is_alike(payment, each, sale, apart)), None)
         if alike:
             others.remove(alike)
         payments.append(replace(payment, method=SETTLED) if settles or alike else payment)
@@ -172,14 +173,13 @@ def mark(sale: Sale, deposits: Sequence[Deposit], tenders: Iterable[str]) -> Sal
     return replace(sale, payments=tuple(payments))
 
 
-def _is_alike(payment: Payment, deposit: Deposit, sale: Sale) -> bool:
-    """Whether it is the deposit, under another id or without one."""
+def _is_alike(payment: Payment, deposit: Deposit, sale: Sale, apart: int) -> bool:
+    """Whether it is the deposit, under another id or without one; `apart` are the deposits that no payment names."""
     day = payment.business_date or sale.business_date
     if (payment.method, payment.amount_cents, day) != (deposit.method, deposit.cents, deposit.day):
         return False
-    # New money of the same day may look the same; not where it pays, with the rest, all that the order came to.
-    paid = sum(each.amount_cents for each in sale.payments)
-    whole = paid == sale.total_incl_cents == deposit.order_cents
+    # New money of the same day may look the same; but then a sale of the whole order counts the deposits as paid, too.
+    whole = sale.total_incl_cents >= deposit.order_cents and apart not in uncovered(sale)
     return day < sale.business_date or whole or not payment.id
 
 

@@ -192,6 +192,26 @@ def test_a_deposit_and_the_delivery_on_one_day(open_shop: Callable[..., Shop], d
     assert_right(shop, money(second_PIN="15", second_CASH="25"), sold_for=NET_OF_40)
 
 
+@pytest.mark.parametrize("now", [0, 500, 1500])
+def test_deposit_delivery_and_a_part_of_the_rest_on_one_day(
+    open_shop: Callable[..., Shop], deposits_come_as: str, now: int
+) -> None:
+    shop = open_as(open_shop, deposits_come_as)
+    buyer = shop.till.add_relation(name="Bakkerij", email="b@example.nl")["relationNumber"]
+    order = shop.till.take_order(lines=[sold(1003, price_cents=4000)], relation=buyer)
+    shop.till.prepay_order(order["orderId"], [Tender("PIN", 1000)])
+    shop.till.prepay_order(order["orderId"], [Tender("CONTANT", 500)])
+    shop.settle()
+    paid = [Tender("PIN", now)] if now else []
+    invoice = shop.till.deliver_order(order["orderId"], paid, as_invoice=True)
+    shop.settle()
+    assert shop.only("Invoice")["Balance"] == 25 - Decimal(now) / 100
+    assert books_money(shop) == money(second_PIN=str(10 + Decimal(now) / 100), second_CASH="5")
+    shop.till.pay_invoice(invoice["invoiceId"], [Tender("PIN", 2500 - now)])
+    shop.settle()
+    assert_right(shop, money(second_PIN="35", second_CASH="5"), sold_for=NET_OF_40)
+
+
 def test_a_delivered_order_is_not_summed_up_in_its_day(open_shop: Callable[..., Shop], deposits_come_as: str) -> None:
     document = '[orders]\nsummary = "day"\nsummary_item = "1001"'
     shop = open_as(open_shop, deposits_come_as, document)
