@@ -13,6 +13,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from gateway import removal, ssrf_guard
+from gateway.errors import AUTH_LOST
 from gateway.removal import Data, RemovalResult
 from gateway.store import audit, connections, inbox, requests, views
 from gateway.store.connections import DEFAULT, Connection
@@ -163,6 +164,8 @@ def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) 
     _refuse_stored_secret(before, till)
     _refuse_shared(wanted, [each for each in connections.every(session, seal) if each.name != key])
     connections.save(session, wanted, seal)
+    if now is not None and wanted != now:
+        inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
     audit.note(
         session,
         actor=actor,

@@ -8,8 +8,10 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from gateway.store import connections, tokens
+from gateway.errors import AUTH_LOST
+from gateway.store import connections, inbox, tokens
 from gateway.store.connections import Connection
+from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from tests.conftest import on_both_databases
@@ -118,6 +120,29 @@ def test_f5_a_live_connection_does_not_change_its_till_by_a_slip(gateway: Gatewa
     found = stored(gateway, seal, "default")
     assert found is not None
     assert (found.mplus_url, found.live) == ("https://other.example", True)
+
+
+def test_events_refused_for_a_wrong_secret_go_on_when_it_is_corrected(gateway: Gateway) -> None:
+    gateway.admin("PUT", ADDRESS, json=TILL)
+    refused = [
+        Change(
+            key=f"e:{code}",
+            flow=Flow.ORDERS,
+            source="mpluskassa",
+            entity="Receipt",
+            entity_id=code,
+            connection="second",
+            state=State.PARKED,
+            code=code,
+        )
+        for code in (AUTH_LOST, "6140")
+    ]
+    with writing(gateway.engine) as session:
+        inbox.receive(session, refused)
+    gateway.admin("PUT", ADDRESS, json={"mplus_secret": "marked-secret"})  # the same one
+    assert {row.state for row in gateway.rows()} == {"parked"}
+    gateway.admin("PUT", ADDRESS, json={"mplus_secret": "another"})
+    assert {row.entity_id: row.state for row in gateway.rows()} == {AUTH_LOST: "received", "6140": "parked"}
 
 
 @pytest.mark.parametrize("url", ["http://192.168.1.20:8080", "http://127.0.0.1:1", "http://till", "http://till.lan"])
