@@ -32,7 +32,7 @@ from gateway.connectors.mpluskassa.faults import (
     status_error,
     transient,
 )
-from gateway.errors import GatewayError, Permanent, RateLimited, Transient
+from gateway.errors import GatewayError, NotFound, Permanent, RateLimited, Transient
 from mapping.messages import message
 
 TILL_LIMITS: Final = Limits(connect=10.0, read=60.0, total=120.0, size=64 * 1024 * 1024)
@@ -196,8 +196,8 @@ class Caller:
         except NoAnswer as failure:
             return _Outcome(error=_link_error(failure, operation, writes=writes))
         outcome = self._understand(contract, operation, reply, writes=writes)
-        if outcome.answer is not None and writes:
-            outcome = replace(outcome, error=result_error(outcome.answer, operation=operation))
+        if outcome.answer is not None:
+            outcome = replace(outcome, error=_refusal(outcome.answer, operation, writes=writes))
         return self._scrubbed(outcome)
 
     def _understand(self, contract: Contract, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
@@ -265,6 +265,14 @@ class Caller:
             self._observe(exchange)
         except Exception:  # noqa: BLE001 - an error of the observer must not fail a completed write
             _log.exception("the observer of till exchanges failed")
+
+
+def _refusal(answer: dict[str, Any], operation: str, *, writes: bool) -> GatewayError | None:
+    """The error of the answer's result. A read may end without one; that there is no such record is an answer to it."""
+    if not writes and not answer.get("result"):
+        return None
+    error = result_error(answer, operation=operation)
+    return None if isinstance(error, NotFound) and not writes else error
 
 
 def read_description(link: TillEndpoint) -> bytes:

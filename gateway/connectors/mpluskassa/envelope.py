@@ -18,7 +18,7 @@ from zeep import Settings
 from zeep.exceptions import Error as ZeepError
 from zeep.loader import parse_xml
 from zeep.xsd import ComplexType, Element
-from zeep.xsd.types.builtins import Boolean, Integer, String
+from zeep.xsd.types.builtins import Boolean, Date, DateTime, Integer, String, Time
 
 from gateway.connectors.mpluskassa.wire import Unusable
 from mapping.messages import message
@@ -28,7 +28,10 @@ SETTINGS = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_e
 _parse: Any = parse_xml  # it accepts bytes, contrary to its annotation
 _ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_SPACE = b" \t\r\n"  # XML allows none before its declaration, and proxies add some
 _TOP = 2  # an answer, its list, and in that the rows
+# Read and sent back as they are: no field the gateway looks at is of these types, and Python knows no 24:00 or year -1.
+_KEPT = (String, Date, DateTime, Time)
 
 
 class Garbled(Exception):
@@ -113,9 +116,13 @@ def _require_lists(kind: Any, values: dict[str, Any]) -> None:
 def parse_document(content: bytes) -> Any:
     """The root element of XML without document type, entities or outside references; raises Garbled."""
     try:
-        return _parse(content, None, settings=SETTINGS)
+        document = _parse(content.lstrip(_SPACE), None, settings=SETTINGS)
     except (ZeepError, etree.LxmlError, ValueError) as failure:
         reason = type(failure).__name__
+    else:
+        # A text ends at a processing instruction inside it: half of an amount would be read as the amount.
+        etree.strip_elements(document, etree.ProcessingInstruction, with_tail=False)
+        return document
     raise Garbled(message("the answer is not XML that can be read ({reason})", reason=reason))
 
 
@@ -166,10 +173,12 @@ def _split(tag: str) -> tuple[str, str]:
 
 def _read_child(values: dict[str, Any], fields: dict[str, Element], child: Any, namespace: str, depth: int) -> None:
     of, name = _split(child.tag)
-    if of != namespace:
-        raise Garbled("an element of the answer is in a foreign namespace")
     element = fields.get(name)
-    if element is None:
+    if of != namespace:
+        # An addition of somebody else is passed over; what could be a field must not be taken for one, or missed.
+        if element is not None or _find_homes(fields, name):
+            raise Garbled("an element of the answer is in a foreign namespace", name)
+    elif element is None:
         _put_bare(values, fields, child, depth)
     elif element.accepts_multiple:
         values.setdefault(name, []).append(_item(element, child, depth))
@@ -180,13 +189,18 @@ def _read_child(values: dict[str, Any], fields: dict[str, Element], child: Any, 
 def _put_bare(values: dict[str, Any], fields: dict[str, Element], child: Any, depth: int) -> None:
     """The item of a list that came without the element around it; an element of no list is an addition."""
     name = etree.QName(child).localname
-    repeated = ((outer, _find_repeated(element.type)) for outer, element in fields.items())
-    homes = [(outer, inner) for outer, inner in repeated if inner is not None and inner.name == name]
+    homes = _find_homes(fields, name)
     if len(homes) > 1:
         raise Garbled(message("a {name} came without the list it belongs to", name=name), name)
     for outer, inner in homes:
         rows = values.get(outer) or {}
         values[outer] = {name: [*rows.get(name, ()), _item(inner, child, depth - 1)]}
+
+
+def _find_homes(fields: dict[str, Element], name: str) -> list[tuple[str, Element]]:
+    """The lists among these fields whose items have this name, each with its item type."""
+    repeated = ((outer, _find_repeated(element.type)) for outer, element in fields.items())
+    return [(outer, inner) for outer, inner in repeated if inner is not None and inner.name == name]
 
 
 def _find_repeated(kind: Any) -> Element | None:
@@ -225,8 +239,8 @@ def _salvage(kind: ComplexType, node: Any) -> dict[str, Any]:
 
 def _scalar(kind: Any, node: Any) -> Any:
     text = node.text or ""
-    if isinstance(kind, String):
-        return text
+    if isinstance(kind, _KEPT):
+        return text if isinstance(kind, String) else text.strip() or None
     if not text.strip():
         return None
     try:

@@ -115,9 +115,14 @@ _FAULTS = (
 _STATUSES: dict[int, Meaning] = {
     HTTPStatus.UNAUTHORIZED: Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
     HTTPStatus.FORBIDDEN: Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
-    HTTPStatus.NOT_FOUND: Meaning(Permanent, "nothing answers at this address", _FIX_ADDRESS),
-    HTTPStatus.METHOD_NOT_ALLOWED: Meaning(Permanent, "no SOAP service answers at this address", _FIX_ADDRESS),
+    # A refusal without a fault is of a proxy that does not reach the service, perhaps for a minute.
+    HTTPStatus.NOT_FOUND: Meaning(Transient, "nothing answers at this address", _FIX_ADDRESS),
+    HTTPStatus.METHOD_NOT_ALLOWED: Meaning(Transient, "no SOAP service answers at this address", _FIX_ADDRESS),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Meaning(Permanent, "unexpected HTTP status", _FIX_UNKNOWN),
 }
+
+_WITHOUT_ANSWER = (*range(200, 300), HTTPStatus.REQUEST_TIMEOUT)
+"""Received, and perhaps done: a proxy answered, or the service without saying what came of it."""
 
 
 def result_error(answer: Row, *, operation: str, field: str = "result") -> GatewayError | None:
@@ -151,26 +156,27 @@ def status_error(status: int, *, operation: str, writes: bool, pause: float | No
         return RateLimited(reason, after=pause or _PAUSE_SECONDS, code=code, asked=pause)
     if status in range(300, 400):
         row = Meaning(Permanent, "answered with a redirect, which is never followed", _FIX_ADDRESS)
-    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _WITHOUT_ANSWER:
         row = Meaning(Transient, "the service did not answer well")
     else:
-        row = _STATUSES.get(status, Meaning(Permanent, "unexpected HTTP status", _FIX_UNKNOWN))
+        row = _STATUSES.get(status, Meaning(Transient, "unexpected HTTP status", _FIX_UNKNOWN))
+    is_refusal = status in range(400, 500) and status not in _WITHOUT_ANSWER
     return _raised(
         row,
         _sentence(operation, message("{what} ({status})", what=message(row.meaning), status=status), None),
         code,
-        writes,
+        writes and not is_refusal,
     )
 
 
-def transient(reason: str, *, code: str, writes: bool) -> GatewayError:
+def transient(reason: str, *, code: str, writes: bool, fix: str | None = None) -> GatewayError:
     """No whole answer: a read can be repeated, a write may have happened."""
-    return (Unanswered if writes else Transient)(reason, code=code)
+    return (Unanswered if writes else Transient)(reason, code=code, fix=fix)
 
 
 def _raised(row: Meaning, reason: str, code: str | None, writes: bool) -> GatewayError:
     if row.error is Transient:
-        return transient(reason, code=code or "TRANSIENT", writes=writes)
+        return transient(reason, code=code or "TRANSIENT", writes=writes, fix=row.fix)
     error = row.error or Permanent
     return error(reason, code=code, fix=row.fix)
 

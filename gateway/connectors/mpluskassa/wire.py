@@ -24,6 +24,7 @@ Record = TypeVar("Record")
 _MAX_PLACES = 18
 _LARGEST_LONG = 2**63 - 1
 _HUNDREDTHS = 100
+_FIRST_YEAR = 1900
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """The errors of one malformed row; the other rows are not affected."""
 
@@ -143,8 +144,13 @@ def to_percentage(value: int | None, divisor: int) -> Decimal | None:
 
 
 def to_date(struct: Row | None) -> date | None:
-    """A calendar date; a 0 in it, or no struct at all, is None. Raises Malformed for 31 February."""
+    """A calendar date; a 0 in it, a year before tills, or no struct at all, is None. Raises Malformed for 31 February.
+
+    Programs write no date as the first one they know, such as 1-1-1 or 30-12-1899.
+    """
     if struct is None or not all(struct.get(name) for name in ("year", "mon", "day")):
+        return None
+    if 0 < struct["year"] < _FIRST_YEAR:
         return None
     try:
         return date(struct["year"], struct["mon"], struct["day"])

@@ -93,7 +93,7 @@ def test_a_wsdl_that_wants_credentials_gets_them() -> None:
     ("wsdl", "error"),
     [
         (lambda conversation: conversation.answer(b"", status=401), AuthLost),
-        (lambda conversation: conversation.answer(b"", status=404), Permanent),
+        (lambda conversation: conversation.answer(b"", status=404), Transient),
         (lambda conversation: conversation.answer(b"", status=503), Transient),
         (lambda conversation: conversation.answer(b"<html/>"), Transient),
         (lambda conversation: conversation.cut(), Transient),
@@ -290,6 +290,18 @@ def test_an_unknown_relation_is_none() -> None:
     answer = "<ns:GetRelationResponse><ns:result>GET-RELATION-RESULT-NOT-FOUND</ns:result></ns:GetRelationResponse>"
     with kassa(says(answer)) as (client, _):
         assert client.relation(5) is None
+
+
+@pytest.mark.parametrize("word", ["FAILED", "NOT-ALLOWED", "BUSY-RIGHT-NOW"])
+def test_a_relation_the_till_refuses_to_show_is_not_an_unknown_one(word: str) -> None:
+    def refuse(conversation: Conversation) -> None:
+        operation = "Get" if conversation.asked.operation == "getRelation" else "Find"
+        name = "GetRelationResponse" if operation == "Get" else "FindRelationV2Response"
+        result = f"{operation.upper()}-RELATION-RESULT-{word}"
+        conversation.answer(envelope(f"<ns:{name}><ns:result>{result}</ns:result></ns:{name}>"))
+
+    assert isinstance(error_of(refuse, lambda client: client.relation(7)), Permanent)
+    assert isinstance(error_of(refuse, lambda client: client.find_relation_by_email("jan@example.nl")), Permanent)
 
 
 def test_an_update_sends_the_product_as_read_with_the_change() -> None:

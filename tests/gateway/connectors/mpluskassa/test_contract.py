@@ -202,6 +202,37 @@ def test_an_addition_of_the_vendor_is_passed_over(contract: Contract) -> None:
 
 
 @pytest.mark.parametrize(
+    "addition", ['<x:moon xmlns:x="urn:other"><x:number>8</x:number></x:moon>', '<moon xmlns="">full</moon>']
+)
+def test_an_addition_of_somebody_else_is_passed_over(contract: Contract, addition: str) -> None:
+    assert first_product(contract, f"{addition}<ns:productNumber>7</ns:productNumber>{addition}") == {
+        "productNumber": 7
+    }
+
+
+@pytest.mark.parametrize(
+    "best_before", ["2026-12-31", "0000-00-00", "-0001-01-01", "2026-12-31+02:00", "2026-12-31T24:00:00.1234567890Z"]
+)
+def test_a_date_the_gateway_does_not_use_is_kept_as_written(contract: Contract, best_before: str) -> None:
+    article = f"<ns:article><ns:oldestBestBeforeDate>{best_before}</ns:oldestBestBeforeDate></ns:article>"
+    found = first_product(contract, f"<ns:articleList>{article}</ns:articleList>")
+    assert found == {"articleList": {"article": [{"oldestBestBeforeDate": best_before}]}}
+    sent = contract.encode("updateProduct", {"product": found})
+    assert f">{best_before}<".encode() in sent
+
+
+@pytest.mark.parametrize("before", [b"\r\n \t", b"\n\n"])
+def test_white_space_before_an_answer_is_passed_over(contract: Contract, before: bytes) -> None:
+    whole = envelope(PRODUCTS.format("<ns:productNumber>7</ns:productNumber>")).encode()
+    assert contract.decode("getProducts", before + whole) == contract.decode("getProducts", whole)
+
+
+def test_a_processing_instruction_cuts_no_number_short(contract: Contract) -> None:
+    body = "<?a?>" + PRODUCTS.format("<?b c?><ns:productNumber>1<?d?>200</ns:productNumber>")
+    assert rows(decode(contract, body), "productList", "product") == [{"productNumber": 1200}]
+
+
+@pytest.mark.parametrize(
     "body",
     [
         PRODUCTS.format("<ns:productNumber>seven</ns:productNumber>"),
@@ -209,6 +240,7 @@ def test_an_addition_of_the_vendor_is_passed_over(contract: Contract) -> None:
         PRODUCTS.format("<ns:articleList><ns:article><ns:active>maybe</ns:active></ns:article></ns:articleList>"),
         PRODUCTS.format("<productNumber>7</productNumber>"),
         PRODUCTS.format('<x:productNumber xmlns:x="urn:other">7</x:productNumber>'),
+        PRODUCTS.format('<x:article xmlns:x="urn:other"/>'),
         '<x:GetProductsResponse xmlns:x="urn:other"/>',
         "<ns:GetReceiptsResponse/>",
         "",
