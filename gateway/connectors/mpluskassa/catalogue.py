@@ -9,13 +9,12 @@ from functools import partial
 from typing import Any
 
 from gateway.connectors.mpluskassa.calls import Area, chunks
-from gateway.connectors.mpluskassa.faults import MissingOperation
+from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
 from gateway.connectors.mpluskassa.wire import (
     ApiVersion,
     ReadProduct,
     RecordPage,
     known,
-    need,
     rows,
     to_date_struct,
     to_page,
@@ -94,8 +93,8 @@ class Products(Area):
 
     def create_product(self, product: Product) -> int:
         """Make a product with its articles; returns its number. Not idempotent: after Unanswered, look for it."""
-        number: int = need(self._calls.write("createProduct", product=to_soap(product, None)), "productNumber")
-        return number
+        answer = self._calls.write("createProduct", product=to_soap(product, None))
+        return made_number(answer, "productNumber", operation="createProduct")
 
     def update_product(self, product: Product, existing: ReadProduct) -> None:
         """Change the fields of the record; the rest of the product is sent back as it was read."""
@@ -135,8 +134,7 @@ class Groups(Area):
     def create_article_group(self, group: ArticleGroup) -> int:
         """Make a group; returns its number."""
         answer = self._calls.write("newArticleGroup", request=to_new_group_request(group))
-        number: int = need(answer, "groupNumber")
-        return number
+        return made_number(answer, "groupNumber", operation="newArticleGroup")
 
     def update_article_group(self, group: ArticleGroup) -> None:
         """Change a group's name, text, position or parent, as far as the record has them."""

@@ -24,12 +24,11 @@ from gateway.connectors.mpluskassa.calls import (
 )
 from gateway.connectors.mpluskassa.catalogue import Groups, Lookups, Products, Stock
 from gateway.connectors.mpluskassa.contract import ContractCache
-from gateway.connectors.mpluskassa.faults import MissingOperation
+from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
 from gateway.connectors.mpluskassa.wire import (
     RecordPage,
     Row,
     checked,
-    need,
     rows_apart,
     to_date_struct,
     to_page,
@@ -224,8 +223,8 @@ class Relations(Area):
 
     def create_relation(self, relation: Relation) -> int:
         """Make a relation (number 0: the till gives one). Not idempotent: resolve Unanswered by looking for it."""
-        number: int = need(self._calls.write("createRelation", relation=to_soap(relation)), "relationNumber")
-        return number
+        answer = self._calls.write("createRelation", relation=to_soap(relation))
+        return made_number(answer, "relationNumber", operation="createRelation")
 
     def update_relation(self, relation: Relation, present: Relation) -> None:
         """Change the fields that differ from `present`; the till keeps the rest, including edits made meanwhile."""

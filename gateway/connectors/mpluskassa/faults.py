@@ -139,6 +139,16 @@ def result_error(answer: Row, *, operation: str, field: str = "result") -> Gatew
     return row.error(_sentence(operation, row.meaning, detail), code=str(word), fix=row.fix)
 
 
+def made_number(answer: Row, name: str, *, operation: str) -> int:
+    """The number the till gave a new record. Raises Unanswered where its answer names none: it may have been made."""
+    number: int | None = answer.get(name)
+    if number:
+        return number
+    raise Unanswered(
+        message("{operation}: the answer held no {name}", operation=operation, name=name), code="NO-NUMBER", field=name
+    )
+
+
 def fault_error(code: str | None, said: str | None, *, operation: str, writes: bool) -> GatewayError:
     """The error of a SOAP fault. `Server` faults are Transient for a read, Unanswered for a write."""
     local = (code or "").rpartition(":")[2]

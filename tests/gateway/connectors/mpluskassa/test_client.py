@@ -16,7 +16,7 @@ from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import AuthLost, GatewayError, NotFound, Permanent, RateLimited, Transient, Unanswered
-from mapping.records import Article, Product, Relation
+from mapping.records import Article, Product
 from tests.gateway.connectors.mpluskassa.soap_server import (
     COMPACT_WSDL,
     IDENT,
@@ -292,18 +292,6 @@ def test_an_unknown_relation_is_none() -> None:
         assert client.relation(5) is None
 
 
-@pytest.mark.parametrize("word", ["FAILED", "NOT-ALLOWED", "BUSY-RIGHT-NOW"])
-def test_a_relation_the_till_refuses_to_show_is_not_an_unknown_one(word: str) -> None:
-    def refuse(conversation: Conversation) -> None:
-        operation = "Get" if conversation.asked.operation == "getRelation" else "Find"
-        name = "GetRelationResponse" if operation == "Get" else "FindRelationV2Response"
-        result = f"{operation.upper()}-RELATION-RESULT-{word}"
-        conversation.answer(envelope(f"<ns:{name}><ns:result>{result}</ns:result></ns:{name}>"))
-
-    assert isinstance(error_of(refuse, lambda client: client.relation(7)), Permanent)
-    assert isinstance(error_of(refuse, lambda client: client.find_relation_by_email("jan@example.nl")), Permanent)
-
-
 def test_an_update_sends_the_product_as_read_with_the_change() -> None:
     product = (
         "<ns:productNumber>10</ns:productNumber><ns:description>Koffie</ns:description><ns:articleList><ns:article>"
@@ -339,14 +327,6 @@ def test_products_by_no_plu_at_all_ask_nothing() -> None:
     with kassa(says("")) as (client, server):
         assert client.products_by_plu([]) == ()
         assert server.asked == []
-
-
-def test_a_write_answered_without_a_result_is_a_question() -> None:
-    relation = Relation(number=0, name="Jansen")
-    assert (
-        type(error_of(says("<ns:CreateRelationResponse/>"), lambda client: client.create_relation(relation)))
-        is Unanswered
-    )
 
 
 def test_every_exchange_is_noted_without_credentials_and_with_its_error() -> None:
