@@ -78,7 +78,9 @@ def _update(relation: Relation, found: Customer, known: LastWritten, deps: Deps)
             renamed=known.relation is not None,
         )
         wanted = relations.keep_of_customer(wanted, found, newer)
-        if _is_written(wanted, found):
+        # Whether nothing would change. A VAT number is read back masked, so it is written only with another change.
+        same = customers.content_fingerprint(wanted) == customers.content_fingerprint(found)
+        if same and wanted.vat_number == found.vat_number:
             return found, bool(newer)
         try:
             return deps.books.update_customer(
@@ -94,12 +96,6 @@ def _update(relation: Relation, found: Customer, known: LastWritten, deps: Deps)
         "the customer keeps changing in QuickBooks",
         record=message('customer "{name}"', name=found.display_name),
     )
-
-
-def _is_written(wanted: Customer, found: Customer) -> bool:
-    """Whether nothing would change. A VAT number is read back masked, so it is written only with another change."""
-    same = customers.content_fingerprint(wanted) == customers.content_fingerprint(found)
-    return same and wanted.vat_number == found.vat_number
 
 
 def carry_customer(event: Event, deps: Deps) -> Result:

@@ -25,7 +25,7 @@ from mapping import customers, explanations, products
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
-from mapping.records import ArticleGroup, Customer, Item, Product, Relation
+from mapping.records import Customer, Item, Product, Relation
 from mapping.skus import OWN, name_item, needs_allocation
 from mapping.texts import Traces, without_name
 from mapping.variants import find_family
@@ -74,7 +74,8 @@ def _preview(
     try:
         preview = explain(found, deps)
     except MappingError as refusal:
-        preview = _refused(refusal)
+        outcome = "skipped" if isinstance(refusal, NotBookable) else "parked"
+        preview = {"outcome": outcome, **refusal.problem.named("reason", "record", "field", "fix")}
     return _answer({**title, **preview})
 
 
@@ -137,11 +138,6 @@ def _explain_stock(item: Item, deps: Deps) -> PreviewData:
     levels.note_stock(measured, deps, booked=False)
     rows = [levels.to_level(difference, settings) for difference in measured]
     return {"outcome": "stock", "on_hand": item.quantity_on_hand, "formula": settings.formula, "stock": rows}
-
-
-def _refused(refusal: MappingError) -> PreviewData:
-    outcome = "skipped" if isinstance(refusal, NotBookable) else "parked"
-    return {"outcome": outcome, **refusal.problem.named("reason", "record", "field", "fix")}
 
 
 def _answer(content: Mapping[str, Any]) -> Result:
@@ -297,7 +293,11 @@ def explain_category(item: Item, deps: Deps) -> PreviewData:
     numbers = _group_numbers((item.id, item.parent_id), deps)
     present = categories.find_group(numbers.get(item.id), deps)
     if not item.active:
-        return _explain_end(item, present)
+        # A deleted category: its group is deleted too, unless it contains something of the staff.
+        if present is None:
+            raise NotBookable("the category was deleted and the till never had it", record=name_item(item))
+        ended = {"field": "active", "value": False, "present": True, "source": "Active", "kept": None}
+        return {"outcome": "updated", "article": present.number, "fields": [ended]}
     parents = {item.parent_id: numbers.get(item.parent_id, 0)} if item.parent_id else {}
     group = tree.to_group(item, settings=settings, groups=parents, existing=present)
     parent = UNGIVEN if item.parent_id and item.parent_id not in numbers else group.parent or 0
@@ -314,14 +314,6 @@ def explain_category(item: Item, deps: Deps) -> PreviewData:
         "article": present.number if present else UNGIVEN,
         "fields": fields,
     }
-
-
-def _explain_end(item: Item, present: ArticleGroup | None) -> PreviewData:
-    """A deleted category: its group is deleted too, unless it contains something of the staff."""
-    if present is None:
-        raise NotBookable("the category was deleted and the till never had it", record=name_item(item))
-    ended = {"field": "active", "value": False, "present": True, "source": "Active", "kept": None}
-    return {"outcome": "updated", "article": present.number, "fields": [ended]}
 
 
 def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, int]:

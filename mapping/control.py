@@ -94,7 +94,7 @@ def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
     if control.on_miss == "default":
         return ControlAnswer(control.fallback, "fallback", answer.steps)
     raise MappingError(
-        message("nothing is mapped for {what}", what=message(question.what) if question.what else _quote(question.key)),
+        message("nothing is mapped for {what}", what=message(question.what) if question.what else f'"{question.key}"'),
         record=question.record,
         field=question.setting,
         fix=message(
@@ -103,10 +103,6 @@ def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
             setting=question.setting,
         ),
     )
-
-
-def _quote(key: str) -> str:
-    return f'"{key}"'
 
 
 def _run(rule: Rule, question: ControlQuestion) -> Evaluation:

@@ -117,7 +117,11 @@ def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: i
     lines += [_untaxed_line(plan, name, cents) for name, cents in untaxed.items() if cents]
     taxes = [_tax(plan, codes[amount.code], amount) for amount in solution.booked]
     rest = sum(untaxed.values())
-    return _document(plan, kind, tuple(lines), _merge([*taxes, *([_untaxed(plan, rest)] if rest else [])]))
+    merged: dict[str, DocumentTax] = {}
+    for tax in [*taxes, *([_untaxed(plan, rest)] if rest else [])]:
+        known = merged.get(tax.tax_code_id)
+        merged[tax.tax_code_id] = replace(known, net=known.net + tax.net, tax=known.tax + tax.tax) if known else tax
+    return _document(plan, kind, tuple(lines), tuple(merged.values()))
 
 
 # --- the lines, such that the books' own rounding gives the till's VAT -------------------------------------------
@@ -217,14 +221,6 @@ def _tax(plan: DayPlan, key: tuple[int, Decimal], amount: VatAmount) -> Document
 def _untaxed(plan: DayPlan, cents: int) -> DocumentTax:
     code = get_untaxed(plan.references, shifted=False, record=plan.name)
     return DocumentTax(code.id, to_euros(cents), to_euros(0), Decimal(0), code.rate_id)
-
-
-def _merge(taxes: list[DocumentTax]) -> tuple[DocumentTax, ...]:
-    merged: dict[str, DocumentTax] = {}
-    for tax in taxes:
-        known = merged.get(tax.tax_code_id)
-        merged[tax.tax_code_id] = replace(known, net=known.net + tax.net, tax=known.tax + tax.tax) if known else tax
-    return tuple(merged.values())
 
 
 # --- the document and its money ----------------------------------------------------------------------------------

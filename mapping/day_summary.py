@@ -153,12 +153,8 @@ def _nets(lines: list[FlatLine], net_cents: int, rate: Decimal, tips: frozenset[
     rest = net_cents - sum(line.net_cents for line in lines)
     largest = max(lines, key=lambda line: abs(line.net_cents))
     for line in lines:
-        yield {_goods(line, rate, tips): line.net_cents + (rest if line is largest else 0)}
-
-
-def _goods(line: FlatLine, rate: Decimal, tips: frozenset[int]) -> Goods:
-    kind = special_kind(line.line, tips) or f"{GOODS}:{line.line.turnover_group or 0}"
-    return Goods(kind, line.code, rate)
+        kind = special_kind(line.line, tips) or f"{GOODS}:{line.line.turnover_group or 0}"
+        yield {Goods(kind, line.code, rate): line.net_cents + (rest if line is largest else 0)}
 
 
 # --- kept beside the link of a day -------------------------------------------------------------------------------

@@ -76,7 +76,10 @@ def to_body(
     parts = [split_line(line, references.line_amounts) for line in whole]
     flat = [part for line in parts for part in line]
     wanted = [_to_wanted(part, fixed=len(line) > 1 and part is line[0]) for line in parts for part in line]
-    solution = _solve(totals, wanted, settings, name_record(sale))
+    limits = SolverLimits(cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
+    if any(each.fixed for each in wanted):
+        limits = replace(limits, move=_MOVE)
+    solution = solve(totals, wanted, limits=limits, record=name_record(sale))
     codes = {total.code: _tax_code(sale, references, total) for total in totals}
     lines = [
         each
@@ -107,15 +110,6 @@ def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmoun
         stated = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
         flat = tuple(negate(line) for line in flat)
     return stated, [replace(line, line=replace(line.line, quantity=to_quantity(line.line.quantity))) for line in flat]
-
-
-def _solve(
-    totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], settings: OrderSettings, record: str
-) -> Solution:
-    limits = SolverLimits(cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
-    if any(each.fixed for each in wanted):
-        limits = replace(limits, move=_MOVE)
-    return solve(totals, wanted, limits=limits, record=record)
 
 
 def _to_wanted(flat: FlatLine, *, fixed: bool) -> WantedTotals:

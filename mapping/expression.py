@@ -102,21 +102,21 @@ class _Reader:
         return (lambda values: -node(values)) if negative else node
 
     def _read_atom(self, depth: int) -> _Node:
-        token = self._next()
+        if self._at >= len(self._tokens):
+            raise ExpressionError("the formula ends too early")
+        self._at += 1
+        token = self._tokens[self._at - 1]
         if token == "(":  # noqa: S105 - a parenthesis
             return self._closed(self.read_sum(depth + 1))
         if token[0].isdigit():
             number = Decimal(token)
             return lambda _: number
         if token in _FUNCTIONS and self._take("(") is not None:
-            return self._read_call(token, depth)
+            arguments = [self.read_sum(depth + 1)]
+            while self._take(",") is not None:
+                arguments.append(self.read_sum(depth + 1))
+            return self._closed(lambda values: _FUNCTIONS[token]([argument(values) for argument in arguments]))
         return self._read_name(token)
-
-    def _read_call(self, function: str, depth: int) -> _Node:
-        arguments = [self.read_sum(depth + 1)]
-        while self._take(",") is not None:
-            arguments.append(self.read_sum(depth + 1))
-        return self._closed(lambda values: _FUNCTIONS[function]([argument(values) for argument in arguments]))
 
     def _read_name(self, name: str) -> _Node:
         if name not in self._names:
@@ -136,12 +136,6 @@ class _Reader:
             self._at += 1
             return self._tokens[self._at - 1]
         return None
-
-    def _next(self) -> str:
-        if self._at >= len(self._tokens):
-            raise ExpressionError("the formula ends too early")
-        self._at += 1
-        return self._tokens[self._at - 1]
 
 
 def _split(text: str) -> list[str]:

@@ -84,7 +84,13 @@ def to_product(
     before = find_article(existing, number)
     _require_own(item, before, settings)
     article = texts.empty_cleared(to_article(item, number, settings, vat), before, traces, settings)
-    kept = _keep_writable(article, settings, before, find_kept_ours(article, before, traces))
+    # Set to None the fields that must not be written now; `before` is the till's article, if any.
+    skipped = [
+        field for field in _GOVERNED if why_kept(field, settings, before, find_kept_ours(article, before, traces))
+    ]
+    names = [name for field in skipped for name in POLICY_FIELDS.get(field, (field,))]
+    empty: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
+    kept = replace(article, **empty)
     name = kept.description and _name_product(item, kept.description, existing, before, settings)
     return Product(number=existing.number if existing else None, description=name, articles=(kept,))
 
@@ -260,16 +266,6 @@ def _run(rule: Rule, item: Item, field: str) -> Value:
     except MappingError as refusal:
         refusal.about(record=name_item(item), field=f"products.fields.{field}")
         raise
-
-
-def _keep_writable(
-    article: Article, settings: ProductSettings, before: Article | None, ours: Collection[str]
-) -> Article:
-    """Set to None the fields that must not be written now; `before` is the till's article, if any."""
-    skipped = [field for field in _GOVERNED if why_kept(field, settings, before, ours)]
-    names = [name for field in skipped for name in POLICY_FIELDS.get(field, (field,))]
-    empty: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
-    return replace(article, **empty)
 
 
 def why_kept(

@@ -119,7 +119,8 @@ def _too_early(sale: Sale, settings: OrderSettings) -> str | None:
         case SaleKind.RECEIPT:
             return _receipt_too_early(sale, settings)
         case _:
-            return _invoice_too_early(sale, settings)
+            final_needed = settings.only_final_invoices or sale.type == "INVOICE-TYPE-REPEATING-INVOICE"
+            return _NOT_FINAL if final_needed and not sale.finalized else None
 
 
 def _receipt_too_early(sale: Sale, settings: OrderSettings) -> str | None:
@@ -129,11 +130,6 @@ def _receipt_too_early(sale: Sale, settings: OrderSettings) -> str | None:
         settled = sum(payment.amount_cents for payment in sale.payments) or sale.paid_cents
         return None if settled or not sale.total_incl_cents else "the receipt was settled by another document"
     return _NOT_PAID
-
-
-def _invoice_too_early(sale: Sale, settings: OrderSettings) -> str | None:
-    final_needed = settings.only_final_invoices or sale.type == "INVOICE-TYPE-REPEATING-INVOICE"
-    return _NOT_FINAL if final_needed and not sale.finalized else None
 
 
 def _empty(sale: Sale, settings: OrderSettings) -> str | None:
@@ -168,20 +164,16 @@ def counted_elsewhere(sale: Sale, settings: OrderSettings) -> str | None:
 def document_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:
     """The books' document for this sale. The sign of the total decides whether it is a return, not the till's type."""
     if sale.total_incl_cents < 0:
-        return _return_kind(sale, settings)
+        given_back = _paid_at_once(sale) and (sale.kind is SaleKind.RECEIPT or bool(sale.payments))
+        if given_back and (sale.kind is not SaleKind.RECEIPT or settings.returns == "refund_receipt"):
+            return DocumentKind.REFUND_RECEIPT
+        return DocumentKind.CREDIT_MEMO
     if sale.kind is not SaleKind.RECEIPT or not _paid_at_once(sale):
         return DocumentKind.INVOICE
     came = [tender for tender, cents in tenders.sums(sale.payments, sale.business_date).items() if cents > 0]
     apart = len(came) > 1 or any(tender.day != sale.business_date for tender in came)
     several = apart and settings.split == "invoice"
     return DocumentKind.INVOICE if several or settings.receipt_target == "invoice" else DocumentKind.SALES_RECEIPT
-
-
-def _return_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:
-    given_back = _paid_at_once(sale) and (sale.kind is SaleKind.RECEIPT or bool(sale.payments))
-    if given_back and (sale.kind is not SaleKind.RECEIPT or settings.returns == "refund_receipt"):
-        return DocumentKind.REFUND_RECEIPT
-    return DocumentKind.CREDIT_MEMO
 
 
 def _paid_at_once(sale: Sale) -> bool:

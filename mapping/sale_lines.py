@@ -81,22 +81,18 @@ def flatten(sale: Sale, totals: Sequence[VatAmount], *, tolerance_cents: int) ->
         _to_flat(reading(sale.lines), totals, net_of) for reading in readings for net_of in (_net_stated, _net_of_gross)
     ]
     best = min(candidates, key=lambda lines: _distance(lines, totals))
-    _require_fit(best, totals, tolerance_cents, record)
+    for flat in best:
+        if flat.code == _UNKNOWN_CODE:
+            raise _unknown_code(flat.line, record)
+    for total, gap, count in _gaps(best, totals):
+        if abs(gap) > max(tolerance_cents, count):
+            raise _mismatch(total, gap, record)
     return best
 
 
 def _distance(lines: Sequence[FlatLine], totals: Sequence[VatAmount]) -> int:
     astray = sum(abs(flat.net_cents) for flat in lines if flat.code == _UNKNOWN_CODE)
     return astray + sum(abs(gap) for _, gap, _ in _gaps(lines, totals))
-
-
-def _require_fit(lines: Sequence[FlatLine], totals: Sequence[VatAmount], tolerance_cents: int, record: str) -> None:
-    for flat in lines:
-        if flat.code == _UNKNOWN_CODE:
-            raise _unknown_code(flat.line, record)
-    for total, gap, count in _gaps(lines, totals):
-        if abs(gap) > max(tolerance_cents, count):
-            raise _mismatch(total, gap, record)
 
 
 def _gaps(lines: Sequence[FlatLine], totals: Sequence[VatAmount]) -> Iterator[tuple[VatAmount, int, int]]:

@@ -77,12 +77,14 @@ def _settings(chapter: str, model: type[BaseModel], present: BaseModel) -> Itera
     for name, field in model.model_fields.items():
         annotation = _plain(field.annotation)
         default, value = field.get_default(call_default_factory=True), getattr(present, name)
+        # The allowed values of a choice, or of each row of a list.
+        inner = get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
         yield Setting(
             path=f"{chapter}.{name}",
             name=name,
             meaning=field.description or "",
             kind=_kind(annotation),
-            choices=_choices(annotation),
+            choices=tuple(map(str, get_args(inner))) if get_origin(inner) is Literal else (),
             low=_limit(field, "ge"),
             high=_limit(field, "le"),
             default=_show(default),
@@ -106,12 +108,6 @@ def _kind(annotation: Any) -> Kind:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Control:
         return "table"
     return _KINDS.get(get_origin(annotation) or annotation, "condition")
-
-
-def _choices(annotation: Any) -> tuple[str, ...]:
-    """The allowed values of a choice, or of each row of a list."""
-    inner = get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
-    return tuple(map(str, get_args(inner))) if get_origin(inner) is Literal else ()
 
 
 def _limit(field: FieldInfo, name: str) -> Decimal | None:

@@ -51,7 +51,12 @@ def find_family(item: Item, settings: ProductSettings) -> Family | None:
 
 def _find_name(item: Item, settings: ProductSettings) -> str | None:
     if settings.family_by == "category":
-        return _find_category(item, settings)
+        path = category_path(item)
+        if not item.parent_id or not path:
+            return None
+        wanted = {text.strip().casefold() for text in settings.family_categories}
+        known_as = {item.parent_id, path[-1].casefold(), ":".join(path).casefold()}
+        return path[-1] if not wanted or wanted & known_as else None
     if settings.family_field is None:
         return None
     try:
@@ -60,15 +65,6 @@ def _find_name(item: Item, settings: ProductSettings) -> str | None:
         refusal.about(record=name_item(item), field="products.family_field")
         raise
     return None if value is None else str(value).strip()
-
-
-def _find_category(item: Item, settings: ProductSettings) -> str | None:
-    path = category_path(item)
-    if not item.parent_id or not path:
-        return None
-    wanted = {text.strip().casefold() for text in settings.family_categories}
-    known_as = {item.parent_id, path[-1].casefold(), ":".join(path).casefold()}
-    return path[-1] if not wanted or wanted & known_as else None
 
 
 def to_variant_name(item: Item, family: Family | None, settings: ProductSettings) -> str:

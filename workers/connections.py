@@ -129,6 +129,12 @@ class ConnectionRegistry:
         documents: dict[tuple[str, str], BookedDocument] = {}
         self._thread.log, self._thread.claim, self._thread.before_call = log, claim, before_call
         self._thread.documents = documents
+        if self._installation is None:
+            self._installation = installation.name_of(self._engine)
+        if self._process is None:
+            with reading(self._engine) as session:
+                began = views.now_of(session)
+            self._process = ProcessState(began, timedelta(seconds=self._settings.mplus_poll_seconds), name=self.process)
         return Deps(
             self._engine,
             name,
@@ -138,33 +144,21 @@ class ConnectionRegistry:
             context.settings,
             log,
             self._notify,
-            self._process_state(),
+            self._process,
             KnownLinks(self._engine, name),
             documents=documents,
             line_amounts=context.connection.line_amounts,
-            installation=self._signature(),
+            installation=self._installation,
             signing=self._key,
             claim=claim,
             known=known,
             in_a_row=context.at_till.in_a_row,
         )
 
-    def _signature(self) -> str:
-        if self._installation is None:
-            self._installation = installation.name_of(self._engine)
-        return self._installation
-
     def _key(self) -> SigningKey:
         if self._signing_key is None:
             self._signing_key = certificates.find_key(self._engine, self._seal)
         return self._signing_key
-
-    def _process_state(self) -> ProcessState:
-        if self._process is None:
-            with reading(self._engine) as session:
-                began = views.now_of(session)
-            self._process = ProcessState(began, timedelta(seconds=self._settings.mplus_poll_seconds), name=self.process)
-        return self._process
 
     def context(self, name: str, *, fresh: bool = False) -> ConnectionContext:
         """The connection's context; its row and settings document are at most two seconds old."""
@@ -295,9 +289,15 @@ class ConnectionRegistry:
             self.meter.count(connection, exchange)
             outcome = counters.outcome_of(exchange.status, exchange.error)
             counters.CALL_SECONDS.labels(exchange.system, outcome).observe(exchange.milliseconds / 1000)
-            _log_call(exchange)
+            # A log line without content: system, operation and result. The rest is in the activity log.
+            facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error, "note": exchange.note}
+            known = {name: value for name, value in facts.items() if value is not None}
+            _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
             if exchange.refused:
-                _cool_down(limiter, exchange.pause)
+                try:
+                    limiter.cool_down(exchange.pause)
+                except Transient as error:
+                    _log.warning("the cooldown could not be stored for the other processes", reason=error.reason)
             log = getattr(self._thread, "log", None)
             if log is not None:
                 log.append(to_entry(exchange))
@@ -322,20 +322,6 @@ def _recall(text: str, name: str) -> SettingsDocument:
 def _conventions(document: SettingsDocument) -> tuple[object, ...]:
     """The settings that the clients need: they are rebuilt when one of these changes."""
     return document.customers.vat_number_field, document.mapping.omitted_decimal_places
-
-
-def _log_call(exchange: Exchange) -> None:
-    """A log line without content: system, operation and result. The rest is in the activity log."""
-    facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error, "note": exchange.note}
-    known = {name: value for name, value in facts.items() if value is not None}
-    _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
-
-
-def _cool_down(limiter: RateLimiter, seconds: float | None) -> None:
-    try:
-        limiter.cool_down(seconds)
-    except Transient as error:
-        _log.warning("the cooldown could not be stored for the other processes", reason=error.reason)
 
 
 def _wsdl_cache(url: str) -> Path | None:

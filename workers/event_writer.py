@@ -94,17 +94,14 @@ class EventWriter:
         return request.due, request.claimed
 
     def _submit(self, request: Request) -> Request:
-        if self._is_first(request) or not self._wait(request):
+        with self._lock:
+            self._waiting.append(request)
+            first, self._writing = not self._writing, True
+        if first or not self._wait(request):
             self._write_all(request)
         if request.error is not None:
             raise request.error
         return request
-
-    def _is_first(self, request: Request) -> bool:
-        with self._lock:
-            self._waiting.append(request)
-            first, self._writing = not self._writing, True
-        return first
 
     def _wait(self, request: Request) -> bool:
         """Whether another thread has written it; if not, it is this thread's turn to write."""

@@ -191,7 +191,11 @@ class Worker:
             _log.warning("another worker took this event over; nothing more is written")
             self.holds.remove(event)
             return
-        _measure(event, result.outcome.state, time.monotonic() - began)
+        _attempts(event.flow, result.outcome.state).inc()
+        _attempt_seconds(event.flow).observe(time.monotonic() - began)
+        if result.outcome.state in _FINAL and event.priority < BACKFILL:
+            lag = datetime.now(UTC) - event.received_at
+            _lag_seconds(event.flow).observe(max(0.0, lag.total_seconds()))
         failpoints.reach(failpoints.BEFORE_RECORD, event.entity)
         group.since = group.since if group.ended else began
         group.ended.append(_to_ended(event, result, deps, called=group.called))
@@ -317,14 +321,6 @@ def _log_end(ended: Ended) -> None:
 _attempts = cache(counters.ATTEMPTS.labels)
 _attempt_seconds = cache(counters.ATTEMPT_SECONDS.labels)
 _lag_seconds = cache(counters.LAG_SECONDS.labels)
-
-
-def _measure(event: Event, state: State, seconds: float) -> None:
-    _attempts(event.flow, state).inc()
-    _attempt_seconds(event.flow).observe(seconds)
-    if state in _FINAL and event.priority < BACKFILL:
-        lag = datetime.now(UTC) - event.received_at
-        _lag_seconds(event.flow).observe(max(0.0, lag.total_seconds()))
 
 
 def _run(event: Event, deps: Deps) -> Result:

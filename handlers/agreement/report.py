@@ -110,12 +110,13 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
         start=start,
         through=through,
     )
+    made = [entry.system for entry in deps.log[before:] if entry.system]
     more = {
         "connection": deps.connection,
         "not_sales": till_side.describe_others(till, deps),
         "others_in_books": books_side.describe(books, till, groups),
         "payments_in_books_only": books_side.describe_payments(books),
-        "reads": _count_reads(deps, before),
+        "reads": {system: made.count(system) for system in ("quickbooks", "mpluskassa")},
     }
     return agreement.to_report(comparison, journal=journal, more=more)
 
@@ -174,11 +175,6 @@ def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: De
         chosen = None
     found = list_entries.by_name_or_id(chosen, known) if chosen else ""
     return entries.get(found, method.description or method.code)
-
-
-def _count_reads(deps: Deps, before: int) -> dict[str, int]:
-    made = [entry.system for entry in deps.log[before:] if entry.system]
-    return {system: made.count(system) for system in ("quickbooks", "mpluskassa")}
 
 
 _TURNOVER = (Measure.NET, Measure.VAT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from datetime import time as time_of_day
 
@@ -142,7 +142,10 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
         return []
     together = bookings.can_book_together(deps)
     unsure: dict[str, Item] = {}
-    for some in _parts(_articles(page, deps), LEVELS_AT_ONCE if together else ALONE_AT_ONCE):
+    size = LEVELS_AT_ONCE if together else ALONE_AT_ONCE
+    # How many at a time: no other event measures while these are booked.
+    every = list(_articles(page, deps).items())
+    for some in (dict(every[start : start + size]) for start in range(0, len(every), size)):
         found = levels.settle(some, read_at, deps, patient=True, together=together)
         _store_seen(found, deps)
         unsure |= {difference.item.id: difference.item for difference in found if difference.unsure}
@@ -157,12 +160,6 @@ def _store_seen(found: Sequence[bookings.StockDifference], deps: Deps) -> None:
     for start in range(0, len(every), SEEN_AT_ONCE):
         with writing(deps.engine) as session:
             records.record_seen(session, deps.connection, every[start : start + SEEN_AT_ONCE])
-
-
-def _parts(kept: Mapping[int, Item], size: int) -> Iterator[dict[int, Item]]:
-    """How many at a time: no other event measures while these are booked."""
-    every = list(kept.items())
-    return (dict(every[start : start + size]) for start in range(0, len(every), size))
 
 
 def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:

@@ -99,7 +99,8 @@ def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Produ
     if foreign != linked:
         _require_known(foreign, item, article, deps, mine=owner == item.id)
     deps.say("takes over the article of a former item", article=number, former=foreign)
-    return _with_owner(present, number, item.id)
+    own = (dataclasses.replace(a, ext_id=item.id) if a.number == number else a for a in present.articles)
+    return dataclasses.replace(present, articles=tuple(own))
 
 
 def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mine: bool) -> None:
@@ -166,11 +167,6 @@ def _refuse_foreign(item: Item, article: Article) -> MappingError:
         fix="give the item another SKU in QuickBooks, or empty the article's external id at the till, then retry",
         code=TAKEN,
     )
-
-
-def _with_owner(product: Product, number: int, item_id: str) -> Product:
-    own = (dataclasses.replace(a, ext_id=item_id) if a.number == number else a for a in product.articles)
-    return dataclasses.replace(product, articles=tuple(own))
 
 
 def refuse_hidden(item: Item, number: int) -> MappingError:

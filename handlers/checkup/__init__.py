@@ -124,7 +124,7 @@ def _ask(deps: Deps, *, patient: bool = False) -> tuple[list[Item], dict[str, st
     """
     items: list[Item] = []
     asked: tuple[tuple[str, Callable[[], object]], ...] = (
-        (BOOKS, lambda: items.extend(_sample(deps))),
+        (BOOKS, lambda: items.extend([item for item in deps.books.items_page(1, SAMPLE) if item.type != "Category"])),
         (TILL, deps.lists.branches),
     )
     unasked: dict[str, str] = {}
@@ -142,10 +142,6 @@ def _noting(system: str, unasked: dict[str, str], *, patient: bool) -> Iterator[
         if patient and (isinstance(error, AuthLost) or not isinstance(error, Permanent)):
             raise
         unasked.setdefault(system, f"{system}: {error.reason}")
-
-
-def _sample(deps: Deps) -> list[Item]:
-    return [item for item in deps.books.items_page(1, SAMPLE) if item.type != "Category"]
 
 
 def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list[Finding]:

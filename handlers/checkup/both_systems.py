@@ -44,8 +44,15 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     )
     yield from _look_at_money(company, deps)
     yield from _look_at_habits(company, deps)
-    yield from _look_at_accounts(deps)
-    yield _look_at_clock(deps)
+    accounts = [account for account in deps.lists.entries("Account") if account.active]
+    if not any(account.type == "Income" for account in accounts):
+        yield Finding("income account", "there is none", "make an account of type Income: rounding lines need one")
+    if not any(account.type in _MONEY for account in accounts):
+        yield Finding("deposit account", "none money can lie in", "make an account of type Bank: refunds need one")
+    now = deps.now()
+    skew = abs(deps.books.changes(["Department"], now - timedelta(minutes=1)).as_of - now)
+    fix = "" if skew < SKEW else "let this machine take its time from NTP: tokens would be renewed too late"
+    yield Finding("clock", message("{seconds} s beside QuickBooks'", seconds=f"{skew.total_seconds():.0f}"), fix)
 
 
 def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
@@ -101,21 +108,6 @@ def _look_at_habits(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
             "the company does not track quantities",
             "switch it on (QuickBooks Plus or Advanced), or set stock.enabled = false",
         )
-
-
-def _look_at_accounts(deps: Deps) -> Iterator[Finding]:
-    accounts = [account for account in deps.lists.entries("Account") if account.active]
-    if not any(account.type == "Income" for account in accounts):
-        yield Finding("income account", "there is none", "make an account of type Income: rounding lines need one")
-    if not any(account.type in _MONEY for account in accounts):
-        yield Finding("deposit account", "none money can lie in", "make an account of type Bank: refunds need one")
-
-
-def _look_at_clock(deps: Deps) -> Finding:
-    now = deps.now()
-    skew = abs(deps.books.changes(["Department"], now - timedelta(minutes=1)).as_of - now)
-    fix = "" if skew < SKEW else "let this machine take its time from NTP: tokens would be renewed too late"
-    return Finding("clock", message("{seconds} s beside QuickBooks'", seconds=f"{skew.total_seconds():.0f}"), fix)
 
 
 def look_at_till(deps: Deps) -> Iterator[Finding]:

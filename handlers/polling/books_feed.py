@@ -20,7 +20,7 @@ from gateway.connectors.quickbooks.wire_documents import document_of
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
 from gateway.store import agreements, cursors, inbox, links, sales, views
 from gateway.store.events import Change, Flow
-from gateway.store.links import BookingStatus, Link, LinkKind
+from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.session import reading, writing
 from handlers import awaited_records
 from handlers.catalogue import items
@@ -29,7 +29,7 @@ from handlers.polling import captures
 from handlers.polling.captures import Capture
 from handlers.references import parties
 from handlers.sales import bookings, documents, writers
-from mapping.records import CapturedDocument, Customer, DocumentKind, Item
+from mapping.records import Customer, DocumentKind, Item
 from mapping.records import RecordChange as BooksChange
 from mapping.sale_identity import find_tag
 from mapping.settings_document import SettingsDocument
@@ -249,7 +249,9 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
     if change.deleted:
         return "deleted"
     document = document_of(change)
-    if _is_outdated(document, link):
+    # Whether we wrote or checked the document after this change was captured.
+    captured, known = document.sync_token, link.sync_token or ""
+    if captured.isdigit() and known.isdigit() and int(captured) < int(known):
         return None
     if document.voided:
         return None if link.status is BookingStatus.WITHDRAWN else "voided"
@@ -273,12 +275,6 @@ def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
         return None
     documents.report_installation(note, deps)
     return writers.UNLINKED if writers.is_of_known_sale(note, deps) else None
-
-
-def _is_outdated(document: CapturedDocument, link: Link) -> bool:
-    """Whether we wrote or checked the document after this change was captured."""
-    captured, known = document.sync_token, link.sync_token or ""
-    return captured.isdigit() and known.isdigit() and int(captured) < int(known)
 
 
 def _known_items(_entity: str, deps: Deps) -> list[str]:

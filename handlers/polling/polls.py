@@ -210,7 +210,8 @@ def handle(event: Event, deps: Deps) -> Result:
     """
     with reading(deps.engine) as session:
         began = views.now_of(session)
-    found = poll_till(deps, hinted=_expected(event))
+    hint = json.loads(event.hint or "{}")
+    found = poll_till(deps, hinted=cursors.INVOICES if hint.get("invoice_id") else cursors.RECEIPTS)
     with writing(deps.engine) as session:
         answered = inbox.supersede_alike(session, event, before=began)
     if answered:
@@ -227,11 +228,6 @@ def handle(event: Event, deps: Deps) -> Result:
     return done(
         message("looked at the till {attempts} times: the sale it reported did not appear", attempts=event.attempts)
     )
-
-
-def _expected(event: Event) -> str:
-    hint = json.loads(event.hint or "{}")
-    return cursors.INVOICES if hint.get("invoice_id") else cursors.RECEIPTS
 
 
 def _has_come(event: Event, deps: Deps) -> bool:

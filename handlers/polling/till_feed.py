@@ -255,16 +255,13 @@ class _Feed:
         if not self.position.generation:
             return changes
         records = {_id_of(record): record for record in page}
-        linked = self._find_linked(records)
-        chosen = [self._choose(change, records.get(change.entity_id), linked) for change in changes]
-        return [change for change in chosen if change]
-
-    def _find_linked(self, ids: Any) -> frozenset[str]:
         of_relations = self.source.flow is Flow.CUSTOMERS
         kind, prefix = (LinkKind.RELATION, "relation:") if of_relations else (LinkKind.DOCUMENT, "")
         with reading(self.deps.engine) as session:
-            found = sales.links_of(session, self.deps.connection, kind, [f"{prefix}{each}" for each in ids])
-        return frozenset(each.removeprefix(prefix) for each in found)
+            found = sales.links_of(session, self.deps.connection, kind, [f"{prefix}{each}" for each in records])
+        linked = frozenset(each.removeprefix(prefix) for each in found)
+        chosen = [self._choose(change, records.get(change.entity_id), linked) for change in changes]
+        return [change for change in chosen if change]
 
     def _choose(self, change: Change, record: Any, linked: frozenset[str]) -> Change | None:
         position = self.position

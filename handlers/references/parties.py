@@ -93,7 +93,9 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
     found = search(emails, deps) if emails else []
     if usable := choose(found, deps):
         return usable
-    if before := _known(deps, key_of_relation(relation)):
+    # The customer linked last, even if the books refused a document with it.
+    link = deps.links[LinkKind.CUSTOMER, key_of_relation(relation)]
+    if before := (link.target_id if link else None):
         found += deps.books.customers_by_ids([before])
     usable = choose(found, deps)
     inactive = next((customer for customer in found if not customer.active), None)
@@ -251,12 +253,6 @@ def key_of_email(email: str) -> str:
 
 def key_of_relation(relation: Relation) -> str:
     return f"relation:{relation.number}"
-
-
-def _known(deps: Deps, source_id: str) -> str | None:
-    """The customer linked last, even if the books refused a document with it."""
-    link = deps.links[LinkKind.CUSTOMER, source_id]
-    return link.target_id if link else None
 
 
 def _linked(deps: Deps, source_id: str) -> str | None:

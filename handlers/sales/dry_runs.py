@@ -165,7 +165,11 @@ def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, 
         for each in (posting.document, *posting.beside)
     )
     payments = [wire_documents.to_payment_body(payment) for payment in posting.payments]
-    names = _find_names([body, *payments, *beside], deps, on=posting.document.business_date)
+    # By reference field, then by id. What a real run would create has its name as its id. Reads the items.
+    used: dict[str, set[str]] = {}
+    for field, record_id in _find_references([body, *payments, *beside]):
+        used.setdefault(field, set()).add(record_id)
+    names = {field: _names_of(field, sorted(ids), deps, posting.document.business_date) for field, ids in used.items()}
     return {
         "entity": posting.document.kind,
         "body": body,
@@ -203,14 +207,6 @@ def _describe(references: References, names: Names) -> dict[str, Any]:
     }
 
 
-def _find_names(bodies: Sequence[Mapping[str, Any]], deps: Deps, *, on: date) -> Names:
-    """By reference field, then by id. What a real run would create has its name as its id. Reads the items."""
-    used: dict[str, set[str]] = {}
-    for field, record_id in _find_references(bodies):
-        used.setdefault(field, set()).add(record_id)
-    return {field: _names_of(field, sorted(ids), deps, on) for field, ids in used.items()}
-
-
 def _names_of(field: str, ids: Sequence[str], deps: Deps, on: date) -> dict[str, str]:
     real = [each for each in ids if WOULD_CREATE not in each]
     known: dict[str, str] = {each: each for each in ids if WOULD_CREATE in each}
@@ -241,7 +237,9 @@ def _plan_booking(sale: Sale, link: Link | None, posting: Posting, deps: Deps) -
     current = documents.read(link.target_entity, link.target_id, deps)
     name = bookings.name_document(link)
     if link.adopted:
-        return _of_adopted(sale, link)
+        if link.fingerprint == sale_identity.content(sale):
+            return Plan(NOTHING)
+        return Plan(PARK, (ADOPTED,))
     if current is None or current.voided:
         return _of_gone(name, link, current, posting)
     if link.fingerprint is not None and link.fingerprint != sale_identity.content(sale):
@@ -278,12 +276,6 @@ def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
             ),
         ),
     )
-
-
-def _of_adopted(sale: Sale, link: Link) -> Plan:
-    if link.fingerprint == sale_identity.content(sale):
-        return Plan(NOTHING)
-    return Plan(PARK, (ADOPTED,))
 
 
 def _of_gone(name: str, link: Link, current: BookedDocument | None, posting: Posting) -> Plan:

@@ -70,7 +70,10 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
         if made is not None:
             made, settled = _tie(made, booked, left, deps)
         elif payment in missing:
-            made, generation = _post(payment, posting, booked, settled, before, deps)
+            tied = dataclasses.replace(
+                payment, links=(PaymentLink(booked.kind, booked.id, settled),) if settled else ()
+            )
+            made, generation = _create(tied, _identity("payment", posting, booked, payment.source_id), before, deps)
         else:
             continue
         left -= settled
@@ -194,13 +197,6 @@ def _application(posting: Posting, booked: BookedDocument, invoice_id: str, amou
         private_note=posting.document.marker,
         currency=posting.document.currency,
     )
-
-
-def _post(
-    payment: BooksPayment, posting: Posting, booked: BookedDocument, settled: Decimal, before: Link | None, deps: Deps
-) -> tuple[BooksPayment, int]:
-    tied = dataclasses.replace(payment, links=(PaymentLink(booked.kind, booked.id, settled),) if settled else ())
-    return _create(tied, _identity("payment", posting, booked, payment.source_id), before, deps)
 
 
 def _identity(what: str, posting: Posting, booked: BookedDocument, source_id: str | None) -> tuple[object, ...]:

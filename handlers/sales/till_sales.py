@@ -89,6 +89,8 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
         name = payment.description or payment.method
         tenders[name] = tenders.get(name, 0) + payment.amount_cents
     branches = deps.lists.known_branches()
+    # Number, SKU and name of each article, once. A line without an article is free text, which may name somebody.
+    found = {line.article: line for line in every_line(sale.lines) if line.article}
     return SaleFacts(
         number=sale.number,
         day=sale.business_date,
@@ -99,16 +101,10 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
         vat_cents=0 if is_without_vat(sale) else sum(amount.vat_cents for amount in sale.vat),
         tenders=tuple((name, cents) for name, cents in tenders.items() if cents),
         vat_rates=_to_rates(sale),
-        articles=_to_articles(sale),
+        articles=tuple((str(number), line.plu or None, line.text[:LONGEST_NAME]) for number, line in found.items()),
         side=side_by_side.of_sale(sale),
         turnover_groups=tuple(sorted({each.turnover_group for each in every_line(sale.lines) if each.turnover_group})),
     )
-
-
-def _to_articles(sale: Sale) -> tuple[tuple[str, str | None, str], ...]:
-    """Number, SKU and name of each article, once. A line without an article is free text, which may name somebody."""
-    found = {line.article: line for line in every_line(sale.lines) if line.article}
-    return tuple((str(number), line.plu or None, line.text[:LONGEST_NAME]) for number, line in found.items())
 
 
 def _to_rates(sale: Sale) -> tuple[tuple[str, int], ...]:

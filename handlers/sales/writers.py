@@ -42,7 +42,9 @@ def handle_check(event: Event, deps: Deps) -> Result:
     hint = json.loads(event.hint or "{}")
     elapsed = (deps.now() - datetime.fromisoformat(hint["since"])).total_seconds()
     if elapsed >= LOOKS[0]:
-        for document in _find_marked(event.entity_id, hint["days"], deps):
+        marker = f"[kassabridge:{event.entity_id}]"
+        rows = [row for kind in DocumentKind for day in hint["days"] for row in documents.on(kind, day, deps)]
+        for document in [row for row in rows if is_marked(row.private_note, marker) and not row.voided]:
             result = settle(document, deps)
             if result.outcome.state is State.PARKED:
                 return result
@@ -51,12 +53,6 @@ def handle_check(event: Event, deps: Deps) -> Result:
         return done("one document")
     reason = "an earlier request may still reach the books"
     return Result(Outcome(State.WAITING, reason=reason, wait_seconds=left, burn_attempt=False))
-
-
-def _find_marked(tag: str, days: Iterable[str], deps: Deps) -> list[BookedDocument]:
-    marker = f"[kassabridge:{tag}]"
-    rows = [row for kind in DocumentKind for day in days for row in documents.on(kind, day, deps)]
-    return [row for row in rows if is_marked(row.private_note, marker) and not row.voided]
 
 
 def settle(document: BookedDocument, deps: Deps) -> Result:

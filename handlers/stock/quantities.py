@@ -56,30 +56,24 @@ class StockSemaphore:
     @contextmanager
     def enter(self) -> Iterator[None]:
         """Hold a slot during the block. Raises `RateLimited` at once if there is none."""
-        self._take()
-        began = self._clock()
-        try:
-            yield
-        finally:
-            self._leave(self._clock() - began)
-
-    def _take(self) -> None:
         with self._lock:
             if self._inside >= self._slots:
                 raise RateLimited("other stock is being measured at this moment", after=self._give(), code="busy")
             self._inside += 1
+        began = self._clock()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                # The recent duration of an event sets the pace of retries.
+                self._pace = max(_LEAST, (3 * self._pace + (self._clock() - began) / self._slots) / 4)
 
     def _give(self) -> float:
         """Seconds until the next free retry time."""
         now = self._clock()
         self._last_given = min(max(self._last_given, now) + self._pace, now + LONGEST)
         return self._last_given - now
-
-    def _leave(self, seconds: float) -> None:
-        with self._lock:
-            self._inside -= 1
-            # The recent duration of an event sets the pace of retries.
-            self._pace = max(_LEAST, (3 * self._pace + seconds / self._slots) / 4)
 
 
 class Postponed:

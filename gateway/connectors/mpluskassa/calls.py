@@ -198,7 +198,10 @@ class Caller:
         outcome = self._understand(contract, operation, reply, writes=writes)
         if outcome.answer is not None:
             outcome = replace(outcome, error=_refusal(outcome.answer, operation, writes=writes))
-        return self._scrubbed(outcome)
+        error = outcome.error
+        if error is not None:
+            error.about(**{name: self.link.scrub(text) for name, text in error.problem.named("reason", "code").items()})
+        return outcome
 
     def _understand(self, contract: Contract, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
         error: GatewayError
@@ -227,12 +230,6 @@ class Caller:
     def _status_error(self, operation: str, reply: Reply, *, writes: bool) -> GatewayError:
         pause = find_pause(reply.headers)
         return status_error(reply.status, operation=operation, writes=writes, pause=pause)
-
-    def _scrubbed(self, outcome: _Outcome) -> _Outcome:
-        error = outcome.error
-        if error is not None:
-            error.about(**{name: self.link.scrub(text) for name, text in error.problem.named("reason", "code").items()})
-        return outcome
 
     def _note(
         self,
@@ -344,7 +341,9 @@ def clip(value: Any, scrub: Callable[[str], str]) -> Any:
         case list() | tuple():
             return _clip_rows(list(value), scrub)
         case str():
-            return _clip_text(scrub(value))
+            text = scrub(value)
+            left = len(text) - _LONGEST_TEXT
+            return f"{text[:_LONGEST_TEXT]} (and {left} more)" if left > 0 else text
         case bytes():
             return f"({len(value)} bytes)"
         case _:
@@ -355,8 +354,3 @@ def _clip_rows(found: list[Any], scrub: Callable[[str], str]) -> list[Any]:
     kept = [clip(each, scrub) for each in found[:_MAX_ROWS]]
     left = len(found) - len(kept)
     return [*kept, f"(and {left} more)"] if left else kept
-
-
-def _clip_text(text: str) -> str:
-    left = len(text) - _LONGEST_TEXT
-    return f"{text[:_LONGEST_TEXT]} (and {left} more)" if left > 0 else text

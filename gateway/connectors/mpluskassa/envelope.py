@@ -94,7 +94,11 @@ def read_answer(content: bytes, expected: Element) -> dict[str, Any]:
     A row of the answer's own lists that cannot be read becomes `Unusable`. A required list that is missing is
     no empty list: such an answer is invalid.
     """
-    node = _first_of_body(parse_document(content))
+    document = parse_document(content)
+    body = document.find(f"{_ENVELOPE}Body") if document.tag == f"{_ENVELOPE}Envelope" else None
+    if body is None or len(body) == 0:
+        raise Garbled("the answer is not a SOAP envelope with a body")
+    node = body[0]
     if node.tag == f"{_ENVELOPE}Fault":
         raise SoapFault(_fault_text(node, "faultcode"), _fault_text(node, "faultstring"))
     if node.tag != str(expected.qname):
@@ -126,13 +130,6 @@ def parse_document(content: bytes) -> Any:
     raise Garbled(message("the answer is not XML that can be read ({reason})", reason=reason))
 
 
-def _first_of_body(document: Any) -> Any:
-    body = document.find(f"{_ENVELOPE}Body") if document.tag == f"{_ENVELOPE}Envelope" else None
-    if body is None or len(body) == 0:
-        raise Garbled("the answer is not a SOAP envelope with a body")
-    return body[0]
-
-
 def _fault_text(node: Any, name: str) -> str | None:
     # SOAP 1.1 leaves these two without a namespace; some servers do not.
     found = next((child for child in node if etree.QName(child).localname == name), None)
@@ -148,10 +145,6 @@ def _values(kind: Any, node: Any, *, depth: int = 0) -> Any:
     inner = _find_repeated(kind)
     if inner is not None and _is_single(inner, node):
         return {inner.name: [_item(inner, node, depth)]}
-    return _struct(kind, node, depth)
-
-
-def _struct(kind: ComplexType, node: Any, depth: int) -> dict[str, Any]:
     fields, namespace = _fields(kind), _split(node.tag)[0]
     values: dict[str, Any] = {}
     for child in node.iterchildren(tag=etree.Element):

@@ -162,7 +162,9 @@ def to_soap(product: Product, existing: Row | None) -> dict[str, Any]:
 def _articles(wanted: Iterable[Article], existing: list[Row]) -> list[dict[str, Any]]:
     merged = [_as_read(row) for row in existing]
     for article in wanted:
-        place = _place(article, existing)
+        # The matching existing article: by number, else (still without one) by our own id on it.
+        key, value = ("extArticleId", article.ext_id) if article.number is None else ("articleNumber", article.number)
+        place = next((place for place, row in enumerate(existing) if value and row.get(key) == value), None)
         if place is None:
             merged.append(_merged(article, {}))
         else:
@@ -170,23 +172,13 @@ def _articles(wanted: Iterable[Article], existing: list[Row]) -> list[dict[str, 
     return merged
 
 
-def _place(article: Article, existing: list[Row]) -> int | None:
-    """The matching existing article: by number, else (still without one) by our own id on it."""
-    key, value = ("extArticleId", article.ext_id) if article.number is None else ("articleNumber", article.number)
-    return next((place for place, row in enumerate(existing) if value and row.get(key) == value), None)
-
-
 def _as_read(row: Row) -> dict[str, Any]:
     body = _without(row, _DERIVED_OF_ARTICLE)
-    if not _images_are_whole(body):
-        del body["imageList"]
-    return body
-
-
-def _images_are_whole(body: Row) -> bool:
     # An image whose data was not loaded would go back empty; images have operations of their own.
     images = rows(body.get("imageList"), "image")
-    return "imageList" not in body or all(image.get("imageDataResult") == "LOAD-FILE-OK" for image in images)
+    if any(image.get("imageDataResult") != "LOAD-FILE-OK" for image in images):
+        del body["imageList"]
+    return body
 
 
 def _merged(article: Article, body: dict[str, Any]) -> dict[str, Any]:

@@ -127,13 +127,14 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
     """A receipt, invoice or order. Raises Malformed when an amount, the date or the branch is missing."""
     shape = _SHAPES[kind]
     lines = _Lines(default_places, sale_divisor(row))
+    branch: int = row.get("financialBranchNumber") or need(row, "entryBranchNumber")
     return Sale(
         kind=kind,
         id=need(row, shape.id),
         number=find_number(kind, row) or need(row, shape.id),
         type=row.get(shape.type) or "",
         state=shape.state(row) or "",
-        branch=_branch(row),
+        branch=branch,
         business_date=_business_date(kind, row),
         total_incl_cents=need(row, "totalInclAmount"),
         total_excl_cents=need(row, "totalExclAmount"),
@@ -254,11 +255,6 @@ class _Lines:
             "turnover_group_type": text(data, "turnoverGroupType"),
             "price_type": text(data, "priceType"),
         }
-
-
-def _branch(row: Row) -> int:
-    branch: int = row.get("financialBranchNumber") or need(row, "entryBranchNumber")
-    return branch
 
 
 def _business_date(kind: SaleKind, row: Row) -> date:
