@@ -41,10 +41,6 @@ def carry_relation(event: Event, deps: Deps) -> Result:
         found = parties.find(relation, deps)
     except parties.Inactive as refusal:
         return skipped(message("{reason}: unchanged", reason=message(refusal.reason)))
-    return _to_books(relation, found, known, event, deps)
-
-
-def _to_books(relation: Relation, found: Customer | None, known: LastWritten, event: Event, deps: Deps) -> Result:
     is_ahead = False
     if found is None:
         customer = parties.create(relation, deps)

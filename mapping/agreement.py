@@ -154,7 +154,13 @@ _MEASURES = {"net": "net {key} %", "vat": "VAT {key} %", "tender": "paid {key}",
 
 def to_text(report: Mapping[str, Any]) -> str:
     """The report of `mapping.agreement.to_report` for people: verdict, sums per branch and day, and what differs."""
-    parts = [_verdict(report), _table(_sums(report["cells"]))]
+    rows: list[tuple[str, ...]] = [("day", "branch", "what", "", "till", "books", "difference")]
+    for cell in report["cells"]:
+        what = _MEASURES[cell["measure"]].format(key=cell["key"])
+        mark = "<" if cell["difference"] else ""
+        amounts = (show_cents(cell[side]) for side in ("till", "books", "difference"))
+        rows.append((cell["day"], str(cell["branch"] or "none"), what, mark, *amounts))
+    parts = [_verdict(report), _table(rows)]
     parts += ["", *(_lines_of(row) for row in report["rows"])] if report["rows"] else []
     parts += list(_journal_lines(report["journal"]))
     parts += [f"Not sales at the till: {report['not_sales']}"] if report.get("not_sales") else []
@@ -173,16 +179,6 @@ def _verdict(report: Mapping[str, Any]) -> str:
     if report.get("status") == "explained":
         return f"EXPLAINED: {days}, {amounts}; {len(report['rows'])} record(s) differ as the settings want it."
     return f"DIFFERS: {days}, {amounts}; {len(report['rows'])} record(s) explain it."
-
-
-def _sums(cells: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("day", "branch", "what", "", "till", "books", "difference")]
-    for cell in cells:
-        what = _MEASURES[cell["measure"]].format(key=cell["key"])
-        mark = "<" if cell["difference"] else ""
-        amounts = (show_cents(cell[side]) for side in ("till", "books", "difference"))
-        rows.append((cell["day"], str(cell["branch"] or "none"), what, mark, *amounts))
-    return rows
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -66,24 +66,20 @@ def outcome_of(error: Exception, event: Event) -> Outcome:
             fix="the fault was reported; retry the event after an update, or write to your supplier with its number",
         )
     if state in {State.WAITING, State.UNCERTAIN}:
-        return _again(error, event, state)
+        said = error.problem.named("reason", "code", "record", "cause")
+        if isinstance(error, RateLimited):
+            # Never earlier than requested.
+            pause = error.after * random.uniform(1.0, 1.5)  # noqa: S311 - spreads load, guards nothing
+            return Outcome(state, **said, wait_seconds=pause, burn_attempt=False)
+        if event.attempts >= (MAX_CONFLICTS if isinstance(error, Conflict) else MAX_ATTEMPTS):
+            gave_up = "gave up after {attempts} attempts: {reason}"
+            said["reason"] = message(gave_up, attempts=event.attempts, reason=message(error.reason))
+            return Outcome(State.PARKED, **said, fix="retry the event when the other system is well again")
+        if state is State.UNCERTAIN:
+            said.setdefault("code", NO_ANSWER)
+        return Outcome(state, **said, wait_seconds=delay(event.attempts))
     code = AUTH_LOST if isinstance(error, AuthLost) else error.code
     return Outcome(state, **error.problem.named() | {"code": code})
-
-
-def _again(error: ProblemError, event: Event, state: State) -> Outcome:
-    said = error.problem.named("reason", "code", "record", "cause")
-    if isinstance(error, RateLimited):
-        # Never earlier than requested.
-        pause = error.after * random.uniform(1.0, 1.5)  # noqa: S311 - spreads load, guards nothing
-        return Outcome(state, **said, wait_seconds=pause, burn_attempt=False)
-    if event.attempts >= (MAX_CONFLICTS if isinstance(error, Conflict) else MAX_ATTEMPTS):
-        gave_up = "gave up after {attempts} attempts: {reason}"
-        said["reason"] = message(gave_up, attempts=event.attempts, reason=message(error.reason))
-        return Outcome(State.PARKED, **said, fix="retry the event when the other system is well again")
-    if state is State.UNCERTAIN:
-        said.setdefault("code", NO_ANSWER)
-    return Outcome(state, **said, wait_seconds=delay(event.attempts))
 
 
 def delay(attempts: int) -> float:

@@ -197,12 +197,6 @@ def rounding_item(deps: Deps) -> str:
     """The item of rounding lines: our own service item, created once on the account that sales are booked on."""
     if known := _linked(ROUNDING_ITEM, deps):
         return known
-    item_id = _find_or_make(ROUNDING_ITEM, _rounding_account(deps), deps)
-    deps.remember(Link(LinkKind.SPECIAL, ROUNDING_ITEM, "Item", item_id))
-    return item_id
-
-
-def _rounding_account(deps: Deps) -> str:
     accounts = [a for a in deps.lists.entries("Account") if a.active and a.type == "Income"]
     if not accounts:
         raise MappingError(
@@ -212,7 +206,9 @@ def _rounding_account(deps: Deps) -> str:
             fix="create an item for rounding differences in QuickBooks and name it in mapping.special_items.rounding",
         )
     sales = next((a for a in accounts if a.subtype == "SalesOfProductIncome"), accounts[0])
-    return sales.id
+    item_id = _find_or_make(ROUNDING_ITEM, sales.id, deps)
+    deps.remember(Link(LinkKind.SPECIAL, ROUNDING_ITEM, "Item", item_id))
+    return item_id
 
 
 def _linked(source_id: str, deps: Deps) -> str | None:

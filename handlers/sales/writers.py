@@ -67,7 +67,14 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
         return skipped("nothing here is booked as another document")
     first = documents.read(link.target_entity, link.target_id, deps)
     if first is None or first.voided:
-        return _hand_on(link, BookingStatus.DELETED if first is None else BookingStatus.VOIDED, document, deps)
+        if link.status is BookingStatus.REPLACING:
+            return skipped("its sale is replacing the linked document")
+        hand_on(link, BookingStatus.DELETED if first is None else BookingStatus.VOIDED, document, deps)
+        return done(
+            message(
+                "the linked document is not in the books any more: {document} takes its place", document=_name(document)
+            )
+        )
     return _settle_second(first, document, f"sale {bookings.detail(link, 'number') or link.source_id}", deps)
 
 
@@ -113,17 +120,6 @@ def _settle_second(first: BookedDocument, document: BookedDocument, record: str,
         fix="nothing; ignore this event when you have seen it",
         target_entity=first.kind,
         target_id=first.id,
-    )
-
-
-def _hand_on(link: Link, how: BookingStatus, document: BookedDocument, deps: Deps) -> Result:
-    if link.status is BookingStatus.REPLACING:
-        return skipped("its sale is replacing the linked document")
-    hand_on(link, how, document, deps)
-    return done(
-        message(
-            "the linked document is not in the books any more: {document} takes its place", document=_name(document)
-        )
     )
 
 

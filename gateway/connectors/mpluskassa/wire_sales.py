@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -128,6 +127,13 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
     shape = _SHAPES[kind]
     lines = _Lines(default_places, sale_divisor(row))
     branch: int = row.get("financialBranchNumber") or need(row, "entryBranchNumber")
+    day = to_date(row.get("financialDate"))
+    if day is None and kind is SaleKind.ORDER:
+        # An order has no business date before it is delivered or paid.
+        entered = to_moment(row.get("entryTimestamp"))
+        day = entered.astimezone(AMSTERDAM).date() if entered else None
+    if day is None:
+        raise Malformed("the till left out the business date", field="financialDate")
     return Sale(
         kind=kind,
         id=need(row, shape.id),
@@ -135,7 +141,7 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
         type=row.get(shape.type) or "",
         state=shape.state(row) or "",
         branch=branch,
-        business_date=_business_date(kind, row),
+        business_date=day,
         total_incl_cents=need(row, "totalInclAmount"),
         total_excl_cents=need(row, "totalExclAmount"),
         vat_method=row.get("vatMethod") or "",
@@ -255,17 +261,6 @@ class _Lines:
             "turnover_group_type": text(data, "turnoverGroupType"),
             "price_type": text(data, "priceType"),
         }
-
-
-def _business_date(kind: SaleKind, row: Row) -> date:
-    day = to_date(row.get("financialDate"))
-    if day is None and kind is SaleKind.ORDER:
-        # An order has no business date before it is delivered or paid.
-        entered = to_moment(row.get("entryTimestamp"))
-        day = entered.astimezone(AMSTERDAM).date() if entered else None
-    if day is None:
-        raise Malformed("the till left out the business date", field="financialDate")
-    return day
 
 
 # --- printed numbers ---------------------------------------------------------------------------------------------

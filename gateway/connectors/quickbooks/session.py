@@ -132,7 +132,16 @@ class Session:
             raise Transient(reason, code="UNREACHABLE")
 
     def _exchange(self, call: ApiCall, token: str) -> _Answer:
-        request = self._build(call, token)
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+        if call.content_type:
+            headers["Content-Type"] = call.content_type
+        request = self._http.build_request(
+            call.method,
+            f"{self._company_url}/{call.path}",
+            params=call.parameters,
+            content=call.content,
+            headers=headers,
+        )
         with self._gate(call.operation):
             started = time.monotonic()
             try:
@@ -144,18 +153,6 @@ class Session:
         answer = _judge(call, reply)
         self._record(call, request, started, reply=reply, content=answer.content, error=answer.error)
         return answer
-
-    def _build(self, call: ApiCall, token: str) -> httpx.Request:
-        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
-        if call.content_type:
-            headers["Content-Type"] = call.content_type
-        return self._http.build_request(
-            call.method,
-            f"{self._company_url}/{call.path}",
-            params=call.parameters,
-            content=call.content,
-            headers=headers,
-        )
 
     def _record(
         self,
