@@ -14,12 +14,11 @@ from dataclasses import asdict, replace
 from gateway.errors import Conflict, DuplicateName, NotFound
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
-from handlers import awaited_records, merges, seen_records
-from handlers.deps import Deps
+from handlers import known_records
+from handlers.deps import Deps, Result, done, skipped
 from handlers.references import parties, people
 from handlers.references.people import LastWritten
-from handlers.result import Result, done, skipped
-from mapping import customers, relations
+from mapping import customers
 from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation
@@ -32,9 +31,9 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
     deps.learn(email=customers.email_key(relation.email), record=message("relation {number}", number=relation.number))
-    seen_records.note_relation(relation, deps)
+    known_records.note_relation(relation, deps)
     known = people.of_relation(relation, deps)
-    if known.relation == relations.relation_fingerprint(relation):
+    if known.relation == customers.relation_fingerprint(relation):
         return done("unchanged")
     customers.require_wanted(relation)
     try:
@@ -65,7 +64,7 @@ def _update(relation: Relation, found: Customer, known: LastWritten, deps: Deps)
     """
     clashes = 0
     for attempt in range(1, TRIES + 1):
-        _, newer = relations.changed_alone(relation, found, known.agreed) if known.agreed else ((), ())
+        _, newer = customers.changed_alone(relation, found, known.agreed) if known.agreed else ((), ())
         wanted = customers.to_customer(
             relation,
             settings=deps.settings.customers,
@@ -73,7 +72,7 @@ def _update(relation: Relation, found: Customer, known: LastWritten, deps: Deps)
             attempt=clashes,
             renamed=known.relation is not None,
         )
-        wanted = relations.keep_of_customer(wanted, found, newer)
+        wanted = customers.keep_of_customer(wanted, found, newer)
         # Whether nothing would change. A VAT number is read back masked, so it is written only with another change.
         same = customers.content_fingerprint(wanted) == customers.content_fingerprint(found)
         if same and wanted.vat_number == found.vat_number:
@@ -100,17 +99,17 @@ def carry_customer(event: Event, deps: Deps) -> Result:
     if not parties.links_with(event.entity_id, deps):
         parties.mark(event.entity_id, deps)
     parties.note((), deps, gone=merged_ids)
-    awaited_records.release_customers([event.entity_id, *merged_ids], deps)
-    relations.require_switched_on(deps.settings.customers)
+    known_records.release_customers([event.entity_id, *merged_ids], deps)
+    customers.require_switched_on(deps.settings.customers)
     try:
         customer = deps.books.customer(event.entity_id)
     except NotFound:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
     deps.learn(email=customers.email_key(customer.email), record=f'customer "{customer.display_name}"')
-    relations.require_wanted(customer, require_home(deps.lists.company(), deps.settings.products.currency))
+    customers.require_wanted_at_till(customer, require_home(deps.lists.company(), deps.settings.products.currency))
     known = people.of_customer(customer, deps)
     if known.number is None:
-        seen_records.note_customer(customer, deps)
+        known_records.note_customer(customer, deps)
     if known.customer == customers.content_fingerprint(customer):
         return done("our own change, or nothing of it changed")
     return _to_till(customer, known, event, deps)
@@ -121,20 +120,20 @@ def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
     merged_id = json.loads(event.hint).get("deleted_id") if event.hint else None
     if not merged_id:
         return ()
-    merges.note(merges.CUSTOMER, str(merged_id), event.entity_id, deps)
+    known_records.note_merge(known_records.CUSTOMER, str(merged_id), event.entity_id, deps)
     parties.move(str(merged_id), event.entity_id, deps)
     return (str(merged_id),)
 
 
 def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -> Result:
     present = people.find_relation(customer, known, deps).relation
-    wanted = relations.to_relation(customer, existing=present)
+    wanted = customers.to_relation(customer, existing=present)
     newer: Collection[str] = ()
     if present and known.agreed and deps.settings.customers.update_existing:
-        newer, _ = relations.changed_alone(present, customer, known.agreed)
-        wanted = relations.keep_of_relation(wanted, present, newer)
+        newer, _ = customers.changed_alone(present, customer, known.agreed)
+        wanted = customers.keep_of_relation(wanted, present, newer)
     number = present.number if present else deps.till.create_relation(wanted)
-    if present and relations.relation_fingerprint(wanted) != relations.relation_fingerprint(present):
+    if present and customers.relation_fingerprint(wanted) != customers.relation_fingerprint(present):
         deps.till.update_relation(wanted, present)
     written = deps.till.relation(number)
     if written is None:
@@ -148,10 +147,10 @@ def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -
 
 def _to_link(relation: Relation, customer: Customer) -> Link:
     written = {
-        "relation": relations.relation_fingerprint(relation),
+        "relation": customers.relation_fingerprint(relation),
         "customer": customers.content_fingerprint(customer),
         "number": relation.number,
-        "fields": asdict(relations.agree(relation, customer)),
+        "fields": asdict(customers.agree(relation, customer)),
     }
     return Link(LinkKind.RELATION, f"relation:{relation.number}", "Customer", customer.id or "", detail=written)
 

@@ -13,12 +13,11 @@ from gateway.store.events import Event
 from gateway.store.links import Link, LinkKind
 from gateway.store.requests import By, Side
 from gateway.store.session import reading
-from handlers import seen_records
-from handlers.catalogue import articles, bridge, categories, category_links, families, items, ownership
+from handlers import known_records
+from handlers.catalogue import articles, bridge, categories, families, items, ownership
 from handlers.catalogue import products as flow
-from handlers.deps import Deps, on_trial
+from handlers.deps import Deps, Result, done, on_trial, telling
 from handlers.references import people
-from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
 from mapping import categories as tree
 from mapping import customers, explanations, products
@@ -213,9 +212,9 @@ def _explain_article(item: Item, category: Item | None, deps: Deps) -> PreviewDa
         raise NotBookable("an inactive item that the till never had", record=name_item(item), field="active")
     named = next((str(each.present) for each in found if each.field == "description" and each.present), None)
     if present is not None and number is not None:
-        seen_records.note_article(item, number, named, found, deps, written=False)
+        known_records.note_article(item, number, named, found, deps, written=False)
     else:
-        seen_records.note_item(item, None, deps)
+        known_records.note_item(item, None, deps)
     fields = [dataclasses.asdict(each) for each in found]
     changed = False
     if present is not None and read is not None and number is not None:
@@ -262,7 +261,7 @@ def _is_written(row: PreviewData) -> bool:
 
 def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> list[PreviewData]:
     """The group that its product becomes a member of, if the item has a category."""
-    if parent is None or parent.type != CATEGORY or not category_links.are_groups_written(deps):
+    if parent is None or parent.type != CATEGORY or not categories.are_groups_written(deps):
         return []
     number = _group_numbers((parent.id,), deps).get(parent.id, UNGIVEN)
     there = number if present and number in present.group_numbers else None

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from mapping import patterns
-from mapping.document_limits import is_in_force
 from mapping.messages import message
 
+IN_FORCE: Final = "in_force"
+"""Context of a document that was accepted before: newer requirements only block the settings they concern."""
 Scalar = bool | int | Decimal | str
 Operator = Literal[
     "equals",
@@ -33,6 +34,11 @@ Operator = Literal[
     "matches",
 ]
 _VALUELESS = ("empty", "filled")
+
+
+def is_in_force(info: ValidationInfo) -> bool:
+    """Whether the document being read was accepted before, perhaps by an older version."""
+    return bool((info.context or {}).get(IN_FORCE))
 
 
 class _Node(BaseModel):

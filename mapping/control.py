@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from mapping.document_limits import is_in_force
+from mapping.conditions import is_in_force
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.rules import Evaluation, Rule, RuleStep, evaluate, find_row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from mapping import customers, products, relations, texts
+from mapping import customers, products, texts
 from mapping.conditions import find
 from mapping.products import POLICY_FIELDS
 from mapping.records import Article, Customer, Item, Product, Relation
@@ -178,7 +178,7 @@ def explain_relation(
     customer: Customer, *, existing: Relation | None = None, kept: str | None = None
 ) -> tuple[Explanation, ...]:
     """Every field of the relation that has a value or is kept. `kept` says why nothing is written."""
-    ruled, written = relations.to_relation(customer), relations.to_relation(customer, existing=existing)
+    ruled, written = customers.to_relation(customer), customers.to_relation(customer, existing=existing)
     reasons = {"name": TILL_NAME, "ext_id": OTHER_ID}
     return _explain_all(
         _relation_origins(customer), _Sides(customer, ruled, existing, written, kept, BOOKS_HAVE_NONE, reasons)

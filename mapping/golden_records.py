@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from mapping import customers, list_entries, orders, products, relations, settings_document
+from mapping import customers, list_entries, orders, products, settings_document
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError, NotBookable
 from mapping.orders import Posting
@@ -70,9 +70,9 @@ def _map_relation(record: Data, _known: Data, settings: SettingsDocument) -> Dat
 
 def _map_customer(record: Data, known: Data, settings: SettingsDocument) -> Data:
     customer = _adapter(Customer).validate_python(record)
-    relations.require_switched_on(settings.customers)
-    relations.require_wanted(customer, known["currency"])
-    return {"relation": dump(relations.to_relation(customer))}
+    customers.require_switched_on(settings.customers)
+    customers.require_wanted_at_till(customer, known["currency"])
+    return {"relation": dump(customers.to_relation(customer))}
 
 
 def _map_sale(record: Data, known: Data, settings: SettingsDocument) -> Data:

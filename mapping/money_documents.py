@@ -15,7 +15,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from mapping.document_lines import CLEARING
 from mapping.money import to_euros
 from mapping.records import BooksPayment, DocumentKind, DocumentLine, DocumentTax, Payment, Sale, SalesDocument
 from mapping.references import References, find_account, get_clearing_item, get_order_deposit_item, get_untaxed
@@ -23,6 +22,8 @@ from mapping.sale_identity import fit_number, marker_of_part, name_record
 from mapping.sale_lines import is_paid
 from mapping.sections import OrderSettings
 from mapping.tenders import Tender
+
+CLEARING = "Money by another way to pay"
 
 
 def to_money_documents(

@@ -19,9 +19,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mapping import patterns
-from mapping.conditions import Condition
+from mapping.conditions import Condition, is_in_force
 from mapping.control import Control, NumberedControl
-from mapping.document_limits import is_in_force
 from mapping.expression import read_expression
 from mapping.rules import Rule
 

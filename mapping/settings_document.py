@@ -8,12 +8,13 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticKnownError
 
-from mapping.document_limits import IN_FORCE, find_excess, is_in_force, is_too_deep
+from mapping import patterns
+from mapping.conditions import IN_FORCE, is_in_force
 from mapping.messages import join, message
 from mapping.sections import (
     AgreementSettings,
@@ -27,6 +28,12 @@ from mapping.sections import (
     incomplete,
 )
 
+LARGEST: Final = 256 * 1024
+"""Characters of a document."""
+DEEPEST: Final = 40
+"""Nested tables, lists and functions; real documents have at most a dozen levels."""
+# The time to read a name grows with the square of its parts.
+_LONG_NAME: Final = patterns.read(r"(?:(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*\.[ \t]*){" + str(DEEPEST) + "}")
 MAX_FAULTS = 50
 LOSES_STOCK = (
     'summary "day" books no articles, so QuickBooks never takes these sales off its stock, and the till would be '
@@ -279,3 +286,19 @@ def find_comment(line: str) -> str:
         elif sign == "#":
             return line[len(line[:at].rstrip()) :]
     return ""
+
+
+def find_excess(text: str) -> str | None:
+    """Why a text is refused before it is read; None if it may be read."""
+    if len(text) > LARGEST:
+        return message("it has {n} characters; a document may have {most}", n=len(text), most=LARGEST)
+    return message("it has a name of more than {most} parts", most=DEEPEST) if _LONG_NAME.fits(text) else None
+
+
+def is_too_deep(value: Any, *, left: int = DEEPEST) -> bool:
+    """Whether tables and lists are nested more than `DEEPEST` times."""
+    if isinstance(value, Mapping):
+        return left == 0 or any(is_too_deep(each, left=left - 1) for each in value.values())
+    if isinstance(value, list | tuple):
+        return left == 0 or any(is_too_deep(each, left=left - 1) for each in value)
+    return False

@@ -14,13 +14,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mapping.control import Control
-from mapping.document_limits import find_excess
 from mapping.settings_document import (
     DocumentError,
     DocumentFault,
     Path,
     SettingsDocument,
     find_comment,
+    find_excess,
     find_keys,
     first_sentence,
     parse,

@@ -27,8 +27,8 @@ from gateway.store.round_robin import RoundRobin
 from gateway.store.sale_contents import FindDocument, find_none
 from gateway.store.sales import SaleFacts
 from gateway.store.session import reading, writing
-from handlers.result import Result
-from workers.holds import Holds
+from handlers.deps import Result
+from workers.isolation import Holds
 
 # While other threads are busy: one commit for several costs less than one for each, and other processes can write.
 GATHER_SECONDS = 0.002

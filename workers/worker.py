@@ -25,8 +25,7 @@ from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
 from gateway.store.journal import Entry
 from gateway.store.session import reading, writing
 from handlers import registry
-from handlers.deps import Deps
-from handlers.result import Result
+from handlers.deps import Deps, Result
 from handlers.sales import till_sales
 from mapping import messages
 from mapping.errors import MappingError, NotBookable, ProblemError
@@ -34,8 +33,7 @@ from mapping.messages import message
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
 from workers.event_writer import Ended, EventWriter, may_succeed_alone
-from workers.holds import Holds
-from workers.isolation import Isolation, QuickGroups
+from workers.isolation import Holds, Isolation, QuickGroups
 
 DRAIN_SECONDS = 20.0
 LONGEST_SECONDS = 1800.0  # no working event takes so long: every call and every statement has its own limit

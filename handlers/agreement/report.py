@@ -20,9 +20,8 @@ from gateway.store.session import reading, writing
 from handlers.agreement import books_side, till_side
 from handlers.agreement.books_side import BooksSide
 from handlers.agreement.till_side import TillSide
-from handlers.deps import Deps
+from handlers.deps import Deps, Result, done, telling
 from handlers.references import goods
-from handlers.result import Result, done, telling
 from mapping import agreement, certificates, control, list_entries
 from mapping.agreement_causes import Cause
 from mapping.control import ControlQuestion

@@ -32,7 +32,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
 from gateway.store.session import reading, writing
 from handlers.backfills import pages
-from handlers.catalogue import articles, bridge, category_links, drift, items, ownership, products
+from handlers.catalogue import articles, bridge, categories, drift, items, ownership, products
 from handlers.catalogue.articles import Member
 from handlers.catalogue.drift import View
 from handlers.deps import Deps
@@ -215,7 +215,7 @@ def _to_new(item: Item, number: int, view: View, deps: Deps) -> NewItem | None:
     awaits_category = item.parent_id is not None and parent is None and deps.settings.categories.enabled
     if (owner is not None and owner.target_id != item.id) or awaits_category:
         return None
-    group = category_links.group_number(parent, deps) if parent else None
+    group = categories.group_number(parent, deps) if parent else None
     try:
         if find_family(item, settings) is not None:
             return None

@@ -19,12 +19,11 @@ from gateway.store.events import Change, Event, Flow
 from gateway.store.progress import STOCK
 from gateway.store.records import RecordFacts
 from gateway.store.session import writing
-from handlers import awaited_records
+from handlers import known_records
 from handlers.backfills import batches, pages
 from handlers.catalogue import categories, drift, items
-from handlers.deps import Deps
-from handlers.result import Result, done
-from handlers.stock import bookings, levels, quantities
+from handlers.deps import Deps, Result, done
+from handlers.stock import levels, quantities
 from mapping.categories import CATEGORY, parents_first
 from mapping.errors import NotBookable
 from mapping.messages import Message, join, message
@@ -122,7 +121,7 @@ def _page_at(position: int, load: batches.LoadState, event: Event, deps: Deps) -
     page = deps.books.items_page(position, ITEMS_AT_ONCE, include_inactive=True, changed_since=_since(event))
     _expect(page, position, ITEMS_AT_ONCE, event, deps)
     asked = [item for item in page if item.type != CATEGORY]
-    awaited_records.release_items(asked, deps)
+    known_records.release_items(asked, deps)
     known = drift.find_known(asked, deps)
     numbers = Counter(find_own_number(item.sku) for item in asked)
     wanted = {number for number in numbers if number is not None} | {int(link.target_id) for link in known.values()}
@@ -140,7 +139,7 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     """Write the stock of these items; returns the items to measure again separately."""
     if not deps.settings.stock.enabled:
         return []
-    together = bookings.can_book_together(deps)
+    together = levels.can_book_together(deps)
     unsure: dict[str, Item] = {}
     size = LEVELS_AT_ONCE if together else ALONE_AT_ONCE
     # How many at a time: no other event measures while these are booked.
@@ -152,7 +151,7 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     return [batches.to_change(event, item, read_at, Flow.STOCK) for item in unsure.values()]
 
 
-def _store_seen(found: Sequence[bookings.StockDifference], deps: Deps) -> None:
+def _store_seen(found: Sequence[levels.StockDifference], deps: Deps) -> None:
     """For the pages, in transactions of their own: SQLite has no queue of writers."""
     seen: dict[tuple[str, str], RecordFacts] = {}
     levels.note_stock(found, dataclasses.replace(deps, records=seen), booked=True)

@@ -1,23 +1,84 @@
-"""A category of the books becomes an article group of the till: created, renamed, moved, and deleted if it is ours."""
+"""A category of the books becomes an article group of the till: created, renamed, moved, and deleted if it is ours.
+
+An item whose category is not at the till yet waits for it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Transient
 from gateway.store import links
-from gateway.store.events import Event
+from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
-from handlers.catalogue import category_links, items
+from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
-from handlers.deps import Deps
-from handlers.result import Result, done, skipped
+from handlers.deps import Deps, Result, done, skipped
 from mapping import categories
+from mapping.categories import CATEGORY
 from mapping.errors import MappingError
 from mapping.records import ArticleGroup, Item
 from mapping.skus import name_item
+
+WAITS_FOR_CATEGORY = "category-first"
+
+
+def cause_of_category(category_id: str) -> str:
+    """The cause of events that wait for a category."""
+    return f"category {category_id}"
+
+
+def group_of(item: Item, event: Event, deps: Deps) -> int | None:
+    """The article group of the item's category, None without one or if groups are not written.
+
+    Raises `Transient` for a category that the till does not have yet, and requests it.
+    """
+    if item.parent_id is None or not deps.settings.categories.enabled:
+        return None
+    with reading(deps.engine) as session:
+        group = links.find(session, deps.connection, LinkKind.GROUP, item.parent_id)
+    if group is None:
+        _bring_missing(item.parent_id, event, deps)
+        return None
+    return group_number(group, deps)
+
+
+def group_number(link: Link, deps: Deps) -> int | None:
+    """The article group of a category's link, unless it is gone or groups are not written."""
+    return int(link.target_id) if are_groups_written(deps) and link.target_id else None
+
+
+def are_groups_written(deps: Deps) -> bool:
+    return deps.settings.categories.enabled and deps.settings.products.content
+
+
+def _bring_missing(parent_id: str, event: Event, deps: Deps) -> None:
+    read_at = items.now(deps)
+    try:
+        parent = deps.books.item(parent_id)
+    except NotFound:
+        return
+    if parent.type == CATEGORY:
+        deps.pass_on(bring_along(ItemReading(parent, read_at), event))
+        raise wait_for(parent)
+
+
+def bring_along(parent: ItemReading, event: Event) -> Change:
+    """A category that this event needs, as a separate event."""
+    return items.follow(Flow.CATEGORIES, event, parent, key=f"{event.key}>{cause_of_category(parent.item.id)}")
+
+
+def wait_for(category: Item) -> Transient:
+    """Raised while a category is not at the till yet; the category's event releases it."""
+    return Transient(
+        "its category is brought to the till first",
+        code=WAITS_FOR_CATEGORY,
+        record=name_item(category),
+        cause=cause_of_category(category.id),
+    )
+
 
 GONE = "deleted"
 
@@ -41,7 +102,7 @@ def handle(event: Event, deps: Deps) -> Result:
     number = _write(seen.item, wanted, link, deps)
     written = _to_link(seen, str(number), print_, _link(seen.item.id, deps))
     deps.remember(written)
-    deps.resolve(category_links.WAITS_FOR_CATEGORY, category_links.cause_of_category(seen.item.id))
+    deps.resolve(WAITS_FOR_CATEGORY, cause_of_category(seen.item.id))
     return done(links=(written,), target_entity="ArticleGroup", target_id=str(number))
 
 
@@ -79,8 +140,8 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
         return {item.parent_id: int(link.target_id)}
     read_at = items.now(deps)
     parent = deps.books.item(item.parent_id)
-    deps.pass_on(category_links.bring_along(ItemReading(parent, read_at), event))
-    raise category_links.wait_for(parent)
+    deps.pass_on(bring_along(ItemReading(parent, read_at), event))
+    raise wait_for(parent)
 
 
 def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> int:

@@ -17,7 +17,7 @@ from gateway.store import links, records
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordKind
 from gateway.store.session import reading, writing
-from handlers.catalogue import articles, category_links, items
+from handlers.catalogue import articles, categories, items
 from handlers.catalogue.articles import Member
 from handlers.deps import Deps
 from mapping import products
@@ -94,7 +94,7 @@ def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
     parent = view.groups.get(item.parent_id or "")
     if item.parent_id and parent is None and deps.settings.categories.enabled:
         return False
-    group = category_links.group_number(parent, deps) if parent else None
+    group = categories.group_number(parent, deps) if parent else None
     try:
         plain = _to_product(item, link, None, view, deps)
         family = find_family(item, deps.settings.products)
@@ -129,4 +129,4 @@ def _to_product(item: Item, link: Link, present: Product | None, view: View, dep
 
 def _has_left_its_group(link: Link, present: Product, deps: Deps) -> bool:
     group = articles.group_of(link)
-    return group is not None and category_links.are_groups_written(deps) and group not in present.group_numbers
+    return group is not None and categories.are_groups_written(deps) and group not in present.group_numbers

@@ -13,12 +13,11 @@ from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import reading
-from handlers import awaited_records, merges, seen_records
-from handlers.catalogue import articles, bridge, category_links, families, items, ownership
+from handlers import known_records
+from handlers.catalogue import articles, bridge, categories, families, items, ownership
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading
-from handlers.deps import Deps
-from handlers.result import Result, done, parked, skipped
+from handlers.deps import Deps, Result, done, parked, skipped
 from mapping import explanations, products, vat_table
 from mapping.categories import CATEGORY
 from mapping.errors import NotBookable
@@ -38,11 +37,11 @@ def handle(event: Event, deps: Deps) -> Result:
     except NotFound:
         return _gone(event, deps)
     deps.learn(sku=seen.item.sku, record=name_item(seen.item))
-    awaited_records.release_items([seen.item], deps)
+    known_records.release_items([seen.item], deps)
     if seen.item.type == CATEGORY:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
         return skipped("a category: it goes on in the flow of categories")
-    seen_records.note_item(seen.item, articles.find_link(seen.item.id, deps), deps)
+    known_records.note_item(seen.item, articles.find_link(seen.item.id, deps), deps)
     deps.lists.note_stocked(seen.item)
     return _handle_item(event, seen, deps)
 
@@ -66,7 +65,7 @@ def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
         if link is None:
             raise
         return _leave(event, seen.item, link, reason, deps)
-    group = category_links.find_group(seen.item, event, deps)
+    group = categories.group_of(seen.item, event, deps)
     result = _handle_article(event, Member(seen.item, bridge.number_of(seen.item, deps), group, link), deps)
     if moves:
         _pass_stock_on(event, seen, deps)
@@ -156,7 +155,7 @@ def note(member: Member, present: Product | None, vat: vat_table.VatTable, deps:
     named = next((row for row in rows if row.field == "description"), None)
     is_ours = named is not None and written and named.kept is None
     name = named.value if named and is_ours else named.present if named else None
-    seen_records.note_article(member.item, member.number, str(name or "") or None, rows, deps, written=written)
+    known_records.note_article(member.item, member.number, str(name or "") or None, rows, deps, written=written)
 
 
 def _put(
@@ -247,7 +246,7 @@ def _follow_merge(event: Event, deps: Deps) -> None:
     merged_id = items.find_merged(event)
     if merged_id is None:
         return
-    merges.note(merges.ITEM, merged_id, event.entity_id, deps)
+    known_records.note_merge(known_records.ITEM, merged_id, event.entity_id, deps)
     link = articles.find_link(merged_id, deps)
     if link and link.fingerprint != items.GONE:
         _switch_off(link, deps)

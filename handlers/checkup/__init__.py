@@ -19,8 +19,7 @@ from gateway.store import requests, systems
 from gateway.store.events import Event
 from gateway.store.session import writing
 from handlers.checkup import both_systems, settings
-from handlers.deps import Deps, on_trial
-from handlers.result import Result, done, parked, telling
+from handlers.deps import Deps, Result, done, on_trial, parked, telling
 from mapping import products, stock
 from mapping.choices import ListName, ListOption
 from mapping.errors import MappingError, NotBookable

@@ -22,7 +22,7 @@ from gateway.store import agreements, cursors, inbox, links, sales, views
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.session import reading, writing
-from handlers import awaited_records
+from handlers import known_records
 from handlers.catalogue import items
 from handlers.deps import Deps
 from handlers.polling import captures
@@ -122,7 +122,7 @@ def _is_told(session: Session, at: datetime, subject: str) -> bool:
 
 def _receive(deps: Deps, lease: str) -> list[int]:
     read, refused = _read(deps, lease)
-    found = _Found(deps, awaited_records.awaits_items(deps))
+    found = _Found(deps, known_records.awaits_items(deps))
     for position, capture in read:
         for change in capture.changes:  # read during iteration, so once
             if change.entity in refused:
@@ -132,7 +132,7 @@ def _receive(deps: Deps, lease: str) -> list[int]:
             except Permanent as error:
                 refused[change.entity] = (position, str(error))
     # A repeated capture releases again: a sale that was parked while its item's event ended is found the next time.
-    awaited_records.release_items(found.items, deps)
+    known_records.release_items(found.items, deps)
     _note_people(found, deps)
     with writing(deps.engine) as session:
         received = inbox.receive(session, found.fresh)
@@ -188,7 +188,7 @@ def _note_people(found: _Found, deps: Deps) -> None:
         return
     parties.note(found.people, deps, gone=found.gone)
     active = [customer.id or "" for customer in found.people if customer.active]
-    awaited_records.release_customers([*found.gone, *active], deps)
+    known_records.release_customers([*found.gone, *active], deps)
 
 
 # --- one change ---

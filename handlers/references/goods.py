@@ -18,7 +18,7 @@ from gateway.store.events import Change, Flow
 from gateway.store.known_links import key_of_own, named_item
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from handlers import awaited_records
+from handlers import known_records
 from handlers.deps import Deps
 from handlers.lists import LISTS_SECONDS
 from mapping import control
@@ -180,9 +180,9 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
             message("{setting}: {inactive} is inactive in QuickBooks", setting=setting, inactive=name_item(inactive))
             if inactive
             else message("{setting}: QuickBooks has no item with the SKU or name {name}", setting=setting, name=name),
-            code=awaited_records.INACTIVE_ITEM if inactive else awaited_records.MISSING_ITEM,
+            code=known_records.INACTIVE_ITEM if inactive else known_records.MISSING_ITEM,
             record=name_item(inactive) if inactive else message("item {name}", name=name),
-            cause=awaited_records.cause_of_item(name),
+            cause=known_records.cause_of_item(name),
             field=setting,
             fix="make the item active again in QuickBooks, what waits for it then continues automatically; "
             "or change the setting"
@@ -238,9 +238,9 @@ def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
     todo += [message("make the item active again, or give its SKU to the one that takes its place")] if inactive else []
     return MappingError(
         message("{record}: {what}", record=record, what=join(said, "{first}; {second}")),
-        code=awaited_records.INACTIVE_ITEM if first.inactive else awaited_records.MISSING_ITEM,
+        code=known_records.INACTIVE_ITEM if first.inactive else known_records.MISSING_ITEM,
         record=name_item(first.inactive[0]) if first.inactive else message("item with SKU {sku}", sku=first.sku),
-        cause=awaited_records.cause_of_item(first.sku),
+        cause=known_records.cause_of_item(first.sku),
         field="SKU" if absent else "active",
         fix=message(
             '{todo} in QuickBooks: the sale then continues (or choose orders.missing_item = "fallback")',

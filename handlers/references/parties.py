@@ -17,7 +17,7 @@ from gateway.store import cursors, links
 from gateway.store.known_links import debtor
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
-from handlers import awaited_records, seen_records
+from handlers import known_records
 from handlers.deps import Deps
 from mapping import customers
 from mapping.customers import email_keys, to_iso3
@@ -102,9 +102,9 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
     if usable is None and inactive and deps.settings.customers.inactive == "park":
         raise Inactive(
             f'customer "{inactive.display_name}" of relation {relation.number} is inactive in QuickBooks',
-            code=awaited_records.INACTIVE_CUSTOMER,
+            code=known_records.INACTIVE_CUSTOMER,
             record=f'customer "{inactive.display_name}"',
-            cause=awaited_records.cause_of_customer(inactive.id or ""),
+            cause=known_records.cause_of_customer(inactive.id or ""),
             field="active",
             fix="make the customer active again, or merge it into another: what waits for it then continues "
             '(or set customers.inactive to "create")',
@@ -208,7 +208,7 @@ def oldest(found: Iterable[Customer]) -> Customer | None:
 def remember(relation: Relation, customer: Customer, deps: Deps) -> Customer:
     """Link the customer with the relation and with its e-mail addresses."""
     note([customer], deps)
-    seen_records.note_pair(relation, customer, deps, written=True)
+    known_records.note_pair(relation, customer, deps, written=True)
     for key in _keys(relation):
         deps.remember(_to_link(key, customer))
     return customer

@@ -12,17 +12,16 @@ from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.requests import By
 from gateway.store.session import reading
-from handlers import seen_records
+from handlers import known_records
 from handlers.deps import Deps
 from handlers.references import parties
-from mapping import customers, explanations, relations
-from mapping.customers import email_keys
+from mapping import customers, explanations
+from mapping.customers import Agreed, email_keys
 from mapping.errors import NotBookable
 from mapping.explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME, Explanation
 from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation
-from mapping.relations import Agreed
 from mapping.rules import RuleStep
 
 BY_LINK, BY_EMAIL, BY_ID = "by what was written before", "by its e-mail address", "by our id"
@@ -94,7 +93,7 @@ def explain_relation(relation: Relation, deps: Deps) -> PreviewData:
 
 
 def _why_kept(relation: Relation, deps: Deps) -> str | None:
-    if of_relation(relation, deps).relation == relations.relation_fingerprint(relation):
+    if of_relation(relation, deps).relation == customers.relation_fingerprint(relation):
         return NOT_CHANGED
     return None if deps.settings.customers.update_existing else NO_UPDATES
 
@@ -109,9 +108,9 @@ def _explain_customer(
     tried: Sequence[RuleStep] = (),
 ) -> PreviewData:
     if found is None:
-        seen_records.note_relation(relation, deps)
+        known_records.note_relation(relation, deps)
     else:
-        seen_records.note_pair(relation, found, deps)
+        known_records.note_pair(relation, found, deps)
     rows = explanations.explain_customer(
         relation, settings=deps.settings.customers, existing=found, tried=tried, kept=kept
     )
@@ -142,14 +141,14 @@ def _find_holder(name: str, deps: Deps) -> str | None:
 
 def explain_customer(customer: Customer, deps: Deps) -> PreviewData:
     """The customer as a relation, field by field. Raises `MappingError` for what would be skipped."""
-    relations.require_switched_on(deps.settings.customers)
-    relations.require_wanted(customer, require_home(deps.lists.company(), deps.settings.products.currency))
+    customers.require_switched_on(deps.settings.customers)
+    customers.require_wanted_at_till(customer, require_home(deps.lists.company(), deps.settings.products.currency))
     known = of_customer(customer, deps)
     match = find_relation(customer, known, deps)
     if match.relation is None:
-        seen_records.note_customer(customer, deps)
+        known_records.note_customer(customer, deps)
     else:
-        seen_records.note_pair(match.relation, customer, deps)
+        known_records.note_pair(match.relation, customer, deps)
     kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None
     rows = explanations.explain_relation(customer, existing=match.relation, kept=kept)
     return _to_preview("till", rows, match.relation.number if match.relation else None, match.by)

@@ -7,9 +7,8 @@ import dataclasses
 from gateway.errors import GatewayError, Permanent
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link
-from handlers.deps import Deps
+from handlers.deps import Deps, Result, done, parked
 from handlers.references import goods, parties
-from handlers.result import Result, done, parked
 from handlers.sales import bookings, documents, drafts, money_documents, settlement
 from mapping import orders, sale_identity
 from mapping.messages import message

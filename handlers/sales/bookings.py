@@ -26,10 +26,10 @@ from gateway.store.events import Change, Event, Flow
 from gateway.store.known_links import Key, of_other
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
-from handlers import merges
+from handlers import known_records
 from handlers.catalogue import items, ownership
 from handlers.deps import Deps
-from handlers.merges import CUSTOMER, ITEM
+from handlers.known_records import CUSTOMER, ITEM
 from handlers.references import parties
 from mapping import sale_identity
 from mapping.records import BookedDocument, DocumentContent, Sale
@@ -196,7 +196,7 @@ def _before_merges(link: Link, now: References, deps: Deps) -> References | None
 
 
 def _first_merged(entity: str, record_id: str | None, deps: Deps) -> str | None:
-    merged_ids = merges.find_merged(entity, record_id, deps) if record_id else []
+    merged_ids = known_records.find_merged(entity, record_id, deps) if record_id else []
     return merged_ids[0] if merged_ids else record_id
 
 
@@ -204,7 +204,7 @@ def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> 
     """Whether one record replaced the other because of a merge: nothing else removes a record permanently."""
     if not was or not is_now:
         return False
-    if remaining_id := merges.find_remaining(entity, was, deps):
+    if remaining_id := known_records.find_remaining(entity, was, deps):
         return remaining_id == is_now
     try:
         deps.books.item(was) if entity == ITEM else deps.books.customer(was)
@@ -219,7 +219,7 @@ def _follow(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> None:
     deps.say("merged into another in QuickBooks", entity=entity, merged_id=merged_id, remaining_id=remaining_id)
     if deps.dry_run:
         return
-    merges.note(entity, merged_id, remaining_id, deps)
+    known_records.note_merge(entity, merged_id, remaining_id, deps)
     if entity == ITEM:
         ownership.move(merged_id, remaining_id, deps)
     else:

@@ -17,9 +17,8 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
-from handlers.deps import Deps
+from handlers.deps import Deps, Result, done, skipped
 from handlers.polling.books_feed import ESTIMATE
-from handlers.result import Result, done, skipped
 from mapping.messages import message
 
 KEEP = timedelta(hours=4)

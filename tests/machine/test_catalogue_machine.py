@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine
-from handlers import awaited_records
+from handlers import known_records
 from tests.conftest import to_sqlalchemy
 from tests.handlers.counter import add_category, add_stocked, article, capture, change, has_article, members, physical
 from tests.handlers.shop import Shop, sold
@@ -121,7 +121,7 @@ class Catalogue(RuleBasedStateMachine):
         self.drain()
         if waiting := self.shop.parked():
             # Sold before its item was made inactive: that waits for the bookkeeper, who does what the message advises.
-            assert {event.code for event in waiting} == {awaited_records.INACTIVE_ITEM}
+            assert {event.code for event in waiting} == {known_records.INACTIVE_ITEM}
             for item in self.items:
                 change(self.shop, item, Active=True)
             self.drain()

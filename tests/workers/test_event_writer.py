@@ -18,9 +18,9 @@ from gateway.store.journal import Entry
 from gateway.store.round_robin import RoundRobin
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
-from handlers.result import Result
+from handlers.deps import Result
 from workers.event_writer import Ended, EventWriter
-from workers.holds import Holds
+from workers.isolation import Holds
 
 THREADS = 6
 UNSTORABLE = Entry("decided", "half a character: \ud83d")  # no database takes it

@@ -25,7 +25,7 @@ from sandbox.quickbooks.demo import new_company, tax_code_id
 from sandbox.quickbooks.simulation import Simulation as BooksSimulation
 from tests.servers import Served
 from workers.connections import ConnectionRegistry
-from workers.holds import find_full
+from workers.isolation import find_full
 from workers.worker import Worker
 
 KEY = "a-secret-key-of-good-length"

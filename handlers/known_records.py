@@ -1,0 +1,180 @@
+"""What one handler learns of a record and others need: it was seen, merged into another, or is not missing any more.
+
+What was seen of a product or customer on both sides is for the pages, and stored with the event's outcome.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from gateway.store import claims, inbox, links
+from gateway.store.links import Link, LinkKind
+from gateway.store.records import RecordFacts, RecordKind
+from gateway.store.session import reading, writing
+from handlers.deps import Deps
+from mapping import explanations
+from mapping.customers import email_key
+from mapping.errors import MappingError
+from mapping.explanations import Explanation
+from mapping.records import Customer, Item, Relation
+from mapping.skus import is_digits
+
+PreviewData = dict[str, Any]
+
+
+def note_item(item: Item, link: Link | None, deps: Deps, **more: Any) -> None:
+    """An item of the books was read; `more` are facts of its article."""
+    known: PreviewData = {"till_number": link.target_id if link else None, **more}
+    deps.note(
+        RecordFacts(
+            RecordKind.PRODUCT,
+            item.id,
+            code=item.sku or None,
+            books_id=item.id,
+            books_name=item.name,
+            active=item.active,
+            changed_at=item.updated_at,
+            **known,
+        )
+    )
+
+
+def note_article(
+    item: Item, number: int | str, name: str | None, rows: Iterable[Explanation], deps: Deps, *, written: bool
+) -> None:
+    """An item and its article were compared; `written`: what differed was written."""
+    fields = [
+        {**each, "present": each["value"]} if written and each["kept"] is None else each for each in map(to_field, rows)
+    ]
+    note_item(item, None, deps, till_number=str(number), till_name=name, fields=fields, written=written)
+
+
+def to_field(row: Explanation) -> PreviewData:
+    """A field without the steps that lead to its value."""
+    return {name: getattr(row, name) for name in ("field", "value", "present", "source", "kept")}
+
+
+def note_relation(relation: Relation, deps: Deps) -> None:
+    deps.note(_of_relation(relation))
+
+
+def note_customer(customer: Customer, deps: Deps) -> None:
+    """A customer of the books was read that no relation is known of."""
+    source_id = f"customer:{customer.id}"
+    deps.note(dataclasses.replace(RecordFacts(RecordKind.CUSTOMER, source_id), **_of_customer(customer)))
+
+
+def note_pair(relation: Relation, customer: Customer, deps: Deps, *, written: bool = False) -> None:
+    """A relation and its customer are known, and what each has of the other."""
+    facts = _of_relation(relation)
+    try:
+        rows = explanations.explain_customer(relation, settings=deps.settings.customers, existing=customer, kept=None)
+    except MappingError:  # no name is left for it; the rest is known
+        rows = ()
+    # QuickBooks shows only the end of a VAT number.
+    fields = [to_field(row) for row in rows if row.field != "vat_number"]
+    of_customer = {name: value for name, value in _of_customer(customer).items() if value}
+    deps.note(dataclasses.replace(facts, **{**of_customer, "fields": fields, "written": written}))
+
+
+def _of_relation(relation: Relation) -> RecordFacts:
+    return RecordFacts(
+        RecordKind.CUSTOMER,
+        f"relation:{relation.number}",
+        code=email_key(relation.email),
+        till_number=str(relation.number),
+        till_name=relation.company or relation.name or None,
+    )
+
+
+def _of_customer(customer: Customer) -> PreviewData:
+    return {
+        "code": email_key(customer.email),
+        "books_id": customer.id,
+        "books_name": customer.display_name,
+        "active": customer.active,
+    }
+
+
+ITEM, CUSTOMER = "Item", "Customer"
+
+
+def note_merge(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> None:
+    """Store a merge; earlier merges into the merged record are redirected to the remaining one."""
+    if deps.dry_run:
+        return
+    with writing(deps.engine) as session:
+        claims.hold(session, deps.claim)
+        found = links.find_by_target(session, deps.connection, LinkKind.MERGED, merged_id)
+        earlier = [replace(link, target_id=remaining_id) for link in found if link.target_entity == entity]
+        merged = Link(LinkKind.MERGED, _merge_key(entity, merged_id), entity, remaining_id)
+        links.save(session, deps.connection, merged, *earlier)
+
+
+def find_remaining(entity: str, merged_id: str, deps: Deps) -> str | None:
+    """The record that this one was merged into, if known."""
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, LinkKind.MERGED, _merge_key(entity, merged_id))
+    return link.target_id if link else None
+
+
+def find_merged(entity: str, remaining_id: str, deps: Deps) -> list[str]:
+    with reading(deps.engine) as session:
+        found = links.find_by_target(session, deps.connection, LinkKind.MERGED, remaining_id)
+    return [link.source_id.partition("/")[2] for link in found if link.target_entity == entity]
+
+
+def _merge_key(entity: str, merged_id: str) -> str:
+    return f"{entity}/{merged_id}"
+
+
+MISSING_ITEM: Final = "missing-item"
+INACTIVE_ITEM: Final = "inactive-item"
+INACTIVE_CUSTOMER: Final = "inactive-customer"
+_OF_ITEMS: Final = (MISSING_ITEM, INACTIVE_ITEM)
+
+
+def cause_of_item(wanted: str) -> str:
+    """The cause of events that wait for an item: the SKU or name they looked for."""
+    return f"item {wanted}"
+
+
+def cause_of_customer(customer_id: str) -> str:
+    """The cause of events that wait for a customer."""
+    return f"customer {customer_id}"
+
+
+def awaits_items(deps: Deps) -> bool:
+    with reading(deps.engine) as session:
+        return bool(inbox.find_causes(session, deps.connection, _OF_ITEMS))
+
+
+def release_items(items: Iterable[Item], deps: Deps) -> None:
+    """These items exist: release the events that wait for any active one."""
+    causes = {cause_of_item(name) for item in items if item.active for name in _names(item)}
+    _go_on(_OF_ITEMS, causes, deps)
+
+
+def release_customers(customer_ids: Iterable[str], deps: Deps) -> None:
+    """These customers are or may be active: release the events that wait for them; each event checks again."""
+    _go_on((INACTIVE_CUSTOMER,), {cause_of_customer(id_) for id_ in customer_ids}, deps)
+
+
+def _names(item: Item) -> set[str]:
+    sku = (item.sku or "").strip()
+    number = {str(int(sku))} if is_digits(sku) else set()
+    return {name for name in (sku, item.name, item.id) if name} | number
+
+
+def _go_on(codes: tuple[str, ...], causes: set[str], deps: Deps) -> None:
+    """Usually no event waits, so that is checked first."""
+    if not causes:
+        return
+    with reading(deps.engine) as session:
+        waiting = inbox.find_causes(session, deps.connection, codes)
+    for code, cause in waiting:
+        if cause in causes:
+            deps.resolve(code, cause)
