@@ -11,10 +11,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import simplejson
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
@@ -27,13 +28,15 @@ from gateway.store.journal import Entry
 from gateway.store.known_links import KnownLinks
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
-from gateway.store.session import writing
+from gateway.store.session import reading, writing
 from handlers.lists import Lists
 from mapping import messages, settings_document
 from mapping.records import BookedDocument, Sale
 from mapping.settings_document import SettingsDocument
 from mapping.unit_prices import LineAmounts
 
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 _NOW: Final = partial(datetime.now, UTC)
 JUST_READ_SECONDS: Final = 3.0
 JUST_READ_AT_MOST: Final = 200
@@ -128,6 +131,13 @@ class Deps:
         """The dependencies of a dry run: both clients refuse what is not a read, before it leaves."""
         books, till = self.books.reading_only(), self.till.reading_only()
         return dataclasses.replace(self, books=books, till=till, dry_run=True)
+
+    def read(
+        self, query: Callable[Concatenate[Session, str, Given], Answer], *args: Given.args, **more: Given.kwargs
+    ) -> Answer:
+        """What a query of the store finds of this connection, in a read transaction of its own."""
+        with reading(self.engine) as session:
+            return query(session, self.connection, *args, **more)
 
     def say(self, title: str, **detail: Any) -> None:
         """Write a decision into the event's activity log."""

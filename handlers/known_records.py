@@ -13,7 +13,7 @@ from typing import Any, Final
 from gateway.store import claims, inbox, links
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
-from gateway.store.session import reading, writing
+from gateway.store.session import writing
 from handlers.deps import Deps
 from mapping import explanations
 from mapping.customers import email_key
@@ -116,14 +116,12 @@ def note_merge(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> No
 
 def find_remaining(entity: str, merged_id: str, deps: Deps) -> str | None:
     """The record that this one was merged into, if known."""
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.MERGED, _merge_key(entity, merged_id))
+    link = deps.read(links.find, LinkKind.MERGED, _merge_key(entity, merged_id))
     return link.target_id if link else None
 
 
 def find_merged(entity: str, remaining_id: str, deps: Deps) -> list[str]:
-    with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, LinkKind.MERGED, remaining_id)
+    found = deps.read(links.find_by_target, LinkKind.MERGED, remaining_id)
     return [link.source_id.partition("/")[2] for link in found if link.target_entity == entity]
 
 
@@ -148,8 +146,7 @@ def cause_of_customer(customer_id: str) -> str:
 
 
 def awaits_items(deps: Deps) -> bool:
-    with reading(deps.engine) as session:
-        return bool(inbox.find_causes(session, deps.connection, _OF_ITEMS))
+    return bool(deps.read(inbox.find_causes, _OF_ITEMS))
 
 
 def release_items(items: Iterable[Item], deps: Deps) -> None:
@@ -173,8 +170,7 @@ def _go_on(codes: tuple[str, ...], causes: set[str], deps: Deps) -> None:
     """Usually no event waits, so that is checked first."""
     if not causes:
         return
-    with reading(deps.engine) as session:
-        waiting = inbox.find_causes(session, deps.connection, codes)
+    waiting = deps.read(inbox.find_causes, codes)
     for code, cause in waiting:
         if cause in causes:
             deps.resolve(code, cause)

@@ -12,7 +12,6 @@ from gateway.store import links
 from gateway.store.events import Event
 from gateway.store.links import Link, LinkKind
 from gateway.store.requests import By, Side
-from gateway.store.session import reading
 from handlers import known_records
 from handlers.catalogue import articles, bridge, categories, families, items, ownership
 from handlers.catalogue import products as flow
@@ -317,6 +316,5 @@ def explain_category(item: Item, deps: Deps) -> PreviewData:
 
 def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, int]:
     wanted = [id_ for id_ in category_ids if id_]
-    with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, LinkKind.GROUP, wanted)
+    known = deps.read(links.find_all, LinkKind.GROUP, wanted)
     return {id_: int(link.target_id) for id_, link in known.items() if link.target_id}

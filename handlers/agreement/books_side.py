@@ -147,8 +147,7 @@ def note_documents(side: BooksSide, names: Names, deps: Deps, *, read_at: dateti
     for start in range(0, len(found), _AT_ONCE):
         some = found[start : start + _AT_ONCE]
         sides = {key: side_by_side.of_document(side.documents[key[1]], names.rates) for key in some}
-        with reading(deps.engine) as session:
-            outdated = sale_contents.find_outdated(session, deps.connection, sides, read_at=read_at)
+        outdated = deps.read(sale_contents.find_outdated, sides, read_at=read_at)
         if outdated:
             with writing(deps.engine) as session:
                 sale_contents.note_documents(session, deps.connection, outdated)

@@ -16,7 +16,7 @@ from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.events import PENDING, Event, Outcome, State
 from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF
-from gateway.store.session import reading, writing
+from gateway.store.session import writing
 from handlers.agreement import books_side, till_side
 from handlers.agreement.books_side import BooksSide
 from handlers.agreement.till_side import TillSide
@@ -132,8 +132,7 @@ def _read_till(start: date, through: date, names: Names, deps: Deps) -> tuple[Ti
 
 def _group(till: TillSide, books: BooksSide, deps: Deps) -> dict[str, str]:
     """The group of every sale, after its linked documents were read."""
-    with reading(deps.engine) as session:
-        links = sales.links_of(session, deps.connection, LinkKind.DOCUMENT, till.sales)
+    links = deps.read(sales.links_of, LinkKind.DOCUMENT, till.sales)
     groups = {sale.id: books_side.group_of(sale.id, links.get(sale.id)) for sale in till.sales.values()}
     books_side.read_linked(books, links, groups, deps)
     return groups
@@ -242,8 +241,7 @@ def plan(deps: Deps) -> list[int]:
     if not (deps.settings.agreement.nightly and deps.settings.orders.enabled):
         return []
     now = deps.now()
-    with reading(deps.engine) as session:
-        repaired = agreements.find_repaired(session, deps.connection, now=now)
+    repaired = deps.read(agreements.find_repaired, now=now)
     with writing(deps.engine) as session:
         agreements.open_days(session, deps.connection, _today(deps), due_at=_night(deps))
         agreements.mark(session, deps.connection, repaired, now=now, at_once=True)

@@ -30,7 +30,7 @@ from gateway.store.journal import Entry
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
-from gateway.store.session import reading, writing
+from gateway.store.session import writing
 from handlers.backfills import pages
 from handlers.catalogue import articles, bridge, categories, drift, items, ownership, products
 from handlers.catalogue.articles import Member
@@ -202,8 +202,7 @@ def _hold(numbers: Collection[int], deps: Deps) -> Iterator[Lease | None]:
 
 def _find_new(wanted: Sequence[Item], numbers: Mapping[str, int], view: View, deps: Deps) -> dict[str, NewItem]:
     """The items whose articles can be made as they are. What is wrong with others is for their events to say."""
-    with reading(deps.engine) as session:
-        used = links.find_by_targets(session, deps.connection, [LinkKind.SPECIAL], [item.id for item in wanted])
+    used = deps.read(links.find_by_targets, [LinkKind.SPECIAL], [item.id for item in wanted])
     ours = {id_ for id_, found in used.items() if any(not link.source_id.startswith(links.NAMED) for link in found)}
     found = {item.id: _to_new(item, numbers[item.id], view, deps) for item in wanted if item.id not in ours}
     return {id_: new for id_, new in found.items() if new is not None}

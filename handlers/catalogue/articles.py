@@ -11,7 +11,6 @@ from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import DuplicateNumber
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from handlers.catalogue import items, ownership
 from handlers.deps import Deps
 from mapping import fingerprints, products
@@ -107,8 +106,7 @@ def is_same_content(item: Item, link: Link) -> bool:
 
 
 def find_link(item_id: str, deps: Deps) -> Link | None:
-    with reading(deps.engine) as session:
-        return links.find(session, deps.connection, LinkKind.ITEM, item_id)
+    return deps.read(links.find, LinkKind.ITEM, item_id)
 
 
 def vat_table(deps: Deps) -> VatTable:

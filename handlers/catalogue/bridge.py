@@ -37,8 +37,7 @@ def find_numbers(items: Sequence[Item], deps: Deps) -> dict[str, int]:
     settings = deps.settings.products
     given: Mapping[str, int] = {}
     if some := [item.id for item in items if needs_allocation(item, settings)]:
-        with reading(deps.engine) as session:
-            given = links.find_numbers(session, deps.connection, some)
+        given = deps.read(links.find_numbers, some)
     found: dict[str, int] = {}
     for item in items:
         with suppress(MappingError):
@@ -57,8 +56,7 @@ def give_all(items: Sequence[Item], deps: Deps) -> dict[str, int]:
         return {}
     if not _has_any(deps):
         _recall(deps)
-    with reading(deps.engine) as session:
-        given = links.find_numbers(session, deps.connection, [item.id for item in wanted])
+    given = deps.read(links.find_numbers, [item.id for item in wanted])
     at_till = deps.till.products_by_plu([(item.sku or "").strip() for item in wanted])
     taken = {article.plu for read in at_till for article in read.product.articles}
     return _give_free([item for item in wanted if item.id not in given and (item.sku or "").strip() not in taken], deps)
@@ -67,8 +65,7 @@ def give_all(items: Sequence[Item], deps: Deps) -> dict[str, int]:
 def _give_free(items: Sequence[Item], deps: Deps) -> dict[str, int]:
     """The next numbers of the range that the till does not use, as far as the first block with one has them."""
     reserved = _reserved(deps)
-    with reading(deps.engine) as session:
-        start = links.next_number(session, deps.connection, reserved[0], reserved[-1])
+    start = deps.read(links.next_number, reserved[0], reserved[-1])
     for block in _blocks(range(start, reserved.stop) if items else range(0)):
         owners = _owners(block, deps)
         ours, free = set(owners.values()), [number for number in block if number not in owners]
@@ -80,8 +77,7 @@ def _give_free(items: Sequence[Item], deps: Deps) -> dict[str, int]:
 
 
 def _find(item: Item, deps: Deps) -> int | None:
-    with reading(deps.engine) as session:
-        return links.find_numbers(session, deps.connection, [item.id]).get(item.id)
+    return deps.read(links.find_numbers, [item.id]).get(item.id)
 
 
 def _give(item: Item, deps: Deps) -> int:
@@ -112,8 +108,7 @@ def _number_by_sku(item: Item, deps: Deps) -> int | None:
 def _next_number(item: Item, deps: Deps) -> int:
     """The next number that neither we nor the till has used, read in blocks; the item's own number comes first."""
     reserved = _reserved(deps)
-    with reading(deps.engine) as session:
-        start = links.next_number(session, deps.connection, reserved[0], reserved[-1])
+    start = deps.read(links.next_number, reserved[0], reserved[-1])
     for block in _blocks(range(start, reserved.stop)):
         taken = _owners(block, deps)
         mine = next((number for number, owner in taken.items() if owner == item.id), None)
@@ -147,8 +142,7 @@ def _claim(item_id: str, number: int, deps: Deps) -> bool:
 
 
 def _has_any(deps: Deps) -> bool:
-    with reading(deps.engine) as session:
-        return links.has_numbers(session, deps.connection)
+    return deps.read(links.has_numbers)
 
 
 def _reserved(deps: Deps) -> range:

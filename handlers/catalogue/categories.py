@@ -37,8 +37,7 @@ def group_of(item: Item, event: Event, deps: Deps) -> int | None:
     """
     if item.parent_id is None or not deps.settings.categories.enabled:
         return None
-    with reading(deps.engine) as session:
-        group = links.find(session, deps.connection, LinkKind.GROUP, item.parent_id)
+    group = deps.read(links.find, LinkKind.GROUP, item.parent_id)
     if group is None:
         _bring_missing(item.parent_id, event, deps)
         return None
@@ -108,8 +107,7 @@ def handle(event: Event, deps: Deps) -> Result:
 
 def notice_altered(tree: Sequence[Item], deps: Deps) -> int:
     """Mark as unsure the links of categories whose groups were renamed, moved or deleted by hand; returns how many."""
-    with reading(deps.engine) as session:
-        found = links.find_all(session, deps.connection, LinkKind.GROUP, [item.id for item in tree])
+    found = deps.read(links.find_all, LinkKind.GROUP, [item.id for item in tree])
     known = {id_: link for id_, link in found.items() if link.target_id and link.fingerprint not in (None, GONE)}
     if not known or not deps.settings.categories.enabled:
         return 0
@@ -199,8 +197,7 @@ def _are_ours(products: Iterable[int], deps: Deps) -> bool:
     """Whether the gateway created or keeps every product in the group."""
     read = (deps.till.product(number) for number in products)
     articles = [str(article.number) for found in read if found for article in found.product.articles]
-    with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, LinkKind.ARTICLE, articles)
+    known = deps.read(links.find_all, LinkKind.ARTICLE, articles)
     return set(articles) <= known.keys()
 
 
@@ -211,8 +208,7 @@ def _flatten(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:
 
 
 def _link(category_id: str, deps: Deps) -> Link | None:
-    with reading(deps.engine) as session:
-        return links.find(session, deps.connection, LinkKind.GROUP, category_id)
+    return deps.read(links.find, LinkKind.GROUP, category_id)
 
 
 def _to_link(seen: ItemReading, number: str, fingerprint: str, before: Link | None) -> Link:

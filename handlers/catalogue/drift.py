@@ -39,8 +39,7 @@ class View:
 
 def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
     """The links of these items, by item; items that were never written are absent."""
-    with reading(deps.engine) as session:
-        return links.find_all(session, deps.connection, LinkKind.ITEM, [item.id for item in page])
+    return deps.read(links.find_all, LinkKind.ITEM, [item.id for item in page])
 
 
 def look(

@@ -15,7 +15,6 @@ from gateway.errors import Permanent
 from gateway.store import links
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from handlers.catalogue import articles, ownership
 from handlers.catalogue.articles import Member
 from handlers.deps import Deps
@@ -40,8 +39,7 @@ class ProductSlot:
 
 
 def find_product(key: str, deps: Deps) -> int | None:
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.FAMILY, key)
+    link = deps.read(links.find, LinkKind.FAMILY, key)
     return int(link.target_id) if link and link.target_id else None
 
 
@@ -94,8 +92,7 @@ def _may_leave(product: Product, deps: Deps) -> bool:
 
 
 def _find_families(product: Product, deps: Deps) -> list[str]:
-    with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, LinkKind.FAMILY, str(product.number))
+    found = deps.read(links.find_by_target, LinkKind.FAMILY, str(product.number))
     # Links of earlier versions use the id of an item: the state of those products is not known.
     return [link.source_id for link in found if "/" in link.source_id]
 
@@ -134,8 +131,7 @@ def settle(member: Member, product: int, deps: Deps) -> None:
     family = member.family
     if family is None or find_product(family.key, deps) == product:
         return
-    with reading(deps.engine) as session:
-        former = links.find_by_target(session, deps.connection, LinkKind.FAMILY, str(product))
+    former = deps.read(links.find_by_target, LinkKind.FAMILY, str(product))
     for link in former:
         deps.forget(LinkKind.FAMILY, link.source_id)
     deps.remember(Link(LinkKind.FAMILY, family.key, "Product", str(product)))

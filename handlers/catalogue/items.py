@@ -49,8 +49,7 @@ def read(event: Event, deps: Deps) -> ItemReading:
 
 def is_ours(item_id: str, deps: Deps) -> bool:
     """Whether we created this item for our own lines; an item named in the settings was created by a person."""
-    with reading(deps.engine) as session:
-        used = links.find_by_target(session, deps.connection, LinkKind.SPECIAL, item_id)
+    used = deps.read(links.find_by_target, LinkKind.SPECIAL, item_id)
     return any(not link.source_id.startswith(links.NAMED) for link in used)
 
 

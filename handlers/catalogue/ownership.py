@@ -12,7 +12,6 @@ from gateway.store import leases, links
 from gateway.store.events import Change, Flow
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from handlers.catalogue import bridge, items
 from handlers.deps import Deps
 from mapping import products
@@ -46,8 +45,7 @@ def hold(numbers: Iterable[int], deps: Deps, *, families: Iterable[str | None] =
 
 def find_owner(number: int, deps: Deps) -> str | None:
     """The item that owns the article, or None."""
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.ARTICLE, str(number))
+    link = deps.read(links.find, LinkKind.ARTICLE, str(number))
     return link.target_id if link else None
 
 
@@ -63,8 +61,7 @@ def free(number: int, deps: Deps) -> None:
     An event that is being refused right now is not parked yet, so every item that asked gets a new event.
     """
     deps.resolve(TAKEN, name_article(number))
-    with reading(deps.engine) as session:
-        waiting = links.find_under(session, deps.connection, LinkKind.CLAIM, f"{number}/")
+    waiting = deps.read(links.find_under, LinkKind.CLAIM, f"{number}/")
     if waiting:
         deps.pass_on(*(_to_change(number, link.target_id, deps) for link in waiting))
     for link in waiting:
@@ -109,8 +106,7 @@ def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mi
     If it is known to be this item's (`mine`), the mark of another item of the books was written by mistake.
     """
     number = article.number or 0
-    with reading(deps.engine) as session:
-        former = links.find(session, deps.connection, LinkKind.ITEM, foreign)
+    former = deps.read(links.find, LinkKind.ITEM, foreign)
     was_theirs = former is not None and former.target_id == str(number)
     other = _find_other_owner(foreign, number, deps)
     if other and not (mine and item.active):
@@ -216,8 +212,7 @@ def _off(number: int, *, unmark: bool) -> Article:
 
 def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
     """Two items were merged in the books: links to the merged item now point to the remaining one."""
-    with reading(deps.engine) as session:
-        theirs = links.find_by_target(session, deps.connection, LinkKind.ARTICLE, merged_id)
+    theirs = deps.read(links.find_by_target, LinkKind.ARTICLE, merged_id)
     for link in theirs:
         number = int(link.source_id)
         with hold([number], deps):
@@ -230,6 +225,5 @@ def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
 def is_shared(product: Product, item_id: str, deps: Deps) -> bool:
     """Whether the product also contains another item's article."""
     numbers = [str(article.number) for article in product.articles]
-    with reading(deps.engine) as session:
-        found = links.find_all(session, deps.connection, LinkKind.ARTICLE, numbers)
+    found = deps.read(links.find_all, LinkKind.ARTICLE, numbers)
     return any(link.target_id not in ("", item_id) for link in found.values())

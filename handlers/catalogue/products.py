@@ -12,7 +12,6 @@ from gateway.store.events import BACKFILL, Event, Flow
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
-from gateway.store.session import reading
 from handlers import known_records
 from handlers.catalogue import articles, bridge, categories, families, items, ownership
 from handlers.catalogue.articles import Member
@@ -256,8 +255,7 @@ def _follow_merge(event: Event, deps: Deps) -> None:
 
 def _gone(event: Event, deps: Deps) -> Result:
     """Deleted in the books: the article stays, inactive, because sales still refer to it."""
-    with reading(deps.engine) as session:
-        category = links.find(session, deps.connection, LinkKind.GROUP, event.entity_id)
+    category = deps.read(links.find, LinkKind.GROUP, event.entity_id)
     if category is not None:
         deps.pass_on(items.follow_gone(Flow.CATEGORIES, event))
         return skipped("a category: it goes on in the flow of categories")

@@ -97,8 +97,7 @@ def seconds_between(deps: Deps, setting: float) -> float:
 
     The first change that a poll finds and no webhook has told makes it the setting again.
     """
-    with reading(deps.engine) as session:
-        stretch = cursors.find_stretch(session, deps.connection)
+    stretch = deps.read(cursors.find_stretch)
     return min(setting * stretch, max(setting, LONGEST_SECONDS))
 
 
@@ -212,8 +211,7 @@ def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | 
     """Unless exactly this was already handled; the books date changes by the second only."""
     if change.deleted:
         return _to_change(change, Flow.PRODUCTS, "deleted", "", deps)
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.ITEM, change.id)
+    link = deps.read(links.find, LinkKind.ITEM, change.id)
     content = items.content(change)
     if link and (link.detail or {}).get("content") == content:
         return None
@@ -278,8 +276,7 @@ def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
 
 
 def _known_items(_entity: str, deps: Deps) -> list[str]:
-    with reading(deps.engine) as session:
-        return sales.source_ids(session, deps.connection, LinkKind.ITEM)
+    return deps.read(sales.source_ids, LinkKind.ITEM)
 
 
 def _known_documents(entity: str, deps: Deps) -> list[str]:

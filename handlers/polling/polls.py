@@ -231,8 +231,7 @@ def handle(event: Event, deps: Deps) -> Result:
 
 def _has_come(event: Event, deps: Deps) -> bool:
     """Whether another poll has received a sale since this hint came."""
-    with reading(deps.engine) as session:
-        return views.has_come(session, deps.connection, source=POLL, flow=event.flow, since=event.received_at - _BEFORE)
+    return deps.read(views.has_come, source=POLL, flow=event.flow, since=event.received_at - _BEFORE)
 
 
 def handle_request(event: Event, deps: Deps) -> Result:

@@ -12,7 +12,6 @@ from datetime import timedelta
 
 from gateway.errors import GatewayError
 from gateway.store import cursors
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import documents
 from mapping import sale_identity
@@ -27,8 +26,7 @@ _RETURNED = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
 def may_have_forgotten(source: str, position: int, deps: Deps) -> bool:
     """Whether this process reads the cursor for the first time, or after a gap, or further back than before."""
     gap = (deps.process.poll_every * 2 + SLACK).total_seconds()
-    with reading(deps.engine) as session:
-        late = cursors.is_behind(session, deps.connection, source, seconds=gap)
+    late = deps.read(cursors.is_behind, source, seconds=gap)
     return late or position < deps.process.polled.get((deps.connection, source), position + 1)
 
 

@@ -114,8 +114,7 @@ def follow(
         if newest is not None and newest < position.at:
             feed = feed.begin_again(newest, after=shown)
     due = _read_on(feed, newest)
-    with reading(deps.engine) as session:
-        position = cursors.find_position(session, deps.connection, source.name)
+    position = deps.read(cursors.find_position, source.name)
     recall.note_polled(source.name, position.at or 0, deps)
     if position.reread_at is not None and not hands_over:  # who expects a new sale does not wait for old ones
         due += _read_again(dataclasses.replace(feed, position=position, careful=True), position.reread_at)
@@ -257,8 +256,7 @@ class _Feed:
         records = {_id_of(record): record for record in page}
         of_relations = self.source.flow is Flow.CUSTOMERS
         kind, prefix = (LinkKind.RELATION, "relation:") if of_relations else (LinkKind.DOCUMENT, "")
-        with reading(self.deps.engine) as session:
-            found = sales.links_of(session, self.deps.connection, kind, [f"{prefix}{each}" for each in records])
+        found = self.deps.read(sales.links_of, kind, [f"{prefix}{each}" for each in records])
         linked = frozenset(each.removeprefix(prefix) for each in found)
         chosen = [self._choose(change, records.get(change.entity_id), linked) for change in changes]
         return [change for change in chosen if change]

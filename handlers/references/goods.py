@@ -133,8 +133,7 @@ def forget(item_ids_: Iterable[str], deps: Deps) -> None:
     """Drop every link to items that the books do not accept any more."""
     for item_id in item_ids_:
         for kind in (LinkKind.ARTICLE, LinkKind.SPECIAL):
-            with reading(deps.engine) as session:
-                known = links.find_by_target(session, deps.connection, kind, item_id)
+            known = deps.read(links.find_by_target, kind, item_id)
             for link in known:
                 deps.forget(kind, link.source_id)
 
@@ -323,8 +322,7 @@ def own_item(own: OwnItem, deps: Deps) -> str:
 
 def own_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
     """The ids of all items ever used for this, under any settings; none is created."""
-    with reading(deps.engine) as session:
-        found = links.find_under(session, deps.connection, LinkKind.SPECIAL, f"{own.name}:")
+    found = deps.read(links.find_under, LinkKind.SPECIAL, f"{own.name}:")
     return frozenset(link.target_id for link in found)
 
 

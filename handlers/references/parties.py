@@ -225,8 +225,7 @@ def forget(customer_id: str, deps: Deps) -> None:
 
 
 def _stale(keys: Sequence[str], deps: Deps) -> list[str]:
-    with reading(deps.engine) as session:
-        found = links.find_all(session, deps.connection, LinkKind.CUSTOMER, keys)
+    found = deps.read(links.find_all, LinkKind.CUSTOMER, keys)
     return sorted({link.target_id for link in found.values() if _is_stale(link)})
 
 
@@ -235,8 +234,7 @@ def _is_stale(link: Link) -> bool:
 
 
 def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
-    with reading(deps.engine) as session:
-        return links.find_by_target(session, deps.connection, LinkKind.CUSTOMER, customer_id)
+    return deps.read(links.find_by_target, LinkKind.CUSTOMER, customer_id)
 
 
 def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
@@ -273,8 +271,7 @@ def search(emails: Sequence[str], deps: Deps) -> list[Customer]:
     if not deps.dry_run:
         _read_all(deps)
         _read_marked(deps)
-    with reading(deps.engine) as session:
-        ids = links.find_customers(session, deps.connection, emails)
+    ids = deps.read(links.find_customers, emails)
     found = deps.books.customers_by_ids(ids) if ids else ()
     gone = set(ids) - {customer.id for customer in found}
     note(found, deps, gone=gone)
@@ -308,8 +305,7 @@ def mark_unsure(deps: Deps) -> None:
 
 
 def _read_marked(deps: Deps) -> None:
-    with reading(deps.engine) as session:
-        ids = links.find_unread(session, deps.connection)
+    ids = deps.read(links.find_unread)
     if ids:
         found = deps.books.customers_by_ids(ids)
         note(found, deps, gone=set(ids) - {customer.id for customer in found})

@@ -11,7 +11,6 @@ from gateway.errors import NotFound
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.requests import By
-from gateway.store.session import reading
 from handlers import known_records
 from handlers.deps import Deps
 from handlers.references import parties
@@ -183,14 +182,12 @@ class Match:
 
 
 def of_relation(relation: Relation, deps: Deps) -> LastWritten:
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.RELATION, parties.key_of_relation(relation))
+    link = deps.read(links.find, LinkKind.RELATION, parties.key_of_relation(relation))
     return _to_last_written(link)
 
 
 def of_customer(customer: Customer, deps: Deps) -> LastWritten:
-    with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, LinkKind.RELATION, customer.id or "")
+    found = deps.read(links.find_by_target, LinkKind.RELATION, customer.id or "")
     return _to_last_written(next(iter(found), None))
 
 

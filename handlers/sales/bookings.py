@@ -25,7 +25,6 @@ from gateway.store import links, progress
 from gateway.store.events import Change, Event, Flow
 from gateway.store.known_links import Key, of_other
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading
 from handlers import known_records
 from handlers.catalogue import items, ownership
 from handlers.deps import Deps
@@ -68,14 +67,12 @@ def with_request(session: Session, event: Event) -> Event:
 
 
 def find(sale_id: str, deps: Deps) -> Link | None:
-    with reading(deps.engine) as session:
-        return links.find(session, deps.connection, LinkKind.DOCUMENT, sale_id)
+    return deps.read(links.find, LinkKind.DOCUMENT, sale_id)
 
 
 def find_document(entity: str, document_id: str, deps: Deps) -> Link | None:
     """The link of a document of the books that we wrote: of a day, of a sale, or of money beside one; or None."""
-    with reading(deps.engine) as session:
-        return find_written(session, deps.connection, entity, document_id)
+    return deps.read(find_written, entity, document_id)
 
 
 def find_written(session: Session, connection: str, entity: str, document_id: str) -> Link | None:

@@ -11,7 +11,6 @@ from sqlmodel import Session
 from gateway.store import links, sales
 from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading
 from handlers.deps import Deps, Result, done, parked
 from handlers.sales import bookings, documents, drafts, repairs, settlement
 from mapping import sale_identity
@@ -111,8 +110,7 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
 
 def _is_idle(day: Day, deps: Deps) -> bool:
     """Whether no summary of the day is pending; a parked one continues when a person retries it."""
-    with reading(deps.engine) as session:
-        newest = sales.newest_events(session, deps.connection, [day.key]).get(day.key)
+    newest = deps.read(sales.newest_events, [day.key]).get(day.key)
     return newest is None or newest[1] not in _BUSY
 
 
@@ -122,8 +120,7 @@ def is_complete(day: Day, deps: Deps) -> bool:
 
 
 def find_documents(day: Day, deps: Deps) -> list[Link]:
-    with reading(deps.engine) as session:
-        return links.find_under(session, deps.connection, LinkKind.DAY_DOCUMENT, f"{day.key}/")
+    return deps.read(links.find_under, LinkKind.DAY_DOCUMENT, f"{day.key}/")
 
 
 def is_gone(link: Link, deps: Deps) -> bool:

@@ -192,8 +192,7 @@ def _remove(link: Link, deps: Deps) -> None:
 
 
 def _known(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
-    with reading(deps.engine) as session:
-        found = links.find_under(session, deps.connection, LinkKind.MONEY, f"{kind}/{document_id}/")
+    found = deps.read(links.find_under, LinkKind.MONEY, f"{kind}/{document_id}/")
     return {link.source_id: link for link in found}
 
 
@@ -265,8 +264,7 @@ def _key_of_deposit(order: Sale, payment: Payment) -> str:
 
 
 def _known_deposits(order: Sale, deps: Deps) -> dict[str, Link]:
-    with reading(deps.engine) as session:
-        found = links.find_under(session, deps.connection, LinkKind.DEPOSIT, f"{order.id}/")
+    found = deps.read(links.find_under, LinkKind.DEPOSIT, f"{order.id}/")
     return {link.source_id: link for link in found}
 
 

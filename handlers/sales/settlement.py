@@ -12,7 +12,6 @@ from decimal import Decimal
 from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store import links
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import documents
 from mapping import sale_identity
@@ -271,8 +270,7 @@ def _void(link: Link, deps: Deps) -> None:
 
 
 def posted_on(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:
-    with reading(deps.engine) as session:
-        found = links.find_under(session, deps.connection, LinkKind.PAYMENT, f"{kind}/{document_id}/")
+    found = deps.read(links.find_under, LinkKind.PAYMENT, f"{kind}/{document_id}/")
     return {link.source_id: link for link in found}
 
 

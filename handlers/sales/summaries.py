@@ -183,8 +183,7 @@ def _to_link(sale: Sale, day: Day, state: _State, *, left_out: bool) -> Link:
 
 
 def _find(day: Day, deps: Deps) -> _State:
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.DAY, day.key)
+    link = deps.read(links.find, LinkKind.DAY, day.key)
     if link is None:
         return _State(DayTotals())
     kept = link.detail or {}

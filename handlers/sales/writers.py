@@ -17,7 +17,7 @@ from gateway.errors import NotFound
 from gateway.store import links
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading, writing
+from gateway.store.session import writing
 from handlers.deps import Deps, Result, done, parked, skipped
 from handlers.sales import bookings, documents, till_sales
 from mapping.day_summary import Day
@@ -183,8 +183,7 @@ def find_link(note: str | None, deps: Deps) -> Link | None:
     like, prefix = LinkKind.DEPOSIT, f"{sale_id}/"
     if main is not None:
         like, prefix = LinkKind.MONEY, f"{main.target_entity}/{main.target_id}/"
-    with reading(deps.engine) as session:
-        under = links.find_under(session, deps.connection, like, prefix)
+    under = deps.read(links.find_under, like, prefix)
     return next((link for link in under if find_tag(note) in tags(link)), None)
 
 
@@ -222,8 +221,7 @@ def find_day_documents(note: str | None, deps: Deps) -> list[Link]:
     kind, branch, rest = _split(note)
     if kind != "day":
         return []
-    with reading(deps.engine) as session:
-        return links.find_under(session, deps.connection, LinkKind.DAY_DOCUMENT, f"{branch}:{rest.split(':')[0]}/")
+    return deps.read(links.find_under, LinkKind.DAY_DOCUMENT, f"{branch}:{rest.split(':')[0]}/")
 
 
 def is_of_known_sale(note: str | None, deps: Deps) -> bool:

@@ -14,7 +14,6 @@ from decimal import Decimal
 from gateway.store import links
 from gateway.store.events import Event, Flow
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps, Result, done, skipped
@@ -71,8 +70,7 @@ def _read(deps: Deps) -> Promised:
 
 
 def _find(deps: Deps) -> Promised | None:
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.STOCK, _SOURCE)
+    link = deps.read(links.find, LinkKind.STOCK, _SOURCE)
     detail = link.detail if link else None
     if not detail:
         return None

@@ -29,7 +29,6 @@ from gateway.store import leases, sales
 from gateway.store.events import State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import KnownSale
-from gateway.store.session import reading
 from handlers import known_records
 from handlers.deps import Deps
 from handlers.polling import polls
@@ -214,15 +213,13 @@ class Unposted:
 
 def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
     """What is not in the books' quantities of `since` or later; `named` are ids of sales to search too."""
-    with reading(deps.engine) as session:
-        found = sales.find_unposted(
-            session,
-            deps.connection,
-            _LEAVING,
-            since=since,
-            waiting_code=NOT_YET,
-            named=named,
-        )
+    found = deps.read(
+        sales.find_unposted,
+        _LEAVING,
+        since=since,
+        waiting_code=NOT_YET,
+        named=named,
+    )
     counted = {row.entity_id: row for row in found if _is_unposted(row)}
     pieces: dict[int, Decimal] = {}
     unsure: set[int] = set()

@@ -18,7 +18,6 @@ from gateway.errors import NotFound, RateLimited, Transient
 from gateway.store import links
 from gateway.store.events import Event
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from handlers.catalogue import bridge, items
 from handlers.deps import Deps, Result, done, skipped
 from handlers.stock import levels
@@ -148,12 +147,10 @@ def article_of(item: Item, deps: Deps) -> int:
 
 def articles_of(some: Sequence[Item], deps: Deps) -> dict[str, int | NotBookable]:
     """The article number of each of these items, or why it has none of its own; looked up at once."""
-    with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, LinkKind.ITEM, [item.id for item in some])
+    known = deps.read(links.find_all, LinkKind.ITEM, [item.id for item in some])
     numbers = bridge.find_numbers(some, deps)
     numbers |= {id_: int(link.target_id) for id_, link in known.items() if id_ not in numbers}
-    with reading(deps.engine) as session:
-        owners = links.find_all(session, deps.connection, LinkKind.ARTICLE, [str(n) for n in set(numbers.values())])
+    owners = deps.read(links.find_all, LinkKind.ARTICLE, [str(n) for n in set(numbers.values())])
     return {item.id: _to_article(item, numbers.get(item.id), known.get(item.id), owners, deps) for item in some}
 
 
