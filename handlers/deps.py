@@ -11,11 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 import simplejson
-from sqlalchemy import Engine
-from sqlmodel import Session
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
@@ -28,15 +26,13 @@ from gateway.store.journal import Entry
 from gateway.store.known_links import KnownLinks
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
-from gateway.store.session import reading, writing
+from gateway.store.session import ConnectionStore, writing
 from handlers.lists import Lists
 from mapping import messages, settings_document
 from mapping.records import BookedDocument, Sale
 from mapping.settings_document import SettingsDocument
 from mapping.unit_prices import LineAmounts
 
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
 _NOW: Final = partial(datetime.now, UTC)
 JUST_READ_SECONDS: Final = 3.0
 JUST_READ_AT_MOST: Final = 200
@@ -91,7 +87,7 @@ class ProcessState:
 
 
 @dataclass(frozen=True)
-class Deps:
+class Deps(ConnectionStore):
     """The dependencies of one event. `facts` are event columns found so far, stored even if the handler fails later;
     `sales` are the sales it is about, by the till's id, as far as they were read; `documents` are those of the books as
     they were last read or written, by their kind and id; `records` is what was seen of products and customers.
@@ -104,8 +100,6 @@ class Deps:
     Within `in_a_row` calls to the till share a slot of the rate limiter: nothing may be waited for between them.
     """
 
-    engine: Engine
-    connection: str
     books: QuickBooks
     till: MplusKassa
     lists: Lists
@@ -131,13 +125,6 @@ class Deps:
         """The dependencies of a dry run: both clients refuse what is not a read, before it leaves."""
         books, till = self.books.reading_only(), self.till.reading_only()
         return dataclasses.replace(self, books=books, till=till, dry_run=True)
-
-    def read(
-        self, query: Callable[Concatenate[Session, str, Given], Answer], *args: Given.args, **more: Given.kwargs
-    ) -> Answer:
-        """What a query of the store finds of this connection, in a read transaction of its own."""
-        with reading(self.engine) as session:
-            return query(session, self.connection, *args, **more)
 
     def say(self, title: str, **detail: Any) -> None:
         """Write a decision into the event's activity log."""

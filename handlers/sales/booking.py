@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from gateway.errors import GatewayError, Permanent
 from gateway.store.events import Change, Event, Flow
-from gateway.store.links import Link
+from gateway.store.links import Link, LinkKind
 from handlers.deps import Deps, Result, done, parked
 from handlers.references import goods, parties
 from handlers.sales import bookings, documents, drafts, money_documents, settlement
@@ -94,7 +95,7 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
         settlement.part_from(link, posting.payments, deps)
         money_documents.hand_over(link, booked, deps)
     # The document exists now: store the link before anything else can fail, without the fingerprint for "finished".
-    known = bookings.to_link(sale, booked, finished=False)
+    known = to_link(sale, booked, finished=False)
     adopted = _is_adopted(posting, booked)
     deps.remember(dataclasses.replace(known, generation=generation, adopted=adopted))
     if sale.order_ids:
@@ -140,11 +141,25 @@ def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, forme
     """A write whose answer was lost may have booked an earlier version of the sale: update that document."""
     same = documents.is_as_intended(booked, posting.document, deps)
     if is_marked(booked.private_note, posting.document.marker) and not same:
-        link = bookings.to_link(sale, booked, finished=False, goods=None)
+        link = to_link(sale, booked, finished=False, goods=None)
         link = dataclasses.replace(link, generation=_generation(former, booked))
         settlement.recall(sale, booked, deps, wanted=posting.payments)
         deps.remember(link)
         raise OutdatedDocument(link)
+
+
+def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) -> Link:
+    known = {
+        "number": sale.number,
+        "document_number": booked.document_number,
+        "total_cents": sale.total_incl_cents,
+        "goods": sale_identity.goods(sale),
+        **bookings.seen(booked.content),
+        "dated": booked.business_date.isoformat() if booked.business_date else None,
+    }
+    known |= more
+    fingerprint = sale_identity.content(sale) if finished else None
+    return Link(LinkKind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
 
 
 def finish(
@@ -170,7 +185,7 @@ def _is_adopted(posting: Posting, booked: BookedDocument) -> bool:
 
 def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
     """The books' total and tax must equal the till's."""
-    link = dataclasses.replace(bookings.to_link(sale, booked, finished=True), adopted=_is_adopted(posting, booked))
+    link = dataclasses.replace(to_link(sale, booked, finished=True), adopted=_is_adopted(posting, booked))
     differs = orders.difference(booked, posting.document)
     if differs is None:
         return done(links=(link,), target_entity=booked.kind, target_id=booked.id)

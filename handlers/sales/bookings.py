@@ -96,20 +96,6 @@ def name_document(link: Link) -> str:
     return sale_identity.name_document(link.target_entity, detail(link, "document_number"), link.target_id)
 
 
-def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) -> Link:
-    known = {
-        "number": sale.number,
-        "document_number": booked.document_number,
-        "total_cents": sale.total_incl_cents,
-        "goods": sale_identity.goods(sale),
-        **seen(booked.content),
-        "dated": booked.business_date.isoformat() if booked.business_date else None,
-    }
-    known |= more
-    fingerprint = sale_identity.content(sale) if finished else None
-    return Link(LinkKind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
-
-
 def seen(content: DocumentContent) -> dict[str, Any]:
     """The stored details of a document as it is in the books, to recognise a later edit."""
     return {"seen": content_of(content), REFERENCES: references_of(content)}

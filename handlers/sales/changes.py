@@ -82,7 +82,7 @@ def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     token = deps.books.request_id("void", current.kind, current.id, current.sync_token)
     voided = deps.books.void_document(current.kind, current.id, current.sync_token, token)
     deps.say("voided the document", entity=current.kind, id=current.id, total=str(current.total))
-    known = dataclasses.replace(bookings.to_link(sale, voided, finished=True), status=BookingStatus.WITHDRAWN)
+    known = dataclasses.replace(booking.to_link(sale, voided, finished=True), status=BookingStatus.WITHDRAWN)
     return done(
         "cancelled at the till: voided", links=(known,), target_entity=link.target_entity, target_id=link.target_id
     )
@@ -105,7 +105,7 @@ def relink(sale: Sale, link: Link, deps: Deps) -> Link | None:
     deps.say("the linked document is gone; another one of this sale is in the books", id=booked.id, entity=booked.kind)
     # Compared with what its signature names: a person may have edited it.
     content = find_signed_content(booked.private_note) or bookings.seen(booked.content)["seen"]
-    known = bookings.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
+    known = booking.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
     known = dataclasses.replace(known, sync_token=None, generation=link.generation + 1)
     kept = () if sale_identity.is_withdrawn(sale) else _find_payments(sale, booked, deps)
     settlement.recall(sale, booked, deps, wanted=kept)
@@ -175,7 +175,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
         current = documents.read(link.target_entity, link.target_id, deps) or current
     settlement.settle(posting, current, deps, maybe_written=maybe_written)
     money_documents.settle(sale, posting, current, deps, maybe_written=maybe_written)
-    known = bookings.to_link(sale, current, finished=True)
+    known = booking.to_link(sale, current, finished=True)
     return done("payments brought up to date", links=(known,), target_entity=current.kind, target_id=current.id)
 
 
@@ -220,7 +220,7 @@ def _revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
         deps.say("the books do not take the change; reading the document first", reason=refusal.reason)
         return None
     deps.say("updated the document", entity=booked.kind, id=booked.id, after=str(booked.total))
-    deps.remember(bookings.to_link(sale, booked, finished=False))
+    deps.remember(booking.to_link(sale, booked, finished=False))
     return booking.finish(sale, posting, booked, deps, maybe_written=True)
 
 
@@ -293,7 +293,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
         after=str(posting.document.total),
     )
     booked = documents.update(posting, fresh.id, fresh.sync_token, deps)
-    deps.remember(bookings.to_link(sale, booked, finished=False))
+    deps.remember(booking.to_link(sale, booked, finished=False))
     return booking.finish(sale, posting, booked, deps, maybe_written=True)
 
 

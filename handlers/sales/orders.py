@@ -217,7 +217,7 @@ def _search(context: Context, deps: Deps) -> Context:
     if booked is None:
         return dataclasses.replace(context, looked=True)
     settlement.recall(context.sale, booked, deps)
-    link = bookings.to_link(context.sale, booked, finished=False)
+    link = booking.to_link(context.sale, booked, finished=False)
     return dataclasses.replace(context, link=link, looked=True)
 
 
