@@ -78,12 +78,19 @@ _DOCUMENTS = {
 }
 
 
-def bookable(sale: Sale, settings: OrderSettings) -> None:
-    """Return if the sale is to be booked now; else raise NotBookable with the reason."""
+def find_refusal(sale: Sale, settings: OrderSettings) -> NotBookable | None:
+    """Why the sale is not to be booked now, or None."""
     reason = _off(sale, settings) or _wrong_type(sale) or _too_early(sale, settings) or _empty(sale, settings)
-    if reason:
-        code = NOT_YET if reason in (_NOT_PAID, _NOT_FINAL) else None
-        raise NotBookable(reason, record=name_record(sale), field="orders", code=code)
+    if reason is None:
+        return None
+    code = NOT_YET if reason in (_NOT_PAID, _NOT_FINAL) else None
+    return NotBookable(reason, record=name_record(sale), field="orders", code=code)
+
+
+def bookable(sale: Sale, settings: OrderSettings) -> None:
+    """Raise the reason why the sale is not to be booked now, if there is one."""
+    if refusal := find_refusal(sale, settings):
+        raise refusal
 
 
 def is_off(sale: Sale, settings: OrderSettings) -> bool:

@@ -230,17 +230,13 @@ def claim_doubles(side: BooksSide, till: TillSide, groups: Mapping[str, str], de
     Such a document has the sale's number (as its own, or in its note or memo) and its amount.
     """
     named = {name: sale for sale in till.sales.values() for name in _names(sale, deps)}
-    booked = {group for each, group in side.groups.items() if each in side.documents and not _is_void(side, each)}
+    booked = {side.groups[each] for each, row in side.documents.items() if each in side.groups and not row.voided}
     for document in _list_others(side):
         about = (named[word] for word in _words(document) if word in named)
         sale = next((each for each in about if abs(each.total_incl_cents) == abs(_cents(document))), None)
         if sale is not None and groups[sale.id] in booked:
             side.groups[document.id] = groups[sale.id]
             side.foreign.add(document.id)
-
-
-def _is_void(side: BooksSide, document_id: str) -> bool:
-    return side.documents[document_id].voided
 
 
 def _names(sale: Sale, deps: Deps) -> Iterator[str]:
@@ -261,7 +257,11 @@ def _words(document: BookedDocument) -> list[str]:
 def describe(side: BooksSide, till: TillSide, groups: Mapping[str, str]) -> dict[str, Any]:
     """The documents of these days without a sale at the till; one with a sale's day and amount names that sale."""
     booked = set(side.groups.values())
-    alike = {_likeness(sale): name_record(sale) for sale in till.sales.values() if groups[sale.id] in booked}
+    alike = {
+        (sale.business_date, sale.total_incl_cents): name_record(sale)
+        for sale in till.sales.values()
+        if groups[sale.id] in booked
+    }
     found = [document for document in _list_others(side) if not document.voided]
     return {
         "documents": len(found),
@@ -298,10 +298,6 @@ def _list_others(side: BooksSide) -> Iterable[BookedDocument]:
 
 def _cents(document: BookedDocument) -> int:
     return round_to_cents(-document.total if document.kind in _RETURNS else document.total)
-
-
-def _likeness(sale: Sale) -> tuple[date, int]:
-    return sale.business_date, sale.total_incl_cents
 
 
 def _show(document: BookedDocument, alike: Mapping[tuple[date, int], str]) -> dict[str, Any]:

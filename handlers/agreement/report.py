@@ -55,8 +55,8 @@ def handle(event: Event, deps: Deps) -> Result:
     if _is_in_flight(report) and began - event.received_at < PATIENCE:
         reason = "sales are on their way into the books; compared again in a moment"
         return Result(Outcome(State.WAITING, reason=reason, wait_seconds=PAUSE_SECONDS, burn_attempt=False))
-    found = to_results(report, open_from=open_from(deps))
-    closed = {day for day in till_side.days(start, through) if day < open_from(deps)}
+    found = to_results(report, open_from=_today(deps))
+    closed = {day for day in till_side.days(start, through) if day < _today(deps)}
     key = deps.signing() if closed and deps.signing else None
     with writing(deps.engine) as session:
         stored = agreements.save(session, deps.connection, found, event_id=event.id, at=began)
@@ -181,8 +181,7 @@ _ON_THE_WAY = frozenset({*PENDING, State.WORKING})
 
 def to_results(report: Mapping[str, Any], *, open_from: date) -> list[DayResult]:
     """The result of each day. A day from `open_from` on is not over: an event in progress is no difference yet."""
-    first, last = date.fromisoformat(report["from"]), date.fromisoformat(report["through"])
-    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    days = till_side.days(date.fromisoformat(report["from"]), date.fromisoformat(report["through"]))
     return [_to_day(report, day, is_open=day >= open_from) for day in days]
 
 
@@ -252,12 +251,8 @@ def plan(deps: Deps) -> list[int]:
         return [row.id for row in inbox.receive(session, [change]) if row.pending]
 
 
-def open_from(deps: Deps) -> date:
-    """The first day that is not over yet."""
-    return _today(deps)
-
-
 def _today(deps: Deps) -> date:
+    """The first day that is not over yet."""
     return deps.now().astimezone(_AMSTERDAM).date()
 
 

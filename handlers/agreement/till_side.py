@@ -13,11 +13,10 @@ from handlers.deps import Deps
 from handlers.sales import drafts, money_documents, till_sales
 from mapping import figures
 from mapping.agreement_causes import SaleState, TillRecord
-from mapping.errors import NotBookable
 from mapping.figures import Cell, Names
 from mapping.money_documents import uncovered
 from mapping.records import Journal, Payment, Sale, SaleKind
-from mapping.sale_identity import bookable, counted_elsewhere, name_record
+from mapping.sale_identity import counted_elsewhere, find_refusal, name_record
 
 _DAYS_AT_ONCE = 31
 
@@ -119,11 +118,8 @@ def _figures(sale: Sale, names: Names, deps: Deps) -> figures.Figures:
 def _left_out(sale: Sale, deps: Deps) -> str | None:
     if sale.kind is SaleKind.ORDER:
         return None
-    try:
-        bookable(sale, deps.settings.orders)
-    except NotBookable as refusal:
-        return refusal.reason
-    return None
+    refusal = find_refusal(sale, deps.settings.orders)
+    return refusal.reason if refusal else None
 
 
 def _to_sale_state(event: tuple[int, str, str] | None) -> SaleState | None:

@@ -55,6 +55,11 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     yield from dict.fromkeys(finding for look in looks for finding in _look_at_items(look, deps))
 
 
+def _missing(subject: str, said: str) -> Finding:
+    """What a setting names and its system does not have."""
+    return Finding(subject, said, message("correct {subject}", subject=subject))
+
+
 def named(control: Control) -> list[str]:
     return sorted({v for v in (*control.table.values(), control.value, control.fallback) if v})
 
@@ -96,11 +101,7 @@ def _look_at_tax_codes(mapped: MappingSettings, deps: Deps) -> Iterator[Finding]
     for subject, names in wanted.items():
         for name in names:
             if name not in known:
-                yield Finding(
-                    subject,
-                    message("QuickBooks has no active tax code {name}", name=name),
-                    message("correct {subject}", subject=subject),
-                )
+                yield _missing(subject, message("QuickBooks has no active tax code {name}", name=name))
 
 
 def _look_at_categories(deps: Deps) -> Iterator[Finding]:
@@ -110,11 +111,7 @@ def _look_at_categories(deps: Deps) -> Iterator[Finding]:
         known |= {each.id, each.name.casefold(), ":".join(category_path(each, itself=True)).casefold()}
     for name in wanted:
         if name.strip().casefold() not in known:
-            yield Finding(
-                BY_CATEGORY,
-                message("QuickBooks has no category {name}", name=name),
-                message("correct {subject}", subject=BY_CATEGORY),
-            )
+            yield _missing(BY_CATEGORY, message("QuickBooks has no category {name}", name=name))
 
 
 def _look_at_items(look: Callable[[Deps], object], deps: Deps) -> Iterator[Finding]:
@@ -132,11 +129,7 @@ def look_at_till(deps: Deps) -> Iterator[Finding]:
     root = deps.settings.categories.root_group
     if root and all(each.number != root for each in _flat(deps.till.article_groups())):
         subject = "categories.root_group"
-        yield Finding(
-            subject,
-            message("the till has no article group {group}", group=root),
-            message("correct {subject}", subject=subject),
-        )
+        yield _missing(subject, message("the till has no article group {group}", group=root))
 
 
 def _look_at_numbers(deps: Deps) -> Iterator[Finding]:
@@ -161,11 +154,7 @@ def _look_at_numbers(deps: Deps) -> Iterator[Finding]:
         *((BY_VAT_CODE, text) for text in named(products.turnover_group_by_vat_code)),
     ]:
         if groups and text not in groups:
-            yield Finding(
-                subject,
-                message("the till has no turnover group {group}", group=text),
-                message("correct {subject}", subject=subject),
-            )
+            yield _missing(subject, message("the till has no turnover group {group}", group=text))
 
 
 def look_at_turnover_groups(deps: Deps) -> Iterator[Finding]:
@@ -229,11 +218,7 @@ def _look_at_branches(deps: Deps) -> Iterator[Finding]:
     for subject, numbers in named_at.items():
         for number in numbers:
             if number is not None and str(number) not in branches:
-                yield Finding(
-                    subject,
-                    message("the till has no branch {number}", number=number),
-                    message("correct {subject}", subject=subject),
-                )
+                yield _missing(subject, message("the till has no branch {number}", number=number))
 
 
 def _look_at_tenders(deps: Deps) -> Iterator[Finding]:

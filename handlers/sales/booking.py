@@ -165,27 +165,18 @@ def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) 
 def finish(
     sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool, is_new: bool = False
 ) -> Result:
-    """Settle a document that is in the books, and compare it with the till. Nothing is beside one that `is_new`."""
-    if not _is_adopted(posting, booked):
+    """Settle a document that is in the books, and compare its amounts. Nothing is beside one that `is_new`."""
+    adopted = _is_adopted(posting, booked)
+    if adopted:
+        deps.say("its payments are left to what booked it")
+    else:
         if posting.payments:
             settlement.settle(posting, booked, deps, maybe_written=maybe_written)
         if posting.document.linked_invoice_id:
             settlement.apply_credit(posting, booked, deps, maybe_written=maybe_written)
         if posting.beside or not is_new:
             money_documents.settle(sale, posting, booked, deps, maybe_written=maybe_written)
-    else:
-        deps.say("its payments are left to what booked it")
-    return _check(sale, posting, booked)
-
-
-def _is_adopted(posting: Posting, booked: BookedDocument) -> bool:
-    """Whether another program booked it: then it is linked, and never written."""
-    return not is_marked(booked.private_note, posting.document.marker)
-
-
-def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
-    """The books' total and tax must equal the till's."""
-    link = dataclasses.replace(to_link(sale, booked, finished=True), adopted=_is_adopted(posting, booked))
+    link = dataclasses.replace(to_link(sale, booked, finished=True), adopted=adopted)
     differs = orders.difference(booked, posting.document)
     if differs is None:
         return done(links=(link,), target_entity=booked.kind, target_id=booked.id)
@@ -202,3 +193,8 @@ def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
         target_entity=booked.kind,
         target_id=booked.id,
     )
+
+
+def _is_adopted(posting: Posting, booked: BookedDocument) -> bool:
+    """Whether another program booked it: then it is linked, and never written."""
+    return not is_marked(booked.private_note, posting.document.marker)

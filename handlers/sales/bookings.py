@@ -108,6 +108,11 @@ def note(link: Link, status: BookingStatus, deps: Deps) -> Link:
     return changed
 
 
+def how_gone(document: BookedDocument | None) -> BookingStatus:
+    """What became of a document that is not in the books any more; None: it cannot be read."""
+    return BookingStatus.DELETED if document is None else BookingStatus.VOIDED
+
+
 def mark_gone(session: Session, link: Link, how: BookingStatus, deps: Deps) -> bool:
     """Store that the linked document is gone, unless the link names another document by now; whether it did."""
     now = links.find(session, deps.connection, LinkKind(link.kind), link.source_id)

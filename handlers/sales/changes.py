@@ -47,9 +47,7 @@ def restore(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
         return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
     current = documents.read(link.target_entity, link.target_id, deps)
     if current is None or current.voided:
-        return relink_or_park(
-            sale, link, BookingStatus.DELETED if current is None else BookingStatus.VOIDED, event, deps
-        )
+        return relink_or_park(sale, link, bookings.how_gone(current), event, deps)
     posting, _ = drafts.prepare(sale, deps, kind=kind)
     posting = move_payments(posting, deps)
     said = repairs.restore(posting, current, deps) if posting.payments else []
@@ -160,9 +158,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Only payments differ: the document stays as it is."""
     current = documents.read(link.target_entity, link.target_id, deps)
     if current is None or current.voided:
-        return relink_or_park(
-            sale, link, BookingStatus.DELETED if current is None else BookingStatus.VOIDED, event, deps
-        )
+        return relink_or_park(sale, link, bookings.how_gone(current), event, deps)
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind.INVOICE)
     if posting.document.total != current.total:
         # A refund is a line of the invoice.
@@ -234,8 +230,8 @@ def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
     return (
         plain
         and not drafts.is_closed(sale.business_date, deps)
-        and not settlement.has_payments(link.target_entity, link.target_id, deps)
-        and not money_documents.has_any(link.target_entity, link.target_id, deps)
+        and not settlement.posted_on(link.target_entity, link.target_id, deps)
+        and not money_documents.beside(link.target_entity, link.target_id, deps)
     )
 
 

@@ -15,7 +15,6 @@ from handlers.deps import Deps, Result, done, parked
 from handlers.sales import bookings, documents, drafts, repairs, settlement
 from mapping import sale_identity
 from mapping.day_summary import Day, is_summarised
-from mapping.errors import NotBookable
 from mapping.messages import message
 from mapping.records import Sale
 
@@ -34,11 +33,7 @@ def belongs(session: Session, sale: Sale, other: str | None, deps: Deps) -> bool
 
 def is_bookable(sale: Sale, deps: Deps) -> bool:
     """Whether the settings want this sale in the books now."""
-    try:
-        sale_identity.bookable(sale, deps.settings.orders)
-    except NotBookable:
-        return False
-    return True
+    return sale_identity.find_refusal(sale, deps.settings.orders) is None
 
 
 def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_run: bool) -> Result:
@@ -148,6 +143,6 @@ def let_go(day: Day, deps: Deps) -> None:
 
 def forget(link: Link, deps: Deps) -> None:
     """Remove the link of a document that is gone; the payments on it are searched by their notes."""
-    for key in settlement.find_keys(link, deps):
+    for key in settlement.posted_on(link.target_entity, link.target_id, deps):
         deps.forget(LinkKind.PAYMENT, key)
     deps.forget(LinkKind.DAY_DOCUMENT, link.source_id)

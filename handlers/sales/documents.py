@@ -100,11 +100,6 @@ def rows(kind: DocumentKind, numbers: Sequence[str], days: Sequence[date], deps:
     return [row for day in dict.fromkeys(days) for row in deps.books.documents_on(kind, day)]
 
 
-def on(kind: DocumentKind, day: str, deps: Deps) -> Iterable[BookedDocument]:
-    """The documents of a day, written as in ISO 8601."""
-    return deps.books.documents_on(kind, date.fromisoformat(day))
-
-
 def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
     document = posting.document
     same = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
+from typing import Any
 
 from sqlmodel import Session
 
@@ -32,16 +34,10 @@ WRONG_AMOUNT = "6070"
 CLOSED = "6210"
 _CLOSED = frozenset({CLOSED, "6200"})
 
-_ITEMS: Mapping[str, Callable[[References, Deps], References]] = {
-    "rounding_item_id": lambda references, deps: dataclasses.replace(
-        references, rounding_item_id=goods.rounding_item(deps)
-    ),
-    "order_deposit_item_id": lambda references, deps: dataclasses.replace(
-        references, order_deposit_item_id=goods.own_item(ORDER_DEPOSITS, deps)
-    ),
-    "clearing_item_id": lambda references, deps: dataclasses.replace(
-        references, clearing_item_id=goods.own_item(CLEARING, deps)
-    ),
+_ITEMS: Mapping[str, Callable[[Deps], Any]] = {
+    "rounding_item_id": goods.rounding_item,
+    "order_deposit_item_id": partial(goods.own_item, ORDER_DEPOSITS),
+    "clearing_item_id": partial(goods.own_item, CLEARING),
 }
 
 
@@ -105,7 +101,7 @@ def _prepare(sale: Sale, deps: Deps, kind: DocumentKind | None) -> tuple[Posting
             if getattr(references, needed.reference):
                 raise
             deps.say("an item of ours is needed", why=needed.reason)
-            references = _ITEMS[needed.reference](references, deps)
+            references = dataclasses.replace(references, **{needed.reference: _ITEMS[needed.reference](deps)})
 
 
 def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting:

@@ -54,6 +54,10 @@ class Plan:
     steps: tuple[str, ...] = ()
 
 
+def _plan(action: str, *steps: str) -> Plan:
+    return Plan(action, steps)
+
+
 class DryRunBooks(QuickBooks):
     """The books of a connection for reading; a record that would be created gets a name instead of an id."""
 
@@ -236,9 +240,7 @@ def _plan_booking(sale: Sale, link: Link | None, posting: Posting, deps: Deps) -
     current = documents.read(link.target_entity, link.target_id, deps)
     name = bookings.name_document(link)
     if link.adopted:
-        if link.fingerprint == sale_identity.content(sale):
-            return Plan(NOTHING)
-        return Plan(PARK, (ADOPTED,))
+        return Plan(NOTHING) if link.fingerprint == sale_identity.content(sale) else _plan(PARK, ADOPTED)
     if current is None or current.voided:
         return _of_gone(name, link, current, posting)
     if link.fingerprint is not None and link.fingerprint != sale_identity.content(sale):
@@ -253,72 +255,45 @@ def _plan_withdrawal(link: Link, deps: Deps) -> Plan:
     if current is None or current.voided:
         return Plan("nothing: its document is gone from QuickBooks")
     if link.adopted or changes.is_edited(link, current, deps):
-        return Plan(
-            PARK,
-            (message("{document} was written or edited by another writer", document=bookings.name_document(link)),),
-        )
+        said = message("{document} was written or edited by another writer", document=bookings.name_document(link))
+        return _plan(PARK, said)
     return Plan(deps.settings.orders.cancelled)
 
 
 def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
     if other := bookings.find_other(sale, deps.links):
-        return Plan("nothing: already booked", (other,))
+        return _plan("nothing: already booked", other)
     found = documents.find(sale, posting, deps)
     if found is None:
         return Plan(BOOK)
-    return Plan(
-        LINK,
-        (
-            message(
-                "{document} is in QuickBooks already: it would be linked, not booked again",
-                document=_name_booked(found),
-            ),
-        ),
-    )
+    said = "{document} is in QuickBooks already: it would be linked, not booked again"
+    return _plan(LINK, message(said, document=_name_booked(found)))
 
 
 def _of_gone(name: str, link: Link, current: BookedDocument | None, posting: Posting) -> Plan:
     if link.status is BookingStatus.REPLACING:
         return Plan(BOOK)
     if link.status is BookingStatus.WITHDRAWN:
-        return Plan(
-            RESTORE,
-            (
-                message(
-                    "{document} was voided when the sale was cancelled: it would get its amounts back", document=name
-                ),
-            ),
-        )
+        said = "{document} was voided when the sale was cancelled: it would get its amounts back"
+        return _plan(RESTORE, message(said, document=name))
     if current is None:
-        return Plan(
-            AGAIN,
-            (
-                message("{document} was deleted in QuickBooks", document=name),
-                message("a new {kind} would be made", kind=message(posting.document.kind)),
-            ),
-        )
-    return Plan(
-        RESTORE, (message("{document} was voided in QuickBooks: it would get its amounts back", document=name),)
-    )
+        made = message("a new {kind} would be made", kind=message(posting.document.kind))
+        return _plan(AGAIN, message("{document} was deleted in QuickBooks", document=name), made)
+    return _plan(RESTORE, message("{document} was voided in QuickBooks: it would get its amounts back", document=name))
 
 
 def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Plan:
     kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
     same_goods = bookings.detail(link, "goods") == sale_identity.goods(sale)
     if kind is DocumentKind.INVOICE == link.target_entity and same_goods:
-        return Plan(SETTLE, (ONLY_PAYMENTS,))
+        return _plan(SETTLE, ONLY_PAYMENTS)
     if deps.settings.orders.changed == PARK:
-        return Plan(PARK, (CHANGED,))
+        return _plan(PARK, CHANGED)
     if changes.differs(sale, link, current, deps):
-        return Plan(PARK, (message("{document} was edited in QuickBooks", document=_name_booked(current)),))
+        return _plan(PARK, message("{document} was edited in QuickBooks", document=_name_booked(current)))
     if kind != link.target_entity:
-        return Plan(
-            "update",
-            (
-                message("{document} would be deleted", document=_name_booked(current)),
-                message("a new {kind} would be made", kind=message(kind)),
-            ),
-        )
+        made = message("a new {kind} would be made", kind=message(kind))
+        return _plan("update", message("{document} would be deleted", document=_name_booked(current)), made)
     return Plan(deps.settings.orders.changed)
 
 

@@ -71,7 +71,7 @@ def keep(
 def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocument, ...] = ()) -> dict[str, Link]:
     """Remove documents of money that are not (or differ) in `keep`; returns all known links."""
     wanted = {_key(kind, document_id, document): _of(document) for document in keep}
-    known = _known(kind, document_id, deps)
+    known = beside(kind, document_id, deps)
     for key, link in known.items():
         if link.status.is_in_books and (key not in wanted or link.fingerprint not in (None, wanted[key])):
             known[key] = remove(link, deps)
@@ -89,14 +89,9 @@ def remove(link: Link, deps: Deps) -> Link:
     return removing
 
 
-def has_any(kind: str, document_id: str, deps: Deps) -> bool:
-    """Whether anything was ever written beside a document."""
-    return bool(_known(kind, document_id, deps))
-
-
 def is_complete(kind: str, document_id: str, deps: Deps) -> bool:
     """Whether all documents of money beside a document are in the books; reads each of them."""
-    return are_present(_known(kind, document_id, deps).values(), deps)
+    return are_present(beside(kind, document_id, deps).values(), deps)
 
 
 def are_present(known: Iterable[Link], deps: Deps) -> bool:
@@ -119,7 +114,7 @@ def _is_present(link: Link, deps: Deps) -> bool:
 
 def hand_over(former: Link, booked: BookedDocument, deps: Deps) -> None:
     """Another document replaces the former one: its documents of money are linked to the new one."""
-    for key, link in _known(former.target_entity, former.target_id, deps).items():
+    for key, link in beside(former.target_entity, former.target_id, deps).items():
         deps.remember(dataclasses.replace(link, source_id=f"{booked.kind}/{booked.id}/{key.split('/', 2)[2]}"))
         deps.forget(LinkKind.MONEY, key)
 
@@ -191,7 +186,8 @@ def _remove(link: Link, deps: Deps) -> None:
         return
 
 
-def _known(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
+def beside(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
+    """The links of everything that was ever written beside a document."""
     found = deps.read(links.find_under, LinkKind.MONEY, f"{kind}/{document_id}/")
     return {link.source_id: link for link in found}
 

@@ -130,11 +130,7 @@ def _load(sale: Sale, event: Event, deps: Deps) -> Context:
         if link is None and settings.summary == "day":
             summed_up = days.belongs(session, sale, other, deps)
     deps.links.update(known)
-    refusal = None
-    try:
-        sale_identity.bookable(sale, settings)
-    except NotBookable as error:
-        refusal = error
+    refusal = sale_identity.find_refusal(sale, settings)
     maybe_written = bookings.is_maybe_written(event, deps)
     return Context(sale, event, link, other, refusal, summed_up, maybe_written, (f"sale {sale.number}",))
 
@@ -199,15 +195,16 @@ def _act(step: Step, context: Context, deps: Deps) -> Result:
 def _look(context: Context, deps: Deps) -> Context:
     """Check what is left of a document, its payments, and the money beside it."""
     link = context.booked
+    posted = settlement.posted_on(link.target_entity, link.target_id, deps)
     # Earlier versions named a missing payment by its link.
-    records = (*context.records, *(f"payment {key}" for key in settlement.find_keys(link, deps)))
+    records = (*context.records, *(f"payment {key}" for key in posted))
     repairs.look(link, deps)
     current = documents.read(link.target_entity, link.target_id, deps)
     if current and not current.voided:
         if not money_documents.is_complete(link.target_entity, link.target_id, deps):
             link = dataclasses.replace(link, fingerprint=None)
     elif link.status not in (BookingStatus.REPLACING, BookingStatus.WITHDRAWN):
-        link = bookings.note(link, BookingStatus.VOIDED if current else BookingStatus.DELETED, deps)
+        link = bookings.note(link, bookings.how_gone(current), deps)
     return dataclasses.replace(context, link=link, records=records, looked=True)
 
 

@@ -80,16 +80,6 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
         deps.remember(dataclasses.replace(link, generation=generation))
 
 
-def has_payments(kind: str, document_id: str, deps: Deps) -> bool:
-    """Whether any payment or credit was ever posted on a document."""
-    return bool(posted_on(kind, document_id, deps))
-
-
-def find_keys(link: Link, deps: Deps) -> list[str]:
-    """The source ids of the links of everything that was ever posted on a document."""
-    return list(posted_on(link.target_entity, link.target_id, deps))
-
-
 def part_from(former: Link, wanted: tuple[BooksPayment, ...], deps: Deps) -> None:
     """The document is gone and another replaces it: payments that are still wanted are left for it, others are voided.
 

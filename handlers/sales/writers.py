@@ -42,7 +42,8 @@ def handle_check(event: Event, deps: Deps) -> Result:
     elapsed = (deps.now() - datetime.fromisoformat(hint["since"])).total_seconds()
     if elapsed >= LOOKS[0]:
         marker = f"[kassabridge:{event.entity_id}]"
-        rows = [row for kind in DocumentKind for day in hint["days"] for row in documents.on(kind, day, deps)]
+        days = [date.fromisoformat(day) for day in hint["days"]]
+        rows = [row for kind in DocumentKind for day in days for row in deps.books.documents_on(kind, day)]
         for document in [row for row in rows if is_marked(row.private_note, marker) and not row.voided]:
             result = settle(document, deps)
             if result.outcome.state is State.PARKED:
@@ -68,7 +69,7 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
     if first is None or first.voided:
         if link.status is BookingStatus.REPLACING:
             return skipped("its sale is replacing the linked document")
-        hand_on(link, BookingStatus.DELETED if first is None else BookingStatus.VOIDED, document, deps)
+        hand_on(link, bookings.how_gone(first), document, deps)
         return done(
             message(
                 "the linked document is not in the books any more: {document} takes its place", document=_name(document)
