@@ -7,7 +7,7 @@ would keep its number.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.errors import Conflict, DuplicateNumber, NotFound
@@ -215,7 +215,10 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
     if order.state == COMPLETE_ORDER:
         payments = [payment for payment in payments if _key_of_deposit(order, payment) in known]
     else:
-        _remove_others(order, known, {key_of(payment) for payment in payments}, deps)
+        kept = {_key_of_deposit(order, payment) for payment in payments}
+        for key, link in known.items():
+            if key not in kept and link.status.is_in_books:
+                known[key] = remove(link, deps)
     before = [known.get(_key_of_deposit(order, payment)) for payment in payments]
     booked = [
         link
@@ -270,13 +273,6 @@ def _is_on_sale(order: Sale, payment: Payment, deps: Deps) -> bool:
         claim = links.find(session, deps.connection, LinkKind.ORDER, order.id)
         under = f"{claim.target_entity}/{claim.target_id}/{key_of(payment)}" if claim else ""
         return bool(under and links.find(session, deps.connection, LinkKind.PAYMENT, under))
-
-
-def _remove_others(order: Sale, known: dict[str, Link], wanted: Collection[str], deps: Deps) -> None:
-    kept = {f"{order.id}/{key}" for key in wanted}
-    for key, link in known.items():
-        if key not in kept and link.status.is_in_books:
-            known[key] = remove(link, deps)
 
 
 def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, maybe_written: bool) -> Link:

@@ -90,6 +90,11 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
     branches = deps.lists.known_branches()
     # Number, SKU and name of each article, once. A line without an article is free text, which may name somebody.
     found = {line.article: line for line in every_line(sale.lines) if line.article}
+    # What was sold at each VAT rate, tax included; without VAT nothing has a rate.
+    rates: dict[str, int] = {}
+    for amount in () if is_without_vat(sale) else sale.vat:
+        rate = f"{amount.percentage.normalize():f}"
+        rates[rate] = rates.get(rate, 0) + amount.net_cents + amount.vat_cents
     return SaleFacts(
         number=sale.number,
         day=sale.business_date,
@@ -99,20 +104,11 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
         amount_cents=sale.total_incl_cents,
         vat_cents=0 if is_without_vat(sale) else sum(amount.vat_cents for amount in sale.vat),
         tenders=tuple((name, cents) for name, cents in tenders.items() if cents),
-        vat_rates=_to_rates(sale),
+        vat_rates=tuple(rates.items()),
         articles=tuple((str(number), line.plu or None, line.text[:LONGEST_NAME]) for number, line in found.items()),
         side=side_by_side.of_sale(sale),
         turnover_groups=tuple(sorted({each.turnover_group for each in every_line(sale.lines) if each.turnover_group})),
     )
-
-
-def _to_rates(sale: Sale) -> tuple[tuple[str, int], ...]:
-    """What was sold at each VAT rate, tax included; without VAT nothing has a rate."""
-    rates: dict[str, int] = {}
-    for amount in () if is_without_vat(sale) else sale.vat:
-        rate = f"{amount.percentage.normalize():f}"
-        rates[rate] = rates.get(rate, 0) + amount.net_cents + amount.vat_cents
-    return tuple(rates.items())
 
 
 _UNKNOWN = (
