@@ -12,6 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from mapping import figures
 from mapping.messages import message
 from mapping.money_documents import SETTLED
 from mapping.records import Sale, SaleKind
@@ -96,9 +97,9 @@ def total_of(sales: Iterable[Sale], settings: OrderSettings, tip_articles: Itera
 def add(many: Iterable[DayTotals]) -> DayTotals:
     listed = list(many)
     return DayTotals(
-        nets=_sum(totals.nets for totals in listed),
-        vat=_sum(totals.vat for totals in listed),
-        tenders=_sum(totals.tenders for totals in listed),
+        nets=figures.add(totals.nets for totals in listed),
+        vat=figures.add(totals.vat for totals in listed),
+        tenders=figures.add(totals.tenders for totals in listed),
         rounding=sum(totals.rounding for totals in listed),
     )
 
@@ -116,20 +117,12 @@ def _minus(amounts: Mapping[_Key, int]) -> dict[_Key, int]:
     return {key: -cents for key, cents in amounts.items()}
 
 
-def _sum(many: Iterable[Mapping[_Key, int]]) -> dict[_Key, int]:
-    sums: dict[_Key, int] = {}
-    for amounts in many:
-        for key, cents in amounts.items():
-            sums[key] = sums.get(key, 0) + cents
-    return {key: cents for key, cents in sums.items() if cents}
-
-
 def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTotals:
     totals = read_totals(sale)
     flat = flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
     booked_as_line = settings.cash_rounding == "line"
     difference = paid_difference(sale, cap_cents=settings.rounding_cap_cents)
-    tenders = _sum({payment.method: payment.amount_cents} for payment in sale.payments)
+    tenders = figures.add({payment.method: payment.amount_cents} for payment in sale.payments)
     if difference and not booked_as_line:
         largest = max(tenders, key=lambda method: abs(tenders[method]))
         tenders[largest] -= difference
@@ -139,9 +132,9 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
         for net in _nets([line for line in flat if line.code == total.code], total.net_cents, total.percentage, tips)
     ]
     return DayTotals(
-        nets=_sum(nets),
-        vat=_sum({(total.code, total.percentage): total.vat_cents} for total in totals),
-        tenders=_sum([tenders]),
+        nets=figures.add(nets),
+        vat=figures.add({(total.code, total.percentage): total.vat_cents} for total in totals),
+        tenders=figures.add([tenders]),
         rounding=difference if booked_as_line else 0,
     )
 
@@ -173,8 +166,8 @@ def to_json(totals: DayTotals) -> dict[str, Any]:
 def from_json(data: Mapping[str, Any]) -> DayTotals:
     """What `to_json` wrote."""
     return DayTotals(
-        nets=_sum({Goods(kind, code, Decimal(rate)): cents} for kind, code, rate, cents in data["nets"]),
-        vat=_sum({(code, Decimal(rate)): cents} for code, rate, cents in data["vat"]),
+        nets=figures.add({Goods(kind, code, Decimal(rate)): cents} for kind, code, rate, cents in data["nets"]),
+        vat=figures.add({(code, Decimal(rate)): cents} for code, rate, cents in data["vat"]),
         tenders=dict(data["tenders"]),
         rounding=data["rounding"],
     )

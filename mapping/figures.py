@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeVar
 
 from mapping import money_documents
 from mapping.errors import MappingError
@@ -14,6 +15,8 @@ from mapping.money import round_to_cents
 from mapping.money_documents import redeemed, without_gift_cards
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Journal, Payment, Sale, VatAmount
 from mapping.sale_lines import is_without_vat, paid_difference
+
+Key = TypeVar("Key")
 
 UNKNOWN = "unknown"
 """The key of an amount whose rate or payment method cannot be read."""
@@ -63,12 +66,13 @@ class Names:
     account_names: Mapping[str, str] = field(default_factory=dict)
 
 
-def add(many: Iterable[Figures]) -> dict[Cell, int]:
-    sums: dict[Cell, int] = {}
-    for figures in many:
-        for cell, cents in figures.items():
-            sums[cell] = sums.get(cell, 0) + cents
-    return {cell: cents for cell, cents in sums.items() if cents}
+def add(many: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
+    """The sums of cents by key, without those that are zero."""
+    sums: dict[Key, int] = {}
+    for amounts in many:
+        for key, cents in amounts.items():
+            sums[key] = sums.get(key, 0) + cents
+    return {key: cents for key, cents in sums.items() if cents}
 
 
 def subtract(left: Figures, right: Figures) -> dict[Cell, int]:

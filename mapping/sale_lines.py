@@ -270,16 +270,10 @@ def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
 
 def _unstated(sale: Sale) -> Iterator[VatAmount]:
     seen = {amount.code for amount in sale.vat}
-    for line in _all_lines(sale.lines):
+    for line in every_line(sale.lines):
         if line.vat_code is not None and line.vat_percentage is not None and line.vat_code not in seen:
             seen.add(line.vat_code)
             yield VatAmount(line.vat_code, line.vat_percentage, 0, 0)
-
-
-def _all_lines(lines: Iterable[SaleLine]) -> Iterator[SaleLine]:
-    for line in lines:
-        yield line
-        yield from _all_lines(line.sublines)
 
 
 def is_paid(sale: Sale) -> bool:

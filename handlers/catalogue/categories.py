@@ -111,7 +111,7 @@ def notice_altered(tree: Sequence[Item], deps: Deps) -> int:
     known = {id_: link for id_, link in found.items() if link.target_id and link.fingerprint not in (None, GONE)}
     if not known or not deps.settings.categories.enabled:
         return 0
-    present = {group.number: group for group in _flatten(deps.till.article_groups())}
+    present = {group.number: group for group in flatten(deps.till.article_groups())}
     numbers = {id_: int(link.target_id) for id_, link in known.items()}
     altered = [known[item.id] for item in tree if item.id in known and _is_altered(item, numbers, present, deps)]
     with writing(deps.engine) as session:
@@ -144,7 +144,7 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
 
 def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> int:
     """Create or change the group; returns its number. A group of the same name and parent is taken over."""
-    groups = list(_flatten(deps.till.article_groups()))
+    groups = list(flatten(deps.till.article_groups()))
     known = next((g for g in groups if link and str(g.number) == link.target_id), None)
     existing = known or _find_double(wanted, groups, deps)
     if existing is None:
@@ -165,7 +165,7 @@ def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> i
 
 def find_group(number: int | None, deps: Deps) -> ArticleGroup | None:
     """The till's group with this number, anywhere in the tree."""
-    return next((group for group in _flatten(deps.till.article_groups()) if group.number == number), None)
+    return next((group for group in flatten(deps.till.article_groups()) if group.number == number), None)
 
 
 def _find_double(wanted: ArticleGroup, groups: Iterable[ArticleGroup], deps: Deps) -> ArticleGroup | None:
@@ -181,7 +181,7 @@ def _gone(link: Link | None, deps: Deps) -> Result:
     """Deleted in the books: delete our group, unless it contains something of the staff."""
     if link is None or not link.target_id:
         return skipped("the category was deleted and the till never had it")
-    groups = {group.number: group for group in _flatten(deps.till.article_groups())}
+    groups = {group.number: group for group in flatten(deps.till.article_groups())}
     group = groups.get(int(link.target_id))
     empty = dataclasses.replace(link, target_id="", fingerprint=GONE)
     if group is None:
@@ -201,10 +201,11 @@ def _are_ours(products: Iterable[int], deps: Deps) -> bool:
     return set(articles) <= known.keys()
 
 
-def _flatten(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:
+def flatten(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:
+    """The groups with all below them."""
     for group in groups:
         yield group
-        yield from _flatten(group.subgroups)
+        yield from flatten(group.subgroups)
 
 
 def _link(category_id: str, deps: Deps) -> Link | None:

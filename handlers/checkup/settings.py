@@ -8,6 +8,7 @@ from functools import partial
 
 from gateway.connectors.quickbooks.client import ListEntity
 from gateway.findings import Finding, enumerate_some
+from handlers.catalogue import categories
 from handlers.deps import Deps
 from handlers.references import goods
 from mapping import control, list_entries
@@ -16,7 +17,7 @@ from mapping.control import Control, ControlQuestion
 from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, Caught, catch, first_groups
 from mapping.errors import MappingError
 from mapping.messages import message
-from mapping.records import ArticleGroup, TaxCode
+from mapping.records import TaxCode
 from mapping.sections import MappingSettings
 from mapping.settings_document import KEEP_STOCK, LOSES_STOCK
 from mapping.skus import category_path
@@ -127,7 +128,7 @@ def look_at_till(deps: Deps) -> Iterator[Finding]:
     yield from _look_at_tenders(deps)
     yield from _look_at_numbers(deps)
     root = deps.settings.categories.root_group
-    if root and all(each.number != root for each in _flat(deps.till.article_groups())):
+    if root and all(each.number != root for each in categories.flatten(deps.till.article_groups())):
         subject = "categories.root_group"
         yield _missing(subject, message("the till has no article group {group}", group=root))
 
@@ -245,12 +246,6 @@ def _look_at_tenders(deps: Deps) -> Iterator[Finding]:
 def _is_row_of(name: str, code: str) -> bool:
     """Whether the row of a table is found by a code, see `mapping.rules.find_row`."""
     return name.strip().casefold() == code.strip().casefold()
-
-
-def _flat(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:
-    for group in groups:
-        yield group
-        yield from _flat(group.subgroups)
 
 
 def look_at_both(deps: Deps) -> Iterator[Finding]:
