@@ -192,3 +192,10 @@ class ConnectionStore:
         """What a query finds of this connection, in a read transaction of its own."""
         with reading(self.engine) as session:
             return query(session, self.connection, *args, **more)
+
+    def write(
+        self, statement: Callable[Concatenate[Session, str, Given], Answer], *args: Given.args, **more: Given.kwargs
+    ) -> Answer:
+        """What a statement about this connection answers, in a transaction of its own."""
+        with writing(self.engine) as session:
+            return statement(session, self.connection, *args, **more)

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.store import sale_contents, sales
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
+from gateway.store.session import reading
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
 from mapping import figures, list_entries, sale_identity, side_by_side
@@ -149,8 +149,7 @@ def note_documents(side: BooksSide, names: Names, deps: Deps, *, read_at: dateti
         sides = {key: side_by_side.of_document(side.documents[key[1]], names.rates) for key in some}
         outdated = deps.read(sale_contents.find_outdated, sides, read_at=read_at)
         if outdated:
-            with writing(deps.engine) as session:
-                sale_contents.note_documents(session, deps.connection, outdated)
+            deps.write(sale_contents.note_documents, outdated)
 
 
 def to_records(

@@ -49,8 +49,7 @@ def handle(event: Event, deps: Deps) -> Result:
         report = examine(start, through, deps, fresh=not by_itself)
     except GatewayError as error:
         if by_itself and (event.attempts >= TRIES or not isinstance(error, Transient)):
-            with writing(deps.engine) as session:
-                agreements.fail(session, deps.connection, till_side.days(start, through), event_id=event.id, at=began)
+            deps.write(agreements.fail, till_side.days(start, through), event_id=event.id, at=began)
         raise
     if _is_in_flight(report) and began - event.received_at < PATIENCE:
         reason = "sales are on their way into the books; compared again in a moment"

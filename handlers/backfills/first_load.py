@@ -18,7 +18,6 @@ from gateway.store import records, requests
 from gateway.store.events import Change, Event, Flow
 from gateway.store.progress import STOCK
 from gateway.store.records import RecordFacts
-from gateway.store.session import writing
 from handlers import known_records
 from handlers.backfills import batches, pages
 from handlers.catalogue import categories, drift, items
@@ -157,8 +156,7 @@ def _store_seen(found: Sequence[levels.StockDifference], deps: Deps) -> None:
     levels.note_stock(found, dataclasses.replace(deps, records=seen), booked=True)
     every = list(seen.values())
     for start in range(0, len(every), SEEN_AT_ONCE):
-        with writing(deps.engine) as session:
-            records.record_seen(session, deps.connection, every[start : start + SEEN_AT_ONCE])
+        deps.write(records.record_seen, every[start : start + SEEN_AT_ONCE])
 
 
 def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:

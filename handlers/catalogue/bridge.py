@@ -137,8 +137,7 @@ def _owners(block: range, deps: Deps) -> dict[int, str]:
 
 
 def _claim(item_id: str, number: int, deps: Deps) -> bool:
-    with writing(deps.engine) as session:
-        return links.claim_number(session, deps.connection, item_id, number)
+    return deps.write(links.claim_number, item_id, number)
 
 
 def _has_any(deps: Deps) -> bool:

@@ -12,7 +12,7 @@ from gateway.errors import NotFound, Transient
 from gateway.store import links
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
+from gateway.store.session import reading
 from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps, Result, done, skipped
@@ -114,8 +114,7 @@ def notice_altered(tree: Sequence[Item], deps: Deps) -> int:
     present = {group.number: group for group in flatten(deps.till.article_groups())}
     numbers = {id_: int(link.target_id) for id_, link in known.items()}
     altered = [known[item.id] for item in tree if item.id in known and _is_altered(item, numbers, present, deps)]
-    with writing(deps.engine) as session:
-        return links.mark_unsure(session, deps.connection, altered)
+    return deps.write(links.mark_unsure, altered)
 
 
 def _is_altered(item: Item, numbers: Mapping[str, int], present: Mapping[int | None, ArticleGroup], deps: Deps) -> bool:

@@ -17,7 +17,6 @@ from gateway.errors import AuthLost, GatewayError, Permanent
 from gateway.findings import Check, Finding
 from gateway.store import requests, systems
 from gateway.store.events import Event
-from gateway.store.session import writing
 from handlers.checkup import both_systems, settings
 from handlers.deps import Deps, Result, done, on_trial, parked, telling
 from mapping import products, stock
@@ -202,8 +201,7 @@ def store_lists(deps: Deps) -> dict[ListName, str]:
         except GatewayError as error:
             troubles[name] = error.reason
             continue
-        with writing(deps.engine) as session:
-            systems.save_list(session, deps.connection, name, options)
+        deps.write(systems.save_list, name, options)
     return troubles
 
 

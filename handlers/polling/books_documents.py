@@ -193,8 +193,7 @@ def _handle_foreign(event: Event, deps: Deps, *, differing: bool) -> Result:
     if event.operation == writers.UNLINKED:
         return writers.handle_unlinked(event, deps)
     if differing:
-        with writing(deps.engine) as session:
-            agreements.mark_differing(session, deps.connection, now=deps.now())
+        deps.write(agreements.mark_differing, now=deps.now())
     # If the sale was booked again, the new document has the link now.
     known = event.code == bookings.GONE_IN_BOOKS
     return done("its sale is booked again") if known else skipped("not posted by this gateway")

@@ -285,14 +285,12 @@ def note(customers: Iterable[Customer], deps: Deps, *, gone: Iterable[str] = ())
     known |= dict.fromkeys(gone, ())
     if deps.dry_run or not known:
         return
-    with writing(deps.engine) as session:
-        links.put_addresses(session, deps.connection, known)
+    deps.write(links.put_addresses, known)
 
 
 def mark(customer_id: str, deps: Deps) -> None:
     """A customer was created or changed: it is read before the next search, not now."""
-    with writing(deps.engine) as session:
-        links.mark_unread(session, deps.connection, customer_id)
+    deps.write(links.mark_unread, customer_id)
 
 
 def mark_unsure(deps: Deps) -> None:
@@ -300,8 +298,7 @@ def mark_unsure(deps: Deps) -> None:
     with reading(deps.engine) as session:
         if cursors.find(session, deps.connection, READ) is None:
             return
-    with writing(deps.engine) as session:
-        cursors.move_to(session, deps.connection, READ, None)
+    deps.write(cursors.move_to, READ, None)
 
 
 def _read_marked(deps: Deps) -> None:

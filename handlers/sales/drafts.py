@@ -13,7 +13,7 @@ from sqlmodel import Session
 from gateway.errors import DuplicateName, Permanent
 from gateway.store import connections, known_links, links
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
+from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.references.parties import Buyer
@@ -152,8 +152,7 @@ def learn(error: Permanent, deps: Deps) -> Deps | None:
     if error.code != WRONG_AMOUNT or deps.line_amounts is LineAmounts.EXACT:
         return None
     deps.say("QuickBooks takes no rounded amount of a line: prices in whole cents from now on, the rest beside them")
-    with writing(deps.engine) as session:
-        connections.learn_line_amounts(session, deps.connection, LineAmounts.EXACT)
+    deps.write(connections.learn_line_amounts, LineAmounts.EXACT)
     return dataclasses.replace(deps, line_amounts=LineAmounts.EXACT)
 
 

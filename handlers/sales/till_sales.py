@@ -83,17 +83,14 @@ def find_document(deps: Deps | None, kind: str, document_id: str) -> SaleSide | 
 
 def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
     """The facts of one sale. A branch has its name once the till's branches were read for something else."""
-    tenders: dict[str, int] = {}
-    for payment in sale.payments:
-        name = payment.description or payment.method
-        tenders[name] = tenders.get(name, 0) + payment.amount_cents
+    side = side_by_side.of_sale(sale)
     branches = deps.lists.known_branches()
     # Number, SKU and name of each article, once. A line without an article is free text, which may name somebody.
     found = {line.article: line for line in every_line(sale.lines) if line.article}
     # What was sold at each VAT rate, tax included; without VAT nothing has a rate.
     rates: dict[str, int] = {}
     for amount in () if is_without_vat(sale) else sale.vat:
-        rate = f"{amount.percentage.normalize():f}"
+        rate = side_by_side.show_rate(amount.percentage)
         rates[rate] = rates.get(rate, 0) + amount.net_cents + amount.vat_cents
     return SaleFacts(
         number=sale.number,
@@ -102,11 +99,11 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
         branch_name=next((branch.name for branch in branches if branch.number == sale.branch), None),
         customer=sale.relation_name or None,
         amount_cents=sale.total_incl_cents,
-        vat_cents=0 if is_without_vat(sale) else sum(amount.vat_cents for amount in sale.vat),
-        tenders=tuple((name, cents) for name, cents in tenders.items() if cents),
+        vat_cents=side.vat_cents,
+        tenders=side.tenders,
         vat_rates=tuple(rates.items()),
         articles=tuple((str(number), line.plu or None, line.text[:LONGEST_NAME]) for number, line in found.items()),
-        side=side_by_side.of_sale(sale),
+        side=side,
         turnover_groups=tuple(sorted({each.turnover_group for each in every_line(sale.lines) if each.turnover_group})),
     )
 
