@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, text, update
 from sqlmodel import Session, col
 
 from gateway.store.alert_rules import AlertCause
 from gateway.store.clock import moment
 from gateway.store.events import State
-from gateway.store.tables import AlertRow, InboxRow, SaleRow
+from gateway.store.tables import AlertRow, InboxRow, RecordRow, SaleRow
 from gateway.store.upserts import upsert
 from mapping import messages
 
@@ -107,7 +107,10 @@ def purge(session: Session, *, days: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OpenCause:
-    """One cause of a connection, whatever flows it hits. Reason, fix and ids are those of its newest event."""
+    """One cause of a connection, whatever flows it hits. Reason, fix and ids are those of its newest event.
+
+    `records`: how many of its events are the last about a product or a customer.
+    """
 
     connection: str | None
     code: str | None
@@ -117,7 +120,9 @@ class OpenCause:
     cents: int
     since: datetime
     event_id: int
+    records: int = 0
     sale_id: int | None = None
+    record: tuple[str, int] | None = None
     reason: str | None = None
     fix: str | None = None
     messages: str | None = None
@@ -138,8 +143,9 @@ def find_causes(session: Session, connection: str | None = None) -> list[OpenCau
     about = (col(InboxRow.connection), col(InboxRow.code), col(InboxRow.flow))
     amount = func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0)
     sums = (func.count(), func.count(col(SaleRow.id)), amount, func.min(col(InboxRow.received_at)))
+    is_of_record = exists().where(col(RecordRow.event_id) == col(InboxRow.id))
     groups = session.execute(
-        select(*about, *sums, func.max(col(InboxRow.id)))
+        select(*about, *sums, func.max(col(InboxRow.id)), func.sum(case((is_of_record, 1), else_=0)))
         .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
         .where(
             col(InboxRow.state) == State.PARKED,
@@ -147,12 +153,10 @@ def find_causes(session: Session, connection: str | None = None) -> list[OpenCau
         )
         .group_by(*about)
     ).all()
-    causes = _merge(
-        [
-            OpenCause(row[0], row[1], (row[2],), *(int(row[3]), int(row[4]), int(row[5]), row[6], int(row[7])))
-            for row in groups
-        ]
-    )
+    causes = _merge([
+        OpenCause(key, code, (flow,), int(count), int(sold), int(cents), since, int(newest), int(listed))
+        for key, code, flow, count, sold, cents, since, newest, listed in groups
+    ])  # fmt: skip
     told = _tell(session, [cause.event_id for cause in causes])
     found = [replace(cause, **told.get(cause.event_id, {})) for cause in causes]
     return sorted(found, key=lambda cause: (-cause.cents, -cause.count, -cause.event_id))
@@ -172,14 +176,28 @@ def _merge(groups: Sequence[OpenCause]) -> list[OpenCause]:
             each.cents + other.cents,
             min(each.since, other.since),
             max(each.event_id, other.event_id),
+            each.records + other.records,
         )  # fmt: skip
     return list(merged.values())
 
 
 def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     said = (col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
-    words = select(col(InboxRow.id), col(SaleRow.id), *said).outerjoin(
-        SaleRow, and_(col(SaleRow.event_id) == col(InboxRow.id))
+    about = (col(SaleRow.id), col(RecordRow.kind), col(RecordRow.id))
+    words = (
+        select(col(InboxRow.id), *said, *about)
+        .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
+        .outerjoin(RecordRow, col(RecordRow.event_id) == col(InboxRow.id))
     )
-    rows = session.execute(words.where(col(InboxRow.id).in_(event_ids))).all()
-    return {int(row[0] or 0): {"sale_id": row[1], "reason": row[2], "fix": row[3], "messages": row[4]} for row in rows}
+    return {
+        int(id_ or 0): {
+            "reason": reason,
+            "fix": fix,
+            "messages": stored,
+            "sale_id": sale_id,
+            "record": (kind, record_id) if record_id else None,
+        }
+        for id_, reason, fix, stored, sale_id, kind, record_id in session.execute(
+            words.where(col(InboxRow.id).in_(event_ids))
+        )
+    }

@@ -91,7 +91,8 @@ class RecordPosition:
 class RecordFilter:
     """Which records to list. `q` is an SKU, an e-mail address, a number, an id, or a part of a name.
 
-    `is_private`: the visitor may not see e-mail addresses, so these are not searched.
+    `is_private`: the visitor may not see e-mail addresses, so these are not searched. `cause` is the code of what a
+    record waits for.
     """
 
     kind: RecordKind
@@ -101,6 +102,7 @@ class RecordFilter:
     inactive: bool = False
     q: str | None = None
     is_private: bool = False
+    cause: str | None = None
     after: RecordPosition | None = None
 
 
@@ -337,6 +339,8 @@ def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> Record
         conditions.append(col(RecordRow.status) == wanted.status)
     if wanted.differs:
         conditions.append(col(RecordRow.differs).is_(True))
+    if wanted.cause is not None:
+        conditions.append(and_(col(InboxRow.state) == State.PARKED, col(InboxRow.code) == wanted.cause))
     if wanted.inactive:
         conditions.append(col(RecordRow.active).is_(False))
     if wanted.q:

@@ -146,13 +146,13 @@ def find_event(session: Session, event_id: int) -> Event | None:
     return next(iter(select_events(session, col(InboxRow.id) == event_id)), None)
 
 
-def count_pending(session: Session, connection: str | None = None) -> int:
-    """How many records are on their way, requests and echoes apart; read by the index of the open ones."""
+def count_pending(session: Session, connection: str | None = None) -> dict[str, int]:
+    """How many records of each flow are on their way, requests and echoes apart; by the index of the open ones."""
     trade = col(InboxRow.entity).in_(TRADE)
-    wanted = select(func.count()).where(col(InboxRow.state).in_([*PENDING, State.WORKING]), trade)
+    wanted = select(col(InboxRow.flow), func.count()).where(col(InboxRow.state).in_([*PENDING, State.WORKING]), trade)
     if connection is not None:
         wanted = wanted.where(col(InboxRow.connection) == connection)
-    return int(session.execute(wanted).scalar_one())
+    return {str(flow): int(count) for flow, count in session.execute(wanted.group_by(col(InboxRow.flow)))}
 
 
 def newest_of(session: Session, entity: str, connection: str | None = None, *, limit: int) -> list[Event]:

@@ -20,11 +20,10 @@ from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import api, presentation, queries, services
-from gateway.web.dashboard import agreement_calendar, agreement_report, books_links
+from gateway.web.dashboard import agreement_calendar, agreement_report, books_links, csv_files
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, WORDS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
-from gateway.web.dashboard.sales import to_csv
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others
@@ -92,6 +91,7 @@ async def _show_month(
 
     found = await shared.read(look)
     months = _neighbours(found["shown"], found["today"])
+    query = {"connection": names[connection], "month": f"{found['shown'].first:%Y-%m}"}
     return render(
         request,
         "agreement_month.html",
@@ -107,7 +107,8 @@ async def _show_month(
         address=lambda day: _to_day(day, names[connection]),
         before=_to_month(months[0], names[connection]),
         after=_to_month(months[1], names[connection]) if months[1] else None,
-        query=urlencode({"connection": names[connection], "month": f"{found['shown'].first:%Y-%m}"}),
+        query=urlencode(query),
+        csv=f"/agreement.csv?{csv_files.to_query(request, query)}",
         **found,
     )
 
@@ -130,20 +131,21 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
     connection = await _find_connection(request, request.query_params)
     called = (await services.names_of(request)).get(connection or "", "")
 
+    style = csv_files.find_style(request.query_params)
+
     def look(session: Session) -> list[list[str]]:
         today = views.now_of(session).astimezone(AMSTERDAM).date()
         first = _find_month(request.query_params, today)
         month = _read_month(session, connection or "", first, today)
         records = agreements.records_of(session, [each.row for each in month.days if each.row])
         return [
-            agreement_calendar.to_cells(each, called, records.get((connection or "", each.day), []))
+            agreement_calendar.to_cells(each, called, records.get((connection or "", each.day), []), style)
             for each in month.days
             if each.result is not CalendarResult.COMING
         ]
 
     rows = await services.of(request).read(look)
-    # The mark tells spreadsheets that this is UTF-8.
-    text = "\ufeff" + to_csv([agreement_calendar.COLUMNS, *rows])
+    text = csv_files.MARK + style.to_text([agreement_calendar.COLUMNS, *rows])
     headers = {"Content-Disposition": 'attachment; filename="agreement.csv"'}
     return Response(text, media_type="text/csv; charset=utf-8; header=present", headers=headers)
 

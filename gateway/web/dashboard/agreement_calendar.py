@@ -11,8 +11,7 @@ from typing import Final
 from gateway.store.agreements import AgreementStatus
 from gateway.store.certificates import Certificate, SignOff
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
-from gateway.web.dashboard.sales import defuse
-from mapping.money import show_cents
+from gateway.web.dashboard.csv_files import CsvStyle, defuse
 
 COLUMNS: Final = (
     *("day", "connection", "result", "till", "books", "difference", "differences", "compared_at", "certificate"),
@@ -158,15 +157,15 @@ def _to_result(row: AgreementDayRow | None, day: date, today: date) -> CalendarR
     return CalendarResult(row.status)
 
 
-def to_cells(each: CalendarDay, called: str, records: Sequence[AgreementRecordRow]) -> list[str]:
-    """The cells of one day in the CSV: amounts with a point before the cents, moments in UTC."""
+def to_cells(each: CalendarDay, called: str, records: Sequence[AgreementRecordRow], style: CsvStyle) -> list[str]:
+    """The cells of one day in the CSV; moments in UTC."""
     row, certificate, signed = each.row, each.certificate, each.sign_off if each.is_signed else None
     amounts = [row.till_cents, row.books_cents, row.difference_cents] if row and row.checked_at else []
-    differences = "; ".join(f"{record.record}: {record.cause} {show_cents(record.cents)}" for record in records)
+    differences = "; ".join(f"{record.record}: {record.cause} {style.show(record.cents)}" for record in records)
     compared = row.checked_at.isoformat(timespec="seconds") if row and row.checked_at else ""
     return [
         *(each.day.isoformat(), defuse(called), each.result),
-        *([show_cents(cents) for cents in amounts] or ["", "", ""]),
+        *([style.show(cents) for cents in amounts] or ["", "", ""]),
         *(defuse(differences), compared),
         *([str(certificate.number), certificate.digest] if certificate else ["", ""]),
         *([defuse(signed.signed_by), signed.signed_at.isoformat(timespec="seconds")] if signed else ["", ""]),

@@ -17,8 +17,9 @@ from gateway.store.audit import AuditFilter
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AuditRow
 from gateway.web import access, presentation, queries, services
+from gateway.web.dashboard import csv_files
 from gateway.web.dashboard.rendering import render
-from gateway.web.dashboard.sales import CSV_PAGE, defuse, to_csv
+from gateway.web.dashboard.sales import CSV_PAGE
 from gateway.web.sessions import DASHBOARD, Visitor
 
 PAGE: Final = 50
@@ -100,14 +101,14 @@ async def show_actions(request: Request, visitor: Visitor) -> Response:
         actions=ACTIONS,
         query=query,
         older=f"/audit?{urlencode(older)}" if older else None,
-        csv=f"/audit.csv?{urlencode(query)}",
+        csv=f"/audit.csv?{csv_files.to_query(request, query)}",
     )
 
 
 async def download_actions(request: Request, visitor: Visitor) -> Response:
-    """The actions of the filter as CSV (RFC 4180, UTF-8), all pages of it; kinds and texts as they are stored."""
+    """The actions of the filter as CSV, all pages of it; kinds and texts as they are stored."""
     given = {name: value for name, value in request.query_params.items() if value}
-    shared, wanted = services.of(request), _to_filter(given)
+    shared, wanted, style = services.of(request), _to_filter(given), csv_files.find_style(given)
 
     async def read(before: int | None) -> tuple[Any, int | None]:
         def look(session: Session) -> tuple[Any, int | None]:
@@ -119,11 +120,10 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
     first = await read(None)
 
     async def pages() -> AsyncIterator[str]:
-        # The mark tells spreadsheets that this is UTF-8.
-        yield "\ufeff" + to_csv([COLUMNS])
+        yield csv_files.MARK + style.to_text([COLUMNS])
         rows, following = first
         while True:
-            yield to_csv(_to_cells(row) for row in rows)
+            yield style.to_text(_to_cells(row) for row in rows)
             if following is None:
                 return
             rows, following = await read(following)
@@ -156,4 +156,4 @@ def to_person(actor: str) -> str:
 
 def _to_cells(row: AuditRow) -> list[str]:
     texts = (row.actor.removeprefix(f"{DASHBOARD}: "), row.action, row.target, row.reason)
-    return [presentation.to_time(row.at) or "", *(defuse(text or "") for text in texts)]
+    return [presentation.to_time(row.at) or "", *(csv_files.defuse(text or "") for text in texts)]

@@ -71,7 +71,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         seen=[each for each in seen if each.connection in names],
         causes=[each for each in causes if not each.is_snoozed],
         snoozed=sum(each.is_snoozed for each in causes),
-        pending_count=figures.pending,
+        pending_count=sum(figures.pending.values()),
         cards=[to_card(connection, overview) for connection in overview.connections],
         lost_code=AUTH_LOST,
         alerts=[alerts.to_shown(alert, names) for alert in others],

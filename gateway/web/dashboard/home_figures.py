@@ -13,7 +13,7 @@ from sqlmodel import Session
 from gateway.store import agreements, sales_list, views
 from gateway.store.agreements import AgreementSum
 from gateway.store.alerts import OpenCause
-from gateway.store.events import State
+from gateway.store.events import Flow, State
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalesTotal
@@ -22,6 +22,7 @@ from gateway.store.tables import SystemRow
 
 NOT_FOR_THE_BOOKS: Final = (SaleStatus.SKIPPED, SaleStatus.OPEN)
 _ORDER: Final = (MPLUSKASSA, QUICKBOOKS)
+_PAGES: Final[Mapping[str, str]] = {Flow.PRODUCTS: "/products", Flow.STOCK: "/products", Flow.CUSTOMERS: "/customers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ class SeenSystem:
 
 @dataclass(frozen=True, slots=True)
 class HomeFigures:
-    """What the first page says about waiting events and days; `today` is the total of each status."""
+    """What the first page says of records on their way, by flow, and of days; `today` is the total of each status."""
 
-    pending: int
+    pending: Mapping[str, int]
     yesterday: date
     day: AgreementSum
     month: AgreementSum
@@ -79,13 +80,28 @@ def to_query(cause: OpenCause, called: str | None) -> dict[str, str]:
 
 
 def to_address(cause: OpenCause, called: str | None) -> str:
-    """Where a person looks at a cause: at its one sale or event, else at the list of its sales or events."""
+    """Where a person looks at a cause: at its one sale, record or event, else at the list of them."""
+    if cause.count == 1 and cause.sale_id:
+        return f"/sales/{cause.sale_id}"
+    if cause.count == 1 and cause.record:
+        kind, id_ = cause.record
+        return f"/{kind}s/{id_}"
     if cause.count == 1:
-        return f"/sales/{cause.sale_id}" if cause.sale_id else f"/events/{cause.event_id}"
-    if cause.code and cause.sales == cause.count:
+        return f"/events/{cause.event_id}"
+    if page := _find_list(cause):
         of = {"connection": called} if called else {}
-        return f"/sales?{urlencode({'state': SaleStatus.NEEDS_ATTENTION, 'cause': cause.code, **of})}"
+        return f"{page}?{urlencode({'state': SaleStatus.NEEDS_ATTENTION, 'cause': cause.code, **of})}"
     return f"/events?{urlencode(to_query(cause, called))}"
+
+
+def _find_list(cause: OpenCause) -> str | None:
+    """The page that lists every record of the cause, if one does."""
+    if cause.code is None:
+        return None
+    if cause.sales == cause.count:
+        return "/sales"
+    pages = {_PAGES.get(flow) for flow in cause.flows}
+    return pages.pop() if cause.records == cause.count and len(pages) == 1 else None
 
 
 def find_seen(

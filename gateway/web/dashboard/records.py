@@ -53,7 +53,7 @@ CHIPS: Final = {
 }
 _ADDRESSES: Final = {RecordKind.PRODUCT: "/products", RecordKind.CUSTOMER: "/customers"}
 MARKS: Final = {"differs": "differs", "inactive": "inactive"}
-FIELDS: Final = ("q", "state", "connection")
+FIELDS: Final = ("q", "state", "connection", "cause")
 _EVENTS: Final = 10
 _LONGEST_NAME: Final = 500
 
@@ -159,6 +159,7 @@ async def _read_filter(request: Request, visitor: Visitor, kind: RecordKind) -> 
         inactive=state == "inactive",
         q=queries.find_text(given, "q"),
         is_private=not may_see(visitor, kind),
+        cause=queries.find_text(given, "cause"),
         after=_find_position(given),
     )
 

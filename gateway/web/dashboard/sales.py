@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -25,15 +23,15 @@ from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
 from gateway.web import queries, services
-from gateway.web.dashboard import books_links, charts, home_charts
+from gateway.web.dashboard import books_links, charts, csv_files, home_charts
 from gateway.web.dashboard.charts import Chart, ChartRow
+from gateway.web.dashboard.csv_files import CsvStyle, defuse
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import chosen_language
 from mapping.messages import message
-from mapping.money import show_cents
 from mapping.records import SaleKind
 
 STATUSES: Final[Mapping[str, str]] = {
@@ -54,13 +52,13 @@ FIELDS: Final = (
     *("q", "from", "through", "connection", "branch", "state", "lowest", "highest", "cause", "tender"),
     "source",
 )
+_DAYS: Final = ("from", "through")
+_AMOUNTS: Final = ("lowest", "highest")
 _LARGEST_BRANCH: Final = 2**31 - 1
 CSV_PAGE: Final = 1_000
 _SUMS: Final = ("amount_cents", "vat_cents")
 SUMMED: Final = timedelta(days=92)
 """The longest period whose sales are summed for a page."""
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""A spreadsheet takes a text that begins like this for a formula."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +79,16 @@ class _Shown:
 
 async def show_sales(request: Request, visitor: Visitor) -> Response:
     """One row a sale, newest day first, as the filter wants them."""
-    shared, wanted = services.of(request), await _read_filter(request)
+    faults = find_faults(request.query_params)
+    shared, wanted = services.of(request), await _read_filter(request, without=faults)
     names = await services.names_of(request)
     connection = wanted.connection or (next(iter(names)) if len(names) == 1 else None)
 
     def look(session: Session) -> _Shown:
         branches = sales_list.branches(session, connection) if connection else []
         tenders = sales_list.tenders(session) if visitor.connection is None else []
+        if faults:
+            return _Shown(SalesPage((), None), branches, tenders)
         shown = _Shown(sales_list.find(session, wanted), branches, tenders)
         return _add_up(session, wanted, shown)
 
@@ -97,6 +98,8 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "sales.html",
+        status=400 if faults else 200,
+        faults=faults,
         visitor=visitor,
         page=shown.page,
         total=shown.total,
@@ -111,7 +114,7 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         documents=DOCUMENTS,
         address=lambda sale: books_links.find_address_of(shared.settings, sale),
         older=f"/sales?{urlencode(older)}" if older else None,
-        csv=f"/sales.csv?{urlencode(query)}",
+        csv=f"/sales.csv?{csv_files.to_query(request, query)}",
     )
 
 
@@ -156,9 +159,9 @@ def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mappin
 
 
 async def download_sales(request: Request, _visitor: Visitor) -> Response:
-    """The sales of the filter as CSV (RFC 4180, UTF-8), all pages of it."""
+    """The sales of the filter as CSV, all pages of it."""
     wanted, names = await _read_filter(request), await services.names_of(request)
-    shared = services.of(request)
+    shared, style = services.of(request), csv_files.find_style(request.query_params)
 
     async def read(after: SalePosition | None) -> SalesPage:
         rest = replace(wanted, after=after)
@@ -167,11 +170,10 @@ async def download_sales(request: Request, _visitor: Visitor) -> Response:
     first = await read(None)
 
     async def pages() -> AsyncIterator[str]:
-        # The mark tells spreadsheets that this is UTF-8.
-        yield "\ufeff" + to_csv([COLUMNS])
+        yield csv_files.MARK + style.to_text([COLUMNS])
         page = first
         while True:
-            yield to_csv(to_cells(sale, names) for sale in page.sales)
+            yield style.to_text(to_cells(sale, names, style) for sale in page.sales)
             if page.next is None:
                 return
             page = await read(page.next)
@@ -180,34 +182,23 @@ async def download_sales(request: Request, _visitor: Visitor) -> Response:
     return StreamingResponse(pages(), media_type="text/csv; charset=utf-8; header=present", headers=headers)
 
 
-async def _read_filter(request: Request) -> SaleFilter:
+async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleFilter:
     directory = await services.of(request).directory.get()
-    return read_filter(request.query_params, directory.keys)
+    given = {name: value for name, value in request.query_params.items() if name not in without}
+    return read_filter(given, directory.keys)
 
 
-def to_csv(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as CSV: commas, lines that end with CR and LF, quotes where they are needed."""
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\r\n").writerows(rows)
-    return written.getvalue()
-
-
-def to_cells(sale: ListedSale, names: Mapping[str, str]) -> list[str]:
-    """The cells of one sale. Amounts have a point before the cents; texts of people begin no formula."""
+def to_cells(sale: ListedSale, names: Mapping[str, str], style: CsvStyle) -> list[str]:
+    """The cells of one sale. Texts of people begin no formula."""
     row = sale.row
-    tenders = "; ".join(f"{name} {show_cents(cents)}" for name, cents in sale.tenders)
+    tenders = "; ".join(f"{name} {style.show(cents)}" for name, cents in sale.tenders)
     texts = (names.get(row.connection, row.connection), "" if row.branch is None else str(row.branch))
     return [
         *(defuse(text or "") for text in (row.number, row.day.isoformat(), *texts, row.branch_name, row.customer)),
-        *("" if cents is None else show_cents(cents) for cents in (row.amount_cents, row.vat_cents)),
+        *(style.show(cents) for cents in (row.amount_cents, row.vat_cents)),
         *(defuse(text or "") for text in (tenders, row.status, row.document_entity, row.document_number)),
         *(defuse(text or "") for text in (row.document_id, row.kind, row.sale_id)),
     ]
-
-
-def defuse(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULAS) else text
 
 
 # --- the filter, as an address has it and as the store takes it -------------------------------------------------
@@ -218,6 +209,22 @@ class SaleSource(StrEnum):
 
     RECEIPT = SOURCES[0]
     INVOICE = SOURCES[1]
+
+
+def find_faults(given: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with the days and amounts of a filter, by field."""
+    read: dict[str, Any] = {}
+    faults: dict[str, str] = {}
+    for name, find in (*((day, queries.find_day) for day in _DAYS), *((sum_, _find_amount) for sum_ in _AMOUNTS)):
+        try:
+            read[name] = find(given, name) if given.get(name) else None
+        except Refusal as refusal:
+            faults[name] = refusal.reason
+    for (low, high), said in ((_DAYS, "this day lies before the first one"), (_AMOUNTS, "this is less than the first")):
+        first, last = read.get(low), read.get(high)
+        if first is not None and last is not None and last < first:
+            faults[high] = said
+    return faults
 
 
 def read_filter(given: Mapping[str, Any], keys: Mapping[str, str]) -> SaleFilter:

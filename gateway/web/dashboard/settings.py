@@ -14,10 +14,9 @@ from gateway.store import documents, requests, views
 from gateway.store.documents import Outdated
 from gateway.web import api, presentation, previews, queries, services
 from gateway.web.api.settings import Draft, must_exist
-from gateway.web.dashboard import text_diff, versions
+from gateway.web.dashboard import versions
 from gateway.web.dashboard.rendering import render
-from gateway.web.dashboard.text_diff import DiffLine
-from gateway.web.dashboard.versions import FaultLocation, VersionEntry
+from gateway.web.dashboard.versions import DiffLine, FaultLocation, VersionEntry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from mapping import settings_document, settings_guide
@@ -147,7 +146,7 @@ async def _show(
 
 def _look_through(state: SettingsState, text: str) -> tuple[tuple[DiffLine, ...], SettingsDocument]:
     """What a text changes of the document in force, and the document whose settings are explained beside it."""
-    diff = text_diff.compare(state.text, text) if state.version and text != state.text else ()
+    diff = versions.compare(state.text, text) if state.version and text != state.text else ()
     return diff, _find_document(text) or _find_document(state.text) or DEFAULTS
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
+from typing import Literal
 from urllib.parse import quote
 
 from sqlmodel import Session
@@ -16,9 +19,7 @@ from gateway.store import audit, documents
 from gateway.store.documents import Outdated, Version
 from gateway.web import api, queries, services
 from gateway.web.api.settings import ACTION, Draft, to_target
-from gateway.web.dashboard import text_diff
 from gateway.web.dashboard.rendering import render
-from gateway.web.dashboard.text_diff import DiffLine
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from mapping import settings_document
@@ -27,6 +28,16 @@ from mapping.settings_document import DocumentError, DocumentFault, Path, find_k
 
 SHOWN = 20
 _LARGEST_VERSION = 2**31 - 1
+_AROUND = 2
+_MOST_LINES = 4_000  # comparing takes time quadratic in it
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """A line that is new, gone or the same in both; `gap` marks lines that are left out."""
+
+    kind: Literal["new", "gone", "same", "gap"]
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,7 @@ def list_entries(session: Session, name: str) -> Sequence[VersionEntry]:
 
 
 def _to_entry(found: Version, before: str, reason: str | None) -> VersionEntry:
-    diff = text_diff.compare(before, found.document)
+    diff = compare(before, found.document)
     return VersionEntry(found.version, found.author, found.created_at, reason, diff)
 
 
@@ -101,7 +112,7 @@ async def _render(
     found, undone = await services.of(request).run(
         lambda: (
             find(look.shown.document, faults),
-            text_diff.compare(look.present, look.shown.document),
+            compare(look.present, look.shown.document),
         )
     )
     return render(
@@ -197,3 +208,30 @@ def _find_line(fault: DocumentFault, written: Sequence[tuple[int, Path]]) -> int
 def _in_common(wanted: Path, path: Path) -> int:
     pairs = zip(wanted, path, strict=False)
     return next((n for n, (left, right) in enumerate(pairs) if left != right), min(len(wanted), len(path)))
+
+
+# --- what changed between two documents --------------------------------------------------------------------------
+
+
+def compare(before: str, after: str) -> tuple[DiffLine, ...]:
+    """The changed lines with some around them; nothing when the texts are equal or too long to be compared."""
+    old, new = before.splitlines(), after.splitlines()
+    if max(len(old), len(new)) > _MOST_LINES:
+        return ()
+    return tuple(_read_diff(difflib.unified_diff(old, new, n=_AROUND, lineterm="")))
+
+
+def _read_diff(found: Iterator[str]) -> Iterator[DiffLine]:
+    # A unified diff begins with the two names and the first place.
+    for line in islice(found, len(("---", "+++", "@@")), None):
+        yield DiffLine("gap", "") if line.startswith("@@") else _to_line(line)
+
+
+def _to_line(line: str) -> DiffLine:
+    match line[:1]:
+        case "+":
+            return DiffLine("new", line[1:])
+        case "-":
+            return DiffLine("gone", line[1:])
+        case _:
+            return DiffLine("same", line[1:])

@@ -14,10 +14,11 @@ from gateway.store.agreements import AgreementStatus
 from gateway.store.alert_rules import AlertCause
 from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.records import RecordStatus
 from gateway.store.sales import AMSTERDAM
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.tables import AgreementDayRow, InboxRow, SystemRow
+from gateway.store.tables import AgreementDayRow, InboxRow, RecordRow, SystemRow
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
 
@@ -51,7 +52,7 @@ def test_parked_sales_of_one_cause_are_one_card_with_their_money(gateway: Gatewa
     assert 'href="/sales?state=needs_attention&amp;cause=no-item&amp;connection=default"' in other
     shown = browser.get("/sales?state=needs_attention&cause=no-item&connection=default").text
     assert len(re.findall('class="record"', shown)) == 2
-    assert "Only sales with one cause" in shown
+    assert "Only those with one cause" in shown
 
 
 def test_one_cause_in_several_flows_is_one_card(gateway: Gateway, browser: httpx.Client) -> None:
@@ -66,6 +67,41 @@ def test_one_cause_in_several_flows_is_one_card(gateway: Gateway, browser: httpx
     assert "of its own" in own
     with reading(gateway.engine) as session:
         assert [(each.code, each.count) for each in alerts.find_causes(session)] == [("auth-lost", 4), (None, 1)]
+
+
+def test_causes_of_products_lead_to_the_products(gateway: Gateway, browser: httpx.Client) -> None:
+    def park(code: str, *numbers: str) -> None:
+        about = {"state": State.PARKED, "code": code, "reason": f"of {code}", "fix": "set stock.enabled = false"}
+        for number in numbers:
+            change = Change(f"p{number}", Flow.PRODUCTS, "poll", "Item", number, "default", **about)  # type: ignore[arg-type]
+            (event_id,) = gateway.receive(change)
+            with writing(gateway.engine) as session:
+                name = f"Item no. {number}"
+                facts = {"books_id": number, "books_name": name, "status": RecordStatus.NEEDS_ATTENTION}
+                row = {"connection": "default", "kind": "product", "source_id": number, "name": name, **facts}
+                session.execute(insert(RecordRow).values(**row, event_id=event_id, updated_at=moment()))
+
+    park("no-sku", "1", "2")
+    park("letters", "3")
+    gateway.receive(Change("x", Flow.PRODUCTS, "poll", "Item", "9", "default", state=State.PARKED, code="unseen"))
+    page = browser.get("/").text
+    links = re.findall(r'class="button primary" href="([^"]+)"', page)
+    assert "/products/3" in links
+    assert "/products?state=needs_attention&amp;cause=no-sku&amp;connection=default" in links
+    assert any(each.startswith("/events/") for each in links)
+    listed = browser.get("/products?state=needs_attention&cause=no-sku&connection=default").text
+    assert re.findall("Item no. [0-9]", listed) == ["Item no. 1", "Item no. 2"]
+    assert 'href="/setup/default#stock.enabled"' in listed
+
+
+def test_housekeeping_is_not_on_its_way_in_a_flow(gateway: Gateway, browser: httpx.Client) -> None:
+    gateway.receive(
+        Change("check", Flow.ORDERS, "dashboard", "CheckUp", "default", "default"),
+        Change("echo", Flow.ORDERS, "webhook", "SalesReceipt", "12", "default"),
+        Change("sale", Flow.ORDERS, "poll", "Receipt", "1", "default"),
+    )
+    cards = re.findall(r'href="/events\?flow=orders">(.*?)</a>', browser.get("/").text, re.DOTALL)
+    assert re.findall(r"<dt>on its way</dt><dd>(\d+)</dd>", cards[0]) == ["1"]
 
 
 def test_a_login_that_ended_is_one_card_and_nothing_is_up_to_date(

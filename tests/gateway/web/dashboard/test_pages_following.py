@@ -221,7 +221,7 @@ def test_reads_stand_against_the_allowance_by_day_kind_and_month(
 
 def test_home_draws_charts_with_their_tables(gateway: Gateway, admin: httpx.Client) -> None:
     page = admin.get("/").text
-    assert page.count("Nothing yet.") == 4
+    assert "chart" not in page.replace("charts", "")  # nothing to draw yet
     sell(gateway.engine, "1", 12345, connection="default")
     figures.keep_booked(gateway.engine, days=2)
     figures.keep_hour(gateway.engine)

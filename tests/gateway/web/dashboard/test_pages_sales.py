@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -23,7 +24,8 @@ from gateway.store.sales import SaleFacts
 from gateway.store.sales_list import SaleFilter
 from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
-from gateway.web.dashboard.sales import COLUMNS, defuse
+from gateway.web.dashboard.csv_files import defuse
+from gateway.web.dashboard.sales import COLUMNS
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
 
@@ -251,6 +253,39 @@ def test_an_amount_is_read_as_people_type_it(text: str, cents: int | None) -> No
 def test_a_filter_that_cannot_be_read_is_refused(browser: httpx.Client, query: str) -> None:
     for path in ("/sales", "/sales.csv"):
         assert browser.get(f"{path}?{query}").status_code == 400, path
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("q=jans&lowest=much&state=booked", "lowest"),
+        ("lowest=50&highest=12,50", "highest"),
+        ("from=2026-11-28&through=2026-11-27", "through"),
+        ("from=28.11.2026", "from"),
+    ],
+)
+def test_a_fault_of_the_filter_stands_at_its_field(
+    gateway: Gateway, browser: httpx.Client, query: str, field: str
+) -> None:
+    store(gateway, "1")
+    page = browser.get(f"/sales?{query}")
+    assert (page.status_code, re.findall('id="([a-z]+)-fault"', page.text)) == (400, [field])
+    for name, value in parse_qsl(query):
+        assert re.search(f'name="{name}"[^>]* value="{value}"|<option value="{value}" selected>', page.text), name
+    assert "No sale" not in page.text
+
+
+def test_the_csv_of_a_german_page_opens_in_its_spreadsheet(gateway: Gateway, browser: httpx.Client) -> None:
+    store(gateway, "7", amount_cents=-1250, vat_cents=-217, tenders=(("PIN", -1250),))
+    german = {"Accept-Language": "de"}
+    link = re.compile(r'href="(/[a-z]+\.csv\?[^"]*)"')
+    pages = {path: browser.get(path, headers=german).text for path in ("/sales", "/audit", "/agreement")}
+    links = {path: link.findall(page)[0].replace("&amp;", "&") for path, page in pages.items()}
+    (row,) = csv.DictReader(io.StringIO(browser.get(links["/sales"]).content.decode("utf-8-sig")), delimiter=";")
+    assert (row["amount"], row["vat"], row["tenders"]) == ("-12,50", "-2,17", "PIN -12,50")
+    for path in ("/audit", "/agreement"):
+        assert ";" in browser.get(links[path]).text.splitlines()[0], path
+    assert "decimal" not in link.findall(browser.get("/sales").text)[0]
 
 
 @on_both_databases
