@@ -55,9 +55,11 @@ def read(scope: Scope, since: datetime, deps: Deps, *, failed_before: bool = Fal
     that a record cannot be shown.
     """
     read_at = items.now(deps)
-    within = since >= deps.now() - LOOK_BACK
-    if not within:
-        return Capture(*_reach_back(scope, since, deps), read_at)
+    if since < deps.now() - LOOK_BACK:
+        # The last poll is older than the vendor's limit: only a full read finds what happened since.
+        as_of = deps.books.changes(scope.entities, deps.now()).as_of
+        found = (_look_through(entity, scope, since, as_of, deps) for entity in scope.entities)
+        return Capture(chain.from_iterable(found), as_of, read_at)
     answer, refused = _ask(scope.entities, since, deps, failed_before=failed_before)
     if not answer.possibly_truncated:
         return Capture(answer.changes, answer.as_of, read_at, refused)
@@ -104,13 +106,6 @@ def _read(scope: Scope, entity: str, since: datetime, deps: Deps) -> _Found:
     if not answer.possibly_truncated:
         return answer.changes, answer.as_of
     return _look_through(entity, scope, since, answer.as_of, deps), answer.as_of
-
-
-def _reach_back(scope: Scope, since: datetime, deps: Deps) -> _Found:
-    """The last poll is older than the vendor's limit: only a full read finds what happened since."""
-    as_of = deps.books.changes(scope.entities, deps.now()).as_of
-    found = (_look_through(entity, scope, since, as_of, deps) for entity in scope.entities)
-    return chain.from_iterable(found), as_of
 
 
 def _look_through(entity: str, scope: Scope, since: datetime, as_of: datetime, deps: Deps) -> Iterator[RecordChange]:

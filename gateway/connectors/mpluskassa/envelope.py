@@ -218,16 +218,12 @@ def _item(element: Element, node: Any, depth: int) -> Any:
     try:
         return _values(element.type, node)
     except Garbled as failure:
-        return Unusable(_salvage(element.type, node), failure.reason, failure.field)
-
-
-def _salvage(kind: ComplexType, node: Any) -> dict[str, Any]:
-    """The readable fields of an item, to identify it."""
-    values: dict[str, Any] = {}
-    for child in node.iterchildren(tag=etree.Element):
-        with contextlib.suppress(Garbled):
-            _read_child(values, _fields(kind), child, _split(node.tag)[0], 0)
-    return values
+        # The readable fields of an item, to identify it.
+        values: dict[str, Any] = {}
+        for child in node.iterchildren(tag=etree.Element):
+            with contextlib.suppress(Garbled):
+                _read_child(values, _fields(element.type), child, _split(node.tag)[0], 0)
+        return Unusable(values, failure.reason, failure.field)
 
 
 def _scalar(kind: Any, node: Any) -> Any:
