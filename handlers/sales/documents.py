@@ -141,7 +141,7 @@ def sign(document: SalesDocument, deps: Deps) -> SalesDocument:
 def _to_content(document: SalesDocument, deps: Deps) -> DocumentContent:
     # A note that is cut has the length of the sent one only with a signature as long as that.
     as_long = sign_content(document, "0" * CONTENT_LENGTH)
-    body = wire_documents.to_document_body(as_long, send_tax_detail=True, send_number=numbers(deps))
+    body = wire_documents.to_document_body(as_long, send_number=numbers(deps))
     return to_content({**body, "TotalAmt": document.total})
 
 
@@ -192,7 +192,6 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
         made = deps.books.create_document(
             sign(posting.document, deps),
             deps.books.request_id("document", find_tag(posting.document.marker), each),
-            send_tax_detail=True,
             send_number=numbers(deps),
         )
         report_installation(made.private_note, deps)
@@ -226,7 +225,6 @@ def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> B
         deps.books.request_id("update", posting.document.kind, document_id, sync_token),
         document_id=document_id,
         sync_token=sync_token,
-        send_tax_detail=True,
         send_number=numbers(deps),
     )
 

@@ -162,9 +162,7 @@ def _name_customer(customer_id: str, deps: Deps) -> str:
 
 def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, Any]:
     body, *beside = (
-        wire_documents.to_document_body(
-            documents.sign(each, deps), send_tax_detail=True, send_number=documents.numbers(deps)
-        )
+        wire_documents.to_document_body(documents.sign(each, deps), send_number=documents.numbers(deps))
         for each in (posting.document, *posting.beside)
     )
     payments = [wire_documents.to_payment_body(payment) for payment in posting.payments]

@@ -47,7 +47,7 @@ from mapping.customers import email_keys
 from mapping.records import Relation, Sale, SaleKind
 
 _IDS_AT_ONCE = 50
-_YEAR_NUMBER, _RECEIPT_NUMBER = 2, 4
+_YEAR_NUMBER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,38 +115,19 @@ class Sales(Area):
         )
         return tuple(self._sale(kind, row) for row in found)
 
-    def find_sale(self, number: str, *, day: date | None = None) -> Sale | None:
-        """The sale with this printed number, or None.
-
-        "year.number" is looked up among invoices, then orders. The till cannot search receipts by number, so a
-        "branch.workplace.year.number" needs the business `day` it was made on.
-        """
+    def find_sale(self, number: str) -> Sale | None:
+        """The invoice or order with this printed "year.number", or None. The till cannot search receipts by number."""
         parts = number.split(".")
-        if not all(part.isdecimal() and part.isascii() for part in parts):
+        if len(parts) != _YEAR_NUMBER or not all(part.isdecimal() and part.isascii() for part in parts):
             return None
-        if len(parts) == _YEAR_NUMBER:
-            year_number = {"year": int(parts[0]), "number": int(parts[1])}
-            return self._numbered(SaleKind.INVOICE, year_number) or self._numbered(SaleKind.ORDER, year_number)
-        return self._receipt_of_day(number, day) if len(parts) == _RECEIPT_NUMBER and day else None
+        year_number = {"year": int(parts[0]), "number": int(parts[1])}
+        return self._numbered(SaleKind.INVOICE, year_number) or self._numbered(SaleKind.ORDER, year_number)
 
     def _numbered(self, kind: SaleKind, year_number: dict[str, int]) -> Sale | None:
         source = _SOURCES[kind]
         field = "orderNumber" if kind is SaleKind.ORDER else "invoiceNumber"
         found = self._rows(kind, includeLineList=True, **{source.numbers: [year_number]})
         return next((self._sale(kind, row) for row in found if _same(row.get(field), year_number)), None)
-
-    def _receipt_of_day(self, number: str, day: date) -> Sale | None:
-        when = to_date_struct(day)
-        heads = self._rows(
-            SaleKind.RECEIPT,
-            fromFinancialDate=when,
-            throughFinancialDate=when,
-            branchNumbers=[int(number.split(".", maxsplit=1)[0])],
-            includeLineList=False,
-        )
-        sales = (self._sale(SaleKind.RECEIPT, row) for row in heads)
-        head = next((sale for sale in sales if sale.number == number), None)
-        return next(iter(self.receipts([head.id])), None) if head else None
 
     def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> RecordPage[Sale]:
         found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)

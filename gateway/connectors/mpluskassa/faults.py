@@ -125,9 +125,9 @@ _WITHOUT_ANSWER = (*range(200, 300), HTTPStatus.REQUEST_TIMEOUT)
 """Received, and perhaps done: a proxy answered, or the service without saying what came of it."""
 
 
-def result_error(answer: Row, *, operation: str, field: str = "result") -> GatewayError | None:
+def result_error(answer: Row, *, operation: str) -> GatewayError | None:
     """The error of a business answer, or None on success. An answer without a result is `Unanswered`."""
-    word = answer.get(field)
+    word = answer.get("result")
     if not word:
         return Unanswered(message("{operation}: the answer held no result", operation=operation), code="NO-RESULT")
     row = RESULTS.get(str(word).rsplit("-RESULT-", 1)[-1])

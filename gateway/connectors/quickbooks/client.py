@@ -267,11 +267,9 @@ class QuickBooks:
         found = self._access.rows_in(select(kind), "Id", document_ids)
         return tuple(wire_documents.to_booked(kind, row) for row in found)
 
-    def create_document(
-        self, document: SalesDocument, request_id: str, *, send_tax_detail: bool = False, send_number: bool = True
-    ) -> BookedDocument:
+    def create_document(self, document: SalesDocument, request_id: str, *, send_number: bool = True) -> BookedDocument:
         """The document as booked: compare its total. Raises DuplicateNumber, with the other document if known."""
-        body = wire_documents.to_document_body(document, send_tax_detail=send_tax_detail, send_number=send_number)
+        body = wire_documents.to_document_body(document, send_number=send_number)
         return self._access.write(document.kind, body, request_id, self._booking(document.kind))
 
     def update_document(
@@ -281,13 +279,10 @@ class QuickBooks:
         *,
         document_id: str,
         sync_token: str,
-        send_tax_detail: bool = False,
         send_number: bool = True,
     ) -> BookedDocument:
         """The document after a full update. Raises Conflict when it changed meanwhile."""
-        body = wire_documents.to_document_change(
-            document, document_id, sync_token, send_tax_detail=send_tax_detail, send_number=send_number
-        )
+        body = wire_documents.to_document_change(document, document_id, sync_token, send_number=send_number)
         return self._access.write(document.kind, body, request_id, self._booking(document.kind))
 
     def void_document(self, kind: DocumentKind, document_id: str, sync_token: str, request_id: str) -> BookedDocument:

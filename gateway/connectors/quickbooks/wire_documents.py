@@ -49,10 +49,10 @@ def to_void(entity: str, record_id: str, sync_token: str) -> tuple[dict[str, str
     return parameters, {"Id": record_id, "SyncToken": sync_token, **extra}
 
 
-def to_document_body(document: SalesDocument, *, send_tax_detail: bool, send_number: bool = True) -> dict[str, Any]:
+def to_document_body(document: SalesDocument, *, send_number: bool = True) -> dict[str, Any]:
     """The body that books a document, amounts net.
 
-    With `send_tax_detail` the till's own tax amounts are sent too, if the tax rate of every one of them is known.
+    The till's own tax amounts are sent too, if the tax rate of every one of them is known.
     `send_number=False` is for companies that number by themselves. Raises Permanent, naming the field, when the
     document does not add up, a key is too long, or a value the books require is missing.
     """
@@ -65,16 +65,15 @@ def to_document_body(document: SalesDocument, *, send_tax_detail: bool, send_num
         "PrivateNote": _note(document),
     }
     optional = _optional_fields(document, send_number=send_number) | _own_fields(document)
-    tax_detail = _tax_detail(document.taxes) if send_tax_detail else None
-    return body | present(optional | {"TxnTaxDetail": tax_detail})
+    return body | present(optional | {"TxnTaxDetail": _tax_detail(document.taxes)})
 
 
 def to_document_change(
-    document: SalesDocument, document_id: str, sync_token: str, *, send_tax_detail: bool, send_number: bool = True
+    document: SalesDocument, document_id: str, sync_token: str, *, send_number: bool = True
 ) -> dict[str, Any]:
     """The body of a full update: missing fields are cleared, so no tax of the older version remains."""
     identity = {"Id": document_id, "SyncToken": sync_token, "sparse": False}
-    return identity | to_document_body(document, send_tax_detail=send_tax_detail, send_number=send_number)
+    return identity | to_document_body(document, send_number=send_number)
 
 
 def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:

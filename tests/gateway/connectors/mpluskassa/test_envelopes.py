@@ -13,7 +13,7 @@ from lxml import etree
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.wire_products import to_read_product
-from mapping.records import Article, ArticleGroup, Product, Relation, TillAddress
+from mapping.records import Article, ArticleGroup, Product, Relation, SaleKind, TillAddress
 from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, IDENT, REAL_WSDL, SECRET, SoapServer, says
 from tests.gateway.connectors.mpluskassa.test_products import RAW
 
@@ -84,7 +84,7 @@ VERBS: dict[str, Callable[[MplusKassa], object]] = {
     "updateRelation": lambda kassa: kassa.update_relation(RELATION, Relation(RELATION.number, "")),
     "getReceipts": lambda kassa: kassa.receipts(["r-1"]),
     "getReceipts since": lambda kassa: kassa.receipts_since(1, 100),
-    "getReceipts of a day": lambda kassa: kassa.find_sale("1.2.2026.345", day=DAY),
+    "getReceipts of a day": lambda kassa: kassa.sales_of_day(SaleKind.RECEIPT, DAY),
     "getInvoices": lambda kassa: kassa.invoices(["i-1"]),
     "getInvoices since": lambda kassa: kassa.invoices_since(1, 100, with_lines=True),
     "getInvoices by number": lambda kassa: kassa.find_sale("2026.12"),

@@ -154,15 +154,15 @@ def test_rows_and_counts_serve_what_has_no_record(books: QuickBooks, peer: Peer)
     assert books.count("Item") == 4711
 
 
-def test_a_document_is_booked_with_and_without_the_tills_tax(books: QuickBooks, peer: Peer) -> None:
+def test_a_document_is_booked_with_and_without_its_number(books: QuickBooks, peer: Peer) -> None:
     answer = {"SalesReceipt": receipt(7, TxnTaxDetail={"TotalTax": 21})}
     peer.answers(reply(answer), reply(answer))
-    booked = books.create_document(sale(), "r1", send_tax_detail=True)
+    booked = books.create_document(sale(), "r1")
     books.create_document(sale(), "r2", send_number=False)
     assert (booked.id, booked.total, booked.tax) == ("7", Decimal(121), Decimal(21))
     assert [sorted(one.json.keys() & {"TxnTaxDetail", "DocNumber"}) for one in peer.requests] == [
         ["DocNumber", "TxnTaxDetail"],
-        [],
+        ["TxnTaxDetail"],
     ]
 
 

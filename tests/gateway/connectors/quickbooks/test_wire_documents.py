@@ -17,9 +17,9 @@ from tests.gateway.connectors.quickbooks.examples import answer_of
 from tests.gateway.connectors.quickbooks.sales import line, sale, sales, tax
 
 
-def body_of(document: SalesDocument, *, send_tax_detail: bool = True, send_number: bool = True) -> dict[str, Any]:
+def body_of(document: SalesDocument, *, send_number: bool = True) -> dict[str, Any]:
     """The body as the books will read it, through JSON."""
-    body = to_document_body(document, send_tax_detail=send_tax_detail, send_number=send_number)
+    body = to_document_body(document, send_number=send_number)
     return dict(find_object(to_bytes(body)) or {})
 
 
@@ -86,12 +86,11 @@ def test_a_line_of_an_amount_alone_sends_no_quantity() -> None:
     assert sent["SalesItemLineDetail"] == {"ItemRef": {"value": "19"}, "TaxCodeRef": {"value": "5"}}
 
 
-@pytest.mark.parametrize("send", [True, False])
-def test_tax_amounts_go_along_only_when_asked_and_every_rate_is_known(send: bool) -> None:
+def test_tax_amounts_go_along_only_when_every_rate_is_known() -> None:
     two = sale(taxes=(tax(), tax("0", "0", rate_id=None)))
-    assert ("TxnTaxDetail" in body_of(sale(), send_tax_detail=send)) is send
-    assert "TxnTaxDetail" not in body_of(two, send_tax_detail=send)
-    assert "TxnTaxDetail" not in body_of(sale(taxes=(), total=Decimal(100)), send_tax_detail=send)
+    assert "TxnTaxDetail" in body_of(sale())
+    assert "TxnTaxDetail" not in body_of(two)
+    assert "TxnTaxDetail" not in body_of(sale(taxes=(), total=Decimal(100)))
 
 
 def test_two_tax_codes_of_one_rate_become_one_tax_line() -> None:
@@ -186,7 +185,7 @@ def test_the_sums_of_every_body_are_exact(document: SalesDocument) -> None:
 
 
 def test_an_update_is_full_so_that_nothing_old_stays() -> None:
-    body = to_document_change(sale(), "266", "4", send_tax_detail=False)
+    body = to_document_change(sale(taxes=(tax(rate_id=None),)), "266", "4")
     assert (body["Id"], body["SyncToken"], body["sparse"]) == ("266", "4", False)
     assert "TxnTaxDetail" not in body
 
