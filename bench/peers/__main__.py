@@ -1,5 +1,7 @@
 """The contest: `python -m bench.peers`. The same signed bodies, acknowledged when durable, until every job is done.
 
+Every side does a delivery that comes twice once, and keeps how each job ended; with `--plain` only ours does.
+
 Each round starts a side with an empty store, sends all deliveries over 32 connections and waits for the last effect.
 After the rounds each side's worker is killed with signal 9 in the middle and started again at once: what was
 acknowledged must be done, once. The packages of others lie in a folder outside the project; `--install` fills it.
@@ -35,11 +37,15 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Acknowledged and done per second, and the 95th percentile of an acknowledgement in seconds."""
+    """Acknowledged and done per second, the 95th percentile of an acknowledgement (seconds), and what a job cost.
+
+    `cost`: processor time of all processes of the side, its database included (microseconds).
+    """
 
     acknowledged: float
     done: float
     most: float
+    cost: float
 
 
 class Death:
@@ -72,14 +78,16 @@ class Death:
 def run(name: str, asked: argparse.Namespace, folder: Path) -> Round:
     """One round of one side."""
     with ExitStack() as stack:
-        side = open_side(name, asked.packages, folder, stack, processes=asked.processes)
+        side = open_side(name, asked.packages, folder, stack, processes=asked.processes, plain=asked.plain)
         warm(side, folder)
         ids = wire.write_bodies(folder / "bodies.txt", "main", asked.count)
+        computed = sides.read_processor_seconds(folder)
         load = wire.send(side.url, folder / "bodies.txt")
         if load.bad:
             raise SystemExit(f"{name} refused {load.bad} deliveries\n{_read_logs(folder)}")
         count, ended = _drain(side, set(ids), time.monotonic() + LONGEST_DRAIN)
-        return Round(load.good / load.seconds, count / (ended - load.began), load.most)
+        cost = 1e6 * (sides.read_processor_seconds(folder) - computed) / max(1, count)
+        return Round(load.good / load.seconds, count / (ended - load.began), load.most, cost)
 
 
 def _drain(side: Side, ids: set[str], until: float) -> tuple[int, float]:
@@ -106,7 +114,7 @@ def _read_logs(folder: Path) -> str:
 
 def kill(name: str, asked: argparse.Namespace, folder: Path, stack: ExitStack) -> Death:
     """Send, and kill the worker when a quarter is done; it is started again at once."""
-    side = open_side(name, asked.packages, folder, stack, processes=asked.processes)
+    side = open_side(name, asked.packages, folder, stack, processes=asked.processes, plain=asked.plain)
     warm(side, folder)
     ids = wire.write_bodies(folder / "bodies.txt", "main", asked.count)
     loads: list[Load] = []
@@ -141,14 +149,14 @@ def compete(names: list[str], asked: argparse.Namespace, folder: Path) -> None:
 
 
 def _middle(rounds: list[Round]) -> Round:
-    columns = zip(*((each.acknowledged, each.done, each.most) for each in rounds), strict=True)
+    columns = zip(*((each.acknowledged, each.done, each.most, each.cost) for each in rounds), strict=True)
     return Round(*(statistics.median(column) for column in columns))
 
 
 def _to_text(result: Round) -> str:
     return (
         f"{result.acknowledged:6.0f} acknowledged/s, {result.done:5.0f} done/s,"
-        f" p95 of an acknowledgement {1000 * result.most:4.0f} ms"
+        f" p95 of an acknowledgement {1000 * result.most:4.0f} ms, {result.cost:4.0f} us of processor a job"
     )
 
 
@@ -215,6 +223,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--patience", type=float, default=75.0, help="seconds waited after the kills; 0: no kills (75)")
     parser.add_argument("--processes", type=int, default=2, help="worker processes of every side (2)")
+    parser.add_argument("--plain", action="store_true", help="peers do repeated deliveries again and keep no outcome")
     parser.add_argument("--packages", type=Path, default=Path.home() / ".cache/kassabridge-peers")
     parser.add_argument("--install", action="store_true", help="install the pinned packages of others there first")
     asked = parser.parse_args()

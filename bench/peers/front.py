@@ -16,6 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+KEPT_SECONDS = 30 * 86_400
+"""How long a peer keeps how a job ended, as ours does; a delivery that comes again meanwhile is not done again."""
+PLAIN = bool(os.environ.get("BENCH_PLAIN"))
 Enqueue = Callable[[str], Awaitable[Any]]
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 

@@ -1,15 +1,19 @@
-"""procrastinate on PostgreSQL, with the periodic task of its manual that retries the jobs of dead workers."""
+"""procrastinate on PostgreSQL, with the periodic task of its manual that retries the jobs of dead workers.
+
+Jobs stay in its table when they are done. A delivery that comes again is known only until its job begins.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued
 from starlette.applications import Starlette
 
-from bench.peers.front import create_app
+from bench.peers.front import PLAIN, create_app
 from bench.peers.front import record as record_line
 
 jobs = App(connector=PsycopgConnector(conninfo=os.environ["BENCH_POSTGRES"], min_size=4, max_size=16))
@@ -37,4 +41,10 @@ async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
 
 
-app = create_app(lambda event_id: record.defer_async(event_id=event_id), lifespan)
+async def enqueue(event_id: str) -> None:
+    """The job, unless it waits already."""
+    with suppress(AlreadyEnqueued):
+        await record.configure(queueing_lock=None if PLAIN else event_id).defer_async(event_id=event_id)
+
+
+app = create_app(enqueue, lifespan)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import socket
@@ -23,6 +23,7 @@ from tests.stories.stage import VERIFIER, Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 40.0
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -109,12 +110,32 @@ def find_missing(name: str, packages: Path) -> str | None:
     return None if name in OURS or wanted.exists() else str(wanted)
 
 
-def open_side(name: str, packages: Path, folder: Path, stack: ExitStack, *, processes: int) -> Side:
-    """Start a side with a fresh store in this folder and so many worker processes; `stack` ends it."""
+def open_side(
+    name: str, packages: Path, folder: Path, stack: ExitStack, *, processes: int, plain: bool = False
+) -> Side:
+    """Start a side with a fresh store in this folder and so many worker processes; `stack` ends it.
+
+    A peer that is `plain` does a delivery that comes twice twice, and keeps nothing of a job that is done.
+    """
     folder.mkdir(mode=0o755)
     if name in OURS:
         return _open_ours(OURS[name], folder, stack, processes)
-    return _open_peer(RECIPES[name], packages, folder, stack, processes)
+    return _open_peer(RECIPES[name], packages, folder, stack, processes, plain=plain)
+
+
+def read_processor_seconds(folder: Path) -> float:
+    """What the processes of the side in this folder have computed; they were started here, or work in the folder."""
+    parents, seconds, inside = dict[int, int](), dict[int, float](), set[int]()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended
+            stat = (entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            pid = int(entry.name)
+            parents[pid], seconds[pid] = int(stat[1]), (int(stat[11]) + int(stat[12])) / TICKS
+            if (entry / "cwd").readlink().is_relative_to(folder) or pid == os.getpid():
+                inside.add(pid)
+    while started := {pid for pid, parent in parents.items() if parent in inside} - inside:
+        inside |= started
+    return sum(seconds[pid] for pid in inside - {os.getpid()})
 
 
 # --- others -------------------------------------------------------------------------------------------------------
@@ -144,7 +165,7 @@ class _Processes:
             self.kill(name)
 
 
-def _open_peer(recipe: Recipe, packages: Path, folder: Path, stack: ExitStack, number: int) -> Side:
+def _open_peer(recipe: Recipe, packages: Path, folder: Path, stack: ExitStack, number: int, *, plain: bool) -> Side:
     effects, port = folder / "effects.txt", find_free_port()
     effects.touch()
     environ = {
@@ -153,6 +174,7 @@ def _open_peer(recipe: Recipe, packages: Path, folder: Path, stack: ExitStack, n
         "NODE_PATH": str(packages / "node/node_modules"),
         "BENCH_VERIFIER": VERIFIER,
         "BENCH_EFFECTS": str(effects),
+        "BENCH_PLAIN": "1" if plain else "",
         **_open_store(recipe.needs, folder, stack),
     }
     _write_hooks(folder, effects)
@@ -210,10 +232,10 @@ def _open_store(needs: str, folder: Path, stack: ExitStack) -> dict[str, str]:
             return {}
 
 
-def _open_redis(folder: Path, stack: ExitStack) -> int:
-    """Valkey that answers a write when it is on the disk."""
+def _open_redis(folder: Path, stack: ExitStack, *, sync: str = "always") -> int:
+    """Valkey that answers a write when it is on the disk, unless another `sync` of its log is asked for."""
     binary, port = valkey.find_binary(), find_free_port()
-    durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction")
+    durable = ("--appendonly", "yes", "--appendfsync", sync, "--save", "", "--maxmemory-policy", "noeviction")
     command = (str(binary), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--logfile", "valkey.log")
     process = subprocess.Popen((*command, *durable), stdin=subprocess.DEVNULL)
     stack.callback(process.wait)
@@ -242,10 +264,12 @@ def _listens(port: int) -> bool:
 
 
 def _open_ours(database: str, folder: Path, stack: ExitStack, processes: int) -> Side:
-    """Web and worker as in production, between simulators that nobody calls. Redis only wakes: it needs no disk."""
+    """Web and worker as in production, between simulators that nobody calls. Redis only wakes: as `up` starts it."""
     plain = f"sqlite:///{folder}/gateway.db" if database == "sqlite" else _open_postgres(folder, stack)
     url = plain.replace("postgresql://", "postgresql+psycopg://", 1)
-    stage = Stage(folder, database_url=url, redis_url=f"redis://127.0.0.1:{_open_redis(folder, stack)}/0")
+    stage = Stage(
+        folder, database_url=url, redis_url=f"redis://127.0.0.1:{_open_redis(folder, stack, sync='everysec')}/0"
+    )
     stack.callback(stage.close)
     del stage.environment["WORKER_THREADS"]
     stage.environment["WORKER_PROCESSES"] = str(processes)

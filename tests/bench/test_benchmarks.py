@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bench import figures, latency
-from bench.peers import sender, wire
+from bench.peers import sender, sides, wire
 from gateway.connectors.quickbooks import webhook
 from gateway.web import deliveries
 from tests.servers import Served
@@ -61,3 +63,14 @@ def test_each_latency_is_measured_once() -> None:
     with latency.open_bench("sqlite", slow=True) as bench:
         assert 0 <= bench.pick_up() < latency.PATIENCE
         assert 0 < bench.post_sale() < latency.PATIENCE
+
+
+def test_the_processor_time_of_a_side_is_that_of_what_works_in_its_folder(tmp_path: Path) -> None:
+    busy = "import sys, time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\nsys.stdin.read()"
+    before = sides.read_processor_seconds(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", busy], cwd=tmp_path, stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        spent = sides.read_processor_seconds(tmp_path) - before
+        process.communicate()
+    assert 0.2 < spent < 5.0
