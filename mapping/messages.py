@@ -97,6 +97,8 @@ def _find(content: Any) -> Iterator[Message]:
     match content:
         case Message():
             yield content
+        case str() | None:  # most are, and to ask whether one is a mapping takes longer
+            return
         case Mapping():
             yield from (each for value in content.values() for each in _find(value))
         case list() | tuple():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -39,6 +40,8 @@ DRAIN_SECONDS = 20.0
 LONGEST_SECONDS = 1800.0  # no working event takes so long: every call and every statement has its own limit
 SECOND_LOOK_SECONDS = 60.0
 UNSTORED_SECONDS = 0.05
+# While events need no call: how long new ones are waited for after a small group, and how often where there are none.
+GATHER_SECONDS, LOOKS = 0.004, 5
 _FINAL = (State.DONE, State.SKIPPED)
 NO_EVENT = 0  # wakes a thread for whatever is due
 _log = structlog.get_logger(__name__)
@@ -89,8 +92,8 @@ class Worker:
         failpoints.reach(failpoints.BEFORE_CLAIM)
         with reading(self.engine) as session:
             due = inbox.find_due_owner(session, event_id)
-        # Only by its id is one without a connection claimed; any other is reached by those who are at work.
-        if due is not None and not (due and self._quick.are_enough):
+        # Only by its id is one without a connection claimed. Any other is reached by groups, of which one is as dear.
+        if due is not None and not (due and self._quick.size > 1):
             self._quick.enter(wait=False)
             self._handle_from(lambda: self._claim(event_id), until=0.0)
         self.drain()
@@ -101,13 +104,23 @@ class Worker:
         while time.monotonic() < until and not self.stopping.is_set():
             if not self._quick.enter():
                 return count
-            handled = self._handle_from(lambda: self._writer.claim_next(self._quick.size), until=until)
+            handled = self._handle_from(self._claim_group, until=until)
             if not handled:
                 return count
             count += handled
         if not self.stopping.is_set():
             self.notify([NO_EVENT])
         return count
+
+    def _claim_group(self) -> list[Event]:
+        """The next due events; while events need no call, more come in soon: they are not left to a wake-up each."""
+        claimed = self._writer.claim_next(self._quick.size)
+        for _ in range(LOOKS):
+            if claimed or self._quick.size == 1 or self._isolation.is_wanted or self.stopping.is_set():
+                break
+            time.sleep(GATHER_SECONDS)
+            claimed = self._writer.claim_next(self._quick.size)
+        return claimed
 
     def _claim(self, event_id: int) -> list[Event]:
         excluded, ours = self.holds.full(), self.holds.leases()
@@ -237,6 +250,8 @@ class Worker:
         if goes_on := goes_on and not self._isolation.is_wanted:
             goes_on = group.quick = self._quick.go_on(inside=group.quick)
         wants = self._quick.size if goes_on else 0
+        if not group.called and len(ended) < wants // 2:
+            time.sleep(GATHER_SECONDS)
         try:
             self._begin(group, self._record(ended, wants))
         finally:
@@ -354,11 +369,15 @@ def _complete(outcome: Outcome, event: Event, facts: Mapping[str, object]) -> Ou
     return dataclasses.replace(outcome, record=record, facts=dict(facts))
 
 
+_DETAILS = ("code", "record", "field", "fix")
+_details = attrgetter(*_DETAILS)
+
+
 def _ending(outcome: Outcome) -> Entry:
-    said = outcome.named("code", "record", "field", "fix")
-    kind = "failed" if outcome.code else "decided"
-    if type(outcome.reason) is str and not said:
+    if type(outcome.reason) is str and not any(_details(outcome)):
         return _plain_ending(outcome.state, outcome.reason)
+    said = outcome.named(*_DETAILS)
+    kind = "failed" if outcome.code else "decided"
     title = (
         message("{state}: {reason}", state=message(outcome.state), reason=message(outcome.reason))
         if outcome.reason

@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    literal_column,
     or_,
     select,
     update,
@@ -49,6 +50,8 @@ said_by = attrgetter(*SAID)
 claim, claim_next = claims.claim, claims.claim_next
 _ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")  # and the messages of these and the result
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
+_NO_FACTS = (None,) * len(_FACTS)
+_said_at_the_end = attrgetter(*_ENDS, "result")
 
 # Statements that every event needs, built once and only bound again: building them is most of their cost.
 _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
@@ -67,17 +70,17 @@ _ENDING: Mapping[str, TypeEngine[Any]] = {
     "unburnt": Integer(),
     "waits": Boolean(),
     "seconds": Float(),
-    **{f"new_{name}": Text() for name in (*_ENDS, "messages", *_FACTS, "result")},
+    **{f"new_{name}": Text() for name in (*_ENDS, "result", *_FACTS, "messages")},
 }
 
 
 @cache
 def _finishing(dialect: str) -> Any:
-    """The end of one event; in PostgreSQL of several."""
-    given: Any = {name: bindparam(name, type_=kind) for name, kind in _ENDING.items()}
-    if dialect == "postgresql":
-        given = upserts.bound_rows(_ENDING).c
-    held = (_ROWS.id == given["of"], _ROWS.lease == given["by"], _ROWS.state == State.WORKING)
+    """The end of several events."""
+    given = upserts.bound_rows(dialect, _ENDING).c
+    # As a term, or SQLite looks up the rows by their state and not by their ids.
+    state = _ROWS.state if dialect == "postgresql" else literal_column("inbox.state || ''", Text)
+    held = (_ROWS.id == given["of"], _ROWS.lease == given["by"], state == State.WORKING)
     ends: dict[str, Any] = {name: given[f"new_{name}"] for name in (*_ENDS, "messages")}
     # A value not found this time stays as it was.
     ends |= {name: func.coalesce(given[f"new_{name}"], _ROWS[name]) for name in (*_FACTS, "result")}
@@ -191,22 +194,19 @@ def finish_all(session: Session, ended: Sequence[tuple[Event, Outcome]]) -> bool
         return True
     rows = [_to_end(event, outcome) for event, outcome in ended]
     dialect = session.get_bind().dialect.name
-    bound: Any = upserts.to_arrays(rows) if dialect == "postgresql" else rows
-    result: Any = session.execute(_finishing(dialect), bound)
+    result: Any = session.execute(_finishing(dialect), upserts.bind_rows(dialect, _ENDING, rows))
     return bool(result.rowcount == len(ended))
 
 
-def _to_end(event: Event, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "of": event.id,
-        "by": event.lease,
-        "unburnt": 0 if outcome.burn_attempt else 1,
-        "waits": outcome.wait_seconds is not None,
-        "seconds": outcome.wait_seconds or 0.0,
-        "new_messages": outcome.messages or messages.store(outcome.reason, outcome.record, outcome.fix),
-        **{f"new_{name}": getattr(outcome, name) for name in (*_ENDS, "result")},
-        **{f"new_{name}": outcome.facts.get(name) for name in _FACTS},
-    }
+def _to_end(event: Event, outcome: Outcome) -> tuple[Any, ...]:
+    """The values in the order of `_ENDING`."""
+    waits, facts = outcome.wait_seconds, outcome.facts
+    return (
+        *(event.id, event.lease, 0 if outcome.burn_attempt else 1, waits is not None, waits or 0.0),
+        *_said_at_the_end(outcome),
+        *(map(facts.get, _FACTS) if facts else _NO_FACTS),
+        outcome.messages or messages.store(outcome.reason, outcome.record, outcome.fix),
+    )
 
 
 def due_ids(session: Session, *, limit: int) -> list[int]:

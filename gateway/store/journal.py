@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
@@ -40,15 +40,13 @@ _GIVEN: Mapping[str, TypeEngine[Any]] = {
     name: _LINES.c[name].type
     for name in ("event_id", "connection", "kind", "system", "title", "messages", "detail", "milliseconds")
 }
+_KINDS = {**_GIVEN, "then": Instant()}
 
 
 @cache
 def _inserting(dialect: str) -> Any:
-    """The insertion of one line; in PostgreSQL of several, in their order."""
-    if dialect != "postgresql":
-        at = func.coalesce(bindparam("then", type_=Instant()), moment())
-        return insert(_LINES).values(**{name: bindparam(name) for name in _GIVEN}, at=at)
-    given = upserts.bound_rows({**_GIVEN, "then": Instant()}).c
+    """The insertion of lines, in their order."""
+    given = upserts.bound_rows(dialect, _KINDS).c
     rows = select(*(given[name] for name in _GIVEN), func.coalesce(given["then"], moment()))
     return insert(_LINES).from_select([*_GIVEN, "at"], rows)
 
@@ -61,23 +59,16 @@ def write(session: Session, connection: str | None, event_id: int | None, entrie
 def write_all(session: Session, logs: Iterable[tuple[str | None, int | None, Sequence[Entry]]]) -> None:
     """Append the entries of several events: of each its connection and id."""
     rows = [
-        {
-            "event_id": event_id,
-            "connection": connection,
-            "kind": entry.kind,
-            "system": entry.system,
-            "title": entry.title,
-            "messages": entry.messages or messages.store(entry.title),
-            "detail": _to_text(entry.detail),
-            "milliseconds": entry.milliseconds,
-            "then": entry.at,
-        }
+        (
+            *(event_id, connection, entry.kind, entry.system, entry.title),
+            *(entry.messages or messages.store(entry.title), _to_text(entry.detail), entry.milliseconds, entry.at),
+        )
         for connection, event_id, entries in logs
         for entry in entries
     ]
     if rows:
         dialect = session.get_bind().dialect.name
-        session.execute(_inserting(dialect), upserts.to_arrays(rows) if dialect == "postgresql" else rows)
+        session.execute(_inserting(dialect), upserts.bind_rows(dialect, _KINDS, rows))
 
 
 def of_event(session: Session, event_id: int) -> list[Entry]:

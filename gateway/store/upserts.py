@@ -1,21 +1,24 @@
 """Insert a row, or change the one that has its key: in one statement, which both databases have in the same form.
 
-Where PostgreSQL would execute a statement once for each of many rows, it gets the rows as arrays instead: a statement
-of one text, which is planned once, and whose triggers see all rows together.
+Where a statement would be executed once for each of many rows, it gets them as one value instead, arrays or JSON: it is
+planned once, PostgreSQL's triggers see all rows together, and SQLite's lock is held for one step, not for one a row.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func
+from sqlalchemy import ARRAY, ColumnElement, String, bindparam, column, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Session
 
 Row: TypeAlias = Mapping[str, Any]
 Changes: TypeAlias = Row | Callable[[Any], Row]
+_ROWS = "rows"
 
 
 def statement(
@@ -60,12 +63,27 @@ def upsert(
     return session.execute(wanted) if one else session.execute(wanted, rows)
 
 
-def bound_rows(kinds: Mapping[str, TypeEngine[Any]]) -> Any:
-    """Rows with these columns in a statement of PostgreSQL; `to_arrays` makes what is bound."""
-    arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items())
-    columns = (column(name, kind) for name, kind in kinds.items())
-    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+def bound_rows(dialect: str, kinds: Mapping[str, TypeEngine[Any]]) -> Any:
+    """Rows with these columns in a statement; `bind_rows` makes what is bound."""
+    if dialect == "postgresql":
+        arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items())
+        columns = (column(name, kind) for name, kind in kinds.items())
+        return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+    row = func.json_each(bindparam(_ROWS, type_=String())).table_valued("value", name="bound")
+    places = (
+        (name, literal_column(f"json_extract(bound.value, '$[{at}]')", kind))
+        for at, (name, kind) in enumerate(kinds.items())
+    )
+    return select(*(value.label(name) for name, value in places)).select_from(row).subquery("given")
 
 
-def to_arrays(rows: Sequence[Row]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+def bind_rows(dialect: str, kinds: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """Rows of values in the order of `kinds`, as `bound_rows` takes them."""
+    if dialect == "postgresql":
+        return dict(zip(kinds, map(list, zip(*rows, strict=True)), strict=True))
+    # Not as escapes: text that is no Unicode is refused here, and not read back broken.
+    return {_ROWS: json.dumps(rows, default=_to_text, ensure_ascii=False)}
+
+
+def _to_text(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"

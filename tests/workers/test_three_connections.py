@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from gateway import settings
 from gateway.store import connections, documents, inbox, rate_limits, tokens, views
@@ -155,6 +155,27 @@ def test_no_event_of_a_group_waits_with_an_outside_call(chain: Chain) -> None:
     with reading(chain.engine) as session:
         ended = session.execute(text("SELECT DISTINCT entity, state, attempts FROM inbox ORDER BY entity")).all()
     assert [tuple(row) for row in ended] == [("Item", "done", 1), ("Payment", "skipped", 1)]
+
+
+def test_events_without_calls_are_waited_for_a_moment_not_for_a_wake_up(chain: Chain) -> None:
+    def hear_payments(*numbers: int) -> None:
+        about: dict[str, Any] = {"connection": "breda", "account": REALMS["breda"], "operation": "created"}
+        with writing(chain.engine) as session:
+            inbox.receive(
+                session, [Change(f"p{n}", Flow.ORDERS, "webhook", "Payment", str(n), **about) for n in numbers]
+            )
+
+    def watch(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("WITH RECURSIVE names"):
+            looks.append(statement)
+            if len(looks) == 2:
+                hear_payments(3)
+
+    hear_payments(1, 2)
+    assert chain.worker.drain() == 2
+    looks: list[str] = []
+    event.listen(chain.engine, "before_cursor_execute", watch)
+    assert chain.worker.drain() == 1
 
 
 def test_a_till_that_is_away_leaves_the_others_alone(chain: Chain) -> None:
