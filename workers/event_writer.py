@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from operator import attrgetter
 
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -20,7 +21,7 @@ from gateway import failpoints
 from gateway.errors import Transient
 from gateway.store import claims, inbox, journal, links, records, sales
 from gateway.store.claims import Claimable, LeaseLost
-from gateway.store.events import Event, Outcome
+from gateway.store.events import Event, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.records import RecordFacts
 from gateway.store.round_robin import RoundRobin
@@ -28,6 +29,8 @@ from gateway.store.sale_contents import FindDocument, find_none
 from gateway.store.sales import SaleFacts
 from gateway.store.session import reading, writing
 from handlers.deps import Result
+from mapping import messages
+from mapping.messages import message
 from workers.isolation import Holds
 
 # While other threads are busy: one commit for several costs less than one for each, and other processes can write.
@@ -209,3 +212,28 @@ class EventWriter:
 def may_succeed_alone(error: Exception) -> bool:
     """Whether the cause may be one outcome of several, or the others' locks: not when the database is away."""
     return not isinstance(error, Transient) or error.code in _CONTENDED
+
+
+_DETAILS = ("code", "record", "field", "fix")
+_details = attrgetter(*_DETAILS)
+
+
+def say_end(outcome: Outcome) -> Entry:
+    """The last line of an event's log."""
+    if type(outcome.reason) is str and not any(_details(outcome)):
+        return _plain_ending(outcome.state, outcome.reason)
+    said = outcome.named(*_DETAILS)
+    kind = "failed" if outcome.code else "decided"
+    title = (
+        message("{state}: {reason}", state=message(outcome.state), reason=message(outcome.reason))
+        if outcome.reason
+        else str(outcome.state)
+    )
+    return Entry(kind, title, detail=said or None)
+
+
+@lru_cache(maxsize=256)
+def _plain_ending(state: State, reason: str) -> Entry:
+    """The line of many events that ended alike."""
+    title = message("{state}: {reason}", state=message(state), reason=message(reason))
+    return Entry("decided", title, messages=messages.store(title))

@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, lru_cache, partial
-from operator import attrgetter
+from functools import cache, partial
 from typing import Any
 
 import structlog
@@ -23,17 +22,15 @@ from gateway.observability import counters, sentry
 from gateway.store import inbox, requests, round_robin
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
-from gateway.store.journal import Entry
 from gateway.store.session import reading, writing
 from handlers import registry
 from handlers.deps import Deps, Result
 from handlers.sales import till_sales
-from mapping import messages
 from mapping.errors import MappingError, NotBookable, ProblemError
 from mapping.messages import message
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
-from workers.event_writer import Ended, EventWriter, may_succeed_alone
+from workers.event_writer import Ended, EventWriter, may_succeed_alone, say_end
 from workers.isolation import Holds, Isolation, QuickGroups
 
 DRAIN_SECONDS = 20.0
@@ -305,7 +302,7 @@ class Worker:
 def _to_ended(event: Event, result: Result, deps: Deps | None, *, called: bool) -> Ended:
     facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
     outcome = _complete(result.outcome, event, facts)
-    entries = [*(deps.log if deps else []), _ending(outcome)]
+    entries = [*(deps.log if deps else []), say_end(outcome)]
     seen = tuple(deps.records.values()) if deps else ()
     find_document = partial(till_sales.find_document, deps)
     return Ended(event, outcome, result, till_sales.find_facts(event, deps), entries, seen, find_document, called)
@@ -367,30 +364,6 @@ def _complete(outcome: Outcome, event: Event, facts: Mapping[str, object]) -> Ou
     if record == outcome.record and not facts:
         return outcome
     return dataclasses.replace(outcome, record=record, facts=dict(facts))
-
-
-_DETAILS = ("code", "record", "field", "fix")
-_details = attrgetter(*_DETAILS)
-
-
-def _ending(outcome: Outcome) -> Entry:
-    if type(outcome.reason) is str and not any(_details(outcome)):
-        return _plain_ending(outcome.state, outcome.reason)
-    said = outcome.named(*_DETAILS)
-    kind = "failed" if outcome.code else "decided"
-    title = (
-        message("{state}: {reason}", state=message(outcome.state), reason=message(outcome.reason))
-        if outcome.reason
-        else str(outcome.state)
-    )
-    return Entry(kind, title, detail=said or None)
-
-
-@lru_cache(maxsize=256)
-def _plain_ending(state: State, reason: str) -> Entry:
-    """The line of many events that ended alike."""
-    title = message("{state}: {reason}", state=message(state), reason=message(reason))
-    return Entry("decided", title, messages=messages.store(title))
 
 
 def _report(error: Exception, event: Event, outcome: Outcome) -> None:
