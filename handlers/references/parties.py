@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway.connectors import texts
 from gateway.errors import DuplicateName, Transient
-from gateway.store import cursors, links
+from gateway.store import cursors, leases, links
 from gateway.store.known_links import debtor
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
@@ -72,12 +72,12 @@ def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
         )
     if relation is None or (policy == "default_debtor" and sale.kind is not SaleKind.INVOICE):
         return default_debtor(deps)
-    return _linked(deps, key_of_relation(relation)) or remember(relation, create(relation, deps), deps).id or ""
+    return _linked(deps, key_of_relation(relation)) or create(relation, deps).id or ""
 
 
 def _find_or_create(relation: Relation, deps: Deps) -> Customer:
-    found = find(relation, deps) or create(relation, deps)
-    return remember(relation, found, deps)
+    found = find(relation, deps)
+    return remember(relation, found, deps) if found else create(relation, deps)
 
 
 class Inactive(MappingError):
@@ -151,7 +151,26 @@ def _by_name(name: str, deps: Deps) -> str:
     return found.id or ""
 
 
-def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
+def create(relation: Relation, deps: Deps) -> Customer:
+    """Create the customer, one event of a relation at a time: another may have created it since it was searched.
+
+    In books that forget request ids, a second create would make a second customer, of the next name.
+    """
+    if deps.dry_run:
+        return _create(relation, deps)
+    work = f"customer of relation {relation.number}"
+    with leases.alone(deps.engine, deps.connection, work, process=deps.process.name):
+        return remember(relation, _created_meanwhile(relation, deps) or _create(relation, deps), deps)
+
+
+def _created_meanwhile(relation: Relation, deps: Deps) -> Customer | None:
+    with reading(deps.engine) as session:
+        found = links.find_all(session, deps.connection, LinkKind.CUSTOMER, _keys(relation))
+    ids = {link.target_id for link in found.values() if not _is_stale(link)}
+    return choose(deps.books.customers_by_ids(sorted(ids)), deps) if ids else None
+
+
+def _create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
     """Create the customer with the first of its names that the books accept; `to_customer` ends the series.
 
     Customers, suppliers and employees share one list of names; the log shows which name was used.
@@ -167,7 +186,7 @@ def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
         same = find_same(customer, deps)
         if same is None:
             deps.say("the books know this name already, trying the next", relation=relation.number, attempt=attempt + 1)
-        return same or create(relation, deps, attempt=attempt + 1)
+        return same or _create(relation, deps, attempt=attempt + 1)
 
 
 def _bring_up_to_date(made: Customer, wanted: Customer, deps: Deps) -> Customer:

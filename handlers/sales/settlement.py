@@ -69,9 +69,10 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
         if made is not None:
             made, settled = _tie(made, booked, left, deps)
         elif payment in missing:
-            tied = dataclasses.replace(
-                payment, links=(PaymentLink(booked.kind, booked.id, settled),) if settled else ()
-            )
+            # The document names the customer as the books know it now: ours may have been merged into that one.
+            customer = booked.customer_id or payment.customer_id
+            ties = (PaymentLink(booked.kind, booked.id, settled),) if settled else ()
+            tied = dataclasses.replace(payment, customer_id=customer, links=ties)
             made, generation = _create(tied, _identity("payment", posting, booked, payment.source_id), before, deps)
         else:
             continue
@@ -117,15 +118,28 @@ def _brings(payment: BooksPayment) -> tuple[object, ...]:
 def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment, ...] = ()) -> bool:
     """Void what was posted on a document but is not (or differs) among the payments to `keep`; True if any."""
     released = False
-    kept = {f"{kind}/{document_id}/{payment.source_id}": fingerprint_of(payment) for payment in keep}
+    kept = {f"{kind}/{document_id}/{payment.source_id}": payment for payment in keep}
     for key, link in posted_on(kind, document_id, deps).items():
-        if is_in_books(link) and kept.get(key) != link.fingerprint:
-            # Stored before the void, so that its report from the books raises no alert.
-            deps.remember(dataclasses.replace(link, status=BookingStatus.RELEASING))
-            _void(link, deps)
-            deps.remember(dataclasses.replace(link, fingerprint=None, status=BookingStatus.RELEASED))
-            released = True
+        wanted = kept.get(key)
+        if not is_in_books(link) or (wanted and fingerprint_of(wanted) == link.fingerprint):
+            continue
+        if wanted and _is_as_wanted(link, wanted, deps):
+            deps.remember(dataclasses.replace(link, fingerprint=fingerprint_of(wanted)))
+            continue
+        # Stored before the void, so that its report from the books raises no alert.
+        deps.remember(dataclasses.replace(link, status=BookingStatus.RELEASING))
+        _void(link, deps)
+        deps.remember(dataclasses.replace(link, fingerprint=None, status=BookingStatus.RELEASED))
+        released = True
     return released
+
+
+def _is_as_wanted(link: Link, wanted: BooksPayment, deps: Deps) -> bool:
+    """Whether the books changed the payment to what is wanted now: its customer was merged into the wanted one."""
+    present = _find_present(link.target_id, deps)
+    same_account = present and wanted.deposit_account_id in (None, present.deposit_account_id)
+    same = present and (_brings(present), present.customer_id) == (_brings(wanted), wanted.customer_id)
+    return bool(same and same_account)
 
 
 def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> None:
@@ -205,7 +219,7 @@ def _create(
     for generation in range(first, first + documents.MAX_GENERATIONS):
         token = deps.books.request_id(str(operation), *named, generation)
         made = deps.books.create_payment(wanted, token)
-        present = _find_present(made, deps) if generation or documents.is_old(made, deps) else made
+        present = _find_present(made.id or "", deps) if generation or documents.is_old(made, deps) else made
         if present is None or present.voided:
             continue
         if _brings(present) == _brings(wanted):
@@ -215,9 +229,9 @@ def _create(
     raise Conflict("this payment keeps being removed in QuickBooks", record=wanted.payment_reference)
 
 
-def _find_present(made: BooksPayment, deps: Deps) -> BooksPayment | None:
+def _find_present(payment_id: str, deps: Deps) -> BooksPayment | None:
     try:
-        return deps.books.payment(made.id or "")
+        return deps.books.payment(payment_id)
     except NotFound:
         return None
 

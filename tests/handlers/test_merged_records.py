@@ -13,6 +13,7 @@ from gateway.store.links import LinkKind
 from gateway.store.session import reading
 from handlers.polling import books_feed
 from handlers.sales import bookings
+from sandbox.mpluskassa.documents import Tender
 from tests.handlers.counter import hear
 from tests.handlers.shop import REALM, Shop, sold
 
@@ -78,6 +79,24 @@ def test_a_sale_of_a_customer_merged_away_follows_the_till_still(shop: Shop, way
     shop.settle()
     assert (shop.parked(), shop.newest(sale).state) == ([], "done")
     assert shop.only("SalesReceipt")["CustomerRef"]["value"] == remaining_id
+
+
+@every_way
+def test_part_payments_stay_when_their_customer_is_merged_away(shop: Shop, way: str) -> None:
+    books_feed.poll(shop.deps())
+    relation = shop.till.add_relation(**COMPANY)["relationNumber"]
+    invoice = shop.till.invoice(lines=[sold(1001, 3)], relation=relation, payments=[Tender("PIN", 500)])
+    shop.settle()
+    merged_id = str(shop.only("Invoice")["CustomerRef"]["value"])
+    address = {"PrimaryEmailAddr": {"Address": "bakker@example.nl"}}
+    remaining_id = str(shop.books.put_customer(REALM, {"DisplayName": "Jansen Holding", **address})["Id"])
+    merge(shop, "Customer", merged_id, remaining_id, way)
+    shop.till.pay_invoice(invoice["invoiceId"], [Tender("CONTANT", 200)])
+    shop.settle()
+    assert (shop.parked(), [row["TotalAmt"] for row in shop.rows("Payment")]) == ([], [5, 2])
+    shop.till.pay_invoice(invoice["invoiceId"], [Tender("PIN", 100)])
+    shop.settle()
+    assert (shop.parked(), [row["TotalAmt"] for row in shop.rows("Payment")]) == ([], [5, 2, 1])
 
 
 def test_a_chain_of_merges_is_followed_to_its_end(shop: Shop) -> None:

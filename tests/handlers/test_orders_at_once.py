@@ -132,6 +132,22 @@ def test_what_another_event_made_meanwhile_is_used(shop: Shop, entity: str, name
     assert [row[key] for row in shop.rows(entity)].count(name) == 1
 
 
+@on_both_databases
+def test_one_customer_for_concurrent_sales_where_request_ids_are_forgotten(shop: Shop) -> None:
+    shop.set_document('version = 1\n[customers]\nwithout_email = "create"\n')
+    shop.books.switches.request_ids = "forgotten"
+    relation = shop.till.add_relation(name="Naamloos")["relationNumber"]
+    for _ in range(2):
+        shop.till.sell(lines=[sold(1003)], relation=relation)
+    shop.poll()
+    fresh = [event.id for event in shop.events(flow="orders") if event.state == State.RECEIVED]
+    shop.books.tricks.plan("POST customer", "delay", seconds=SLOW)
+    shop.work_abreast(*fresh)
+    assert [(event.state, event.reason) for event in shop.events(flow="orders") if event.state != "done"] == []
+    assert [row["DisplayName"] for row in shop.rows("Customer")].count("Naamloos") == 1
+    assert len({row["CustomerRef"]["value"] for row in shop.rows("SalesReceipt")}) == 1
+
+
 def test_an_outcome_waits_for_no_list_that_another_event_reads(shop: Shop) -> None:
     lists = shop.deps().lists
     shop.till.misbehaviour.plans.append(Plan("delay", "getVatGroupList", seconds=2.0))
