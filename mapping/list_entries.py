@@ -112,6 +112,13 @@ def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:
     return next((e for e in entries if e.active and e.name.strip().casefold() == wanted), None)
 
 
+def former_ids(name: str, entries: Iterable[ListEntry]) -> list[str]:
+    """The ids of the inactive entries that had this name: the books write " (deleted)" behind it."""
+    wanted = name.strip().casefold()
+    names = {wanted, f"{wanted} (deleted)"}
+    return sorted(e.id for e in entries if not e.active and e.name.strip().casefold() in names)
+
+
 def by_name_or_id(chosen: str, entries: Iterable[ListEntry]) -> str:
     found = list(entries)
     if any(e.id == chosen for e in found):

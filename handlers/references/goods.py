@@ -24,7 +24,7 @@ from handlers.lists import LISTS_SECONDS
 from mapping import control
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
-from mapping.list_entries import by_name_or_id, named
+from mapping.list_entries import by_name_or_id, former_ids, named
 from mapping.messages import AND, join, message
 from mapping.records import Item, Sale, SaleLine
 from mapping.references import ROUNDING_ITEM, OwnItem
@@ -289,9 +289,13 @@ def _find_or_make(name: str, account_id: str, deps: Deps) -> str:
     if found := _active(present):
         return found.id
     deps.say("making an item of our own in QuickBooks", name=name, account=account_id)
-    # The successor of an item that was made inactive is another item.
-    gone = sorted(item.id for item in (*present, *deps.books.items_by_name(f"{name} (deleted)")))
-    return _create(name, account_id, deps.books.request_id("item", name, *gone), deps)
+    token = deps.books.request_id("item", name, *_former_ids(name, present, deps))
+    return _create(name, account_id, token, deps)
+
+
+def _former_ids(name: str, present: Iterable[Item], deps: Deps) -> list[str]:
+    """The items of this name that were made inactive: their successor is another item."""
+    return sorted(item.id for item in (*present, *deps.books.items_by_name(f"{name} (deleted)")))
 
 
 def _create(name: str, account_id: str, token: str, deps: Deps) -> str:
@@ -327,11 +331,13 @@ def own_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
 
 
 def _make_own(name: str, own: OwnItem, account: str | None, deps: Deps) -> str:
-    if found := _active(deps.books.items_by_name(name)):
+    present = deps.books.items_by_name(name)
+    if found := _active(present):
         return found.id
     account_id = _named_account(own, account, deps) if account else _own_account(own, deps)
     deps.say("making an item in QuickBooks", name=name, account=account_id)
-    return _create(name, account_id, deps.books.request_id("item", own.setting, account_id), deps)
+    token = deps.books.request_id("item", own.setting, account_id, *_former_ids(name, present, deps))
+    return _create(name, account_id, token, deps)
 
 
 def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
@@ -350,7 +356,8 @@ def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
 def _own_account(own: OwnItem, deps: Deps) -> str:
     entry = named(own.name, deps.lists.entries("Account"))
     if entry is None:
-        token = deps.books.request_id("account", own.setting)
+        gone = former_ids(own.name, deps.lists.entries("Account"))
+        token = deps.books.request_id("account", own.setting, *gone)
         try:
             entry = deps.books.create_liability_account(own.name, token)
         except DuplicateName:  # as above

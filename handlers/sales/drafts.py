@@ -220,7 +220,9 @@ def payment_methods(tenders: Iterable[str], known: KnownLists, deps: Deps) -> di
 
 
 def _create_method(method: NewMethod, deps: Deps) -> str:
-    token = deps.books.request_id("payment method", method.name)
+    # The successor of one that was made inactive is another one: the books may repeat their first answer.
+    gone = list_entries.former_ids(method.shortened, deps.lists.entries("PaymentMethod"))
+    token = deps.books.request_id("payment method", method.name, *gone)
     try:
         made = deps.books.create_payment_method(method.shortened, token)
     except DuplicateName:  # another sale made it, in books that did not recognise the common request id

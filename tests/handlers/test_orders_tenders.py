@@ -17,7 +17,7 @@ from mapping.agreement import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.structs import AMSTERDAM
-from tests.handlers.shop import SALES, Shop, sold
+from tests.handlers.shop import REALM, SALES, Shop, sold
 from tests.month import goods
 
 Money = dict[tuple[str, str], Decimal]
@@ -221,3 +221,18 @@ def test_more_paid_than_the_total_waits_for_a_person_with_both_amounts(shop: Sho
     (parked,) = shop.parked()
     assert (parked.field, shop.documents()) == ("payments", {})
     assert "20.00 was paid for a total of 12.50" in (parked.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("entity", "name"), [("PaymentMethod", "Cadeaubon"), ("Item", "Other ways to pay (Kassabridge)")]
+)
+def test_what_was_made_inactive_in_the_books_is_made_anew(shop: Shop, entity: str, name: str) -> None:
+    tenders = [Tender("BON", 2500), Tender("CONTANT", -500)]
+    shop.till.sell(lines=[sold(1003, price_cents=2000)], payments=tenders)
+    shop.settle()
+    former = shop.find(entity, Name=name)["Id"]
+    shop.books.put(REALM, entity, {"Id": former, "Active": False})
+    shop.till.sell(lines=[sold(1003, price_cents=2000)], payments=tenders)
+    shop.settle()
+    assert shop.parked() == []
+    assert [row["Id"] == former for row in shop.rows(entity) if row["Name"] == name and row["Active"]] == [False]

@@ -111,7 +111,7 @@ class Session:
         answer = self._exchange(call, token)
         # Twice: the first replacement may be one that another process stored before all of them ended.
         for _ in range(_RENEWALS):
-            if answer.status != HTTPStatus.UNAUTHORIZED or not isinstance(answer.error, AuthLost):
+            if not _is_about_the_token(answer):
                 break
             token = self._tokens.renew(token)
             answer = self._exchange(call, token)
@@ -224,6 +224,13 @@ def _leave_open(call: ApiCall, status: int, error: GatewayError | None) -> Gatew
     if call.writes and isinstance(error, Transient) and not refused:
         return Unanswered(error.reason, code=error.code)
     return error
+
+
+def _is_about_the_token(answer: _Answer) -> bool:
+    """Whether another token may help: status 401, or the code of an ended token with any other status."""
+    if not isinstance(answer.error, AuthLost):
+        return False
+    return answer.status == HTTPStatus.UNAUTHORIZED or answer.error.code == faults.UNAUTHORISED.code
 
 
 def _is_refused(status: int) -> bool:

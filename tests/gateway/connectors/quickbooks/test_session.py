@@ -163,6 +163,16 @@ def test_64_a_refused_token_is_renewed_once_and_the_call_repeated(
 
 
 @pytest.mark.parametrize("act", [read, write])
+@pytest.mark.parametrize("status", [200, 400, 403])
+def test_an_ended_token_is_renewed_whatever_the_status_that_tells_of_it(
+    books: QuickBooks, peer: Peer, tokens: Tokens, act: Act, status: int
+) -> None:
+    peer.answers(fault("003200", status), reply(ITEM | CUSTOMER))
+    act(books)
+    assert tokens.rejected == ["secret-access-1"]
+
+
+@pytest.mark.parametrize("act", [read, write])
 def test_64_a_token_that_another_process_stored_may_be_refused_too(
     books: QuickBooks, peer: Peer, tokens: Tokens, act: Act
 ) -> None:
