@@ -15,8 +15,9 @@ _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udff
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 _RARE: Final = re.compile(" ?(?:[\U00010000-\U0010ffff][\u200d\ufe0e\ufe0f]*)+")  # with joiners and variation selectors
 _RAW: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_HIGH: Final = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
-_REFERENCE: Final = re.compile(rb"&#(x[0-9A-Fa-f]{1,8}|[0-9]{1,10});")
+_HIGH: Final = re.compile(rb"\xc2[\x80-\x9f]|\xef\xbf[\xbe\xbf]")  # U+0080 to U+009F, U+FFFE and U+FFFF in UTF-8
+_REFERENCE: Final = re.compile(rb"&#(x[0-9A-Fa-f]+|[0-9]+);")
+_LONGEST_REFERENCE: Final = 7  # 1114111 is the last character
 _DECLARED: Final = re.compile(rb"""\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ASCII_COMPATIBLE: Final = frozenset({"utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252"})
 
@@ -64,23 +65,26 @@ def clean_xml(document: bytes) -> tuple[bytes, int]:
     references = sum(1 for each in _REFERENCE.finditer(document) if not _is_allowed(each[1]))
     if references:
         document = _REFERENCE.sub(lambda each: each[0] if _is_allowed(each[1]) else b"", document)
-    broken = 0
     if encoding in {"utf-8", "us-ascii"}:
+        encoding = "utf-8"
         document, high = _HIGH.subn(b"", document)
-        document, broken = _decodable(document)
         raw += high
+    document, broken = _decodable(document, encoding)
     return document, raw + references + broken
 
 
 def _is_allowed(reference: bytes) -> bool:
-    code = int(reference[1:], 16) if reference.startswith(b"x") else int(reference)
+    digits = reference.lstrip(b"x0") or b"0"
+    if len(digits) > _LONGEST_REFERENCE:
+        return False
+    code = int(digits, 16 if reference.startswith(b"x") else 10)
     return code <= sys.maxunicode and not _FORBIDDEN.match(chr(code))
 
 
-def _decodable(document: bytes) -> tuple[bytes, int]:
+def _decodable(document: bytes, encoding: str) -> tuple[bytes, int]:
     try:
-        document.decode("utf-8")
+        document.decode(encoding)
     except UnicodeDecodeError:
-        decoded = document.decode("utf-8", "replace")
-        return decoded.encode(), max(1, decoded.count("�"))
+        decoded = document.decode(encoding, "replace")
+        return decoded.encode(encoding, "replace"), max(1, decoded.count("\ufffd"))
     return document, 0
