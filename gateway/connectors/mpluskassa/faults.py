@@ -108,6 +108,12 @@ _FAULTS = (
         r"authenticat|credential|invalid login|\b(ident|secret)\b",
         Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
     ),
+    # What its SOAP library says of a connection or of itself, under the code of whoever sent the request.
+    _Fault(
+        "",
+        r"end of file or no input|timed? ?out|message transfer interrupted|out of memory",
+        Meaning(Transient, "MplusKASSA had trouble of its own"),
+    ),
     _Fault("Client", "", Meaning(Permanent, "MplusKASSA calls our request wrong", _FIX_MESSAGE)),
     _Fault("Server", "", Meaning(Transient, "MplusKASSA had trouble of its own")),
 )

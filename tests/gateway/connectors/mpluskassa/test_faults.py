@@ -96,6 +96,8 @@ def _values(enum: object) -> list[str]:
         ),
         ("SOAP-ENV:Server", "The rate for VAT-code 2 is not properly configured.", Permanent, Permanent),
         ("SOAP-ENV:Client", "Validation constraint violation", Permanent, Permanent),
+        ("SOAP-ENV:Client", "End of file or no input: Operation interrupted or timed out", Transient, Unanswered),
+        ("SOAP-ENV:Client", "Out of memory", Transient, Unanswered),
         ("SOAP-ENV:Client.Data", "identical rows", Permanent, Permanent),
         ("SOAP-ENV:Server", "Database is busy", Transient, Unanswered),
         ("SOAP-ENV:Server.Timeout", None, Transient, Unanswered),
