@@ -182,16 +182,15 @@ def find_keys(settings: Settings) -> list[bytes]:
     """The signing keys of the webhook, newest first: ALERT_WEBHOOK_SECRET, else one made from each SECRET_KEY."""
     if settings.alert_webhook_secret:
         return [b64decode(settings.alert_webhook_secret.removeprefix(_KEY_PREFIX))]
-    return [_derive(key) for key in settings.secret_keys]
+    return [
+        HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"kassabridge/alert-webhook").derive(key.encode())
+        for key in settings.secret_keys
+    ]
 
 
 def show_secret(settings: Settings) -> str:
     """The secret in the format of the receiver's software."""
     return _KEY_PREFIX + b64encode(find_keys(settings)[0]).decode("ascii")
-
-
-def _derive(key: str) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"kassabridge/alert-webhook").derive(key.encode())
 
 
 def sign(keys: list[bytes], message_id: str, timestamp: int, body: bytes) -> str:

@@ -31,7 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     try:
         with closing(Call(asked, settings, environ, VAR, called_from)) as call:
-            return _find_verb(asked.call)(call)
+            module, _, function = asked.call.partition(":")
+            # Imported on use, so that no process loads what it does not need.
+            verb: Verb = getattr(importlib.import_module(f"gateway.cli.{module}"), function)
+            return verb(call)
     except SettingsError as error:  # what only `up` can see: a taken port, another gateway in this folder
         remark(str(error))
         return USAGE
@@ -68,10 +71,3 @@ def _read_settings(environ: dict[str, str]) -> Settings:
     if not environ.get("REDIS_URL", "").strip():
         environ["REDIS_URL"] = valkey.address(VAR)
     return read(environ, var=VAR)
-
-
-def _find_verb(place: str) -> Verb:
-    """`module:function` below `gateway.cli`, imported on use, so that no process loads what it does not need."""
-    module, _, function = place.partition(":")
-    verb: Verb = getattr(importlib.import_module(f"gateway.cli.{module}"), function)
-    return verb

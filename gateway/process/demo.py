@@ -143,7 +143,8 @@ def prepare(settings: Settings, var: Path) -> Demo:
     till = _find_port(MPLUS_PORT, taken={settings.port, books})
     first = None if (var / "demo.json").exists() else _write_settings(var)
     demo = Demo(_keep(var / "demo.json"), books, till, settings.port, (var / "sandbox").resolve(), first)
-    _write(var / _BESIDE, {"PORT": str(settings.port), **demo.to_gateway()})
+    with os.fdopen(os.open(var / _BESIDE, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+        json.dump({"PORT": str(settings.port), **demo.to_gateway()}, file, indent=1)
     return demo
 
 
@@ -155,11 +156,6 @@ def find_beside(environ: Mapping[str, str], var: Path) -> dict[str, str]:
         return dict(json.loads((var / _BESIDE).read_text("ascii")))
     except (OSError, ValueError, TypeError):
         return {}
-
-
-def _write(path: Path, content: Mapping[str, str]) -> None:
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
-        json.dump(content, file, indent=1)
 
 
 def _write_settings(var: Path) -> Path:

@@ -79,11 +79,13 @@ def is_name(text: str) -> bool:
 
 
 def save(session: Session, connection: Connection, seal: Seal) -> None:
+    hooks = ",".join(connection.mplus_webhook_secrets)
+    texts = dict(zip(SEALED, (connection.mplus_ident, connection.mplus_secret, hooks), strict=True))
     values = {
         "realm_id": connection.realm_id,
         "mplus_url": connection.mplus_url,
         "mplus_subscription_id": connection.mplus_subscription_id,
-        **_seal_all(connection, seal),
+        **{name: seal.seal(text, _place(connection.name, name)) if text else None for name, text in texts.items()},
         "live": connection.live,
         "paused": connection.paused,
         "updated_at": moment(),
@@ -231,12 +233,6 @@ def is_live(session: Session, name: str) -> bool:
     """Whether a person let this connection go live, paused or not."""
     found = session.execute(select(col(ConnectionRow.live)).where(col(ConnectionRow.name) == name)).scalar_one_or_none()
     return bool(found)
-
-
-def _seal_all(connection: Connection, seal: Seal) -> dict[str, str | None]:
-    hooks = ",".join(connection.mplus_webhook_secrets)
-    texts = dict(zip(SEALED, (connection.mplus_ident, connection.mplus_secret, hooks), strict=True))
-    return {name: seal.seal(text, _place(connection.name, name)) if text else None for name, text in texts.items()}
 
 
 def _place(name: str, column: str) -> SealedColumn:

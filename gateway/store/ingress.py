@@ -12,7 +12,7 @@ import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -125,11 +125,7 @@ def _to_text(moment: datetime) -> str:
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return (_code(error) & 0xFF) in _BUSY_CODES
-
-
-def _code(error: sqlite3.OperationalError) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0))
+    return (int(getattr(error, "sqlite_errorcode", 0)) & 0xFF) in _BUSY_CODES
 
 
 def _name(error: sqlite3.OperationalError) -> str:
@@ -184,17 +180,14 @@ class Ingress:
         loop = asyncio.get_running_loop()
         delivery = _Delivery(changes, loop.create_future(), loop.time() + self._patience)
         self._waiting.append(delivery)
-        self._watch_over(delivery, loop)
+        # One timer for all: each delivery waits equally long, so the oldest is late first.
+        self._unanswered.append(delivery)
+        if self._watch is None:
+            self._watch = loop.call_at(delivery.deadline, self._give_up_late, loop)
         self._changes_waiting += len(changes)
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit_all(), name="ingress")
         return delivery.answer
-
-    def _watch_over(self, delivery: _Delivery, loop: asyncio.AbstractEventLoop) -> None:
-        """One timer for all: each delivery waits equally long, so the oldest is late first."""
-        self._unanswered.append(delivery)
-        if self._watch is None:
-            self._watch = loop.call_at(delivery.deadline, self._give_up_late, loop)
 
     def _give_up_late(self, loop: asyncio.AbstractEventLoop) -> None:
         self._watch = None
@@ -241,7 +234,8 @@ class Ingress:
 
     async def _write(self, changes: Sequence[Change]) -> list[Received]:
         results: list[Received] = []
-        for chunk in _chunks(changes):
+        for start in range(0, len(changes), CHANGES_AT_ONCE):
+            chunk = changes[start : start + CHANGES_AT_ONCE]
             results += await self._writer.write(chunk)
             self.commits += 1
             self.received += len(chunk)
@@ -257,10 +251,6 @@ def open_writer(database_url: str, *, patience: float) -> Writer:
     from gateway.store.ingress_postgres import PostgresWriter  # with its driver, which SQLite does not need
 
     return PostgresWriter(database_url, patience=patience)
-
-
-def _chunks(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    return (changes[start : start + CHANGES_AT_ONCE] for start in range(0, len(changes), CHANGES_AT_ONCE))
 
 
 def _settle(group: Sequence[_Delivery], results: list[Received]) -> None:

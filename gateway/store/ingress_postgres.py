@@ -73,24 +73,18 @@ class PostgresWriter:
         await asyncio.gather(*self._left_behind, return_exceptions=True)
 
     async def _write(self, changes: Sequence[Change]) -> list[Received]:
-        connection = await self._connected()
+        if self._connection is None or self._connection.closed:
+            self._connection = await _connect(self._url)
+        connection = self._connection
         try:
             return await _store(connection, changes)
         except BaseException:
-            self._forget(connection)
+            if self._connection is connection:
+                self._connection = None
             raise
         finally:
             if connection is not self._connection:
                 await connection.close()
-
-    async def _connected(self) -> _Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = await _connect(self._url)
-        return self._connection
-
-    def _forget(self, connection: _Connection) -> None:
-        if self._connection is connection:
-            self._connection = None
 
     def _leave_behind(self, task: asyncio.Task[list[Received]]) -> None:
         """The task ends by the server's, the kernel's or our limit; it is not awaited, and its error is ignored."""

@@ -199,14 +199,10 @@ def use_once(session: Session, secret: str, *, seconds: float) -> bool:
 
     A second caller waits for the first one's transaction, and then gets False.
     """
-    row = {"digest": _digest(secret), "ends_at": moment(seconds + MARGIN_SECONDS)}
+    row = {"digest": hashlib.sha256(secret.encode()).hexdigest(), "ends_at": moment(seconds + MARGIN_SECONDS)}
     return upserts.upsert(session, UsedOnceRow, row, returning=[col(UsedOnceRow.digest)]).first() is not None
 
 
 def purge_marks(session: Session) -> None:
     """Delete what is no longer valid."""
     session.execute(delete(UsedOnceRow).where(col(UsedOnceRow.ends_at) < moment()))
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -156,7 +156,10 @@ async def _store(shared: Services, system: str, changes: Sequence[Change], conne
     failpoints.reach(failpoints.BEFORE_COMMIT)
     _follow_up(shared, system, await _attempt(system, shared.ingress.receive(changes)))
     if unseen := [name for name in connections if (name, system) not in shared.arrivals.seen]:
-        await _note_first(shared, system, unseen)
+        # Once per process, and no delivery fails over it.
+        with contextlib.suppress(Transient):
+            await shared.write(lambda session: systems.note_webhook(session, unseen, system))
+            shared.arrivals.seen.update((name, system) for name in unseen)
 
 
 def _follow_up(shared: Services, system: str, received: Sequence[Received]) -> None:
@@ -168,13 +171,6 @@ def _follow_up(shared: Services, system: str, received: Sequence[Received]) -> N
     shared.arrivals.note(system, received)
     known = bool(received) and not any(row.created for row in received)
     counters.delivery(system, "known" if known else "stored").inc()
-
-
-async def _note_first(shared: Services, system: str, connections: Collection[str]) -> None:
-    """Store that webhooks arrive; once per process, and no delivery fails over it."""
-    with contextlib.suppress(Transient):
-        await shared.write(lambda session: systems.note_webhook(session, connections, system))
-        shared.arrivals.seen.update((name, system) for name in connections)
 
 
 async def _attempt(system: str, work: Awaitable[Answer]) -> Answer:

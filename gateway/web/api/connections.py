@@ -19,7 +19,9 @@ from mapping.messages import message
 
 async def list_connections(request: Request) -> Response:
     """Every connection as `/admin/status` has it."""
-    return JSONResponse({"connections": await _read_all(request)})
+    overview = await _look(request)
+    found = [status.to_connection(connection, overview) for connection in overview.connections]
+    return JSONResponse({"connections": found})
 
 
 async def handle_connection(request: Request) -> Response:
@@ -81,11 +83,6 @@ async def _read(request: Request) -> dict[str, object]:
     if found is None:
         raise Refusal(404, message("there is no connection {name}", name=name))
     return status.to_connection(found, overview)
-
-
-async def _read_all(request: Request) -> list[dict[str, object]]:
-    overview = await _look(request)
-    return [status.to_connection(connection, overview) for connection in overview.connections]
 
 
 async def _look(request: Request) -> Overview:

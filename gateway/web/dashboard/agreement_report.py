@@ -72,7 +72,9 @@ class AccountSums:
 def to_account(report: Mapping[str, Any]) -> AccountSums:
     """The page's view of a report of `mapping.agreement.to_report`."""
     verdict = AGREES if report["agrees"] else EXPLAINED if report.get("status") == EXPLAINED else DIFFERS
-    return AccountSums(verdict, _to_totals(report["totals"]), to_days(report["cells"]), report)
+    sides = {side: {**sums, "turnover": sums["net"] + sums["vat"]} for side, sums in report["totals"].items()}
+    totals = tuple(Sum(label, "", sides["till"][name], sides["books"][name]) for name, label in TOTALS.items())
+    return AccountSums(verdict, totals, to_days(report["cells"]), report)
 
 
 def to_days(cells: Iterable[Mapping[str, Any]]) -> tuple[ReportDay, ...]:
@@ -80,11 +82,6 @@ def to_days(cells: Iterable[Mapping[str, Any]]) -> tuple[ReportDay, ...]:
     for cell in cells:
         places.setdefault((cell["day"], str(cell["branch"] or "")), []).append(cell)
     return tuple(_to_day(day, branch, mine) for (day, branch), mine in places.items())
-
-
-def _to_totals(totals: Mapping[str, Mapping[str, int]]) -> tuple[Sum, ...]:
-    sides = {side: {**sums, "turnover": sums["net"] + sums["vat"]} for side, sums in totals.items()}
-    return tuple(Sum(label, "", sides["till"][name], sides["books"][name]) for name, label in TOTALS.items())
 
 
 def _to_day(day: str, branch: str, cells: Iterable[Mapping[str, Any]]) -> ReportDay:

@@ -89,11 +89,12 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
 def to_card(connection: Connection, overview: Overview) -> Card:
     token = overview.tokens.get(connection.name)
     polls = [cursor for cursor in overview.cursors if cursor.connection == connection.name]
+    soon = token is not None and tokens.stage_of(token, overview.now) is not None
     return Card(
         connection=connection,
         authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
         lost=token.lost if token else None,
-        reconnect_before=_find_end(overview, connection.name),
+        reconnect_before=tokens.ends_at(token) if token and soon else None,
         failures=tuple(cursor for cursor in polls if cursor.failure),
         polled_at=max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
         settings_version=overview.settings_versions[connection.name],
@@ -111,13 +112,6 @@ def _find_cooldowns(connection: Connection, overview: Overview) -> Iterator[tupl
         seconds = overview.cooldowns.get(Account(system, account or ""))
         if seconds is not None:
             yield name, seconds
-
-
-def _find_end(overview: Overview, name: str) -> datetime | None:
-    """When the authorisation ends for good, if a person should act before."""
-    token = overview.tokens.get(name)
-    soon = token is not None and tokens.stage_of(token, overview.now) is not None
-    return tokens.ends_at(token) if token and soon else None
 
 
 async def switch_connection(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:

@@ -239,17 +239,13 @@ def to_blocks(chosen: Choices, lists: Lists, values: SalesValues) -> list[Block]
     blocks = []
     for setting in CONTROLS:
         control = chosen.controls[setting.path]
-        sources = _with_rows(_sources(setting, lists, values), control)
+        found = sorted(_sources(setting, lists, values), key=lambda source: -source.sales)
+        known = {source.key.strip().casefold() for source in found}
+        sources = [*found, *(SourceValue(key, key) for key in control.table if key.strip().casefold() not in known)]
         creates = chosen.creates and setting.path == "mapping.payment_methods"
         covered = coverage.cover(setting, control, sources, lists, creates=creates)
         blocks.append(Block(setting, control, setting.offered(lists), covered, setting.targets in lists))
     return blocks
-
-
-def _with_rows(sources: Iterable[SourceValue], control: Control) -> list[SourceValue]:
-    found = sorted(sources, key=lambda source: -source.sales)
-    known = {source.key.strip().casefold() for source in found}
-    return [*found, *(SourceValue(key, key) for key in control.table if key.strip().casefold() not in known)]
 
 
 def _sources(setting: MappedSetting, lists: Lists, values: SalesValues) -> list[SourceValue]:

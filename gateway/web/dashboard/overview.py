@@ -23,7 +23,7 @@ from gateway.store.alerts import OpenCause
 from gateway.store.counts import ReadAllowance
 from gateway.store.rate_limits import QUICKBOOKS
 from gateway.store.sales import AMSTERDAM
-from gateway.store.tables import CursorRow, MeterRow, SystemRow, TokenRow
+from gateway.store.tables import CursorRow, SystemRow, TokenRow
 from gateway.web import services
 from gateway.web.dashboard import home_figures
 from gateway.web.dashboard.home_figures import SeenSystem
@@ -161,7 +161,9 @@ def _look(session: Session, only: str | None = None) -> Overviews:
     rows, failing = _by(systems.all_of(session)), _by(cursors.find_failing(session, now))
     days = agreements.sum_up_each(session, yesterday, yesterday)
     months = agreements.sum_up_each(session, today.replace(day=1), today)
-    causes, reads = _by(alerts.find_causes(session, only)), _reads(counts.calls_of_month(session, f"{now:%Y-%m}"))
+    causes = _by(alerts.find_causes(session, only))
+    calls = counts.calls_of_month(session, f"{now:%Y-%m}")
+    reads = {row.connection: row.calls for row in calls if row.kind == "read" and row.system == QUICKBOOKS}
     none = AgreementSum()
     found = [
         ConnectionOverview(
@@ -196,10 +198,6 @@ def _by(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
     for row in rows:
         found[row.connection or ""].append(row)
     return found
-
-
-def _reads(rows: Iterable[MeterRow]) -> dict[str, int]:
-    return {row.connection: row.calls for row in rows if row.kind == "read" and row.system == QUICKBOOKS}
 
 
 def _of_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:

@@ -140,7 +140,9 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
     """Keep what was typed; a secret that was left empty stays."""
     name = request.path_params["name"]
     try:
-        await setups.keep_till(services.of(request), name, setups.to_till(_to_given(form)), actor=visitor.actor)
+        secrets = [each.strip() for each in form.get(setups.SECRETS, "").split(",") if each.strip()]
+        given = {**form, setups.SECRETS: secrets or None, "moved": form.get("moved") == "on"}
+        await setups.keep_till(services.of(request), name, setups.to_till(given), actor=visitor.actor)
     except Refusal as refusal:
         faults = {
             each["path"]: join((message(each["message"]), message(each["hint"])), "{first}: {second}")
@@ -149,12 +151,6 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
         refused = {"typed": form, "faults": faults, "trouble": refusal.reason}
         return _show(request, visitor, await _read(request), **refused, status=refusal.status)
     return RedirectResponse(f"{to_address(name)}#check", 303)
-
-
-def _to_given(form: dict[str, str]) -> dict[str, Any]:
-    """The form as a request of the API: an empty field is left out."""
-    secrets = [each.strip() for each in form.get(setups.SECRETS, "").split(",") if each.strip()]
-    return {**form, setups.SECRETS: secrets or None, "moved": form.get("moved") == "on"}
 
 
 async def ask_check(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
