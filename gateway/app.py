@@ -178,9 +178,9 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
 def _open_provider(settings: Settings) -> Provider | None:
     if not settings.oidc_issuer:
         return None
-    from gateway.web.dashboard import single_sign_on  # with libraries that are slow to import
+    from gateway.web.dashboard import login  # with libraries that are slow to import
 
-    return single_sign_on.open_provider(settings)
+    return login.open_provider(settings)
 
 
 async def _warm_up(app: Starlette) -> None:

@@ -12,7 +12,7 @@ from gateway.connectors.http import Transport, to_client
 from gateway.errors import Permanent, Transient
 from gateway.findings import Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
-from gateway.web.dashboard.single_sign_on import CALLBACK, open_provider
+from gateway.web.dashboard.login import CALLBACK, open_provider
 from gateway.web.oauth import redirect_uri
 from mapping.messages import message
 

@@ -15,10 +15,10 @@ from gateway.store.events import Flow, State
 from gateway.web import dashboard
 from gateway.web.dashboard import (
     agreement_calendar,
-    agreement_report,
     alerts,
     audit,
-    loading,
+    backfills,
+    login,
     mapping,
     mapping_form,
     overview,
@@ -29,7 +29,6 @@ from gateway.web.dashboard import (
     sales,
     setting_links,
     setup,
-    single_sign_on,
     todo,
 )
 from gateway.web.dashboard.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
@@ -79,9 +78,9 @@ def words_of_tables() -> set[str]:
     }
     orders = {each for table in (PLANS, FACTS, RESOLVED, MADE) for each in table.values()} | {*NOTES, *STEPS}
     report = {
-        *agreement_report.MEASURES.values(),
-        *agreement_report.TOTALS.values(),
-        *agreement_report.HEADLINES.values(),
+        *agreement_calendar.MEASURES.values(),
+        *agreement_calendar.TOTALS.values(),
+        *agreement_calendar.HEADLINES.values(),
         *agreement_calendar.WORDS.values(),
         *Cause,
     } - {""}
@@ -90,9 +89,9 @@ def words_of_tables() -> set[str]:
         *(word for table in MAPPING_TABLES for word in table.values()),
         *(word for pair in mapping.BECOMES.values() for word in pair),
         *mapping_form.FAULTS,
-        *loading.TITLES.values(),
+        *backfills.TITLES.values(),
         *(where for _, where in setup.HOOKS.values()),
-        *(loading.NO_DAY, setup.NOT_SAVED),
+        *(backfills.NO_DAY, setup.NOT_SAVED),
         "Mapping",
     }
     kinds_of_records = {word for table in records.STATUSES.values() for word in table.values()}
@@ -103,8 +102,8 @@ def words_of_tables() -> set[str]:
         *alerts.CHANNELS.values(),
         *reads.WHAT.values(),
         *todo.SNOOZES.values(),
-        *(text for pair in single_sign_on.NOBODY.values() for text in pair),
-        *(single_sign_on.AGAIN, single_sign_on.NOT_OURS, single_sign_on.LEFT, single_sign_on.MEANWHILE),
+        *(text for pair in login.NOBODY.values() for text in pair),
+        *(login.AGAIN, login.NOT_OURS, login.LEFT, login.MEANWHILE),
     }
     fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | sold | mapped | fixed | acted | seen

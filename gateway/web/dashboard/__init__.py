@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,11 +26,11 @@ from gateway.web.dashboard import (
     sales,
     settings,
     setup,
-    single_sign_on,
     todo,
     users,
     versions,
 )
+from gateway.web.dashboard.backfills import Hold
 from gateway.web.dashboard.rendering import show_problem
 from gateway.web.sessions import Right
 from gateway.web.visitors import for_visitors, from_form
@@ -42,8 +43,8 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/login", login.log_in, methods=["POST"]),
     Route("/logout", from_form(login.log_out, right=Right.READ), methods=["POST"]),
     Route("/language", login.choose_language, methods=["POST"]),
-    Route("/login/oidc", single_sign_on.start, methods=["GET"]),
-    Route("/login/oidc/callback", single_sign_on.finish, methods=["GET"]),
+    Route("/login/oidc", login.start, methods=["GET"]),
+    Route("/login/oidc/callback", login.finish, methods=["GET"]),
     Route("/users", for_visitors(users.list_users, right=Right.CONFIGURE), methods=["GET"]),
     Route("/users", from_form(users.invite_user), methods=["POST"]),
     Route("/users/{id}/{action}", from_form(users.change_user), methods=["POST"]),
@@ -60,8 +61,8 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/setup/{name}/answers", from_form(setup.submit_answers), methods=["POST"]),
     Route("/setup/{name}/live", from_form(setup.let_live), methods=["POST"]),
     Route("/setup/{name}/load", from_form(setup.begin_load), methods=["POST"]),
-    Route("/setup/{name}/load/{id}/pause", from_form(setup.pause_load), methods=["POST"]),
-    Route("/setup/{name}/load/{id}/resume", from_form(setup.resume_load), methods=["POST"]),
+    Route("/setup/{name}/load/{id}/pause", from_form(partial(setup.hold_load, Hold.PAUSE)), methods=["POST"]),
+    Route("/setup/{name}/load/{id}/resume", from_form(partial(setup.hold_load, Hold.RESUME)), methods=["POST"]),
     Route("/setup/{name}/rename", from_form(setup.rename), methods=["POST"]),
     Route("/setup/{name}/remove", from_form(setup.remove), methods=["POST"]),
     Route("/mapping", for_visitors(mapping.choose_connection), methods=["GET"]),

@@ -20,7 +20,7 @@ from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import api, presentation, queries, services
-from gateway.web.dashboard import agreement_calendar, agreement_report, books_links, csv_files
+from gateway.web.dashboard import agreement_calendar, books_links, csv_files
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, WORDS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
@@ -194,7 +194,7 @@ async def show_day(request: Request, visitor: Visitor) -> Response:
         chips=CHIPS,
         wanted=called,
         places=_places_of(found["shown"]),
-        measures=agreement_report.MEASURES,
+        measures=agreement_calendar.MEASURES,
         documents=DOCUMENTS,
         parked=State.PARKED,
         back=_to_month(day.replace(day=1), called),
@@ -238,7 +238,7 @@ def _differences_of(session: Session, shown: CalendarDay) -> Iterator[_Differenc
         yield _Difference(row, sale, mine.get("documents", []), mine.get("differences", []))
 
 
-def _places_of(shown: CalendarDay) -> Sequence[agreement_report.ReportDay]:
+def _places_of(shown: CalendarDay) -> Sequence[agreement_calendar.ReportDay]:
     """The sums of each branch, from the certificate of the day."""
     if shown.certificate is None:
         return ()
@@ -246,7 +246,7 @@ def _places_of(shown: CalendarDay) -> Sequence[agreement_report.ReportDay]:
         {**each, "day": shown.day.isoformat(), "till": each["till_cents"], "books": each["books_cents"]}
         for each in shown.certificate.content["amounts"]
     ]
-    return agreement_report.to_days(cells)
+    return agreement_calendar.to_days(cells)
 
 
 # --- sign-off and comparisons ------------------------------------------------------------------------------------
@@ -319,5 +319,5 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
         visitor=visitor,
         event=event,
         waiting=event.state not in SETTLED,
-        account=agreement_report.to_account(report) if isinstance(report, dict) else None,
+        account=agreement_calendar.to_account(report) if isinstance(report, dict) else None,
     )

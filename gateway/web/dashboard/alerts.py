@@ -17,8 +17,8 @@ from gateway.store import alerts
 from gateway.store.alert_rules import WITHHELD
 from gateway.store.tables import AlertRow
 from gateway.web import queries, services
-from gateway.web.dashboard import home_charts
-from gateway.web.dashboard.home_charts import ChartFigures
+from gateway.web.dashboard import charts
+from gateway.web.dashboard.charts import ChartFigures
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 
@@ -104,7 +104,7 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         return (
             list(is_mine),
             *alerts.find_past(session, visitor.connection, before=before),
-            home_charts.look(session, visitor.connection),
+            charts.look(session, visitor.connection),
         )
 
     lasting, past, following, drawn = await shared.read(look)
@@ -117,7 +117,7 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         several=len(names) > 1,
         is_first=before is None,
         now=drawn.now,
-        charts=home_charts.to_hours(request, drawn) if before is None else [],
+        charts=charts.to_hours(request, drawn) if before is None else [],
         older=f"/alerts?{urlencode({'after': following})}" if following else None,
         channels=[CHANNELS[name] for name in open_channels(shared.settings)],
     )

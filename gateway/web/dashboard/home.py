@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from typing import Final
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import AUTH_LOST
-from gateway.store import counts, rate_limits, systems, tokens
+from gateway.store import agreements, counts, rate_limits, sales_list, systems, tokens, views
+from gateway.store.agreements import AgreementSum
 from gateway.store.connections import Connection
 from gateway.store.rate_limits import Account
+from gateway.store.sales import AMSTERDAM, SaleStatus
+from gateway.store.sales_list import SaleFilter, SalesTotal
 from gateway.store.tables import CursorRow
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
-from gateway.web.dashboard import alerts, home_charts, home_figures, setup, todo
-from gateway.web.dashboard.home_charts import ChartFigures
-from gateway.web.dashboard.home_figures import HomeFigures, SeenSystem
+from gateway.web.dashboard import alerts, charts, reads, setup, todo
+from gateway.web.dashboard.charts import ChartFigures
+from gateway.web.dashboard.overview import SeenSystem, find_seen
 from gateway.web.dashboard.rendering import SHOP, render
 from gateway.web.dashboard.sales import STATUSES
 from gateway.web.dashboard.todo import TodoCause
@@ -42,6 +46,29 @@ class Card:
     cooldowns: tuple[tuple[str, float], ...]
 
 
+NOT_FOR_THE_BOOKS: Final = (SaleStatus.SKIPPED, SaleStatus.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeFigures:
+    """What the first page says of records on their way, by flow, and of days; `today` is the total of each status."""
+
+    pending: Mapping[str, int]
+    yesterday: date
+    day: AgreementSum
+    month: AgreementSum
+    today: Mapping[str, SalesTotal]
+
+    @property
+    def sold_today(self) -> SalesTotal:
+        counted = [total for status, total in self.today.items() if status not in NOT_FOR_THE_BOOKS]
+        return SalesTotal(
+            sum(total.count for total in counted),
+            sum(total.amount_cents for total in counted),
+            sum(total.vat_cents for total in counted),
+        )
+
+
 async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     """Is everything in order, do till and books agree, what needs a person; it brings itself up to date."""
     shared = services.of(request)
@@ -52,10 +79,10 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
             overview = overview.of_one(visitor.connection)
         silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]
         lost = [name for name, token in overview.tokens.items() if token.lost]
-        seen = home_figures.find_seen(overview.systems, silent, overview.now, lost)
-        drawn = home_charts.look(session, visitor.connection)
+        seen = find_seen(overview.systems, silent, overview.now, lost)
+        drawn = charts.look(session, visitor.connection)
         causes = todo.look(session, visitor.connection, overview.names)
-        return overview, home_figures.look(session, visitor.connection), seen, drawn, causes
+        return overview, _read_figures(session, visitor.connection), seen, drawn, causes
 
     overview, figures, seen, drawn, causes = await shared.read(look)
     names = overview.names
@@ -78,11 +105,28 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         plan=counts.forecast_reads(
             overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
         ),
-        charts=home_charts.to_all(request, drawn, names),
+        charts=[
+            charts.to_booked(request, drawn, names),
+            reads.to_chart(request, drawn.reads, drawn.now),
+            *charts.to_hours(request, drawn),
+        ],
         statuses=STATUSES,
         shop=SHOP,
         can_connect=bool(shared.settings.quickbooks_client_id),
         is_postgres=shared.settings.is_postgres,
+    )
+
+
+def _read_figures(session: Session, connection: str | None) -> HomeFigures:
+    now = views.now_of(session)
+    today = now.astimezone(AMSTERDAM).date()
+    yesterday = today - timedelta(days=1)
+    return HomeFigures(
+        pending=views.count_pending(session, connection),
+        yesterday=yesterday,
+        day=agreements.sum_up(session, yesterday, yesterday, connection),
+        month=agreements.sum_up(session, today.replace(day=1), today, connection),
+        today=sales_list.totals_by_status(session, SaleFilter(start=today, through=today, connection=connection)),
     )
 
 

@@ -1,21 +1,35 @@
-"""The login page and the logout."""
+"""Logging in and out: with ADMIN_TOKEN, with an e-mail and a password, or at an OpenID Connect provider."""
 
 from __future__ import annotations
 
+import hmac
+import secrets
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+import structlog
+from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
-from gateway.store.users import User
-from gateway.web import bodies, services
+from gateway.errors import Permanent, Transient
+from gateway.settings import Settings
+from gateway.store import audit, leases, users
+from gateway.store.users import NoUser, User
+from gateway.web import access, bodies, services
 from gateway.web.access import find_user, knows_token
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Visitor
+from gateway.web.services import Services
+from gateway.web.sessions import Visitor, to_actor
 from gateway.web.visitors import (
     LANGUAGE,
     LANGUAGE_SECONDS,
     cookie_name,
+    drop_cookie,
     find_visitor,
     let_in,
     let_out,
@@ -98,3 +112,153 @@ def to_local(address: str) -> str:
     """An address of this gateway, or the dashboard: never another site."""
     is_ours = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
     return address if is_ours and "\\" not in address else "/"
+
+
+if TYPE_CHECKING:
+    from gateway.connectors.openid import Identity, Provider
+
+Answer = TypeVar("Answer")
+CALLBACK: Final = "/login/oidc/callback"
+WAY: Final = "by single sign-on"
+PURPOSE: Final = "single-sign-on"
+_COOKIE, _SECONDS = "_sign_on", 600
+_LONGEST_ADDRESS: Final = 1000  # the cookie it is kept in has to stay below 4 kB
+_LONGEST_CODE: Final = 4096
+_PATIENCE_SECONDS: Final = 12.0
+_log = structlog.get_logger(__name__)
+
+AGAIN: Final = "Log in once more."
+NOT_OURS: Final = "This login was not begun in this browser, or too long ago."
+LEFT: Final = "The login provider did not let you in."
+MEANWHILE: Final = "Log in with name and password, or try again in a minute."
+NOBODY: Final[Mapping[NoUser, tuple[str, str]]] = {
+    NoUser.UNVERIFIED: (
+        "The login provider has not confirmed your e-mail address.",
+        "Confirm it there, then log in once more.",
+    ),
+    NoUser.UNKNOWN: (
+        "Nobody here has the e-mail address of this account.",
+        "Ask an owner to invite you under People, with this e-mail address.",
+    ),
+    NoUser.ANOTHER: (
+        "Another account of the login provider already logs in with this e-mail address.",
+        "If this account is yours, ask an owner to save your address under People again.",
+    ),
+}
+"""Why nobody may log in with an account, and what to do."""
+
+
+def open_provider(settings: Settings) -> Provider | None:
+    """The provider, where one is set up; its libraries are slow to import, so they are only then."""
+    if not settings.oidc_issuer:
+        return None
+    from gateway.connectors.openid import Provider
+
+    return Provider(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        redirect_uri=settings.public_url + CALLBACK,
+    )
+
+
+async def start(request: Request) -> Response:
+    """To the provider's login page, with a state that fits this browser."""
+    shared, provider = services.of(request), _provider_of(request)
+    wanted = to_local(request.query_params.get("next", "/"))
+    wanted = wanted if len(wanted) <= _LONGEST_ADDRESS else "/"
+    statement = {name: secrets.token_urlsafe(32) for name in ("state", "nonce", "verifier")}
+    try:
+        # The database is not asked here, and the provider at most once an hour, or in five seconds while it fails.
+        access.refuse_throttled(shared, access.source_of(request))
+        address = await _call(shared, lambda: provider.authorization_url(**statement))
+    except (Refusal, Transient, Permanent) as error:
+        return _refuse(request, wanted, error)
+    response = RedirectResponse(address, 302)
+    signed = shared.sessions.sign(PURPOSE, {**statement, "next": wanted}, seconds=_SECONDS)
+    set_cookie(request, response, cookie_name(request, _COOKIE), signed, seconds=_SECONDS)
+    return response
+
+
+async def finish(request: Request) -> Response:
+    """Back from the provider: a session for the person that its account belongs to."""
+    provider, statement = _provider_of(request), _find_statement(request)
+    if statement is None:
+        return show(request, "/", status=400, refused=(NOT_OURS, AGAIN))
+    wanted = to_local(str(statement["next"]))
+    try:
+        response = await _finish(request, provider, statement, wanted)
+    except (Refusal, Transient, Permanent) as error:
+        response = _refuse(request, wanted, error)
+    drop_cookie(request, response, cookie_name(request, _COOKIE))
+    return response
+
+
+async def _finish(request: Request, provider: Provider, statement: dict[str, Any], wanted: str) -> Response:
+    shared, code = services.of(request), request.query_params.get("code", "")
+    access.claim(shared, access.source_of(request))
+    if not await shared.write(lambda session: leases.use_once(session, statement["state"], seconds=_SECONDS)):
+        return show(request, wanted, status=400, refused=(NOT_OURS, AGAIN))
+    if not code or len(code) > _LONGEST_CODE:
+        return show(request, wanted, status=400, refused=(LEFT, AGAIN))
+    try:
+        proof = {name: str(statement[name]) for name in ("nonce", "verifier")}
+        identity = await _call(shared, lambda: provider.identify(code, **proof))
+    except Permanent as error:
+        if error.code:  # nothing the operator has to set right
+            await access.refuse_account(request)
+        raise
+    found = await shared.write(lambda session: _sign_on(session, identity))
+    if isinstance(found, NoUser):
+        _log.warning("single sign-on refused", reason=found)
+        await access.refuse_account(request)
+        return show(request, wanted, status=403, refused=NOBODY[found])
+    response = RedirectResponse(wanted, 303)
+    await let_in(request, found, response, way=WAY)
+    return response
+
+
+def _sign_on(session: Session, identity: Identity) -> User | NoUser:
+    found = users.sign_on(session, identity.subject, identity.email)
+    if isinstance(found, NoUser):
+        return found
+    user, is_first = found
+    if is_first:
+        audit.note(session, actor=to_actor(user), action="first sign-on", target=user.name)
+    return user
+
+
+def _provider_of(request: Request) -> Provider:
+    provider = services.of(request).provider
+    if provider is None:
+        raise Refusal(404, "single sign-on is not set up here")
+    return provider
+
+
+def _find_statement(request: Request) -> dict[str, Any] | None:
+    """What this browser was sent out with, if it comes back with the same state."""
+    signed = request.cookies.get(cookie_name(request, _COOKIE))
+    statement = services.of(request).sessions.find_statement(PURPOSE, signed)
+    given = request.query_params.get("state", "").encode("utf-8", "surrogatepass")
+    fits = statement is not None and hmac.compare_digest(str(statement["state"]).encode(), given)
+    return statement if fits else None
+
+
+async def _call(shared: Services, call: Callable[[], Answer]) -> Answer:
+    """Ask the provider. Raises `Transient` when it takes too long, a name that is not resolved in time included."""
+    try:
+        with anyio.fail_after(_PATIENCE_SECONDS):
+            return await anyio.to_thread.run_sync(call, limiter=shared.provider_threads, abandon_on_cancel=True)
+    except TimeoutError:
+        raise Transient("the login provider did not answer in time") from None
+
+
+def _refuse(request: Request, wanted: str, error: Refusal | Transient | Permanent) -> Response:
+    """The login page with the reason: name and password work all the same."""
+    if isinstance(error, Refusal):
+        page = show(request, wanted, status=error.status, trouble="throttled")
+        page.headers.update(error.headers)
+        return page
+    _log.warning("single sign-on failed", reason=error.reason, code=error.code)
+    status = 503 if isinstance(error, Transient) else 403 if error.code else 502
+    return show(request, wanted, status=status, refused=(error.reason, error.fix or MEANWHILE))

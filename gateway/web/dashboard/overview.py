@@ -6,7 +6,7 @@ The store is asked the same few statements, however many connections there are.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import IntEnum
@@ -21,12 +21,12 @@ from gateway.store import agreements, alerts, connections, counts, cursors, syst
 from gateway.store.agreements import AgreementSum
 from gateway.store.alerts import OpenCause
 from gateway.store.counts import ReadAllowance
-from gateway.store.rate_limits import QUICKBOOKS
+from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sales import AMSTERDAM
+from gateway.store.systems import NAMES
 from gateway.store.tables import CursorRow, SystemRow, TokenRow
 from gateway.web import services
-from gateway.web.dashboard import home_figures
-from gateway.web.dashboard.home_figures import SeenSystem
+from gateway.web.dashboard import todo
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 
@@ -135,7 +135,7 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
 
     def seen_of(each: ConnectionOverview) -> list[SeenSystem]:
         silent = [(each.key, system) for system in each.silent]
-        return home_figures.find_seen(each.systems, silent, found.now)
+        return find_seen(each.systems, silent, found.now)
 
     return render(
         request,
@@ -148,9 +148,41 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
         chips=CHIPS,
         seen_of=seen_of,
         shown_causes=SHOWN_CAUSES,
-        address=lambda cause: home_figures.to_address(cause, names.get(cause.connection or "", cause.connection)),
+        address=lambda cause: todo.to_address(cause, names.get(cause.connection or "", cause.connection)),
         query=urlencode,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSystem:
+    """A system of a connection: how many seconds ago it answered (None: never), and whether that is too long ago.
+
+    `is_lost`: it answers, and refuses our login.
+    """
+
+    connection: str
+    name: str
+    seconds: float | None
+    is_silent: bool
+    failure: str | None
+    is_lost: bool = False
+
+
+def find_seen(
+    rows: Sequence[SystemRow], silent: Sequence[tuple[str, str]], now: datetime, lost: Collection[str] = ()
+) -> list[SeenSystem]:
+    """Both systems of each connection that was ever called, the till first; `lost` have no login to QuickBooks."""
+    return [
+        SeenSystem(
+            row.connection,
+            NAMES.get(row.system, row.system),
+            max(0.0, (now - row.answered_at).total_seconds()) if row.answered_at else None,
+            (row.connection, row.system) in silent,
+            row.failure,
+            row.system == QUICKBOOKS and row.connection in lost,
+        )
+        for row in sorted(rows, key=lambda row: (row.connection, row.system != MPLUSKASSA))
+    ]
 
 
 def _look(session: Session, only: str | None = None) -> Overviews:

@@ -51,7 +51,7 @@ def name(what: str) -> str:
 
 async def show_reads(request: Request, visitor: Visitor) -> Response:
     """This month against the allowance, its days, its kinds, and the months before."""
-    shared, language = services.of(request), chosen_language(request)
+    shared = services.of(request)
     names = await services.names_of(request)
 
     def look(session: Session) -> dict[str, Any]:
@@ -63,7 +63,6 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
         return {"now": now, "months": months, "by_day": by_day, "meters": every}
 
     found = await shared.read(look)
-    words = partial(catalogue.translate, language)
     by_kind: dict[str, int] = {}
     for (_, what), number in found["by_day"].items():
         by_kind[what] = by_kind.get(what, 0) + number
@@ -79,7 +78,7 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
         by_kind=sorted(by_kind.items(), key=lambda pair: (-pair[1], pair[0])),
         name=name,
         months=[(_to_day(month), found["months"].get(month, {})) for month in _months(found["now"].date())],
-        chart=to_chart(found["by_day"], found["now"], words, partial(catalogue.show_day, language)),
+        chart=to_chart(request, found["by_day"], found["now"]),
         of_one=visitor.connection is not None,
     )
 
@@ -106,8 +105,12 @@ def _by_connection(meters: Any, names: Mapping[str, str]) -> list[tuple[str, int
     return sorted(reads.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def to_chart(by_day: Mapping[tuple[date, str], int], now: datetime, words: Any, show_day: Any) -> Chart:
-    days = charts.find_days(now.date().replace(day=1), now.date())
+def to_chart(request: Request, by_day: Mapping[tuple[date, str], int], now: datetime) -> Chart:
+    """The reads of each day of this month, by what was read."""
+    language = chosen_language(request)
+    words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
+    today = now.astimezone(UTC).date()
+    days = charts.find_days(today.replace(day=1), today)
     called = {(day, words(name(what))): count for (day, what), count in by_day.items()}
     series, columns = charts.stack(called, days, words("Others"))
     rows = [ChartRow(show_day(day), tuple(column)) for day, column in zip(days, columns, strict=True)]

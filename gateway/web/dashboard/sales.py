@@ -23,7 +23,7 @@ from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
 from gateway.web import queries, services
-from gateway.web.dashboard import books_links, charts, csv_files, home_charts
+from gateway.web.dashboard import books_links, charts, csv_files
 from gateway.web.dashboard.charts import Chart, ChartRow
 from gateway.web.dashboard.csv_files import CsvStyle, defuse
 from gateway.web.dashboard.preview_orders import DOCUMENTS
@@ -139,7 +139,7 @@ def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
     if wanted != SaleFilter(connection=wanted.connection, branch=wanted.branch):
         return shown
     today = views.now_of(session).astimezone(AMSTERDAM).date()
-    days = charts.find_days(today - timedelta(days=home_charts.BOOKED_DAYS - 1), today)
+    days = charts.find_days(today - timedelta(days=charts.BOOKED_DAYS - 1), today)
     booked = figures.booked(session, days[0], today, wanted.connection)
     mine = {key: cents for key, cents in booked.items() if wanted.branch in (None, key[2])}
     keys = {key for _, key, _ in mine}
@@ -151,7 +151,7 @@ def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mappin
     """What of the filtered sales is booked on each day; by location where nothing else is asked for."""
     if not _is_short(wanted):
         keys = {key: called for called, key in names.items()}
-        return home_charts.to_booked_days(request, shown.days, shown.booked, shown.named, keys)
+        return charts.to_booked_days(request, shown.days, shown.booked, shown.named, keys)
     words, show_day = (partial(each, chosen_language(request)) for each in (catalogue.translate, catalogue.show_day))
     cents = {day: amount for (day, _, _), amount in shown.booked.items()}
     rows = [ChartRow(show_day(day), (cents.get(day, 0),)) for day in shown.days]

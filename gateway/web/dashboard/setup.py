@@ -21,10 +21,10 @@ from gateway.store.documents import Outdated
 from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
-from gateway.web import api, presentation, queries, services, setups
+from gateway.web import actions, api, presentation, queries, services, setups
 from gateway.web.api.settings import Draft
-from gateway.web.dashboard import loading, questions
-from gateway.web.dashboard.loading import Hold, Load
+from gateway.web.dashboard import backfills, questions
+from gateway.web.dashboard.backfills import Hold, Load
 from gateway.web.dashboard.mapping import to_label
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
@@ -189,33 +189,25 @@ async def let_live(request: Request, visitor: Visitor, _form: dict[str, str]) ->
 async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Load what was there before, of one flow."""
     shared, name, flow = services.of(request), request.path_params["name"], queries.find_choice(form, "flow", Flow)
-    if flow not in loading.FLOWS:
+    if flow not in backfills.FLOWS:
         raise Refusal(
-            400, message("{name} should be one of {choices}", name=message("flow"), choices=", ".join(loading.FLOWS))
+            400, message("{name} should be one of {choices}", name=message("flow"), choices=", ".join(backfills.FLOWS))
         )
     day = form.get("since", "")
-    since = loading.find_day(day, today=datetime.now(AMSTERDAM).date())
+    since = backfills.find_day(day, today=datetime.now(AMSTERDAM).date())
     if flow is Flow.ORDERS and since is None:
-        faults = {"since": loading.NO_DAY}
+        faults = {"since": backfills.NO_DAY}
         return _show(request, visitor, await _read(request), faults=faults, typed=form, status=422)
     wanted = since if flow is Flow.ORDERS else None
-    await loading.begin(shared, flow, since=wanted, connection=name, actor=visitor.actor)
+    await actions.backfill(shared, flow, since=wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
 
 
-async def pause_load(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    return await _hold_load(request, visitor, Hold.PAUSE)
-
-
-async def resume_load(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    """Go on where it stopped."""
-    return await _hold_load(request, visitor, Hold.RESUME)
-
-
-async def _hold_load(request: Request, visitor: Visitor, wanted: Hold) -> Response:
+async def hold_load(wanted: Hold, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Pause it, or go on where it stopped."""
     name = request.path_params["name"]
     event_id = queries.to_id(request.path_params["id"])
-    await loading.hold(services.of(request), event_id, wanted, connection=name, actor=visitor.actor)
+    await backfills.hold(services.of(request), event_id, wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
 
 
@@ -303,7 +295,7 @@ async def _read(request: Request) -> SetupState:
             going=views.newest_about(session, requests.go_live(connection=name).subject),
             version=version,
             text=text,
-            loads=loading.read(session, name),
+            loads=backfills.read(session, name),
             arrived=systems.first_webhooks(session, name),
             books_since=cursors.began_at(session, name, cursors.BOOKS),
             groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in SALES_GROUPS],

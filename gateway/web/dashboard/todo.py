@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -13,10 +14,10 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import alerts, audit, todo, users, views
 from gateway.store.alerts import OpenCause
-from gateway.store.sales import AMSTERDAM
+from gateway.store.events import Flow, State
+from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.todo import BulkAction, BulkProgress, CauseMarkRow
 from gateway.web import actions, queries, services
-from gateway.web.dashboard import home_figures
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -55,9 +56,43 @@ def look(session: Session, connection: str | None, names: Mapping[str, str]) -> 
         known = marks.get(cause.key)
         is_snoozed = known is not None and known.snoozed_until is not None and known.snoozed_until > now
         called = names.get(cause.connection or "", cause.connection)
-        places = (home_figures.to_address(cause, called), home_figures.to_query(cause, called))
+        places = (to_address(cause, called), to_query(cause, called))
         found.append(TodoCause(cause, known, is_snoozed, called, *places))
     return sorted(found, key=lambda each: each.is_snoozed)
+
+
+_PAGES: Final[Mapping[str, str]] = {Flow.PRODUCTS: "/products", Flow.STOCK: "/products", Flow.CUSTOMERS: "/customers"}
+
+
+def to_query(cause: OpenCause, called: str | None) -> dict[str, str]:
+    """The filter of the events of a cause; of one without a code, of its flow."""
+    named = {"code": cause.code} if cause.code else {"flow": cause.flows[0]}
+    return {"state": State.PARKED, **named, **({"connection": called} if called else {})}
+
+
+def to_address(cause: OpenCause, called: str | None) -> str:
+    """Where a person looks at a cause: at its one sale, record or event, else at the list of them."""
+    if cause.count == 1 and cause.sale_id:
+        return f"/sales/{cause.sale_id}"
+    if cause.count == 1 and cause.record:
+        kind, id_ = cause.record
+        return f"/{kind}s/{id_}"
+    if cause.count == 1:
+        return f"/events/{cause.event_id}"
+    if page := _find_list(cause):
+        of = {"connection": called} if called else {}
+        return f"{page}?{urlencode({'state': SaleStatus.NEEDS_ATTENTION, 'cause': cause.code, **of})}"
+    return f"/events?{urlencode(to_query(cause, called))}"
+
+
+def _find_list(cause: OpenCause) -> str | None:
+    """The page that lists every record of the cause, if one does."""
+    if cause.code is None:
+        return None
+    if cause.sales == cause.count:
+        return "/sales"
+    pages = {_PAGES.get(flow) for flow in cause.flows}
+    return pages.pop() if cause.records == cause.count and len(pages) == 1 else None
 
 
 async def show_causes(request: Request, visitor: Visitor) -> Response:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import quote
 
 from sqlmodel import Session
@@ -38,6 +38,9 @@ class DiffLine:
 
     kind: Literal["new", "gone", "same", "gap"]
     text: str
+
+
+_KINDS: Final[Mapping[str, Literal["new", "gone", "same", "gap"]]] = {"+": "new", "-": "gone", " ": "same", "@": "gap"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,20 +221,6 @@ def compare(before: str, after: str) -> tuple[DiffLine, ...]:
     old, new = before.splitlines(), after.splitlines()
     if max(len(old), len(new)) > _MOST_LINES:
         return ()
-    return tuple(_read_diff(difflib.unified_diff(old, new, n=_AROUND, lineterm="")))
-
-
-def _read_diff(found: Iterator[str]) -> Iterator[DiffLine]:
     # A unified diff begins with the two names and the first place.
-    for line in islice(found, len(("---", "+++", "@@")), None):
-        yield DiffLine("gap", "") if line.startswith("@@") else _to_line(line)
-
-
-def _to_line(line: str) -> DiffLine:
-    match line[:1]:
-        case "+":
-            return DiffLine("new", line[1:])
-        case "-":
-            return DiffLine("gone", line[1:])
-        case _:
-            return DiffLine("same", line[1:])
+    found = islice(difflib.unified_diff(old, new, n=_AROUND, lineterm=""), len(("---", "+++", "@@")), None)
+    return tuple(DiffLine(_KINDS[line[0]], "" if line.startswith("@@") else line[1:]) for line in found)
