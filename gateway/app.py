@@ -29,7 +29,7 @@ from gateway.store import installation
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, without_pool
-from gateway.web import gauges, health, problems, protocol, services, webhooks
+from gateway.web import health, problems, protocol, services, webhooks
 from gateway.web.headers import SecurityHeaders
 from gateway.web.services import Arrivals, Cached, Services, Throttle
 from gateway.web.sessions import Sessions
@@ -166,7 +166,7 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         throttle=Throttle(),
         database_probe=services.of_database(without_pool(engine)),
         broker_probe=services.of_broker(broker_client),
-        metrics=gauges.of_database(engine, settings),
+        metrics=health.of_database(engine, settings),
         arrivals=Arrivals(),
         threads=anyio.CapacityLimiter(pools.web(settings) if settings.is_postgres else DATABASE_THREADS),
         provider=_open_provider(settings),

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from sqlmodel import Session, col
 
 from gateway import findings
-from gateway.doctor import environment, services
+from gateway.doctor import checks
 from gateway.findings import Check, Finding
 from gateway.settings import Settings
 from gateway.store import connections, counts, tokens, views
@@ -39,16 +39,16 @@ def _on_server(look: Callable[[Installation], Finding]) -> Callable[[Installatio
 
 _NEEDS: Final = frozenset({"database"})
 CHECKS: Final[tuple[Check[Installation], ...]] = (
-    Check("settings", lambda at: environment.check(at.settings)),
-    Check("PUBLIC_URL", lambda at: environment.check_address(at.settings)),
-    Check("single sign-on", lambda at: environment.check_single_sign_on(at.settings)),
-    Check("broker", lambda at: services.check_broker(at.settings)),
-    Check("database", lambda at: [services.check_schema(at.settings, at.engine)]),
-    Check("PostgreSQL", _on_server(lambda at: services.check_version(at.engine)), _NEEDS),
-    Check("pooler", _on_server(lambda at: services.check_pooler(at.engine)), _NEEDS),
-    Check("connections left", _on_server(lambda at: services.check_capacity(at.settings, at.engine)), _NEEDS),
-    Check("clocks", lambda at: [services.check_clocks(at.engine)], _NEEDS),
-    Check("processes", lambda at: [services.check_processes(at.engine)], _NEEDS),
+    Check("settings", lambda at: checks.check(at.settings)),
+    Check("PUBLIC_URL", lambda at: checks.check_address(at.settings)),
+    Check("single sign-on", lambda at: checks.check_single_sign_on(at.settings)),
+    Check("broker", lambda at: checks.check_broker(at.settings)),
+    Check("database", lambda at: [checks.check_schema(at.settings, at.engine)]),
+    Check("PostgreSQL", _on_server(lambda at: checks.check_version(at.engine)), _NEEDS),
+    Check("pooler", _on_server(lambda at: checks.check_pooler(at.engine)), _NEEDS),
+    Check("connections left", _on_server(lambda at: checks.check_capacity(at.settings, at.engine)), _NEEDS),
+    Check("clocks", lambda at: [checks.check_clocks(at.engine)], _NEEDS),
+    Check("processes", lambda at: [checks.check_processes(at.engine)], _NEEDS),
     Check("connections", lambda at: check_connections(at.settings, at.engine, at.seal, at.only), _NEEDS),
 )
 

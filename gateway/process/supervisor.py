@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.process.children import Child, ChildProcess
-from gateway.process.console import Console
+from gateway.process.children import Child, ChildProcess, Console
 
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 10.0

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import LiteralString, TextIO
 
 from gateway.process import commands, demo, valkey
-from gateway.process.children import Child
+from gateway.process.children import Child, Console
 from gateway.process.commands import Command
-from gateway.process.console import Console
 from gateway.process.demo import Demo
 from gateway.process.supervisor import Supervisor
 from gateway.settings import Settings, SettingsError

@@ -16,8 +16,8 @@ from gateway.cli.parser import to_parser
 from gateway.connectors.quickbooks import faults
 from gateway.observability import counters
 from gateway.settings import VARIABLES
-from gateway.web import gauges
-from gateway.web.gauges import Gauge
+from gateway.web import health
+from gateway.web.health import Gauge
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from tests.contract.catalogue import list_probes
@@ -185,7 +185,7 @@ def list_impersonal() -> Iterator[Sequence[str]]:
 
 def list_metrics() -> Iterator[Sequence[str]]:
     """Every family of numbers on /metrics but those of the process itself."""
-    for family in [*gauges.Gauges(None).collect(), *gauges.families(Gauge(datetime.now(UTC)))]:
+    for family in [*health.Gauges(None).collect(), *health.families(Gauge(datetime.now(UTC)))]:
         names = counters.labels_of(family.name) or getattr(family, "_labelnames", ())
         ending = "_total" if family.type == "counter" else ""
         shown = ", ".join(f"`{name}`" for name in names)

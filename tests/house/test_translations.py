@@ -13,6 +13,7 @@ from gateway.connectors.mpluskassa import faults as till_faults
 from gateway.connectors.quickbooks import auth, faults
 from gateway.store.events import Flow, State
 from gateway.web import dashboard
+from gateway.web.api.previews import CHOICES
 from gateway.web.dashboard import (
     agreement_calendar,
     alerts,
@@ -33,7 +34,6 @@ from gateway.web.dashboard import (
 )
 from gateway.web.dashboard.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
 from gateway.web.dashboard.rendering import ENTITIES
-from gateway.web.previews import CHOICES
 from handlers.sales.dry_runs import STEPS
 from mapping import messages, settings_guide
 from mapping.agreement_causes import Cause

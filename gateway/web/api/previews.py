@@ -1,22 +1,119 @@
-"""The admin API about previews: what would become of one record, step by step, without writing anything."""
+"""Previews: what would become of one record, step by step, asked for through API or dashboard. Audited."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.store import requests
-from gateway.store.requests import By
-from gateway.web import bodies, previews, queries, services, waiting
+from gateway.store import audit, connections, inbox, requests
+from gateway.store.events import Flow
+from gateway.store.requests import By, Side
+from gateway.web import actions, bodies, queries, services, waiting
 from gateway.web.access import ADMIN
+from gateway.web.actions import Resend
 from gateway.web.api import events
-from gateway.web.previews import PreviewRequest
 from gateway.web.problems import Refusal
+from gateway.web.services import Services
 from mapping import settings_document
+from mapping.messages import message
+
+PREVIEWED: Final = tuple(Flow)
+OF_BOOKS: Final = f"{Flow.CUSTOMERS}/{Side.BOOKS}"
+CHOICES: Final[Mapping[str, str]] = {
+    Flow.PRODUCTS: "products",
+    Flow.STOCK: "stock",
+    Flow.CATEGORIES: "categories",
+    Flow.CUSTOMERS: "customers: relations of the till",
+    OF_BOOKS: "customers of QuickBooks",
+    Flow.ORDERS: "orders",
+}
+"""What a form offers, in its words. Only of customers there are two sides."""
+_KNOWN_BY: Final[Mapping[Flow, frozenset[By]]] = {Flow.CUSTOMERS: frozenset({By.ID, By.NAME, By.EMAIL})}
+_ITEMS: Final = frozenset({By.ID, By.SKU, By.NAME})
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRequest:
+    """The record to preview. An order is named as the till names it; `settings` is a document to try.
+
+    `side` is whose customer is meant; everything else has one.
+    """
+
+    flow: Flow
+    record: str
+    connection: str
+    actor: str
+    by: By = By.ID
+    settings: str | None = None
+    side: Side = Side.TILL
+
+
+def to_request(given: Mapping[str, Any], *, connection: str, actor: str) -> PreviewRequest:
+    """The request of a form: `flow`, `by` and `record`. Raises `Refusal` 400."""
+    flow, record = queries.find_choice(given, "flow", Flow), queries.find_text(given, "record")
+    if flow not in PREVIEWED or record is None or not record.strip():
+        raise Refusal(400, message("name a flow ({flows}) and a record", flows=", ".join(PREVIEWED)))
+    by = queries.find_choice(given, "by", By) or By.ID
+    side = queries.find_choice(given, "side", Side) or Side.TILL
+    known_by = _KNOWN_BY.get(flow, _ITEMS)
+    if by not in known_by:
+        known = ", ".join(each for each in By if each in known_by)
+        raise Refusal(400, message("{flow} are known by {known}, not by {by}", flow=message(flow), known=known, by=by))
+    return PreviewRequest(flow, record.strip(), connection, actor, by=by, side=side)
+
+
+def from_form(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A form's words as those of the API: `flow` is one of `CHOICES`; a customer's `by` may be left as it stood."""
+    flow, _, side = str(given.get("flow", "")).partition("/")
+    by = given.get("by")
+    if flow == Flow.CUSTOMERS and by == By.SKU:
+        by = _by_its_look(str(given.get("record", "")))
+    return {**given, "flow": flow, "side": side, "by": by}
+
+
+def _by_its_look(record: str) -> By:
+    return By.EMAIL if "@" in record else By.ID if record.strip().isdecimal() else By.NAME
+
+
+async def ask(shared: Services, wanted: PreviewRequest) -> int:
+    """Have a worker look; answers the event whose result is the preview. Raises `Refusal` 404, 409."""
+    if wanted.flow is Flow.ORDERS:
+        dry = Resend(wanted.record, wanted.actor, dry_run=True, connection=wanted.connection, settings=wanted.settings)
+        return await actions.resend(shared, dry)
+    event_id = await shared.write(lambda session: _store(session, wanted))
+    shared.notifier.notify([event_id])
+    return event_id
+
+
+def _store(session: Session, wanted: PreviewRequest) -> int:
+    key = connections.find_key(session, wanted.connection)
+    if key is None:
+        raise Refusal(404, message("there is no connection {name}", name=wanted.connection))
+    change = requests.preview(
+        wanted.flow,
+        wanted.record,
+        connection=key,
+        by=wanted.by,
+        side=wanted.side if wanted.flow is Flow.CUSTOMERS else Side.BOOKS,
+        settings=wanted.settings,
+        actor=actions.SOURCE,
+    )
+    (received,) = inbox.receive(session, [change])
+    # The audit is never deleted, so it does not name a person.
+    is_private = wanted.flow is Flow.CUSTOMERS and wanted.by is not By.ID
+    named = message("{flow}, by {key}", flow=message(wanted.flow), key=wanted.by)
+    target = named if is_private else message("{what} {record}", what=named, record=wanted.record)
+    audit.note(session, actor=wanted.actor, action="preview", target=target)
+    return received.id
+
+
+# --- the admin API -----------------------------------------------------------------------------------------------
+
 
 _PATIENCE: Final = 20
 
@@ -32,7 +129,7 @@ async def preview(request: Request) -> Response:
     given = queries.only(await bodies.read_json(request), "flow", "side", *By, requests.SETTINGS)
     seconds = waiting.find_seconds(request.query_params, default=_PATIENCE)
     wanted = await shared.run(lambda: _to_request(given, request.path_params["name"]))
-    event_id = await previews.ask(shared, wanted)
+    event_id = await ask(shared, wanted)
     return await events.answer(request, event_id, seconds=seconds)
 
 
@@ -41,7 +138,7 @@ def _to_request(given: Mapping[str, Any], connection: str) -> PreviewRequest:
     if len(named) != 1:
         raise Refusal(400, f"name one record, by {', '.join(By)}")
     by, settings = named[0], _find_settings(given)
-    wanted = previews.to_request({**given, "by": by, "record": given[by]}, connection=connection, actor=ADMIN)
+    wanted = to_request({**given, "by": by, "record": given[by]}, connection=connection, actor=ADMIN)
     return replace(wanted, settings=settings)
 
 

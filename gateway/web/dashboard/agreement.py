@@ -20,7 +20,7 @@ from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import api, presentation, queries, services
-from gateway.web.dashboard import agreement_calendar, books_links, csv_files
+from gateway.web.dashboard import agreement_calendar, csv_files, sales
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, WORDS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
@@ -201,7 +201,7 @@ async def show_day(request: Request, visitor: Visitor) -> Response:
         before=_to_day(day - timedelta(days=1), called),
         after=_to_day(day + timedelta(days=1), called) if day < found["today"] else None,
         query=urlencode({"connection": called, "day": day.isoformat()}),
-        link=lambda document: books_links.find_address(shared.settings, document["entity"], document["id"]),
+        link=lambda document: sales.find_address(shared.settings, document["entity"], document["id"]),
         **found,
     )
 

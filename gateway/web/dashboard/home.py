@@ -22,7 +22,7 @@ from gateway.store.tables import CursorRow
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
 from gateway.web.dashboard import alerts, charts, reads, setup, todo
-from gateway.web.dashboard.charts import ChartFigures
+from gateway.web.dashboard.charts import Chart, ChartFigures
 from gateway.web.dashboard.overview import SeenSystem, find_seen
 from gateway.web.dashboard.rendering import SHOP, render
 from gateway.web.dashboard.sales import STATUSES
@@ -105,16 +105,17 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         plan=counts.forecast_reads(
             overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
         ),
-        charts=[
-            charts.to_booked(request, drawn, names),
-            reads.to_chart(request, drawn.reads, drawn.now),
-            *charts.to_hours(request, drawn),
-        ],
+        charts=_to_charts(request, drawn, names),
         statuses=STATUSES,
         shop=SHOP,
         can_connect=bool(shared.settings.quickbooks_client_id),
         is_postgres=shared.settings.is_postgres,
     )
+
+
+def _to_charts(request: Request, found: ChartFigures, names: Mapping[str, str]) -> list[Chart]:
+    read = reads.to_chart(request, found.reads, found.now)
+    return [charts.to_booked(request, found, names), read, *charts.to_hours(request, found)]
 
 
 def _read_figures(session: Session, connection: str | None) -> HomeFigures:

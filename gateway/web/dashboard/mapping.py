@@ -16,12 +16,13 @@ from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.sales_list import SaleExample, SalesValues
 from gateway.store.systems import KnownList
-from gateway.web import api, presentation, previews, queries, services
+from gateway.web import api, presentation, queries, services
+from gateway.web.api import previews
+from gateway.web.api.previews import PreviewRequest
 from gateway.web.api.settings import Draft, must_exist
 from gateway.web.dashboard import mapping_form, versions
 from gateway.web.dashboard.mapping_form import Choices
 from gateway.web.dashboard.rendering import render
-from gateway.web.previews import PreviewRequest
 from gateway.web.sessions import Visitor
 from mapping import choices, coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption

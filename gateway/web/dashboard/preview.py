@@ -14,10 +14,11 @@ from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.requests import Side
 from gateway.store.views import Filter
-from gateway.web import presentation, previews, queries, services
+from gateway.web import presentation, queries, services
+from gateway.web.api import previews
+from gateway.web.api.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.dashboard import preview_results, rendering
 from gateway.web.dashboard.rendering import render
-from gateway.web.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others

@@ -18,10 +18,11 @@ from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordsPage, RecordStatus
 from gateway.store.requests import Side
-from gateway.web import api, previews, queries, services
+from gateway.web import api, queries, services
+from gateway.web.api import previews
+from gateway.web.api.previews import PreviewRequest
 from gateway.web.dashboard import preview_results
 from gateway.web.dashboard.rendering import render
-from gateway.web.previews import PreviewRequest
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import for_visitors, from_form, refuse_others

@@ -21,7 +21,7 @@ from gateway.store.sales_list import ListedSale
 from gateway.store.tables import SaleRow
 from gateway.web import actions, queries, services
 from gateway.web.actions import Resend
-from gateway.web.dashboard import books_links
+from gateway.web.dashboard import sales
 from gateway.web.dashboard.events import find_reason
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
@@ -120,7 +120,7 @@ async def show_sale(request: Request, visitor: Visitor) -> Response:
         documents=DOCUMENTS,
         kinds=KINDS,
         names=list(names),
-        address=books_links.find_address_of(services.of(request).settings, found.sale),
+        address=sales.find_address_of(services.of(request).settings, found.sale),
         can_retry=event is not None and event.state in (State.PARKED, State.WAITING, State.UNCERTAIN),
         can_ignore=event is not None and event.state in (*PENDING, State.PARKED),
     )

@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway import catalogue
 from gateway.catalogue import to_cents
+from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
 from gateway.store import figures, sales_list, views
 from gateway.store.events import SALES
 from gateway.store.figures import NO_BRANCH
@@ -23,7 +24,7 @@ from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
 from gateway.web import queries, services
-from gateway.web.dashboard import books_links, charts, csv_files
+from gateway.web.dashboard import charts, csv_files
 from gateway.web.dashboard.charts import Chart, ChartRow
 from gateway.web.dashboard.csv_files import CsvStyle, defuse
 from gateway.web.dashboard.preview_orders import DOCUMENTS
@@ -112,7 +113,7 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         names=list(names),
         statuses=STATUSES,
         documents=DOCUMENTS,
-        address=lambda sale: books_links.find_address_of(shared.settings, sale),
+        address=lambda sale: find_address_of(shared.settings, sale),
         older=f"/sales?{urlencode(older)}" if older else None,
         csv=f"/sales.csv?{csv_files.to_query(request, query)}",
     )
@@ -276,3 +277,34 @@ def _find_position(given: Mapping[str, Any]) -> SalePosition | None:
         return SalePosition(date.fromisoformat(day), id_ or 0)
     except ValueError:
         raise Refusal(400, "after should be the cursor of a page") from None
+
+
+# --- where QuickBooks shows a document ---------------------------------------------------------------------------
+
+
+_HOSTS: Final = {
+    PRODUCTION_API: "https://app.qbo.intuit.com",
+    SANDBOX_API: "https://app.sandbox.qbo.intuit.com",
+}
+"""By the address of the API in use: one that was overridden, such as a simulator's, has no pages."""
+_PAGES: Final = {
+    "SalesReceipt": "salesreceipt",
+    "RefundReceipt": "refundreceipt",
+    "Invoice": "invoice",
+    "CreditMemo": "creditmemo",
+}
+
+
+def find_address(settings: Settings, entity: str | None, document_id: str | None) -> str | None:
+    """Where QuickBooks shows this document to somebody who is logged in there; None if it has no such page."""
+    host, page = _HOSTS.get(settings.quickbooks_api_url), _PAGES.get(entity or "")
+    if not (host and page and document_id and document_id.isascii() and document_id.isdigit()):
+        return None
+    return f"{host}/app/{page}?{urlencode({'txnId': document_id})}"
+
+
+def find_address_of(settings: Settings, sale: ListedSale) -> str | None:
+    """Where QuickBooks shows the document of a sale; None for one that is deleted there."""
+    if sale.is_document_gone:
+        return None
+    return find_address(settings, sale.row.document_entity, sale.row.document_id)

@@ -12,7 +12,8 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import documents, requests, views
 from gateway.store.documents import Outdated
-from gateway.web import api, presentation, previews, queries, services
+from gateway.web import api, presentation, queries, services
+from gateway.web.api import previews
 from gateway.web.api.settings import Draft, must_exist
 from gateway.web.dashboard import versions
 from gateway.web.dashboard.rendering import render

@@ -46,7 +46,7 @@ SUPERVISOR = """
 import json, os, sys
 from pathlib import Path
 from gateway.process.children import Child
-from gateway.process.console import Console
+from gateway.process.children import Console
 from gateway.process.supervisor import Supervisor
 console = Console()
 def to_child(row):

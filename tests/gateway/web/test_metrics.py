@@ -20,8 +20,8 @@ from gateway.store.progress import Notes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account, Limit
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
-from gateway.web import gauges
-from gateway.web.gauges import Gauge
+from gateway.web import health
+from gateway.web.health import Gauge
 from tests.conftest import on_both_databases
 from tests.gateway.backfills import begin
 from tests.gateway.web.conftest import Gateway, a_cloud_event
@@ -97,13 +97,13 @@ def test_neither_an_account_nor_what_a_record_says_becomes_a_label() -> None:
     of_counters = {name for family in counters.REGISTRY.collect() for name in counters.labels_of(family.name)}
     assert len(of_counters) > 5
     of_gauges = {
-        name for family in gauges.families(Gauge(datetime.now(UTC))) for name in getattr(family, "_labelnames", ())
+        name for family in health.families(Gauge(datetime.now(UTC))) for name in getattr(family, "_labelnames", ())
     }
     assert of_counters | of_gauges <= allowed
 
 
 def test_while_the_database_is_away_only_that_is_said() -> None:
-    found = check(gauges.expose(None).decode())
+    found = check(health.expose(None).decode())
     assert found == {"kassabridge_database_up": {"kassabridge_database_up[]": 0.0}}
 
 

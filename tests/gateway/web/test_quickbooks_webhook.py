@@ -25,7 +25,7 @@ from sqlalchemy import Engine, text
 
 from gateway.connectors.quickbooks.webhook import sign
 from gateway.store.session import writing
-from gateway.web import gauges
+from gateway.web import health
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import OLD_VERIFIER, REALM, VERIFIER, Gateway, a_cloud_event, fields
 from tests.servers import Valkey, wait_until
@@ -236,7 +236,7 @@ def test_deliveries_at_once_share_commits(gateway: Gateway) -> None:
         return gateway.deliver([a_cloud_event(f"k{n}")]).status_code
 
     def count() -> float:
-        time.sleep(gauges.FRESH_SECONDS + 0.1)  # the text is kept that long
+        time.sleep(health.FRESH_SECONDS + 0.1)  # the text is kept that long
         metrics = gateway.http.get("/metrics").text
         (line,) = [row for row in metrics.splitlines() if row.startswith("kassabridge_ingress_commits_total ")]
         return float(line.split()[1])

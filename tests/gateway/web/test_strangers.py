@@ -15,7 +15,7 @@ from gateway import settings as environment
 from gateway.app import create_app
 from gateway.connectors.mpluskassa import webhook as till
 from gateway.store.session import open_engine
-from gateway.web import gauges
+from gateway.web import health
 from tests.conftest import to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, SUBSCRIPTION, Gateway
 from tests.servers import Postgres, wait_until
@@ -109,6 +109,6 @@ def test_numbers_are_read_once_for_many_and_again_after_a_while(gateway: Gateway
             texts = set(pool.map(lambda _: gateway.http.get("/metrics").text, range(6)))
         reads = sum("FROM event_counts" in sql for sql in seen)
         assert reads <= 1 + len(texts)
-        time.sleep(gauges.FRESH_SECONDS)
+        time.sleep(health.FRESH_SECONDS)
         gateway.http.get("/metrics")
     assert sum("FROM event_counts" in sql for sql in seen) == reads + 1
