@@ -102,6 +102,21 @@ class Call:
     def called(self, key: str | None) -> str:
         return self.display_names.get(key or "", key or "")
 
+    def read_file(self, name: str | Path) -> str:
+        """The text of a file that the person named; `-` is stdin. Raises `Misuse`."""
+        try:
+            return sys.stdin.read() if name == "-" else Path(self.called_from, name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misuse(f"{name} cannot be read ({type(error).__name__})") from None
+
+    def answer(self, data: Any, *lines: str) -> None:
+        """Show the data, where it was asked for, or else the lines."""
+        if self.as_json:
+            show_json(data)
+        else:
+            for line in lines:
+                show(line)
+
 
 Verb = Callable[[Call], int]
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from http import HTTPStatus
-from pathlib import Path
 
 from gateway import removal
 from gateway.cli import tasks
-from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, count, remark, show, show_json
+from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, count, remark
 from gateway.cli.tasks import to_words
 from gateway.errors import Rejected
 from gateway.removal import Data
@@ -34,11 +32,7 @@ def show_status(call: Call) -> int:
     if call.arguments.connection:
         shown = [connection for connection in overview.connections if connection.name in names]
         overview = dataclasses.replace(overview, connections=shown)
-    if call.as_json:
-        show_json(api.status.to_status(call.settings, overview))
-    else:
-        for line in _to_lines(overview):
-            show(line)
+    call.answer(api.status.to_status(call.settings, overview), *_to_lines(overview))
     paused = any(connection.paused for connection in overview.connections)
     return PROBLEM if overview.count(State.PARKED) or paused else GOOD
 
@@ -71,11 +65,8 @@ def list_events(call: Call) -> int:
     )
     with reading(call.engine) as session:
         page = views.find_events(session, wanted)
-    if call.as_json:
-        show_json(presentation.to_list(page, call.display_names))
-    else:
-        for event in page.events:
-            show(f"{event.id:>7} {event.received_at:%Y-%m-%d %H:%M:%S} {event.flow:<10} {to_words(event)}")
+    lines = (f"{e.id:>7} {e.received_at:%Y-%m-%d %H:%M:%S} {e.flow:<10} {to_words(e)}" for e in page.events)
+    call.answer(presentation.to_list(page, call.display_names), *lines)
     return GOOD
 
 
@@ -105,36 +96,26 @@ def _list(call: Call) -> int:
     said = [(each.display_name, each.paused or ("live" if each.live else "not live yet")) for each in every]
     said += [(each.called, "being purged" if each.status == "purging" else "removed, its data kept") for each in gone]
     said += [(name, f'stopped: its status "{status}" is one of a later release') for name, status in unknown]
-    if call.as_json:
-        show_json([{"name": name, "standing": status} for name, status in said])
-        return GOOD
-    for name, status in said:
-        show(f"{name}: {status}")
-    if not said:
-        show("nothing is connected yet")
+    lines = [f"{name}: {status}" for name, status in said] or ["nothing is connected yet"]
+    call.answer([{"name": name, "standing": status} for name, status in said], *lines)
     return GOOD
 
 
 def _rename(call: Call, name: str, wanted: str) -> int:
     with writing(call.engine) as session:
         removal.rename(session, name, wanted, actor="cli")
-    if call.as_json:
-        show_json({"name": wanted, "before": name})
-    else:
-        show(f"the connection {name} is called {wanted} now")
+    call.answer({"name": wanted, "before": name}, f"the connection {name} is called {wanted} now")
     return GOOD
 
 
 def _remove(call: Call, name: str, data: Data) -> int:
     outcome = removal.remove(call.engine, call.settings, name, data, actor="cli")
-    if call.as_json:
-        show_json(dataclasses.asdict(outcome))
-    else:
-        show(f"the connection {name} was removed; waiting events ended: {outcome.ended}")
-        if outcome.trouble:
-            show(f"its tokens were not revoked: {outcome.trouble}")
-        if data is Data.PURGE:
-            show("the clock process purges its data now; see how far it is with: connection list")
+    lines = [f"the connection {name} was removed; waiting events ended: {outcome.ended}"]
+    if outcome.trouble:
+        lines.append(f"its tokens were not revoked: {outcome.trouble}")
+    if data is Data.PURGE:
+        lines.append("the clock process purges its data now; see how far it is with: connection list")
+    call.answer(dataclasses.asdict(outcome), *lines)
     return PROBLEM if outcome.trouble else GOOD
 
 
@@ -152,16 +133,15 @@ def handle_config(call: Call) -> int:
 def _show(call: Call, name: str) -> int:
     with reading(call.engine) as session:
         version, text = documents.newest(session, name) or (0, settings_document.example())
-    if call.as_json:
-        settings = settings_document.to_data(settings_document.recall(text))
-        show_json({"connection": name, "version": version, "settings": settings})
-    else:
-        show(text.rstrip("\n"))
+    settings = settings_document.to_data(settings_document.recall(text))
+    call.answer({"connection": name, "version": version, "settings": settings}, text.rstrip("\n"))
     return GOOD
 
 
 def _apply(call: Call, name: str) -> int:
-    text = _read(call)
+    if call.arguments.file is None:
+        raise Misuse("config apply needs a FILE (or - for stdin)")
+    text = call.read_file(call.arguments.file)
     try:
         settings_document.parse(text)
     except settings_document.DocumentError as error:
@@ -183,10 +163,8 @@ def _apply(call: Call, name: str) -> int:
         )
     if later:
         tasks.notify(call, later)
-    if call.as_json:
-        show_json({"connection": name, "version": version})
-    else:
-        show(f"version {version} is in force for the connection {name}")
+    said = f"version {version} is in force for the connection {name}"
+    call.answer({"connection": name, "version": version}, said)
     return GOOD
 
 
@@ -208,14 +186,3 @@ def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
     if faults := found.get("faults"):
         remark(f"refused: {count(len(faults), 'fault')}; the document in force stays")
     return not faults, checked
-
-
-def _read(call: Call) -> str:
-    if call.arguments.file is None:
-        raise Misuse("config apply needs a FILE (or - for stdin)")
-    try:
-        if call.arguments.file == "-":
-            return sys.stdin.read()
-        return Path(call.called_from, call.arguments.file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{call.arguments.file} cannot be read ({type(error).__name__})") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,13 +64,8 @@ def _to_line(each: Certificate, called: str) -> str:
 
 
 def _read(call: Call) -> Any:
-    name = call.arguments.file
     try:
-        text = sys.stdin.read() if name == "-" else Path(call.called_from, name).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{name} cannot be read ({type(error).__name__})") from None
-    try:
-        return json.loads(text, object_pairs_hook=_without_repetition)
+        return json.loads(call.read_file(call.arguments.file), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         return f"no JSON: {error}"
 
@@ -152,7 +146,7 @@ def handle_mapping(call: Call) -> int:
         return _record(call, Path(call.called_from, asked.file))
     if asked.records or asked.with_persons:
         raise Misuse("mapping test takes a FILE only: which records are tested stands in it")
-    return _test(call, _read_file(Path(call.called_from, asked.file)))
+    return _test(call, _read_file(call, Path(call.called_from, asked.file)))
 
 
 # --- record ------------------------------------------------------------------------------------------------------
@@ -163,7 +157,7 @@ def _record(call: Call, path: Path) -> int:
     from gateway.store import audit, inbox, requests
     from gateway.store.session import writing
 
-    wanted = list(_wanted(call.arguments.records or _recorded_before(path)))
+    wanted = list(_wanted(call.arguments.records or _recorded_before(call, path)))
     names = call.connection_names()
     if len(names) > 1:
         raise Misuse(
@@ -187,10 +181,8 @@ def _record(call: Call, path: Path) -> int:
     for each in result["missing"]:
         remark(f"not recorded: {each['kind']} {each['id']}: {each['reason']}")
     recorded = len(result["file"]["records"])
-    if call.as_json:
-        show_json({"file": str(path), "recorded": recorded, "missing": result["missing"]})
-    else:
-        show(f"{path} holds {count(recorded, 'record')}")
+    answer = {"file": str(path), "recorded": recorded, "missing": result["missing"]}
+    call.answer(answer, f"{path} holds {count(recorded, 'record')}")
     return PROBLEM if result["missing"] else GOOD
 
 
@@ -204,20 +196,19 @@ def _wanted(named: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield kind, name.strip()
 
 
-def _recorded_before(path: Path) -> list[str]:
+def _recorded_before(call: Call, path: Path) -> list[str]:
     if not path.exists():
         raise Misuse("name what to record, such as sale:1.2.2026.9 item:1001 relation:17 customer:5")
-    return [f"{each['kind']}:{each['id']}" for each in _read_file(path)["records"]]
+    return [f"{each['kind']}:{each['id']}" for each in _read_file(call, path)["records"]]
 
 
 # --- test --------------------------------------------------------------------------------------------------------
 
 
-def _read_file(path: Path) -> Mapping[str, Any]:
+def _read_file(call: Call, path: Path) -> Mapping[str, Any]:
+    text = call.read_file(path)
     try:
-        file = simplejson.loads(path.read_text("utf-8"), use_decimal=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{path} cannot be read ({type(error).__name__})") from None
+        file = simplejson.loads(text, use_decimal=True)
     except (ValueError, RecursionError) as error:
         raise Misuse(f"{path} is no JSON: {error}") from None
     if not isinstance(file, dict) or file.get("format") != golden_records.FORMAT:
@@ -236,26 +227,22 @@ def _test(call: Call, file: Mapping[str, Any]) -> int:
         raise Misuse(f"something of the file is missing or wrong ({type(error).__name__}: {error})") from None
     untested = golden_records.find_not_replayed(before, after)
     differing = {record: rows for record, rows in found.items() if rows}
-    if call.as_json:
-        show_json({"records": len(found), "differing": differing, "not_tested": untested})
-        return PROBLEM if differing else GOOD
-    for record, rows in differing.items():
-        for row in rows:
-            show(f"{record}: {row['field']}: {_show(row['before'])} -> {_show(row['after'])}")
-    for path in untested:
+    lines = [
+        f"{record}: {row['field']}: {_show(row['before'])} -> {_show(row['after'])}"
+        for record, rows in differing.items()
+        for row in rows
+    ]
+    for path in [] if call.as_json else untested:
         remark(f"not tested: {path} differs, and what it chooses is asked of both systems; record again to see it")
-    show(f"{count(len(found), 'record')}, {len(differing)} differ")
+    answer = {"records": len(found), "differing": differing, "not_tested": untested}
+    call.answer(answer, *lines, f"{count(len(found), 'record')}, {len(differing)} differ")
     return PROBLEM if differing else GOOD
 
 
 def _find_settings(call: Call) -> SettingsDocument | None:
     """The settings to test: of a file, or those in force of a connection that was named."""
     if call.arguments.settings:
-        path = Path(call.called_from, call.arguments.settings)
-        try:
-            return settings_document.parse(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise Misuse(f"{path} cannot be read ({type(error).__name__})") from None
+        return settings_document.parse(call.read_file(Path(call.called_from, call.arguments.settings)))
     if call.arguments.connection:
         from gateway.store import documents
         from gateway.store.session import reading

@@ -59,18 +59,17 @@ def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reas
         audit.note(session, actor="cli", action=action, target=target, reason=reason or None)
     notify(call, ids)
     ended = [watch(call, event_id, seconds=call.arguments.wait) for event_id in ids]
-    if call.as_json:
-        answers = [_to_data(event, call) for event in ended]
-        show_json(answers[0] if len(answers) == 1 else answers)
-    else:
-        for event in ended:
-            show(to_words(event))
-            for line in to_lines(event):
-                show(line)
+    answers = [_to_data(event, call) for event in ended]
+    call.answer(_alone(answers), *(line for event in ended for line in (to_words(event), *to_lines(event))))
     if any(event.code == requests.UNKNOWN_ORDER for event in ended):
         return USAGE
     good = all(event.state in {State.DONE, State.SKIPPED} and not is_refused(event) for event in ended)
     return GOOD if good else PROBLEM
+
+
+def _alone(answers: list[dict[str, Any]]) -> Any:
+    """An answer about one connection is no list."""
+    return answers[0] if len(answers) == 1 else answers
 
 
 def _to_data(event: Event, call: Call) -> dict[str, Any]:
@@ -103,7 +102,8 @@ def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> 
             show_progress(f"event {event_id}: {glance.event.state}, {to_duration(waited)}")
         time.sleep(_GLANCE)
         glance = _look(call, event_id, glance, quiet=quiet)
-    following_id = _find_next(call, glance.event)
+    with reading(call.engine) as session:
+        following_id = progress.find_next(session, glance.event)
     if following_id is None:
         return glance.event
     remark(f"goes on as event {following_id}")
@@ -120,11 +120,6 @@ def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) ->
     for title in glance.titles:
         remark(f"  {title}")
     return glance
-
-
-def _find_next(call: Call, event: Event) -> int | None:
-    with reading(call.engine) as session:
-        return progress.find_next(session, event)
 
 
 def report_no_worker(call: Call, event: Event) -> None:
@@ -162,11 +157,11 @@ def compare_days(call: Call) -> int:
     notify(call, ids)
     ended = [watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json) for event_id in ids]
     reports = [_to_report(event, call.called(event.connection)) for event in ended]
-    if call.as_json:
-        show_json(reports[0] if len(reports) == 1 else reports)
-    else:
-        for event, report in zip(ended, reports, strict=True):
-            show(f"{call.called(event.connection)}\n{to_text(report)}" if event.result else to_words(event))
+    lines = (
+        f"{call.called(event.connection)}\n{to_text(report)}" if event.result else to_words(event)
+        for event, report in zip(ended, reports, strict=True)
+    )
+    call.answer(_alone(reports), *([] if call.as_json else lines))
     return GOOD if all(report.get("status") in {AGREES, EXPLAINED} for report in reports) else PROBLEM
 
 
@@ -247,14 +242,10 @@ def _watch(call: Call, event_id: int, until: float) -> Progress:
 
 
 def _show(call: Call, ended: Sequence[Progress]) -> None:
-    if call.as_json:
-        said = [api.status.to_backfill(found, call.display_names) for found in ended]
-        show_json(said[0] if len(said) == 1 else said)
-        return
-    for found in ended:
-        show(to_line(found) + (f" ({found.event.reason})" if found.over and found.event.reason else ""))
+    lines = [to_line(f) + (f" ({f.event.reason})" if f.over and f.event.reason else "") for f in ended]
     if not all(found.over for found in ended):
-        show("it goes on in the background; see how far it is with: status")
+        lines.append("it goes on in the background; see how far it is with: status")
+    call.answer(_alone([api.status.to_backfill(found, call.display_names) for found in ended]), *lines)
 
 
 def examine_all(call: Call) -> int:

@@ -9,7 +9,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select
 from sqlmodel import Session, col
 
+from gateway.store import inbox
 from gateway.store.clock import moment
+from gateway.store.events import Change
 from gateway.store.tables import AuditRow
 from mapping import messages
 
@@ -34,6 +36,13 @@ def note(session: Session, *, actor: str, action: str, target: str, reason: str 
     """Record one action, in its transaction. It must hold no secret and no e-mail address."""
     said = {"target": target, "reason": reason, "messages": messages.store(target, reason)}
     session.execute(insert(AuditRow).values(at=moment(), actor=actor, action=action, **said))
+
+
+def ask(session: Session, change: Change, *, actor: str, action: str, target: str, reason: str | None = None) -> int:
+    """Store what a person asks of a worker, and note who asked; answers the event."""
+    (received,) = inbox.receive(session, [change])
+    note(session, actor=actor, action=action, target=target, reason=reason)
+    return received.id
 
 
 def find_page(

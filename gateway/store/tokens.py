@@ -141,6 +141,11 @@ STAGES = (0, 7, 30)
 """Days before the expiry at which a person is asked, each once."""
 
 
+def is_authorised(token: TokenRow | None) -> bool:
+    """Whether there is a login that QuickBooks has not refused."""
+    return token is not None and token.refresh_sealed is not None and token.lost is None
+
+
 def ends_at(token: TokenRow) -> datetime | None:
     """The earlier of the refresh token's expiry and the fixed limit that no refresh moves; None when unknown."""
     return min((end for end in (token.refresh_expires_at, token.hard_expires_at) if end is not None), default=None)

@@ -126,7 +126,12 @@ async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SE
         return _to_resend(wanted, known, _whose(session, wanted, known))
 
     change = await shared.read(find)
-    event_id = await _store(shared, change, action="dry run" if wanted.dry_run else "resend", wanted=wanted)
+
+    def store(session: Session) -> int:
+        action, target = "dry run" if wanted.dry_run else "resend", message("order {number}", number=wanted.order)
+        return audit.ask(session, change, actor=wanted.actor, action=action, target=target, reason=wanted.reason)
+
+    event_id = await shared.ask(store)
     if change.entity == requests.LOOKUP:
         event = await waiting.wait_for_end(shared, event_id, seconds=seconds)
         if event is not None and event.code == requests.UNKNOWN_ORDER:
@@ -159,23 +164,6 @@ def _whose(session: Session, wanted: Resend, known: Sequence[Event]) -> str:
         raise Refusal(409, say_none(wanted.connection))
     called = [connections.display_names(session)[each] for each in candidates]
     raise Refusal(409, "several connections could have this order; name one", connections=called)
-
-
-async def _store(shared: Services, change: Change, *, action: str, wanted: Resend) -> int:
-    def keep(session: Session) -> int:
-        (received,) = inbox.receive(session, [change])
-        audit.note(
-            session,
-            actor=wanted.actor,
-            action=action,
-            target=message("order {number}", number=wanted.order),
-            reason=wanted.reason,
-        )
-        return received.id
-
-    event_id = await shared.write(keep)
-    shared.notifier.notify([event_id])
-    return event_id
 
 
 async def backfill(

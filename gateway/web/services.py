@@ -329,6 +329,12 @@ class Services:
 
         return await self.run(work_again)
 
+    async def ask(self, store: Callable[[Session], int]) -> int:
+        """Store an event as `write` does, and notify a worker of it; answers the event."""
+        event_id = await self.write(store)
+        self.notifier.notify([event_id])
+        return event_id
+
     async def soon(self, call: Callable[[], Answer], *, seconds: float) -> Answer:
         """Like `run`, but left behind after `seconds`. Raises `Transient` then."""
         try:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from gateway import removal, ssrf_guard
 from gateway.errors import AUTH_LOST
 from gateway.removal import Data, RemovalResult
-from gateway.store import audit, connections, inbox, requests, views
+from gateway.store import audit, connections, inbox, requests, tokens, views
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import Change
 from gateway.store.sealing import Seal
@@ -232,7 +232,7 @@ def _missing(session: Session, connection: Connection) -> str | None:
     if connection.live:
         return None  # it only resumes; what it lacks is reported by its events
     token = views.tokens(session).get(connection.name)
-    if connection.realm_id is None or token is None or token.refresh_sealed is None or token.lost is not None:
+    if connection.realm_id is None or not tokens.is_authorised(token):
         return "QuickBooks is not connected"
     return None
 
@@ -265,13 +265,9 @@ async def remove(request: Request, data: Data, *, actor: str) -> RemovalResult:
 async def _ask(shared: Services, name: str, change: Change, action: str, actor: str) -> int:
     def store(session: Session) -> int:
         get(session, name, shared.seal)
-        (received,) = inbox.receive(session, [change])
-        audit.note(session, actor=actor, action=action, target=message("connection {name}", name=name))
-        return received.id
+        return audit.ask(session, change, actor=actor, action=action, target=message("connection {name}", name=name))
 
-    event_id = await shared.write(store)
-    shared.notifier.notify([event_id])
-    return event_id
+    return await shared.ask(store)
 
 
 def get(session: Session, name: str, seal: Seal) -> Connection:

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from gateway.store import agreements, audit, certificates, connections, inbox, requests, views
+from gateway.store import agreements, audit, certificates, connections, requests, views
 from gateway.store.certificates import Certificate
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
@@ -108,8 +108,7 @@ async def compare_days(request: Request) -> Response:
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "from", "through", "connection")
     seconds = waiting.find_seconds(request.query_params)
-    event_id = await shared.write(lambda session: ask(session, given, actor=ADMIN))
-    shared.notifier.notify([event_id])
+    event_id = await shared.ask(lambda session: ask(session, given, actor=ADMIN))
     settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=seconds)
     content = await events.find_detail(request, event_id)
     headers = {"Location": f"/admin/events/{event_id}"}
@@ -127,11 +126,9 @@ def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
         first, last = requests.find_period(start, through, views.now_of(session).astimezone(AMSTERDAM).date())
     except MappingError as error:
         raise Refusal(400, error.reason) from None
-    called = connections.display_names(session)[connection]
+    target = requests.name_agreement(connections.display_names(session)[connection], first, last)
     change = requests.agree(connection=connection, start=start, through=through, actor=actions.SOURCE)
-    (received,) = inbox.receive(session, [change])
-    audit.note(session, actor=actor, action="agreement", target=requests.name_agreement(called, first, last))
-    return received.id
+    return audit.ask(session, change, actor=actor, action="agreement", target=target)
 
 
 def _find_connection(session: Session, wanted: str | None) -> str:

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.store import audit, connections, inbox, requests
+from gateway.store import audit, connections, requests
 from gateway.store.events import Flow
 from gateway.store.requests import By, Side
 from gateway.web import actions, bodies, queries, services, waiting
@@ -70,14 +70,10 @@ def to_request(given: Mapping[str, Any], *, connection: str, actor: str) -> Prev
 def from_form(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """A form's words as those of the API: `flow` is one of `CHOICES`; a customer's `by` may be left as it stood."""
     flow, _, side = str(given.get("flow", "")).partition("/")
-    by = given.get("by")
+    by, record = given.get("by"), str(given.get("record", ""))
     if flow == Flow.CUSTOMERS and by == By.SKU:
-        by = _by_its_look(str(given.get("record", "")))
+        by = By.EMAIL if "@" in record else By.ID if record.strip().isdecimal() else By.NAME
     return {**given, "flow": flow, "side": side, "by": by}
-
-
-def _by_its_look(record: str) -> By:
-    return By.EMAIL if "@" in record else By.ID if record.strip().isdecimal() else By.NAME
 
 
 async def ask(shared: Services, wanted: PreviewRequest) -> int:
@@ -85,9 +81,7 @@ async def ask(shared: Services, wanted: PreviewRequest) -> int:
     if wanted.flow is Flow.ORDERS:
         dry = Resend(wanted.record, wanted.actor, dry_run=True, connection=wanted.connection, settings=wanted.settings)
         return await actions.resend(shared, dry)
-    event_id = await shared.write(lambda session: _store(session, wanted))
-    shared.notifier.notify([event_id])
-    return event_id
+    return await shared.ask(lambda session: _store(session, wanted))
 
 
 def _store(session: Session, wanted: PreviewRequest) -> int:
@@ -103,13 +97,11 @@ def _store(session: Session, wanted: PreviewRequest) -> int:
         settings=wanted.settings,
         actor=actions.SOURCE,
     )
-    (received,) = inbox.receive(session, [change])
     # The audit is never deleted, so it does not name a person.
     is_private = wanted.flow is Flow.CUSTOMERS and wanted.by is not By.ID
     named = message("{flow}, by {key}", flow=message(wanted.flow), key=wanted.by)
     target = named if is_private else message("{what} {record}", what=named, record=wanted.record)
-    audit.note(session, actor=wanted.actor, action="preview", target=target)
-    return received.id
+    return audit.ask(session, change, actor=wanted.actor, action="preview", target=target)
 
 
 # --- the admin API -----------------------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
     if token is None:
         return {"authorised": False, "lost": None, "access_expires_at": None, "refresh_expires_at": None}
     return {
-        "authorised": token.refresh_sealed is not None and token.lost is None,
+        "authorised": tokens.is_authorised(token),
         "lost": token.lost,
         "access_expires_at": presentation.to_time(token.access_expires_at),
         "refresh_expires_at": presentation.to_time(token.refresh_expires_at),

@@ -296,12 +296,11 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
     # A browser sends a field that was left empty, too.
     given = {name: value for name, value in form.items() if value}
     try:
-        event_id = await shared.write(lambda session: api.agreement.ask(session, given, actor=visitor.actor))
+        event_id = await shared.ask(lambda session: api.agreement.ask(session, given, actor=visitor.actor))
     except Refusal as refusal:
         if refusal.status != HTTPStatus.BAD_REQUEST:
             raise
         return await _show_month(request, visitor, given, refusal)
-    shared.notifier.notify([event_id])
     return RedirectResponse(f"/agreement/{event_id}", 303)
 
 

@@ -137,7 +137,7 @@ def to_card(connection: Connection, overview: Overview) -> Card:
     soon = token is not None and tokens.stage_of(token, overview.now) is not None
     return Card(
         connection=connection,
-        authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
+        authorised=tokens.is_authorised(token),
         lost=token.lost if token else None,
         reconnect_before=tokens.ends_at(token) if token and soon else None,
         failures=tuple(cursor for cursor in polls if cursor.failure),

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import audit, documents, inbox, requests, sales_list, systems, views
+from gateway.store import audit, documents, requests, sales_list, systems, views
 from gateway.store.documents import Outdated
 from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
@@ -235,12 +235,8 @@ async def _refresh(request: Request, visitor: Visitor, state: MappingState, edit
     """Have a worker read the lists anew; what was chosen meanwhile stays in the form."""
     shared, name = services.of(request), request.path_params["name"]
 
-    def ask(session: Session) -> int:
-        (received,) = inbox.receive(session, [requests.refresh_lists(connection=name, actor="admin")])
-        audit.note(session, actor=visitor.actor, action="lists", target=message("connection {name}", name=name))
-        return received.id
-
-    shared.notifier.notify([await shared.write(ask)])
+    change, target = requests.refresh_lists(connection=name, actor="admin"), message("connection {name}", name=name)
+    await shared.ask(lambda session: audit.ask(session, change, actor=visitor.actor, action="lists", target=target))
     if editing.chosen == _in_force(state):
         return RedirectResponse(to_address(name), 303)
     return _show(request, visitor, await _read(request, editing.number), _with(editing, "refreshing"))

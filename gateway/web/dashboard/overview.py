@@ -236,7 +236,7 @@ def _of_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
     lost = token.lost if token else None
     ends = tokens.ends_at(token) if token and tokens.stage_of(token, now) is not None else None
     return {
-        "authorised": token is not None and token.refresh_sealed is not None and lost is None,
+        "authorised": tokens.is_authorised(token),
         "lost": lost,
         "days_left": max(0, (ends - now).days) if ends else None,
     }

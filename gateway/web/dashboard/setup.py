@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import Rejected
 from gateway.removal import Data, RemovalResult
-from gateway.store import connections, cursors, documents, requests, systems, views
+from gateway.store import connections, cursors, documents, requests, systems, tokens, views
 from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
 from gateway.store.events import Event, Flow
@@ -285,12 +285,11 @@ async def _read(request: Request) -> SetupState:
             raise Refusal(404, message("there is no connection {name}", name=name))
         version, text = documents.newest(session, name) or (0, settings_document.example())
         lists = {key: each.options for key, each in systems.read_lists(session, name).items()}
-        token = views.tokens(session).get(name)
         return SetupState(
             connection=found
             or Connection(name, None, None, None, None, None, (), live=False, paused=None, display_name=name),
             exists=found is not None,
-            authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
+            authorised=tokens.is_authorised(views.tokens(session).get(name)),
             checked=views.newest_about(session, requests.check_up(connection=name).subject),
             going=views.newest_about(session, requests.go_live(connection=name).subject),
             version=version,
