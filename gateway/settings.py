@@ -1,6 +1,6 @@
 """One frozen `Settings`, read from the environment once; only composition roots read it.
 
-Every variable of the contract is one row of `VARIABLES`, so that `doctor`, the docs and the tests can list them.
+Every variable of the contract is declared at its field, so that `doctor`, the docs and the tests can list them.
 A missing or malformed variable raises `SettingsError`: one line that names it and says what it should be.
 """
 
@@ -12,7 +12,7 @@ import tempfile
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -34,80 +34,14 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything the environment decides. Secrets are plain strings here and never printed (see `__repr__`)."""
-
-    port: int
-    web_concurrency: int
-    host: str
-    worker_processes: int
-    worker_threads: int
-    database_url: str
-    database_connections: int
-    redis_url: str
-    redis_tls_insecure: bool
-    public_url: str
-    secret_keys: tuple[str, ...]
-    admin_token: str
-    quickbooks_client_id: str
-    quickbooks_client_secret: str
-    quickbooks_environment: str
-    quickbooks_verifiers: tuple[str, ...]
-    quickbooks_api_url: str
-    quickbooks_authorize_url: str
-    quickbooks_token_url: str
-    quickbooks_revoke_url: str
-    quickbooks_realm_id: str
-    quickbooks_refresh_token: str
-    mplus_url: str
-    mplus_ident: str
-    mplus_secret: str
-    mplus_subscription_id: str
-    mplus_webhook_secrets: tuple[str, ...]
-    mplus_poll_seconds: int
-    quickbooks_cdc_seconds: int
-    settings_file: str
-    retention_days: int
-    metrics_token: str
-    oidc_issuer: str
-    oidc_client_id: str
-    oidc_client_secret: str
-    oidc_name: str
-    sentry_dsn: str
-    sentry_environment: str
-    log_level: str
-    log_format: str
-    alert_email: str
-    smtp_url: str
-    alert_webhook_url: str
-    alert_webhook_secret: str
-    alert_minutes: int
-    alert_language: str
-    quickbooks_calls_per_minute: int
-    quickbooks_calls_per_second: int
-    quickbooks_calls_at_once: int
-    quickbooks_monthly_reads: int
-    mplus_calls_at_once: int
-
-    def __repr__(self) -> str:
-        return f"Settings(public_url={self.public_url!r}, ...)"
-
-    @property
-    def is_postgres(self) -> bool:
-        """Whether the state is kept in PostgreSQL (else SQLite)."""
-        return self.database_url.startswith("postgresql")
-
-
-@dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable of the environment: the field it fills, how it is read, its default and what it means."""
+    """One variable of the environment: what it means, how it is read, and its default."""
 
     name: str
-    field: str
+    meaning: str
     read: Callable[[str, str], Any]
     default: str
-    meaning: str
-    secret: bool = False
+    secret: bool
 
 
 def _text(_: str, value: str) -> str:
@@ -215,118 +149,115 @@ _INTUIT_TOKEN = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # n
 _OIDC = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")
 _INTUIT_REVOKE = "https://developer.api.intuit.com/v2/oauth2/tokens/revoke"
 
-VARIABLES: tuple[Variable, ...] = (
-    Variable("PORT", "port", _number(1, 65535), "8000", "listen port"),
-    Variable("WEB_CONCURRENCY", "web_concurrency", _number(1, 64), "1", "web processes"),
-    Variable("HOST", "host", _text, "127.0.0.1", "listen address of `./run`; the Procfile's web listens on all"),
-    Variable("WORKER_PROCESSES", "worker_processes", _number(1, 64), "1", "worker processes"),
-    Variable("WORKER_THREADS", "worker_threads", _number(1, 128), "8", "threads per worker process"),
-    Variable("DATABASE_URL", "database_url", _database, "sqlite:///var/gateway.db", "where the state is stored"),
-    Variable(
-        "DATABASE_CONNECTIONS",
-        "database_connections",
+
+def variable(
+    meaning: str,
+    read: Callable[[str, str], Any] = _text,
+    default: str = "",
+    *,
+    name: str | None = None,
+    secret: bool = False,
+) -> Any:
+    """A field that is read from the variable of its name, or of another `name`."""
+    return field(metadata={"variable": (name, meaning, read, default, secret)})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the environment decides. Secrets are plain strings here and never printed (see `__repr__`)."""
+
+    port: int = variable("listen port", _number(1, 65535), "8000")
+    web_concurrency: int = variable("web processes", _number(1, 64), "1")
+    host: str = variable("listen address of `./run`; the Procfile's web listens on all", _text, "127.0.0.1")
+    worker_processes: int = variable("worker processes", _number(1, 64), "1")
+    worker_threads: int = variable("threads per worker process", _number(1, 128), "8")
+    database_url: str = variable("where the state is stored", _database, "sqlite:///var/gateway.db")
+    database_connections: int = variable(
+        "connections PostgreSQL allows us; the pools of all processes are made to fit, twice over during an update",
         _number(4, 10_000),
         "20",
-        "connections PostgreSQL allows us; the pools of all processes are made to fit, twice over during an update",
-    ),
-    Variable("REDIS_URL", "redis_url", _broker, "", "the broker; embedded Valkey when unset"),
-    Variable("REDIS_TLS_INSECURE", "redis_tls_insecure", _switch, "", "1 accepts a self-signed rediss:// server"),
-    Variable("PUBLIC_URL", "public_url", _HTTP, "", "the address others reach us at (http://localhost:$PORT)"),
-    Variable("SECRET_KEY", "secret_keys", _list, "", "encrypts tokens, signs sessions; newest first", secret=True),
-    Variable("ADMIN_TOKEN", "admin_token", _text, "", "bearer token of the admin API, dashboard password", secret=True),
-    Variable("QUICKBOOKS_CLIENT_ID", "quickbooks_client_id", _text, "", "key of the Intuit app"),
-    Variable("QUICKBOOKS_CLIENT_SECRET", "quickbooks_client_secret", _text, "", "secret of the app", secret=True),
-    Variable(
-        "QUICKBOOKS_ENVIRONMENT",
-        "quickbooks_environment",
-        _choice("sandbox", "production"),
-        "production",
-        "sandbox or production",
-    ),
-    Variable("QUICKBOOKS_WEBHOOK_VERIFIER", "quickbooks_verifiers", _list, "", "verifier token(s)", secret=True),
-    Variable("QUICKBOOKS_API_URL", "quickbooks_api_url", _HTTP, "", "overrides the API's scheme and host"),
-    Variable(
-        "QUICKBOOKS_AUTHORIZE_URL",
-        "quickbooks_authorize_url",
-        _HTTP,
-        "https://appcenter.intuit.com/connect/oauth2",
-        "overrides the consent page's address",
-    ),
-    Variable("QUICKBOOKS_TOKEN_URL", "quickbooks_token_url", _HTTP, _INTUIT_TOKEN, "overrides the token address"),
-    Variable("QUICKBOOKS_REVOKE_URL", "quickbooks_revoke_url", _HTTP, _INTUIT_REVOKE, "overrides the revoke address"),
-    Variable("QUICKBOOKS_REALM_ID", "quickbooks_realm_id", _text, "", "company id of the first connection"),
-    Variable("QUICKBOOKS_REFRESH_TOKEN", "quickbooks_refresh_token", _text, "", "its first refresh token", secret=True),
-    Variable("MPLUS_URL", "mplus_url", _private_or_https, "", "e.g. https://api.mpluskassa.nl:12345"),
-    Variable("MPLUS_IDENT", "mplus_ident", _text, "", "API user of the installation", secret=True),
-    Variable("MPLUS_SECRET", "mplus_secret", _text, "", "its secret", secret=True),
-    Variable("MPLUS_WEBHOOK_SUBSCRIPTION_ID", "mplus_subscription_id", _text, "", "id of the webhook subscription"),
-    Variable(
-        "MPLUS_WEBHOOK_SECRET", "mplus_webhook_secrets", _till_secrets, "", "base64 webhook secret(s)", secret=True
-    ),
-    Variable("MPLUS_POLL_SECONDS", "mplus_poll_seconds", _number(1, 86400), "30", "till poll interval"),
-    Variable("QUICKBOOKS_CDC_SECONDS", "quickbooks_cdc_seconds", _number(1, 86400), "900", "least books poll interval"),
-    Variable("SETTINGS_FILE", "settings_file", _text, "", "settings document (TOML) for the first connection"),
-    Variable(
-        "RETENTION_DAYS", "retention_days", _number(1, 3650), "30", "days the activity log and ended events are kept"
-    ),
-    Variable(
-        "METRICS_TOKEN", "metrics_token", _text, "", "when set, /metrics asks for it as a bearer token", secret=True
-    ),
-    Variable("OIDC_ISSUER", "oidc_issuer", _private_or_https, "", "single sign-on: address of the OpenID provider"),
-    Variable("OIDC_CLIENT_ID", "oidc_client_id", _text, "", "the gateway's client id at the provider"),
-    Variable("OIDC_CLIENT_SECRET", "oidc_client_secret", _text, "", "the client's secret", secret=True),
-    Variable("OIDC_NAME", "oidc_name", _text, "", "what the button of the login page calls the provider"),
-    Variable("SENTRY_DSN", "sentry_dsn", _HTTP, "", "where errors go", secret=True),
-    Variable("SENTRY_ENVIRONMENT", "sentry_environment", _text, "production", "name shown in Sentry"),
-    Variable(
-        "LOG_LEVEL", "log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning, error"
-    ),
-    Variable(
-        "LOG_FORMAT", "log_format", _choice("", "json", "console"), "", "json, or console (default on a terminal)"
-    ),
-    Variable("ALERT_EMAIL", "alert_email", _text, "", "who is mailed when something needs a person"),
-    Variable("SMTP_URL", "smtp_url", _url("smtp", "smtps"), "", "smtp://user:password@host:port", secret=True),
-    Variable("ALERT_WEBHOOK_URL", "alert_webhook_url", _HTTP, "", "where alerts are posted", secret=True),
-    Variable(
-        "ALERT_WEBHOOK_SECRET",
-        "alert_webhook_secret",
-        _webhook_secret,
-        "",
+    )
+    redis_url: str = variable("the broker; embedded Valkey when unset", _broker)
+    redis_tls_insecure: bool = variable("1 accepts a self-signed rediss:// server", _switch)
+    public_url: str = variable("the address others reach us at (http://localhost:$PORT)", _HTTP)
+    secret_keys: tuple[str, ...] = variable(
+        "encrypts tokens, signs sessions; newest first", _list, secret=True, name="SECRET_KEY"
+    )
+    admin_token: str = variable("bearer token of the admin API, dashboard password", secret=True)
+    quickbooks_client_id: str = variable("key of the Intuit app")
+    quickbooks_client_secret: str = variable("secret of the app", secret=True)
+    quickbooks_environment: str = variable("sandbox or production", _choice("sandbox", "production"), "production")
+    quickbooks_verifiers: tuple[str, ...] = variable(
+        "verifier token(s)", _list, secret=True, name="QUICKBOOKS_WEBHOOK_VERIFIER"
+    )
+    quickbooks_api_url: str = variable("overrides the API's scheme and host", _HTTP)
+    quickbooks_authorize_url: str = variable(
+        "overrides the consent page's address", _HTTP, "https://appcenter.intuit.com/connect/oauth2"
+    )
+    quickbooks_token_url: str = variable("overrides the token address", _HTTP, _INTUIT_TOKEN)
+    quickbooks_revoke_url: str = variable("overrides the revoke address", _HTTP, _INTUIT_REVOKE)
+    quickbooks_realm_id: str = variable("company id of the first connection")
+    quickbooks_refresh_token: str = variable("its first refresh token", secret=True)
+    mplus_url: str = variable("e.g. https://api.mpluskassa.nl:12345", _private_or_https)
+    mplus_ident: str = variable("API user of the installation", secret=True)
+    mplus_secret: str = variable("its secret", secret=True)
+    mplus_subscription_id: str = variable("id of the webhook subscription", name="MPLUS_WEBHOOK_SUBSCRIPTION_ID")
+    mplus_webhook_secrets: tuple[str, ...] = variable(
+        "base64 webhook secret(s)", _till_secrets, secret=True, name="MPLUS_WEBHOOK_SECRET"
+    )
+    mplus_poll_seconds: int = variable("till poll interval", _number(1, 86400), "30")
+    quickbooks_cdc_seconds: int = variable("least books poll interval", _number(1, 86400), "900")
+    settings_file: str = variable("settings document (TOML) for the first connection")
+    retention_days: int = variable("days the activity log and ended events are kept", _number(1, 3650), "30")
+    metrics_token: str = variable("when set, /metrics asks for it as a bearer token", secret=True)
+    oidc_issuer: str = variable("single sign-on: address of the OpenID provider", _private_or_https)
+    oidc_client_id: str = variable("the gateway's client id at the provider")
+    oidc_client_secret: str = variable("the client's secret", secret=True)
+    oidc_name: str = variable("what the button of the login page calls the provider")
+    sentry_dsn: str = variable("where errors go", _HTTP, secret=True)
+    sentry_environment: str = variable("name shown in Sentry", _text, "production")
+    log_level: str = variable("debug, info, warning, error", _choice("debug", "info", "warning", "error"), "info")
+    log_format: str = variable("json, or console (default on a terminal)", _choice("", "json", "console"))
+    alert_email: str = variable("who is mailed when something needs a person")
+    smtp_url: str = variable("smtp://user:password@host:port", _url("smtp", "smtps"), secret=True)
+    alert_webhook_url: str = variable("where alerts are posted", _HTTP, secret=True)
+    alert_webhook_secret: str = variable(
         "signs those posts: whsec_ and base64; made from SECRET_KEY when unset, `doctor` shows it",
+        _webhook_secret,
         secret=True,
-    ),
-    Variable("ALERT_LANGUAGE", "alert_language", _choice("en", "nl", "de"), "en", "language of alerts: en, nl or de"),
-    Variable("ALERT_MINUTES", "alert_minutes", _number(1, 10080), "15", "a flow this far behind raises an alert"),
-    Variable(
-        "QUICKBOOKS_CALLS_PER_MINUTE",
-        "quickbooks_calls_per_minute",
-        _number(10, 100_000),
-        "430",
-        "calls a minute per company, over all processes; 430 never comes to Intuit's 500",
-    ),
-    Variable(
-        "QUICKBOOKS_CALLS_PER_SECOND",
-        "quickbooks_calls_per_second",
-        _number(1, 10_000),
-        "10",
-        "calls started in any second per company, over all processes (Intuit allows 10)",
-    ),
-    Variable(
-        "QUICKBOOKS_CALLS_AT_ONCE",
-        "quickbooks_calls_at_once",
-        _number(1, 100),
-        "8",
-        "calls at once per company, over all processes (Intuit allows 10)",
-    ),
-    Variable(
-        "QUICKBOOKS_MONTHLY_READS",
-        "quickbooks_monthly_reads",
-        _number(1, 1_000_000_000),
-        "500000",
-        "reads a month your Intuit plan includes; alert at 80 %",
-    ),
-    Variable("MPLUS_CALLS_AT_ONCE", "mplus_calls_at_once", _number(1, 32), "1", "calls at once per installation"),
-)
+    )
+    alert_language: str = variable("language of alerts: en, nl or de", _choice("en", "nl", "de"), "en")
+    alert_minutes: int = variable("a flow this far behind raises an alert", _number(1, 10080), "15")
+    quickbooks_calls_per_minute: int = variable(
+        "calls a minute per company, over all processes; 430 never comes to Intuit's 500", _number(10, 100_000), "430"
+    )
+    quickbooks_calls_per_second: int = variable(
+        "calls started in any second per company, over all processes (Intuit allows 10)", _number(1, 10_000), "10"
+    )
+    quickbooks_calls_at_once: int = variable(
+        "calls at once per company, over all processes (Intuit allows 10)", _number(1, 100), "8"
+    )
+    quickbooks_monthly_reads: int = variable(
+        "reads a month your Intuit plan includes; alert at 80 %", _number(1, 1_000_000_000), "500000"
+    )
+    mplus_calls_at_once: int = variable("calls at once per installation", _number(1, 32), "1")
+
+    def __repr__(self) -> str:
+        return f"Settings(public_url={self.public_url!r}, ...)"
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the state is kept in PostgreSQL (else SQLite)."""
+        return self.database_url.startswith("postgresql")
+
+
+def _to_variable(of: Field[Any]) -> Variable:
+    name, *said = of.metadata["variable"]
+    return Variable(name or of.name.upper(), *said)
+
+
+VARIABLES: Mapping[str, Variable] = {each.name: _to_variable(each) for each in fields(Settings)}
+"""Of each field of the settings its variable."""
 
 
 def read(environ: Mapping[str, str], *, var: Path | None = None) -> Settings:
@@ -334,7 +265,7 @@ def read(environ: Mapping[str, str], *, var: Path | None = None) -> Settings:
 
     Raises `SettingsError` for the first variable that is missing or malformed.
     """
-    values = {v.field: v.read(v.name, environ.get(v.name, "").strip() or v.default) for v in VARIABLES}
+    values = {f: v.read(v.name, environ.get(v.name, "").strip() or v.default) for f, v in VARIABLES.items()}
     values["public_url"] = values["public_url"] or f"http://localhost:{values['port']}"
     values["quickbooks_api_url"] = values["quickbooks_api_url"] or (
         SANDBOX_API if values["quickbooks_environment"] == "sandbox" else PRODUCTION_API
@@ -350,7 +281,7 @@ def read(environ: Mapping[str, str], *, var: Path | None = None) -> Settings:
     values["admin_token"] = values["admin_token"] or _kept("ADMIN_TOKEN", folder, postgres=postgres)
     values["redis_url"] = values["redis_url"] or f"unix://{(folder / 'valkey.sock').resolve()}"
     _check_together(values)
-    return Settings(**{f.name: values[f.name] for f in fields(Settings)})
+    return Settings(**values)
 
 
 def _check_together(values: Mapping[str, Any]) -> None:

@@ -62,7 +62,7 @@ def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: Text
 
 def find_secrets(settings: Settings) -> Redactor:
     """A redactor for every secret in the settings, passwords inside addresses included."""
-    secret = [getattr(settings, v.field) for v in VARIABLES if v.secret]
+    secret = [getattr(settings, field) for field, v in VARIABLES.items() if v.secret]
     values = [part for value in secret for part in (value if isinstance(value, tuple) else (value,))]
     return to_redactor(values, addresses=(settings.database_url, settings.redis_url, settings.smtp_url))
 

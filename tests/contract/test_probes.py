@@ -55,7 +55,7 @@ def test_what_a_way_decides_can_be_set_and_is_the_default_exactly_when_it_fits(n
         return
     if not is_document(way.setting):
         variable, _, value = way.setting.partition("=")
-        assert ({v.name: v.default for v in VARIABLES}[variable] == value) is (way.fit is Fit.FITS)
+        assert ({v.name: v.default for v in VARIABLES.values()}[variable] == value) is (way.fit is Fit.FITS)
         return
     document = settings_document.parse(f"version = 1\n{way.setting}\n")
     assert (value_at(document, way.setting) == value_at(SettingsDocument(), way.setting)) is (way.fit is Fit.FITS)

@@ -76,7 +76,7 @@ def to_table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
 
 def list_variables() -> Iterator[Sequence[str]]:
     """Every variable of the environment, with its meaning and default."""
-    for variable in VARIABLES:
+    for variable in VARIABLES.values():
         secret = " (secret)" if variable.secret else ""
         yield f"`{variable.name}`", variable.meaning + secret, f"`{variable.default}`" if variable.default else ""
 

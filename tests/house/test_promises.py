@@ -25,7 +25,7 @@ def read_documents() -> str:
     return "\n".join(page.read_text("utf-8") for page in pages)
 
 
-@pytest.mark.parametrize("name", [variable.name for variable in VARIABLES])
+@pytest.mark.parametrize("name", [variable.name for variable in VARIABLES.values()])
 def test_every_variable_of_the_environment_is_documented(name: str) -> None:
     assert re.search(rf"\b{name}\b", read_documents())
 

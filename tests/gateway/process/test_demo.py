@@ -55,7 +55,7 @@ def test_the_gateway_accepts_every_variable_the_demo_sets(given: Settings, tmp_p
     ours = demo.prepare(given, tmp_path).to_gateway()
     read = settings.read(ours, var=tmp_path)
     assert read.mplus_secret == ours["MPLUS_SECRET"]
-    assert set(ours) <= {variable.name for variable in settings.VARIABLES}
+    assert set(ours) <= {variable.name for variable in settings.VARIABLES.values()}
 
 
 def test_a_command_beside_the_demo_knows_what_it_was_told(given: Settings, tmp_path: Path) -> None:
