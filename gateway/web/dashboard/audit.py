@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from sqlmodel import Session
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from gateway.store import audit, users
 from gateway.store.audit import AuditFilter
@@ -18,8 +18,8 @@ from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AuditRow
 from gateway.web import access, presentation, queries, services
 from gateway.web.dashboard import csv_files
+from gateway.web.dashboard.csv_files import CSV_PAGE, Rows
 from gateway.web.dashboard.rendering import render
-from gateway.web.dashboard.sales import CSV_PAGE
 from gateway.web.sessions import DASHBOARD, Visitor
 
 PAGE: Final = 50
@@ -110,26 +110,15 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
     given = {name: value for name, value in request.query_params.items() if value}
     shared, wanted, style = services.of(request), _to_filter(given), csv_files.find_style(given)
 
-    async def read(before: int | None) -> tuple[Any, int | None]:
-        def look(session: Session) -> tuple[Any, int | None]:
+    async def read(before: int | None) -> tuple[Rows, int | None]:
+        def look(session: Session) -> tuple[Sequence[AuditRow], int | None]:
             confined = dataclasses.replace(wanted, within=_confine(session, visitor))
             return audit.find_page(session, confined, before=before, limit=CSV_PAGE)
 
-        return await shared.read(look)
+        rows, following = await shared.read(look)
+        return (_to_cells(row) for row in rows), following
 
-    first = await read(None)
-
-    async def pages() -> AsyncIterator[str]:
-        yield csv_files.MARK + style.to_text([COLUMNS])
-        rows, following = first
-        while True:
-            yield style.to_text(_to_cells(row) for row in rows)
-            if following is None:
-                return
-            rows, following = await read(following)
-
-    headers = {"Content-Disposition": 'attachment; filename="audit.csv"'}
-    return StreamingResponse(pages(), media_type="text/csv; charset=utf-8; header=present", headers=headers)
+    return await csv_files.to_download("audit.csv", COLUMNS, style, read)
 
 
 def _to_filter(given: Mapping[str, str]) -> AuditFilter:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from gateway.web import queries
 from gateway.web.visitors import chosen_language
@@ -20,6 +21,8 @@ from mapping.money import show_cents
 
 MARK: Final = "\ufeff"
 """At the beginning of a file: it tells spreadsheets that this is UTF-8."""
+Rows = Iterable[Sequence[str]]
+CSV_PAGE: Final = 1_000
 _DECIMAL: Final = "decimal"
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """A spreadsheet takes a text that begins like this for a formula."""
@@ -31,7 +34,7 @@ class CsvStyle(StrEnum):
     POINT = "point"
     COMMA = "comma"
 
-    def to_text(self, rows: Iterable[Sequence[str]]) -> str:
+    def to_text(self, rows: Rows) -> str:
         """Rows as lines that end with CR and LF, with quotes where they are needed."""
         written = io.StringIO()
         delimiter = ";" if self is CsvStyle.COMMA else ","
@@ -53,6 +56,25 @@ def to_query(request: Request, query: Mapping[str, str]) -> str:
     """The query of a page's link to its file: in the style of the page's language."""
     is_comma = chosen_language(request) in {"de", "nl"}
     return urlencode({**query, _DECIMAL: CsvStyle.COMMA} if is_comma else query)
+
+
+async def to_download(
+    name: str, columns: Sequence[str], style: CsvStyle, read: Callable[[Any], Awaitable[tuple[Rows, Any]]]
+) -> Response:
+    """A file of all the rows that `read` answers, page by page: from a cursor on, with the next one (None: the end)."""
+    first = await read(None)
+
+    async def pages() -> AsyncIterator[str]:
+        yield MARK + style.to_text([columns])
+        rows, following = first
+        while True:
+            yield style.to_text(rows)
+            if following is None:
+                return
+            rows, following = await read(following)
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pages(), media_type="text/csv; charset=utf-8; header=present", headers=headers)
 
 
 def defuse(text: str) -> str:

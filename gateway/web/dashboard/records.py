@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -76,36 +77,16 @@ class _Found:
 
 def routes() -> list[Route]:
     return [
-        *(Route(to, for_visitors(_list_of(kind)), methods=["GET"]) for kind, to in _ADDRESSES.items()),
-        *(Route(f"{to}/{{id}}", for_visitors(_one_of(kind)), methods=["GET"]) for kind, to in _ADDRESSES.items()),
-        *(Route(f"{to}/{{id}}/look", from_form(_look_of(kind), right=Right.WORK), methods=["POST"])
+        *(Route(to, for_visitors(partial(show_records, kind)), methods=["GET"]) for kind, to in _ADDRESSES.items()),
+        *(Route(f"{to}/{{id}}", for_visitors(partial(show_record, kind)), methods=["GET"])
+          for kind, to in _ADDRESSES.items()),
+        *(Route(f"{to}/{{id}}/look", from_form(partial(look_now, kind), right=Right.WORK), methods=["POST"])
           for kind, to in _ADDRESSES.items()),
         Route("/customers/{id}/{action}", from_form(do_with_person), methods=["POST"]),
     ]  # fmt: skip
 
 
-def _list_of(kind: RecordKind) -> Any:
-    async def show_list(request: Request, visitor: Visitor) -> Response:
-        return await show_records(request, visitor, kind)
-
-    return show_list
-
-
-def _one_of(kind: RecordKind) -> Any:
-    async def show_one(request: Request, visitor: Visitor) -> Response:
-        return await show_record(request, visitor, kind)
-
-    return show_one
-
-
-def _look_of(kind: RecordKind) -> Any:
-    async def look(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-        return await look_now(request, visitor, kind)
-
-    return look
-
-
-async def show_records(request: Request, visitor: Visitor, kind: RecordKind) -> Response:
+async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> Response:
     """The records that the filter wants, by name."""
     shared, given = services.of(request), request.query_params
     names = await services.names_of(request)
@@ -173,7 +154,7 @@ def _find_position(given: Mapping[str, Any]) -> RecordPosition | None:
     return RecordPosition(name[:_LONGEST_NAME], id_ or 0)
 
 
-async def show_record(request: Request, visitor: Visitor, kind: RecordKind) -> Response:
+async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> Response:
     """Both sides of a record, field by field, with its stock in every location."""
     found = await _read(request, visitor, kind)
     row = found.record.row
@@ -248,7 +229,7 @@ def _subjects(kind: RecordKind, record: ListedRecord) -> list[tuple[str, str, st
     return [(Flow.CUSTOMERS, entity, number) for entity, number in both if number]
 
 
-async def look_now(request: Request, visitor: Visitor, kind: RecordKind) -> Response:
+async def look_now(kind: RecordKind, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     """Have a worker read both systems; the page shows the result when it is there."""
     found, shared = await _read(request, visitor, kind), services.of(request)
     row = found.record.row

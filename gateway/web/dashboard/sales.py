@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from sqlmodel import Session
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from gateway import catalogue
 from gateway.catalogue import to_cents
@@ -26,7 +26,7 @@ from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, Sales
 from gateway.web import queries, services
 from gateway.web.dashboard import charts, csv_files
 from gateway.web.dashboard.charts import Chart, ChartRow
-from gateway.web.dashboard.csv_files import CsvStyle, defuse
+from gateway.web.dashboard.csv_files import CSV_PAGE, CsvStyle, Rows, defuse
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
@@ -56,7 +56,6 @@ FIELDS: Final = (
 _DAYS: Final = ("from", "through")
 _AMOUNTS: Final = ("lowest", "highest")
 _LARGEST_BRANCH: Final = 2**31 - 1
-CSV_PAGE: Final = 1_000
 _SUMS: Final = ("amount_cents", "vat_cents")
 SUMMED: Final = timedelta(days=92)
 """The longest period whose sales are summed for a page."""
@@ -164,23 +163,12 @@ async def download_sales(request: Request, _visitor: Visitor) -> Response:
     wanted, names = await _read_filter(request), await services.names_of(request)
     shared, style = services.of(request), csv_files.find_style(request.query_params)
 
-    async def read(after: SalePosition | None) -> SalesPage:
+    async def read(after: SalePosition | None) -> tuple[Rows, SalePosition | None]:
         rest = replace(wanted, after=after)
-        return await shared.read(lambda session: sales_list.find(session, rest, limit=CSV_PAGE))
+        page = await shared.read(lambda session: sales_list.find(session, rest, limit=CSV_PAGE))
+        return (to_cells(sale, names, style) for sale in page.sales), page.next
 
-    first = await read(None)
-
-    async def pages() -> AsyncIterator[str]:
-        yield csv_files.MARK + style.to_text([COLUMNS])
-        page = first
-        while True:
-            yield style.to_text(to_cells(sale, names, style) for sale in page.sales)
-            if page.next is None:
-                return
-            page = await read(page.next)
-
-    headers = {"Content-Disposition": 'attachment; filename="sales.csv"'}
-    return StreamingResponse(pages(), media_type="text/csv; charset=utf-8; header=present", headers=headers)
+    return await csv_files.to_download("sales.csv", COLUMNS, style, read)
 
 
 async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleFilter:
