@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Engine, and_, select, update
 from sqlmodel import Session, col
 
 from gateway.store import certificates, connections, tokens
-from gateway.store.clock import moment
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, SigningKeyRow, TokenRow
 
 LOCKED = "it was sealed with a SECRET_KEY that is lost"

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import LiteralString, TextIO
 
 from gateway.process import commands, demo, valkey
-from gateway.process.children import Child, Console
 from gateway.process.commands import Command
 from gateway.process.demo import Demo
-from gateway.process.supervisor import Supervisor
+from gateway.process.supervisor import Child, Console, Supervisor
 from gateway.settings import Settings, SettingsError
 from gateway.version import VERSION, known_revisions
 

@@ -16,8 +16,8 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_
 from sqlmodel import Session, col
 
 from gateway.store.events import State
+from gateway.store.sql import upsert
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, InboxRow
-from gateway.store.upserts import upsert
 from mapping import messages
 
 SETTLE = timedelta(minutes=10)

@@ -15,10 +15,9 @@ from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, sel
 from sqlmodel import Session, col
 
 from gateway.store.alert_rules import AlertCause
-from gateway.store.clock import moment
 from gateway.store.events import State
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import AlertRow, InboxRow, RecordRow, SaleRow
-from gateway.store.upserts import upsert
 from mapping import messages
 
 CALM_SECONDS = 45.0  # a cause not reported for this long is gone

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select
 from sqlmodel import Session, col
 
 from gateway.store import inbox
-from gateway.store.clock import moment
 from gateway.store.events import Change
+from gateway.store.sql import moment
 from gateway.store.tables import AuditRow
 from mapping import messages
 

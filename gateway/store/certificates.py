@@ -19,11 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy import ColumnElement, Engine, and_, func, insert, select
 from sqlmodel import Session, col
 
-from gateway.store.clock import moment
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import CertificateRow, ConnectionRow, SigningKeyRow, SignOffRow
-from gateway.store.upserts import upsert
 from mapping import certificates
 
 EXPORT: Final = "kassabridge certificates 1"

@@ -43,10 +43,10 @@ from sqlmodel import Session
 
 from gateway.errors import GatewayError
 from gateway.store import leases, round_robin
-from gateway.store.clock import moment
 from gateway.store.events import PENDING, SUPERSEDED, Event, State
 from gateway.store.round_robin import DueConnection, RoundRobin
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 
 LEASE_SECONDS = 10.0

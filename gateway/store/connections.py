@@ -10,11 +10,10 @@ from itertools import count
 from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account
 from gateway.store.sealing import Seal, SealedColumn
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import ConnectionRow
-from gateway.store.upserts import upsert
 from mapping.unit_prices import LineAmounts
 
 DEFAULT = "default"

@@ -21,10 +21,9 @@ from prometheus_client.core import Metric
 from sqlalchemy import BigInteger, Column, Engine, Integer, func, select, text
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store.clock import Instant
 from gateway.store.session import writing
+from gateway.store.sql import Instant, upsert
 from gateway.store.tables import CounterTotalRow, MeterRow
-from gateway.store.upserts import upsert
 
 Key: TypeAlias = tuple[str, str]
 """A sample's name and its labels as JSON."""

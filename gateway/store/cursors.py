@@ -12,11 +12,10 @@ from sqlmodel import Session, col
 
 from gateway.errors import RateLimited
 from gateway.store import leases
-from gateway.store.clock import moment
 from gateway.store.events import Flow
 from gateway.store.session import writing
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import ConnectionRow, CursorRow, TokenRow
-from gateway.store.upserts import upsert
 from mapping.records import SyncMarkers
 
 # As long as a page takes; every page renews it. Two pollers do no harm; a killed one must not block a source for long.

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
 from gateway.errors import Rejected
-from gateway.store.clock import moment
+from gateway.store.sql import moment
 from gateway.store.tables import SettingsRow
 from mapping.messages import message
 

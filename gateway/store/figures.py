@@ -15,12 +15,11 @@ from sqlalchemy import BigInteger, Column, Engine, Integer, and_, delete, func, 
 from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store import views
-from gateway.store.clock import Instant, moment
 from gateway.store.events import BACKFILL, PENDING, State
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.session import reading, writing
+from gateway.store.sql import Instant, moment, upsert
 from gateway.store.tables import ConnectionRow, InboxRow, SaleRow
-from gateway.store.upserts import upsert
 
 CHECKED_DAYS: Final = 31
 """Booked sales of so many days are added up anew every hour, those of today and yesterday every few minutes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -31,12 +31,12 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
-from gateway.store import claims, round_robin, upserts
+from gateway.store import claims, round_robin, sql
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
-from gateway.store.clock import fixed, moment
 from gateway.store.events import OPEN, PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.requests import SESSION
 from gateway.store.session import writing
+from gateway.store.sql import fixed, moment
 from gateway.store.tables import InboxRow, TokenRow
 from mapping import messages
 
@@ -77,7 +77,7 @@ _ENDING: Mapping[str, TypeEngine[Any]] = {
 @cache
 def _finishing(dialect: str) -> Any:
     """The end of several events."""
-    given = upserts.bound_rows(dialect, _ENDING).c
+    given = sql.bound_rows(dialect, _ENDING).c
     # As a term, or SQLite looks up the rows by their state and not by their ids.
     state = _ROWS.state if dialect == "postgresql" else literal_column("inbox.state || ''", Text)
     held = (_ROWS.id == given["of"], _ROWS.lease == given["by"], state == State.WORKING)
@@ -106,7 +106,7 @@ def _receive_one(session: Session, change: Change) -> Received:
 def _insert(dialect: str) -> Any:
     given: dict[str, Any] = {name: bindparam(name) for name in (*SAID, "correlation", "attempts", "crashes")}
     row = {**given, "received_at": moment(), "updated_at": moment()}
-    return upserts.statement(dialect, _INBOX, row, keys=["key"]).returning(_ROWS.id)
+    return sql.statement(dialect, _INBOX, row, keys=["key"]).returning(_ROWS.id)
 
 
 _TOLD = (
@@ -142,7 +142,7 @@ def begin(
 def _begin(dialect: str) -> Any:
     given: dict[str, Any] = {n: bindparam(n) for n in (*SAID, "correlation", "attempts", "crashes", "lease")}
     row = {**given, "leased_until": moment(_SECONDS), "received_at": moment(), "updated_at": moment()}
-    return upserts.statement(dialect, _INBOX, row).returning(*(_ROWS[name] for name in claims.COLUMNS))
+    return sql.statement(dialect, _INBOX, row).returning(*(_ROWS[name] for name in claims.COLUMNS))
 
 
 def row_values(change: Change) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def finish_all(session: Session, ended: Sequence[tuple[Event, Outcome]]) -> bool
         return True
     rows = [_to_end(event, outcome) for event, outcome in ended]
     dialect = session.get_bind().dialect.name
-    result: Any = session.execute(_finishing(dialect), upserts.bind_rows(dialect, _ENDING, rows))
+    result: Any = session.execute(_finishing(dialect), sql.bind_rows(dialect, _ENDING, rows))
     return bool(result.rowcount == len(ended))
 
 
@@ -365,3 +365,31 @@ def heard_since(session: Session, event: Event, when: datetime) -> bool:
     """Whether another event of the subject has come in since a moment."""
     bound = {"of": event.subject, "other": event.id, "since": when}
     return session.execute(_HEARD_SINCE, bound).scalar_one_or_none() is not None
+
+
+# --- rows of the ingress -----------------------------------------------------------------------------------------
+
+
+COLUMNS = (*SAID, "correlation", "attempts", "crashes")
+CORRELATION = COLUMNS.index("correlation")
+KINDS: Mapping[str, TypeEngine[Any]] = {name: getattr(InboxRow, name).type for name in COLUMNS}
+_FLOW, _STATE, _OCCURRED = (COLUMNS.index(name) for name in ("flow", "state", "occurred_at"))
+
+
+def to_row(change: Change, *, moment: Callable[[datetime], Any]) -> list[Any]:
+    """The values in the order of `COLUMNS`; `moment` writes a time the database's way."""
+    row = [*said_by(change), new_correlation(), 0, 0]
+    row[_FLOW], row[_STATE] = str(change.flow), str(change.state)
+    if change.occurred_at is not None:
+        row[_OCCURRED] = moment(change.occurred_at)
+    # Most texts need no cleaning, and every delivery passes here: one look at all of them.
+    if not "".join([value for value in row if value.__class__ is str]).isprintable():
+        row = [clean(value) if isinstance(value, str) else value for value in row]
+    return row
+
+
+def clean(text: str) -> str:
+    """The text without what PostgreSQL refuses: NUL and lone surrogates are written as escapes."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -14,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from gateway.errors import Transient
 from gateway.store import postgres
 from gateway.store.events import PENDING, Change, Received
-from gateway.store.ingress_rows import COLUMNS, KINDS, clean, to_row
+from gateway.store.inbox import COLUMNS, KINDS, clean, to_row
 
 _CONNECT_SECONDS = 2
 _STATEMENT_MILLISECONDS = 1_500
@@ -109,7 +108,7 @@ async def _connect(url: str) -> _Connection:
 
 
 async def _store(connection: _Connection, changes: Sequence[Change]) -> list[Received]:
-    rows = [to_row(change, moment=_as_it_is) for change in changes]
+    rows = [to_row(change, moment=lambda moment: moment) for change in changes]
     created = await _fetch(connection, _INSERT, [list(column) for column in zip(*rows, strict=True)])
     keys = [clean(change.key) for change in changes]
     known = [key for key in keys if key not in created]
@@ -128,7 +127,3 @@ def _to_received(key: str, row: _Row, fresh: set[str]) -> Received:
     created = key in fresh
     fresh.discard(key)
     return Received(row[0], created, row[1] in PENDING, row[2])
-
-
-def _as_it_is(moment: datetime) -> datetime:
-    return moment

@@ -17,11 +17,10 @@ from sqlmodel import Session, col
 
 from gateway.errors import Transient
 from gateway.observability import counters
-from gateway.store.clock import moment
 from gateway.store.counts import CounterShare
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import InstallationRow, JournalRow, ProcessRow
-from gateway.store.upserts import upsert
 from gateway.version import VERSION
 
 

@@ -13,8 +13,8 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
-from gateway.store import upserts
-from gateway.store.clock import Instant, fixed, moment
+from gateway.store import sql
+from gateway.store.sql import Instant, fixed, moment
 from gateway.store.tables import JournalRow
 from mapping import messages
 
@@ -46,7 +46,7 @@ _KINDS = {**_GIVEN, "then": Instant()}
 @cache
 def _inserting(dialect: str) -> Any:
     """The insertion of lines, in their order."""
-    given = upserts.bound_rows(dialect, _KINDS).c
+    given = sql.bound_rows(dialect, _KINDS).c
     rows = select(*(given[name] for name in _GIVEN), func.coalesce(given["then"], moment()))
     return insert(_LINES).from_select([*_GIVEN, "at"], rows)
 
@@ -68,7 +68,7 @@ def write_all(session: Session, logs: Iterable[tuple[str | None, int | None, Seq
     ]
     if rows:
         dialect = session.get_bind().dialect.name
-        session.execute(_inserting(dialect), upserts.bind_rows(dialect, _KINDS, rows))
+        session.execute(_inserting(dialect), sql.bind_rows(dialect, _KINDS, rows))
 
 
 def of_event(session: Session, event_id: int) -> list[Entry]:

@@ -20,9 +20,9 @@ from sqlalchemy import Engine, Float, bindparam, delete, func, select, update
 from sqlmodel import Session, col
 
 from gateway.errors import RateLimited, Transient
-from gateway.store import upserts
-from gateway.store.clock import moment
+from gateway.store import sql
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import LeaseRow, UsedOnceRow
 from mapping.messages import message
 
@@ -46,7 +46,7 @@ def _take_statement(dialect: str) -> Any:
     row: dict[str, Any] = {name: bindparam(name) for name in ("connection", "work", "lease")}
     until = moment(bindparam("seconds", type_=Float()))
     ended = col(LeaseRow.leased_until) < moment()
-    return upserts.statement(dialect, LeaseRow, {**row, "leased_until": until}, _taken_over, where=ended)
+    return sql.statement(dialect, LeaseRow, {**row, "leased_until": until}, _taken_over, where=ended)
 
 
 def _taken_over(new: Any) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def use_once(session: Session, secret: str, *, seconds: float) -> bool:
     A second caller waits for the first one's transaction, and then gets False.
     """
     row = {"digest": hashlib.sha256(secret.encode()).hexdigest(), "ends_at": moment(seconds + MARGIN_SECONDS)}
-    return upserts.upsert(session, UsedOnceRow, row, returning=[col(UsedOnceRow.digest)]).first() is not None
+    return sql.upsert(session, UsedOnceRow, row, returning=[col(UsedOnceRow.digest)]).first() is not None
 
 
 def purge_marks(session: Session) -> None:

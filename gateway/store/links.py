@@ -21,10 +21,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.errors import Permanent
-from gateway.store import indexes, upserts
-from gateway.store.clock import moment
+from gateway.store import indexes, sql
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import LinkRow, NumberRow
-from gateway.store.upserts import upsert
 from mapping.messages import message
 from mapping.sale_identity import name_document
 
@@ -245,12 +244,12 @@ def _to_flags(link: Link) -> Iterator[tuple[str, Any]]:
 
 @cache
 def _add(dialect: str) -> Any:
-    return upserts.statement(dialect, _LINKS, _ROW, keys=_KEY)
+    return sql.statement(dialect, _LINKS, _ROW, keys=_KEY)
 
 
 @cache
 def _upsert(dialect: str) -> Any:
-    return upserts.statement(dialect, _LINKS, _ROW, _changes, keys=_KEY)
+    return sql.statement(dialect, _LINKS, _ROW, _changes, keys=_KEY)
 
 
 def _changes(new: Any) -> dict[str, Any]:

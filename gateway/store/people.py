@@ -16,7 +16,6 @@ from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, 
 from sqlmodel import Session, col
 
 from gateway.store import connections, links, personal, sale_contents
-from gateway.store.clock import moment
 from gateway.store.events import State
 from gateway.store.links import LinkKind
 from gateway.store.personal import GONE, Person
@@ -24,6 +23,7 @@ from gateway.store.records import RecordKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
 from mapping.customers import email_keys
 

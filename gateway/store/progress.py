@@ -16,11 +16,10 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.store import inbox, indexes, requests, views
-from gateway.store.clock import moment
 from gateway.store.events import OPEN, PENDING, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import BackfillRow, InboxRow, JournalRow
-from gateway.store.upserts import upsert
 
 PACE_SECONDS = 300.0
 SHOWN, SHOWN_SECONDS = 20, 86_400.0

@@ -20,10 +20,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Engine, Float, Select, and_, bindparam, case, func, not_, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store.clock import epoch
 from gateway.store.session import changing, writing
+from gateway.store.sql import epoch, upsert
 from gateway.store.tables import CallSlotRow, RateLimitRow
-from gateway.store.upserts import upsert
 
 QUICKBOOKS, MPLUSKASSA = "quickbooks", "mpluskassa"
 LEASE_SECONDS: Final = 10.0

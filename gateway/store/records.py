@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select
 from sqlmodel import Session, col
 
 from gateway.store import requests
-from gateway.store.clock import fixed, moment
 from gateway.store.events import OPEN, Event, Flow, Outcome, State
+from gateway.store.sql import fixed, moment
 from gateway.store.tables import InboxRow, RecordRow
 
 PAGE: Final = 50

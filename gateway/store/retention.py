@@ -22,10 +22,10 @@ from sqlalchemy import ColumnElement, Engine, Table, and_, case, delete, func, o
 from sqlmodel import Session, SQLModel, col
 
 from gateway.store import alerts, figures, indexes, journal, records, sale_contents, sales, todo, views  # noqa: F401 - figures and todo have tables
-from gateway.store.clock import fixed, moment
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.session import reading, writing
+from gateway.store.sql import fixed, moment
 from gateway.store.tables import BackfillRow, ConnectionRow, CursorRow, InboxRow, LeaseRow, SystemRow, TokenRow
 from mapping import messages
 from mapping.messages import message

@@ -32,9 +32,9 @@ from sqlalchemy import (
 )
 from sqlmodel import Session
 
-from gateway.store.clock import fixed
 from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, Event, State
 from gateway.store.rate_limits import is_cooling
+from gateway.store.sql import fixed
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow, TokenRow
 
 DUE, MOST = "due", "at_most"  # the bound names of the due connections and of how many events of each

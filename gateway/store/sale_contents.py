@@ -29,9 +29,9 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store import links, upserts
-from gateway.store.clock import fixed, moment, time_field
+from gateway.store import links, sql
 from gateway.store.links import LinkKind
+from gateway.store.sql import fixed, moment, time_field
 from gateway.store.tables import SaleRow, SaleTagRow, TaggedSaleRow
 from gateway.store.tables_of_records import row_id
 from mapping import side_by_side
@@ -108,7 +108,7 @@ def save(
 @cache
 def _adding(dialect: str) -> Any:
     row: dict[str, Any] = {name: bindparam(name) for name in (*_KEYS, "content")} | {"seen_at": moment()}
-    return upserts.statement(dialect, SaleContentRow, row, keys=_KEYS)
+    return sql.statement(dialect, SaleContentRow, row, keys=_KEYS)
 
 
 def _find_newest(session: Session, connection: str, sale_ids: Sequence[str]) -> dict[tuple[str, str], tuple[int, str]]:
@@ -213,12 +213,12 @@ def tag(
               for kind, key, code, name in sorted(found, key=lambda each: each[:2])}  # fmt: skip
     known = _tag_ids(session, connection, wanted)
     if missing := [row for key, row in wanted.items() if key not in known]:
-        upserts.upsert(session, SaleTagRow, missing, keys=("connection", "kind", "key"))
+        sql.upsert(session, SaleTagRow, missing, keys=("connection", "kind", "key"))
         known = _tag_ids(session, connection, wanted)
     mine = select(col(SaleRow.id)).where(col(SaleRow.connection) == connection, col(SaleRow.sale_id) == sale_id)
     row_id = session.execute(mine).scalar_one()
     tagged = [{"connection": connection, "tag_id": each, "sale_id": row_id} for each in sorted(known.values())]
-    upserts.upsert(session, TaggedSaleRow, tagged, keys=("tag_id", "sale_id"))
+    sql.upsert(session, TaggedSaleRow, tagged, keys=("tag_id", "sale_id"))
 
 
 def _tag_ids(session: Session, connection: str, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:

@@ -19,11 +19,11 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.errors import Permanent
-from gateway.store import indexes, links, sale_contents, upserts
-from gateway.store.clock import fixed, moment
+from gateway.store import indexes, links, sale_contents, sql
 from gateway.store.events import OPEN, SALES, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sale_contents import FindDocument, SideName, find_none
+from gateway.store.sql import fixed, moment
 from gateway.store.tables import InboxRow, LinkRow, SaleRow
 from mapping.records import SaleKind
 from mapping.sale_identity import NOT_YET
@@ -191,7 +191,7 @@ def _to_document(link: Link | None) -> dict[str, Any]:
 def _adding(dialect: str, names: tuple[str, ...], *, is_read: bool) -> Any:
     row = _to_bound(names, is_read=is_read)
     changing = [name for name in row if name not in (*_KEY, "kind")]
-    return upserts.statement(dialect, _SALES, row, lambda new: {name: new[name] for name in changing}, keys=_KEY)
+    return sql.statement(dialect, _SALES, row, lambda new: {name: new[name] for name in changing}, keys=_KEY)
 
 
 @cache

@@ -17,12 +17,11 @@ from typing import Any
 from sqlalchemy import Engine, and_, case, func, or_, select
 from sqlmodel import Session, col
 
-from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.session import writing
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import ConnectionRow, SystemRow
 from gateway.store.tables_of_records import FirstWebhookRow, SystemListRow
-from gateway.store.upserts import upsert
 from mapping.choices import ListName, ListOption
 
 NAMES = {MPLUSKASSA: "MplusKASSA", QUICKBOOKS: "QuickBooks"}

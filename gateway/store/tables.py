@@ -8,7 +8,7 @@ from sqlalchemy import Column, Computed, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from gateway.store import tables_of_records
-from gateway.store.clock import Instant, time_field
+from gateway.store.sql import Instant, time_field
 from gateway.store.tables_of_records import ROW_ID, long_text, only_where, row_id
 from mapping.unit_prices import LineAmounts
 

@@ -12,10 +12,9 @@ from sqlalchemy import BigInteger, Column, ColumnElement, Integer, Text, and_, d
 from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store.alerts import find_causes, key_of
-from gateway.store.clock import moment, time_field
 from gateway.store.events import PENDING, State
+from gateway.store.sql import moment, time_field, upsert
 from gateway.store.tables import InboxRow, SaleRow
-from gateway.store.upserts import upsert
 
 MOST: Final = 1_000
 """Records that are changed by one action; the rest needs another."""

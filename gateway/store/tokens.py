@@ -11,11 +11,10 @@ from sqlalchemy import Engine, and_, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.store import leases
-from gateway.store.clock import moment
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import writing
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import TokenRow
-from gateway.store.upserts import upsert
 
 LEASE_SECONDS = 45.0
 SEALED = ("access_sealed", "refresh_sealed")

@@ -15,9 +15,8 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store.clock import epoch, moment
+from gateway.store.sql import epoch, moment, upsert
 from gateway.store.tables import LoginFailureRow, UserRow, WebSessionRow
-from gateway.store.upserts import upsert
 
 INVITATION_SECONDS = 7 * 86_400.0
 _LONGEST_BROWSER = 120

@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, and_, func, null, or_, select, true, union
 from sqlmodel import Session, col
 
 from gateway.store import connections, counts, documents, indexes, sales, systems
-from gateway.store.clock import moment
 from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, PENDING, SALES, TRADE, Event, Flow, State
+from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,9 +14,10 @@ from sqlmodel import Session
 
 from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, views
 from gateway.store.events import Change, Event, Flow, State
+from gateway.store.progress import SETTLED
 from gateway.store.todo import BulkAction
 from gateway.store.views import Filter
-from gateway.web import deliveries, waiting
+from gateway.web import queries, webhooks
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from mapping import messages
@@ -23,7 +27,7 @@ RETRYABLE = tuple(state for state in State if state is not State.WORKING)
 MAX_AT_ONCE = 1_000
 LOOKUP_SECONDS = 3.0
 SOURCE = "admin"
-_WITHOUT_RECORD = frozenset({deliveries.COMPLAINT, deliveries.UNREADABLE})
+_WITHOUT_RECORD = frozenset({webhooks.COMPLAINT, webhooks.UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SE
 
     event_id = await shared.ask(store)
     if change.entity == requests.LOOKUP:
-        event = await waiting.wait_for_end(shared, event_id, seconds=seconds)
+        event = await wait_for_end(shared, event_id, seconds=seconds)
         if event is not None and event.code == requests.UNKNOWN_ORDER:
             reason, fix = (message(messages.restore(each or "", event.messages)) for each in (event.reason, event.fix))
             raise Refusal(404, join((reason, fix), "{first}; {second}"), code=event.code, event=event.id)
@@ -146,7 +150,7 @@ def _to_resend(wanted: Resend, known: Sequence[Event], connection: str) -> Chang
         wanted.order,
         connection=connection,
         # A record the till named is a better start than the session that led to it.
-        earlier=sorted(mine, key=lambda event: event.entity == deliveries.SESSION),
+        earlier=sorted(mine, key=lambda event: event.entity == webhooks.SESSION),
         dry_run=wanted.dry_run,
         reason=wanted.reason or "",
         actor=SOURCE,
@@ -275,3 +279,52 @@ async def undo_ignore(shared: Services, bulk_id: int, *, actor: str) -> int:
     ids = await shared.write(change)
     shared.notifier.notify(ids)
     return len(ids)
+
+
+# --- waiting for what was asked ----------------------------------------------------------------------------------
+
+
+LONGEST_WAIT = 60
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+
+
+def find_seconds(given: Mapping[str, str], *, default: int = 0) -> int:
+    """The `?wait=SECONDS` of a caller. Raises `Refusal` 400: to be asked before anything else is."""
+    found = queries.find_number(given, "wait", low=0, high=LONGEST_WAIT)
+    return default if found is None else found
+
+
+async def wait_for_end(shared: Services, event_id: int, *, seconds: float) -> Event | None:
+    """This event, or the one that superseded it, when it is settled or as it is after these seconds."""
+
+    def look(session: Session) -> Event | None:
+        event = views.find_event(session, event_id)
+        newer_id = progress.find_next(session, event) if event and event.state in SETTLED else None
+        newer = views.find_event(session, newer_id) if newer_id else None
+        return newer if event and newer and newer.entity == event.entity else event
+
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while True:
+        event = await shared.read(look)
+        if event is None or event.state in SETTLED or time.monotonic() > deadline:
+            return event
+        event_id = event.id
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def wait_until_settled(shared: Services, event_id: int, *, seconds: float) -> tuple[bool, int]:
+    """Whether it is settled in time, and the event that says so: a look-up goes on as the sale it found."""
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while time.monotonic() < deadline:
+        event = await shared.read(functools.partial(views.find_event, event_id=event_id))
+        if event is None:
+            return False, event_id
+        if event.state in SETTLED:
+            following_id = await shared.read(functools.partial(progress.find_next, event=event))
+            if following_id is None:
+                return True, event_id
+            event_id, pause = following_id, _FIRST_PAUSE
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+    return False, event_id

@@ -16,9 +16,9 @@ from starlette.routing import Route
 from gateway.store import alerts, audit, documents, inbox, requests, todo, users
 from gateway.store.agreements import AgreementStatus, DayResult
 from gateway.store.alert_rules import AlertCause
-from gateway.store.clock import moment
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.session import open_engine, writing
+from gateway.store.sql import moment
 from gateway.store.tables import AlertRow
 from gateway.store.todo import BulkAction
 from gateway.store.users import Role

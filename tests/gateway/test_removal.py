@@ -16,13 +16,13 @@ from gateway.errors import Rejected
 from gateway.removal import Data
 from gateway.settings import Settings
 from gateway.store import audit, connections, cursors, documents, inbox, journal, links, retention, tokens, views
-from gateway.store.clock import moment
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow
 
 KEY = "a-secret-key-of-good-length"

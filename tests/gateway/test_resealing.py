@@ -11,11 +11,11 @@ from sqlalchemy import Engine, text, update
 from gateway import resealing, seeding, settings
 from gateway.errors import AUTH_LOST, Permanent
 from gateway.store import connections, counts, inbox, tokens
-from gateway.store.clock import moment
 from gateway.store.connections import Connection
 from gateway.store.events import URGENT, Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, MeterRow, TokenRow
 from tests.gateway.store.test_sealing import seal_as_before
 

@@ -14,10 +14,10 @@ from sqlalchemy import Engine, update
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
 from gateway.errors import AuthLost, Transient
 from gateway.store import connections, tokens
-from gateway.store.clock import moment
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import LeaseRow, TokenRow
 from gateway.store.tokens import Tokens
 from gateway.token_manager import MARGIN, TokenManager

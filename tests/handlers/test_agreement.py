@@ -13,8 +13,8 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from gateway.store import requests
-from gateway.store.clock import moment
 from gateway.store.session import writing
+from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 from mapping.agreement import to_text
 from mapping.records import DocumentKind

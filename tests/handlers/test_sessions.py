@@ -9,9 +9,9 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from gateway.store import journal
-from gateway.store.clock import moment
 from gateway.store.events import URGENT, Change, Flow
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 from handlers.deps import JUST_READ_AT_MOST, JUST_READ_SECONDS, JustRead
 from handlers.polling.polls import LOOK_AGAIN_SECONDS

@@ -11,8 +11,8 @@ from sqlmodel import col
 
 from gateway.errors import Transient
 from gateway.store import cursors
-from gateway.store.clock import moment
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import CursorRow
 from handlers.polling import polls
 from sandbox.mpluskassa.faults import Plan

@@ -9,9 +9,9 @@ from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
 from gateway.settings import read
-from gateway.store.clock import moment
 from gateway.store.events import State
 from gateway.store.session import open_engine, reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import CursorRow, InboxRow, JournalRow
 from tests.servers import wait_until
 from tests.stories.stage import PATIENCE, Stage

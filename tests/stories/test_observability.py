@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import update
 
 from gateway.settings import read
-from gateway.store.clock import moment
 from gateway.store.session import open_engine, writing
+from gateway.store.sql import moment
 from gateway.store.tables import AlertRow
 from gateway.version import VERSION
 from sandbox.mpluskassa.lines import ItemSold

@@ -18,8 +18,8 @@ from gateway import alerts, settings
 from gateway.alerts import NotDelivered
 from gateway.settings import Settings
 from gateway.store import inbox
-from gateway.store.clock import moment
 from gateway.store.session import writing
+from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, ConnectionRow
 from tests import tls
 from tests.servers import find_free_port

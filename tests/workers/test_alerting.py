@@ -25,11 +25,11 @@ from gateway.settings import Settings
 from gateway.store import alerts as rows
 from gateway.store import connections, counts, cursors, inbox, tokens
 from gateway.store.alert_rules import AlertCause, Thresholds, find_causes
-from gateway.store.clock import moment
 from gateway.store.connections import Connection
 from gateway.store.events import BACKFILL, Change, Flow, Outcome, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, CursorRow, InboxRow, ProcessRow, TokenRow
 from tests.conftest import on_both_databases
 from tests.conftest import one_migrated_url as migrated_url  # noqa: F401 - a fixture

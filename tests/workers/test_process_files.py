@@ -14,9 +14,9 @@ from sqlmodel import col
 
 from gateway import failpoints, settings
 from gateway.store import claims, cursors
-from gateway.store.clock import moment
 from gateway.store.events import State
 from gateway.store.session import writing
+from gateway.store.sql import moment
 from gateway.store.tables import CallSlotRow, InboxRow
 from tests import mortal
 from tests.handlers.shop import REALM, Shop, sold

@@ -22,10 +22,10 @@ from gateway.errors import GatewayError
 from gateway.jobs import Notifier
 from gateway.store import cursors, requests, systems, views
 from gateway.store.alert_rules import Thresholds, find_causes
-from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, CursorRow, ProcessRow, SystemRow
 from gateway.web import api
 from handlers.polling import polls

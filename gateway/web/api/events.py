@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.store import connections, journal, links, views
 from gateway.store.events import Event
 from gateway.store.links import LinkKind
-from gateway.web import actions, bodies, presentation, queries, services, waiting
+from gateway.web import actions, presentation, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.actions import Resend
 from gateway.web.problems import Refusal
@@ -43,7 +43,7 @@ async def find_detail(request: Request, event_id: int) -> dict[str, object]:
 
 async def answer(request: Request, event_id: int, *, seconds: float) -> Response:
     """What somebody asked for: 200 with its event if that is settled in time, else 202 and where to look."""
-    settled, event_id = await waiting.wait_until_settled(services.of(request), event_id, seconds=seconds)
+    settled, event_id = await actions.wait_until_settled(services.of(request), event_id, seconds=seconds)
     headers = {"Location": f"/admin/events/{event_id}"}
     return JSONResponse(await find_detail(request, event_id), 200 if settled else 202, headers=headers)
 
@@ -70,14 +70,14 @@ async def ignore_event(request: Request) -> Response:
 
 async def retry_many(request: Request) -> Response:
     """202 with the ids: everything that fits the filter (body or query) is due again; parked events by default."""
-    given = queries.only(dict(request.query_params) | await bodies.read_json(request), *queries.FILTER, "reason")
+    given = queries.only(dict(request.query_params) | await queries.read_json(request), *queries.FILTER, "reason")
     wanted, reason = queries.to_filter(given), queries.find_text(given, "reason")
     ids, more = await actions.retry_all(services.of(request), wanted, actor=ADMIN, reason=reason)
     return JSONResponse({"retried": len(ids), "ids": ids, "more": more}, 202)
 
 
 async def _read_reason(request: Request) -> str | None:
-    return queries.find_text(queries.only(await bodies.read_json(request), "reason"), "reason")
+    return queries.find_text(queries.only(await queries.read_json(request), "reason"), "reason")
 
 
 async def show_order(request: Request) -> Response:
@@ -113,7 +113,7 @@ async def resend_order(request: Request) -> Response:
     404 when the order is unknown to the gateway, the till and the books.
     """
     shared = services.of(request)
-    given = queries.only(await bodies.read_json(request), "dry_run", "reason", "connection")
+    given = queries.only(await queries.read_json(request), "dry_run", "reason", "connection")
     wanted = Resend(
         order=to_order(request),
         actor=ADMIN,
@@ -121,7 +121,7 @@ async def resend_order(request: Request) -> Response:
         reason=queries.find_text(given, "reason"),
         connection=queries.find_text(given, "connection"),
     )
-    seconds = waiting.find_seconds(request.query_params)
+    seconds = actions.find_seconds(request.query_params)
     began = time.monotonic()
     event_id = await actions.resend(shared, wanted, seconds=seconds or actions.LOOKUP_SECONDS)
     return await answer(request, event_id, seconds=seconds - (time.monotonic() - began))

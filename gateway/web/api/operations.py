@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.store import connections
-from gateway.web import waiting
+from gateway.web import actions
 from gateway.web.api.schemas import ADDRESS, DAY, ID, LIMIT, NAME, SCHEMAS, TEXT, WORDS, Schema, ref
 
 ADMIN, BOOKS, TILL, ANYONE = "admin", "quickbooks", "mpluskassa", ""
@@ -96,7 +96,7 @@ def _request(schema: str, *, required: bool = False) -> Body:
     return Body(_json(schema), required)
 
 
-_WAIT: Final = {"wait": {"type": "integer", "minimum": 0, "maximum": waiting.LONGEST_WAIT}}
+_WAIT: Final = {"wait": {"type": "integer", "minimum": 0, "maximum": actions.LONGEST_WAIT}}
 _ASKED: Final = Answer("asked for; it will be done: look at Location", _json("EventDetail"), ("Location",))
 _EVENT: Final = {"id": ID}
 _FILTER: Final[Mapping[str, Schema]] = {

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from gateway.store import audit, connections, documents, inbox, installation, progress, requests, views
 from gateway.store.documents import Outdated
 from gateway.store.events import State
-from gateway.web import bodies, presentation, queries, services, waiting
+from gateway.web import actions, presentation, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
@@ -78,7 +78,7 @@ async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any]
     if event_id is None:
         return None
     shared.notifier.notify([event_id])
-    settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=CHECK_SECONDS)
+    settled, event_id = await actions.wait_until_settled(shared, event_id, seconds=CHECK_SECONDS)
     event = await shared.read(lambda session: views.find_event(session, event_id)) if settled else None
     found = presentation.to_result(event) if event and event.state == State.DONE else None
     return found if isinstance(found, Mapping) else None
@@ -163,7 +163,7 @@ def _newest(session: Session, name: str) -> tuple[int, str] | None:
 
 
 async def _read_body(request: Request) -> str:
-    body = await bodies.read(request, limit=bodies.LARGEST_FORM)
+    body = await queries.read(request, limit=queries.LARGEST_FORM)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:

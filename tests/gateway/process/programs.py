@@ -45,8 +45,8 @@ while True:
 SUPERVISOR = """
 import json, os, sys
 from pathlib import Path
-from gateway.process.children import Child
-from gateway.process.children import Console
+from gateway.process.supervisor import Child
+from gateway.process.supervisor import Console
 from gateway.process.supervisor import Supervisor
 console = Console()
 def to_child(row):

@@ -9,10 +9,10 @@ from sqlalchemy import Engine, delete, func, select, update
 from sqlmodel import col
 
 from gateway.store import counts, inbox, retention, views
-from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.ingress import Ingress
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 
 

@@ -13,9 +13,9 @@ from sqlmodel import col
 
 from gateway.store import inbox
 from gateway.store.claims import LeaseLost
-from gateway.store.clock import moment
 from gateway.store.events import Change, Event, Flow, Outcome, Received, State
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 
 DONE = Outcome(State.DONE)

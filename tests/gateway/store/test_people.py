@@ -11,12 +11,12 @@ from sqlalchemy import Engine, insert, inspect, select, text, update
 from sqlmodel import SQLModel, col
 
 from gateway.store import audit, inbox, journal, links, people, personal, retention
-from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.retention import Purged
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, InboxRow
 from tests.house import personal_data
 

@@ -6,8 +6,8 @@ from sqlalchemy import Engine, update
 from sqlmodel import col
 
 from gateway.store import installation
-from gateway.store.clock import moment
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import ProcessRow
 
 

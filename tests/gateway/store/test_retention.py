@@ -8,10 +8,10 @@ from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
 from gateway.store import inbox, requests, retention
-from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.retention import Purged
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 
 

@@ -14,12 +14,12 @@ from sqlalchemy import Engine, insert, select, text
 from sqlmodel import col
 
 from gateway.store import claims, connections, inbox, round_robin, tokens
-from gateway.store.clock import epoch, moment
 from gateway.store.connections import Connection
 from gateway.store.events import BACKFILL, NORMAL, URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.round_robin import RoundRobin
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.sql import epoch, moment
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow
 
 SEAL = Seal(["a-secret-key-of-good-length"])

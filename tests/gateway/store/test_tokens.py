@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, select, text, update
 
 from gateway.store import tokens
-from gateway.store.clock import moment
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import LeaseRow, TokenRow
 from gateway.store.tokens import Tokens
 

@@ -14,11 +14,11 @@ from sqlalchemy import Engine, insert, text
 
 from gateway.observability import counters
 from gateway.store import counts, cursors, installation, progress, rate_limits
-from gateway.store.clock import moment
 from gateway.store.counts import CounterShare
 from gateway.store.progress import Notes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account, Limit
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import AlertRow
 from gateway.web import health
 from gateway.web.health import Gauge

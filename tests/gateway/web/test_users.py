@@ -17,10 +17,10 @@ from gateway import doctor, removal
 from gateway.errors import Rejected
 from gateway.store import alerts, connections, retention
 from gateway.store.alert_rules import AlertCause
-from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, UserRow, WebSessionRow
 from gateway.web import dashboard
 from gateway.web.services import FAILURES

@@ -12,12 +12,12 @@ from sqlalchemy import insert, update
 from gateway.store import alerts, systems, tokens
 from gateway.store.agreements import AgreementStatus
 from gateway.store.alert_rules import AlertCause
-from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.records import RecordStatus
 from gateway.store.sales import AMSTERDAM
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import AgreementDayRow, InboxRow, RecordRow, SystemRow
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store

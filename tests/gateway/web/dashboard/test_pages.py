@@ -13,11 +13,11 @@ from sqlalchemy import insert
 
 from gateway.store import alerts, counts, tokens, views
 from gateway.store.alert_rules import AlertCause as Happening
-from gateway.store.clock import epoch
 from gateway.store.events import Change, Flow, State
 from gateway.store.journal import Entry
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.sql import epoch
 from gateway.store.tables import ConnectionRow, RateLimitRow
 from gateway.store.tokens import Tokens
 from gateway.web.dashboard import rendering

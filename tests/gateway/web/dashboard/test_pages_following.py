@@ -15,11 +15,11 @@ from sqlmodel import col
 from gateway.store import alerts, audit, connections, counts, figures, inbox, progress, users
 from gateway.store.alert_rules import WITHHELD, AlertCause
 from gateway.store.audit import AuditFilter
-from gateway.store.clock import moment
 from gateway.store.events import Outcome, State
 from gateway.store.progress import Notes
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, AuditRow
 from gateway.store.users import Role
 from mapping.messages import message

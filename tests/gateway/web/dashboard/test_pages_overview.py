@@ -13,10 +13,10 @@ from sqlmodel import col
 
 from gateway.store import connections, counts, systems
 from gateway.store.agreements import AgreementStatus
-from gateway.store.clock import moment
 from gateway.store.sales import AMSTERDAM
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
+from gateway.store.sql import moment
 from gateway.store.tables import AgreementDayRow, SystemRow
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, a_connection
