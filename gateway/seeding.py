@@ -10,7 +10,6 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import Engine
-from sqlmodel import Session
 
 from gateway import resealing
 from gateway.errors import AUTH_LOST, GatewayError
@@ -38,18 +37,14 @@ def seed(engine: Engine, settings: Settings) -> None:
         wanted = _wanted(settings, now, key, DEFAULT if connections.find_key(session, DEFAULT) is None else key)
         if fresh := wanted is not None and wanted != now:
             connections.save(session, wanted, seal)
-        if _plant(session, settings, key, seal) or fresh:
+        token = settings.quickbooks_refresh_token
+        is_new = bool(token) and tokens.plant(session, key, token, seal)
+        if is_new or fresh:
             inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
         if document is not None:
             version = documents.save(session, key, document, author="SETTINGS_FILE")
             # No system is called at a start: a worker checks it, and reports what it finds.
             progress.request_check(session, key, version, checked=False)
-
-
-def _plant(session: Session, settings: Settings, key: str, seal: Seal) -> bool:
-    """Whether the environment has a refresh token that was not seen before."""
-    token = settings.quickbooks_refresh_token
-    return bool(token) and tokens.plant(session, key, token, seal)
 
 
 def _wanted(settings: Settings, now: Connection | None, key: str, called: str) -> Connection | None:

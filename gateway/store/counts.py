@@ -40,7 +40,7 @@ class CounterShare:
     def flush(self, engine: Engine) -> None:
         """Add to the totals. Raises `Transient`; then the counts are kept for the next flush."""
         with self._lock:
-            now = dict(_samples(self._registry))
+            now = dict(sample for family in self._registry.collect() for sample in _samples_of(family))
             fresh = {key: value - self._reported.get(key, 0.0) for key, value in now.items()}
             fresh = {key: value for key, value in fresh.items() if value}
             if fresh:
@@ -53,11 +53,6 @@ class CounterShare:
                         session, CounterTotalRow, rows, lambda new: {"value": col(CounterTotalRow.value) + new.value}
                     )
             self._reported = now
-
-
-def _samples(registry: CollectorRegistry) -> Iterator[tuple[Key, float]]:
-    for family in registry.collect():
-        yield from _samples_of(family)
 
 
 def _samples_of(family: Metric) -> Iterator[tuple[Key, float]]:

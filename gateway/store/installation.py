@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,10 +29,8 @@ def name_of(engine: Engine) -> str:
     """The installation's name, made on first use. One database has exactly one."""
     with reading(engine) as session:
         known: str | None = session.execute(select(col(InstallationRow.name))).scalar_one_or_none()
-    return known or _make_name(engine)
-
-
-def _make_name(engine: Engine) -> str:
+    if known:
+        return known
     with writing(engine) as session:
         upsert(session, InstallationRow, {"only": 1, "name": uuid.uuid4().hex[:12]})
         return str(session.execute(select(col(InstallationRow.name))).scalar_one())
@@ -45,7 +44,9 @@ _COUNTS = CounterShare(counters.REGISTRY)
 def report(engine: Engine, role: str) -> None:
     """Report that this process runs, and what it counted; rows of processes that ended long ago are removed."""
     _COUNTS.flush(engine)
-    values = {"role": role, "version": VERSION, "seen_at": moment(), **_pool_of(engine)}
+    values: dict[str, Any] = {"role": role, "version": VERSION, "seen_at": moment()}
+    if isinstance(pool := engine.pool, QueuePool):
+        values |= {"pool_size": pool.size(), "pool_used": pool.checkedout()}
     with writing(engine) as session:
         upsert(session, ProcessRow, {"boot": f"{role}-{BOOT}", "started_at": moment(), **values}, values)
         session.execute(delete(ProcessRow).where(col(ProcessRow.seen_at) < moment(-10 * ALIVE_SECONDS)))
@@ -54,11 +55,6 @@ def report(engine: Engine, role: str) -> None:
 def flush_counts(engine: Engine) -> None:
     """Add this process's counts to the totals, without waiting for its next report."""
     _COUNTS.flush(engine)
-
-
-def _pool_of(engine: Engine) -> dict[str, int]:
-    pool = engine.pool
-    return {"pool_size": pool.size(), "pool_used": pool.checkedout()} if isinstance(pool, QueuePool) else {}
 
 
 def alive(session: Session, *, seconds: float = ALIVE_SECONDS) -> list[ProcessRow]:

@@ -67,6 +67,12 @@ def to_result(event: Event) -> Any:
     return messages.restore(parse(event.result), event.messages)
 
 
+def pick(row: object, *names: str) -> dict[str, Any]:
+    """Fields of a row in this order, moments as the contract writes them."""
+    values = {name: getattr(row, name) for name in names}
+    return {name: to_time(value) if isinstance(value, datetime) else value for name, value in values.items()}
+
+
 def to_time(moment: datetime | None) -> str | None:
     """ISO 8601 in UTC with Z."""
     return moment.isoformat().replace("+00:00", "Z") if moment is not None else None

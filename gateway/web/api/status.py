@@ -26,7 +26,6 @@ from gateway.store import (
     views,
 )
 from gateway.store.connections import Connection
-from gateway.store.counts import ReadAllowance
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
@@ -35,6 +34,7 @@ from gateway.store.views import LONGEST_PAGE, PAGE, FlowStatus
 from gateway.version import VERSION
 from gateway.web import actions, presentation, queries, services
 from gateway.web.access import ADMIN
+from gateway.web.presentation import pick
 from gateway.web.problems import Refusal
 
 
@@ -106,6 +106,7 @@ async def show_status(request: Request) -> Response:
 
 def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
     names = overview.names
+    plan = counts.forecast_reads(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)
     unsynced = [s.unsynced_seconds for s in overview.flows if s.unsynced_seconds is not None]
     return {
         "version": VERSION,
@@ -113,9 +114,8 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
         "database": "postgresql" if settings.is_postgres else "sqlite",
         "broker": settings.redis_url.partition(":")[0],
         "alerts": [_to_alert(alert, names) for alert in overview.alerts],
-        "plan": _to_plan(
-            counts.forecast_reads(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)
-        ),
+        "plan": pick(plan, "month", "reads", "allowance", "forecast")
+        | {"share": round(plan.share, 4), "warning": plan.warning},
         "connections": [to_connection(connection, overview) for connection in overview.connections],
         "flows": {flow.flow: _to_flow(flow) for flow in overview.flows},
         "queue": {
@@ -126,16 +126,10 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
         },
         "backfills": [to_backfill(found, names) for found in overview.backfills],
         "limits": [
-            {
-                "connection": overview.names.get(m.connection, m.connection),
-                "system": m.system,
-                "month": m.month,
-                "kind": m.kind,
-                "calls": m.calls,
-            }
+            {"connection": names.get(m.connection, m.connection), **pick(m, "system", "month", "kind", "calls")}
             for m in overview.meters
         ],
-        "processes": [_to_process(process) for process in overview.processes],
+        "processes": [pick(each, "role", "version", "started_at", "seen_at") for each in overview.processes],
     }
 
 
@@ -166,8 +160,16 @@ def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
             "webhook_subscription": connection.mplus_subscription_id,
         },
         "cooldown_seconds": _find_cooldown(connection, overview),
-        "systems": [_to_system(row) for row in overview.systems if row.connection == connection.name],
-        "polls": [_to_poll(cursor) for cursor in overview.cursors if cursor.connection == connection.name],
+        "systems": [
+            pick(row, "system", "answered_at", "failing_since", "failure")
+            for row in overview.systems
+            if row.connection == connection.name
+        ],
+        "polls": [
+            pick(cursor, "source", "position", "polled_at", "failure")
+            for cursor in overview.cursors
+            if cursor.connection == connection.name
+        ],
     }
 
 
@@ -180,13 +182,8 @@ def _find_cooldown(connection: Connection, overview: Overview) -> float | None:
     return max((round(overview.cooldowns[each], 1) for each in accounts if each in overview.cooldowns), default=None)
 
 
-def _to_plan(made: ReadAllowance) -> dict[str, Any]:
-    figures = {"month": made.month, "reads": made.reads, "allowance": made.allowance, "forecast": made.forecast}
-    return {**figures, "share": round(made.share, 4), "warning": made.warning}
-
-
 def _to_alert(alert: AlertRow, names: Mapping[str, str]) -> dict[str, Any]:
-    words = {name: getattr(alert, name) for name in ("cause", "connection", "title", "detail", "fix")}
+    words = pick(alert, "cause", "connection", "title", "detail", "fix")
     words["connection"] = names.get(alert.connection or "", alert.connection)
     return {**words, "since": presentation.to_time(alert.first_seen), "sent_at": presentation.to_time(alert.sent_at)}
 
@@ -202,25 +199,6 @@ def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
         "reconnect_before": presentation.to_time(tokens.ends_at(token)),
         "reconnect_now": tokens.stage_of(token, now) is not None or token.lost is not None,
     }
-
-
-def _to_system(row: SystemRow) -> dict[str, Any]:
-    times = {name: presentation.to_time(getattr(row, name)) for name in ("answered_at", "failing_since")}
-    return {"system": row.system, **times, "failure": row.failure}
-
-
-def _to_poll(cursor: CursorRow) -> dict[str, Any]:
-    return {
-        "source": cursor.source,
-        "position": cursor.position,
-        "polled_at": presentation.to_time(cursor.polled_at),
-        "failure": cursor.failure,
-    }
-
-
-def _to_process(process: ProcessRow) -> dict[str, Any]:
-    times = {name: presentation.to_time(getattr(process, name)) for name in ("started_at", "seen_at")}
-    return {"role": process.role, "version": process.version, **times}
 
 
 async def backfill_flow(request: Request) -> Response:
@@ -250,8 +228,7 @@ async def list_actions(request: Request) -> Response:
 
 def to_action(row: AuditRow) -> dict[str, Any]:
     """One action; it never holds a secret or an e-mail address."""
-    said = {name: getattr(row, name) for name in ("id", "actor", "action", "target", "reason")}
-    return {**said, "at": presentation.to_time(row.at)}
+    return pick(row, "id", "actor", "action", "target", "reason", "at")
 
 
 async def list_backfills(request: Request) -> Response:

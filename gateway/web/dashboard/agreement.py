@@ -64,16 +64,14 @@ def _read_month(session: Session, connection: str, first: date, today: date) -> 
     return agreement_calendar.to_month(first, rows, newest, signed, today=today)
 
 
-async def show_month(request: Request, visitor: Visitor) -> Response:
-    """The calendar of a month, its sums and files, the sign-off, and the form to compare."""
-    return await _show_month(request, visitor, request.query_params)
-
-
-async def _show_month(
-    request: Request, visitor: Visitor, given: Mapping[str, Any], refusal: Refusal | None = None
+async def show_month(
+    request: Request, visitor: Visitor, typed: Mapping[str, Any] | None = None, refusal: Refusal | None = None
 ) -> Response:
-    """The page; days that were refused stand in their fields again, with the reason."""
-    shared = services.of(request)
+    """The calendar of a month, its sums and files, the sign-off, and the form to compare.
+
+    Days that were `typed` and refused stand in their fields again, with the reason.
+    """
+    shared, given = services.of(request), request.query_params if typed is None else typed
     connection = await _find_connection(request, given)
     names = await services.names_of(request)
     if connection is None:
@@ -300,7 +298,7 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
     except Refusal as refusal:
         if refusal.status != HTTPStatus.BAD_REQUEST:
             raise
-        return await _show_month(request, visitor, given, refusal)
+        return await show_month(request, visitor, given, refusal)
     return RedirectResponse(f"/agreement/{event_id}", 303)
 
 

@@ -29,14 +29,11 @@ _RECENT, _LOOKED_AT = 5, 60
 _MISSING = "there is no such preview"
 
 
-async def show_form(request: Request, visitor: Visitor) -> Response:
-    """What to preview: typed, or one of the latest records."""
-    return await _show_form(request, visitor, request.query_params)
-
-
-async def _show_form(
-    request: Request, visitor: Visitor, given: Mapping[str, str], refusal: Refusal | None = None
+async def show_form(
+    request: Request, visitor: Visitor, typed: Mapping[str, str] | None = None, refusal: Refusal | None = None
 ) -> Response:
+    """What to preview: typed, or one of the latest records."""
+    given = request.query_params if typed is None else typed
     names = list(await services.names_of(request))
     recent = await services.of(request).read(
         lambda session: {flow: find_recent(session, flow, visitor.connection) for flow in PREVIEWED}
@@ -90,7 +87,7 @@ async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) 
     try:
         wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
     except Refusal as refusal:
-        return await _show_form(request, visitor, form, refusal)
+        return await show_form(request, visitor, form, refusal)
     return RedirectResponse(f"/preview/{await previews.ask(shared, wanted)}", 303)
 
 

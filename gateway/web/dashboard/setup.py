@@ -89,12 +89,7 @@ class SetupState:
         return next((each for each in self.findings if each["check"] == requests.ARTICLES), None)
 
 
-async def list_setups(request: Request, visitor: Visitor) -> Response:
-    """Every connection, and a name for another one."""
-    return await _list(request, visitor)
-
-
-async def _list(
+async def list_setups(
     request: Request,
     visitor: Visitor,
     removed: RemovalResult | None = None,
@@ -103,6 +98,7 @@ async def _list(
     typed: Mapping[str, str] = MappingProxyType({}),
     faults: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
+    """Every connection, and a name for another one."""
     shared = services.of(request)
 
     def look(session: Session) -> tuple[list[Connection], list[tuple[str, str]]]:
@@ -129,7 +125,7 @@ async def begin_setup(request: Request, visitor: Visitor, form: dict[str, str]) 
     try:
         return RedirectResponse(to_address(setups.check_name(form.get("name", "").strip())), 303)
     except Refusal as refusal:
-        return await _list(request, visitor, typed=form, faults={"name": refusal.reason}, status=refusal.status)
+        return await list_setups(request, visitor, typed=form, faults={"name": refusal.reason}, status=refusal.status)
 
 
 async def show_setup(request: Request, visitor: Visitor) -> Response:
@@ -233,7 +229,7 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     except Rejected as refusal:
         faults = {"confirmed": refusal.reason}
         return _show(request, visitor, state, faults=faults, typed=form, status=refusal.status)
-    return await _list(request, visitor, outcome)
+    return await list_setups(request, visitor, outcome)
 
 
 _ACCEPTED: Final[Mapping[str, Any]] = {

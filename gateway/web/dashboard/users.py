@@ -44,12 +44,7 @@ class _RefusedAddress(Refusal):
     """An e-mail address that this person cannot get."""
 
 
-async def list_users(request: Request, visitor: Visitor) -> Response:
-    """Everybody this visitor may manage, with their sessions."""
-    return await _show(request, visitor)
-
-
-async def _show(
+async def list_users(
     request: Request,
     visitor: Visitor,
     *,
@@ -58,7 +53,10 @@ async def _show(
     typed: Mapping[str, str] = MappingProxyType({}),
     status: int = 200,
 ) -> Response:
-    """The page; `faults` say by field what is wrong with what was `typed`."""
+    """Everybody this visitor may manage, with their sessions.
+
+    `faults` say by field what is wrong with what was `typed`.
+    """
     shared, names = services.of(request), await services.names_of(request)
 
     def look(session: Session) -> tuple[list[User], list[users.WebSession]]:
@@ -93,7 +91,7 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     name = " ".join(form.get("name", "").split())
     role = queries.find_choice(form, "role", Role)
     if faults := _find_faults(visitor, name, role, form.get("email", "")):
-        return await _show(request, visitor, faults=faults, typed=form, status=422)
+        return await list_users(request, visitor, faults=faults, typed=form, status=422)
     known = await services.names_of(request)
     connection = None if role is Role.AGENCY else (form.get("connection") or None)
     if connection is not None and connection not in known:
@@ -114,8 +112,8 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
         return {}
 
     if taken := await services.of(request).write(add):
-        return await _show(request, visitor, faults=taken, typed=form, status=409)
-    return await _show(request, visitor, invited=(name, _to_link(request, secret)))
+        return await list_users(request, visitor, faults=taken, typed=form, status=409)
+    return await list_users(request, visitor, invited=(name, _to_link(request, secret)))
 
 
 def _find_faults(visitor: Visitor, name: str, role: Role | None, email: str) -> dict[str, str]:
@@ -160,9 +158,9 @@ async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     except _RefusedAddress as refusal:
         field = f"email-{user_id}"
         typed = {field: form.get("email", "")}
-        return await _show(request, visitor, faults={field: refusal.reason}, typed=typed, status=refusal.status)
+        return await list_users(request, visitor, faults={field: refusal.reason}, typed=typed, status=refusal.status)
     if action == "invite":
-        return await _show(request, visitor, invited=(user.name, _to_link(request, secret)))
+        return await list_users(request, visitor, invited=(user.name, _to_link(request, secret)))
     return RedirectResponse("/users", 303)
 
 
@@ -211,11 +209,7 @@ async def end_session(request: Request, visitor: Visitor, _form: dict[str, str])
     return RedirectResponse("/users" if visitor.may_configure else "/account", 303)
 
 
-async def show_account(request: Request, visitor: Visitor) -> Response:
-    return await _show_account(request, visitor)
-
-
-async def _show_account(
+async def show_account(
     request: Request,
     visitor: Visitor,
     *,
@@ -248,9 +242,9 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
     if user is None:
         raise Refusal(409, "this is ADMIN_TOKEN; it is changed in the environment")
     if faults := find_faults(form, user.name):
-        return await _show_account(request, visitor, faults=faults, status=422)
+        return await show_account(request, visitor, faults=faults, status=422)
     if await find_user(request, user.name, form.get("current", "")) is None:
-        return await _show_account(request, visitor, faults={"current": "That is not the password."}, status=403)
+        return await show_account(request, visitor, faults={"current": "That is not the password."}, status=403)
     hashed = await access.to_hash(form["password"])
 
     def change(session: Session) -> None:
@@ -258,7 +252,7 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
         audit.note(session, actor=visitor.actor, action="change password", target=user.name)
 
     await services.of(request).write(change)
-    return await _show_account(request, visitor, changed=True)
+    return await show_account(request, visitor, changed=True)
 
 
 def find_faults(form: dict[str, str], name: str) -> dict[str, str]:
