@@ -5,6 +5,7 @@ Safe to run at every start of every process: it changes nothing that is already 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,18 +52,17 @@ def _wanted(settings: Settings, now: Connection | None, key: str, called: str) -
     """The connection the environment describes, based on the stored one; None when it describes none."""
     if not (settings.mplus_url or settings.quickbooks_realm_id):
         return now
-    return Connection(
-        name=key,
-        realm_id=settings.quickbooks_realm_id or (now.realm_id if now else None),
-        mplus_url=settings.mplus_url or (now.mplus_url if now else None),
-        mplus_ident=settings.mplus_ident or (now.mplus_ident if now else None),
-        mplus_secret=settings.mplus_secret or (now.mplus_secret if now else None),
-        mplus_subscription_id=settings.mplus_subscription_id or (now.mplus_subscription_id if now else None),
-        mplus_webhook_secrets=settings.mplus_webhook_secrets or (now.mplus_webhook_secrets if now else ()),
+    known = now or Connection(key, live=True, display_name=called)
+    return replace(
+        known,
+        realm_id=settings.quickbooks_realm_id or known.realm_id,
+        mplus_url=settings.mplus_url or known.mplus_url,
+        mplus_ident=settings.mplus_ident or known.mplus_ident,
+        mplus_secret=settings.mplus_secret or known.mplus_secret,
+        mplus_subscription_id=settings.mplus_subscription_id or known.mplus_subscription_id,
+        mplus_webhook_secrets=settings.mplus_webhook_secrets or known.mplus_webhook_secrets,
         # A connection in set-up by hand goes live by a person, unless the environment names its till.
-        live=bool(settings.mplus_url) or now is None or now.live,
-        paused=now.paused if now else None,
-        display_name=now.display_name if now else called,
+        live=bool(settings.mplus_url) or known.live,
     )
 
 

@@ -43,14 +43,14 @@ class Connection:
     """
 
     name: str
-    realm_id: str | None
-    mplus_url: str | None
-    mplus_ident: str | None
-    mplus_secret: str | None
-    mplus_subscription_id: str | None
-    mplus_webhook_secrets: tuple[str, ...]
-    live: bool
-    paused: str | None
+    realm_id: str | None = None
+    mplus_url: str | None = None
+    mplus_ident: str | None = None
+    mplus_secret: str | None = None
+    mplus_subscription_id: str | None = None
+    mplus_webhook_secrets: tuple[str, ...] = ()
+    live: bool = False
+    paused: str | None = None
     line_amounts: LineAmounts = LineAmounts.ROUNDED
     display_name: str = field(default="", compare=False)
 

@@ -133,8 +133,8 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal, 
     if now is not None and now.realm_id not in {None, realm}:
         said = "the connection {name} belongs to another QuickBooks company; nothing was changed"
         raise Refusal(409, message(said, name=name))
-    fresh = Connection(key, realm, None, None, None, None, (), live=False, paused=None, display_name=name)
-    connections.save(session, replace(now, realm_id=realm, paused=None) if now else fresh, seal)
+    known = now or Connection(key, display_name=name)
+    connections.save(session, replace(known, realm_id=realm, paused=None), seal)
     tokens.save(session, key, token_manager.to_tokens(pair), seal)
     cursors.ensure(session, key, cursors.BOOKS, datetime.now(UTC).isoformat())
     inbox.requeue_parked(session, connection=key, code=AUTH_LOST)

@@ -155,7 +155,7 @@ def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) 
             409, message("another connection was called {name} at this moment; nothing was changed", name=name)
         )
     key = now.name if now else connections.new_key(session, check_name(name))
-    before = now or Connection(key, None, None, None, None, None, (), live=False, paused=None, display_name=name)
+    before = now or Connection(key, display_name=name)
     wanted = _change(before, till)
     if now is not None and now.live and now.mplus_url not in {None, wanted.mplus_url} and not till.moved:
         raise Refusal(

@@ -282,8 +282,7 @@ async def _read(request: Request) -> SetupState:
         version, text = documents.newest(session, name) or (0, settings_document.example())
         lists = {key: each.options for key, each in systems.read_lists(session, name).items()}
         return SetupState(
-            connection=found
-            or Connection(name, None, None, None, None, None, (), live=False, paused=None, display_name=name),
+            connection=found or Connection(name, display_name=name),
             exists=found is not None,
             authorised=tokens.is_authorised(views.tokens(session).get(name)),
             checked=views.newest_about(session, requests.check_up(connection=name).subject),
