@@ -190,7 +190,10 @@ def backfill_flow(call: Call) -> int:
     notify(call, ids)
     until = time.monotonic() + call.arguments.wait
     ended = [found for event_id in ids for found in _follow(call, event_id, until)]
-    _show(call, ended)
+    lines = [to_line(f) + (f" ({f.event.reason})" if f.over and f.event.reason else "") for f in ended]
+    if not all(found.over for found in ended):
+        lines.append("it goes on in the background; see how far it is with: status")
+    call.answer(_alone([api.status.to_backfill(found, call.display_names) for found in ended]), *lines)
     well = all(found.over and found.event.state != State.PARKED and not found.parked for found in ended)
     return GOOD if well else PROBLEM
 
@@ -239,13 +242,6 @@ def _watch(call: Call, event_id: int, until: float) -> Progress:
         if glances == _UNTOUCHED:
             report_no_worker(call, found.event)
         time.sleep(_GLANCE_AT_BACKFILL)
-
-
-def _show(call: Call, ended: Sequence[Progress]) -> None:
-    lines = [to_line(f) + (f" ({f.event.reason})" if f.over and f.event.reason else "") for f in ended]
-    if not all(found.over for found in ended):
-        lines.append("it goes on in the background; see how far it is with: status")
-    call.answer(_alone([api.status.to_backfill(found, call.display_names) for found in ended]), *lines)
 
 
 def examine_all(call: Call) -> int:

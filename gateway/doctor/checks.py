@@ -104,7 +104,7 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
     try:
         client.ping()
         yield _check_policy(client)
-        yield from _check_memory(_info(client))
+        yield from _check_memory(client)
     except (redis.RedisError, OSError) as error:
         yield Finding("broker", f"does not answer: {error or type(error).__name__}", "start it, or correct REDIS_URL")
     finally:
@@ -120,14 +120,11 @@ def _check_policy(client: redis.Redis) -> Finding:
     return Finding("broker", f"answers, maxmemory-policy {policy}", fix)
 
 
-def _info(client: redis.Redis) -> Mapping[str, Any]:
+def _check_memory(client: redis.Redis) -> Iterator[Finding]:
     try:
-        return dict(client.info())
+        info: Mapping[str, Any] = dict(client.info())
     except redis.ResponseError:
-        return {}
-
-
-def _check_memory(info: Mapping[str, Any]) -> Iterator[Finding]:
+        return
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if most:
         fix = "" if used < NEARLY_FULL * most else "give it more memory, or look what else uses it"

@@ -123,7 +123,10 @@ def alone(
         for work in lease.works:
             gates.enter_context(_passed(connection, work, until))
         try:
-            _take(lease, until, seconds)
+            while not _try(lease, seconds):
+                if time.monotonic() > until:
+                    raise to_refusal(", ".join(lease.works))
+                time.sleep(_LOOK_SECONDS)
             with _prolonged(lease, seconds):
                 yield lease
         finally:
@@ -161,13 +164,6 @@ def _prolonged(lease: Lease, seconds: float) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def _take(lease: Lease, until: float, seconds: float) -> None:
-    while not _try(lease, seconds):
-        if time.monotonic() > until:
-            raise to_refusal(", ".join(lease.works))
-        time.sleep(_LOOK_SECONDS)
 
 
 class _Held(Exception):

@@ -60,16 +60,11 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
-    """What may be sent, by content type."""
-
-    content: Mapping[str, Schema]
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one address. `problems` are the refusals of its own, beside those every such call can get."""
+    """One method of one address. `problems` are the refusals of its own, beside those every such call can get.
+
+    `body` is what may be sent, by content type.
+    """
 
     method: str
     path: str
@@ -80,7 +75,8 @@ class Operation:
     places: Mapping[str, Schema] = field(default_factory=dict)
     queries: Mapping[str, Schema] = field(default_factory=dict)
     headers: Mapping[str, Schema] = field(default_factory=dict)
-    body: Body | None = None
+    body: Mapping[str, Schema] | None = None
+    required: bool = False
     caller: str = ADMIN
 
 
@@ -90,10 +86,6 @@ def _json(schema: str) -> Mapping[str, Schema]:
 
 def _good(meaning: str, schema: str, *headers: str) -> Mapping[int, Answer]:
     return {200: Answer(meaning, _json(schema), headers)}
-
-
-def _request(schema: str, *, required: bool = False) -> Body:
-    return Body(_json(schema), required)
 
 
 _WAIT: Final = {"wait": {"type": "integer", "minimum": 0, "maximum": actions.LONGEST_WAIT}}
@@ -117,7 +109,7 @@ _EVENTS = (
     Operation(
         "POST", "/admin/events/retry", "retryEvents", "retries all that fit a filter; parked ones by default",
         {202: Answer("they are due again; `more`: call once more", _json("Retried"))}, (400,),
-        body=_request("RetryRequest"),
+        body=_json("RetryRequest"),
     ),
     Operation(
         "GET", "/admin/events/{id}", "showEvent", "one event with its whole activity log",
@@ -126,11 +118,11 @@ _EVENTS = (
     Operation(
         "POST", "/admin/events/{id}/retry", "retryEvent", "due again at once, with a fresh series of attempts",
         {202: Answer("it is due again", _json("Event"), ("Location",))}, (400, 404, 409), _EVENT,
-        body=_request("ReasonRequest"),
+        body=_json("ReasonRequest"),
     ),
     Operation(
         "POST", "/admin/events/{id}/ignore", "ignoreEvent", "closes an event that is not to be handled",
-        _good("it is closed", "Event"), (400, 404, 409), _EVENT, body=_request("ReasonRequest"),
+        _good("it is closed", "Event"), (400, 404, 409), _EVENT, body=_json("ReasonRequest"),
     ),
 )  # fmt: skip
 
@@ -142,7 +134,7 @@ _ORDERS = (
     Operation(
         "POST", "/admin/orders/{id}/resend", "resendOrder", "runs an order again; what is booked stays booked once",
         {200: Answer("it is settled (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED}, (400, 404, 409),
-        {"id": NAME}, _WAIT, body=_request("ResendRequest"),
+        {"id": NAME}, _WAIT, body=_json("ResendRequest"),
     ),
 )  # fmt: skip
 
@@ -163,23 +155,23 @@ _CONNECTIONS = (
         "PUT", "/admin/connections/{name}", "putConnection",
         "sets up a connection's till, or changes it; what is left out stays, a new one is not live",
         {200: Answer("it is changed", _json("Connection")), 201: Answer("it is new", _json("Connection"))},
-        (400, 409, 422), {"name": {"type": "string", "pattern": connections.NAME}}, body=_request("TillRequest"),
+        (400, 409, 422), {"name": {"type": "string", "pattern": connections.NAME}}, body=_json("TillRequest"),
     ),
     Operation(
         "DELETE", "/admin/connections/{name}", "removeConnection",
         "removes a connection: tokens revoked, company and till free, waiting events ended, data kept or purged",
         _good("it is removed; `revoked` is null where there were no tokens", "Removal"), (400, 404, 409),
-        {"name": NAME}, body=_request("RemovalRequest", required=True),
+        {"name": NAME}, body=_json("RemovalRequest"), required=True,
     ),
     Operation(
         "POST", "/admin/connections/{name}/rename", "renameConnection", "calls a connection otherwise; no row changes",
         {200: Answer("its new name is in force", _json("Connection"), ("Location",))}, (400, 404, 409),
-        {"name": NAME}, body=_request("RenameRequest", required=True),
+        {"name": NAME}, body=_json("RenameRequest"), required=True,
     ),
     Operation(
         "POST", "/admin/connections/{name}/check", "checkConnection", "has a worker try both logins and compare both",
         {200: Answer("the findings are its `result` (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED},
-        (400, 404), {"name": NAME}, _WAIT, body=_request("EmptyRequest"),
+        (400, 404), {"name": NAME}, _WAIT, body=_json("EmptyRequest"),
     ),
     Operation(
         "POST", "/admin/connections/{name}/live", "goLive", "lets a connection work from now on, or go on",
@@ -187,11 +179,11 @@ _CONNECTIONS = (
             200: Answer("it goes on, or went live (with `wait`)", _json("ConnectionOrEvent"), ("Location",)),
             202: _ASKED,
         },
-        (400, 404, 409), {"name": NAME}, _WAIT, body=_request("EmptyRequest"),
+        (400, 404, 409), {"name": NAME}, _WAIT, body=_json("EmptyRequest"),
     ),
     Operation(
         "POST", "/admin/connections/{name}/pause", "pauseConnection", "stops a connection; what comes meanwhile waits",
-        _good("it is paused", "Connection"), (400, 404), {"name": NAME}, body=_request("EmptyRequest"),
+        _good("it is paused", "Connection"), (400, 404), {"name": NAME}, body=_json("EmptyRequest"),
     ),
     Operation(
         "GET", "/admin/connections/{name}/settings", "showSettings", "the settings document in force, by Accept",
@@ -203,18 +195,18 @@ _CONNECTIONS = (
         "puts a settings document in force, or names every fault and leaves the old one",
         _good("it is in force", "SettingsSaved"), (400, 404, 412, 422), {"name": NAME}, {"reason": WORDS},
         {"If-Match": {"type": "string", "pattern": r'^"\d{1,9}"$'}},
-        body=Body({TOML: TEXT, JSON: {"type": "object"}}, required=True),
+        body={TOML: TEXT, JSON: {"type": "object"}}, required=True,
     ),
     Operation(
         "POST", "/admin/connections/{name}/preview", "previewRecord", "what would become of one record, step by step",
         {200: Answer("the preview is its `result`", _json("EventDetail"), ("Location",)), 202: _ASKED},
         (400, 404, 409, 422),
-        {"name": NAME}, _WAIT, body=_request("PreviewRequest", required=True),
+        {"name": NAME}, _WAIT, body=_json("PreviewRequest"), required=True,
     ),
     Operation(
         "POST", "/admin/flows/{flow}/backfill", "backfillFlow", "synchronises existing records, behind all other work",
         {202: Answer("asked for, one event for each connection", _json("Backfill"), ("Location",))}, (400, 409),
-        {"flow": ref("Flow")}, body=_request("BackfillRequest"),
+        {"flow": ref("Flow")}, body=_json("BackfillRequest"),
     ),
     Operation(
         "GET", "/admin/agreement", "listComparedDays", "what till and books came to, day by day, when last compared",
@@ -232,7 +224,7 @@ _CONNECTIONS = (
             200: Answer("the report is its `result`", {**_json("EventDetail"), PLAIN: TEXT}, ("Location",)),
             202: _ASKED,
         },
-        (400, 409), queries=_WAIT, body=_request("AgreementRequest"),
+        (400, 409), queries=_WAIT, body=_json("AgreementRequest"),
     ),
 )  # fmt: skip
 
@@ -258,12 +250,12 @@ _PEOPLE = (
 _ENDPOINTS = (
     Operation(
         "POST", "/webhooks/quickbooks", "receiveFromQuickBooks", "takes a signed delivery of QuickBooks",
-        {200: Answer("every event of it is stored")}, body=Body(_ANY), caller=BOOKS,
+        {200: Answer("every event of it is stored")}, body=_ANY, caller=BOOKS,
     ),
     Operation(
         "POST", "/webhooks/mpluskassa/{event}", "receiveFromMplusKassa", "takes a signed session event of the till",
         {200: Answer("stored; the answer is signed too", _json("SignedAnswer"), ("X-Mplus-Signature",))},
-        places={"event": NAME}, headers={"X-Mplus-Subscription-Id": TEXT}, body=Body(_ANY), caller=TILL,
+        places={"event": NAME}, headers={"X-Mplus-Subscription-Id": TEXT}, body=_ANY, caller=TILL,
     ),
     Operation(
         "GET", "/livez", "isAlive", "whether the process is alive", _good("it is", "Alive"), caller=ANYONE
@@ -315,8 +307,8 @@ def to_operation(operation: Operation) -> dict[str, Any]:
         "security": [{operation.caller: []}] if operation.caller else [],
     }
     if operation.body is not None:
-        content = {kind: {"schema": schema} for kind, schema in operation.body.content.items()}
-        said["requestBody"] = {"required": operation.body.required, "content": content}
+        content = {kind: {"schema": schema} for kind, schema in operation.body.items()}
+        said["requestBody"] = {"required": operation.required, "content": content}
     return said
 
 
