@@ -83,6 +83,7 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 LONGEST_TEXT = 200
 LARGEST_ID = 2**63 - 1
+LARGEST_NUMBER = 2**31 - 1
 # One line of text: no control character, no other line break, nothing that changes the direction of writing.
 ONE_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
 _ONE_LINE = re.compile(ONE_LINE)
@@ -142,7 +143,7 @@ def is_line(text: str) -> bool:
     return _ONE_LINE.fullmatch(text) is not None and text.encode("utf-8", "ignore").decode() == text
 
 
-def find_number(given: Mapping[str, Any], name: str, *, low: int, high: int) -> int | None:
+def find_number(given: Mapping[str, Any], name: str, *, low: int = 0, high: int = LARGEST_NUMBER) -> int | None:
     """A whole number within bounds, or None when absent or empty."""
     value = given.get(name)
     if value is None or value == "":

@@ -30,7 +30,6 @@ CHECK_SECONDS = 10.0
 
 ACTION = "settings"
 TOML = "application/toml"
-_LARGEST_VERSION = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ def _find_match(request: Request) -> int | None:
     wanted = request.headers.get("if-match", "*").strip().strip('"')
     if wanted == "*":
         return None
-    return queries.find_number({"If-Match": wanted}, "If-Match", low=0, high=_LARGEST_VERSION)
+    return queries.find_number({"If-Match": wanted}, "If-Match")
 
 
 def _newest(session: Session, name: str) -> tuple[int, str] | None:

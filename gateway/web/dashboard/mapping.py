@@ -31,7 +31,6 @@ from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 
 ADDRESS: Final = "/connections/{name}/mapping"
-_LARGEST_VERSION: Final = 2**31 - 1
 BECOMES: Final[Mapping[str, tuple[str, str]]] = {
     "mapping.tax_codes": ("VAT rate at the till", "Tax code in QuickBooks"),
     "mapping.payment_methods": ("Way to pay at the till", "Payment method in QuickBooks"),
@@ -141,14 +140,6 @@ class Editing:
     faults: Mapping[str, str] = field(default_factory=dict)
 
 
-async def choose_connection(request: Request, visitor: Visitor) -> Response:
-    """The mapping of the only connection, or a list to choose from."""
-    names = list(await services.names_of(request))
-    if len(names) == 1:
-        return RedirectResponse(to_address(names[0]), 303)
-    return render(request, "connections.html", visitor=visitor, names=names, title="Mapping", to="mapping")
-
-
 async def show_mapping(request: Request, visitor: Visitor) -> Response:
     """Everything as the document in force has it."""
     state = await _read(request)
@@ -162,7 +153,7 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
     number = (queries.find_text(form, "number") or "").strip()
     state = await _read(request, number)
     chosen = mapping_form.read_form(form, _in_force(state), state.lists)
-    base = queries.find_number(form, "base", low=0, high=_LARGEST_VERSION) or 0
+    base = queries.find_number(form, "base") or 0
     editing = Editing(chosen, base, number=number, is_typed=True)
     match form.get("action"):
         case "save":

@@ -55,7 +55,6 @@ FIELDS: Final = (
 )
 _DAYS: Final = ("from", "through")
 _AMOUNTS: Final = ("lowest", "highest")
-_LARGEST_BRANCH: Final = 2**31 - 1
 _SUMS: Final = ("amount_cents", "vat_cents")
 SUMMED: Final = timedelta(days=92)
 """The longest period whose sales are summed for a page."""
@@ -225,7 +224,7 @@ def read_filter(given: Mapping[str, Any], keys: Mapping[str, str]) -> SaleFilter
         start=queries.find_day(filled, "from"),
         through=queries.find_day(filled, "through"),
         connection=keys.get(called, called) if called else None,
-        branch=queries.find_number(filled, "branch", low=0, high=_LARGEST_BRANCH),
+        branch=queries.find_number(filled, "branch"),
         status=queries.find_choice(filled, "state", SaleStatus),
         lowest=_find_amount(filled, "lowest"),
         highest=_find_amount(filled, "highest"),

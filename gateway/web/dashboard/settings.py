@@ -24,7 +24,6 @@ from mapping import settings_document, settings_guide
 from mapping.settings_document import DocumentError, SettingsDocument
 
 ADDRESS = "/connections/{name}/settings"
-_LARGEST_VERSION = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +48,12 @@ class SettingsState:
     entries: Sequence[VersionEntry]
 
 
-async def choose_connection(request: Request, visitor: Visitor) -> Response:
-    """The settings of the only connection, or a list to choose from."""
+async def choose_connection(title: str, to: str, request: Request, visitor: Visitor) -> Response:
+    """This page of the only connection, or a list to choose from."""
     names = list(await services.names_of(request))
     if len(names) == 1:
-        return RedirectResponse(to_address(names[0]), 303)
-    return render(request, "connections.html", visitor=visitor, names=names, title="Settings", to="settings")
+        return RedirectResponse(f"/connections/{versions.quote_name(names[0])}/{to}", 303)
+    return render(request, "connections.html", visitor=visitor, names=names, title=title, to=to)
 
 
 async def show_settings(request: Request, visitor: Visitor) -> Response:
@@ -96,7 +95,7 @@ def to_editor(form: dict[str, str]) -> Editor:
     """The form as it was sent, its lines ended as files end them."""
     return Editor(
         text=form.get("document", "").replace("\r\n", "\n").replace("\r", "\n"),
-        base=queries.find_number(form, "base", low=0, high=_LARGEST_VERSION) or 0,
+        base=queries.find_number(form, "base") or 0,
         who=queries.find_text(form, "who") or "",
         reason=queries.find_text(form, "reason") or "",
     )

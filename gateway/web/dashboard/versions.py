@@ -27,7 +27,6 @@ from mapping.messages import message
 from mapping.settings_document import DocumentError, DocumentFault, Path, find_keys
 
 SHOWN = 20
-_LARGEST_VERSION = 2**31 - 1
 _AROUND = 2
 _MOST_LINES = 4_000  # comparing takes time quadratic in it
 
@@ -88,7 +87,7 @@ async def show_version(request: Request, visitor: Visitor) -> Response:
 async def restore_version(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Put it in force once more, as a new version. Refused with every fault when this gateway does not take it."""
     look = await _read(request)
-    name, base = request.path_params["name"], queries.find_number(form, "base", low=0, high=_LARGEST_VERSION)
+    name, base = request.path_params["name"], queries.find_number(form, "base")
     reason = queries.find_text(form, "reason") or message("version {n} put back", n=look.shown.version)
     try:
         await services.of(request).run(lambda: settings_document.parse(look.shown.document))
@@ -133,7 +132,7 @@ async def _render(
 
 async def _read(request: Request) -> Look:
     name = request.path_params["name"]
-    number = queries.find_number(request.path_params, "version", low=1, high=_LARGEST_VERSION) or 0
+    number = queries.find_number(request.path_params, "version", low=1) or 0
 
     def look(session: Session) -> Look:
         found = documents.find(session, name, number)
