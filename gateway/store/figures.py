@@ -6,6 +6,7 @@ chart costs the same after years.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -149,10 +150,7 @@ def _count_causes(session: Session) -> dict[str, int]:
     """How many causes have a connection's records wait for a person: a code, or a flow where there is none."""
     about = (col(InboxRow.connection), func.coalesce(col(InboxRow.code), col(InboxRow.flow)))
     found = session.execute(select(*about).where(col(InboxRow.state) == State.PARKED).distinct()).all()
-    counts: dict[str, int] = {}
-    for name, _ in found:
-        counts[str(name)] = counts.get(str(name), 0) + 1
-    return counts
+    return Counter(str(name) for name, _ in found)
 
 
 def keep_booked(engine: Engine, *, days: int) -> int:
@@ -163,10 +161,7 @@ def keep_booked(engine: Engine, *, days: int) -> int:
         names = [str(name) for name in session.execute(select(col(ConnectionRow.name))).scalars()]
         known = {name: _read_known(session, name, start) for name in names}
         found = {name: _add_up(session, name, start) for name in names}
-    changed = 0
-    for name in names:
-        changed += _store(engine, name, found[name], known[name])
-    return changed
+    return sum(_store(engine, name, found[name], known[name]) for name in names)
 
 
 _Key = tuple[date, int]

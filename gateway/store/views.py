@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, null, or_, select, true, union_all
@@ -132,7 +132,7 @@ def last_received(session: Session, subject: str, *, source: str) -> datetime | 
     """When this source last told of a record, or None."""
     told = and_(col(InboxRow.subject) == subject, col(InboxRow.source) == source)
     newest = select(col(InboxRow.received_at)).where(told).order_by(col(InboxRow.id).desc()).limit(1)
-    return _aware(session.execute(newest).scalar_one_or_none())
+    return session.execute(newest).scalar_one_or_none()
 
 
 def has_come(session: Session, connection: str, *, source: str, flow: str, since: datetime) -> bool:
@@ -260,23 +260,18 @@ def _to_status(flow: Flow, rows: Sequence[Any], now: datetime, unseen: float | N
         counts={str(state): int(count) for _, state, count, _, _ in rows},
         unsynced_seconds=_age([oldest[s] for s in _UNSYNCED if s in oldest], now),
         parked_seconds=_age([oldest[State.PARKED]] if State.PARKED in oldest else [], now),
-        last_done_at=_aware(latest.get(State.DONE)),
+        last_done_at=latest.get(State.DONE),
         unseen_seconds=unseen,
     )
 
 
 def _age(moments: Sequence[datetime], now: datetime) -> float | None:
-    aware = [found for found in map(_aware, moments) if found]
-    return max(0.0, (now - min(aware)).total_seconds()) if aware else None
-
-
-def _aware(found: datetime | None) -> datetime | None:
-    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+    return max(0.0, (now - min(moments)).total_seconds()) if moments else None
 
 
 def now_of(session: Session) -> datetime:
-    now: datetime | str = session.execute(select(moment())).scalar_one()
-    return datetime.fromisoformat(now).replace(tzinfo=UTC) if isinstance(now, str) else now
+    now: datetime = session.execute(select(moment())).scalar_one()
+    return now
 
 
 def cursors(session: Session) -> Sequence[CursorRow]:
