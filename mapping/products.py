@@ -161,6 +161,7 @@ def _require_home_currency(item: Item, settings: ProductSettings) -> None:
                 currency=currency,
                 till_currency=settings.currency,
             ),
+            code="other-currency",
             record=name_item(item),
             field="currency",
             fix=message("price the item in {currency}", currency=settings.currency),
@@ -221,6 +222,7 @@ def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) 
         raise MappingError(
             message("the price {price} without VAT is not a whole number of cents", price=item.unit_price),
             record=name_item(item),
+            code="price-of-part-cents",
             field="sales price",
             fix="enter the price including VAT in QuickBooks, or choose products.sub_cent_prices in the settings",
         )

@@ -31,13 +31,14 @@ def to_article_number(item: Item, settings: ProductSettings, *, allocated: int |
     """
     sku = (item.sku or "").strip()
     if not sku:
-        raise _refuse(item, "the item has no SKU", "enter a SKU of digits at the item in QuickBooks")
+        raise _refuse(item, "missing-sku", "the item has no SKU", "enter a SKU of digits at the item in QuickBooks")
     if needs_allocation(item, settings) and allocated is not None:
         return _in_range(item, allocated)
     if is_digits(sku):
         return _in_range(item, int(sku))
     raise _refuse(
         item,
+        "sku-with-letters",
         message('SKU "{sku}" is not a number, and MplusKASSA numbers articles with digits only', sku=sku),
         'give the item a SKU of digits, or choose products.sku_with_letters = "allocate" in the settings',
     )
@@ -74,6 +75,7 @@ def _in_range(item: Item, number: int) -> int:
     if not 1 <= number <= LARGEST_NUMBER:
         raise _refuse(
             item,
+            "sku-out-of-range",
             message(
                 "{number} is not an article number: it has to be between 1 and {largest}",
                 number=number,
@@ -84,8 +86,8 @@ def _in_range(item: Item, number: int) -> int:
     return number
 
 
-def _refuse(item: Item, reason: str, fix: str) -> MappingError:
-    return MappingError(reason, record=name_item(item), field="SKU", fix=fix)
+def _refuse(item: Item, code: str, reason: str, fix: str) -> MappingError:
+    return MappingError(reason, code=code, record=name_item(item), field="SKU", fix=fix)
 
 
 def is_gtin(text: str) -> bool:

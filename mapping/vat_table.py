@@ -86,6 +86,7 @@ def _split_code(key: str, split: str, record: str) -> MappingError:
             split=split,
         ),
         record=record,
+        code="no-vat-code",
         field="products.vat_branch",
         fix="name the branch whose rates decide in products.vat_branch, or add the tax code to products.vat",
     )
@@ -95,6 +96,7 @@ def _no_code(key: str, rate: Decimal | None, record: str) -> MappingError:
     shown = message("without a rate") if rate is None else message("of {rate} %", rate=f"{rate.normalize():f}")
     return MappingError(
         message('tax code "{key}" {shown} has no VAT code at the till', key=key, shown=shown),
+        code="no-vat-code",
         record=record,
         field="products.vat",
         fix=message(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -351,6 +351,16 @@ def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> Record
     found = [ListedRecord(*each) for each in rows]
     last = found[limit - 1].row if len(found) > limit else None
     return RecordsPage(found[:limit], RecordPosition(last.name, last.id or 0) if last else None)
+
+
+def find_names(session: Session, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The names of records by connection and `source_id`; one that was not seen has none."""
+    about = (col(RecordRow.connection), col(RecordRow.source_id))
+    name = func.coalesce(col(RecordRow.books_name), col(RecordRow.till_name))
+    mine = tuple_(*about).in_(list(wanted))
+    return {
+        (key, source_id): said for key, source_id, said in session.execute(select(*about, name).where(mine)) if said
+    }
 
 
 def find_one(session: Session, kind: RecordKind, row_id: int) -> ListedRecord | None:

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import progress, requests, views
+from gateway.store import progress, records, requests, systems, views
 from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.requests import Side
@@ -22,9 +22,11 @@ from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others
+from mapping.choices import ListName
 
 ITEM = "Item"
 _PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": OF_BOOKS}
+_SEEN_AS: Final = {"Relation": "relation:", "Customer": "customer:"}
 _RECENT, _LOOKED_AT = 5, 60
 _MISSING = "there is no such preview"
 
@@ -35,9 +37,12 @@ async def show_form(
     """What to preview: typed, or one of the latest records."""
     given = request.query_params if typed is None else typed
     names = list(await services.names_of(request))
-    recent = await services.of(request).read(
-        lambda session: {flow: find_recent(session, flow, visitor.connection) for flow in PREVIEWED}
-    )
+
+    def look(session: Session) -> tuple[dict[Flow, Sequence[Event]], dict[int, str]]:
+        found = {flow: find_recent(session, flow, visitor.connection) for flow in PREVIEWED}
+        return found, _find_names(session, [event for events in found.values() for event in events])
+
+    recent, called_so = await services.of(request).read(look)
     asked = {name: given.get(name, "") for name in ("connection", "flow", "by", "record")}
     return render(
         request,
@@ -47,6 +52,7 @@ async def show_form(
         faults={"record": refusal.reason} if refusal else {},
         names=names,
         recent=recent,
+        names_of=called_so,
         asked=asked,
         choices=CHOICES,
         choice_of=find_choice,
@@ -59,6 +65,16 @@ def find_recent(session: Session, flow: Flow, connection: str | None = None) -> 
     # In this order a later one of the same record would win, so the oldest goes first.
     once = {(event.connection, event.entity, event.entity_id): event for event in reversed(found) if can_preview(event)}
     return sorted(once.values(), key=lambda event: -event.id)[:_RECENT]
+
+
+def _find_names(session: Session, events: Sequence[Event]) -> dict[int, str]:
+    """What the records of these events are called, by the events' ids, where that was seen."""
+    keys = {event.id: (event.connection or "", _SEEN_AS.get(event.entity, "") + event.entity_id) for event in events}
+    known = records.find_names(session, set(keys.values()))
+    for connection in {event.connection or "" for event in events if event.flow == Flow.CATEGORIES}:
+        listed = systems.read_lists(session, connection).get(ListName.CATEGORIES)
+        known |= {(connection, option.id): option.name for option in listed.options} if listed else {}
+    return {event_id: known[key] for event_id, key in keys.items() if key in known}
 
 
 def can_preview(event: Event) -> bool:

@@ -81,15 +81,14 @@ def to_address(cause: OpenCause, called: str | None) -> str:
         return f"/events/{cause.event_id}"
     if page := _find_list(cause):
         of = {"connection": called} if called else {}
-        return f"{page}?{urlencode({'state': SaleStatus.NEEDS_ATTENTION, 'cause': cause.code, **of})}"
+        coded = {"cause": cause.code} if cause.code else {}
+        return f"{page}?{urlencode({'state': SaleStatus.NEEDS_ATTENTION, **coded, **of})}"
     return f"/events?{urlencode(to_query(cause, called))}"
 
 
 def _find_list(cause: OpenCause) -> str | None:
     """The page that lists every record of the cause, if one does."""
-    if cause.code is None:
-        return None
-    if cause.sales == cause.count:
+    if cause.code and cause.sales == cause.count:
         return "/sales"
     pages = {_PAGES.get(flow) for flow in cause.flows}
     return pages.pop() if cause.records == cause.count and len(pages) == 1 else None

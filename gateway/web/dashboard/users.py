@@ -36,6 +36,11 @@ MAY: Final = {
     Role.AGENCY: "the same for every connection",
 }
 LONGEST_NAME: Final = 60
+# In this order: most browsers also name those that they are like.
+_BROWSERS: Final = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "FxiOS": "Firefox", "Chrome": "Chrome",
+                    "CriOS": "Chrome", "Safari": "Safari"}  # fmt: skip
+_SYSTEMS: Final = {"Windows": "Windows", "iPhone": "iPhone", "iPad": "iPad", "Macintosh": "macOS", "Android": "Android",
+                   "Linux": "Linux"}  # fmt: skip
 _TAKEN: Final = "somebody has this e-mail address"
 _NO_ADDRESS: Final = "this is no e-mail address"
 
@@ -78,7 +83,16 @@ async def list_users(
         faults=faults,
         typed=typed,
         single_sign_on=bool(shared.settings.oidc_issuer),
+        to_browser=to_browser,
     )
+
+
+def to_browser(agent: str) -> str:
+    """What people call the browser that names itself like this, and what it runs on; an unknown one as it is."""
+    browser, system = (
+        next((called for mark, called in table.items() if mark in agent), None) for table in (_BROWSERS, _SYSTEMS)
+    )
+    return message("{browser} on {system}", browser=browser, system=system) if browser and system else agent
 
 
 def _may_give(visitor: Visitor, role: Role) -> bool:
@@ -233,6 +247,7 @@ async def show_account(
         faults=faults,
         changed=changed,
         shortest=access.SHORTEST,
+        to_browser=to_browser,
     )
 
 

@@ -336,6 +336,35 @@ def test_what_only_a_later_release_knows_is_read_only_or_stopped(
     assert found[f"connection {OTHER}"].fix
 
 
+def test_who_may_not_change_is_offered_no_change(gateway: Gateway, admin: httpx.Client, open_browser: Open) -> None:
+    people = {role: join(admin, open_browser(), role, role) for role in ("viewer", "bookkeeper", "owner")}
+    gateway.receive(Change("p", Flow.PRODUCTS, "poll", "Item", "17", "default", sku="7001"))
+    for role, browser in people.items():
+        for path in ("/connections/default/settings", "/connections/default/mapping"):
+            page = browser.get(path).text
+            assert ('name="action"' in page) == (role == "owner"), (role, path)
+            assert ("an owner changes it" in page) == (role != "owner"), (role, path)
+        preview = browser.get("/preview").text
+        assert ('action="/preview"' in preview) == (role != "viewer"), role
+        assert "7001" in preview
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0; Win64) Chrome/126.0 Safari/537.36 Edg/126.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Safari/604.1", "Safari on iPhone"),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0", "Firefox on Linux"),
+        ("curl/8.5.0", "curl/8.5.0"),
+    ],
+)
+def test_a_session_names_its_browser_in_words(gateway: Gateway, open_browser: Open, agent: str, words: str) -> None:
+    browser = open_browser()
+    browser.headers["User-Agent"] = agent
+    assert browser.post("/login", data={"password": TOKEN}).status_code == 303
+    assert f">{words}</p>" in browser.get("/account").text
+
+
 def test_a_role_in_the_audit_is_said_in_words(gateway: Gateway, admin: httpx.Client, open_browser: Open) -> None:
     join(admin, open_browser(), "Anna de Boer", "bookkeeper")
     person = re.findall(r'action="/users/(\d+)/role"', admin.get("/users").text)[0]

@@ -77,18 +77,19 @@ def test_a_reason_and_its_way_out_are_shown_in_the_language_of_the_reader(
     with pytest.raises(MappingError) as refused:
         resolve(Control(mode="default", on_miss="park"), question)
     event_id = park(gateway, refused.value)
+    to = '<a href="/connections/default/mapping#mapping.payment_methods"><q>'
     english = "nothing is mapped for payment method &#34;iDEAL&#34;"
     for language, reason, fix in (
-        ("en", english, "to mapping.payment_methods in the settings"),
+        ("en", english, f"to {to}Ways to pay</q></a> in the settings"),
         (
             "nl",
             "er is niets gekoppeld voor betaalwijze &#34;iDEAL&#34;",
-            "voeg &#34;IDEAL&#34; toe aan mapping.payment_methods",
+            f"voeg &#34;IDEAL&#34; toe aan {to}Betaalwijzen</q></a>",
         ),
         (
             "de",
             "nichts ist zugeordnet für die Zahlungsart „iDEAL“",
-            "„IDEAL“ in den Einstellungen unter mapping.payment_methods",
+            f"„IDEAL“ in den Einstellungen unter {to}Zahlungsarten</q></a>",
         ),
     ):
         for path in (f"/events/{event_id}", "/", "/events"):
@@ -163,7 +164,7 @@ PAGES = ("/", "/todo", "/sales", "/sales/1", "/events", "/events/9", "/alerts", 
          "/overview", "/connections/default/mapping", "/connections/default/settings",
          "/todo/confirm?action=ignore&cause-9=on")  # fmt: skip
 STORED = {
-    *("which is no item in QuickBooks", "create the item in QuickBooks", "@example.nl"),
+    *("which is no item in QuickBooks", "create the item in QuickBooks", "@example.nl", "Oude kaas <script>"),
     *(each.title for each in shop.LOG),
 }
 """Texts of the filled database that are data here: stored without a template, as an earlier release did."""

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.store import inbox
+from gateway.store import inbox, records
 from gateway.store.events import Flow, Outcome, State
+from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages import an_event
@@ -236,7 +237,15 @@ def test_records_seen_last_and_an_events_page_lead_to_a_preview(gateway: Gateway
         an_event("c", flow=Flow.CUSTOMERS, entity="Relation", entity_id="5"),
         an_event("d", flow=Flow.CUSTOMERS, entity="Customer", entity_id="5"),
     )
+    with writing(gateway.engine) as session:
+        seen = [
+            RecordFacts(RecordKind.PRODUCT, "17", books_id="17", books_name="Oude <kaas>"),
+            RecordFacts(RecordKind.CUSTOMER, "relation:5", till_number="5", till_name="Anna de Vries"),
+        ]
+        records.record_seen(session, "default", seen)
     form = browser.get("/preview").text
+    assert "Oude &lt;kaas&gt;" in form
+    assert form.count("Anna de Vries") == 1
     assert form.count('name="record" value="17"') == 1
     assert form.count('name="record" value="5"') == 2
     assert form.count('<input type="hidden" name="flow" value="customers/books">') == 1

@@ -22,7 +22,7 @@ def shown(text: str, language: str = "en", connection: str | None = "Shop 1", *,
     [
         ("en", "An item whose SKU has letters: give it a number of its own"),
         ("de", "Ein Artikel, dessen SKU Buchstaben hat: eine eigene Nummer geben"),
-        ("nl", "Een artikel waarvan de SKU letters heeft: het een eigen nummer geven"),
+        ("nl", "Een artikel met letters in de SKU: een eigen nummer geven"),
     ],
 )
 def test_a_setting_is_named_by_its_words_and_led_to(language: str, words: str) -> None:
