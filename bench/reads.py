@@ -28,7 +28,7 @@ from bench import figures
 from gateway.store import inbox, links, migrate
 from gateway.store.links import LinkKind
 from gateway.store.session import open_engine, reading, writing
-from gateway.web import webhooks
+from gateway.web import deliveries
 from handlers.lists import Lists
 from handlers.polling import books_feed
 from sandbox.mpluskassa.structs import AMSTERDAM
@@ -100,7 +100,7 @@ class Days:
         if fresh:
             body = json.dumps([_to_event(effect) for effect in fresh]).encode()
             with writing(self._shop.engine) as session:
-                inbox.receive(session, webhooks.of_books(body, {shops.REALM: "default"}))
+                inbox.receive(session, deliveries.of_books(body, {shops.REALM: "default"}))
             self._shop.work()
 
     def _own_items(self) -> int:

@@ -19,7 +19,7 @@ from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
 from gateway.store.tables import InboxRow
-from gateway.web import webhooks
+from gateway.web import deliveries
 from mapping.messages import message
 
 
@@ -129,8 +129,8 @@ def _check_heard(system: str, connection: Connection, last: datetime | None, fix
 
 
 def _newest(session: Session, connection: Connection, *, of_till: bool) -> datetime | None:
-    from_till = col(InboxRow.entity).in_((webhooks.SESSION, webhooks.COMPLAINT))
-    mine = (col(InboxRow.connection) == connection.name) & (col(InboxRow.source) == webhooks.SOURCE)
+    from_till = col(InboxRow.entity).in_((deliveries.SESSION, deliveries.COMPLAINT))
+    mine = (col(InboxRow.connection) == connection.name) & (col(InboxRow.source) == deliveries.SOURCE)
     statement = select(func.max(col(InboxRow.received_at))).where(mine, from_till if of_till else ~from_till)
     found: datetime | None = session.execute(statement).scalar_one_or_none()
     return found

@@ -17,7 +17,7 @@ from gateway.store.events import Change, Event, Flow, State
 from gateway.store.progress import SETTLED
 from gateway.store.todo import BulkAction
 from gateway.store.views import Filter
-from gateway.web import queries, webhooks
+from gateway.web import deliveries, queries
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from mapping import messages
@@ -27,7 +27,7 @@ RETRYABLE = tuple(state for state in State if state is not State.WORKING)
 MAX_AT_ONCE = 1_000
 LOOKUP_SECONDS = 3.0
 SOURCE = "admin"
-_WITHOUT_RECORD = frozenset({webhooks.COMPLAINT, webhooks.UNREADABLE})
+_WITHOUT_RECORD = frozenset({deliveries.COMPLAINT, deliveries.UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _to_resend(wanted: Resend, known: Sequence[Event], connection: str) -> Chang
         wanted.order,
         connection=connection,
         # A record the till named is a better start than the session that led to it.
-        earlier=sorted(mine, key=lambda event: event.entity == webhooks.SESSION),
+        earlier=sorted(mine, key=lambda event: event.entity == deliveries.SESSION),
         dry_run=wanted.dry_run,
         reason=wanted.reason or "",
         actor=SOURCE,

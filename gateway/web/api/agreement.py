@@ -16,7 +16,7 @@ from gateway.store.certificates import Certificate
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
 from gateway.store.views import LONGEST_PAGE, PAGE
-from gateway.web import actions, queries, services
+from gateway.web import actions, bodies, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.api import events
 from gateway.web.problems import Refusal
@@ -106,7 +106,7 @@ async def compare_days(request: Request) -> Response:
     accepts text/plain rather than JSON gets the report as a table.
     """
     shared = services.of(request)
-    given = queries.only(await queries.read_json(request), "from", "through", "connection")
+    given = queries.only(await bodies.read_json(request), "from", "through", "connection")
     seconds = actions.find_seconds(request.query_params)
     event_id = await shared.ask(lambda session: ask(session, given, actor=ADMIN))
     settled, event_id = await actions.wait_until_settled(shared, event_id, seconds=seconds)

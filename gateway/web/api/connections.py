@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.removal import Data
-from gateway.web import actions, queries, services, setups
+from gateway.web import actions, bodies, queries, services, setups
 from gateway.web.access import ADMIN
 from gateway.web.api import events, status
 from gateway.web.api.status import Overview
@@ -41,7 +41,7 @@ async def put_connection(request: Request) -> Response:
     The body is `{"mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id", "mplus_webhook_secrets": []}`
     and, where the address of a till in use changed, `"moved": true`. A new connection is not live.
     """
-    given = queries.only(await queries.read_json(request), *setups.FIELDS, setups.SECRETS, "moved")
+    given = queries.only(await bodies.read_json(request), *setups.FIELDS, setups.SECRETS, "moved")
     if not isinstance(given.get("moved", False), bool):
         raise Refusal(400, "moved should be true or false")
     shared, name = services.of(request), request.path_params["name"]
@@ -52,7 +52,7 @@ async def put_connection(request: Request) -> Response:
 
 async def check_connection(request: Request) -> Response:
     """200 with the event whose `result` are the findings of both sides; 202 when it takes longer than `?wait`."""
-    queries.only(await queries.read_json(request))
+    queries.only(await bodies.read_json(request))
     seconds = actions.find_seconds(request.query_params)
     event_id = await setups.check_up(services.of(request), request.path_params["name"], actor=ADMIN)
     return await events.answer(request, event_id, seconds=seconds)
@@ -60,7 +60,7 @@ async def check_connection(request: Request) -> Response:
 
 async def let_live(request: Request) -> Response:
     """200 with the resumed connection, or the event that made it live; 202 when it takes longer."""
-    queries.only(await queries.read_json(request))
+    queries.only(await bodies.read_json(request))
     seconds = actions.find_seconds(request.query_params)
     event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
     if event_id is not None:
@@ -71,7 +71,7 @@ async def let_live(request: Request) -> Response:
 
 async def pause_connection(request: Request) -> Response:
     """200 with the connection; what comes meanwhile waits and is done afterwards."""
-    queries.only(await queries.read_json(request))
+    queries.only(await bodies.read_json(request))
     await setups.pause(services.of(request), request.path_params["name"], actor=ADMIN)
     return JSONResponse(await _read(request))
 
@@ -92,7 +92,7 @@ async def _look(request: Request) -> Overview:
 
 async def rename_connection(request: Request) -> Response:
     """200 with the connection under its new name; nothing else changes."""
-    given = queries.only(await queries.read_json(request), "name")
+    given = queries.only(await bodies.read_json(request), "name")
     wanted = queries.find_text(given, "name")
     if wanted is None:
         raise Refusal(400, "give the other name: name")
@@ -102,7 +102,7 @@ async def rename_connection(request: Request) -> Response:
 
 async def remove_connection(request: Request) -> Response:
     """200: it is removed, its events are ended; `revoked` says whether Intuit took the tokens back."""
-    given = queries.only(await queries.read_json(request), "data")
+    given = queries.only(await bodies.read_json(request), "data")
     data = queries.find_choice(given, "data", Data)
     if data is None:
         raise Refusal(400, f"say what becomes of the data: one of {', '.join(Data)}")

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.store import connections, journal, links, views
 from gateway.store.events import Event
 from gateway.store.links import LinkKind
-from gateway.web import actions, presentation, queries, services
+from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.actions import Resend
 from gateway.web.problems import Refusal
@@ -70,14 +70,14 @@ async def ignore_event(request: Request) -> Response:
 
 async def retry_many(request: Request) -> Response:
     """202 with the ids: everything that fits the filter (body or query) is due again; parked events by default."""
-    given = queries.only(dict(request.query_params) | await queries.read_json(request), *queries.FILTER, "reason")
+    given = queries.only(dict(request.query_params) | await bodies.read_json(request), *queries.FILTER, "reason")
     wanted, reason = queries.to_filter(given), queries.find_text(given, "reason")
     ids, more = await actions.retry_all(services.of(request), wanted, actor=ADMIN, reason=reason)
     return JSONResponse({"retried": len(ids), "ids": ids, "more": more}, 202)
 
 
 async def _read_reason(request: Request) -> str | None:
-    return queries.find_text(queries.only(await queries.read_json(request), "reason"), "reason")
+    return queries.find_text(queries.only(await bodies.read_json(request), "reason"), "reason")
 
 
 async def show_order(request: Request) -> Response:
@@ -113,7 +113,7 @@ async def resend_order(request: Request) -> Response:
     404 when the order is unknown to the gateway, the till and the books.
     """
     shared = services.of(request)
-    given = queries.only(await queries.read_json(request), "dry_run", "reason", "connection")
+    given = queries.only(await bodies.read_json(request), "dry_run", "reason", "connection")
     wanted = Resend(
         order=to_order(request),
         actor=ADMIN,

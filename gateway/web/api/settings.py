@@ -16,7 +16,7 @@ from starlette.responses import Response
 from gateway.store import audit, connections, documents, inbox, installation, progress, requests, views
 from gateway.store.documents import Outdated
 from gateway.store.events import State
-from gateway.web import actions, presentation, queries, services
+from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
@@ -162,7 +162,7 @@ def _newest(session: Session, name: str) -> tuple[int, str] | None:
 
 
 async def _read_body(request: Request) -> str:
-    body = await queries.read(request, limit=queries.LARGEST_FORM)
+    body = await bodies.read(request, limit=bodies.LARGEST_FORM)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:

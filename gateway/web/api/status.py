@@ -32,7 +32,7 @@ from gateway.store.sealing import Seal
 from gateway.store.tables import AlertRow, AuditRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
 from gateway.store.views import LONGEST_PAGE, PAGE, FlowStatus
 from gateway.version import VERSION
-from gateway.web import actions, presentation, queries, services
+from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.presentation import pick
 from gateway.web.problems import Refusal
@@ -203,7 +203,7 @@ def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
 
 async def backfill_flow(request: Request) -> Response:
     """202 with one event for each connection that will go through the flow since that day."""
-    given = queries.only(await queries.read_json(request), "since", "connection")
+    given = queries.only(await bodies.read_json(request), "since", "connection")
     flow = queries.find_choice(request.path_params, "flow", Flow)
     if flow is None:
         raise Refusal(400, "name the flow")

@@ -16,9 +16,9 @@ from gateway.store import audit, users
 from gateway.store.users import Role, User
 from gateway.web import access, queries, services
 from gateway.web.access import find_invited, find_user
+from gateway.web.bodies import read_form
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
-from gateway.web.queries import read_form
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import let_in, refuse_other_sites
 from mapping.messages import message
