@@ -151,6 +151,7 @@ def _to_link(relation: Relation, customer: Customer) -> Link:
         "customer": customers.content_fingerprint(customer),
         "number": relation.number,
         "fields": asdict(customers.agree(relation, customer)),
+        **parties.to_origin(relation),
     }
     return Link(LinkKind.RELATION, f"relation:{relation.number}", "Customer", customer.id or "", detail=written)
 

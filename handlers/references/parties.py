@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
@@ -27,7 +28,8 @@ from mapping.messages import message
 from mapping.records import Customer, Relation, Sale, SaleKind
 from mapping.sale_identity import name_record
 
-_STALE = "stale"
+_STALE, _CREATED = "stale", "created"
+_SAME_MOMENT = {timedelta(hours=hours) for hours in range(3)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
         )
     if relation is None or (policy == "default_debtor" and sale.kind is not SaleKind.INVOICE):
         return default_debtor(deps)
-    return _linked(deps, key_of_relation(relation)) or create(relation, deps).id or ""
+    link = _link_of_number(relation, deps)
+    linked = link.target_id if link and not _is_stale(link) else None
+    return linked or create(relation, deps).id or ""
 
 
 def _find_or_create(relation: Relation, deps: Deps) -> Customer:
@@ -94,7 +98,7 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
     if usable := choose(found, deps):
         return usable
     # The customer linked last, even if the books refused a document with it.
-    link = deps.links[LinkKind.CUSTOMER, key_of_relation(relation)]
+    link = _link_of_number(relation, deps)
     if before := (link.target_id if link else None):
         found += deps.books.customers_by_ids([before])
     usable = choose(found, deps)
@@ -166,7 +170,7 @@ def create(relation: Relation, deps: Deps) -> Customer:
 def _created_meanwhile(relation: Relation, deps: Deps) -> Customer | None:
     with reading(deps.engine) as session:
         found = links.find_all(session, deps.connection, LinkKind.CUSTOMER, _keys(relation))
-    ids = {link.target_id for link in found.values() if not _is_stale(link)}
+    ids = {link.target_id for link in found.values() if not _is_stale(link) and not is_another(link, relation)}
     return choose(deps.books.customers_by_ids(sorted(ids)), deps) if ids else None
 
 
@@ -177,8 +181,10 @@ def _create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
     """
     wanted = customers.to_customer(relation, settings=deps.settings.customers, attempt=attempt)
     customer = replace(wanted, currency=named_currency(deps.lists.company(), deps.settings.products.currency))
-    # A repeat gets the first answer; a successor of a removed customer must get a new one.
+    # A repeat gets the first answer; a successor of a removed customer, or of another relation's, must get a new one.
     again = _stale(_keys(relation), deps)
+    linked = deps.links[LinkKind.CUSTOMER, key_of_relation(relation)]
+    again += [linked.target_id] if linked and is_another(linked, relation) else []
     try:
         token = deps.books.request_id("customer", relation.number, attempt, *again)
         return _bring_up_to_date(deps.books.create_customer(customer, token), customer, deps)
@@ -229,7 +235,7 @@ def remember(relation: Relation, customer: Customer, deps: Deps) -> Customer:
     note([customer], deps)
     known_records.note_pair(relation, customer, deps, written=True)
     for key in _keys(relation):
-        deps.remember(_to_link(key, customer))
+        deps.remember(replace(_to_link(key, customer), detail=to_origin(relation)))
     return customer
 
 
@@ -240,7 +246,7 @@ def _keys(relation: Relation) -> list[str]:
 def forget(customer_id: str, deps: Deps) -> None:
     """Stop using links to a customer that the books do not accept; it is stored as gone."""
     for link in links_with(customer_id, deps):
-        deps.remember(replace(link, detail={_STALE: True}))
+        deps.remember(replace(link, detail={**(link.detail or {}), _STALE: True}))
 
 
 def _stale(keys: Sequence[str], deps: Deps) -> list[str]:
@@ -259,7 +265,8 @@ def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
 def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
     """Two customers were merged in the books: links to the merged one now point to the remaining one."""
     for link in links_with(merged_id, deps):
-        deps.remember(Link(LinkKind.CUSTOMER, link.source_id, "Customer", remaining_id))
+        detail = {name: value for name, value in (link.detail or {}).items() if name != _STALE}
+        deps.remember(Link(LinkKind.CUSTOMER, link.source_id, "Customer", remaining_id, detail=detail))
         deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=remaining_id)
 
 
@@ -270,6 +277,27 @@ def key_of_email(email: str) -> str:
 
 def key_of_relation(relation: Relation) -> str:
     return f"relation:{relation.number}"
+
+
+def to_origin(relation: Relation) -> dict[str, str]:
+    """When the till made this relation, for the detail of a link by its number."""
+    return {_CREATED: relation.created_at.isoformat()} if relation.created_at else {}
+
+
+def is_another(link: Link, relation: Relation) -> bool:
+    """Whether the link by this number is of an earlier relation: restored from a backup, a till gives numbers again.
+
+    Whole hours between two moments are the same one, read with and without summer time.
+    """
+    created = (link.detail or {}).get(_CREATED)
+    if created is None or relation.created_at is None:
+        return False
+    return abs(relation.created_at - datetime.fromisoformat(created)) not in _SAME_MOMENT
+
+
+def _link_of_number(relation: Relation, deps: Deps) -> Link | None:
+    link = deps.links[LinkKind.CUSTOMER, key_of_relation(relation)]
+    return None if link and is_another(link, relation) else link
 
 
 def _linked(deps: Deps, source_id: str) -> str | None:

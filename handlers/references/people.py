@@ -171,6 +171,7 @@ class LastWritten:
     customer: str | None = None
     number: int | None = None
     agreed: Agreed | None = field(default_factory=lambda: Agreed({}, {}))
+    link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ class Match:
 
 def of_relation(relation: Relation, deps: Deps) -> LastWritten:
     link = deps.read(links.find, LinkKind.RELATION, parties.key_of_relation(relation))
-    return _to_last_written(link)
+    return _to_last_written(None if link and parties.is_another(link, relation) else link)
 
 
 def of_customer(customer: Customer, deps: Deps) -> LastWritten:
@@ -193,7 +194,8 @@ def of_customer(customer: Customer, deps: Deps) -> LastWritten:
 
 def find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
     """The relation of the till that is this customer, if there is one."""
-    if known.number and (linked := deps.till.relation(known.number)):
+    linked = deps.till.relation(known.number) if known.number else None
+    if linked and known.link and not parties.is_another(known.link, linked):
         return Match(linked, BY_LINK)
     found = (deps.till.find_relation_by_email(key) for key in email_keys(customer.email))
     if same := next(filter(None, found), None):
@@ -209,4 +211,4 @@ def _to_last_written(link: Link | None) -> LastWritten:
     detail: Mapping[str, Any] = link.detail or {}
     fields = detail.get("fields")
     agreed = Agreed(fields["relation"], fields["customer"]) if fields else None
-    return LastWritten(detail.get("relation"), detail.get("customer"), detail.get("number"), agreed)
+    return LastWritten(detail.get("relation"), detail.get("customer"), detail.get("number"), agreed, link)
