@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import counts, cursors, installation, systems, tokens, views
+from gateway.store import connections, counts, cursors, installation, systems, tokens, views
 from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.events import BACKFILL, PENDING, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
@@ -76,8 +76,7 @@ def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator
     about = (col(InboxRow.connection), col(InboxRow.flow), col(InboxRow.code))
     # Events that wait for a lost authorisation have one alert, that of the connection; the books may also refuse one
     # that is not lost (a subscription that ended, the till's credentials).
-    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
-    unreported = or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST, about[0].not_in(lost))
+    unreported = or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST, about[0].not_in(tokens.LOST))
     parked = and_(col(InboxRow.state) == State.PARKED, unreported)
     found = select(*about, func.count(), func.max(col(InboxRow.id))).where(parked).group_by(*about)
     groups = session.execute(found).all()
@@ -124,7 +123,6 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
     resting = select(col(ConnectionRow.name)).where(
         or_(col(ConnectionRow.paused).is_not(None), col(ConnectionRow.live).is_(False))
     )
-    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
     oldest = func.min(col(InboxRow.received_at))
     for state, key, title in (
         ((*PENDING, State.WORKING), "behind", "{flow} is behind"),
@@ -133,7 +131,7 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
         found = (
             select(col(InboxRow.connection), col(InboxRow.flow), func.count(), oldest)
             .where(col(InboxRow.state).in_(state), col(InboxRow.priority) < BACKFILL)
-            .where(col(InboxRow.connection).not_in(resting), col(InboxRow.connection).not_in(lost))
+            .where(col(InboxRow.connection).not_in(resting), col(InboxRow.connection).not_in(tokens.LOST))
             .group_by(col(InboxRow.connection), col(InboxRow.flow))
             .having(oldest < _now - patience.behind)
         )
@@ -148,7 +146,7 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
 
 
 def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
-    lost = {token.connection for token in session.execute(select(TokenRow)).scalars() if token.lost is not None}
+    lost = set(session.execute(tokens.LOST).scalars())
     for silence in systems.find_silent(session, now):
         if silence.failure is None and not _is_asking(session, now):
             continue
@@ -253,7 +251,6 @@ def _differing(session: Session, _patience: Thresholds, now: datetime) -> Iterat
 def _not_compared(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
     """Days that till and books were not compared on."""
     day = AgreementDayRow
-    working = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
     # The first row of a connection is never compared, and today not yet.
     opened = aliased(AgreementDayRow)
     first = select(func.min(col(opened.day))).where(col(opened.connection) == col(ConnectionRow.name)).scalar_subquery()
@@ -267,7 +264,9 @@ def _not_compared(session: Session, _patience: Thresholds, now: datetime) -> Ite
     late = (
         select(*about)
         .join(ConnectionRow, col(ConnectionRow.name) == col(day.connection))
-        .where(col(day.connection).in_(working), col(day.day) > first, col(day.day) >= (now - WATCHED).date())
+        .where(
+            col(day.connection).in_(connections.WORKING), col(day.day) > first, col(day.day) >= (now - WATCHED).date()
+        )
         .where(or_(col(day.status) == AgreementStatus.FAILED, waits, lost))
         .group_by(col(day.connection))
     )

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
+from typing import Final
 
 from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlmodel import Session, col
@@ -58,6 +59,8 @@ class Connection:
         return f"Connection({self.name!r}, realm_id={self.realm_id!r}, live={self.live})"
 
 
+WORKING: Final = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
+"""The keys of the connections that work: live, and not paused."""
 _ACTIVE = col(ConnectionRow.status) == Status.ACTIVE
 _PRESENT = col(ConnectionRow.status).not_in([Status.REMOVED, Status.PURGING])
 

@@ -11,11 +11,11 @@ from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, sel
 from sqlmodel import Session, col
 
 from gateway.errors import RateLimited
-from gateway.store import leases
+from gateway.store import connections, leases, tokens
 from gateway.store.events import Flow
 from gateway.store.session import writing
 from gateway.store.sql import moment, upsert
-from gateway.store.tables import ConnectionRow, CursorRow, TokenRow
+from gateway.store.tables import CursorRow
 from mapping.records import SyncMarkers
 
 # As long as a page takes; every page renews it. Two pollers do no harm; a killed one must not block a source for long.
@@ -108,12 +108,12 @@ def failure(session: Session, connection: str, source: str) -> str | None:
 
 def find_failing(session: Session, now: datetime) -> list[CursorRow]:
     """The feeds of live, authorised connections whose last poll failed, without a success for a while."""
-    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
-    live = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
     earlier = now - timedelta(seconds=FAILING_SECONDS)
     late = or_(col(CursorRow.polled_at).is_(None), col(CursorRow.polled_at) < earlier)
-    failing = and_(col(CursorRow.failure).is_not(None), late, col(CursorRow.connection).in_(live))
-    return list(session.execute(select(CursorRow).where(failing, col(CursorRow.connection).not_in(lost))).scalars())
+    failing = and_(col(CursorRow.failure).is_not(None), late, col(CursorRow.connection).in_(connections.WORKING))
+    return list(
+        session.execute(select(CursorRow).where(failing, col(CursorRow.connection).not_in(tokens.LOST))).scalars()
+    )
 
 
 def flows_of(source: str) -> set[Flow]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Engine, Integer, and_, delete, func, select
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store import views
+from gateway.store import connections, views
 from gateway.store.events import BACKFILL, PENDING, State
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.session import reading, writing
@@ -119,10 +119,7 @@ def keep_hour(engine: Engine) -> None:
         hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         lags, causes = _find_lags(session, now), _count_causes(session)
         # A paused connection's work waits as a person wants it.
-        flowing = select(col(ConnectionRow.name)).where(
-            col(ConnectionRow.live).is_(True), col(ConnectionRow.paused).is_(None)
-        )
-        names = session.execute(flowing).scalars().all()
+        names = session.execute(connections.WORKING).scalars().all()
         rows = session.execute(select(HourRow).where(col(HourRow.connection).in_(names), col(HourRow.at) == hour))
         known = {row.connection: (row.lag_seconds, row.causes) for row in rows.scalars()}
     now_of = {name: (lags.get(name, 0), causes.get(name, 0)) for name in names}

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
-from gateway.store import claims, round_robin, sql
+from gateway.store import claims, round_robin, sql, tokens
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
 from gateway.store.events import OPEN, PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.requests import SESSION
@@ -268,14 +268,13 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
     `requeue_parked` with the same code makes them due again. A person's requests are not parked, nor hints of the till:
     its sales are read by themselves, and each counts once.
     """
-    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
     asked = and_(col(InboxRow.priority) == URGENT, round_robin.is_asked())
     asked = or_(asked, col(InboxRow.entity) == SESSION)
     why = select(col(TokenRow.lost)).where(col(TokenRow.connection) == col(InboxRow.connection))
     reason = why.correlate(InboxRow).scalar_subquery()
     parked = session.execute(
         update(InboxRow)
-        .where(and_(col(InboxRow.connection).in_(lost), col(InboxRow.state).in_(PENDING), ~asked))
+        .where(and_(col(InboxRow.connection).in_(tokens.LOST), col(InboxRow.state).in_(PENDING), ~asked))
         .values(
             state=State.PARKED,
             code=code,

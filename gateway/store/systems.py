@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Engine, and_, case, func, or_, select
 from sqlmodel import Session, col
 
+from gateway.store import connections
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.session import writing
 from gateway.store.sql import moment, upsert
@@ -77,9 +78,8 @@ def _put(engine: Engine, connection: str, system: str, *, first: dict[str, Any] 
 
 def find_silent(session: Session, now: datetime) -> list[Silence]:
     """The systems of live connections that have failed for a while, or have not answered in time."""
-    live = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
     failing = col(SystemRow.failing_since) < now - timedelta(seconds=FAILING_SECONDS)
-    silent = and_(or_(failing, col(SystemRow.overdue_at) < now), col(SystemRow.connection).in_(live))
+    silent = and_(or_(failing, col(SystemRow.overdue_at) < now), col(SystemRow.connection).in_(connections.WORKING))
     rows = session.execute(select(SystemRow).where(silent).order_by(col(SystemRow.connection), col(SystemRow.system)))
     return [_to_silence(row, now) for row in rows.scalars()]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine, and_, or_, select, update
 from sqlmodel import Session, col
@@ -18,6 +18,10 @@ from gateway.store.tables import TokenRow
 
 LEASE_SECONDS = 45.0
 SEALED = ("access_sealed", "refresh_sealed")
+
+
+LOST: Final = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+"""The keys of the connections whose login QuickBooks has refused."""
 
 
 @dataclass(frozen=True, slots=True)
