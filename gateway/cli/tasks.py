@@ -15,8 +15,8 @@ from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, Trouble, remark
 from gateway.doctor import Installation
 from gateway.findings import Finding
 from gateway.store import audit, connections, inbox, installation, progress, requests, views
-from gateway.store.events import Change, Event, Flow, State, name_record
-from gateway.store.progress import SETTLED, Progress, Snapshot
+from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
+from gateway.store.progress import Progress, Snapshot
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import reading, writing
 from gateway.web import api, presentation
@@ -63,7 +63,7 @@ def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reas
     call.answer(_alone(answers), *(line for event in ended for line in (to_words(event), *to_lines(event))))
     if any(event.code == requests.UNKNOWN_ORDER for event in ended):
         return USAGE
-    good = all(event.state in {State.DONE, State.SKIPPED} and not is_refused(event) for event in ended)
+    good = all(event.state in ENDED and not is_refused(event) for event in ended)
     return GOOD if good else PROBLEM
 
 

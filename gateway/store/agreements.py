@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store.events import State
+from gateway.store.events import ENDED
 from gateway.store.sql import upsert
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, InboxRow
 from mapping import messages
@@ -166,7 +166,7 @@ def find_repaired(session: Session, connection: str, *, now: datetime) -> list[d
     """Differing days with an event that should have booked a record and has ended since: they may agree now."""
     day, record = AgreementDayRow, AgreementRecordRow
     cause, later = InboxRow.__table__.alias("cause"), InboxRow.__table__.alias("later")  # type: ignore[attr-defined]
-    ended = and_(later.c.state.in_((State.DONE, State.SKIPPED)), later.c.updated_at > col(day.checked_at))
+    ended = and_(later.c.state.in_(ENDED), later.c.updated_at > col(day.checked_at))
     same = or_(later.c.id == cause.c.id, and_(cause.c.order_id.is_not(None), later.c.order_id == cause.c.order_id))
     query = (
         select(col(day.day))

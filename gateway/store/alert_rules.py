@@ -15,7 +15,7 @@ from sqlmodel import Session, col
 from gateway.errors import AUTH_LOST
 from gateway.store import connections, counts, cursors, installation, systems, tokens, views
 from gateway.store.agreements import WATCHED, AgreementStatus
-from gateway.store.events import BACKFILL, PENDING, Flow, State
+from gateway.store.events import BACKFILL, UNSETTLED, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, ConnectionRow, InboxRow, TokenRow
 from mapping import messages
@@ -125,7 +125,7 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
     )
     oldest = func.min(col(InboxRow.received_at))
     for state, key, title in (
-        ((*PENDING, State.WORKING), "behind", "{flow} is behind"),
+        (UNSETTLED, "behind", "{flow} is behind"),
         ((State.UNCERTAIN,), "uncertain", "a write of {flow} has been without an answer for long"),
     ):
         found = (

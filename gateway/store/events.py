@@ -48,7 +48,11 @@ SPOKEN: Mapping[str, str] = {entity: kind.value.lower() for kind, entity in SALE
 """What messages call the till's records."""
 
 PENDING = (State.RECEIVED, State.WAITING, State.UNCERTAIN)
-OPEN = (*PENDING, State.WORKING, State.PARKED)
+UNSETTLED = (*PENDING, State.WORKING)
+OPEN = (*UNSETTLED, State.PARKED)
+ENDED = (State.DONE, State.SKIPPED)
+SETTLED = (*ENDED, State.PARKED)
+"""States of an event that is not handled any more, unless a person has it tried again."""
 
 URGENT, NORMAL, BACKFILL = 0, 10, 20
 

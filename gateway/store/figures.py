@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Column, Engine, Integer, and_, delete, func, 
 from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store import connections, views
-from gateway.store.events import BACKFILL, PENDING, State
+from gateway.store.events import BACKFILL, UNSETTLED, State
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.session import reading, writing
 from gateway.store.sql import Instant, moment, upsert
@@ -137,7 +137,7 @@ def keep_hour(engine: Engine) -> None:
 
 def _find_lags(session: Session, now: datetime) -> dict[str, int]:
     """How long the oldest event that waits to be handled has waited, in seconds, by connection."""
-    waits = and_(col(InboxRow.state).in_((*PENDING, State.WORKING)), col(InboxRow.priority) < BACKFILL)
+    waits = and_(col(InboxRow.state).in_(UNSETTLED), col(InboxRow.priority) < BACKFILL)
     oldest = select(col(InboxRow.connection), func.min(col(InboxRow.received_at))).where(waits)
     found = session.execute(oldest.group_by(col(InboxRow.connection))).all()
     return {str(name): max(0, int((now - since).total_seconds())) for name, since in found}

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, 
 from sqlmodel import Session, col
 
 from gateway.store import connections, links, personal, sale_contents
-from gateway.store.events import State
+from gateway.store.events import ENDED
 from gateway.store.links import LinkKind
 from gateway.store.personal import GONE, Person
 from gateway.store.records import RecordKind
@@ -39,7 +39,6 @@ _OF_MANY = frozenset({AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL, "Day"})
 _WISHES = ("resend", "dry_run", "actor", "by", "side", "since", "from", "through", "settings")
 _NAMED = col(SaleRow.customer).is_not(None)
 _IS_CUSTOMER = col(RecordRow.kind) == RecordKind.CUSTOMER
-_ENDED = frozenset({State.DONE, State.SKIPPED})
 
 
 class Unclear(ValueError):
@@ -355,7 +354,7 @@ def _change(engine: Engine, table: Any, found: Iterable[Any], to_values: Callabl
 def _without(row: InboxRow, found: _Found) -> dict[str, Any]:
     cleaned: dict[str, Any] = {name: found.person.erase_from(getattr(row, name)) for name in _TEXTS}
     if row.id in found.own:
-        hint = None if row.state in _ENDED else _to_request(cleaned["hint"])
+        hint = None if row.state in ENDED else _to_request(cleaned["hint"])
         cleaned |= {"email": None, "reason": GONE if row.reason else None, "result": None, "hint": hint}
     return cleaned | {"messages": None, "updated_at": moment()}
 

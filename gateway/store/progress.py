@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.store import inbox, indexes, requests, views
-from gateway.store.events import OPEN, PENDING, Change, Event, Flow, State
+from gateway.store.events import OPEN, PENDING, SETTLED, UNSETTLED, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
 from gateway.store.sql import moment, upsert
 from gateway.store.tables import BackfillRow, InboxRow, JournalRow
@@ -26,7 +26,6 @@ SHOWN, SHOWN_SECONDS = 20, 86_400.0
 CANCELLED = "cancelled by a person"
 STOCK = ">stock"
 """Ends the key of the backfill of stock that follows one of products."""
-_ENDED = (State.DONE, State.SKIPPED, State.PARKED)
 
 
 def ask(session: Session, flow: Flow, *, connection: str, since: date | None, actor: str = "cli") -> Change:
@@ -80,7 +79,7 @@ class Progress:
     @property
     def over(self) -> bool:
         """Whether it has ended, with or without success, with all its events."""
-        return self.event.state in _ENDED and not self.open
+        return self.event.state in SETTLED and not self.open
 
     @property
     def seconds(self) -> float:
@@ -96,7 +95,7 @@ class Progress:
     @property
     def open(self) -> int:
         """Records that were read and are not handled yet."""
-        return self.event_counts.count(*PENDING, State.WORKING)
+        return self.event_counts.count(*UNSETTLED)
 
     @property
     def total(self) -> int:
@@ -190,7 +189,7 @@ def resume(session: Session, event: Event) -> bool:
 def count_events(session: Session, event: Event) -> EventCounts:
     """The events of this backfill so far, one for each record."""
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
-    lately = and_(rows.state.in_(_ENDED), rows.updated_at > moment(-PACE_SECONDS))
+    lately = and_(rows.state.in_(SETTLED), rows.updated_at > moment(-PACE_SECONDS))
     columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
     found = session.execute(
         select(*columns).where(indexes.begins(rows.key, f"{event.key}:")).group_by(rows.state)
@@ -201,7 +200,7 @@ def count_events(session: Session, event: Event) -> EventCounts:
 
 def running(session: Session) -> list[Progress]:
     """Running backfills, newest first."""
-    return _find(session, col(InboxRow.state).in_((*PENDING, State.WORKING)))
+    return _find(session, col(InboxRow.state).in_(UNSETTLED))
 
 
 def recent(session: Session, connection: str | None = None) -> list[Progress]:
@@ -229,9 +228,6 @@ def note(session: Session, event: Event, notes: Notes) -> None:
     """Store these notes, in the caller's transaction."""
     values = dataclasses.asdict(notes)
     upsert(session, BackfillRow, {"event_key": event.key, "connection": event.connection or "", **values}, values)
-
-
-SETTLED = frozenset({State.DONE, State.SKIPPED, State.PARKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +270,6 @@ def replaced_by(session: Session, event: Event) -> list[Event]:
     return found
 
 
-_MAY_CHANGE = frozenset({*PENDING, State.WORKING, State.PARKED})
-
-
 def request_check(session: Session, connection: str, version: int, *, checked: bool) -> list[int]:
     """Request the check of a document that was not checked, or that may correct a fault of an earlier check.
 
@@ -284,6 +277,6 @@ def request_check(session: Session, connection: str, version: int, *, checked: b
     """
     change = requests.check_in_force(version, connection=connection)
     earlier = views.newest_about(session, change.subject)
-    if checked and (earlier is None or earlier.state not in _MAY_CHANGE):
+    if checked and (earlier is None or earlier.state not in OPEN):
         return []
     return [row.id for row in inbox.receive(session, [change]) if row.pending]

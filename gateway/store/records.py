@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select
 from sqlmodel import Session, col
 
 from gateway.store import requests
-from gateway.store.events import OPEN, Event, Flow, Outcome, State
+from gateway.store.events import ENDED, OPEN, Event, Flow, Outcome, State
 from gateway.store.sql import fixed, moment
 from gateway.store.tables import InboxRow, RecordRow
 
@@ -24,7 +24,6 @@ LOOKED_BACK: Final = 30_000
 _DAY_SECONDS: Final = 86_400.0
 _PERSONAL: Final = ("code", "books_name", "till_name", "fields")
 _NAMES: Final = ("code", "books_name", "till_name")
-_ENDED: Final = frozenset({State.DONE, State.SKIPPED})
 
 _TOLD: Final = and_(col(InboxRow.id) == col(RecordRow.event_id), col(InboxRow.state).in_(OPEN))
 _LISTED: Final = select(RecordRow, col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages)).outerjoin(
@@ -297,7 +296,7 @@ def find_status(state: State, *, is_linked: bool, is_gone: bool) -> RecordStatus
     """The status of a record whose last event ended like this."""
     if state is State.PARKED:
         return RecordStatus.NEEDS_ATTENTION
-    if state not in _ENDED:
+    if state not in ENDED:
         return RecordStatus.WAITING
     return RecordStatus.GONE if is_gone else RecordStatus.LINKED if is_linked else RecordStatus.UNLINKED
 

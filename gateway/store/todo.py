@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, ColumnElement, Integer, Text, and_, d
 from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store.alerts import find_causes, key_of
-from gateway.store.events import PENDING, State
+from gateway.store.events import UNSETTLED, State
 from gateway.store.sql import moment, time_field, upsert
 from gateway.store.tables import InboxRow, SaleRow
 
@@ -94,7 +94,7 @@ class BulkProgress:
     @property
     def open(self) -> int:
         """Events that are not handled yet."""
-        return self.count(*PENDING, State.WORKING)
+        return self.count(*UNSETTLED)
 
 
 def find_keys(session: Session, event_ids: Collection[int], connection: str | None) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from gateway.store import connections, counts, documents, indexes, sales, systems
 from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
-from gateway.store.events import OPEN, PENDING, SALES, TRADE, Event, Flow, State
+from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 from mapping import settings_document
@@ -27,7 +27,6 @@ BEGINNINGS = 1_000  # a search by a single digit would find half of them
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 _NAMING = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id)
 _NUMBER = re.compile(r"[0-9][0-9.]*")
-_UNSYNCED = (*PENDING, State.WORKING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ def find_event(session: Session, event_id: int) -> Event | None:
 def count_pending(session: Session, connection: str | None = None) -> dict[str, int]:
     """How many records of each flow are on their way, requests and echoes apart; by the index of the open ones."""
     trade = col(InboxRow.entity).in_(TRADE)
-    wanted = select(col(InboxRow.flow), func.count()).where(col(InboxRow.state).in_([*PENDING, State.WORKING]), trade)
+    wanted = select(col(InboxRow.flow), func.count()).where(col(InboxRow.state).in_(UNSETTLED), trade)
     if connection is not None:
         wanted = wanted.where(col(InboxRow.connection) == connection)
     return {str(flow): int(count) for flow, count in session.execute(wanted.group_by(col(InboxRow.flow)))}
@@ -258,7 +257,7 @@ def _to_status(flow: Flow, rows: Sequence[Any], now: datetime, unseen: float | N
     return FlowStatus(
         flow=flow,
         counts={str(state): int(count) for _, state, count, _, _ in rows},
-        unsynced_seconds=_age([oldest[s] for s in _UNSYNCED if s in oldest], now),
+        unsynced_seconds=_age([oldest[s] for s in UNSETTLED if s in oldest], now),
         parked_seconds=_age([oldest[State.PARKED]] if State.PARKED in oldest else [], now),
         last_done_at=latest.get(State.DONE),
         unseen_seconds=unseen,

@@ -13,8 +13,7 @@ from datetime import date
 from sqlmodel import Session
 
 from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, views
-from gateway.store.events import Change, Event, Flow, State
-from gateway.store.progress import SETTLED
+from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.todo import BulkAction
 from gateway.store.views import Filter
 from gateway.web import deliveries, queries

@@ -15,8 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import agreements, audit, certificates, requests, sales_list, views
 from gateway.store.certificates import Certificate
-from gateway.store.events import State
-from gateway.store.progress import SETTLED
+from gateway.store.events import SETTLED, State
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import api, presentation, queries, services

@@ -12,8 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import audit, documents, requests, sales_list, systems, views
 from gateway.store.documents import Outdated
-from gateway.store.events import Event, Flow
-from gateway.store.progress import SETTLED
+from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales_list import SaleExample, SalesValues
 from gateway.store.systems import KnownList
 from gateway.web import api, presentation, queries, services

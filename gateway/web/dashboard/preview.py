@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.store import progress, records, requests, systems, views
-from gateway.store.events import Event, Flow
-from gateway.store.progress import SETTLED
+from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.store.views import Filter
 from gateway.web import presentation, queries, services

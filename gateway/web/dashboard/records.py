@@ -15,8 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.store import audit, people, records, sales_list, systems, views
-from gateway.store.events import Event, Flow
-from gateway.store.progress import SETTLED
+from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordsPage, RecordStatus
 from gateway.store.requests import Side
 from gateway.web import api, queries, services

@@ -18,8 +18,7 @@ from gateway.removal import Data, RemovalResult
 from gateway.store import connections, cursors, documents, requests, systems, tokens, views
 from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
-from gateway.store.events import Event, Flow
-from gateway.store.progress import SETTLED
+from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, presentation, queries, services, setups
 from gateway.web.api.settings import Draft
