@@ -133,6 +133,9 @@ def _check_memory(client: redis.Redis) -> Iterator[Finding]:
         yield Finding("broker persistence", "no append-only file: wake-ups are lost in a restart, events are not")
 
 
+# --- variables and addresses -------------------------------------------------------------------------------------
+
+
 LONG_ENOUGH = 32
 VARIED_ENOUGH = 10  # different characters; random ones of this length have about twenty
 _HERE = {"localhost", "127.0.0.1", "::1"}

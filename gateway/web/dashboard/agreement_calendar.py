@@ -173,6 +173,9 @@ def to_cells(each: CalendarDay, called: str, records: Sequence[AgreementRecordRo
     ]
 
 
+# --- a day and a report ------------------------------------------------------------------------------------------
+
+
 MEASURES: Final = {
     "net": "Net {key} %",
     "vat": "VAT {key} %",

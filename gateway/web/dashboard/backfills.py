@@ -47,6 +47,9 @@ async def hold_backfill(request: Request, visitor: Visitor, _form: dict[str, str
     return RedirectResponse("/backfills", 303)
 
 
+# --- a load, also on the page of the set-up ----------------------------------------------------------------------
+
+
 FLOWS: Final = (Flow.PRODUCTS, Flow.CUSTOMERS, Flow.ORDERS)
 TITLES: Final = {
     Flow.PRODUCTS: "Products, their categories and stock",

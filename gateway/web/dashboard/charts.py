@@ -130,6 +130,9 @@ def fill_hours(
     return [ChartRow(to_label(hour), (known.get(hour, 0),)) for hour in hours]
 
 
+# --- the charts of the pages -------------------------------------------------------------------------------------
+
+
 BOOKED_DAYS: Final = 30
 HOURS: Final = timedelta(days=7)
 

@@ -37,6 +37,9 @@ from gateway.web.visitors import (
     set_cookie,
 )
 
+if TYPE_CHECKING:
+    from gateway.connectors.openid import Identity, Provider
+
 
 async def show_login(request: Request) -> Response:
     """The form; a visitor who is logged in is redirected."""
@@ -114,8 +117,8 @@ def to_local(address: str) -> str:
     return address if is_ours and "\\" not in address else "/"
 
 
-if TYPE_CHECKING:
-    from gateway.connectors.openid import Identity, Provider
+# --- single sign-on ----------------------------------------------------------------------------------------------
+
 
 Answer = TypeVar("Answer")
 CALLBACK: Final = "/login/oidc/callback"
