@@ -89,22 +89,6 @@ class ItemNeeded(MappingError):
     `reference` is the field of `References` that names it.
     """
 
-    reference = ""
-
-
-class RoundingItemNeeded(ItemNeeded):
-    """An item for a rounding line."""
-
-    reference = "rounding_item_id"
-
-
-class ClearingItemNeeded(ItemNeeded):
-    """An item for money in a separate document."""
-
-    reference = "clearing_item_id"
-
-
-class OrderDepositItemNeeded(ItemNeeded):
-    """An item for deposits on orders."""
-
-    reference = "order_deposit_item_id"
+    def __init__(self, reason: str, *, reference: str, record: str, field: str, fix: str) -> None:
+        super().__init__(reason, record=record, field=field, fix=fix)
+        self.reference = reference

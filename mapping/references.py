@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from mapping.errors import ClearingItemNeeded, MappingError, OrderDepositItemNeeded, RoundingItemNeeded
+from mapping.errors import ItemNeeded, MappingError
 from mapping.messages import message
 from mapping.records import DocumentKind, SaleLine, TaxCode
 from mapping.sale_lines import special_kind
@@ -166,11 +166,12 @@ def get_untaxed(references: References, *, shifted: bool, record: str) -> TaxCod
 
 
 def get_rounding_item(references: References, record: str) -> str:
-    """The item of rounding lines; RoundingItemNeeded if there is none."""
+    """The item of rounding lines; ItemNeeded if there is none."""
     found = references.rounding_item_id or references.special_items.get("rounding") or references.fallback_item_id
     if found is None:
-        raise RoundingItemNeeded(
+        raise ItemNeeded(
             "the books round the tax differently and there is no item for the rounding line",
+            reference="rounding_item_id",
             record=record,
             field="mapping.special_items",
             fix="choose an item for rounding differences in mapping.special_items",
@@ -179,10 +180,11 @@ def get_rounding_item(references: References, record: str) -> str:
 
 
 def get_clearing_item(references: References, record: str) -> str:
-    """The item of money that is moved between documents; ClearingItemNeeded if there is none."""
+    """The item of money that is moved between documents; ItemNeeded if there is none."""
     if references.clearing_item_id is None:
-        raise ClearingItemNeeded(
+        raise ItemNeeded(
             "it was paid in several ways and there is no item for the clearing line",
+            reference="clearing_item_id",
             record=record,
             field="mapping.clearing_account",
             fix="choose an account for such money in mapping.clearing_account",
@@ -191,10 +193,11 @@ def get_clearing_item(references: References, record: str) -> str:
 
 
 def get_order_deposit_item(references: References, record: str) -> str:
-    """The item of deposits on orders; OrderDepositItemNeeded if there is none."""
+    """The item of deposits on orders; ItemNeeded if there is none."""
     if references.order_deposit_item_id is None:
-        raise OrderDepositItemNeeded(
+        raise ItemNeeded(
             "a deposit on an order was paid and there is no item for it",
+            reference="order_deposit_item_id",
             record=record,
             field="mapping.order_deposit_account",
             fix="choose the account of deposits on orders in mapping.order_deposit_account",

@@ -122,12 +122,10 @@ def _wrong_type(sale: Sale) -> str | None:
 
 
 def _too_early(sale: Sale, settings: OrderSettings) -> str | None:
-    match sale.kind:
-        case SaleKind.RECEIPT:
-            return _receipt_too_early(sale, settings)
-        case _:
-            final_needed = settings.only_final_invoices or sale.type == "INVOICE-TYPE-REPEATING-INVOICE"
-            return _NOT_FINAL if final_needed and not sale.finalized else None
+    if sale.kind is SaleKind.RECEIPT:
+        return _receipt_too_early(sale, settings)
+    final_needed = settings.only_final_invoices or sale.type == "INVOICE-TYPE-REPEATING-INVOICE"
+    return _NOT_FINAL if final_needed and not sale.finalized else None
 
 
 def _receipt_too_early(sale: Sale, settings: OrderSettings) -> str | None:

@@ -120,7 +120,7 @@ Noted = tuple[SaleLine, tuple[str, ...]]
 
 def _every_line(lines: Iterable[SaleLine]) -> list[Noted]:
     """A parent's total leaves its sublines out: all of them count."""
-    return _fold(_walk(lines, into=lambda _: True, keep=lambda _: True))
+    return _fold(_walk(lines, keep=lambda _: True))
 
 
 def _parents_only(lines: Iterable[SaleLine]) -> list[Noted]:
@@ -130,25 +130,20 @@ def _parents_only(lines: Iterable[SaleLine]) -> list[Noted]:
 
 def _parts_instead(lines: Iterable[SaleLine]) -> list[Noted]:
     """A parent with sublines that have amounts is only a heading (components with different VAT)."""
-    return _fold(_walk(lines, into=lambda _: True, keep=lambda line: not any(map(has_amount, line.sublines))))
+    return _fold(_walk(lines, keep=lambda line: not any(map(has_amount, line.sublines))))
 
 
 _READINGS: tuple[Callable[[Iterable[SaleLine]], list[Noted]], ...] = (_every_line, _parents_only, _parts_instead)
 
 
 def _walk(
-    lines: Iterable[SaleLine],
-    *,
-    into: Callable[[SaleLine], bool],
-    keep: Callable[[SaleLine], bool],
-    nested: bool = False,
+    lines: Iterable[SaleLine], *, keep: Callable[[SaleLine], bool], nested: bool = False
 ) -> list[tuple[SaleLine, bool]]:
     found: list[tuple[SaleLine, bool]] = []
     for line in lines:
         if keep(line):
             found.append((line, nested))
-        if into(line):
-            found += _walk(line.sublines, into=into, keep=keep, nested=True)
+        found += _walk(line.sublines, keep=keep, nested=True)
     return found
 
 
@@ -265,7 +260,7 @@ def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
             field="vat",
             fix="open the sale in the till and compare its VAT totals with its total; report it to MplusKASSA",
         )
-    return tuple(amount for amount in (*sale.vat, *_unstated(sale)))
+    return (*sale.vat, *_unstated(sale))
 
 
 def _unstated(sale: Sale) -> Iterator[VatAmount]:

@@ -100,23 +100,24 @@ def recall(toml_text: str) -> SettingsDocument:
 
 def _read(toml_text: str) -> Mapping[str, Any]:
     if excess := find_excess(toml_text):
-        raise _refuse(excess, "write it shorter: nothing that can be set needs so much")
+        raise refuse(excess, "write it shorter: nothing that can be set needs so much")
     try:
         return tomllib.loads(toml_text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        raise _refuse(
+        raise refuse(
             message("this is not TOML: {error}", error=error), "texts stand in quotes, tables in [brackets]"
         ) from error
     except RecursionError:
         raise _too_deep() from None
 
 
-def _refuse(message: str, hint: str) -> DocumentError:
+def refuse(message: str, hint: str) -> DocumentError:
+    """The error of a document that is refused as a whole."""
     return DocumentError((DocumentFault("(document)", message, hint),))
 
 
 def _too_deep() -> DocumentError:
-    return _refuse("its tables, lists and functions stand too deep within each other", "take some of them apart")
+    return refuse("its tables, lists and functions stand too deep within each other", "take some of them apart")
 
 
 def parse_data(data: Mapping[str, Any]) -> SettingsDocument:

@@ -15,8 +15,6 @@ from pydantic.fields import FieldInfo
 
 from mapping.control import Control
 from mapping.settings_document import (
-    DocumentError,
-    DocumentFault,
     Path,
     SettingsDocument,
     find_comment,
@@ -24,6 +22,7 @@ from mapping.settings_document import (
     find_keys,
     first_sentence,
     parse,
+    refuse,
     sections,
     to_key,
     to_toml,
@@ -120,6 +119,7 @@ def _show(value: object) -> str | None:
 
 
 _TABLE: Final = re.compile(r"\s*\[([A-Za-z_]+)\]\s*(?:#.*)?")
+_BY_HAND: Final = "edit the document itself, on the page of the settings"
 _ANY_TABLE: Final = re.compile(r"\s*\[")
 
 
@@ -130,9 +130,7 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
     `SettingsError` with every fault of the result, and if an answer cannot be inserted without changing something else.
     """
     if excess := find_excess(text):
-        raise DocumentError(
-            (DocumentFault("(document)", excess, "edit the document itself, on the page of the settings"),)
-        )
+        raise refuse(excess, _BY_HAND)
     lines = text.splitlines()
     data = _load(text) or {}
     for path, answer in answers.items():
@@ -142,10 +140,7 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
             _put(lines, table, name, None if answer is None else f"{name} = {to_toml(answer)}")
     amended = "\n".join(lines) + "\n"
     if _read(amended) != _expected(text, answers):
-        hint = "edit the document itself, on the page of the settings"
-        raise DocumentError(
-            (DocumentFault("(document)", "it is written in a way that answers cannot be put into", hint),)
-        )
+        raise refuse("it is written in a way that answers cannot be put into", _BY_HAND)
     parse(amended)
     return amended
 

@@ -16,7 +16,7 @@ _NOT_FOR_PAGES = (
     *("gateway/web/webhooks.py", "gateway/web/problems.py", "gateway/web/bodies.py"),
 )
 _ERRORS = frozenset({
-    "MappingError", "NotBookable", "RoundingItemNeeded", "ClearingItemNeeded", "OrderDepositItemNeeded", "Transient",
+    "MappingError", "NotBookable", "ItemNeeded", "Transient",
     "RateLimited", "Permanent", "AuthLost", "Conflict", "DuplicateName", "DuplicateNumber", "NotFound", "Incident",
     "Unanswered", "MissingOperation", "Problem", "Garbled", "Malformed", "PatternError", "UnusableDescription",
 })  # fmt: skip
@@ -28,7 +28,8 @@ _POSITIONS = {
     "DocumentFault": slice(1, 3),
     "Finding": slice(0, 3),
     "AlertCause": slice(1, 4),
-    "Plan": slice(1, 2),
+    "_plan": slice(1, None),
+    "refuse": slice(0, 2),
     "Outcome": slice(0, 0),
 }
 _KEYWORDS = frozenset({"reason", "fix", "title", "detail", "said"})
