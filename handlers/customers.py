@@ -7,7 +7,6 @@ whichever of them is looked at first.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import asdict, replace
 
@@ -117,7 +116,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
 
 def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
     """Point links of a merged customer to the remaining one; returns the merged ids."""
-    merged_id = json.loads(event.hint).get("deleted_id") if event.hint else None
+    merged_id = event.asked.get("deleted_id")
     if not merged_id:
         return ()
     known_records.note_merge(known_records.CUSTOMER, str(merged_id), event.entity_id, deps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -190,7 +189,7 @@ class Deps(ConnectionStore):
 
 def on_trial(event: Event, deps: Deps) -> Deps:
     """Dependencies of a preview: nothing is stored, and a settings document in the request is used."""
-    document = json.loads(event.hint or "{}").get(requests.SETTINGS)
+    document = event.asked.get(requests.SETTINGS)
     settings = deps.settings if document is None else settings_document.parse(document)
     records = deps.records if document is None else {}  # with other settings something else would differ
     return dataclasses.replace(deps.without_writes(), settings=settings, records=records)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -32,7 +31,7 @@ _LISTS: Final = ("PaymentMethod", "Account", "Department", "Class", "Term")
 
 def handle(event: Event, deps: Deps) -> Result:
     """The file as the result of the event, with the records that could not be recorded and why."""
-    asked = json.loads(event.hint or "{}")
+    asked = event.asked
     reading_only, _ = dry_runs.without_writes(deps)
     entries, missing = [], []
     for kind, name in asked["records"]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from gateway.errors import NotFound
@@ -33,37 +33,18 @@ Found = TypeVar("Found")
 _MAX_NAMED = 5
 
 
-def preview_product(event: Event, deps: Deps) -> Result:
-    """What the item would become, or why it would not."""
-    return _preview(event, deps, _get_item, explain_product)
-
-
-def preview_category(event: Event, deps: Deps) -> Result:
-    return _preview(event, deps, _get_item, explain_category)
-
-
-def preview_stock(event: Event, deps: Deps) -> Result:
-    """What the item's stock would become in every branch."""
-    return _preview(event, deps, _get_item, _explain_stock)
-
-
 def preview_customer(event: Event, deps: Deps) -> Result:
     """What a relation would become in the books, or a customer at the till; or why it would not."""
-    if _asked(event).get("side") == Side.TILL:
+    if event.asked.get("side") == Side.TILL:
         return _preview(event, deps, people.get_relation, people.explain_relation)
     return _preview(event, deps, people.get_customer, people.explain_customer)
-
-
-def _asked(event: Event) -> PreviewData:
-    hint: PreviewData = json.loads(event.hint or "{}")
-    return hint
 
 
 def _preview(
     event: Event, deps: Deps, get: Callable[[By, str, Deps], Found], explain: Callable[[Found, Deps], PreviewData]
 ) -> Result:
     """The event is done in any case: a record that would be parked or is unknown is a result; no action is needed."""
-    deps, asked = on_trial(event, deps), _asked(event)
+    deps, asked = on_trial(event, deps), event.asked
     try:
         found = get(By(asked.get("by", By.ID)), asked.get("record", event.entity_id), deps)
     except NotFound as absence:
@@ -318,3 +299,8 @@ def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, 
     wanted = [id_ for id_ in category_ids if id_]
     known = deps.read(links.find_all, LinkKind.GROUP, wanted)
     return {id_: int(link.target_id) for id_, link in known.items() if link.target_id}
+
+
+preview_product = partial(_preview, get=_get_item, explain=explain_product)
+preview_category = partial(_preview, get=_get_item, explain=explain_category)
+preview_stock = partial(_preview, get=_get_item, explain=_explain_stock)

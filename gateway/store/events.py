@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -148,6 +149,12 @@ class Event:
     occurred_at: datetime | None
     received_at: datetime
     updated_at: datetime
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What its hint says; empty without one."""
+        said: dict[str, Any] = json.loads(self.hint or "{}")
+        return said
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
@@ -41,7 +40,7 @@ _LISTS = ("PaymentMethod", "Department", "branches", "payment_methods")
 def handle(event: Event, deps: Deps) -> Result:
     """Compare and store the report on the row. The event is always done: a difference is a result, not a failure."""
     began = deps.now()
-    hint = json.loads(event.hint or "{}")
+    hint = event.asked
     first, last = (date.fromisoformat(hint[end]) if hint.get(end) else None for end in ("from", "through"))
     start, through = requests.find_period(first, last, began.astimezone(_AMSTERDAM).date())
     by_itself = event.source == BY_ITSELF

@@ -7,7 +7,6 @@ kill costs at most one page; records received before are recognised by their key
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any
@@ -43,7 +42,7 @@ def unless_paused(handle: Callable[[Event, Deps], Result]) -> Callable[[Event, D
 
 def find_since(event: Event) -> date | None:
     """The requested first day of the backfill."""
-    since = json.loads(event.hint or "{}").get("since")
+    since = event.asked.get("since")
     return date.fromisoformat(since) if since else None
 
 

@@ -7,7 +7,6 @@ Only new faults refuse it: a fault that the document in force already has does n
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -34,7 +33,7 @@ def handle(event: Event, deps: Deps) -> Result:
     Checks of a system that does not answer are left out. If a settings document is given, only that is checked. The
     lists that were read are stored for the pages.
     """
-    asked = json.loads(event.hint or "{}")
+    asked = event.asked
     if requests.LISTS in asked:
         return refresh_lists(deps)
     if requests.SETTINGS in asked:

@@ -7,7 +7,6 @@ completed or credited, or a person requested it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -209,8 +208,7 @@ def handle(event: Event, deps: Deps) -> Result:
     """
     with reading(deps.engine) as session:
         began = views.now_of(session)
-    hint = json.loads(event.hint or "{}")
-    found = poll_till(deps, hinted=cursors.INVOICES if hint.get("invoice_id") else cursors.RECEIPTS)
+    found = poll_till(deps, hinted=cursors.INVOICES if event.asked.get("invoice_id") else cursors.RECEIPTS)
     with writing(deps.engine) as session:
         answered = inbox.supersede_alike(session, event, before=began)
     if answered:

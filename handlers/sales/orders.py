@@ -24,7 +24,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -283,4 +282,4 @@ _ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result]]] = {
 
 
 def _wants_preview(event: Event) -> bool:
-    return bool(event.hint and event.source in bookings.PEOPLE and json.loads(event.hint).get("dry_run"))
+    return bool(event.source in bookings.PEOPLE and event.asked.get("dry_run"))

@@ -8,7 +8,6 @@ the cent.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -54,7 +53,7 @@ def handle(event: Event, deps: Deps) -> Result:
     """
     day = Day.parse(event.entity_id)
     deps.learn(record=day.name)
-    if event.hint and json.loads(event.hint).get("dry_run"):
+    if event.asked.get("dry_run"):
         return done(message("dry run: {name} would be summed up; nothing was written", name=day.name))
     with reading(deps.engine) as session:
         asked = bookings.with_request(session, event).source in bookings.PEOPLE

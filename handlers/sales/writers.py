@@ -7,7 +7,6 @@ link. A successor has the marker of a linked document that is gone: its sale is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import date, datetime
 
@@ -38,7 +37,7 @@ def handle_installation(event: Event, _deps: Deps) -> Result:
 
 def handle_check(event: Event, deps: Deps) -> Result:
     """Search the days of a sale for a second document, after each of the waits."""
-    hint = json.loads(event.hint or "{}")
+    hint = event.asked
     elapsed = (deps.now() - datetime.fromisoformat(hint["since"])).total_seconds()
     if elapsed >= LOOKS[0]:
         marker = f"[kassabridge:{event.entity_id}]"
