@@ -89,6 +89,6 @@ class ItemNeeded(MappingError):
     `reference` is the field of `References` that names it.
     """
 
-    def __init__(self, reason: str, *, reference: str, record: str, field: str, fix: str) -> None:
-        super().__init__(reason, record=record, field=field, fix=fix)
+    def __init__(self, reason: str, *, reference: str = "", **parts: Any) -> None:
+        super().__init__(reason, **parts)
         self.reference = reference

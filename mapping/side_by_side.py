@@ -200,11 +200,6 @@ class SideComparison:
     vat_gap: int
     is_explained: bool
 
-    @property
-    def is_equal(self) -> bool:
-        """Whether both have the same total and VAT."""
-        return not (self.total_gap or self.vat_gap)
-
 
 def compare(till: SaleSide, books: SaleSide, items: Mapping[str, str]) -> SideComparison:
     """Match the lines: by `items`, the item of an article by its number, else by name, quantity and amount.

@@ -112,7 +112,7 @@ def _empty_levels(
     found = deps.till.products_of_articles(sorted({article for _, article in silent}))
     kept = {article.number for read in found for article in read.product.articles if article.stock_article}
     return {
-        (branch, article): ArticleStock(article, branch, free=_NONE, reserved=_NONE, incoming=_NONE)
+        (branch, article): ArticleStock(article, branch, free=_NONE, reserved=_NONE)
         for branch, article in silent
         if article in kept
     }

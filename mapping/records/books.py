@@ -121,7 +121,6 @@ class ListEntry:
     type: str | None = None
     subtype: str | None = None
     full_name: str | None = None
-    account_number: str | None = None
     due_days: int | None = None
     currency: str | None = None
 

@@ -93,7 +93,6 @@ class TillPaymentMethod:
     code: str
     description: str
     type: str | None = None
-    account_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,17 +235,14 @@ class SyncMarkers:
 class ArticleStock:
     """The stock of one article in one branch, in pieces. `free` can be sold, `reserved` is promised to open orders.
 
-    `stock_id` is the till's rising number of the last booking; `own_free` is the article's own stock where it also
-    counts the stock of the articles it is composed of.
+    `stock_id` is the till's rising number of the last booking.
     """
 
     article: int
     branch: int | None
     free: Decimal
     reserved: Decimal
-    incoming: Decimal
     stock_id: int | None = None
-    own_free: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +289,6 @@ class TurnoverGroup:
     number: int
     name: str
     type: str | None = None
-    account_number: int | None = None
     vat_code: int | None = None
     incl_cents: int | None = None
     excl_cents: int | None = None

@@ -36,7 +36,7 @@ def test_a_booked_sale_has_both_sides_with_sums_and_matching_lines(shop: Shop) -
     assert till.total_cents == 3499
     assert dict(till.taxes) == dict(books.taxes) == {"21": 434, "9": 82}
     compared = compare(till, books, {})
-    assert compared.is_equal
+    assert (compared.total_gap, compared.vat_gap) == (0, 0)
     assert [(pair.match, *(line.name if line else None for line in (pair.till, pair.books))) for pair in compared.pairs
     ] == [
         (LineMatch.SAME, "Article 1001", "Item 1001"),

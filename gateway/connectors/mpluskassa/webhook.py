@@ -41,7 +41,6 @@ class SessionHint:
     branch: int | None = None
     workplace: int | None = None
     occurred_at: datetime | None = None
-    blocking: bool = False
     invoice_id: str | None = None
     complaint: str | None = None
 
@@ -130,7 +129,6 @@ def _hint(
         branch=_number(sender.get("branchNumber")),
         workplace=_number(sender.get("workplaceNumber")),
         occurred_at=_moment(event.get("eventTimestamp")),
-        blocking=event.get("eventBlocking") is True,
         invoice_id=_word(_part(session, "invoice").get("invoiceId"), _SESSION_ID),
         complaint=complaint,
     )

@@ -219,12 +219,9 @@ class ReadProduct:
 
 @dataclass(frozen=True, slots=True)
 class ApiVersion:
-    """What the installation runs: the protocol and the service behind it; `slave` for one at the customer's site."""
+    """What the installation runs: the version of its service, and how many calls it answers at once."""
 
-    protocol: str
     service: str
-    slave: bool
-    branch: int | None
     workers: int | None
 
 

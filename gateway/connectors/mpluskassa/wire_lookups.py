@@ -67,7 +67,6 @@ def to_payment_method(row: Row) -> TillPaymentMethod:
         code=need(row, "method"),
         description=text(row, "description") or "",
         type=text(row, "type"),
-        account_number=row.get("accountNumber"),
     )
 
 
@@ -77,7 +76,6 @@ def to_turnover_group(row: Row) -> TurnoverGroup:
         number=need(row, "turnoverGroup"),
         name=text(row, "turnoverGroupName") or "",
         type=text(row, "turnoverGroupType"),
-        account_number=row.get("accountNumber") or row.get("defaultAccountNumber"),
         vat_code=row.get("defaultVatCode"),
         incl_cents=row.get("inclAmount"),
         excl_cents=row.get("exclAmount"),
@@ -100,15 +98,8 @@ def to_journal(row: Row) -> Journal:
 
 
 def to_api_version(row: Row) -> ApiVersion:
-    shown = text(row, "serviceVersionDisplayString")
+    numbers = (row.get(f"service{name}Number") or 0 for name in ("Major", "Minor", "Revision"))
     return ApiVersion(
-        protocol=_dotted(row, "majorNumber", "minorNumber", "revisionNumber"),
-        service=shown or _dotted(row, "serviceMajorNumber", "serviceMinorNumber", "serviceRevisionNumber"),
-        slave=row.get("isSlaveApi") is True,
-        branch=row.get("slaveBranchNumber"),
+        service=text(row, "serviceVersionDisplayString") or ".".join(map(str, numbers)),
         workers=row.get("serviceMaxWorkerThreads"),
     )
-
-
-def _dotted(row: Row, *names: str) -> str:
-    return ".".join(str(row.get(name) or 0) for name in names)

@@ -265,9 +265,7 @@ def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) ->
         branch=row.get("branchNumber") or branch,
         free=amount("Free"),
         reserved=amount("Reserved"),
-        incoming=amount("Incoming"),
         stock_id=row.get("stockId"),
-        own_free=row.get("ownAmountFree"),
     )
 
 

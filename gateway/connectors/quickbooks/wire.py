@@ -123,7 +123,6 @@ def to_entry(entity: str, source: Json) -> ListEntry:
         type=fields.find_text(source, type_field),
         subtype=fields.find_text(source, subtype_field),
         full_name=fields.find_text(source, "FullyQualifiedName"),
-        account_number=fields.find_text(source, "AcctNum"),
         due_days=None if due_days is None else int(due_days),
         currency=fields.find_reference(source, "CurrencyRef"),
     )

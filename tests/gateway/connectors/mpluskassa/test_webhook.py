@@ -118,7 +118,6 @@ def test_an_event_hints_at_its_session() -> None:
         branch=1,
         workplace=2,
         occurred_at=datetime(2026, 3, 29, 10, 0, tzinfo=UTC),
-        blocking=True,
     )
     assert hint.settles
     assert not parsed("scanCode", event()).settles

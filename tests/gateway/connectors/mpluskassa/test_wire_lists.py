@@ -57,12 +57,10 @@ def test_stock_is_read_with_each_amount_in_its_own_decimals() -> None:
         "amountFree": -15,
         "decimalPlacesFree": 1,
         "amountReserved": 2,
-        "amountIncoming": 300,
-        "decimalPlacesIncoming": 2,
     }
     stock = to_stock(row, branch=3)
     assert (stock.article, stock.branch, stock.stock_id) == (100, 3, 9)
-    assert (stock.free, stock.reserved, stock.incoming) == (Decimal("-1.5"), Decimal(2), Decimal(3))
+    assert (stock.free, stock.reserved) == (Decimal("-1.5"), Decimal(2))
 
 
 def test_a_movement_names_its_cause() -> None:
@@ -134,8 +132,7 @@ def test_branches_and_ways_to_pay_are_read() -> None:
 
 def test_a_version_prefers_the_words_of_the_service() -> None:
     assert to_api_version({"majorNumber": 1, "serviceMajorNumber": 67}).service == "67.0.0"
-    shown = to_api_version({"majorNumber": 1, "serviceVersionDisplayString": "67.1.3", "isSlaveApi": True})
-    assert (shown.protocol, shown.service, shown.slave) == ("1.0.0", "67.1.3", True)
+    assert to_api_version({"serviceMajorNumber": 67, "serviceVersionDisplayString": "67.1.3"}).service == "67.1.3"
 
 
 def test_a_journal_is_a_branch_and_a_day() -> None:
