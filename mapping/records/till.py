@@ -284,22 +284,19 @@ class ArticleGroup:
 
 @dataclass(frozen=True, slots=True)
 class TurnoverGroup:
-    """A turnover group of the till (its link to a ledger account); the amounts are only in a journal."""
+    """A turnover group of the till: its link to a ledger account."""
 
     number: int
     name: str
     type: str | None = None
     vat_code: int | None = None
-    incl_cents: int | None = None
-    excl_cents: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The totals of a branch on one business day: per turnover group, VAT code and payment method."""
+    """The totals of a branch on one business day: per VAT code and payment method."""
 
     business_date: date
     branch: int
-    turnover: tuple[TurnoverGroup, ...]
     vat: tuple[VatAmount, ...]
     payments: tuple[Payment, ...]

@@ -71,14 +71,11 @@ def to_payment_method(row: Row) -> TillPaymentMethod:
 
 
 def to_turnover_group(row: Row) -> TurnoverGroup:
-    """A turnover group, of the list or of a journal (then with amounts)."""
     return TurnoverGroup(
         number=need(row, "turnoverGroup"),
         name=text(row, "turnoverGroupName") or "",
         type=text(row, "turnoverGroupType"),
         vat_code=row.get("defaultVatCode"),
-        incl_cents=row.get("inclAmount"),
-        excl_cents=row.get("exclAmount"),
     )
 
 
@@ -91,7 +88,6 @@ def to_journal(row: Row) -> Journal:
     return Journal(
         business_date=day,
         branch=need(row, "branchNumber"),
-        turnover=tuple(to_turnover_group(each) for each in rows(row, "turnoverGroupList", "turnoverGroup")),
         vat=tuple(to_vat_amount(each, divisor) for each in vat),
         payments=tuple(to_payment(each) for each in rows(row, "paymentList", "payment")),
     )
