@@ -90,7 +90,8 @@ def to_report(comparison: DayComparison, *, journal: Figures | None, more: Mappi
         "from": comparison.start.isoformat(),
         "through": comparison.through.isoformat(),
         "totals": {
-            side: _totals(figures) for side, figures in {"till": comparison.till, "books": comparison.books}.items()
+            side: {str(measure): total_of(figures, measure) for measure in Measure}
+            for side, figures in {"till": comparison.till, "books": comparison.books}.items()
         },
         "cells": [_cell_row(cell, comparison) for cell in cells],
         "rows": [_to_row(row) for row in comparison.rows],
@@ -104,10 +105,6 @@ def _status(comparison: DayComparison, journal: Figures | None) -> str:
     if journal or not comparison.is_explained:
         return DIFFERS
     return EXPLAINED if comparison.rows else AGREES
-
-
-def _totals(figures: Figures) -> dict[str, int]:
-    return {str(measure): total_of(figures, measure) for measure in Measure}
 
 
 def _cell_row(cell: Cell, comparison: DayComparison) -> dict[str, Any]:
@@ -166,7 +163,8 @@ def to_text(report: Mapping[str, Any]) -> str:
     parts += [f"Not sales at the till: {report['not_sales']}"] if report.get("not_sales") else []
     parts += list(_lines_of_others(report.get("others_in_books") or {}))
     parts += list(_lines_of_payments(report.get("payments_in_books_only") or {}))
-    parts += [_reads(report["reads"])] if report.get("reads") else []
+    if reads := report.get("reads"):
+        parts.append(f"Read: {reads['quickbooks']} calls of QuickBooks (metered), {reads['mpluskassa']} of MplusKASSA.")
     return "\n".join(parts)
 
 
@@ -230,7 +228,3 @@ def _lines_of_payments(others: Mapping[str, Any]) -> Iterable[str]:
     if others.get("payments"):
         named = ", ".join(f"Payment {each.get('number') or each['id']}" for each in others["records"][:_MAX_OTHERS])
         yield f"Paid in QuickBooks only: {others['payments']} payment(s), {show_cents(others['cents'])}: {named}."
-
-
-def _reads(reads: Mapping[str, int]) -> str:
-    return f"Read: {reads['quickbooks']} calls of QuickBooks (metered), {reads['mpluskassa']} of MplusKASSA."

@@ -291,7 +291,9 @@ def to_body(
         DEPOSITS: sign * extras.deposits,
         CLEARING: sign * extras.clearing,
     }
-    lines += _rounding_lines(sale, references, solution, codes)
+    for code, cents in solution.rounding:
+        item = get_rounding_item(references, name_record(sale))
+        lines.append(DocumentLine(to_euros(cents), item, codes[code].id, "Tax rounding", class_id=references.class_id))
     lines += _untaxed_lines(sale, references, untaxed)
     taxes = _merge_taxes([*_taxes(solution, codes), *_untaxed_taxes(sale, references, sum(untaxed.values()))])
     total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
@@ -340,14 +342,6 @@ def _to_lines(
     stocked = references.stock_items.get(flat.line.article)
     if stocked and stocked != line.item_id and flat.line.quantity:
         yield replace(line, net=to_euros(0), item_id=stocked, quantity=flat.line.quantity, unit_price=to_euros(0))
-
-
-def _rounding_lines(
-    sale: Sale, references: References, solution: Solution, codes: dict[int, TaxCode]
-) -> Iterator[DocumentLine]:
-    for code, cents in solution.rounding:
-        item = get_rounding_item(references, name_record(sale))
-        yield DocumentLine(to_euros(cents), item, codes[code].id, "Tax rounding", class_id=references.class_id)
 
 
 def _untaxed_lines(sale: Sale, references: References, untaxed: dict[str, int]) -> Iterator[DocumentLine]:

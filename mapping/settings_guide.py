@@ -139,7 +139,8 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
         if not (isinstance(answer, Mapping) and isinstance(present, Mapping) and _merge(lines, table, name, answer)):
             _put(lines, table, name, None if answer is None else f"{name} = {to_toml(answer)}")
     amended = "\n".join(lines) + "\n"
-    if _read(amended) != _expected(text, answers):
+    made = _load(amended)
+    if made is None or _without_empty(made) != _expected(text, answers):
         raise refuse("it is written in a way that answers cannot be put into", _BY_HAND)
     parse(amended)
     return amended
@@ -221,11 +222,6 @@ def _load(text: str) -> dict[str, Any] | None:
         return tomllib.loads(text, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, RecursionError):
         return None
-
-
-def _read(text: str) -> Mapping[str, Any] | None:
-    data = _load(text)
-    return None if data is None else _without_empty(data)
 
 
 def _expected(text: str, answers: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -83,14 +83,13 @@ def _read_lines(sale: Sale) -> list[tuple[SaleLine, int, Decimal | None]]:
         flat = flatten(sale, totals, tolerance_cents=5)
         return [(each.line, each.net_cents, rates.get(each.code)) for each in flat]
     except MappingError:
-        lines = (line for line in every_line(sale.lines) if has_amount(line))
-        return [(line, _find_net(line), line.vat_percentage) for line in lines]
-
-
-def _find_net(line: SaleLine) -> int:
-    if line.total_excl_cents is not None:
-        return line.total_excl_cents
-    return gross_to_net(line.total_incl_cents or 0, line.vat_percentage or Decimal(0))
+        found = []
+        for line in filter(has_amount, every_line(sale.lines)):
+            net = line.total_excl_cents
+            if net is None:
+                net = gross_to_net(line.total_incl_cents or 0, line.vat_percentage or Decimal(0))
+            found.append((line, net, line.vat_percentage))
+        return found
 
 
 def _to_line(line: SaleLine, net_cents: int, rate: Decimal | None) -> SideLine:

@@ -127,7 +127,8 @@ class _Settled:
 def _settle_code(total: VatAmount, wanted: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
     if limits.model is RoundingModel.CODE or not total.percentage:
         return _settle_net(total, wanted, limits)
-    for missing in _nearest_first(limits.cap):
+    # The nearest first: 0, 1, -1, 2, -2 ... up to the cap.
+    for missing in sorted(range(-limits.cap, limits.cap + 1), key=lambda each: (abs(each), -each)):
         tax = total.vat_cents - missing
         for extra in (0, limits.cap):
             puzzle = _Problem(wanted, total, tax, limits.move, extra)
@@ -147,11 +148,6 @@ def _settle_net(total: VatAmount, wanted: Sequence[WantedTotals], limits: Solver
         if nets is not None:
             return _Settled(tuple(nets[:-1]), nets[-1], total.vat_cents)
     raise _unsolvable(total, wanted)
-
-
-def _nearest_first(cap: int) -> list[int]:
-    """0, 1, -1, 2, -2 ... up to the cap."""
-    return sorted(range(-cap, cap + 1), key=lambda missing: (abs(missing), -missing))
 
 
 class _Problem:

@@ -61,15 +61,12 @@ def net_payments(payments: Iterable[Payment], day: date) -> list[Payment]:
 def _take_off(kept: Sequence[Payment], change: Payment) -> list[Payment]:
     left, result = change.amount_cents, list[Payment]()
     for payment in reversed(kept):
-        taken = max(left, -payment.amount_cents) if _is_alike(payment, change) and payment.amount_cents > 0 else 0
+        alike = (payment.method, payment.business_date) == (change.method, change.business_date)
+        taken = max(left, -payment.amount_cents) if alike and payment.amount_cents > 0 else 0
         left -= taken
         result.append(replace(payment, amount_cents=payment.amount_cents + taken))
     rest = [replace(change, amount_cents=left)] if left else []
     return [payment for payment in reversed(result) if payment.amount_cents] + rest
-
-
-def _is_alike(payment: Payment, other: Payment) -> bool:
-    return (payment.method, payment.business_date) == (other.method, other.business_date)
 
 
 def sums(payments: Iterable[Payment], day: date) -> dict[Tender, int]:

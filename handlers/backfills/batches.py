@@ -248,15 +248,12 @@ def _begin(
         mine = inbox.begin(session, [changes[id_] for id_ in subjects.values()], event.lease or uuid.uuid4().hex)
         begun = {each.entity_id: each for each in mine.values()}
         received = [change for id_, change in changes.items() if id_ not in begun]
-        owners = [_to_owner(new[id_].member) for id_ in begun]
+        members = [new[id_].member for id_ in begun]
+        owners = [Link(LinkKind.ARTICLE, str(m.number), "Item", m.item.id, m.item.sync_token) for m in members]
         links.save(session, deps.connection, *sorted(owners, key=lambda link: link.source_id))
         due = pages.store(session, event, received, batch.reached, **counts)
     deps.notify(due)
     return begun
-
-
-def _to_owner(member: Member) -> Link:
-    return Link(LinkKind.ARTICLE, str(member.number), "Item", member.item.id, member.item.sync_token)
 
 
 def _make(

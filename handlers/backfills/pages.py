@@ -129,7 +129,10 @@ def _receive_kind(
     count = 0
     while page := source.read(deps, marker + 1):
         chosen = dataclasses.replace(page, records=tuple(record for record in page if wanted(record)))
-        changes = [_to_backfill(event, change) for change in till_feed.to_changes(deps, source, chosen)]
+        changes = [
+            change._replace(key=f"{event.key}:{change.entity_id}", source="backfill", priority=BACKFILL)
+            for change in till_feed.to_changes(deps, source, chosen)
+        ]
         reached = page.marker or marker
         count += receive(event, deps, changes, f"{kind}:{reached}", read=len(changes))
         if reached <= marker:
@@ -142,10 +145,6 @@ def _find_start(event: Event, deps: Deps) -> tuple[int, int]:
     """The kind of record that an earlier attempt reached, and its marker."""
     kind, _, marker = (find_position(event, deps) or "0:0").partition(":")
     return int(kind), int(marker)
-
-
-def _to_backfill(event: Event, change: Change) -> Change:
-    return change._replace(key=f"{event.key}:{change.entity_id}", source="backfill", priority=BACKFILL)
 
 
 _SOURCE = next(source for source in polls.TILL_SOURCES if source.flow is Flow.CUSTOMERS)

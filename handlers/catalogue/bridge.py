@@ -115,7 +115,12 @@ def _next_number(item: Item, deps: Deps) -> int:
         free = next((number for number in block if number not in taken), None)
         if (number := mine or free) is not None:
             return number
-    raise _refuse(item, "the reserved range of article numbers is used up")
+    raise MappingError(
+        "the reserved range of article numbers is used up",
+        record=name_item(item),
+        field="products.allocate_to",
+        fix="widen products.allocate_from and products.allocate_to in the settings, then retry",
+    )
 
 
 def _recall(deps: Deps) -> None:
@@ -150,8 +155,3 @@ def _reserved(deps: Deps) -> range:
 
 def _blocks(numbers_: range) -> Iterator[range]:
     return (numbers_[start : start + _AT_ONCE] for start in range(0, len(numbers_), _AT_ONCE))
-
-
-def _refuse(item: Item, reason: str) -> MappingError:
-    fix = "widen products.allocate_from and products.allocate_to in the settings, then retry"
-    return MappingError(reason, record=name_item(item), field="products.allocate_to", fix=fix)

@@ -89,8 +89,9 @@ def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Produ
     owner = find_owner(number, deps)
     foreign = article.ext_id if article and article.ext_id not in (None, "", item.id) else None
     linked = owner if owner != item.id else None
-    if linked:
-        _require_released(linked, item, number, deps)
+    # The other item must be gone, inactive, or have another SKU now.
+    if linked and (other := _find_other_owner(linked, number, deps)):
+        _refuse(other, item, number, deps)
     if article is None or foreign is None or present is None:
         return present
     if foreign != linked:
@@ -113,12 +114,6 @@ def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mi
         _refuse(other, item, number, deps)
     if not was_theirs and not other:
         raise _refuse_foreign(item, article)
-
-
-def _require_released(owner: str, item: Item, number: int, deps: Deps) -> None:
-    """The other item must be gone, inactive, or have another SKU now."""
-    if other := _find_other_owner(owner, number, deps):
-        _refuse(other, item, number, deps)
 
 
 def _find_other_owner(item_id: str, number: int, deps: Deps) -> Item | None:
@@ -200,14 +195,11 @@ def switch_off(item_id: str, number: int, lease: Lease, deps: Deps, *, unmark: b
     if article.ext_id not in (None, "", item_id) or find_owner(number, deps) not in (None, item_id):
         return True
     if article.active is not False or (unmark and article.ext_id):
-        off = Product(existing.product.number, None, (_off(number, unmark=unmark),))
+        inactive = Article(number=number, active=False, ext_id="" if unmark else None)
+        off = Product(existing.product.number, None, (inactive,))
         lease.require()
         deps.till.update_product(off, existing)
     return True
-
-
-def _off(number: int, *, unmark: bool) -> Article:
-    return Article(number=number, active=False, ext_id="" if unmark else None)
 
 
 def move(merged_id: str, remaining_id: str, deps: Deps) -> None:

@@ -128,7 +128,10 @@ def poll_till(deps: Deps, *, hinted: str | None = None) -> list[int]:
         if newest is not None and reached.get(source.name) == newest:
             continue
         try:
-            found += _notified(deps, _poll_source(deps, source, newest, hands_over=bool(hinted), only_new=shown))
+            lease = _take(deps, source.name)
+            with cursors.recorded(deps.engine, deps.connection, source.name, lease):
+                ids = till_feed.follow(deps, source, newest, lease, hands_over=bool(hinted), only_new=shown)
+            found += _notified(deps, ids)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other sources are not to blame
             failure = failure or error
     if failure:
@@ -173,12 +176,6 @@ def _take(deps: Deps, source: str) -> str:
     return lease
 
 
-def _poll_source(deps: Deps, source: TillSource, newest: int | None, *, hands_over: bool, only_new: bool) -> list[int]:
-    lease = _take(deps, source.name)
-    with cursors.recorded(deps.engine, deps.connection, source.name, lease):
-        return till_feed.follow(deps, source, newest, lease, hands_over=hands_over, only_new=only_new)
-
-
 def go_live(_event: Event, deps: Deps) -> Result:
     """Read the till's markers and begin there. Until the till answers, the connection is not live.
 
@@ -216,7 +213,9 @@ def handle(event: Event, deps: Deps) -> Result:
     deps.say(
         message("{operation}: looked at the till, found {n} new", operation=event.operation or "session", n=len(found))
     )
-    if found or event.operation not in _SALES or _has_come(event, deps):
+    # Another poll may have received a sale since this hint came.
+    since = event.received_at - _BEFORE
+    if found or event.operation not in _SALES or deps.read(views.has_come, source=POLL, flow=event.flow, since=since):
         return done(message("looked at the till: {n} new", n=len(found)))
     if event.attempts <= len(LOOK_AGAIN_SECONDS):
         reason = "the till reported a sale and shows none yet: looking again"
@@ -225,11 +224,6 @@ def handle(event: Event, deps: Deps) -> Result:
     return done(
         message("looked at the till {attempts} times: the sale it reported did not appear", attempts=event.attempts)
     )
-
-
-def _has_come(event: Event, deps: Deps) -> bool:
-    """Whether another poll has received a sale since this hint came."""
-    return deps.read(views.has_come, source=POLL, flow=event.flow, since=event.received_at - _BEFORE)
 
 
 def handle_request(event: Event, deps: Deps) -> Result:

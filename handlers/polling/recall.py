@@ -7,7 +7,7 @@ with one read per kind of document, and only those that are found are checked on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from gateway.errors import GatewayError
@@ -15,7 +15,7 @@ from gateway.store import cursors
 from handlers.deps import Deps
 from handlers.sales import documents
 from mapping import sale_identity
-from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind
+from mapping.records import DocumentKind, Sale, SaleKind
 from mapping.sale_identity import find_tag
 
 SLACK = timedelta(seconds=30)
@@ -44,8 +44,10 @@ def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
     sales = [sale for sale in sales if sale.id not in orders_]
     if not sales:
         return orders_
+    numbers = [sale_identity.document_number(sale, deps.settings.orders) for sale in sales]
+    days = [sale.business_date for sale in sales]
     try:
-        found = [row for kind in _kinds(sales) for row in _read(kind, sales, deps)]
+        found = [row for kind in _kinds(sales) for row in documents.rows(kind, numbers, days, deps)]
     except GatewayError as error:
         deps.say("the books could not be asked what they hold; every sale is looked for", reason=error.reason)
         return orders_ | {sale.id for sale in sales}
@@ -61,8 +63,3 @@ def _kinds(sales: Sequence[Sale]) -> tuple[DocumentKind, ...]:
     sold = _SOLD if any(sale.total_incl_cents >= 0 for sale in sales) else ()
     returned = _RETURNED if any(sale.total_incl_cents < 0 for sale in sales) else ()
     return (*sold, *returned)
-
-
-def _read(kind: DocumentKind, sales: Sequence[Sale], deps: Deps) -> Iterable[BookedDocument]:
-    numbers = [sale_identity.document_number(sale, deps.settings.orders) for sale in sales]
-    return documents.rows(kind, numbers, [sale.business_date for sale in sales], deps)

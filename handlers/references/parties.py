@@ -50,8 +50,11 @@ def buyer(sale: Sale, deps: Deps) -> Buyer:
         deps.learn(email=emails[0])
         keys = [key_of_email(email) for email in emails]
         deps.links.load((LinkKind.CUSTOMER, key) for key in (*keys, key_of_relation(relation)))
-        linked = next(filter(None, (_linked(deps, key) for key in keys)), None)
-        return Buyer(linked or _find_or_create(relation, deps).id or "", relation)
+        if linked := next(filter(None, (_linked(deps, key) for key in keys)), None):
+            return Buyer(linked, relation)
+        found = find(relation, deps)
+        customer = remember(relation, found, deps) if found else create(relation, deps)
+        return Buyer(customer.id or "", relation)
     return Buyer(_without_email(sale, relation, deps), relation)
 
 
@@ -77,11 +80,6 @@ def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
     link = _link_of_number(relation, deps)
     linked = link.target_id if link and not _is_stale(link) else None
     return linked or create(relation, deps).id or ""
-
-
-def _find_or_create(relation: Relation, deps: Deps) -> Customer:
-    found = find(relation, deps)
-    return remember(relation, found, deps) if found else create(relation, deps)
 
 
 class Inactive(MappingError):

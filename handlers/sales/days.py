@@ -44,7 +44,10 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_ru
         return done(
             message("dry run: the sale is summed up in the document of {key}; nothing was written", key=day.key)
         )
-    idle = [each for each in dict.fromkeys((day, before)) if _is_idle(each, deps)]
+    # A summary that is parked continues when a person retries it.
+    newest = deps.read(sales.newest_events, list(dict.fromkeys((day.key, before.key))))
+    busy = {key for key, (_, state, _) in newest.items() if state in _BUSY}
+    idle = [each for each in dict.fromkeys((day, before)) if each.key not in busy]
     if link and before == day and link.fingerprint == sale_identity.content(sale):
         if event.source not in bookings.PEOPLE or (idle and is_complete(day, deps)):
             return _ended(sale, link, deps)
@@ -101,12 +104,6 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
         hint=json.dumps({"because": sale.number}),
         careful=True,
     )
-
-
-def _is_idle(day: Day, deps: Deps) -> bool:
-    """Whether no summary of the day is pending; a parked one continues when a person retries it."""
-    newest = deps.read(sales.newest_events, [day.key]).get(day.key)
-    return newest is None or newest[1] not in _BUSY
 
 
 def is_complete(day: Day, deps: Deps) -> bool:

@@ -56,14 +56,15 @@ def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
     edited, which may have turned it into a return. With `orders.adopt`, a document of another program is recognised
     by number, day and total.
     """
-    rows: list[BookedDocument] = []
-    for kind in _kinds(sale, posting.document.kind):
-        found = list(_candidates(kind, sale, posting, deps))
-        ours = (row for row in found if is_marked(row.private_note, posting.document.marker) and not row.voided)
-        if (document := next(ours, None)) is not None:
-            return document
-        rows += [row for row in found if kind in _SISTERS[posting.document.kind]]
-    return _adopt(rows, sale, posting, deps) if deps.settings.orders.adopt else None
+    wanted, others = posting.document, list[BookedDocument]()
+    numbers, days = [wanted.document_number, sale.number], [wanted.business_date, sale.business_date]
+    for kind in _kinds(sale, wanted.kind):
+        found = list(rows(kind, numbers, days, deps))
+        ours = next((row for row in found if is_marked(row.private_note, wanted.marker) and not row.voided), None)
+        if ours is not None:
+            return ours
+        others += found if kind in _SISTERS[wanted.kind] else []
+    return _adopt(others, sale, posting, deps) if deps.settings.orders.adopt else None
 
 
 def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
@@ -85,11 +86,6 @@ def find_tagged(
     """A document of any kind whose marker has one of these tags."""
     found = (row for kind in DocumentKind for row in rows(kind, numbers, days, deps))
     return next((row for row in found if find_tag(row.private_note) in tags and not row.voided), None)
-
-
-def _candidates(kind: DocumentKind, sale: Sale, posting: Posting, deps: Deps) -> Iterable[BookedDocument]:
-    document = posting.document
-    return rows(kind, [document.document_number, sale.number], [document.business_date, sale.business_date], deps)
 
 
 def rows(kind: DocumentKind, numbers: Sequence[str], days: Sequence[date], deps: Deps) -> Iterable[BookedDocument]:

@@ -141,7 +141,8 @@ def _corrections(
     """Each existing payment of the posting: the till's, the books' now, and as the books should have it."""
     left = settlement.open_amount(booked)
     # Reduce payments that are too large first, so that the others fit.
-    for payment in sorted(posting.payments, key=lambda each: each.total - _total(before.get(each.source_id or ""))):
+    totals = {key: row.total for key, row in before.items()}
+    for payment in sorted(posting.payments, key=lambda each: each.total - totals.get(each.source_id or "", Decimal(0))):
         row = before.get(payment.source_id or "")
         if row is not None:
             wanted = _as_till_has_it(payment, row, booked, left, deps)
@@ -168,10 +169,6 @@ def _as_till_has_it(
         payment_method_id=payment.payment_method_id or row.payment_method_id,
         links=row.links if set(links) == set(row.links) else links,
     )
-
-
-def _total(row: BooksPayment | None) -> Decimal:
-    return row.total if row else Decimal(0)
 
 
 def _settles(row: BooksPayment, booked: BookedDocument) -> Decimal:

@@ -134,15 +134,12 @@ def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
     with reading(deps.engine) as session:
         before = sales.links_of(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
         summed = sales.summed_up_in(session, deps.connection, day.key)
-    wanted = [sale.id for sale in heads if _is_of_day(before.get(sale.id))]
+    elsewhere = {sale_id for sale_id, link in before.items() if link and link.day is None}
+    wanted = [sale.id for sale in heads if sale.id not in elsewhere]
     present = deps.till.receipts(dict.fromkeys([*wanted, *summed]))
     mine = [sale for sale in present if _counts(sale, before.get(sale.id), day, deps)]
     kept = {sale.id for sale in mine}
     return mine, [sale for sale in present if sale.id in summed and sale.id not in kept]
-
-
-def _is_of_day(link: Link | None) -> bool:
-    return link is None or link.day is not None
 
 
 def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
@@ -221,7 +218,8 @@ def book(
     Raises `MappingError` before anything is written, `Incident` if the books' total is not ours.
     """
     day_sale = _to_day_sale(day)
-    plan = DayPlan(day, sequence, totals, _references(day_sale, totals, deps), deps.settings.orders, _groups(deps))
+    groups = {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
+    plan = DayPlan(day, sequence, totals, _references(day_sale, totals, deps), deps.settings.orders, groups)
     signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
     postings = [drafts.open_up(posting, deps) for posting in signed]
     return [_post(posting, day_sale, plan, event, deps, again=again) for posting in postings]
@@ -255,10 +253,6 @@ def _references(day_sale: Sale, totals: DayTotals, deps: Deps) -> References:
         fallback_item_id=goods.summary_item(deps),
         special_items=goods.special_items(deps),
     )
-
-
-def _groups(deps: Deps) -> dict[int, str]:
-    return {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
 
 
 def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: Deps, *, again: bool) -> BookedDocument:

@@ -56,7 +56,11 @@ class StockSemaphore:
         """Hold a slot during the block. Raises `RateLimited` at once if there is none."""
         with self._lock:
             if self._inside >= self._slots:
-                raise RateLimited("other stock is being measured at this moment", after=self._give(), code="busy")
+                # Until the next free retry time.
+                now = self._clock()
+                self._last_given = min(max(self._last_given, now) + self._pace, now + LONGEST)
+                after = self._last_given - now
+                raise RateLimited("other stock is being measured at this moment", after=after, code="busy")
             self._inside += 1
         began = self._clock()
         try:
@@ -66,12 +70,6 @@ class StockSemaphore:
                 self._inside -= 1
                 # The recent duration of an event sets the pace of retries.
                 self._pace = max(_LEAST, (3 * self._pace + (self._clock() - began) / self._slots) / 4)
-
-    def _give(self) -> float:
-        """Seconds until the next free retry time."""
-        now = self._clock()
-        self._last_given = min(max(self._last_given, now) + self._pace, now + LONGEST)
-        return self._last_given - now
 
 
 class Postponed:

@@ -256,7 +256,9 @@ class BooksFault:
 
 def error_from(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
     """The error of an answer. `headers` may be of any case; the body JSON, XML, HTML or nothing."""
-    return to_error(status, _find_fault_anywhere(body) or BooksFault(None), after=find_pause(headers))
+    answer = find_object(body)
+    fault = _find_fault_in_xml(body) if answer is None else find_fault(answer)
+    return to_error(status, fault or BooksFault(None), after=find_pause(headers))
 
 
 def find_fault(answer: Json) -> BooksFault | None:
@@ -312,11 +314,6 @@ def _find_row(status: int, code: str | None) -> Row:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return OUTAGE
     return row or unknown(code, status)
-
-
-def _find_fault_anywhere(body: bytes) -> BooksFault | None:
-    answer = find_object(body)
-    return _find_fault_in_xml(body) if answer is None else find_fault(answer)
 
 
 def _find_fault_in_xml(body: bytes) -> BooksFault | None:

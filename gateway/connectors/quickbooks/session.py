@@ -147,7 +147,10 @@ class Session:
             try:
                 reply = send(self._http, request, self._limits)
             except NoAnswer as failure:
-                error = _no_answer_error(call, failure)
+                reason = message(
+                    "no answer to {operation} from QuickBooks: {failure}", operation=call.operation, failure=failure
+                )
+                error = Unanswered(reason) if call.writes and failure.sent else Transient(reason)
                 self._record(call, request, started, error=error)
                 raise error from failure
         answer = _judge(call, reply)
@@ -236,11 +239,6 @@ def _is_about_the_token(answer: _Answer) -> bool:
 def _is_refused(status: int) -> bool:
     """Whether a call with this status was certainly not executed."""
     return status < HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def _no_answer_error(call: ApiCall, failure: NoAnswer) -> GatewayError:
-    reason = message("no answer to {operation} from QuickBooks: {failure}", operation=call.operation, failure=failure)
-    return Unanswered(reason) if call.writes and failure.sent else Transient(reason)
 
 
 def _find_trace(headers: Mapping[str, str]) -> str | None:
