@@ -112,9 +112,10 @@ def of_sale(
     debts = redeemed(sale, gift_cards) + money_documents.settled(sale)
     settled = _lone(Cell(branch, day, Measure.NET, "0"), -debts)
     in_money = money_documents.without_deposits(without_gift_cards(sale, gift_cards))
+    stated = (VatAmount(0, Decimal(0), sale.total_incl_cents, 0),) if is_without_vat(sale) else sale.vat
     paid = _tender_figures(in_money.payments, sale, names)
     received = _account_figures(in_money.payments, sale, names)
-    return add([*_vat_figures(_stated(sale), branch, day), untaxed, settled, *paid, *received])
+    return add([*_vat_figures(stated, branch, day), untaxed, settled, *paid, *received])
 
 
 def as_stated(sale: Sale, names: Names) -> dict[Cell, int]:
@@ -147,12 +148,6 @@ def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
 def payments_of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
     """Only the money of a journal."""
     return add(_tender(journal.branch, journal.business_date, payment, names) for payment in journal.payments)
-
-
-def _stated(sale: Sale) -> list[VatAmount]:
-    if is_without_vat(sale):
-        return [VatAmount(0, Decimal(0), sale.total_incl_cents, 0)]
-    return list(sale.vat)
 
 
 def _rounding(sale: Sale, cap: int) -> int:

@@ -40,9 +40,11 @@ class ItemReading:
 
 def read(event: Event, deps: Deps) -> ItemReading:
     """The item of this event. Raises NotFound if the books do not have it any more."""
-    brought = _find_reading(event)
-    if brought is not None and not _is_stale(event, brought, deps):
-        return brought
+    stored, stored_at = find_in_hint(event, "item"), find_in_hint(event, "read_at")
+    if stored and stored_at:
+        brought = ItemReading(wire.to_item(stored), datetime.fromisoformat(stored_at))
+        if not _is_stale(event, brought, deps):
+            return brought
     read_at = now(deps)
     return ItemReading(deps.books.item(event.entity_id), read_at)
 
@@ -109,11 +111,6 @@ def follow_gone(flow: Flow, event: Event) -> Change:
 def content(item: Item | RecordChange) -> str:
     """A short hash of everything the books say about an item."""
     return fingerprint(wire.to_stored(item))
-
-
-def _find_reading(event: Event) -> ItemReading | None:
-    stored, read_at = find_in_hint(event, "item"), find_in_hint(event, "read_at")
-    return ItemReading(wire.to_item(stored), datetime.fromisoformat(read_at)) if stored and read_at else None
 
 
 def is_repeated(event: Event) -> bool:

@@ -117,12 +117,8 @@ def _look_through(entity: str, scope: Scope, since: datetime, as_of: datetime, d
             scope.prolong()
         seen.add(change.id)
         yield change
-    for some in _chunks(id_ for id_ in dict.fromkeys(scope.linked(entity)) if id_ not in seen):
+    left = (id_ for id_ in dict.fromkeys(scope.linked(entity)) if id_ not in seen)
+    while some := list(islice(left, AT_ONCE)):
         scope.prolong()
         present = {change.id: change for change in deps.books.present_rows(entity, some, as_of)}
         yield from (present.get(id_) or RecordChange(entity, id_, as_of, deleted=True) for id_ in some)
-
-
-def _chunks(ids: Iterator[str]) -> Iterator[list[str]]:
-    while some := list(islice(ids, AT_ONCE)):
-        yield some
