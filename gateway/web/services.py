@@ -365,6 +365,12 @@ async def names_of(request: Request) -> Mapping[str, str]:
     return {key: called for key, called in names.items() if key == visitor.connection}
 
 
+async def names_in_use(request: Request) -> Mapping[str, str]:
+    """`names_of`, without connections that were removed: something new can be begun for the others only."""
+    in_use = set((await of(request).directory.get()).keys.values())
+    return {key: called for key, called in (await names_of(request)).items() if key in in_use}
+
+
 def of(request: Request) -> Services:
     services: Services = request.app.state.services
     return services

@@ -33,7 +33,7 @@ from gateway.web.dashboard import (
     todo,
 )
 from gateway.web.dashboard.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
-from gateway.web.dashboard.rendering import ENTITIES
+from gateway.web.dashboard.rendering import ACTORS, ENTITIES
 from handlers.sales.dry_runs import STEPS
 from mapping import messages, settings_guide
 from mapping.agreement_causes import Cause
@@ -97,7 +97,7 @@ def words_of_tables() -> set[str]:
     kinds_of_records = {word for table in records.STATUSES.values() for word in table.values()}
     seen = {*overview.URGENCIES.values(), *kinds_of_records, *records.MARKS.values(), "Products", "Customers"}
     acted = {
-        *audit.ACTORS.values(),
+        *ACTORS.values(),
         *audit.ACTIONS.values(),
         *alerts.CHANNELS.values(),
         *reads.WHAT.values(),

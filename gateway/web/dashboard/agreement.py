@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import agreements, audit, certificates, requests, sales_list, views
 from gateway.store.certificates import Certificate
-from gateway.store.events import SETTLED, State
+from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import api, presentation, queries, services
@@ -304,7 +304,12 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
 async def show_report(request: Request, visitor: Visitor) -> Response:
     """The report, or that both sides are still being read."""
     event_id = queries.to_id(request.path_params["id"])
-    event = await services.of(request).read(lambda session: views.find_event(session, event_id))
+
+    def look(session: Session) -> tuple[Event | None, dict[int, str | None]]:
+        found = views.find_event(session, event_id)
+        return found, dict(sales_list.branches(session, found.connection or "")) if found else {}
+
+    event, branches = await services.of(request).read(look)
     if event is None or event.entity != requests.AGREEMENT:
         raise Refusal(404, _NO_REPORT)
     refuse_others(visitor, event.connection, _NO_REPORT)
@@ -315,5 +320,6 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
         visitor=visitor,
         event=event,
         waiting=event.state not in SETTLED,
+        branches=branches,
         account=agreement_calendar.to_account(report) if isinstance(report, dict) else None,
     )

@@ -16,7 +16,7 @@ from gateway.store import audit, users
 from gateway.store.audit import AuditFilter
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AuditRow
-from gateway.web import access, presentation, queries, services
+from gateway.web import presentation, queries, services
 from gateway.web.dashboard import csv_files
 from gateway.web.dashboard.csv_files import CSV_PAGE, Rows
 from gateway.web.dashboard.rendering import render
@@ -25,12 +25,6 @@ from gateway.web.sessions import DASHBOARD, Visitor
 PAGE: Final = 50
 FIELDS: Final[tuple[str, ...]] = ("who", "what", "from", "through")
 COLUMNS: Final = ("at", "who", "what", "target", "reason")
-ACTORS: Final[Mapping[str, str]] = {
-    DASHBOARD: "Somebody with the ADMIN_TOKEN",
-    access.ADMIN: "A program with the ADMIN_TOKEN",
-    "cli": "The command line",
-    "gateway": "The gateway itself",
-}
 ACTIONS: Final[Mapping[str, str]] = {
     "retry": "Tried again",
     "ignore": "Ignored",
@@ -96,8 +90,7 @@ async def show_actions(request: Request, visitor: Visitor) -> Response:
         "audit.html",
         visitor=visitor,
         rows=found["rows"],
-        actors={actor: to_person(actor) for actor in found["actors"]},
-        person=to_person,
+        actors=found["actors"],
         actions=ACTIONS,
         query=query,
         older=f"/audit?{urlencode(older)}" if older else None,
@@ -136,11 +129,6 @@ def _confine(session: Session, visitor: Visitor) -> list[tuple[str, datetime]] |
     if visitor.connection is None:
         return None
     return [(f"{DASHBOARD}: {name}", since) for name, since in users.members(session, visitor.connection)]
-
-
-def to_person(actor: str) -> str:
-    """Who acted: the name of a person, else what is meant by a name of ours."""
-    return ACTORS.get(actor, actor.removeprefix(f"{DASHBOARD}: "))
 
 
 def _to_cells(row: AuditRow) -> list[str]:

@@ -33,7 +33,7 @@ async def show_backfills(request: Request, visitor: Visitor) -> Response:
         open_ones=[each for each in found if not each.over],
         over=[each for each in found if each.over],
         several=len(names) > 1,
-        names=list(names),
+        names=list(await services.names_in_use(request)),
     )
 
 

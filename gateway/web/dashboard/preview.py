@@ -35,7 +35,7 @@ async def show_form(
 ) -> Response:
     """What to preview: typed, or one of the latest records."""
     given = request.query_params if typed is None else typed
-    names = list(await services.names_of(request))
+    names = list(await services.names_in_use(request))
 
     def look(session: Session) -> tuple[dict[Flow, Sequence[Event]], dict[int, str]]:
         found = {flow: find_recent(session, flow, visitor.connection) for flow in PREVIEWED}

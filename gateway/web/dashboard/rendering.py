@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,10 +21,10 @@ from starlette.responses import HTMLResponse, Response
 from gateway import catalogue
 from gateway.store.events import Event, Flow, State
 from gateway.version import VERSION
-from gateway.web import services
+from gateway.web import access, services
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.setting_links import show_settings
-from gateway.web.sessions import Visitor
+from gateway.web.sessions import DASHBOARD, Visitor
 from gateway.web.visitors import chosen_language
 from mapping.money import to_cents
 
@@ -35,6 +35,12 @@ ENTITIES = {
     "TillInvoice": "Invoice of the till",
     "TillOrder": "Order of the till",
     **DOCUMENTS,
+}
+ACTORS: Final[Mapping[str, str]] = {
+    DASHBOARD: "Somebody with the ADMIN_TOKEN",
+    access.ADMIN: "A program with the ADMIN_TOKEN",
+    "cli": "The command line",
+    "gateway": "The gateway itself",
 }
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -65,6 +71,7 @@ def render(
         "here": _find_address(request, visitor),
         "languages": catalogue.LANGUAGES,
         "asset": to_asset,
+        "person": partial(to_person, language),
         "clock": partial(to_clock, language),
         "duration": partial(to_duration, language),
         "pretty": to_pretty,
@@ -144,6 +151,13 @@ def to_duration(language: str, seconds: float) -> str:
     if seconds < 2 * _DAY:
         return catalogue.translate(language, "{n} h", n=int(seconds // _HOUR))
     return catalogue.translate(language, "{n} days", n=int(seconds // _DAY))
+
+
+def to_person(language: str, actor: str) -> str:
+    """Who acted: the name of a person, else what is meant by a name of ours."""
+    if actor in ACTORS:
+        return catalogue.translate(language, ACTORS[actor])
+    return actor.removeprefix(f"{DASHBOARD}: ")
 
 
 def to_pretty(content: Any) -> str:

@@ -44,11 +44,12 @@ def show_settings(language: str, text: str, connection: str | None = None, *, ma
     shown, end = Markup(), 0
     for found in _NAMED.finditer(text):
         if setting := _settings().get(found["path"]):
-            words = Markup("<q>{}</q>").format(_to_words(language, setting, found["value"]))
+            words: str = _to_words(language, setting, found["value"])
             if connection is not None:
                 address = _find_place(setting.path, connection, may_configure=may_configure)
                 words = Markup('<a href="{}">{}</a>').format(address, words)
-            shown, end = shown + escape(text[end : found.start()]) + words, found.end()
+            shown += escape(text[end : found.start()]) + Markup("<q>{}</q>").format(words)
+            end = found.end()
     return shown + escape(text[end:])
 
 

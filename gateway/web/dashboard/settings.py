@@ -50,7 +50,7 @@ class SettingsState:
 
 async def choose_connection(title: str, to: str, request: Request, visitor: Visitor) -> Response:
     """This page of the only connection, or a list to choose from."""
-    names = list(await services.names_of(request))
+    names = list(await services.names_in_use(request))
     if len(names) == 1:
         return RedirectResponse(f"/connections/{versions.quote_name(names[0])}/{to}", 303)
     return render(request, "connections.html", visitor=visitor, names=names, title=title, to=to)

@@ -76,6 +76,7 @@ async def list_users(
         people=people,
         sessions=sessions,
         called_names=names,
+        offered=await services.names_in_use(request),
         roles={role: label for role, label in ROLES.items() if _may_give(visitor, role)},
         labels=ROLES,
         may=MAY,
@@ -106,7 +107,7 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     role = queries.find_choice(form, "role", Role)
     if faults := _find_faults(visitor, name, role, form.get("email", "")):
         return await list_users(request, visitor, faults=faults, typed=form, status=422)
-    known = await services.names_of(request)
+    known = await services.names_in_use(request)
     connection = None if role is Role.AGENCY else (form.get("connection") or None)
     if connection is not None and connection not in known:
         raise Refusal(400, "there is no such connection")

@@ -166,3 +166,18 @@ def test_a_name_given_at_this_moment_is_not_given_to_another(gateway: Gateway) -
         assert asked.result().status_code == 409
     with reading(gateway.engine) as session:
         assert connections.display_names(session) == {"default": "winkel"}
+
+
+def test_nothing_is_begun_for_a_connection_that_was_removed(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection("other", realm_id="7", mplus_url="https://t:9"), seal)
+    assert ">other<" in browser.get("/backfills").text
+    assert browser.get("/settings").status_code == 200
+    form = {"csrf": csrf_of(browser.get("/setup/other").text), "data": "keep", "confirmed": "other"}
+    assert browser.post("/setup/other/remove", data=form).status_code == 200
+    assert ">other<" not in browser.get("/backfills").text
+    assert browser.get("/settings").headers["location"] == "/connections/default/settings"
+    assert 'value="other"' not in browser.get("/users").text
+    assert "other" in browser.get("/sales").text  # its sales are still found

@@ -77,19 +77,19 @@ def test_a_reason_and_its_way_out_are_shown_in_the_language_of_the_reader(
     with pytest.raises(MappingError) as refused:
         resolve(Control(mode="default", on_miss="park"), question)
     event_id = park(gateway, refused.value)
-    to = '<a href="/connections/default/mapping#mapping.payment_methods"><q>'
+    to = '<q><a href="/connections/default/mapping#mapping.payment_methods">'
     english = "nothing is mapped for payment method &#34;iDEAL&#34;"
     for language, reason, fix in (
-        ("en", english, f"to {to}Ways to pay</q></a> in the settings"),
+        ("en", english, f"to {to}Ways to pay</a></q> in the settings"),
         (
             "nl",
             "er is niets gekoppeld voor betaalwijze &#34;iDEAL&#34;",
-            f"voeg &#34;IDEAL&#34; toe aan {to}Betaalwijzen</q></a>",
+            f"voeg &#34;IDEAL&#34; toe aan {to}Betaalwijzen</a></q>",
         ),
         (
             "de",
             "nichts ist zugeordnet für die Zahlungsart „iDEAL“",
-            f"„IDEAL“ in den Einstellungen unter {to}Zahlungsarten</q></a>",
+            f"„IDEAL“ in den Einstellungen unter {to}Zahlungsarten</a></q>",
         ),
     ):
         for path in (f"/events/{event_id}", "/", "/events"):

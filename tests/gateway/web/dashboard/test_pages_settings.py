@@ -74,7 +74,7 @@ def test_a_saved_document_is_in_force_with_author_reason_and_changes(gateway: Ga
     assert submit(browser, "save", SECOND, base="1").headers["location"] == f"{PAGE}?saved=2"
     page = browser.get(f"{PAGE}?saved=2").text
     assert "Saved: version 2" in page
-    assert page.index("version 2") < page.index("dashboard: Anna · the count is off")
+    assert page.index("version 2") < page.index("Anna · the count is off")
     assert "<ins>+ safety = 2</ins>" in page
     assert ("dashboard: Anna", "settings", "connection default, version 1", "the count is off") in gateway.audit()
 
