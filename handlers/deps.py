@@ -92,7 +92,8 @@ class Deps(ConnectionStore):
     they were last read or written, by their kind and id; `records` is what was seen of products and customers.
 
     With `dry_run` (see `without_writes`) neither system is written to, and nothing is stored.
-    `line_amounts` is what the company of the books accepts as the amount of a line.
+    `line_amounts` is what the company of the books accepts as the amount of a line; `taxes_sums`: it was seen to tax
+    the sum of a code's lines, whatever tax was stated.
     `links` are those that were loaded for the event, without those it has written since.
     `claim` is the worker's lease of the event: after it is lost, nothing is stored. `installation` is the name that
     documents are signed with, `signing` gives the key of certificates. `known` is what `registry.LOOK_UPS` found.
@@ -114,6 +115,7 @@ class Deps(ConnectionStore):
     now: Callable[[], datetime] = _NOW
     dry_run: bool = False
     line_amounts: LineAmounts = LineAmounts.ROUNDED
+    taxes_sums: bool = False
     installation: str = ""
     signing: Callable[[], SigningKey] | None = None
     claim: Claim | None = None

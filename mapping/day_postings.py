@@ -141,7 +141,7 @@ def _solve(
     for count in _PARTS:
         parts, wanted = _split(plan, positions, sign, count)
         try:
-            solution = solve(vat, wanted, limits=_limits(plan.settings), record=plan.name)
+            solution = solve(vat, wanted, limits=_limits(plan), record=plan.name)
         except MappingError as error:
             failure = error
             continue
@@ -154,8 +154,9 @@ def _solve(
     return best
 
 
-def _limits(settings: OrderSettings) -> SolverLimits:
-    return SolverLimits(move=_MOVE, cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
+def _limits(plan: DayPlan) -> SolverLimits:
+    model = RoundingModel.SUM if plan.references.taxes_sums else RoundingModel(plan.settings.rounding_model)
+    return SolverLimits(move=_MOVE, cap=plan.settings.rounding_cap_cents, model=model)
 
 
 def _split(

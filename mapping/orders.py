@@ -273,7 +273,8 @@ def to_body(
     parts = [split_line(line, references.line_amounts) for line in whole]
     flat = [part for line in parts for part in line]
     wanted = [_to_wanted(part, fixed=len(line) > 1 and part is line[0]) for line in parts for part in line]
-    limits = SolverLimits(cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
+    model = RoundingModel.SUM if references.taxes_sums else RoundingModel(settings.rounding_model)
+    limits = SolverLimits(cap=settings.rounding_cap_cents, model=model)
     if any(each.fixed for each in wanted):
         limits = replace(limits, move=_MOVE)
     solution = solve(totals, wanted, limits=limits, record=name_record(sale))

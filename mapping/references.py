@@ -68,6 +68,7 @@ class References:
     stock_items: Mapping[int, str] = field(default_factory=dict)
     gift_card_tenders: tuple[str, ...] = ()
     line_amounts: LineAmounts = LineAmounts.ROUNDED
+    taxes_sums: bool = False
 
 
 def get_item(references: References, line: SaleLine, record: str) -> str:

@@ -20,10 +20,11 @@ from mapping.records import VatAmount
 
 
 class RoundingModel(StrEnum):
-    """How the books compute the tax: from each line, or from amounts we state per tax code."""
+    """How the books compute the tax: from each line, from amounts we state per tax code, or from the sum of a code."""
 
     LINE = "line"
     CODE = "code"
+    SUM = "sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class Solution:
 
     `rounding` are extra lines (VAT code, net cents) of the same code; `untaxed` is one extra 0 % line in cents.
     `booked` is the net and tax the books will show per code, without `untaxed`. Compare it with the till's: cents
-    too much at one code and too little at another cancel each other out in `untaxed`.
+    too much at one code and too little at another cancel each other out in `untaxed`. Only model "sum" books another
+    net than the till's.
     """
 
     nets: tuple[int, ...]
@@ -95,8 +97,8 @@ def _solve(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], limits: 
             nets[index] = net
         if settled.rounding:
             rounding.append((total.code, settled.rounding))
-        booked.append(VatAmount(total.code, total.percentage, total.net_cents, settled.tax))
-    untaxed = sum(total.vat_cents for total in totals) - sum(amount.vat_cents for amount in booked)
+        booked.append(VatAmount(total.code, total.percentage, settled.net, settled.tax))
+    untaxed = sum(t.net_cents + t.vat_cents for t in totals) - sum(b.net_cents + b.vat_cents for b in booked)
     if abs(untaxed) > limits.cap:
         raise _too_far(untaxed, limits.cap)
     return Solution(tuple(nets), tuple(rounding), untaxed, tuple(booked))
@@ -121,33 +123,51 @@ def _group(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals]) -> dict[
 class _Settled:
     nets: tuple[int, ...]
     rounding: int
+    net: int
     tax: int
 
 
 def _settle_code(total: VatAmount, wanted: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
     if limits.model is RoundingModel.CODE or not total.percentage:
         return _settle_net(total, wanted, limits)
-    # The nearest first: 0, 1, -1, 2, -2 ... up to the cap.
-    for missing in sorted(range(-limits.cap, limits.cap + 1), key=lambda each: (abs(each), -each)):
+    if limits.model is RoundingModel.SUM:
+        return _settle_net(_to_taxed(total, limits.cap), wanted, limits)
+    for missing in _nearest_first(limits.cap):
         tax = total.vat_cents - missing
         for extra in (0, limits.cap):
             puzzle = _Problem(wanted, total, tax, limits.move, extra)
             nets = puzzle.settle()
             if nets is not None:
-                return _Settled(tuple(nets[:-1]), nets[-1], tax)
+                return _Settled(tuple(nets[:-1]), nets[-1], total.net_cents, tax)
     raise _unsolvable(total, wanted)
 
 
 def _settle_net(total: VatAmount, wanted: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
-    """Only the nets have to add up: the tax is stated (model "code") or zero."""
+    """Only the nets have to add up: the tax is stated (model "code"), zero, or already that of the net."""
     if not total.percentage and total.vat_cents:
         raise _unsolvable(total, wanted)
     for extra in (0, limits.cap):
         puzzle = _Problem(wanted, VatAmount(0, total.percentage * 0, total.net_cents, 0), 0, limits.move, extra)
         nets = puzzle.settle()
         if nets is not None:
-            return _Settled(tuple(nets[:-1]), nets[-1], total.vat_cents)
+            return _Settled(tuple(nets[:-1]), nets[-1], total.net_cents, total.vat_cents)
     raise _unsolvable(total, wanted)
+
+
+def _to_taxed(total: VatAmount, cap: int) -> VatAmount:
+    """The net nearest to the till's, at most `cap` cents away, whose own tax is nearest to the till's; and that tax."""
+    numerator, denominator = ratio_of(total.percentage)
+
+    def tax_of(move: int) -> int:
+        return divide_half_up((total.net_cents + move) * numerator, denominator)
+
+    best = min(_nearest_first(cap), key=lambda move: abs(total.vat_cents - tax_of(move)))
+    return VatAmount(total.code, total.percentage, total.net_cents + best, tax_of(best))
+
+
+def _nearest_first(cap: int) -> list[int]:
+    """0, 1, -1, 2, -2 ... up to the cap."""
+    return sorted(range(-cap, cap + 1), key=lambda missing: (abs(missing), -missing))
 
 
 class _Problem:

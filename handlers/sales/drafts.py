@@ -207,6 +207,7 @@ def find_listed(
         class_id=list_entries.class_id(sale.branch, known, mapping),
         term_id=list_entries.term(sale, buyer.relation, known.of("Term"), mapping.terms),
         currency=list_entries.named_currency(known.company, deps.settings.products.currency),
+        taxes_sums=deps.taxes_sums,
     )
 
 

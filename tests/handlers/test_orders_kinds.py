@@ -245,3 +245,23 @@ def test_an_article_whose_item_was_made_inactive_finds_its_successor(shop: Shop)
     shop.settle()
     assert shop.newest(sale["receiptId"]).state == "done"
     assert shop.rows("SalesReceipt")[1]["Line"][0]["SalesItemLineDetail"]["ItemRef"]["value"] == new
+
+
+@pytest.mark.parametrize("model", ["line", "code"])
+def test_books_that_tax_the_sum_and_ignore_stated_vat_end_exact(open_shop: Callable[..., Shop], model: str) -> None:
+    shop = open_shop(f'[orders]\nrounding_model = "{model}"\n')
+    shop.books.switches.tax_rounding, shop.books.switches.tax_override = "code", "ignore"
+    prices = [(1000, 349), (1, 7), (2595, 899), (333, 333), (1999, 1)]
+    sales = [
+        shop.till.sell(lines=[sold(1001, price_cents=first), sold(1002, 3, price_cents=second)], payments=payments)
+        for first, second in prices
+        for payments in (None, [Tender("CONTANT", 1), Tender("PIN", first + 3 * second - 1)])
+    ]
+    changed = shop.till.sell(lines=[sold(1003)])
+    shop.settle()
+    shop.till.edit_receipt(changed["receiptId"], lines=[sold(1001, price_cents=1000)])
+    shop.settle()
+    assert [(event.reason, event.order_id) for event in shop.parked()] == []
+    booked = sorted(row["TotalAmt"] for kind in ("SalesReceipt", "Invoice") for row in shop.rows(kind))
+    assert booked == sorted([*(Decimal(sale["totalInclAmount"]) / 100 for sale in sales), Decimal(10)])
+    assert {row["Balance"] for row in shop.rows("Invoice")} == {0}

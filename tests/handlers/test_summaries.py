@@ -335,6 +335,21 @@ def test_a_hundred_small_sales_add_up_to_the_sum_of_their_vat(shop: Shop) -> Non
     in_agreement(shop)
 
 
+@pytest.mark.parametrize("method", ["PIN", None])
+def test_a_day_in_books_that_tax_the_sum_and_ignore_stated_vat(shop: Shop, method: str | None) -> None:
+    shop.books.switches.tax_rounding, shop.books.switches.tax_override = "code", "ignore"
+    for price in (1000, 333, 1999, 7):
+        tenders = [Tender(method or "CONTANT", 1), Tender("PIN", price - 1)]
+        shop.till.sell(lines=[sold(1001, price_cents=price)], payments=tenders, when=NOON)
+    handle(shop)
+    assert shop.parked() == []
+    rung_up = shop.till.till["receipts"]
+    net, gross = (sum(row[f"total{which}Amount"] for row in rung_up) for which in ("Excl", "Incl"))
+    ((document,),) = shop.documents().values()
+    assert document["TotalAmt"] == Decimal(gross) / 100
+    assert document["TxnTaxDetail"]["TotalTax"] == Decimal(gross - net) / 100
+
+
 def test_without_an_item_the_day_is_parked_and_goes_on_when_there_is_one(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop('[orders]\nsummary = "day"\n')
     shop.till.sell(lines=[sold(1001)], when=NOON)

@@ -194,6 +194,19 @@ def test_the_model_per_code_moves_only_the_net_and_states_the_tills_tax() -> Non
     assert solution.booked == (VatAmount(3, Decimal(21), 2, 1),)
 
 
+@settings(max_examples=400)
+@given(carts([1, 2, 3], 30))
+def test_books_that_tax_the_sum_of_a_code_reach_the_tills_vat(cart: Cart) -> None:
+    totals, wanted = till_per_code(cart), wanted_of(cart)
+    solution = solve(totals, wanted, limits=SolverLimits(model=RoundingModel.SUM))
+    lines = [*zip((each.code for each in wanted), solution.nets, strict=True), *solution.rounding]
+    for total in totals:
+        assert tax_in_books(sum(net for code, net in lines if code == total.code), total.percentage) == total.vat_cents
+    booked = sum(net for _, net in lines) + solution.untaxed
+    assert booked == sum(total.net_cents for total in totals)
+    assert abs(solution.untaxed) <= len(totals)
+
+
 def test_a_tax_no_line_can_reach_becomes_one_untaxed_line_inside_the_cap() -> None:
     wanted = [WantedTotals(3, 2)] * 8
     solution = solve([VatAmount(3, Decimal(21), 16, 8)], wanted)
