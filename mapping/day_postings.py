@@ -247,5 +247,6 @@ def _document(
         total=to_euros(cents),
         currency=plan.references.currency,
         department_id=plan.references.department_id,
+        class_id=plan.references.document_class_id,
         private_note=plan.marker(tender),
     )

@@ -227,6 +227,7 @@ def to_document(order: Sale, payment: Payment, references: References, settings:
         payment_reference=number,
         deposit_account_id=find_account(references, payment.method, kind, record),
         department_id=references.department_id,
+        class_id=references.document_class_id,
         private_note=marker,
     )
 

@@ -111,6 +111,7 @@ def to_posting(
         total=to_euros(body.total_cents),
         currency=references.currency,
         department_id=references.department_id,
+        class_id=references.document_class_id,
         private_note=_note(sale, references, _by_method(paid), rounding),
         customer_memo=sale.reference[:MEMO_LENGTH] if settings.memo and sale.reference else None,
         billing=to_postal(sale.billing, references.countries),

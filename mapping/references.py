@@ -58,6 +58,7 @@ class References:
     default_deposit_account_id: str | None = None
     department_id: str | None = None
     class_id: str | None = None
+    document_class_id: str | None = None
     term_id: str | None = None
     shipping_method: str | None = None
     original_id: str | None = None

@@ -195,6 +195,8 @@ def find_listed(
     """The buyer, and what a document of this sale refers to in the small lists of the books."""
     mapping, tenders = deps.settings.mapping, list(tenders)
     known = deps.lists.read(*list_entries.wanted(sale, tenders, mapping), on=sale.business_date)
+    class_id = list_entries.class_id(sale.branch, known, mapping)
+    on_lines, on_document = (None, class_id) if known.company.class_per_document else (class_id, None)
     return References(
         customer_id=buyer.customer_id,
         tax_codes=list_entries.tax_codes(sale, rates, known, mapping.tax_codes, country=country),
@@ -204,7 +206,8 @@ def find_listed(
         deposit_accounts=list_entries.deposit_accounts(tenders, known.of("Account"), mapping.deposit_accounts),
         default_deposit_account_id=list_entries.money_account(sale, known),
         department_id=list_entries.department(sale.branch, known, mapping),
-        class_id=list_entries.class_id(sale.branch, known, mapping),
+        class_id=on_lines,
+        document_class_id=on_document,
         term_id=list_entries.term(sale, buyer.relation, known.of("Term"), mapping.terms),
         currency=list_entries.named_currency(known.company, deps.settings.products.currency),
         taxes_sums=deps.taxes_sums,

@@ -201,7 +201,7 @@ def _describe(references: References, names: Names) -> dict[str, Any]:
         "payment_methods": each("PaymentMethodRef", references.payment_methods),
         "deposit_accounts": each("DepositToAccountRef", references.deposit_accounts),
         "department": one("DepartmentRef", references.department_id),
-        "class": one("ClassRef", references.class_id),
+        "class": one("ClassRef", references.class_id or references.document_class_id),
         "term": one("SalesTermRef", references.term_id),
         "shipping_method": references.shipping_method,
         "original": references.original,

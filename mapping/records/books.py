@@ -139,6 +139,7 @@ class CompanyProfile:
     uses_tax: bool
     multi_currency: bool = False
     tracks_classes: bool = False
+    class_per_document: bool = False
     allows_shipping: bool = False
     computes_tax_itself: bool = False
 
@@ -196,6 +197,7 @@ class SalesDocument:
     payment_reference: str | None = None
     deposit_account_id: str | None = None
     department_id: str | None = None
+    class_id: str | None = None
     private_note: str | None = None
     customer_memo: str | None = None
     billing: PostalAddress | None = None

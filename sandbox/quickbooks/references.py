@@ -103,3 +103,7 @@ def refuse_switched_off(company: Company, row: Json) -> None:
         raise faults.business("Location tracking is switched off in this company.")
     if row.get("ClassRef") and not company.preference("AccountingInfoPrefs", "ClassTrackingPerTxn", False):
         raise faults.business("Class tracking per transaction is switched off in this company.")
+    details = (line.get("SalesItemLineDetail") or {} for line in row.get("Line", []))
+    named = any(detail.get("ClassRef") for detail in details)
+    if named and not company.preference("AccountingInfoPrefs", "ClassTrackingPerTxnLine", False):
+        raise faults.business("Class tracking per line is switched off in this company.")

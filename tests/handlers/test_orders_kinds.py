@@ -232,6 +232,17 @@ def test_terms_classes_and_shipping_follow_the_tables(open_shop: Callable[..., S
     assert document["Line"][0]["SalesItemLineDetail"]["ClassRef"]["name"] == "Winkel"
 
 
+def test_where_classes_are_kept_per_document_every_document_names_it(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop('[mapping.classes]\nmode = "table"\ntable = {1 = "Winkel"}')
+    shop.books.put(REALM, "Class", {"Name": "Winkel"})
+    shop.books.set_preference(REALM, "AccountingInfoPrefs", "ClassTrackingPerTxn", value=True)
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("BON", 12500), Tender("CONTANT", -2500)])
+    shop.settle()
+    assert shop.parked() == []
+    documents = (shop.only("SalesReceipt"), shop.only("RefundReceipt"))
+    assert [document["ClassRef"]["name"] for document in documents] == ["Winkel", "Winkel"]
+
+
 def test_an_article_whose_item_was_made_inactive_finds_its_successor(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)])
     shop.settle()

@@ -145,7 +145,7 @@ def to_profile(company: Json, preferences: Json) -> CompanyProfile:
     accounting = fields.part(preferences, "AccountingInfoPrefs")
     currency = fields.part(preferences, "CurrencyPrefs")
     tax = fields.part(preferences, "TaxPrefs")
-    per_transaction = fields.is_true(accounting, "ClassTrackingPerTxn")
+    per_document, per_line = (fields.is_true(accounting, f"ClassTrackingPerTxn{which}") for which in ("", "Line"))
     return CompanyProfile(
         name=fields.find_text(company, "CompanyName") or "",
         country=fields.find_text(company, "Country") or "",
@@ -156,7 +156,8 @@ def to_profile(company: Json, preferences: Json) -> CompanyProfile:
         books_closed_through=fields.find_date(accounting, "BookCloseDate"),
         uses_tax=fields.is_true(tax, "UsingSalesTax"),
         multi_currency=fields.is_true(currency, "MultiCurrencyEnabled"),
-        tracks_classes=per_transaction or fields.is_true(accounting, "ClassTrackingPerTxnLine"),
+        tracks_classes=per_document or per_line,
+        class_per_document=per_document and not per_line,
         allows_shipping=fields.is_true(sales, "AllowShipping"),
         computes_tax_itself=fields.is_true(tax, "PartnerTaxEnabled"),
     )
