@@ -274,7 +274,7 @@ def _look_at_rate(rate: Decimal, known: list[TaxCode], deps: Deps) -> Finding:
             "QuickBooks has no active tax code of this rate",
             "make one in QuickBooks, or map the rate in mapping.tax_codes",
         )
-    if found.percentage != rate:
+    if found.percentage not in (None, rate):  # the books may not say: NON of an American company
         said = message("is booked on {name}, a code of {percentage} %", name=found.name, percentage=found.percentage)
         return Finding(subject, said, "correct mapping.tax_codes: totals would not be the till's")
     return Finding(subject, "QuickBooks has a tax code of this rate")

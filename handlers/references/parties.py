@@ -148,7 +148,12 @@ def _by_name(name: str, deps: Deps) -> str:
         except DuplicateName:  # another sale made it, in books that did not recognise the common request id
             found = oldest(deps.books.customers_by_name(name))
             if found is None:
-                raise
+                raise MappingError(
+                    message("a supplier or employee has the name of the default debtor, {name}", name=name),
+                    record=message('customer "{name}"', name=name),
+                    field="customers.default_debtor",
+                    fix="name another customer in customers.default_debtor, or rename the other one, then retry",
+                ) from None
     deps.remember(_to_link(debtor(name), found))
     return found.id or ""
 

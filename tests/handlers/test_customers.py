@@ -217,6 +217,16 @@ def test_a_relation_without_an_e_mail_address_is_skipped_and_one_with_a_wrong_on
     assert shop.newest(str(wrong["relationNumber"])).code == "no-email"
 
 
+def test_a_supplier_with_the_default_debtors_name_is_named(shop: Shop) -> None:
+    name = "MplusKASSA counter sales"
+    shop.books.put(REALM, "Vendor", {"DisplayName": name})
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    (event,) = shop.parked()
+    assert name in (event.reason or "")
+    assert "customers.default_debtor" in (event.fix or "")
+
+
 def test_always_the_default_debtor_if_wanted(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop('[customers]\nalways_default_debtor = true\ndefault_debtor = "Kassa"\nenabled = true')
     relation = shop.till.add_relation(**COMPANY)

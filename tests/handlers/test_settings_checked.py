@@ -37,6 +37,12 @@ def test_a_document_that_names_what_is_there_has_no_fault(shop: Shop) -> None:
     assert (found["faults"], found["warnings"], found["unasked"]) == ([], [], [])
 
 
+def test_a_tax_code_whose_rate_the_books_do_not_state_is_no_fault(shop: Shop) -> None:
+    table = '{"0" = "Vrijgesteld", "9" = "9% BTW", "21" = "21% BTW"}'
+    found = check(shop, f'[mapping]\ntax_codes = {{mode = "table", table = {table}}}\n')
+    assert found["faults"] == []
+
+
 @pytest.mark.parametrize(
     ("document", "path"),
     [
