@@ -82,3 +82,14 @@ def test_the_navigation_of_a_desk_stands_on_one_line(inside: Any, address: str, 
             "[...document.querySelectorAll('.top nav > *')].map((each) => Math.round(each.getBoundingClientRect().top))"
         )
         assert len(set(inside.evaluate(tops))) == 1, path
+
+
+def test_a_card_of_to_do_has_its_count_on_one_line_on_a_phone(inside: Any, address: str) -> None:
+    inside.set_viewport_size({"width": 400, "height": 900})
+    for language in ("Nederlands", "Deutsch"):
+        inside.goto(f"{address}/todo")
+        inside.get_by_role("button", name=language).click()
+        inside.wait_for_load_state()
+        heights = inside.locator(".cause .what label").evaluate_all("all => all.map((each) => each.offsetHeight)")
+        assert heights, language
+        assert max(heights) < 60, (language, heights)  # a word is not broken letter by letter
