@@ -17,15 +17,13 @@ from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF
 from gateway.store.session import writing
 from handlers.agreement import books_side, till_side
-from handlers.agreement.books_side import BooksSide
-from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps, Result, done, telling
 from handlers.references import goods
 from mapping import agreement, certificates, control, list_entries
 from mapping.agreement_causes import Cause
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
-from mapping.figures import Figures, Measure, Names
+from mapping.figures import Measure, Names
 from mapping.messages import Amount, Message, message
 from mapping.records import TillPaymentMethod
 from mapping.references import CLEARING
@@ -91,14 +89,20 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
     for name in _LISTS if fresh else ():
         deps.lists.forget(name)
     names = _names(through, deps)
-    till, journal = _read_till(start, through, names, deps)
+    for _ in range(MAX_LOOKS):  # again if sales arrive between the two reads
+        till = till_side.read(deps, start, through)
+        journal = till_side.read_journal(till, names, deps)
+        if not journal:
+            break
     books = books_side.read(deps, start, through)
     if not books.method_ids() <= names.methods.keys():
         # A payment method was added to the books during the comparison.
         deps.lists.forget("PaymentMethod")
         names = _names(through, deps)
     till_side.read_more(till, books_side.named_sales(books), deps)
-    groups = _group(till, books, deps)
+    links = deps.read(sales.links_of, LinkKind.DOCUMENT, till.sales)
+    groups = {sale.id: books_side.group_of(sale.id, links.get(sale.id)) for sale in till.sales.values()}
+    books_side.read_linked(books, links, groups, deps)
     books_side.claim_doubles(books, till, groups, deps)
     books_side.note_documents(books, names, deps, read_at=began)
     comparison = agreement.compare(
@@ -116,24 +120,6 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
         "reads": {system: made.count(system) for system in ("quickbooks", "mpluskassa")},
     }
     return agreement.to_report(comparison, journal=journal, more=more)
-
-
-def _read_till(start: date, through: date, names: Names, deps: Deps) -> tuple[TillSide, Figures | None]:
-    """The till's documents, and what its journal has more; read again if sales arrive between the two reads."""
-    for _ in range(MAX_LOOKS):
-        till = till_side.read(deps, start, through)
-        journal = till_side.read_journal(till, names, deps)
-        if not journal:
-            break
-    return till, journal
-
-
-def _group(till: TillSide, books: BooksSide, deps: Deps) -> dict[str, str]:
-    """The group of every sale, after its linked documents were read."""
-    links = deps.read(sales.links_of, LinkKind.DOCUMENT, till.sales)
-    groups = {sale.id: books_side.group_of(sale.id, links.get(sale.id)) for sale in till.sales.values()}
-    books_side.read_linked(books, links, groups, deps)
-    return groups
 
 
 def _names(through: date, deps: Deps) -> Names:

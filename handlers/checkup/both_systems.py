@@ -141,7 +141,12 @@ MOST_PAGES = 30
 def look_at_items(deps: Deps) -> Iterator[Finding]:
     """With one read per thousand items."""
     types = deps.settings.products.types
-    items = [item for item in _read_items(deps) if item.type in types and not is_own(item)]
+    items: list[Item] = []
+    for page in range(MOST_PAGES):
+        some = deps.books.items_page(1 + page * LOOKED_AT, LOOKED_AT)
+        items += [item for item in some if item.type in types and not is_own(item)]
+        if len(some) < LOOKED_AT:
+            break
     yield Finding("items", message("{n} that may become articles", n=len(items)) if items else "none yet")
     if items:
         yield _look_at_articles(items, deps)
@@ -154,16 +159,6 @@ def look_at_items(deps: Deps) -> Iterator[Finding]:
             message("in the future: {names}", names=enumerate_some(late)),
             "set an earlier inventory start date: sales before it are refused (6270)",
         )
-
-
-def _read_items(deps: Deps) -> list[Item]:
-    items: list[Item] = []
-    for page in range(MOST_PAGES):
-        some = deps.books.items_page(1 + page * LOOKED_AT, LOOKED_AT)
-        items += some
-        if len(some) < LOOKED_AT:
-            break
-    return items
 
 
 def _look_at_articles(items: Sequence[Item], deps: Deps) -> Finding:

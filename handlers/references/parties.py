@@ -320,7 +320,9 @@ def search(emails: Sequence[str], deps: Deps) -> list[Customer]:
     """Every customer with one of these addresses (keys, see `email_keys`), inactive ones too."""
     if not deps.dry_run:
         _read_all(deps)
-        _read_marked(deps)
+        if marked := deps.read(links.find_unread):
+            read = deps.books.customers_by_ids(marked)
+            note(read, deps, gone=set(marked) - {customer.id for customer in read})
     ids = deps.read(links.find_customers, emails)
     found = deps.books.customers_by_ids(ids) if ids else ()
     gone = set(ids) - {customer.id for customer in found}
@@ -349,13 +351,6 @@ def mark_unsure(deps: Deps) -> None:
         if cursors.find(session, deps.connection, READ) is None:
             return
     deps.write(cursors.move_to, READ, None)
-
-
-def _read_marked(deps: Deps) -> None:
-    ids = deps.read(links.find_unread)
-    if ids:
-        found = deps.books.customers_by_ids(ids)
-        note(found, deps, gone=set(ids) - {customer.id for customer in found})
 
 
 def _read_all(deps: Deps) -> None:

@@ -103,7 +103,10 @@ def dry_run(sale: Sale, link: Link | None, deps: Deps) -> Result:
         else:
             planned["action"] = BOOK
             bookable(sale, deps.settings.orders)
-            posting, references = _draft(sale, link, seen)
+            in_money = drafts.in_money(sale, seen)
+            kind = sale_identity.kind_now(in_money, seen.settings.orders, link.target_entity) if link else None
+            prepared, references = drafts.prepare(sale, seen, kind=kind)
+            posting = drafts.open_up(prepared, seen)
             plan = _plan_booking(sale, link, posting, seen)
             planned |= _to_plan(posting, references, deps) | {"customer": _name_customer(references.customer_id, deps)}
         planned |= {"action": plan.action, "steps": plan.steps, "would_create": books.created}
@@ -116,13 +119,6 @@ def _is_withdrawn_now(sale: Sale, link: Link, deps: Deps) -> bool:
     if link.fingerprint == sale_identity.content(sale) or not sale_identity.is_withdrawn(sale):
         return False
     return not is_off(sale, deps.settings.orders)
-
-
-def _draft(sale: Sale, link: Link | None, deps: Deps) -> tuple[Posting, References]:
-    in_money = drafts.in_money(sale, deps)
-    kind = sale_identity.kind_now(in_money, deps.settings.orders, link.target_entity) if link else None
-    posting, references = drafts.prepare(sale, deps, kind=kind)
-    return drafts.open_up(posting, deps), references
 
 
 def _introduce(sale: Sale, deps: Deps) -> dict[str, Any]:
