@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Index, String, and_, literal_column, text
+from sqlalchemy import ColumnElement, Index, String, and_, literal_column
 
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
 from gateway.store.tables import InboxRow
+from gateway.store.tables_of_records import only_where
 
 _ROWS = InboxRow.__table__.c  # type: ignore[attr-defined]
 _ASKED = tuple(literal_column(f"'{entity}'", String) for entity in (AGREEMENT, BACKFILLING, DOCTOR))
@@ -33,17 +34,13 @@ _LAST = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
 
 
-def _where(condition: str) -> Any:
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
-
-
 Index("inbox_entity_id", _ROWS.entity_id, _ROWS.id)
-Index("inbox_sku", _ROWS.sku, **_where("sku IS NOT NULL"))
-Index("inbox_email", _ROWS.email, **_where("email IS NOT NULL"))
-Index("inbox_asked", _ROWS.entity, _ROWS.id, **_where("entity IN ('Agreement', 'Backfill', 'Doctor')"))
-Index("inbox_holds", _ROWS.updated_at, **_where(HOLDS))
-Index("inbox_proves_nothing", _ROWS.updated_at, **_where(PROVES_NOTHING))
-Index("inbox_left_out", _ROWS.connection, _ROWS.code, **_where(_LEFT_OUT))
+Index("inbox_sku", _ROWS.sku, **only_where("sku IS NOT NULL"))
+Index("inbox_email", _ROWS.email, **only_where("email IS NOT NULL"))
+Index("inbox_asked", _ROWS.entity, _ROWS.id, **only_where("entity IN ('Agreement', 'Backfill', 'Doctor')"))
+Index("inbox_holds", _ROWS.updated_at, **only_where(HOLDS))
+Index("inbox_proves_nothing", _ROWS.updated_at, **only_where(PROVES_NOTHING))
+Index("inbox_left_out", _ROWS.connection, _ROWS.code, **only_where(_LEFT_OUT))
 
 
 def is_request(entity: str) -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
 from gateway.store import sql
-from gateway.store.sql import Instant, fixed, moment
+from gateway.store.sql import Instant, days_ago, moment
 from gateway.store.tables import JournalRow
 from mapping import messages
 
@@ -82,7 +82,7 @@ def of_event(session: Session, event_id: int) -> list[Entry]:
 
 def purge(session: Session, *, days: int, limit: int = 5_000) -> int:
     """Delete at most `limit` entries older than `days`; returns their number, so that a caller can work in batches."""
-    old = select(col(JournalRow.id)).where(col(JournalRow.at) < fixed(-86_400 * days)).limit(limit)
+    old = select(col(JournalRow.id)).where(col(JournalRow.at) < days_ago(days)).limit(limit)
     gone = session.execute(delete(JournalRow).where(col(JournalRow.id).in_(old)).returning(col(JournalRow.id))).all()
     return len(gone)
 

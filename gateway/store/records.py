@@ -14,14 +14,13 @@ from sqlmodel import Session, col
 
 from gateway.store import requests
 from gateway.store.events import ENDED, OPEN, Event, Flow, Outcome, State
-from gateway.store.sql import fixed, moment
+from gateway.store.sql import days_ago, moment
 from gateway.store.tables import InboxRow, RecordRow
 
 PAGE: Final = 50
 MOST_FOUND: Final = 500
 LOOKED_BACK: Final = 30_000
 """A part of a name is searched among the last so many records; a whole SKU or number among all of them."""
-_DAY_SECONDS: Final = 86_400.0
 _PERSONAL: Final = ("code", "books_name", "till_name", "fields")
 _NAMES: Final = ("code", "books_name", "till_name")
 
@@ -322,7 +321,7 @@ def note_altered(session: Session, connection: str, kind: RecordKind, source_ids
 def forget_customers(session: Session, *, days: int, limit: int) -> int:
     """Empty what names customers in records that did not change for so many days; returns the number of rows."""
     named = or_(*(col(getattr(RecordRow, name)).is_not(None) for name in _PERSONAL))
-    old = and_(col(RecordRow.kind) == "customer", col(RecordRow.updated_at) < fixed(-_DAY_SECONDS * days), named)
+    old = and_(col(RecordRow.kind) == "customer", col(RecordRow.updated_at) < days_ago(days), named)
     some = select(col(RecordRow.id)).where(old).order_by(col(RecordRow.updated_at)).limit(limit)
     emptied = update(RecordRow).where(col(RecordRow.id).in_(some)).values(**dict.fromkeys(_PERSONAL))
     return len(session.execute(emptied.returning(col(RecordRow.id))).all())

@@ -25,7 +25,7 @@ from gateway.store import alerts, figures, indexes, journal, records, sale_conte
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.session import reading, writing
-from gateway.store.sql import fixed, moment
+from gateway.store.sql import days_ago, moment
 from gateway.store.tables import BackfillRow, ConnectionRow, CursorRow, InboxRow, LeaseRow, SystemRow, TokenRow
 from mapping import messages
 from mapping.messages import message
@@ -34,7 +34,6 @@ FIRST_BATCH, LARGEST_BATCH = 50, 500
 SHORT_SECONDS, LONG_SECONDS = 0.01, 0.025
 PAUSE_SECONDS = 0.02
 """After each batch: SQLite has no queue of writers."""
-_DAY = 86_400.0
 
 
 class Purged(NamedTuple):
@@ -96,7 +95,7 @@ def remove(session: Session, *, days: int, limit: int) -> int:
 
 def _is_among(condition: str, days: int, limit: int) -> ColumnElement[bool]:
     """Whether an event is one of the first `limit` of which the condition of an index holds, and ended long ago."""
-    old = select(col(InboxRow.id)).where(text(condition), col(InboxRow.updated_at) < fixed(-_DAY * days))
+    old = select(col(InboxRow.id)).where(text(condition), col(InboxRow.updated_at) < days_ago(days))
     return col(InboxRow.id).in_(old.order_by(col(InboxRow.updated_at)).limit(limit))
 
 

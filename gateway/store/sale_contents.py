@@ -31,7 +31,7 @@ from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store import links, sql
 from gateway.store.links import LinkKind
-from gateway.store.sql import fixed, moment, time_field
+from gateway.store.sql import days_ago, moment, time_field
 from gateway.store.tables import SaleRow, SaleTagRow, TaggedSaleRow
 from gateway.store.tables_of_records import row_id
 from mapping import side_by_side
@@ -41,7 +41,6 @@ ARTICLE, TENDER = "article", "tender"
 """The kinds of tags that sales are found by."""
 MOST_VERSIONS: Final = 20
 """Of each side the first and the newest are kept."""
-_DAY_SECONDS: Final = 86_400.0
 _SUMS: Final = ("document_cents", "document_vat_cents", "document_day")
 Document: TypeAlias = tuple[str, str]
 """The entity and the id of a document of the books."""
@@ -189,7 +188,7 @@ def find_rows(session: Session, keys: Sequence[tuple[str, str]]) -> Sequence[Sal
 
 def purge(session: Session, *, days: int, limit: int) -> int:
     """Delete versions that were seen longer ago than so many days; returns their number."""
-    old = select(col(SaleContentRow.id)).where(col(SaleContentRow.seen_at) < fixed(-_DAY_SECONDS * days)).limit(limit)
+    old = select(col(SaleContentRow.id)).where(col(SaleContentRow.seen_at) < days_ago(days)).limit(limit)
     gone = delete(SaleContentRow).where(col(SaleContentRow.id).in_(old)).returning(col(SaleContentRow.id))
     return len(session.execute(gone).all())
 

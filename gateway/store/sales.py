@@ -23,7 +23,7 @@ from gateway.store import indexes, links, sale_contents, sql
 from gateway.store.events import OPEN, SALES, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sale_contents import FindDocument, SideName, find_none
-from gateway.store.sql import fixed, moment
+from gateway.store.sql import days_ago, moment
 from gateway.store.tables import InboxRow, LinkRow, SaleRow
 from mapping.records import SaleKind
 from mapping.sale_identity import NOT_YET
@@ -32,7 +32,6 @@ from mapping.side_by_side import SaleSide
 KINDS: Final = (SALES[SaleKind.RECEIPT], SALES[SaleKind.INVOICE])
 """What the inbox calls the sales that have a row. An order has none: its receipt or invoice has its money."""
 AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
-_DAY_SECONDS = 86_400.0
 _VOIDED: Final = frozenset({BookingStatus.WITHDRAWN, BookingStatus.DELETED, BookingStatus.VOIDED})
 _ABSENT: Final = _VOIDED | {BookingStatus.LEFT_OUT}
 _SALES = SaleRow.__table__  # type: ignore[attr-defined]
@@ -231,7 +230,7 @@ def _set_status(session: Session, event_ids: list[int], status: SaleStatus) -> N
 
 def forget_customers(session: Session, *, days: int, limit: int) -> int:
     """Empty the customers' names of sales that did not change for so many days; returns the number of rows."""
-    old = and_(col(SaleRow.customer).is_not(None), col(SaleRow.updated_at) < fixed(-_DAY_SECONDS * days))
+    old = and_(col(SaleRow.customer).is_not(None), col(SaleRow.updated_at) < days_ago(days))
     some = select(col(SaleRow.id)).where(old).limit(limit)
     emptied = update(SaleRow).where(col(SaleRow.id).in_(some)).values(customer=None)
     return len(session.execute(emptied.returning(col(SaleRow.id))).all())

@@ -88,6 +88,11 @@ def fixed(offset: float = 0.0) -> ColumnElement[datetime]:
     return select(moment(offset)).scalar_subquery()
 
 
+def days_ago(days: float) -> ColumnElement[datetime]:
+    """`fixed`, so many days of 24 hours before now."""
+    return fixed(-86_400.0 * days)
+
+
 class epoch(FunctionElement[float]):  # noqa: N801 - reads as a function in statements
     """Seconds since 1970 by the database's clock, for sums that SQL's times do not support on every database."""
 

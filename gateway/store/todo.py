@@ -8,18 +8,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Integer, Text, and_, delete, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Column, ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store.alerts import find_causes, key_of
 from gateway.store.events import UNSETTLED, State
 from gateway.store.sql import moment, time_field, upsert
 from gateway.store.tables import InboxRow, SaleRow
+from gateway.store.tables_of_records import long_text, row_id
 
 MOST: Final = 1_000
 """Records that are changed by one action; the rest needs another."""
 KEPT_SECONDS: Final = 90 * 86_400.0
-_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
 class BulkAction(StrEnum):
@@ -36,7 +36,7 @@ class CauseMarkRow(SQLModel, table=True):
 
     connection: str = Field(primary_key=True)
     cause: str = Field(primary_key=True)
-    note: str | None = Field(default=None, sa_column=Column(Text(), nullable=True))
+    note: str | None = long_text()
     assignee: str | None = None
     snoozed_until: datetime | None = time_field(nullable=True)
     marked_by: str
@@ -48,10 +48,10 @@ class BulkActionRow(SQLModel, table=True):
 
     __tablename__ = "bulk_actions"
 
-    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    id: int | None = row_id()
     action: str
     actor: str
-    reason: str | None = Field(default=None, sa_column=Column(Text(), nullable=True))
+    reason: str | None = long_text()
     connection: str | None = None
     begun_at: datetime = time_field()
     undone_at: datetime | None = time_field(nullable=True)

@@ -16,7 +16,7 @@ from gateway import catalogue
 from gateway.store import audit, users
 from gateway.store.users import User
 from gateway.web import bodies, services
-from gateway.web.access import source_of
+from gateway.web.access import Endpoint, source_of
 from gateway.web.problems import Refusal
 from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, to_actor
 
@@ -24,7 +24,6 @@ LANGUAGE, LANGUAGE_SECONDS = "_language", 365 * 86_400
 """The end of the name of the cookie that holds the chosen language, and how long a browser keeps it."""
 Page = Callable[[Request, Visitor], Awaitable[Response]]
 Action = Callable[[Request, Visitor, dict[str, str]], Awaitable[Response]]
-Endpoint = Callable[[Request], Awaitable[Response]]
 _MISSING: Final[Mapping[Right, str]] = {
     Right.READ: "",
     Right.WORK: "you may read here, but not change anything; ask an owner for the role of a bookkeeper",

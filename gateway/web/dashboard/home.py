@@ -24,7 +24,7 @@ from gateway.web.api.status import Overview
 from gateway.web.dashboard import alerts, charts, reads, setup, todo
 from gateway.web.dashboard.charts import Chart, ChartFigures
 from gateway.web.dashboard.overview import SeenSystem, find_seen
-from gateway.web.dashboard.rendering import SHOP, render
+from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.sales import STATUSES
 from gateway.web.dashboard.todo import TodoCause
 from gateway.web.problems import Refusal
@@ -107,7 +107,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         ),
         charts=_to_charts(request, drawn, names),
         statuses=STATUSES,
-        shop=SHOP,
+        shop=AMSTERDAM,
         can_connect=bool(shared.settings.quickbooks_client_id),
         is_postgres=shared.settings.is_postgres,
     )

@@ -11,7 +11,6 @@ from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 
 from gateway import catalogue
 from gateway.store.events import Event, Flow, State
+from gateway.store.sales import AMSTERDAM
 from gateway.version import VERSION
 from gateway.web import access, services
 from gateway.web.dashboard.preview_orders import DOCUMENTS
@@ -28,7 +28,6 @@ from gateway.web.sessions import DASHBOARD, Visitor
 from gateway.web.visitors import chosen_language
 from mapping.money import to_cents
 
-SHOP = ZoneInfo("Europe/Amsterdam")
 _FOLDER = Path(__file__).parent
 ENTITIES = {
     **{name: name for name in ("Receipt", "Relation", "Item", "Customer", "Invoice", "Day")},
@@ -134,7 +133,7 @@ def to_clock(language: str, moment: datetime | None) -> Markup:
     """A moment by the shop's clock, the UTC moment in its title."""
     if moment is None:
         return Markup("")
-    local, now = moment.astimezone(SHOP), datetime.now(SHOP)
+    local, now = moment.astimezone(AMSTERDAM), datetime.now(AMSTERDAM)
     text = f"{local:%H:%M:%S}" if local.date() == now.date() else catalogue.show_moment(language, local)
     utc = moment.astimezone(UTC)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(

@@ -14,8 +14,9 @@ from sqlalchemy import Engine
 from gateway import catalogue
 from gateway.store import inbox, journal
 from gateway.store.events import Change, Flow
+from gateway.store.sales import AMSTERDAM
 from gateway.store.session import writing
-from gateway.web.dashboard.rendering import SHOP, to_clock
+from gateway.web.dashboard.rendering import to_clock
 from mapping import messages
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
@@ -130,7 +131,7 @@ def test_amounts_and_lists_in_a_message_are_written_as_the_language_writes_them(
 def test_moments_are_written_as_the_language_writes_them(language: str, moment: str, hour: str) -> None:
     at = datetime(2026, 11, 9, 19, 5, tzinfo=UTC)
     assert f">{moment}<" in to_clock(language, at)
-    assert catalogue.show_moment(language, at.astimezone(SHOP), with_year=False) == hour
+    assert catalogue.show_moment(language, at.astimezone(AMSTERDAM), with_year=False) == hour
 
 
 def test_a_list_of_events_names_a_tills_invoice_in_words(gateway: Gateway, browser: httpx.Client) -> None:
