@@ -356,7 +356,7 @@ def _to_warning(connection: str, source: TillSource, generation: int, before: in
         code=BEGAN_AGAIN,
         record=source.name,
         fix=(
-            "ask MplusKASSA whether the installation was restored or moved; compare till and books of these days "
-            "(Agreement), then ignore this event"
+            "ask MplusKASSA whether the installation was restored or moved; a restored one has the products and stock "
+            "of its backup: backfill them; compare till and books of these days (Agreement), then ignore this event"
         ),
     )

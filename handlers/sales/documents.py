@@ -278,7 +278,9 @@ def report_installation(note: str | None, deps: Deps) -> None:
             entity_id=str(other),
             connection=deps.connection,
             state=State.PARKED,
-            reason=f"another installation of the gateway ({other}) books sales of this till into this company",
+            reason=message(
+                "another installation of the gateway ({other}) books sales of this till into this company", other=other
+            ),
             fix="stop one of the two; when it is one that this installation has replaced, ignore this event",
         )
     )

@@ -30,7 +30,7 @@ _POSITIONS = {
     "AlertCause": slice(1, 4),
     "_plan": slice(1, None),
     "refuse": slice(0, 2),
-    "Outcome": slice(0, 0),
+    **dict.fromkeys(("Outcome", "Change"), slice(0, 0)),
 }
 _KEYWORDS = frozenset({"reason", "fix", "title", "detail", "said"})
 _VARIABLES = frozenset({"reason", "fix", "said", "title", "detail", "why", "what"})
