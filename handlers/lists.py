@@ -23,6 +23,8 @@ from mapping.records import Branch, CompanyProfile, Item, ListEntry, TaxCode, Ti
 KEEP_SECONDS = 4 * 3600.0
 LISTS_SECONDS = 24 * 3600.0
 """For the metered lists of the books: what is missing there, or refused, is read again at once."""
+ITEMS_AT_ONCE = 200
+"""What one metered read answers."""
 RATES_SECONDS = 60.0
 """For the till's VAT rates: a read costs only a call, and an outdated rate would make wrong prices."""
 _T = TypeVar("_T")
@@ -42,6 +44,7 @@ class Lists:
         self._till = till
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
+        self._sold: set[str] = set()
         self._lock = threading.RLock()
 
     def read(self, *wanted: str, on: date | None = None) -> KnownLists:
@@ -68,13 +71,20 @@ class Lists:
         return self._get(kind, lambda: self._books.entries(kind), keep=LISTS_SECONDS)
 
     def stocked(self, item_ids: Collection[str], *, quiet: Collection[str] = ()) -> frozenset[str]:
-        """The items among these whose quantity the books keep; nobody told of a change of a `quiet` one for a day."""
+        """The items among these whose quantity the books keep; nobody told of a change of a `quiet` one for a day.
+
+        A read of one takes along those asked for before that would need a read of their own before long.
+        """
         with self._lock:
             names = {each: f"item {each}" for each in item_ids}
             keep = {each: LISTS_SECONDS if each in quiet else KEEP_SECONDS for each in names}
             unknown = [each for each, name in names.items() if not self._is_fresh(name, keep[each])]
-            read = {item.id: item.track_stock for item in self._books.items_by_ids(unknown)} if unknown else {}
-            self._kept |= {names[each]: _Kept(read.get(each, False), self._clock()) for each in unknown}
+            if unknown:
+                soon = sorted(each for each in self._sold if not self._is_fresh(f"item {each}", KEEP_SECONDS / 2))
+                unknown += [each for each in soon if each not in names][: max(0, ITEMS_AT_ONCE - len(unknown))]
+                read = {item.id: item.track_stock for item in self._books.items_by_ids(unknown)}
+                self._kept |= {f"item {each}": _Kept(read.get(each, False), self._clock()) for each in unknown}
+            self._sold |= names.keys()
             return frozenset(each for each, name in names.items() if self._kept[name].value)
 
     def note_stocked(self, item: Item) -> None:

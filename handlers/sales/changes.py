@@ -64,6 +64,8 @@ def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
         return _park_adopted(sale, link)
     if not gone and deps.settings.orders.cancelled == "park":
         return _park(sale, link, "was cancelled at the till after it was booked", "cancelled-after-booking")
+    if not gone and (voided := _void_unread(sale, link, event, deps)):
+        return _withdrawn(sale, link, voided)
     current = None if gone else documents.read(link.target_entity, link.target_id, deps)
     if current is None or current.voided:
         successor = relink(sale, link, deps)
@@ -80,6 +82,27 @@ def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     token = deps.books.request_id("void", current.kind, current.id, current.sync_token)
     voided = deps.books.void_document(current.kind, current.id, current.sync_token, token)
     deps.say("voided the document", entity=current.kind, id=current.id, total=str(current.total))
+    return _withdrawn(sale, link, voided)
+
+
+def _void_unread(sale: Sale, link: Link, event: Event, deps: Deps) -> BookedDocument | None:
+    """Void the document without reading it first, for the reasons of `_revise`; None if it must be read."""
+    if _is_maybe_written(event, link, deps) or not _is_as_left(sale, link, deps):
+        return None
+    kind, token = DocumentKind(link.target_entity), link.sync_token or ""
+    bookings.begin(link, deps, status=BookingStatus.WITHDRAWN)
+    request = deps.books.request_id("void", kind, link.target_id, token)
+    try:
+        voided = deps.books.void_document(kind, link.target_id, token, request)
+    except Permanent as refusal:
+        deps.remember(link)
+        deps.say("the books do not take the change; reading the document first", reason=refusal.reason)
+        return None
+    deps.say("voided the document", entity=kind, id=link.target_id)
+    return voided
+
+
+def _withdrawn(sale: Sale, link: Link, voided: BookedDocument) -> Result:
     known = dataclasses.replace(booking.to_link(sale, voided, finished=True), status=BookingStatus.WITHDRAWN)
     return done(
         "cancelled at the till: voided", links=(known,), target_entity=link.target_entity, target_id=link.target_id

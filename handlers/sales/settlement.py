@@ -256,12 +256,15 @@ def unapplied(made: BooksPayment) -> Decimal:
 
 
 def _void(link: Link, deps: Deps) -> None:
+    """Void a payment, whatever became of it. It is read where the SyncToken of its link is not the last one."""
     for attempt in range(1, TRIES + 1):
         try:
-            payment = deps.books.payment(link.target_id)
-            if payment.voided:
-                return
-            token = payment.sync_token or ""
+            token = link.sync_token or "" if attempt == 1 else ""
+            if not token:
+                payment = deps.books.payment(link.target_id)
+                if payment.voided:
+                    return
+                token = payment.sync_token or ""
             deps.books.void_payment(link.target_id, token, deps.books.request_id("void", link.target_id, token))
         except NotFound:
             return

@@ -119,6 +119,22 @@ def test_whether_an_item_keeps_stock_is_read_once_a_day_unless_it_changed(open_s
     assert shop.parked() == []
 
 
+def test_items_sold_on_other_hours_are_read_again_with_one_read(open_shop: OpenShop) -> None:
+    shop = open_shop('[mapping.income_accounts]\non_miss = "skip"\ntable = { ":1" = "Gift Cards Outstanding" }\n')
+    context, hours = shop.contexts.context("default"), [0]
+    context.lists = Lists(context.books, context.till, clock=lambda: hours[0] * 3600.0)
+
+    def sell_at(hour: int, article: int) -> int:
+        hours[0], before = hour, shop.books.ledger.counts.get(REALM, Counter())["query Item"]
+        shop.till.sell(lines=[sold(article)])
+        shop.settle()
+        return int(shop.books.ledger.counts[REALM]["query Item"] - before)
+
+    assert [sell_at(0, 1001) > 0, sell_at(2, 1003) > 0] == [True, True]
+    assert [sell_at(25, 1001), sell_at(27, 1003), sell_at(40, 1001)] == [1, 0, 0]
+    assert shop.parked() == []
+
+
 def test_our_own_item_made_inactive_is_followed_by_another(open_shop: OpenShop) -> None:
     shop = open_shop('[mapping.income_accounts]\non_miss = "skip"\ntable = { ":5" = "Gift Cards Outstanding" }\n')
     shop.till.sell(lines=[sold(0, price_cents=500, text="Repair", vat_code=2, turnover_group=5)])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.mpluskassa.documents import Tender
-from tests.handlers.shop import Shop, sold
+from tests.handlers.shop import REALM, Shop, sold
 
 
 @pytest.fixture
@@ -74,6 +74,7 @@ def test_a_payment_taken_back_at_the_till_is_voided_in_the_books(shop: Shop) -> 
     shop.settle()
     assert shop.only("Invoice")["Balance"] == 0
     assert sorted(row["TotalAmt"] for row in shop.rows("Payment") if row["TotalAmt"]) == [50, 50]
+    assert not shop.books.ledger.counts[REALM]["read Payment"]  # its last SyncToken is known: reads are metered
 
 
 def test_change_is_taken_off_what_was_given(shop: Shop) -> None:
