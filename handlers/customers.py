@@ -14,9 +14,10 @@ from gateway.errors import Conflict, DuplicateName, NotFound
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
 from handlers import known_records
-from handlers.deps import Deps, Result, done, skipped
+from handlers.deps import Deps
 from handlers.references import parties, people
 from handlers.references.people import LastWritten
+from handlers.result import Result, done, skipped
 from mapping import customers
 from mapping.list_entries import require_home
 from mapping.messages import message

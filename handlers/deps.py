@@ -1,4 +1,4 @@
-"""What every handler gets: both systems of one connection, its settings, the store, and a log; and what it returns."""
+"""What every handler gets: both systems of one connection, its settings, the store, and a log."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-import simplejson
-
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.store import claims, inbox, requests
 from gateway.store import links as stored_links
 from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
-from gateway.store.events import Change, Event, Outcome, State
+from gateway.store.events import Change, Event
 from gateway.store.journal import Entry
 from gateway.store.known_links import KnownLinks
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
 from gateway.store.session import ConnectionStore, writing
 from handlers.lists import Lists
-from mapping import messages, settings_document
+from mapping import settings_document
 from mapping.records import BookedDocument, Sale
 from mapping.settings_document import SettingsDocument
 from mapping.unit_prices import LineAmounts
@@ -195,37 +193,3 @@ def on_trial(event: Event, deps: Deps) -> Deps:
     settings = deps.settings if document is None else settings_document.parse(document)
     records = deps.records if document is None else {}  # with other settings something else would differ
     return dataclasses.replace(deps.without_writes(), settings=settings, records=records)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The outcome of an event. `links` and `changes` are stored in the transaction that records the outcome."""
-
-    outcome: Outcome
-    links: tuple[Link, ...] = ()
-    changes: tuple[Change, ...] = field(default=())
-
-
-def done(reason: str | None = None, *, links: tuple[Link, ...] = (), **facts: Any) -> Result:
-    """The event is handled; `facts` are event columns (order_id, sku, email, target_entity, target_id)."""
-    return Result(Outcome(State.DONE, reason=reason, facts=_known(facts)), links)
-
-
-def skipped(reason: str, *, links: tuple[Link, ...] = (), **facts: Any) -> Result:
-    return Result(Outcome(State.SKIPPED, reason=reason, facts=_known(facts)), links)
-
-
-def parked(reason: str, *, code: str, record: str, fix: str, links: tuple[Link, ...] = (), **facts: Any) -> Result:
-    """A person must act: what is wrong with which record, and the fix."""
-    return Result(Outcome(State.PARKED, reason=reason, code=code, record=record, fix=fix, facts=_known(facts)), links)
-
-
-def telling(result: Result, content: Any) -> Result:
-    """The same result with this content on the row, as JSON, and with its messages."""
-    ended, text = result.outcome, simplejson.dumps(content, use_decimal=True, default=str)
-    made = messages.store(ended.reason, ended.record, ended.fix, content)
-    return dataclasses.replace(result, outcome=dataclasses.replace(ended, result=text, messages=made))
-
-
-def _known(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if value is not None}

@@ -12,8 +12,9 @@ from gateway.errors import GatewayError, NotFound
 from gateway.store.events import Event
 from gateway.store.requests import By
 from handlers.catalogue import articles, bridge
-from handlers.deps import Deps, Result, done
+from handlers.deps import Deps
 from handlers.references import parties, people
+from handlers.result import Result, done
 from handlers.sales import drafts, dry_runs, till_sales
 from mapping import golden_records, list_entries
 from mapping.control import Control

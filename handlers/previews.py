@@ -15,8 +15,9 @@ from gateway.store.requests import By, Side
 from handlers import known_records
 from handlers.catalogue import articles, bridge, categories, families, items, ownership
 from handlers.catalogue import products as flow
-from handlers.deps import Deps, Result, done, on_trial, telling
+from handlers.deps import Deps, on_trial
 from handlers.references import people
+from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
 from mapping import categories as tree
 from mapping import customers, explanations, products

@@ -12,8 +12,9 @@ from handlers import checkup, customers, golden_records, previews
 from handlers.agreement import report
 from handlers.backfills import first_load, pages
 from handlers.catalogue import categories, products
-from handlers.deps import Deps, Result
+from handlers.deps import Deps
 from handlers.polling import books_documents, polls
+from handlers.result import Result
 from handlers.sales import documents, orders, summaries, till_sales, writers
 from handlers.stock import estimates, quantities
 from mapping.messages import message

@@ -28,7 +28,7 @@ from gateway.store.round_robin import RoundRobin
 from gateway.store.sale_contents import FindDocument, find_none
 from gateway.store.sales import SaleFacts
 from gateway.store.session import reading, writing
-from handlers.deps import Result
+from handlers.result import Result
 from mapping import messages
 from mapping.messages import message
 from workers.isolation import Holds

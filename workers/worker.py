@@ -24,7 +24,8 @@ from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
 from gateway.store.session import reading, writing
 from handlers import registry
-from handlers.deps import Deps, Result
+from handlers.deps import Deps
+from handlers.result import Result
 from handlers.sales import till_sales
 from mapping.errors import MappingError, NotBookable, ProblemError
 from mapping.messages import message

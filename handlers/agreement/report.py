@@ -17,8 +17,9 @@ from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF
 from gateway.store.session import writing
 from handlers.agreement import books_side, till_side
-from handlers.deps import Deps, Result, done, telling
+from handlers.deps import Deps
 from handlers.references import goods
+from handlers.result import Result, done, telling
 from mapping import agreement, certificates, control, list_entries
 from mapping.agreement_causes import Cause
 from mapping.control import ControlQuestion

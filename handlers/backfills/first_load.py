@@ -21,7 +21,8 @@ from gateway.store.records import RecordFacts
 from handlers import known_records
 from handlers.backfills import batches, pages
 from handlers.catalogue import categories, drift, items
-from handlers.deps import Deps, Result, done
+from handlers.deps import Deps
+from handlers.result import Result, done
 from handlers.stock import levels, quantities
 from mapping.categories import CATEGORY, parents_first
 from mapping.errors import NotBookable

@@ -17,9 +17,10 @@ from gateway.store import inbox, progress
 from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, Received, State
 from gateway.store.progress import CANCELLED, STOCK, Progress
 from gateway.store.session import reading, writing
-from handlers.deps import Deps, Result, done, skipped
+from handlers.deps import Deps
 from handlers.polling import polls, till_feed
 from handlers.polling.till_feed import TillSource
+from handlers.result import Result, done, skipped
 from mapping.errors import MappingError
 from mapping.messages import message
 

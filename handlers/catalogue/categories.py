@@ -15,7 +15,8 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
-from handlers.deps import Deps, Result, done, skipped
+from handlers.deps import Deps
+from handlers.result import Result, done, skipped
 from mapping import categories
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError

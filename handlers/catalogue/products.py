@@ -16,7 +16,8 @@ from handlers import known_records
 from handlers.catalogue import articles, bridge, categories, families, items, ownership
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading
-from handlers.deps import Deps, Result, done, parked, skipped
+from handlers.deps import Deps
+from handlers.result import Result, done, parked, skipped
 from mapping import explanations, products, vat_table
 from mapping.categories import CATEGORY
 from mapping.errors import NotBookable

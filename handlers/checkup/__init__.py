@@ -17,7 +17,8 @@ from gateway.findings import Check, Finding
 from gateway.store import requests, systems
 from gateway.store.events import Event
 from handlers.checkup import both_systems, settings
-from handlers.deps import Deps, Result, done, on_trial, parked, telling
+from handlers.deps import Deps, on_trial
+from handlers.result import Result, done, parked, telling
 from mapping import products, stock
 from mapping.choices import ListName, ListOption
 from mapping.errors import MappingError, NotBookable

@@ -13,7 +13,8 @@ from gateway.store import agreements, links
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
-from handlers.deps import Deps, Result, done, parked, skipped
+from handlers.deps import Deps
+from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, changes, documents, drafts, till_sales, writers
 from handlers.sales.settlement import CREDIT
 from mapping import sale_identity

@@ -8,8 +8,9 @@ from typing import Any
 from gateway.errors import GatewayError, Permanent
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
-from handlers.deps import Deps, Result, done, parked
+from handlers.deps import Deps
 from handlers.references import goods, parties
+from handlers.result import Result, done, parked
 from handlers.sales import bookings, documents, drafts, money_documents, settlement
 from mapping import orders, sale_identity
 from mapping.errors import MappingError

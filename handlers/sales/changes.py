@@ -8,7 +8,8 @@ from datetime import date
 from gateway.errors import Conflict, Permanent
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link
-from handlers.deps import Deps, Result, done, parked
+from handlers.deps import Deps
+from handlers.result import Result, done, parked
 from handlers.sales import booking, bookings, documents, drafts, money_documents, repairs, settlement
 from mapping import orders, sale_identity
 from mapping.errors import MappingError

@@ -11,7 +11,8 @@ from sqlmodel import Session
 from gateway.store import links, sales
 from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from handlers.deps import Deps, Result, done, parked
+from handlers.deps import Deps
+from handlers.result import Result, done, parked
 from handlers.sales import bookings, documents, drafts, repairs, settlement
 from mapping import sale_identity
 from mapping.day_summary import Day, is_summarised

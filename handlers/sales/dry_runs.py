@@ -12,7 +12,8 @@ from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import NotFound
 from gateway.store.links import BookingStatus, Link
-from handlers.deps import Deps, Result, done, telling
+from handlers.deps import Deps
+from handlers.result import Result, done, telling
 from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs
 from mapping import sale_identity
 from mapping.errors import MappingError, NotBookable

@@ -15,8 +15,9 @@ from gateway.store import links
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
-from handlers.deps import Deps, Result, done, skipped
+from handlers.deps import Deps
 from handlers.references import goods, parties
+from handlers.result import Result, done, skipped
 from handlers.sales import bookings, documents, drafts
 from mapping import money_documents
 from mapping.fingerprints import fingerprint

@@ -34,7 +34,8 @@ from gateway.store import known_links
 from gateway.store.events import Event, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
-from handlers.deps import Deps, Result, done, on_trial, parked, skipped
+from handlers.deps import Deps, on_trial
+from handlers.result import Result, done, parked, skipped
 from handlers.sales import (
     booking,
     bookings,

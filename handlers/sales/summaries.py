@@ -16,9 +16,10 @@ from gateway.store import known_links, links, sales
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
-from handlers.deps import Deps, Result, done
+from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.references.parties import Buyer
+from handlers.result import Result, done
 from handlers.sales import bookings, days, documents, drafts, repairs, settlement
 from mapping import day_summary, orders, sale_identity
 from mapping.day_postings import DayPlan, to_postings

@@ -15,7 +15,8 @@ from gateway.store import requests, sales
 from gateway.store.events import SALES, URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.sales import SaleFacts
 from gateway.store.session import reading
-from handlers.deps import Deps, Result, done
+from handlers.deps import Deps
+from handlers.result import Result, done
 from mapping import golden_records, side_by_side
 from mapping.messages import message
 from mapping.records import DocumentKind, Sale, SaleKind

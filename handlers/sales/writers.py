@@ -17,7 +17,8 @@ from gateway.store import links
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import writing
-from handlers.deps import Deps, Result, done, parked, skipped
+from handlers.deps import Deps
+from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, documents, till_sales
 from mapping.day_summary import Day
 from mapping.messages import message

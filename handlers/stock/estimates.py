@@ -16,8 +16,9 @@ from gateway.store.events import Event, Flow
 from gateway.store.links import Link, LinkKind
 from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
-from handlers.deps import Deps, Result, done, skipped
+from handlers.deps import Deps
 from handlers.polling.books_feed import ESTIMATE
+from handlers.result import Result, done, skipped
 from mapping.messages import message
 
 KEEP = timedelta(hours=4)

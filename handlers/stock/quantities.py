@@ -19,7 +19,8 @@ from gateway.store import links
 from gateway.store.events import Event
 from gateway.store.links import Link, LinkKind
 from handlers.catalogue import bridge, items
-from handlers.deps import Deps, Result, done, skipped
+from handlers.deps import Deps
+from handlers.result import Result, done, skipped
 from handlers.stock import levels
 from mapping import stock
 from mapping.errors import NotBookable

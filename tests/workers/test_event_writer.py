@@ -18,7 +18,7 @@ from gateway.store.journal import Entry
 from gateway.store.round_robin import RoundRobin
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
-from handlers.deps import Result
+from handlers.result import Result
 from workers.event_writer import Ended, EventWriter
 from workers.isolation import Holds
 

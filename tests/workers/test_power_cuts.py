@@ -16,7 +16,7 @@ from gateway.store import claims, inbox, migrate
 from gateway.store.claims import Claim
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.session import open_engine, reading, writing
-from handlers.deps import Result
+from handlers.result import Result
 from tests.conftest import to_sqlalchemy
 from tests.handlers.shop import Shop, sold
 from tests.servers import Postgres, wait_until
