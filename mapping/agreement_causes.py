@@ -26,6 +26,7 @@ class Cause(StrEnum):
     PAYMENT = "payments differ"
     ACCOUNT = "received on another account"
     RATE = "another VAT rate"
+    ROUNDING_LINE = "cents on the rounding line"
     ROUNDING = "VAT rounded differently"
     AMOUNTS = "amounts differ"
     UNKNOWN_SALE = "not known at the till"
@@ -150,8 +151,8 @@ def explain(
 
 
 def _is_policy(cause: Cause, case: _Case) -> bool:
-    """Whether it follows from the settings: left out, moved out of closed books, or adopted."""
-    if cause is Cause.LEFT_OUT:
+    """Whether it follows from the settings: left out, moved out of closed books, a rounding line, or adopted."""
+    if cause in {Cause.LEFT_OUT, Cause.ROUNDING_LINE}:
         return True
     if cause in {Cause.OTHER_DAY, Cause.PAID_OTHER_DAY} and any(record.note for record in case.documents):
         return True
@@ -165,10 +166,6 @@ def _name(case: _Case) -> str:
 
 
 # --- conditions --------------------------------------------------------------------------------------------------
-
-
-def _is_unknown_sale(case: _Case) -> bool:
-    return not case.sales
 
 
 def _is_missing(case: _Case) -> bool:
@@ -216,9 +213,12 @@ def _is_received_elsewhere(case: _Case) -> bool:
 
 
 def _is_rounding(case: _Case) -> bool:
-    return not total_of(case.difference, *_TURNOVER) and all(
-        abs(cents) <= LARGEST_ROUNDING_CENTS and cell.measure in _TURNOVER for cell, cents in case.difference.items()
-    )
+    return _is_taxed_otherwise(case) and max(map(abs, case.difference.values())) <= LARGEST_ROUNDING_CENTS
+
+
+def _is_on_rounding_line(case: _Case) -> bool:
+    """The VAT is the till's, cents of the net are on a line without VAT: the books tax the sum of a code's lines."""
+    return _is_rounding(case) and all(cell.measure is Measure.NET for cell in case.difference)
 
 
 def _is_taxed_otherwise(case: _Case) -> bool:
@@ -329,7 +329,7 @@ def _days(side: Figures) -> str:
 _CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]] = (
     (
         Cause.UNKNOWN_SALE,
-        _is_unknown_sale,
+        lambda case: not case.sales,
         lambda case: message("the till has no sale {sale}", sale=case.documents[0].group),
     ),
     (Cause.LEFT_OUT, _is_left_out, _say_left_out),
@@ -343,6 +343,7 @@ _CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]]
     (Cause.OTHER_BRANCH, _is_elsewhere, _say_elsewhere),
     (Cause.TENDER, _is_tender, _say_tender),
     (Cause.PAYMENT, _is_payment, _say_payment),
+    (Cause.ROUNDING_LINE, _is_on_rounding_line, lambda _: "total and VAT are the till's; cents of net stand apart"),
     (Cause.ROUNDING, _is_rounding, lambda _: "the total is the till's; the books round its VAT differently"),
     (Cause.RATE, _is_taxed_otherwise, _say_rate),
     (Cause.AMOUNTS, lambda _: True, _say_amounts),
@@ -361,6 +362,7 @@ _REMEDIES: Mapping[Cause, str] = {
     Cause.TENDER: "correct the payment method of {payments} in QuickBooks",
     Cause.ACCOUNT: "choose the account that mapping.deposit_accounts names on {payments} in QuickBooks",
     Cause.PAYMENT: "correct {payments} in QuickBooks, or delete it there and have it posted again by {command}",
+    Cause.ROUNDING_LINE: "nothing: so the VAT is right in books that tax the sum of a code's lines",
     Cause.ROUNDING: f"delete {{documents}} in QuickBooks and {_RESEND}, if a cent of VAT matters",
     Cause.RATE: "choose the right VAT code on the lines of {documents} in QuickBooks",
     Cause.AMOUNTS: f"put {{documents}} right in QuickBooks, or delete it there and {_RESEND}",

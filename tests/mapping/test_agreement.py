@@ -113,12 +113,22 @@ def test_every_cause_is_reported() -> None:
     assert cause_of([sale()], [booked(at(90))])[0] is Cause.AMOUNTS
 
 
+def test_cents_on_the_rounding_line_are_explained_not_wrong() -> None:
+    found = compare([sale()], [booked(add([at(99), at(1, key="0")]))], start=DAY, through=DAY)
+    assert [(row.cause, row.by_policy) for row in found.rows] == [(Cause.ROUNDING_LINE, True)]
+    assert to_text(to_report(found, journal=None, more={})).startswith("EXPLAINED: ")
+    far = add([at(94), at(6, key="0")])
+    assert [row.by_policy for row in compare([sale()], [booked(far)], start=DAY, through=DAY).rows] == [False]
+
+
 def test_money_and_rounding_are_distinguished_from_amounts() -> None:
     card, cash = at(100, measure=Measure.TENDER, key="Card"), at(100, measure=Measure.TENDER, key="Cash")
     assert cause_of([sale(figures=card)], [booked(cash)])[0] is Cause.TENDER
     assert cause_of([sale(figures=card)], [booked(at(60, measure=Measure.TENDER, key="Card"))])[0] is Cause.PAYMENT
     rounded = add([at(101), at(-1, measure=Measure.VAT)])
     assert cause_of([sale()], [booked(rounded)])[0] is Cause.ROUNDING
+    on_a_line_of_its_own = add([at(101), at(-1, key="0")])
+    assert cause_of([sale()], [booked(on_a_line_of_its_own)])[0] is Cause.ROUNDING_LINE
     later = at(100, measure=Measure.TENDER, key="Card", day=DAY + timedelta(days=1))
     assert cause_of([sale(figures=card)], [booked(later)])[0] is Cause.PAID_OTHER_DAY
     reduced = add([at(112, key="9"), at(10, measure=Measure.VAT, key="9")])
