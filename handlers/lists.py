@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
+from mapping import list_entries
 from mapping.list_entries import KnownLists
 from mapping.records import Branch, CompanyProfile, Item, ListEntry, TaxCode, TillPaymentMethod, TurnoverGroup, VatGroup
 
@@ -64,7 +65,8 @@ class Lists:
 
     def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
         """The books' tax codes with the rates in force on a day."""
-        return self._get("tax_codes", self._books.tax_table, keep=LISTS_SECONDS).on(on)
+        codes: tuple[TaxCode, ...] = self._get("tax_codes", self._books.tax_table, keep=LISTS_SECONDS).on(on)
+        return list_entries.with_untaxed(codes, self.company())
 
     def entries(self, kind: ListEntity) -> tuple[ListEntry, ...]:
         """A small list of the books: PaymentMethod, Department, Class, Term, Account."""

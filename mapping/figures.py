@@ -228,7 +228,8 @@ def _nets(document: BookedDocument, names: Names) -> Iterable[tuple[str, int, bo
     """Rate and amount of every line, and whether it only moves money between documents."""
     for amount, item, code in document.content.lines:
         if amount is not None:
-            rate = show_rate(names.rates[code] or Decimal(0)) if code and code in names.rates else UNKNOWN
+            code_id = code or ""  # known where the company has no tax codes: `list_entries.NO_TAX`
+            rate = show_rate(names.rates[code_id] or Decimal(0)) if code_id in names.rates else UNKNOWN
             yield rate, round_to_cents(amount), item in names.clearing
 
 

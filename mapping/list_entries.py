@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Final
 
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
@@ -25,6 +27,8 @@ from mapping.sections import MappingSettings
 FOREIGN = "foreign-currency"
 _LONGEST_METHOD = 31
 _NEW = "(to be created)"
+NO_TAX: Final = TaxCode("", "(no tax code)", active=True, percentage=Decimal(0))
+"""Stands for the missing tax code in a company that has switched VAT off, as a shop does that charges none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,13 @@ class NewMethod:
         return " ".join(self.name.split())[:_LONGEST_METHOD].rstrip()
 
 
+def with_untaxed(codes: tuple[TaxCode, ...], company: CompanyProfile) -> tuple[TaxCode, ...]:
+    """The tax codes of the books; where VAT is switched off and there is none, the one that stands for none."""
+    if company.uses_tax or any(code.active for code in codes):
+        return codes
+    return (replace(NO_TAX, id="NON") if company.country == "US" else NO_TAX,)
+
+
 def tax_code(
     amount: VatAmount, known: Sequence[TaxCode], rule: Control, *, country: str | None, source: Sale, place: str
 ) -> TaxCode:
@@ -63,6 +74,13 @@ def tax_code(
     name it.
     """
     active = [code for code in known if code.active]
+    if amount.percentage and [code.name for code in active] == [NO_TAX.name]:
+        raise MappingError(
+            message("VAT is switched off in QuickBooks, and the sale has VAT of {rate} %", rate=amount.percentage),
+            record=name_record(source),
+            field="mapping.tax_codes",
+            fix="switch VAT on in QuickBooks and make its tax codes, or sell without VAT at the till; then retry",
+        )
     plain = f"{amount.percentage.normalize():f}"
     foreign = f"{country}:{plain}"
     rate = foreign if foreign in rule.table else plain

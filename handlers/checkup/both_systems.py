@@ -73,7 +73,11 @@ def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
             message("on: sales are booked in {currency}, on customers that keep this currency", currency=currency),
         )
     if not company.uses_tax:
-        yield Finding("sales tax", "VAT is switched off", "switch VAT on in QuickBooks and make its tax codes")
+        yield Finding(
+            "sales tax",
+            "VAT is switched off: only sales without VAT can be booked",
+            "nothing, if the shop charges no VAT; else switch VAT on in QuickBooks and make its tax codes",
+        )
     if company.computes_tax_itself:
         yield Finding(
             "sales tax",

@@ -100,6 +100,9 @@ def _is_product(company: Company, detail: Json, amount: Decimal) -> bool:
 def _check_tax_code(company: Company, row: Json, detail: Json) -> None:
     if company.is_us:
         detail.setdefault("TaxCodeRef", {"value": "NON"})
+    elif not company.preference("TaxPrefs", "UsingSalesTax", default=True):
+        if "TaxCodeRef" in detail:
+            raise faults.business("Sales tax is switched off for this company.")
     elif "TaxCodeRef" not in detail and row.get("GlobalTaxCalculation") != "NotApplicable" and "ItemRef" in detail:
         raise faults.business("Make sure all your transactions have a VAT rate before you save.")
 

@@ -40,7 +40,7 @@ def test_a_sale_is_booked_within_few_modules(shop: Shop) -> None:
         with recorded(orders.handle, "handlers/") as walk:
             shop.work()
         assert shop.newest(sale["receiptId"]).state == "done"
-        check(walk, modules=10, climbs=climbs)
+        check(walk, modules=11, climbs=climbs)
 
 
 def test_one_statement_reads_every_link_of_a_sale(shop: Shop) -> None:
@@ -71,4 +71,4 @@ def test_an_item_is_carried_within_few_modules(shop: Shop) -> None:
     with recorded(products.handle, "handlers/") as walk:
         shop.work()
     assert shop.event(event_id).state == "done"
-    check(walk, modules=10, climbs=4)
+    check(walk, modules=11, climbs=4)

@@ -52,14 +52,16 @@ def to_void(entity: str, record_id: str, sync_token: str) -> tuple[dict[str, str
 def to_document_body(document: SalesDocument, *, send_number: bool = True) -> dict[str, Any]:
     """The body that books a document, amounts net.
 
-    The till's own tax amounts are sent too, if the tax rate of every one of them is known.
+    The till's own tax amounts are sent too, if the tax rate of every one of them is known. A company without tax codes
+    gets none.
     `send_number=False` is for companies that number by themselves. Raises Permanent, naming the field, when the
     document does not add up, a key is too long, or a value the books require is missing.
     """
     _check_sum(document)
+    is_taxed = any(line.tax_code_id for line in document.lines)
     body = {
         "TxnDate": document.business_date.isoformat(),
-        "GlobalTaxCalculation": "TaxExcluded",
+        "GlobalTaxCalculation": "TaxExcluded" if is_taxed else "NotApplicable",
         "CustomerRef": {"value": document.customer_id},
         "Line": [_to_line(number, line) for number, line in enumerate(document.lines, start=1)],
         "PrivateNote": _note(document),
@@ -181,7 +183,7 @@ def _note(document: SalesDocument) -> str | None:
 def _to_line(number: int, line: DocumentLine) -> dict[str, Any]:
     detail = {
         "ItemRef": {"value": line.item_id},
-        "TaxCodeRef": {"value": line.tax_code_id},
+        "TaxCodeRef": wrap("value", line.tax_code_id or None),
         "Qty": line.quantity,
         "UnitPrice": line.unit_price,
         "ClassRef": wrap("value", line.class_id),
