@@ -87,7 +87,9 @@ class Chaos:
         self._heal()
         self._drain()
         drained = time.monotonic()
-        history = self.witness.tell(texts=True, agreed=self._ask_agreement())
+        agreed = self._ask_agreement()
+        self._drain()  # meanwhile polls went on, and told of what was drained
+        history = self.witness.tell(texts=True, agreed=agreed)
         return self._report(history, [opened - began, traded - opened, drained - traded, time.monotonic() - drained])
 
     def _is_open(self) -> bool:
