@@ -230,6 +230,8 @@ _BY_STATUS: Final[dict[int, Row]] = {
     HTTPStatus.TOO_MANY_REQUESTS: THROTTLED,
     HTTPStatus.REQUEST_TIMEOUT: OUTAGE,
 }
+_OF_A_PROXY: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+"""Without a fault they come from what stands before QuickBooks, perhaps for a minute only."""
 _ABOUT_CHARACTERS: Final = frozenset({"2040", "500", OUTAGE.code})
 
 
@@ -311,7 +313,7 @@ def _find_row(status: int, code: str | None) -> Row:
         return row
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or (code is None and status in _OF_A_PROXY):
         return OUTAGE
     return row or unknown(code, status)
 

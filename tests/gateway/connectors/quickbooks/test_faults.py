@@ -78,10 +78,10 @@ def test_no_code_stands_twice_in_the_table() -> None:
     [
         (400, fault("99999")),
         (400, b"<html>Bad Request</html>"),
-        (404, b""),
         (302, b""),
         (413, b"\xff"),
-        (403, b"[]"),
+        (403, fault("99999")),
+        (404, fault("99999")),
         (400, b'{"Fault": {"Error": "odd"}}'),
         (400, b'{"Fault": {"Error": [5, {"code": ["6240"]}]}}'),
     ],
@@ -96,6 +96,12 @@ def test_an_unknown_fault_is_permanent_and_says_so(status: int, body: bytes) -> 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 599])
 @pytest.mark.parametrize("body", [b"", b"<html>", fault("6000"), fault("10000")])
 def test_59_a_server_error_is_transient_with_any_body(status: int, body: bytes) -> None:
+    assert type(error_from(status, {}, body)) is Transient
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>Access Denied</html>"])
+def test_a_refusal_without_a_fault_is_of_a_proxy_and_waited_for(status: int, body: bytes) -> None:
     assert type(error_from(status, {}, body)) is Transient
 
 
