@@ -147,6 +147,8 @@ def test_an_idle_worker_waits_in_redis_and_still_hears_at_once(
 def test_an_idle_worker_told_to_end_does_not_wait_out_its_time(server: Valkey) -> None:
     client = jobs.open_redis(server.url)
     broker = jobs.open_broker(client, middleware=[WorkerThreads()])
+    handled: list[int] = []
+    dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(handled.append)
     worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=4_000, worker_threads=2)  # one wait: 4 s
     worker.start()
     await_wait(server, 1)
@@ -159,7 +161,7 @@ def test_an_idle_worker_told_to_end_does_not_wait_out_its_time(server: Valkey) -
     stop.join(2.0)
     assert not stop.is_alive(), "a second wait in Redis began"
     client.close()
-    assert woken(server) == [1]
+    assert (woken(server), handled) == ([1], [])
 
 
 def await_wait(server: Valkey, number: int) -> None:
