@@ -13,7 +13,6 @@ from handlers.references import goods, parties
 from handlers.result import Result, done, parked
 from handlers.sales import bookings, documents, drafts, money_documents, settlement
 from mapping import orders, sale_identity
-from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
@@ -170,7 +169,7 @@ def finish(
     """Settle a document that is in the books, and compare its amounts. Nothing is beside one that `is_new`."""
     adopted = _is_adopted(posting, booked)
     if not adopted:
-        posting, booked = _tax_as_the_books_do(sale, posting, booked, deps)
+        posting, booked = _adjust_tax(sale, posting, booked, deps)
     if adopted:
         deps.say("its payments are left to what booked it")
     else:
@@ -199,24 +198,15 @@ def finish(
     )
 
 
-def _tax_as_the_books_do(
-    sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps
-) -> tuple[Posting, BookedDocument]:
-    """The posting as books need it that tax the sum of a code's lines, whatever was stated; if these are such books."""
-    if booked.tax == posting.document.tax:
-        return posting, booked
-    try:
-        fresh, _ = drafts.prepare(sale, dataclasses.replace(deps, taxes_sums=True), kind=posting.document.kind)
-    except MappingError as refusal:
-        deps.say("the books tax it otherwise, and there is no way to adjust that", reason=refusal.reason)
-        return posting, booked
-    fresh = orders.move_to(fresh, posting.document.business_date)
-    if fresh.document.lines == posting.document.lines:
-        return posting, booked
-    deps.say("the books tax the sum of a code's lines: adjusting the document to that", tax=str(booked.tax))
-    # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
-    deps.remember(to_link(sale, booked, finished=False, sent=documents.intended(fresh.document, deps)))
-    return fresh, documents.update(fresh, booked.id, booked.sync_token, deps)
+def _adjust_tax(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps) -> tuple[Posting, BookedDocument]:
+    def solve() -> Posting:
+        return drafts.prepare(sale, dataclasses.replace(deps, taxes_sums=True), kind=posting.document.kind)[0]
+
+    def remember(fresh: Posting) -> None:
+        # If the answer is lost, the new content is still recognised as ours.
+        deps.remember(to_link(sale, booked, finished=False, sent=documents.intended(fresh.document, deps)))
+
+    return documents.adjust_tax(posting, booked, deps, solve=solve, before=remember)
 
 
 def _is_adopted(posting: Posting, booked: BookedDocument) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, timedelta
 
 from gateway.connectors.quickbooks import wire_documents
@@ -22,7 +22,8 @@ from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link
 from handlers.deps import Deps
-from mapping import sale_identity
+from mapping import orders, sale_identity
+from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.money_documents import payment_tag
 from mapping.orders import Posting
@@ -223,6 +224,33 @@ def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> B
         sync_token=sync_token,
         send_number=numbers(deps),
     )
+
+
+def adjust_tax(
+    posting: Posting,
+    booked: BookedDocument,
+    deps: Deps,
+    *,
+    solve: Callable[[], Posting],
+    before: Callable[[Posting], None] = lambda _: None,
+) -> tuple[Posting, BookedDocument]:
+    """What is in the books at last, if these are books that tax the sum of a code's lines, whatever was stated.
+
+    Their answer shows it by another tax. `solve` makes the posting that they need; `before` is called before it is
+    sent.
+    """
+    if booked.tax == posting.document.tax:
+        return posting, booked
+    try:
+        fresh = orders.move_to(solve(), posting.document.business_date)
+    except MappingError as refusal:
+        deps.say("the books tax it otherwise, and there is no way to adjust that", reason=refusal.reason)
+        return posting, booked
+    if fresh.document.lines == posting.document.lines:
+        return posting, booked
+    deps.say("the books tax the sum of a code's lines: adjusting the document to that", tax=str(booked.tax))
+    before(fresh)
+    return fresh, update(fresh, booked.id, booked.sync_token, deps)
 
 
 def numbers(deps: Deps) -> bool:

@@ -269,7 +269,7 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
     booked = found or (_revive(posting, deps) if again else None)
     if booked is None:
         booked, _, _ = documents.create_or_find(named, posting, deps, generation=1 if again else 0)
-    posting, booked = _tax_as_the_books_do(posting, booked, plan, deps)
+    posting, booked = _adjust_tax(posting, booked, plan, deps)
     differs = orders.difference(booked, posting.document)
     if differs is not None:
         raise Incident(
@@ -286,26 +286,15 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
     return booked
 
 
-def _tax_as_the_books_do(
-    posting: Posting, booked: BookedDocument, plan: DayPlan, deps: Deps
-) -> tuple[Posting, BookedDocument]:
-    """As for a single sale: see `handlers.sales.booking`."""
-    if booked.tax == posting.document.tax:
-        return posting, booked
-    references = replace(plan.references, taxes_sums=True)
-    try:
-        postings = to_postings(replace(plan, references=references))
-    except MappingError as refusal:
-        deps.say("the books tax it otherwise, and there is no way to adjust that", reason=refusal.reason)
-        return posting, booked
+def _adjust_tax(posting: Posting, booked: BookedDocument, plan: DayPlan, deps: Deps) -> tuple[Posting, BookedDocument]:
     number = posting.document.document_number
-    fresh = next(each for each in postings if each.document.document_number == number)
-    fresh = replace(fresh, document=sign(fresh.document, deps.installation))
-    fresh = orders.move_to(fresh, posting.document.business_date)
-    if fresh.document.lines == posting.document.lines:
-        return posting, booked
-    deps.say("the books tax the sum of a code's lines: adjusting the document to that", tax=str(booked.tax))
-    return fresh, documents.update(fresh, booked.id, booked.sync_token, deps)
+
+    def solve() -> Posting:
+        found = to_postings(replace(plan, references=replace(plan.references, taxes_sums=True)))
+        fresh = next(each for each in found if each.document.document_number == number)
+        return replace(fresh, document=sign(fresh.document, deps.installation))
+
+    return documents.adjust_tax(posting, booked, deps, solve=solve)
 
 
 def _revive(posting: Posting, deps: Deps) -> BookedDocument | None:
