@@ -59,9 +59,12 @@ def open_doors(settings: Settings) -> Doors:
 
 def _listen(port: int, name: str) -> socket.socket:
     try:
-        return socket.create_server((HOST, port), backlog=256)
+        listening = socket.create_server((HOST, port), backlog=256)
     except OSError as error:
         raise SettingsError(f"{name} should be a free port, but {port} cannot be used ({_word(error)})") from None
+    # asyncio sets it only on sockets that it has made: an answer in two parts waited 40 ms for an acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _word(error: OSError) -> str:

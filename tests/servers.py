@@ -89,6 +89,7 @@ class Served:
 
     def __init__(self, app: Any, *, port: int = 0, **options: Any) -> None:
         self._socket = socket.create_server(("127.0.0.1", port), backlog=256)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it on its own sockets only
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(app, log_config=None, log_level="warning", ws="none", **options)
         config.timeout_graceful_shutdown = 2
