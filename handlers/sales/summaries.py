@@ -269,7 +269,8 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
     booked = found or (_revive(posting, deps) if again else None)
     if booked is None:
         booked, _, _ = documents.create_or_find(named, posting, deps, generation=1 if again else 0)
-    posting, booked = _adjust_tax(posting, booked, plan, deps)
+    if found is None or documents.is_the_write(found, posting.document, deps):  # never over an edit by hand
+        posting, booked = _adjust_tax(posting, booked, plan, deps)
     differs = orders.difference(booked, posting.document)
     if differs is not None:
         raise Incident(
