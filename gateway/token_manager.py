@@ -11,7 +11,7 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from gateway.errors import AUTH_LOST, AuthLost, Transient
-from gateway.store import connections, tokens
+from gateway.store import connections, inbox, tokens
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tokens import Tokens
@@ -72,18 +72,42 @@ class TokenManager:
         """A replacement for the token the books just refused."""
         return self._renewed(rejected)
 
+    def try_again(self) -> bool:
+        """Send the refresh token that was refused once more; if it is accepted, what was parked for it goes on.
+
+        Raises `Transient`, and `Permanent` for any other refusal than of the login.
+        """
+        lease = tokens.take(self.engine, self.connection)
+        if lease is None:
+            return False
+        try:
+            return bool(self._refresh())
+        except AuthLost:
+            return False
+        finally:
+            tokens.release(self.engine, self.connection, lease)
+
     def _held(self) -> Tokens:
+        held = self._stored()
+        if held.lost:
+            raise self._lost(held.lost)
+        return held
+
+    def _stored(self) -> Tokens:
+        """The tokens, refused or not."""
         with reading(self.engine) as session:
             held = tokens.find(session, self.connection, self.seal)
-        if held is None or not held.refresh or held.lost:
-            reason = held.lost if held and held.lost else "QuickBooks was never connected"
-            raise AuthLost(
-                reason,
-                code=AUTH_LOST,
-                record=self._name(),
-                fix="open /connect/quickbooks and connect the company again; parked work then goes on by itself",
-            )
+        if held is None or not held.refresh:
+            raise self._lost(held.lost if held and held.lost else "QuickBooks was never connected")
         return held
+
+    def _lost(self, reason: str) -> AuthLost:
+        return AuthLost(
+            reason,
+            code=AUTH_LOST,
+            record=self._name(),
+            fix="open /connect/quickbooks and connect the company again; parked work then goes on by itself",
+        )
 
     def _name(self) -> str:
         """The connection as messages name it, by its present name."""
@@ -112,11 +136,12 @@ class TokenManager:
         return held.access if usable and held.access != stale else None
 
     def _refresh(self, used: str | None = None) -> str:
-        refresh = self._held().refresh or ""
+        held = self._stored()
+        refresh = held.refresh or ""
         try:
             pair = self.refresher.refresh(refresh)
         except AuthLost as lost:
-            now_held = self._held().refresh
+            now_held = self._stored().refresh
             if now_held and now_held not in {refresh, used}:
                 return self._refresh(used=refresh)  # another process rotated it: once more with the stored one
             with writing(self.engine) as session:
@@ -124,6 +149,8 @@ class TokenManager:
             raise
         with writing(self.engine) as session:
             kept = tokens.replace(session, self.connection, to_tokens(pair), self.seal)
+            if held.lost:
+                inbox.requeue_parked(session, connection=self.connection, code=AUTH_LOST)
         if not kept:
             raise AuthLost("the connection was removed", code=AUTH_LOST, record=self._name())
         return pair.access

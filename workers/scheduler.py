@@ -92,6 +92,7 @@ class Scheduler:
         self._add("connections", 5.0, self._follow_connections)
         self._add("lists", LISTS_SECONDS, self._ask_for_lists)
         self._add("lost", 5.0, self._park_lost)
+        self._add("refused", 5.0, self._retry_refused)
         self._add("alerts", alerting.SECONDS, self._contexts.watch.look)
         self._add("refresh", REFRESH_SECONDS, self._refresh_idle)
         self._add("removals", 5.0, self._follow_removals)
@@ -208,6 +209,14 @@ class Scheduler:
         if lost:
             with writing(self.engine) as session:
                 inbox.park_lost(session, code=AUTH_LOST, fix=RECONNECT)
+
+    def _retry_refused(self) -> None:
+        """Send refresh tokens once more that were refused: good ones are, at times."""
+        with reading(self.engine) as session:
+            refused = tokens.find_refused(session)
+        for name in refused:
+            accepted = self._contexts.token_manager(name).try_again()
+            _log.info("sent a refused refresh token once more", connection=name, accepted=accepted)
 
     def _refresh_idle(self) -> None:
         """Use refresh tokens that are idle (a paused connection's), so that none expires."""

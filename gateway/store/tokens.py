@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, and_, or_, select, update
+from sqlalchemy import Engine, and_, func, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import leases
+from gateway.store import connections, leases
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import writing
 from gateway.store.sql import moment, upsert
-from gateway.store.tables import TokenRow
+from gateway.store.tables import ConnectionRow, TokenRow
 
 LEASE_SECONDS = 45.0
+AGAIN_AFTER, AGAIN_FOR = timedelta(seconds=15), timedelta(days=1)
 SEALED = ("access_sealed", "refresh_sealed")
 
 
@@ -92,10 +93,26 @@ def plant(session: Session, connection: str, refresh: str, seal: Seal) -> bool:
 
 
 def lose(session: Session, connection: str, reason: str) -> None:
-    """Record that the tokens no longer work."""
-    session.execute(
-        update(TokenRow).where(col(TokenRow.connection) == connection).values(lost=reason, lost_at=moment())
-    )
+    """Record that the tokens no longer work, and when that was found first, and last."""
+    lost_at = func.coalesce(col(TokenRow.lost_at), moment())
+    values = {"lost": reason, "lost_at": lost_at, "updated_at": moment()}
+    session.execute(update(TokenRow).where(col(TokenRow.connection) == connection).values(**values))
+
+
+def find_refused(session: Session) -> list[str]:
+    """Connections whose refused refresh token is to be sent once more: QuickBooks refuses good ones at times.
+
+    That is after `AGAIN_AFTER`, then each time after twice as long, for as long as `AGAIN_FOR`.
+    """
+    removed = select(col(ConnectionRow.name)).where(col(ConnectionRow.status) != connections.Status.ACTIVE)
+    kept = and_(col(TokenRow.refresh_sealed).is_not(None), col(TokenRow.connection).not_in(removed))
+    since, last = col(TokenRow.lost_at), col(TokenRow.updated_at)
+    rows = session.execute(select(col(TokenRow.connection), since, last, moment()).where(since.is_not(None), kept))
+    return [
+        name
+        for name, first, tried, now in rows
+        if now - tried >= max(AGAIN_AFTER, tried - first) and now - first < AGAIN_FOR
+    ]
 
 
 def find_idle(session: Session, *, seconds: float) -> list[str]:

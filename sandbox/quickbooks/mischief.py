@@ -18,6 +18,8 @@ class Mode(StrEnum):
     reset        the connection is cut before the work
     delay        the answer comes `seconds` late
     hold         the connection is cut, the request stays on the wire and arrives when it is let go
+    invalid_grant, unauthorised, forbidden, subscription   the login is refused although it is good: by the token
+                 endpoint, with 401, with 403 and 3100, with 403 and 6190
     """
 
     LOST_REPLY = "lost_reply"
@@ -29,6 +31,10 @@ class Mode(StrEnum):
     ERROR_503 = "error_503"
     HTML_502 = "html_502"
     THROTTLE = "throttle"
+    INVALID_GRANT = "invalid_grant"
+    UNAUTHORISED = "unauthorised"
+    FORBIDDEN = "forbidden"
+    SUBSCRIPTION = "subscription"
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +27,8 @@ _FAULTS = {
     Mode.ERROR_500: faults.system_failure(500),
     Mode.ERROR_503: faults.system_failure(503),
     Mode.THROTTLE: faults.throttled(),
+    Mode.FORBIDDEN: faults.forbidden(),
+    Mode.SUBSCRIPTION: faults.company_closed(),
 }
 
 
@@ -56,12 +58,23 @@ async def _carry_out(
             return Cut(request)
         case Mode.TRUNCATE:
             return Cut(request, await work())
+        case _:
+            return _refuse(simulation, trick.mode)
+
+
+def _refuse(simulation: Simulation, mode: Mode) -> Response:
+    """An error instead of the work."""
+    match mode:
         case Mode.HTML_502:
             return Response(_HTML, 502, media_type="text/html")
+        case Mode.INVALID_GRANT:
+            status, answer = 400, dict[str, Any](error="invalid_grant")
+        case Mode.UNAUTHORISED:
+            status, answer = 401, faults.expired_token_body(int(simulation.clock.seconds() * 1000))
         case _:
-            fault = _FAULTS[trick.mode]
-            body = wire.dump(wire.to_fault_body(fault, simulation.clock.now()))
-            return Response(body, fault.status, media_type="application/json")
+            fault = _FAULTS[mode]
+            status, answer = fault.status, wire.to_fault_body(fault, simulation.clock.now())
+    return Response(wire.dump(answer), status, media_type="application/json")
 
 
 class Cut(Response):

@@ -9,16 +9,18 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
+from sqlmodel import col
 
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
-from gateway.errors import AuthLost, Transient
-from gateway.store import connections, tokens
+from gateway.errors import AUTH_LOST, AuthLost, Transient
+from gateway.store import connections, inbox, retention, tokens
 from gateway.store.connections import Connection
+from gateway.store.events import Change, Flow
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from gateway.store.sql import moment
-from gateway.store.tables import LeaseRow, TokenRow
+from gateway.store.tables import InboxRow, LeaseRow, TokenRow
 from gateway.store.tokens import Tokens
 from gateway.token_manager import MARGIN, TokenManager
 from sandbox.quickbooks.app import create_app
@@ -202,6 +204,84 @@ def test_66_a_revoked_grant_is_recorded_as_lost_and_asked_for_only_once(
     assert len(watching.used) == 1
     assert held(engine).lost
     assert held(engine).refresh == intuit.first
+
+
+def due(engine: Engine) -> list[str]:
+    with reading(engine) as session:
+        return tokens.find_refused(session)
+
+
+def rewind(engine: Engine, seconds: float) -> None:
+    """Let the refusal, and the last attempt after it, be so much older."""
+    with writing(engine) as session:
+        row = session.get(TokenRow, NAME)
+        assert row is not None
+        assert row.lost_at is not None
+        row.lost_at, row.updated_at = (each - timedelta(seconds=seconds) for each in (row.lost_at, row.updated_at))
+
+
+def test_a_good_token_that_is_refused_once_is_sent_again_and_its_work_goes_on(
+    watching: Watching, engine: Engine, intuit: Intuit
+) -> None:
+    intuit.simulation.tricks.plan("POST token", "invalid_grant")
+    token_manager = TokenManager(engine, NAME, watching, SEAL)
+    with pytest.raises(AuthLost):
+        token_manager.access()
+    with writing(engine) as session:
+        sale = Change(key="1", flow=Flow.ORDERS, source="poll", entity="Receipt", entity_id="1", connection=NAME)
+        inbox.receive(session, [sale])
+        assert inbox.park_lost(session, code=AUTH_LOST, fix="reconnect") == 1
+    assert due(engine) == []
+    rewind(engine, 16)
+    assert due(engine) == [NAME]
+    assert token_manager.try_again()
+    assert held(engine).lost is None
+    assert token_manager.access() == held(engine).access
+    assert watching.used == [intuit.first] * 2
+    with reading(engine) as session:
+        assert session.execute(select(col(InboxRow.state))).scalar_one() == "received"
+
+
+def test_a_revoked_token_is_sent_again_ever_more_seldom_for_a_day_and_no_longer(
+    watching: Watching, engine: Engine, intuit: Intuit
+) -> None:
+    intuit.simulation.grants.end_realm(REALM)
+    token_manager = TokenManager(engine, NAME, watching, SEAL)
+    with pytest.raises(AuthLost):
+        token_manager.access()
+    tried = []
+    for minutes in range(2 * 24 * 60):
+        rewind(engine, 60)
+        if due(engine):
+            assert not token_manager.try_again()
+            tried.append(minutes)
+    assert tried[:6] == [0, 2, 6, 14, 30, 62]
+    assert tried[-1] < 24 * 60
+    assert held(engine).lost
+    assert held(engine).refresh == intuit.first
+
+
+def test_an_outage_while_a_refused_token_is_sent_again_changes_nothing(
+    token_manager: TokenManager, intuit: Intuit, engine: Engine
+) -> None:
+    intuit.simulation.tricks.plan("POST token", "invalid_grant")
+    with pytest.raises(AuthLost):
+        token_manager.access()
+    rewind(engine, 16)
+    intuit.simulation.tricks.plan("POST token", "error_500")
+    with pytest.raises(Transient):
+        token_manager.try_again()
+    assert due(engine) == [NAME]
+    assert token_manager.try_again()
+
+
+def test_the_token_of_a_removed_connection_is_not_sent_again(engine: Engine, token_manager: TokenManager) -> None:
+    with writing(engine) as session:
+        connections.save(session, Connection(NAME, REALM, None, None, None, None, (), live=True, paused=None), SEAL)
+        tokens.lose(session, NAME, "refused")
+        retention.begin_removal(session, NAME, connections.Status.REMOVED)
+    rewind(engine, 16)
+    assert due(engine) == []
 
 
 @pytest.mark.parametrize("mode", ["error_500", "html_502", "reset", "throttle"])

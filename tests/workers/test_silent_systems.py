@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, insert, select, update
 from sqlmodel import col
 from starlette.responses import HTMLResponse
 
@@ -26,10 +26,10 @@ from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from gateway.store.sql import moment
-from gateway.store.tables import ConnectionRow, CursorRow, ProcessRow, SystemRow
+from gateway.store.tables import ConnectionRow, CursorRow, ProcessRow, SystemRow, TokenRow
 from gateway.web import api
 from handlers.polling import polls
-from tests.handlers.shop import Shop
+from tests.handlers.shop import REALM, Shop
 from tests.servers import Served, wait_until
 from workers import scheduler
 from workers.connections import ConnectionRegistry
@@ -321,3 +321,24 @@ def test_the_lists_of_a_connection_are_asked_for_once_without_a_person(
     start_clock()
     wait_until(lambda: is_answering(shop.engine, MPLUSKASSA), what="answers")
     assert asked() == ["done"]
+
+
+def lost_since(engine: Engine) -> datetime | None:
+    with reading(engine) as session:
+        found: datetime | None = session.execute(select(col(TokenRow.lost_at))).scalar_one()
+        return found
+
+
+def test_a_good_login_that_is_refused_once_comes_back_without_a_person(
+    shop: Shop, start_clock: Callable[..., None]
+) -> None:
+    shop.books.tricks.plan("POST token", "invalid_grant")
+    shop.books.grants.expire_accesses(REALM)
+    with writing(shop.engine) as session:
+        session.execute(update(TokenRow).values(access_expires_at=moment(-1)))
+    start_clock()
+    wait_until(lambda: lost_since(shop.engine), what="the refusal")
+    with writing(shop.engine) as session:
+        session.execute(update(TokenRow).values(lost_at=moment(-16), updated_at=moment(-16)))
+    wait_until(lambda: lost_since(shop.engine) is None, what="another attempt")
+    assert shop.books.tricks.struck == 1
