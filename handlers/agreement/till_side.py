@@ -41,6 +41,10 @@ def read(deps: Deps, start: date, through: date) -> TillSide:
     for day in days(start, through):
         for kind in _kinds(deps):
             side.add(deps.till.sales_of_day(kind, day))
+    # A list without lines may have no payments either.
+    if not any(sale.payments for sale in side.sales.values()):
+        for kind in _kinds(deps):
+            _read(side, kind, [sale.id for sale in side.sales.values() if sale.kind is kind], deps)
     late = [kind for kind in _kinds(deps) if kind is not SaleKind.RECEIPT]
     with reading(deps.engine) as session:
         changed: dict[SaleKind, list[str]] = {

@@ -137,6 +137,8 @@ def bump_version(document: Record) -> None:
 def show(till: Till, document: Record, hidden: Sequence[str] = ()) -> Record:
     """A copy as written on the wire, without these fields."""
     shown = {key: value for key, value in document.items() if key not in hidden}
+    if "lineList" in hidden and not till.switches.lists_show_payments:
+        shown.pop("paymentList", None)
     if "lineList" in shown:
         include = till.switches.parent_includes_sublines
         shown["lineList"] = {"line": lines.show_lines(shown["lineList"]["line"], include)}

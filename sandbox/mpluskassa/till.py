@@ -62,7 +62,8 @@ class Switches:
     `empty_products`: a product may be made without articles; getProducts does not show it until it has one.
     `deposits_come_as`: each payment of an order comes along to its receipt or invoice as it was made (`payments`) or
     under a new id (`copies`), or all of them as a `tender` of that day, or they are `left_out` and only counted as
-    paid. `payment_ids`: payments have ids, which the schema does not demand.
+    paid. `payment_ids`: payments have ids, which the schema does not demand. `lists_show_payments`: a list without
+    lines has the payments all the same.
     """
 
     percentage_scale: int = 1
@@ -75,6 +76,7 @@ class Switches:
     untaxed_rates: str = "zero"
     deposits_come_as: str = "payments"
     payment_ids: bool = True
+    lists_show_payments: bool = True
     moves_articles: bool = True
     empty_products: bool = True
     set_stock_sets: str = "physical"

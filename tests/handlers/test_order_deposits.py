@@ -257,6 +257,15 @@ def test_deposits_switched_off_are_on_the_delivery_as_before(open_shop: Callable
     assert_right(shop, money(first_PIN="15", second_CASH="25"), sold_for=NET_OF_40)
 
 
+def test_open_and_cancelled_deposits_agree_with_lists_without_payments(shop: Shop) -> None:
+    shop.till.till.switches.lists_show_payments = False
+    take(shop)
+    cancelled = take(shop, deposit=500)
+    shop.till.cancel_order(cancelled["orderId"])
+    shop.settle()
+    assert_right(shop, money(first_PIN="20"), sold_for=Decimal(0), owes="20")
+
+
 def test_a_deposit_missing_after_delivery_is_listed(open_shop: Callable[..., Shop], deposits_come_as: str) -> None:
     shop = open_as(open_shop, deposits_come_as)
     order = take(shop)
