@@ -34,10 +34,13 @@ _SALE_TYPES = {
     ),
     SaleKind.ORDER: ("ORDER-TYPE-SALES-ORDER", "ORDER-TYPE-EXTERNAL-SALES-ORDER"),
 }
-_OTHER_TYPES = {
+_MOVEMENTS = {
     "RECEIPT-TYPE-CASH-INFLOW": "cash put into the drawer is not a sale",
     "RECEIPT-TYPE-CASH-OUTFLOW": "cash taken out of the drawer is not a sale",
     "RECEIPT-TYPE-PAYMENT-METHOD-TRANSFER": "money moved between payment methods is not a sale",
+}
+_OTHER_TYPES = {
+    **_MOVEMENTS,
     "ORDER-TYPE-REPEAT-SALES-ORDER": "a repeating order is a plan, not a sale",
     "ORDER-TYPE-TABLE-ORDER": "an open table is booked when its receipt is paid",
     "ORDER-TYPE-CAFETERIA-ORDER": "a cafeteria order is booked when its receipt is paid",
@@ -119,6 +122,11 @@ def _wrong_type(sale: Sale) -> str | None:
     if sale.type in _SALE_TYPES[sale.kind]:
         return None
     return _OTHER_TYPES.get(sale.type, message('"{type}" is not a kind of sale that is booked', type=sale.type))
+
+
+def is_movement(sale: Sale) -> bool:
+    """Whether it is no sale but money put into a drawer, taken out, or moved between payment methods."""
+    return sale.type in _MOVEMENTS
 
 
 def _too_early(sale: Sale, settings: OrderSettings) -> str | None:

@@ -16,7 +16,7 @@ from mapping.agreement_causes import SaleState, TillRecord
 from mapping.figures import Cell, Names
 from mapping.money_documents import uncovered
 from mapping.records import Journal, Payment, Sale, SaleKind
-from mapping.sale_identity import counted_elsewhere, find_refusal, name_record
+from mapping.sale_identity import counted_elsewhere, find_refusal, is_movement, name_record
 
 _DAYS_AT_ONCE = 31
 
@@ -143,7 +143,8 @@ def describe_others(side: TillSide, deps: Deps) -> str:
 def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | None:
     """What the till's journal has more than the documents we read; None if it cannot be read.
 
-    Only payments of orders count: their turnover comes with the sale that delivers them.
+    Only payments of orders count: their turnover comes with the sale that delivers them. Whether a journal counts what
+    was put into a drawer or taken out, or its money only, is undocumented: the reading that fits best is used.
     """
     try:
         journals = list(_journals(side, deps))
@@ -159,7 +160,12 @@ def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | 
         figures.add(figures.payments_of_journal(journal, names) for journal in on_orders),
         figures.within(figures.add(figures.payments_of(order, names) for order in orders), side.start, side.through),
     )
-    return figures.add([figures.subtract(own, figures.within(read_, side.start, side.through)), paid])
+    moves = figures.add(figures.as_stated(sale, names) for sale in sales if is_movement(sale))
+    moved = figures.within(moves, side.start, side.through)
+    untaxed = {cell: cents for cell, cents in moved.items() if cell.measure is not figures.Measure.TENDER}
+    difference = figures.add([figures.subtract(own, figures.within(read_, side.start, side.through)), paid])
+    readings = (figures.add([difference, left_out]) for left_out in ({}, untaxed, moved))
+    return min(readings, key=lambda reading: sum(map(abs, reading.values())))
 
 
 def _journals(side: TillSide, deps: Deps, *, of_orders: bool = False) -> Iterator[Journal]:

@@ -12,6 +12,7 @@ from sandbox.mpluskassa.till import Till
 
 SOURCES = {"RECEIPT": "receipts", "INVOICE": "invoices", "ORDER": "orders"}
 BOOKED = ("RECEIPT", "INVOICE")
+MOVES = ("RECEIPT-TYPE-CASH-INFLOW", "RECEIPT-TYPE-CASH-OUTFLOW", "RECEIPT-TYPE-PAYMENT-METHOD-TRANSFER")
 
 
 def list_journals(till: Till, request: Record) -> list[Record]:
@@ -42,13 +43,14 @@ def _has_anything(journal: Record) -> bool:
 
 
 def _build_journal(till: Till, branch: int, day: date, documents: Iterable[Record]) -> Record:
-    documents = list(documents)
-    sold = [row for row in documents if _is_of(row, branch, day)]
+    documents, counts = list(documents), till.switches.journals_count
+    sales = [row for row in documents if row.get("receiptType", "") not in MOVES]
+    sold = [row for row in (documents if counts == "moves" else sales) if _is_of(row, branch, day)]
     return {
         "financialDate": to_date(day),
         "branchNumber": branch,
         "turnoverGroupList": {"turnoverGroup": _sum_turnover(till, sold)},
-        "paymentList": {"payment": _sum_payments(documents, branch, day)},
+        "paymentList": {"payment": _sum_payments(sales if counts == "sales" else documents, branch, day)},
         "vatGroupList": {"vatGroup": _sum_vat(sold)},
     }
 

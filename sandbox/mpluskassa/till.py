@@ -63,7 +63,8 @@ class Switches:
     `deposits_come_as`: each payment of an order comes along to its receipt or invoice as it was made (`payments`) or
     under a new id (`copies`), or all of them as a `tender` of that day, or they are `left_out` and only counted as
     paid. `payment_ids`: payments have ids, which the schema does not demand. `lists_show_payments`: a list without
-    lines has the payments all the same.
+    lines has the payments all the same. `journals_count`: money put into the drawer or taken out is in a journal's
+    VAT and payments (`moves`), in its payments only (`moved_money`), or not in it (`sales`).
     """
 
     percentage_scale: int = 1
@@ -77,6 +78,7 @@ class Switches:
     deposits_come_as: str = "payments"
     payment_ids: bool = True
     lists_show_payments: bool = True
+    journals_count: str = "moves"
     moves_articles: bool = True
     empty_products: bool = True
     set_stock_sets: str = "physical"

@@ -75,6 +75,21 @@ def test_sales_without_vat_agree_and_the_journals_own_rows_confirm_them(
     assert report["agrees"], to_text(report)
 
 
+@pytest.mark.parametrize("counts", ["moved_money", "sales"])
+def test_a_journal_may_leave_out_what_the_drawer_took_and_gave(shop: Shop, counts: str) -> None:
+    shop.till.till.switches.journals_count = counts
+    shop.till.sell(lines=[sold(1001)])
+    shop.till.move_cash(5000, "Wisselgeld")
+    shop.settle()
+    assert agree(shop)["agrees"]
+    hidden = shop.till.sell(lines=[sold(1001)])
+    hidden["_hidden"] = True
+    report = agree(shop)
+    assert {(each["measure"], each["cents"] > 0) for each in report["journal"]["differences"]} == {
+        ("net", True), ("vat", True), ("tender", True)
+    }  # fmt: skip
+
+
 def test_a_mixed_day_agrees_to_the_cent_and_the_journal_confirms_what_was_read(shop: Shop) -> None:
     relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
     first = shop.till.sell(lines=[sold(1001, 3, discount_percent=Decimal(10)), sold(1002, 7)])
