@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from sqlalchemy import Engine
 
+from gateway.connectors.quickbooks.auth import OAuth, TokenPair
 from gateway.errors import AUTH_LOST, AuthLost, Transient
 from gateway.store import connections, inbox, tokens
 from gateway.store.sealing import Seal
@@ -21,32 +21,6 @@ WAIT_SECONDS = 30.0
 LOOK_SECONDS = 0.1
 
 
-class Refresher(Protocol):
-    """The part of the OAuth client that the token manager needs."""
-
-    def refresh(self, refresh_token: str) -> RefreshedPair:
-        """New tokens for an old refresh token; raises AuthLost, Transient, Permanent."""
-
-
-class RefreshedPair(Protocol):
-    """The result of a refresh (gateway.connectors.quickbooks.auth.TokenPair)."""
-
-    @property
-    def access(self) -> str: ...
-    @property
-    def access_expires_at(self) -> datetime: ...
-    @property
-    def refresh(self) -> str: ...
-    @property
-    def refresh_expires_at(self) -> datetime | None: ...
-    @property
-    def family_expires_at(self) -> datetime | None: ...
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True)
 class TokenManager:
     """The access token of one connection, for the QuickBooks client (its `TokenSource`).
@@ -56,9 +30,9 @@ class TokenManager:
 
     engine: Engine
     connection: str
-    refresher: Refresher
+    refresher: OAuth
     seal: Seal
-    now: Callable[[], datetime] = _now
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     before_refresh: Callable[[], None] = lambda: None
 
     def access(self) -> str:
@@ -156,7 +130,7 @@ class TokenManager:
         return pair.access
 
 
-def to_tokens(pair: RefreshedPair) -> Tokens:
+def to_tokens(pair: TokenPair) -> Tokens:
     return Tokens(
         pair.access,
         pair.access_expires_at,

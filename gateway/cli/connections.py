@@ -12,14 +12,13 @@ from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, count, remark
 from gateway.cli.tasks import to_words
 from gateway.errors import Rejected
 from gateway.removal import Data
-from gateway.store import audit, connections, documents, inbox, installation, progress, requests, retention, views
+from gateway.store import audit, connections, documents, installation, progress, requests, retention, views
 from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
 from gateway.store.views import Filter
 from gateway.web import api, presentation
 from gateway.web.api.status import Overview
 from mapping import settings_document
-from mapping.messages import message
 
 _CHECK_SECONDS = 15.0
 
@@ -155,12 +154,7 @@ def _apply(call: Call, name: str) -> int:
     with writing(call.engine) as session:
         version = documents.save(session, name, text, author="cli")
         later = progress.request_check(session, name, version, checked=checked)
-        audit.note(
-            session,
-            actor="cli",
-            action="settings",
-            target=message("connection {name}, version {version}", name=name, version=version),
-        )
+        audit.note(session, actor="cli", action=api.settings.ACTION, target=api.settings.to_target(name, version))
     if later:
         tasks.notify(call, later)
     said = f"version {version} is in force for the connection {name}"
@@ -170,13 +164,13 @@ def _apply(call: Call, name: str) -> int:
 
 def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
     """Whether both systems have what the document names, as far as a worker could check; and whether it could."""
-    with writing(call.engine) as session:
-        if "worker" not in {process.role for process in installation.alive(session)}:
-            remark("no worker runs: saved, and checked against QuickBooks and MplusKASSA as soon as one does")
-            return True, False
-        (received,) = inbox.receive(session, [requests.check_settings(text, connection=name)])
-    tasks.notify(call, [received.id])
-    event = tasks.watch(call, received.id, seconds=_CHECK_SECONDS, quiet=True)
+    with reading(call.engine) as session:
+        roles = {process.role for process in installation.alive(session)}
+    if "worker" not in roles:
+        remark("no worker runs: saved, and checked against QuickBooks and MplusKASSA as soon as one does")
+        return True, False
+    (event_id,) = tasks.send(call, [requests.check_settings(text, connection=name)])
+    event = tasks.watch(call, event_id, seconds=_CHECK_SECONDS, quiet=True)
     found = json.loads(event.result) if event.state == State.DONE and event.result else {}
     checked = bool(found) and not found["unasked"]
     if not checked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,28 +91,21 @@ def _verify(call: Call, file: Any) -> int:
         whose = "that was named with --key" if call.arguments.key else "of this installation"
         faults.append(f"it is signed with {strange}, which is not the key {whose}")
     entries = [] if faults else [each["certificate"] for each in file["certificates"]]
-    if call.as_json:
-        compared = bool(trusted)
-        keys = sorted(signed_by)
-        show_json({"valid": not faults, "faults": faults, "certificates": len(entries), "keys": keys, "own": compared})
-        return PROBLEM if faults else GOOD
-    for fault in faults:
-        show(f"not valid: {fault}")
-    if faults:
-        return PROBLEM
-    _show_valid(entries, signed_by, is_compared=bool(trusted))
-    return GOOD
+    keys, compared = sorted(signed_by), bool(trusted)
+    call.answer(
+        {"valid": not faults, "faults": faults, "certificates": len(entries), "keys": keys, "own": compared},
+        *([f"not valid: {fault}" for fault in faults] or _say_valid(entries)),
+    )
+    if not (faults or compared or call.as_json):
+        remark(f"signed with {', '.join(keys)}: compare it with the key on the installation's Agreement page")
+    return PROBLEM if faults else GOOD
 
 
-def _show_valid(entries: Sequence[dict[str, Any]], signed_by: Collection[str], *, is_compared: bool) -> None:
+def _say_valid(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
     newest = {(each["connection"], each["day"]): each for each in entries}
     for (connection, day), each in sorted(newest.items()):
-        show(f"{connection} {day}: {each['result']}, certificate {each['number']}")
-    show(f"valid: {count(len(entries), 'certificate')} of {count(len(newest), 'day')}")
-    if not is_compared:
-        remark(
-            f"signed with {', '.join(sorted(signed_by))}: compare it with the key on the installation's Agreement page"
-        )
+        yield f"{connection} {day}: {each['result']}, certificate {each['number']}"
+    yield f"valid: {count(len(entries), 'certificate')} of {count(len(newest), 'day')}"
 
 
 def _look_at_home(call: Call, entries: Sequence[dict[str, Any]]) -> tuple[set[str], list[str]]:
@@ -154,8 +147,7 @@ def handle_mapping(call: Call) -> int:
 
 def _record(call: Call, path: Path) -> int:
     from gateway.cli import tasks
-    from gateway.store import audit, inbox, requests
-    from gateway.store.session import writing
+    from gateway.store import requests
 
     wanted = list(_wanted(call.arguments.records or _recorded_before(call, path)))
     names = call.connection_names()
@@ -164,11 +156,8 @@ def _record(call: Call, path: Path) -> int:
             f"there are several connections ({', '.join(map(call.called, names))}): name one with --connection"
         )
     change = requests.record_mapping(wanted, connection=names[0], with_persons=call.arguments.with_persons)
-    with writing(call.engine) as session:
-        (received,) = inbox.receive(session, [change])
-        audit.note(session, actor="cli", action="mapping record", target=message("{n} records", n=len(wanted)))
-    tasks.notify(call, [received.id])
-    event = tasks.watch(call, received.id, seconds=call.arguments.wait, quiet=call.as_json)
+    (event_id,) = tasks.send(call, [change], action="mapping record", target=message("{n} records", n=len(wanted)))
+    event = tasks.watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json)
     if not event.result:
         show(tasks.to_words(event))
         return PROBLEM

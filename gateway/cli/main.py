@@ -55,16 +55,12 @@ def _explain(error: Exception, settings: Settings) -> str:
     # By name: a process that never uses the database should not import SQLAlchemy, which takes most of a start.
     if isinstance(error, Transient) or any(kind.__module__ == "sqlalchemy.exc" for kind in type(error).__mro__):
         cause = find_cause(error)
-        return f"{name_database(settings.database_url)} cannot be used: {cause}; {_to_do(cause)}"
+        is_old = any(words in cause for words in ("no such table", "no such column", "does not exist"))
+        fix = "./run migrate" if is_old else "start it, or correct DATABASE_URL; after an update also ./run migrate"
+        return f"{name_database(settings.database_url)} cannot be used: {cause}; to do: {fix}"
     if not isinstance(error, GatewayError):
         raise error
     return f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}"
-
-
-def _to_do(cause: str) -> str:
-    if any(words in cause for words in ("no such table", "no such column", "does not exist")):
-        return "to do: ./run migrate"
-    return "to do: start it, or correct DATABASE_URL; after an update also ./run migrate"
 
 
 def _read_settings(environ: dict[str, str]) -> Settings:

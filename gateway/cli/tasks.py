@@ -14,7 +14,7 @@ from gateway import doctor, jobs
 from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, Trouble, remark, show, show_json, show_progress
 from gateway.doctor import Installation
 from gateway.findings import Finding
-from gateway.store import audit, connections, inbox, installation, progress, requests, views
+from gateway.store import audit, inbox, installation, progress, requests, views
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
 from gateway.store.progress import Progress, Snapshot
 from gateway.store.sales import AMSTERDAM
@@ -53,13 +53,14 @@ def poll_now(call: Call) -> int:
 
 
 def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reason: str = "") -> int:
-    """Put the changes into the inbox, audited, notify a worker, and watch them until the last one ends."""
-    with writing(call.engine) as session:
-        ids = [row.id for row in inbox.receive(session, changes)]
-        audit.note(session, actor="cli", action=action, target=target, reason=reason or None)
-    notify(call, ids)
+    """Send the changes, audited, and watch them until the last one ends. A dry run is shown with all that it found."""
+    ids = send(call, changes, action=action, target=target, reason=reason)
     ended = [watch(call, event_id, seconds=call.arguments.wait) for event_id in ids]
-    answers = [_to_data(event, call) for event in ended]
+    answers = [
+        presentation.to_event(event, call.display_names)
+        | ({"result": presentation.parse(event.result)} if event.result else {})
+        for event in ended
+    ]
     call.answer(_alone(answers), *(line for event in ended for line in (to_words(event), *to_lines(event))))
     if any(event.code == requests.UNKNOWN_ORDER for event in ended):
         return USAGE
@@ -72,10 +73,16 @@ def _alone(answers: list[dict[str, Any]]) -> Any:
     return answers[0] if len(answers) == 1 else answers
 
 
-def _to_data(event: Event, call: Call) -> dict[str, Any]:
-    """The event; a dry run with all that it found."""
-    content = presentation.to_event(event, call.display_names)
-    return content | ({"result": presentation.parse(event.result)} if event.result else {})
+def send(
+    call: Call, changes: Sequence[Change], *, action: str | None = None, target: str = "", reason: str = ""
+) -> list[int]:
+    """Put the changes into the inbox, audited as this `action`, and notify a worker; answers their events."""
+    with writing(call.engine) as session:
+        ids = [row.id for row in inbox.receive(session, changes)]
+        if action:
+            audit.note(session, actor="cli", action=action, target=target, reason=reason or None)
+    notify(call, ids)
+    return ids
 
 
 def notify(call: Call, event_ids: Sequence[int]) -> None:
@@ -150,11 +157,8 @@ def compare_days(call: Call) -> int:
         raise Misuse(error.reason) from None
     names = call.connection_names()
     changes = [requests.agree(connection=name, start=start, through=through) for name in names]
-    with writing(call.engine) as session:
-        ids = [row.id for row in inbox.receive(session, changes)]
-        target = requests.name_agreement(", ".join(map(call.called, names)), first, last)
-        audit.note(session, actor="cli", action="agreement", target=target)
-    notify(call, ids)
+    target = requests.name_agreement(", ".join(map(call.called, names)), first, last)
+    ids = send(call, changes, action="agreement", target=target)
     ended = [watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json) for event_id in ids]
     reports = [_to_report(event, call.called(event.connection)) for event in ended]
     lines = (
@@ -252,7 +256,7 @@ def examine_all(call: Call) -> int:
         findings.append(finding)
         _print(call, finding)
     usable = all(finding.good for finding in findings if finding.subject == "database")
-    for finding in _ask_worker(call, only) if usable else []:
+    for finding in _ask_worker(call) if usable else []:
         findings.append(finding)
         _print(call, finding)
     if call.as_json:
@@ -268,13 +272,9 @@ def _print(call: Call, finding: Finding) -> None:
             show(f"    to do: {finding.fix}")
 
 
-def _ask_worker(call: Call, only: Sequence[str] | None) -> list[Finding]:
+def _ask_worker(call: Call) -> list[Finding]:
     """Logins, branches, VAT rates, plan and preferences, as a worker finds them."""
-    with writing(call.engine) as session:
-        names = connections.names(session) if only is None else only
-        changes = [requests.check_up(connection=name) for name in names]
-        ids = [row.id for row in inbox.receive(session, changes)]
-    notify(call, ids)
+    ids = send(call, [requests.check_up(connection=name) for name in call.find_connections()])
     ended = [watch(call, event_id, seconds=OUTSIDE_SECONDS, quiet=True) for event_id in ids]
     return [finding for event in ended for finding in to_findings(event)]
 
@@ -284,21 +284,15 @@ def to_findings(event: Event) -> list[Finding]:
     subject = f"outside {event.connection}"
     if event.state in {State.RECEIVED, State.WORKING}:
         return [Finding(subject, "no worker answered", "start the worker, then run doctor again")]
-    rows = _parse(event.result)
-    if event.state != State.DONE or rows is None:
+    rows = json.loads(event.result) if event.result else None
+    if event.state != State.DONE or not isinstance(rows, list):
         said = f"{event.state}: {event.reason}" if event.reason else str(event.state)
         return [Finding(subject, said, "" if event.state == State.DONE else event.fix or "look at the event's log")]
-    return [_to_finding(row, event.connection) for row in rows]
-
-
-def _to_finding(row: dict[str, Any], connection: str | None) -> Finding:
-    fix = str(row.get("fix") or "")
-    return Finding(f"{row['check']} ({connection})", str(row["said"]), fix, is_question=bool(fix and row["good"]))
-
-
-def _parse(result: str | None) -> list[dict[str, Any]] | None:
-    rows = json.loads(result) if result else None
-    return rows if isinstance(rows, list) else None
+    found = ((row, str(row.get("fix") or "")) for row in rows)
+    return [
+        Finding(f"{row['check']} ({event.connection})", str(row["said"]), fix, is_question=bool(fix and row["good"]))
+        for row, fix in found
+    ]
 
 
 def is_refused(event: Event) -> bool:
@@ -319,14 +313,10 @@ def to_lines(event: Event) -> Iterator[str]:
     for name, value in (("why", found.reason), ("field", found.place), ("to do", found.fix)):
         if value:
             yield f"  {name}: {value}"
-    yield from _of_sale(found.sale)
+    yield "at the till: {kind} {number} of {day}, total {total}".format_map(found.sale)
+    yield from (f"  paid by {tender['name']:<24} {tender['amount']:>10}" for tender in found.sale["tenders"])
     if found.plan:
         yield from _of_document(found.plan)
-
-
-def _of_sale(sale: Mapping[str, Any]) -> Iterator[str]:
-    yield f"at the till: {sale['kind']} {sale['number']} of {sale['day']}, total {sale['total']}"
-    yield from (f"  paid by {tender['name']:<24} {tender['amount']:>10}" for tender in sale["tenders"])
 
 
 def _of_document(plan: Mapping[str, Any]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy.exc import OperationalError
 
 from gateway import resealing, seeding
-from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark, show, show_json
+from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark, show_json
 from gateway.errors import Transient
 from gateway.store import audit, migrate, people, retention
 from gateway.store.session import writing
@@ -51,22 +50,19 @@ def forget_secrets(call: Call) -> int:
         audit.note(
             session, actor="cli", action="forget-secrets", target=message("{count} stored secrets", count=cleared)
         )
-    if call.as_json:
-        show_json({"cleared": cleared})
-        return GOOD
-    show(f"cleared {count(cleared, 'stored secret')} that no SECRET_KEY opens")
-    if cleared:
-        show("to do: connect QuickBooks again in the dashboard, and set MPLUS_IDENT and MPLUS_SECRET")
+    fix = "to do: connect QuickBooks again in the dashboard, and set MPLUS_IDENT and MPLUS_SECRET"
+    said = f"cleared {count(cleared, 'stored secret')} that no SECRET_KEY opens"
+    call.answer({"cleared": cleared}, said, *([fix] if cleared else []))
     return GOOD
 
 
 def purge_log(call: Call) -> int:
     """Delete what is older than RETENTION_DAYS: lines of the activity log, ended events; the rest are emptied."""
     lines, events, emptied = retention.purge(call.engine, days=call.settings.retention_days)
-    if call.as_json:
-        show_json({"deleted": lines, "events": events, "emptied": emptied})
-    else:
-        show(f"deleted {lines} lines of the activity log and {events} ended events, emptied {emptied} others")
+    call.answer(
+        {"deleted": lines, "events": events, "emptied": emptied},
+        f"deleted {lines} lines of the activity log and {events} ended events, emptied {emptied} others",
+    )
     return GOOD
 
 
@@ -91,20 +87,14 @@ def _erase(call: Call) -> int:
     done = people.erase(call.engine, call.arguments.email, connection=call.arguments.connection)
     with writing(call.engine) as session:
         audit.note(session, actor="cli", action="erase", target="a person")
-    if call.as_json:
-        content = {"erased": dataclasses.asdict(done.erased), "documents": done.documents, "left": done.left}
-        show_json(content | {"kept": list(people.kept())})
-        return PROBLEM if done.left else GOOD
     erased = done.erased
-    show(
+    call.answer(
+        done.to_data(),
         f"erased from {count(erased.events, 'event')} and {count(erased.journal, 'log line')}; "
-        f"links deleted: {erased.links}"
+        f"links deleted: {erased.links}",
+        f"erased from {count(erased.alerts, 'alert')} and {count(erased.audit, 'audit line')}",
+        *(f"kept: {line}" for line in people.KEPT),
+        *(f"kept: sale {d['source_id']} is {d['target']['entity']} {d['target']['id']}" for d in done.documents),
+        *(f"left: {each['rows']} rows of {each['table']}.{each['column']}: {each['why']}" for each in done.left),
     )
-    show(f"erased from {count(erased.alerts, 'alert')} and {count(erased.audit, 'audit line')}")
-    for line in people.kept():
-        show(f"kept: {line}")
-    for each in done.documents:
-        show(f"kept: sale {each['source_id']} is {each['target']['entity']} {each['target']['id']}")
-    for each in done.left:
-        show(f"left: {each['rows']} rows of {each['table']}.{each['column']}: {each['why']}")
     return PROBLEM if done.left else GOOD

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -296,13 +296,14 @@ def _take_several(
         first += _take(session, _TAKE_ONE, lease, {"of": found.abandoned})
     waiting, dialect = [*found.waiting], session.get_bind().dialect.name
     while len(first) < len(sizes):
-        shares = rotation.share(waiting, len(sizes) - len(first), partial(_find_full, full, first))
+        begun = Counter(each.connection or "" for each in first)
+        shares = rotation.share(waiting, len(sizes) - len(first), full, begun)
         if not shares:
             break
         wanted = sum(sizes[len(first) :][: shares.total()]) - shares.total() - len(others)
         occupied = full({}) if wanted > 0 else ()
         free = [each for each in waiting if each in shares or each.connection not in occupied]
-        counts = shares + rotation.share(free, max(0, wanted), lambda _chosen: ())
+        counts = shares + rotation.share(free, max(0, wanted), lambda _chosen: (), Counter())
         ids = round_robin.find_next(session, counts)
         taken: dict[str | None, list[Event]] = {}
         for each in _take(session, _taking_these(dialect), lease, {"ids": ids}) if ids else []:
@@ -319,25 +320,15 @@ def _take_several(
     return [[each, *others[number :: len(first)]] for number, each in enumerate(first)]
 
 
-def _find_full(
-    full: Callable[[Mapping[str, int]], Collection[str]], taken: Sequence[Event], chosen: Counter[str]
-) -> Collection[str]:
-    return full(Counter(each.connection or "" for each in taken) + chosen)
-
-
 def _take(session: Session, taking: Any, lease: tuple[float, str], bound: Mapping[str, Any]) -> list[Event]:
     seconds, process = lease
     rows = session.execute(taking, {"by": f"{process}{uuid.uuid4().hex}", "seconds": seconds, **bound}).all()
     taken = [Event(*row[:-1]) for row in rows]
     followers = [event for event, row in zip(taken, rows, strict=True) if row[-1]]
     if followers:
-        _supersede(session, followers)
+        older = [{"of": e.subject, "before": e.id, "why": f"{SUPERSEDED}{e.id}", "by": e.id} for e in followers]
+        session.execute(close_older(session.get_bind().dialect.name), older)
     return taken
-
-
-def _supersede(session: Session, events: Sequence[Event]) -> None:
-    bound = [{"of": each.subject, "before": each.id, "why": f"{SUPERSEDED}{each.id}", "by": each.id} for each in events]
-    session.execute(close_older(session.get_bind().dialect.name), bound)
 
 
 @cache

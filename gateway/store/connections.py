@@ -192,7 +192,11 @@ def hold_all(session: Session) -> None:
 
 def rename(session: Session, key: str, called: str) -> None:
     """Rename a connection. Nothing else changes: every row, lease, request id and sealed value uses its key."""
-    session.execute(update(ConnectionRow).where(_is(key)).values(display_name=called, updated_at=moment()))
+    _change(session, key, display_name=called)
+
+
+def _change(session: Session, key: str, **values: object) -> None:
+    session.execute(update(ConnectionRow).where(_is(key)).values(**values, updated_at=moment()))
 
 
 def names_by_realm(session: Session) -> dict[str, str]:
@@ -212,29 +216,22 @@ def names_by_account(session: Session) -> dict[Account, list[str]]:
 
 
 def pause(session: Session, name: str, reason: str | None) -> None:
-    session.execute(
-        update(ConnectionRow).where(col(ConnectionRow.name) == name).values(paused=reason, updated_at=moment())
-    )
+    _change(session, name, paused=reason)
 
 
 def go_live(session: Session, name: str) -> None:
     """A person lets the connection work from now on; any pause ends."""
-    session.execute(
-        update(ConnectionRow).where(col(ConnectionRow.name) == name).values(live=True, paused=None, updated_at=moment())
-    )
+    _change(session, name, live=True, paused=None)
 
 
 def learn_line_amounts(session: Session, name: str, amounts: LineAmounts) -> None:
     """Store what the company of this connection takes as the amount of a line."""
-    session.execute(
-        update(ConnectionRow).where(col(ConnectionRow.name) == name).values(line_amounts=amounts, updated_at=moment())
-    )
+    _change(session, name, line_amounts=amounts)
 
 
 def is_live(session: Session, name: str) -> bool:
     """Whether a person let this connection go live, paused or not."""
-    found = session.execute(select(col(ConnectionRow.live)).where(col(ConnectionRow.name) == name)).scalar_one_or_none()
-    return bool(found)
+    return bool(session.execute(select(col(ConnectionRow.live)).where(_is(name))).scalar_one_or_none())
 
 
 def _place(name: str, column: str) -> SealedColumn:

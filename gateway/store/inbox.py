@@ -242,24 +242,22 @@ def _pending_of(dialect: str) -> Any:
 
 def requeue(session: Session, event_id: int, *, states: Sequence[State]) -> bool:
     """Make an event due at once, with its attempts reset, if it is in one of `states`."""
-    changed = session.execute(
-        update(InboxRow)
-        .where(and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_(states)))
-        .values(state=State.RECEIVED, attempts=0, crashes=0, careful=True, due_at=None, updated_at=moment())
-        .returning(col(InboxRow.id))
-    ).one_or_none()
-    return changed is not None
+    return bool(_make_due(session, col(InboxRow.id) == event_id, col(InboxRow.state).in_(states), crashes=0))
+
+
+def _make_due(session: Session, *which: ColumnElement[bool], **more: Any) -> list[int]:
+    """Have these events handled again, with their attempts reset; returns their ids."""
+    again = {"state": State.RECEIVED, "attempts": 0, "careful": True, "due_at": None, "updated_at": moment(), **more}
+    changed = session.execute(update(InboxRow).where(*which).values(again).returning(_ROWS.id))
+    return [int(id_) for id_ in changed.scalars()]
 
 
 def ignore(session: Session, event_id: int, reason: str) -> bool:
     """Close an event that a person decided to skip."""
-    changed = session.execute(
-        update(InboxRow)
-        .where(and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_((*PENDING, State.PARKED))))
-        .values(state=State.SKIPPED, reason=reason, messages=messages.store(reason), due_at=None, updated_at=moment())
-        .returning(col(InboxRow.id))
-    ).one_or_none()
-    return changed is not None
+    open_one = and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_((*PENDING, State.PARKED)))
+    closed = {"state": State.SKIPPED, "reason": reason, "messages": messages.store(reason), "due_at": None}
+    changed = update(InboxRow).where(open_one).values(**closed, updated_at=moment()).returning(col(InboxRow.id))
+    return session.execute(changed).one_or_none() is not None
 
 
 def park_lost(session: Session, *, code: str, fix: str) -> int:
@@ -268,25 +266,15 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
     `requeue_parked` with the same code makes them due again. A person's requests are not parked, nor hints of the till:
     its sales are read by themselves, and each counts once.
     """
-    asked = and_(col(InboxRow.priority) == URGENT, round_robin.is_asked())
-    asked = or_(asked, col(InboxRow.entity) == SESSION)
+    asked = or_(and_(col(InboxRow.priority) == URGENT, round_robin.is_asked()), col(InboxRow.entity) == SESSION)
     why = select(col(TokenRow.lost)).where(col(TokenRow.connection) == col(InboxRow.connection))
-    reason = why.correlate(InboxRow).scalar_subquery()
-    parked = session.execute(
+    said = {"code": code, "reason": why.correlate(InboxRow).scalar_subquery(), "record": _record_name(), "fix": fix}
+    parked = (
         update(InboxRow)
-        .where(and_(col(InboxRow.connection).in_(tokens.LOST), col(InboxRow.state).in_(PENDING), ~asked))
-        .values(
-            state=State.PARKED,
-            code=code,
-            reason=reason,
-            record=_record_name(),
-            fix=fix,
-            due_at=None,
-            updated_at=moment(),
-        )
-        .returning(col(InboxRow.id))
-    ).all()
-    return len(parked)
+        .where(col(InboxRow.connection).in_(tokens.LOST), col(InboxRow.state).in_(PENDING), ~asked)
+        .values(**said, state=State.PARKED, due_at=None, updated_at=moment())
+    )
+    return len(session.execute(parked.returning(col(InboxRow.id))).all())
 
 
 def _record_name() -> ColumnElement[str]:
@@ -309,16 +297,8 @@ def repair_times(session: Session) -> int:
 
 def requeue_parked(session: Session, *, connection: str, code: str) -> int:
     """Make every event of a connection that was parked for this cause due again; returns their number."""
-    parked = and_(
-        col(InboxRow.connection) == connection, col(InboxRow.state) == State.PARKED, col(InboxRow.code) == code
-    )
-    changed = session.execute(
-        update(InboxRow)
-        .where(parked)
-        .values(state=State.RECEIVED, attempts=0, careful=True, due_at=None, updated_at=moment())
-        .returning(col(InboxRow.id))
-    ).all()
-    return len(changed)
+    mine = (col(InboxRow.connection) == connection, col(InboxRow.code) == code)
+    return len(_make_due(session, *mine, col(InboxRow.state) == State.PARKED))
 
 
 # An earlier version found events by `record`.
@@ -351,13 +331,7 @@ def requeue_by_code(session: Session, connection: str, *, code: str, cause: str)
         col(InboxRow.code) == code,
         _CAUSE.is_not_distinct_from(cause),
     )
-    changed = session.execute(
-        update(InboxRow)
-        .where(caused)
-        .values(state=State.RECEIVED, attempts=0, careful=True, due_at=None, updated_at=moment())
-        .returning(col(InboxRow.id))
-    ).all()
-    return [int(row[0]) for row in changed]
+    return _make_due(session, caused)
 
 
 def heard_since(session: Session, event: Event, when: datetime) -> bool:

@@ -53,15 +53,19 @@ class SqliteWriter:
             try:
                 return self._commit(changes, rows)
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() + pause > deadline:
-                    self._let_go()
-                    raise Transient("the database cannot be written right now", code=_name(error)) from error
+                is_busy = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF in _BUSY_CODES
+                if not is_busy or time.monotonic() + pause > deadline:
+                    await self.close()
+                    code = str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))
+                    raise Transient("the database cannot be written right now", code=code) from error
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def close(self) -> None:
         """Close the connection; the next write opens another."""
-        self._let_go()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _commit(self, changes: Sequence[Change], rows: Sequence[Sequence[Any]]) -> list[Received]:
         connection = self._connection or self._open()
@@ -81,11 +85,6 @@ class SqliteWriter:
         for pragma in ("journal_mode=WAL", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
         return connection
-
-    def _let_go(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequence[Sequence[Any]]) -> list[Received]:
@@ -122,14 +121,6 @@ def _to_received(row: tuple[int, str, str], fresh: set[int]) -> Received:
 def _to_text(moment: datetime) -> str:
     # The format of SQLAlchemy's times, so that times of both writers compare equal.
     return moment.astimezone(UTC).isoformat(" ", "microseconds")[:_LENGTH]
-
-
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return (int(getattr(error, "sqlite_errorcode", 0)) & 0xFF) in _BUSY_CODES
-
-
-def _name(error: sqlite3.OperationalError) -> str:
-    return str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))
 
 
 PATIENCE_SECONDS = 2.0

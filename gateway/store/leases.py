@@ -46,11 +46,9 @@ def _take_statement(dialect: str) -> Any:
     row: dict[str, Any] = {name: bindparam(name) for name in ("connection", "work", "lease")}
     until = moment(bindparam("seconds", type_=Float()))
     ended = col(LeaseRow.leased_until) < moment()
-    return sql.statement(dialect, LeaseRow, {**row, "leased_until": until}, _taken_over, where=ended)
-
-
-def _taken_over(new: Any) -> dict[str, Any]:
-    return {"lease": new.lease, "leased_until": new.leased_until}
+    values = {**row, "leased_until": until}
+    taken_over = ("lease", "leased_until")
+    return sql.statement(dialect, LeaseRow, values, lambda new: {n: new[n] for n in taken_over}, where=ended)
 
 
 def make_token(process: str) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, update
@@ -37,6 +37,11 @@ _EMAIL, _RELATION, _CUSTOMER = "email:", "relation:", "customer:"
 _OF_MANY = frozenset({AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL, "Day"})
 """Events that are about many records: of these only what mentions the person goes."""
 _WISHES = ("resend", "dry_run", "actor", "by", "side", "since", "from", "through", "settings")
+KEPT = (
+    "document numbers and their links: fiscal records, without personal data",
+    "documents in QuickBooks and MplusKASSA: erase the person there, by the rules for fiscal records",
+)
+"""What an erasure leaves, and why."""
 _NAMED = col(SaleRow.customer).is_not(None)
 _IS_CUSTOMER = col(RecordRow.kind) == RecordKind.CUSTOMER
 
@@ -66,6 +71,10 @@ class Erasure:
     erased: Erased
     documents: list[dict[str, Any]]
     left: list[dict[str, Any]]
+
+    def to_data(self) -> dict[str, Any]:
+        """All of it as plain data, with what any erasure leaves."""
+        return {"erased": asdict(self.erased), "documents": self.documents, "left": self.left, "kept": list(KEPT)}
 
 
 @dataclass
@@ -387,11 +396,3 @@ def _to_line(row: JournalRow, found: _Found) -> dict[str, Any]:
 def _to_data(row: InboxRow | JournalRow | LinkRow | AlertRow | AuditRow | SaleRow | SaleContentRow) -> dict[str, Any]:
     data = json.loads(row.model_dump_json(exclude={"lease", "leased_until", "sending_until"}))
     return {name: value for name, value in data.items() if value is not None}
-
-
-def kept() -> Sequence[str]:
-    """What an erasure leaves, and why."""
-    return (
-        "document numbers and their links: fiscal records, without personal data",
-        "documents in QuickBooks and MplusKASSA: erase the person there, by the rules for fiscal records",
-    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import Any
 
 from gateway.store.events import BACKFILL, NORMAL, SALES, URGENT, Change, Event, Flow
 from mapping.errors import MappingError
@@ -64,33 +65,17 @@ def resend(
     usable = [event for event in earlier if event.entity in RUNNABLE and event.connection]
     # A record that the till named is a better start than its session.
     known = min(usable, key=lambda event: event.entity == SESSION, default=None)
-    return Change(
-        key=_key(actor, "resend"),
-        flow=Flow.ORDERS,
-        source=actor,
-        entity=known.entity if known else LOOKUP,
-        entity_id=known.entity_id if known else order,
-        connection=known.connection if known else connection,
-        priority=URGENT,
-        order_id=known.order_id if known else order,
-        hint=json.dumps({"resend": True, "dry_run": dry_run, "reason": reason, "actor": actor, **_on_trial(settings)}),
-        variant=DRY if dry_run else "",
-    )
+    asked = {"resend": True, "dry_run": dry_run, "reason": reason, **_on_trial(settings)}
+    what, order_id = ((known.entity, known.entity_id), known.order_id) if known else ((LOOKUP, order), order)
+    change = _asked(*what, "resend", connection=(known and known.connection) or connection, actor=actor, hint=asked)
+    return change._replace(order_id=order_id, variant=DRY if dry_run else "")
 
 
 def backfill(flow: Flow, *, connection: str, since: date | None = None, actor: str = "cli") -> Change:
     """Synchronise a flow's existing records, those changed on or after `since` (None: all)."""
-    hint = {"since": since.isoformat() if since else None, "actor": actor}
-    return Change(
-        key=_key(actor, "backfill"),
-        flow=flow,
-        source=actor,
-        entity=BACKFILLING,
-        entity_id=flow,
-        connection=connection,
-        priority=BACKFILL,
-        hint=json.dumps(hint),
-    )
+    hint = {"since": since.isoformat() if since else None}
+    change = _asked(BACKFILLING, flow, "backfill", connection=connection, actor=actor, hint=hint)
+    return change._replace(flow=flow, priority=BACKFILL)
 
 
 def preview(
@@ -107,22 +92,12 @@ def preview(
 
     It supersedes nothing. `settings` is a document (TOML) to try that is not in force.
     """
-    key = _key(actor, "preview")
     # The key of a person goes into columns that an erasure empties.
     is_private = flow is Flow.CUSTOMERS and by is not By.ID
-    hint = {"actor": actor, "by": by, "side": side, **({"record": record} if is_private else {})}
-    return Change(
-        key=key,
-        flow=flow,
-        source=actor,
-        entity=PREVIEW,
-        entity_id=by if is_private else record,
-        connection=connection,
-        priority=URGENT,
-        hint=json.dumps({**hint, **_on_trial(settings)}),
-        email=record.strip().lower() if by is By.EMAIL else None,
-        variant=f":{key}",
-    )
+    hint = {"by": by, "side": side, **({"record": record} if is_private else {}), **_on_trial(settings)}
+    named = by if is_private else record
+    change = _alone(_asked(PREVIEW, named, "preview", connection=connection, actor=actor, hint=hint))
+    return change._replace(flow=flow, email=record.strip().lower() if by is By.EMAIL else None)
 
 
 def _on_trial(settings: str | None) -> dict[str, str]:
@@ -131,7 +106,7 @@ def _on_trial(settings: str | None) -> dict[str, str]:
 
 def poll(*, connection: str, actor: str = "cli") -> Change:
     """Ask both systems now what changed."""
-    return _asked(POLL, "poll", connection=connection, actor=actor)
+    return _asked(POLL, connection, "poll", connection=connection, actor=actor)
 
 
 ARTICLES = "articles"
@@ -140,20 +115,19 @@ ARTICLES = "articles"
 
 def check_up(*, connection: str, actor: str = "cli") -> Change:
     """Have a worker try both logins and read branches, VAT rates, plan and preferences; its result is on the row."""
-    return _asked(DOCTOR, "doctor", connection=connection, actor=actor)
+    return _asked(DOCTOR, connection, "doctor", connection=connection, actor=actor)
 
 
 def refresh_lists(*, connection: str, actor: str = "cli") -> Change:
     """Have a worker read the lists of both systems that people choose from, and store them."""
-    change = _asked(DOCTOR, "lists", connection=connection, actor=actor)
-    return change._replace(hint=json.dumps({"actor": actor, LISTS: True}), variant=f":{LISTS}")
+    change = _asked(DOCTOR, connection, "lists", connection=connection, actor=actor, hint={LISTS: True})
+    return change._replace(variant=f":{LISTS}")
 
 
 def check_settings(text: str, *, connection: str, actor: str = "cli") -> Change:
     """Have a worker check a settings document (TOML) that is not in force against both systems."""
-    change = _asked(DOCTOR, "settings", connection=connection, actor=actor)
-    hint = json.dumps({"actor": actor, **_on_trial(text)})
-    return change._replace(hint=hint, variant=f":{change.key}")
+    hint = _on_trial(text)
+    return _alone(_asked(DOCTOR, connection, "settings", connection=connection, actor=actor, hint=hint))
 
 
 def check_in_force(version: int, *, connection: str) -> Change:
@@ -176,7 +150,7 @@ def check_in_force(version: int, *, connection: str) -> Change:
 
 def go_live(*, connection: str, actor: str = "cli") -> Change:
     """Have a worker read the till's markers and let the connection work from there."""
-    return _asked(GO_LIVE, "go-live", connection=connection, actor=actor)
+    return _asked(GO_LIVE, connection, "go-live", connection=connection, actor=actor)
 
 
 def find_period(start: date | None, through: date | None, today: date) -> tuple[date, date]:
@@ -202,19 +176,8 @@ def agree(*, connection: str, start: date | None = None, through: date | None = 
 
     Every request has its own subject, so that none supersedes another.
     """
-    key = _key(actor, "agree")
     days = {"from": start.isoformat() if start else None, "through": through.isoformat() if through else None}
-    return Change(
-        key=key,
-        flow=Flow.ORDERS,
-        source=actor,
-        entity=AGREEMENT,
-        entity_id=connection,
-        connection=connection,
-        priority=URGENT,
-        hint=json.dumps({**days, "actor": actor}),
-        variant=f":{key}",
-    )
+    return _alone(_asked(AGREEMENT, connection, "agree", connection=connection, actor=actor, hint=days))
 
 
 def agree_automatically(*, connection: str, start: date, through: date) -> Change:
@@ -225,9 +188,8 @@ def agree_automatically(*, connection: str, start: date, through: date) -> Chang
 
 def record_mapping(records: Iterable[tuple[str, str]], *, connection: str, with_persons: bool) -> Change:
     """Have a worker read these records (kind and name) for the tests of a mapping; the file is on the row."""
-    change = _asked(GOLDEN, "mapping", connection=connection, actor="cli")
-    hint = json.dumps({"actor": "cli", "records": list(records), "with_persons": with_persons})
-    return change._replace(hint=hint, variant=f":{change.key}")
+    hint = {"records": list(records), "with_persons": with_persons}
+    return _alone(_asked(GOLDEN, connection, "mapping", connection=connection, actor="cli", hint=hint))
 
 
 def is_asked(event: Event) -> bool:
@@ -235,21 +197,25 @@ def is_asked(event: Event) -> bool:
     return event.priority == URGENT and event.entity != SESSION
 
 
-def _asked(entity: str, verb: str, *, connection: str, actor: str) -> Change:
+def _asked(
+    entity: str, entity_id: str, verb: str, *, connection: str, actor: str, hint: Mapping[str, Any] | None = None
+) -> Change:
+    """What a person asks for by this verb; it supersedes what was asked about the same record before."""
     return Change(
-        key=_key(actor, verb),
+        key=f"{actor}:{verb}:{uuid.uuid4().hex}",
         flow=Flow.ORDERS,
         source=actor,
         entity=entity,
-        entity_id=connection,
+        entity_id=entity_id,
         connection=connection,
         priority=URGENT,
-        hint=json.dumps({"actor": actor}),
+        hint=json.dumps({**(hint or {}), "actor": actor}),
     )
 
 
-def _key(actor: str, verb: str) -> str:
-    return f"{actor}:{verb}:{uuid.uuid4().hex}"
+def _alone(change: Change) -> Change:
+    """The change with a subject of its own: it supersedes nothing."""
+    return change._replace(variant=f":{change.key}")
 
 
 def name_agreement(connection: str, start: date, through: date) -> Message:

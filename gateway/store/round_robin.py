@@ -77,15 +77,19 @@ class RoundRobin:
         self,
         due: Sequence[DueConnection],
         count: int,
-        full: Callable[[Counter[str]], Collection[str]],
+        full: Callable[[Mapping[str, int]], Collection[str]],
+        begun: Counter[str],
     ) -> Counter[DueConnection]:
-        """Divide so many events among the due connections in turn; `full` names those that get no more."""
+        """Divide so many events among the due connections in turn; `full` names those that get no more.
+
+        It is given how many each has: those it was given, and those that were `begun` before.
+        """
         shares: Counter[DueConnection] = Counter()
         ring = deque(self.order(due))
         while ring and count:
             chosen = ring.popleft()
             # One that is full stays full: the shares only grow.
-            if chosen.connection not in full(Counter({each.connection: number for each, number in shares.items()})):
+            if chosen.connection not in full(begun + Counter({d.connection: number for d, number in shares.items()})):
                 shares[chosen] += 1
                 count -= 1
                 ring.append(chosen)

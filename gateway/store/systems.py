@@ -81,12 +81,11 @@ def find_silent(session: Session, now: datetime) -> list[Silence]:
     failing = col(SystemRow.failing_since) < now - timedelta(seconds=FAILING_SECONDS)
     silent = and_(or_(failing, col(SystemRow.overdue_at) < now), col(SystemRow.connection).in_(connections.WORKING))
     rows = session.execute(select(SystemRow).where(silent).order_by(col(SystemRow.connection), col(SystemRow.system)))
-    return [_to_silence(row, now) for row in rows.scalars()]
-
-
-def _to_silence(row: SystemRow, now: datetime) -> Silence:
-    since = row.answered_at or row.failing_since or now
-    return Silence(row.connection, row.system, since, max(0.0, (now - since).total_seconds()), row.failure)
+    found = [(row, row.answered_at or row.failing_since or now) for row in rows.scalars()]
+    return [
+        Silence(row.connection, row.system, since, max(0.0, (now - since).total_seconds()), row.failure)
+        for row, since in found
+    ]
 
 
 def all_of(session: Session) -> list[SystemRow]:

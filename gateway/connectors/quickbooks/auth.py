@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
@@ -59,44 +60,6 @@ class TokenPair:
     family_expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """A POST to one of the OAuth addresses."""
-
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-
-
-def authorize_url(address: str, *, client_id: str, redirect_uri: str, state: str, scope: str = SCOPE) -> str:
-    """The address of the consent page for a company's owner."""
-    query = {
-        "client_id": client_id,
-        "response_type": "code",
-        "scope": scope,
-        "redirect_uri": redirect_uri,
-        "state": state,
-    }
-    return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
-
-
-def exchange_request(client_id: str, client_secret: str, *, code: str, redirect_uri: str) -> TokenRequest:
-    """Exchange a code, once, for the first pair; `redirect_uri` is exactly the one of the consent page."""
-    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-    headers = _authorisation(client_id, client_secret) | _FORM | _HARD_EXPIRY
-    return TokenRequest(headers, urlencode(form).encode())
-
-
-def refresh_request(client_id: str, client_secret: str, *, refresh_token: str) -> TokenRequest:
-    """Exchange a refresh token for the next pair; its own value may change too."""
-    form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    headers = _authorisation(client_id, client_secret) | _FORM | _HARD_EXPIRY
-    return TokenRequest(headers, urlencode(form).encode())
-
-
-def revoke_request(client_id: str, client_secret: str, *, token: str) -> TokenRequest:
-    return TokenRequest(_authorisation(client_id, client_secret) | _JSON, to_bytes({"token": token}))
-
-
 def to_pair(body: bytes, *, now: datetime) -> TokenPair:
     """The pair in an answer; `now` is a moment before the request was sent. Raises Transient when there is none."""
     answer = find_object(body) or {}
@@ -131,18 +94,9 @@ def to_refusal(status: int, body: bytes) -> GatewayError:
     )
 
 
-def _authorisation(client_id: str, client_secret: str) -> dict[str, str]:
-    credentials = b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")
-    return {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
-
-
 def _seconds(answer: Json, key: str) -> int | None:
     value = answer.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**10 else None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class OAuth:
@@ -157,12 +111,13 @@ class OAuth:
         authorize_url: str,
         token_url: str,
         revoke_url: str,
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = partial(datetime.now, UTC),
         limits: Limits | None = None,
     ) -> None:
         self._http = http
         self._client_id = client_id
-        self._client_secret = client_secret
+        credentials = b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")
+        self._headers = {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
         self._authorize_url = authorize_url
         self._token_url = token_url
         self._revoke_url = revoke_url
@@ -171,20 +126,24 @@ class OAuth:
 
     def consent_url(self, *, redirect_uri: str, state: str) -> str:
         """Where the browser goes; `state` comes back with the code and must be checked before anything else."""
-        return authorize_url(self._authorize_url, client_id=self._client_id, redirect_uri=redirect_uri, state=state)
+        asked = {"client_id": self._client_id, "response_type": "code", "scope": SCOPE}
+        query = urlencode({**asked, "redirect_uri": redirect_uri, "state": state})
+        return f"{self._authorize_url}{'&' if '?' in self._authorize_url else '?'}{query}"
 
     def exchange(self, code: str, redirect_uri: str) -> TokenPair:
-        """The first pair for a code. Raises AuthLost for a used or expired code, Permanent, Transient."""
-        request = exchange_request(self._client_id, self._client_secret, code=code, redirect_uri=redirect_uri)
-        return self._obtain(request)
+        """The first pair for a code; `redirect_uri` is exactly the one of the consent page.
+
+        Raises AuthLost for a used or expired code, Permanent, Transient.
+        """
+        return self._obtain({"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri})
 
     def refresh(self, refresh_token: str) -> TokenPair:
         """The next pair. Raises AuthLost only for `invalid_grant`; Transient leaves the connection as it is."""
-        return self._obtain(refresh_request(self._client_id, self._client_secret, refresh_token=refresh_token))
+        return self._obtain({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
     def revoke(self, token: str) -> bool:
         """End the connection at Intuit; False when the token was not valid any more. Raises Permanent, Transient."""
-        reply = self._post(self._revoke_url, revoke_request(self._client_id, self._client_secret, token=token))
+        reply = self._post(self._revoke_url, _JSON, to_bytes({"token": token}))
         if reply.status == HTTPStatus.OK:
             return True
         refusal = to_refusal(reply.status, reply.body)
@@ -192,20 +151,15 @@ class OAuth:
             return False
         raise refusal
 
-    def _obtain(self, request: TokenRequest) -> TokenPair:
+    def _obtain(self, form: Mapping[str, str]) -> TokenPair:
         now = self._clock()
-        reply = self._post(self._token_url, request)
+        reply = self._post(self._token_url, _FORM | _HARD_EXPIRY, urlencode(form).encode())
         if reply.status != HTTPStatus.OK:
             raise to_refusal(reply.status, reply.body)
         return to_pair(reply.body, now=now)
 
-    def _post(self, address: str, request: TokenRequest) -> Reply:
-        built = self._http.build_request(
-            "POST",
-            address,
-            content=request.content,
-            headers=dict(request.headers),
-        )
+    def _post(self, address: str, headers: Mapping[str, str], content: bytes) -> Reply:
+        built = self._http.build_request("POST", address, content=content, headers={**self._headers, **headers})
         try:
             return send(self._http, built, self._limits)
         except NoAnswer as failure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 from collections.abc import Callable
@@ -40,8 +39,7 @@ async def erase_person(request: Request) -> Response:
     shared = services.of(request)
     done = await _answer(shared, lambda: people.erase(shared.engine, who, connection=connection))
     await shared.write(lambda session: audit.note(session, actor=ADMIN, action="erase", target=to_fingerprint(who)))
-    content = {"erased": dataclasses.asdict(done.erased), "documents": done.documents, "left": done.left}
-    return JSONResponse(content | {"kept": list(people.kept())})
+    return JSONResponse(done.to_data())
 
 
 async def _answer(shared: Services, call: Callable[[], Answer]) -> Answer:
