@@ -52,10 +52,8 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
             raise Refusal(
                 409, "there is no record behind this event to be handled again; read its reason and ignore it"
             )
-        if not inbox.requeue(session, event_id, states=RETRYABLE):
+        if not _requeue(session, [event_id], RETRYABLE):
             raise Refusal(409, "the event is being worked on right now; wait until it ends")
-        sales.reopen(session, [event_id])
-        records.close(session, [event_id], waiting=True)
         audit.note(session, actor=actor, action="retry", target=message("event {id}", id=event_id), reason=reason)
         return _get(session, event_id)
 
@@ -70,14 +68,29 @@ async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | N
 
     def change(session: Session) -> Event:
         event = _get(session, event_id)
-        if not inbox.ignore(session, event_id, why):
+        if not _ignore(session, [event_id], why):
             raise Refusal(409, message("an event that is {state} cannot be ignored", state=message(event.state)))
-        sales.ignore(session, event_id)
-        records.close(session, [event_id], waiting=False)
         audit.note(session, actor=actor, action="ignore", target=message("event {id}", id=event_id), reason=reason)
         return _get(session, event_id)
 
     return await shared.write(change)
+
+
+def _requeue(session: Session, ids: Sequence[int], states: Sequence[State]) -> list[int]:
+    """Have those of these events handled again that are in one of these states; answers them."""
+    changed = [each for each in ids if inbox.requeue(session, each, states=states)]
+    sales.reopen(session, changed)
+    records.close(session, changed, waiting=True)
+    return changed
+
+
+def _ignore(session: Session, ids: Sequence[int], why: str) -> list[int]:
+    """Close those of these events that are not over or worked on; answers them."""
+    changed = [each for each in ids if inbox.ignore(session, each, why)]
+    for each in changed:
+        sales.ignore(session, each)
+    records.close(session, changed, waiting=False)
+    return changed
 
 
 async def retry_all(
@@ -101,17 +114,9 @@ def _retrying(wanted: Filter, ids: list[int], by: tuple[str, str | None]) -> Cal
     def change(session: Session) -> views.Page:
         page = views.find_events(session, wanted)
         due = [each.id for each in page.events if each.entity not in _WITHOUT_RECORD]
-        changed = [event_id for event_id in due if inbox.requeue(session, event_id, states=RETRYABLE)]
-        if changed:
-            sales.reopen(session, changed)
-            records.close(session, changed, waiting=True)
-            audit.note(
-                session,
-                actor=actor,
-                action="retry",
-                target=message("events {first} to {last}", first=changed[-1], last=changed[0]),
-                reason=reason,
-            )
+        if changed := _requeue(session, due, RETRYABLE):
+            target = message("events {first} to {last}", first=changed[-1], last=changed[0])
+            audit.note(session, actor=actor, action="retry", target=target, reason=reason)
         ids.extend(changed)
         return page
 
@@ -243,17 +248,10 @@ def _doing(action: BulkAction, bulk_id: int, ids: Sequence[int], reason: str | N
     why = message("ignored by a person: {reason}", reason=reason or "")
 
     def change(session: Session) -> list[int]:
-        if action is BulkAction.RETRY:
-            changed = [each for each in ids if inbox.requeue(session, each, states=(State.PARKED,))]
-            sales.reopen(session, changed)
-            records.close(session, changed, waiting=True)
-        else:
-            changed = [each for each in ids if inbox.ignore(session, each, why)]
-            for each in changed:
-                sales.ignore(session, each)
-            records.close(session, changed, waiting=False)
+        is_retry = action is BulkAction.RETRY
+        changed = _requeue(session, ids, [State.PARKED]) if is_retry else _ignore(session, ids, why)
         todo.add_events(session, bulk_id, changed)
-        return changed if action is BulkAction.RETRY else []
+        return changed if is_retry else []
 
     return change
 
@@ -264,13 +262,7 @@ async def undo_ignore(shared: Services, bulk_id: int, *, actor: str) -> int:
     def change(session: Session) -> list[int]:
         if not todo.undo(session, bulk_id):
             raise Refusal(409, "this was undone before")
-        ids = [
-            each
-            for each in todo.find_ignored(session, bulk_id)
-            if inbox.requeue(session, each, states=(State.SKIPPED,))
-        ]
-        sales.reopen(session, ids)
-        records.close(session, ids, waiting=True)
+        ids = _requeue(session, todo.find_ignored(session, bulk_id), [State.SKIPPED])
         target = message("{n} records, action {id}", n=len(ids), id=bulk_id)
         audit.note(session, actor=actor, action="undo", target=target)
         return ids
@@ -314,16 +306,13 @@ async def wait_for_end(shared: Services, event_id: int, *, seconds: float) -> Ev
 
 async def wait_until_settled(shared: Services, event_id: int, *, seconds: float) -> tuple[bool, int]:
     """Whether it is settled in time, and the event that says so: a look-up goes on as the sale it found."""
-    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
-    while time.monotonic() < deadline:
-        event = await shared.read(functools.partial(views.find_event, event_id=event_id))
-        if event is None:
-            return False, event_id
-        if event.state in SETTLED:
-            following_id = await shared.read(functools.partial(progress.find_next, event=event))
-            if following_id is None:
-                return True, event_id
-            event_id, pause = following_id, _FIRST_PAUSE
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        event = await wait_for_end(shared, event_id, seconds=left)
+        if event is None or event.state not in SETTLED:
+            break
+        following_id = await shared.read(functools.partial(progress.find_next, event=event))
+        if following_id is None:
+            return True, event.id
+        event_id = following_id
     return False, event_id

@@ -54,8 +54,8 @@ class Intuit:
         return self.issued - self._before
 
 
-def to_oauth(url: str, http: httpx.Client) -> OAuth:
-    return OAuth(
+def to_oauth[Made: OAuth](url: str, http: httpx.Client, kind: type[Made]) -> Made:
+    return kind(
         http,
         client_id=CLIENT,
         client_secret="client-secret",
@@ -76,7 +76,7 @@ def intuit(serve: Callable[..., str], engine: Engine) -> Intuit:
 @pytest.fixture
 def token_manager(intuit: Intuit, engine: Engine) -> Iterator[TokenManager]:
     with httpx.Client() as http:
-        yield TokenManager(engine, NAME, to_oauth(intuit.url, http), SEAL)
+        yield TokenManager(engine, NAME, to_oauth(intuit.url, http, OAuth), SEAL)
 
 
 def held(engine: Engine) -> Tokens:
@@ -110,7 +110,7 @@ def ask_with_four_threads(database_url: str, url: str, barrier: Any, answers: An
     """What each of two processes does."""
     engine = open_engine(database_url)
     with httpx.Client() as http, ThreadPoolExecutor(4) as pool:
-        token_manager = TokenManager(engine, NAME, to_oauth(url, http), SEAL)
+        token_manager = TokenManager(engine, NAME, to_oauth(url, http, OAuth), SEAL)
         barrier.wait(30)
         answers.put(sorted(set(pool.map(lambda _: token_manager.access(), range(4)))))
     engine.dispose()
@@ -144,24 +144,24 @@ def test_only_a_token_that_ends_within_the_margin_is_replaced(
     assert intuit.refreshes == 2
 
 
-class Watching:
-    """Refreshes like the real one and looks at the database after each answer."""
+class Watching(OAuth):
+    """Notes the refresh tokens it is given; `before_answer` runs before each answer."""
 
-    def __init__(self, real: OAuth, engine: Engine) -> None:
-        self._real, self._engine = real, engine
-        self.used: list[str] = []
-        self.before_answer: Callable[[], None] = lambda: None
+    used: list[str]
+    before_answer: Callable[[], None]
 
     def refresh(self, refresh_token: str) -> TokenPair:
         self.used.append(refresh_token)
         self.before_answer()
-        return self._real.refresh(refresh_token)
+        return super().refresh(refresh_token)
 
 
 @pytest.fixture
-def watching(intuit: Intuit, engine: Engine) -> Iterator[Watching]:
+def watching(intuit: Intuit) -> Iterator[Watching]:
     with httpx.Client() as http:
-        yield Watching(to_oauth(intuit.url, http), engine)
+        made = to_oauth(intuit.url, http, Watching)
+        made.used, made.before_answer = [], lambda: None
+        yield made
 
 
 def test_the_rotated_token_is_stored_when_the_access_token_is_handed_out(

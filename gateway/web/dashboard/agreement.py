@@ -74,7 +74,7 @@ async def show_month(
     connection = await _find_connection(request, given)
     names = await services.names_of(request)
     if connection is None:
-        return render(request, "agreement_month.html", visitor=visitor, shown=None, names=[])
+        return render(request, "agreement_month.html", shown=None, names=[])
 
     def look(session: Session) -> dict[str, Any]:
         today = views.now_of(session).astimezone(AMSTERDAM).date()
@@ -92,7 +92,6 @@ async def show_month(
     return render(
         request,
         "agreement_month.html",
-        visitor=visitor,
         status=refusal.status if refusal else 200,
         refused=refusal,
         typed=given,
@@ -173,7 +172,7 @@ class _Difference:
     parts: Sequence[Mapping[str, Any]]
 
 
-async def show_day(request: Request, visitor: Visitor) -> Response:
+async def show_day(request: Request, _visitor: Visitor) -> Response:
     """One day: the sums of each branch, and every difference with its cause and what can be done about it."""
     shared, day = services.of(request), queries.find_day(request.path_params, "day")
     connection = await _find_connection(request, request.query_params)
@@ -185,7 +184,6 @@ async def show_day(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "agreement_day.html",
-        visitor=visitor,
         marks=MARKS,
         words=WORDS,
         chips=CHIPS,
@@ -317,7 +315,6 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "agreement.html",
-        visitor=visitor,
         event=event,
         waiting=event.state not in SETTLED,
         branches=branches,

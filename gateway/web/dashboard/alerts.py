@@ -111,7 +111,6 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "alerts.html",
-        visitor=visitor,
         lasting=[to_shown(alert, names) for alert in lasting] if before is None else [],
         past=[to_shown(alert, names) for alert in past],
         several=len(names) > 1,

@@ -88,7 +88,6 @@ async def show_actions(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "audit.html",
-        visitor=visitor,
         rows=found["rows"],
         actors=found["actors"],
         actions=ACTIONS,

@@ -29,7 +29,6 @@ async def show_backfills(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "backfills.html",
-        visitor=visitor,
         open_ones=[each for each in found if not each.over],
         over=[each for each in found if each.over],
         several=len(names) > 1,

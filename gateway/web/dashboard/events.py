@@ -23,16 +23,14 @@ from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others
 
 
-async def show_events(request: Request, visitor: Visitor) -> Response:
+async def show_events(request: Request, _visitor: Visitor) -> Response:
     """Newest first, as the filter wants them."""
     wanted = queries.to_filter(request.query_params)
     names = list(await services.names_of(request))
     page = await services.of(request).read(lambda session: views.find_events(session, wanted))
     older = f"/events?{urlencode({**to_query(wanted), 'after': page.next})}" if page.next else None
     query = to_query(wanted)
-    return render(
-        request, "events.html", visitor=visitor, page=page, wanted=wanted, names=names, older=older, query=query
-    )
+    return render(request, "events.html", page=page, wanted=wanted, names=names, older=older, query=query)
 
 
 async def retry_events(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -64,7 +62,6 @@ async def show_event(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "event.html",
-        visitor=visitor,
         event=event,
         log=log,
         hint=presentation.parse(event.hint),

@@ -92,7 +92,6 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "home.html",
-        visitor=visitor,
         overview=overview,
         figures=figures,
         seen=[each for each in seen if each.connection in names],

@@ -139,12 +139,12 @@ class Editing:
     faults: Mapping[str, str] = field(default_factory=dict)
 
 
-async def show_mapping(request: Request, visitor: Visitor) -> Response:
+async def show_mapping(request: Request, _visitor: Visitor) -> Response:
     """Everything as the document in force has it."""
     state = await _read(request)
     saved = request.query_params.get("saved") == str(state.version)
     notice = "saved" if saved else ""
-    return _show(request, visitor, state, Editing(_in_force(state), state.version, notice=notice))
+    return _show(request, state, Editing(_in_force(state), state.version, notice=notice))
 
 
 async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -162,11 +162,11 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
         case "propose":
             blocks = mapping_form.to_blocks(chosen, state.lists, state.values)
             proposed = mapping_form.propose(chosen, blocks)
-            return _show(request, visitor, state, _with(editing, "proposed", chosen=proposed))
+            return _show(request, state, _with(editing, "proposed", chosen=proposed))
         case "refresh":
             return await _refresh(request, visitor, state, editing)
         case _:
-            return _show(request, visitor, state, _with(editing, "previewed"))
+            return _show(request, state, _with(editing, "previewed"))
 
 
 def _with(editing: Editing, notice: str, **more: Any) -> Editing:
@@ -191,22 +191,22 @@ async def _amend(request: Request, state: MappingState, editing: Editing) -> tup
 async def _save(request: Request, visitor: Visitor, state: MappingState, editing: Editing) -> Response:
     if editing.base != state.version:
         # Saving once more means it: by then the page says so.
-        return _show(request, visitor, state, _with(editing, "outdated", base=state.version), status=409)
+        return _show(request, state, _with(editing, "outdated", base=state.version), status=409)
     text, faults = await _amend(request, state, editing)
     if faults:
-        return _show(request, visitor, state, _with(editing, "refused", faults=faults), status=422)
+        return _show(request, state, _with(editing, "refused", faults=faults), status=422)
     if text is None:
-        return _show(request, visitor, state, _with(editing, "unchanged"))
+        return _show(request, state, _with(editing, "unchanged"))
     name = request.path_params["name"]
     draft = Draft(text, visitor.actor, reason="chosen in the mapping", after=editing.base)
     try:
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         placed = mapping_form.place(error.faults, editing.chosen)
-        return _show(request, visitor, state, _with(editing, "refused", faults=placed), status=422)
+        return _show(request, state, _with(editing, "refused", faults=placed), status=422)
     except Outdated:
         state = await _read(request, editing.number)
-        return _show(request, visitor, state, _with(editing, "outdated", base=state.version), status=409)
+        return _show(request, state, _with(editing, "outdated", base=state.version), status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
@@ -215,7 +215,7 @@ async def _try(request: Request, visitor: Visitor, state: MappingState, editing:
     number = editing.number or (state.example.number if state.example else None)
     text, faults = await _amend(request, state, editing)
     if faults or number is None:
-        return _show(request, visitor, state, _with(editing, "refused", faults=faults), status=422)
+        return _show(request, state, _with(editing, "refused", faults=faults), status=422)
     name = request.path_params["name"]
     wanted = PreviewRequest(Flow.ORDERS, number, name, visitor.actor, settings=text)
     return RedirectResponse(f"/preview/{await previews.ask(services.of(request), wanted)}", 303)
@@ -229,15 +229,14 @@ async def _refresh(request: Request, visitor: Visitor, state: MappingState, edit
     await shared.ask(lambda session: audit.ask(session, change, actor=visitor.actor, action="lists", target=target))
     if editing.chosen == _in_force(state):
         return RedirectResponse(to_address(name), 303)
-    return _show(request, visitor, await _read(request, editing.number), _with(editing, "refreshing"))
+    return _show(request, await _read(request, editing.number), _with(editing, "refreshing"))
 
 
-def _show(request: Request, visitor: Visitor, state: MappingState, editing: Editing, *, status: int = 200) -> Response:
+def _show(request: Request, state: MappingState, editing: Editing, *, status: int = 200) -> Response:
     blocks = mapping_form.to_blocks(editing.chosen, state.lists, state.values)
     return render(
         request,
         "mapping.html",
-        visitor=visitor,
         status=status,
         name=request.path_params["name"],
         state=state,

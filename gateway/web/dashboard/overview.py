@@ -140,7 +140,6 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "overview.html",
-        visitor=visitor,
         found=found,
         plan=plan if visitor.connection is None else None,
         urgent=sum(each.urgency <= Urgency.DIFFERS for each in found.connections),

@@ -46,7 +46,6 @@ async def show_form(
     return render(
         request,
         "preview_form.html",
-        visitor=visitor,
         status=refusal.status if refusal else 200,
         faults={"record": refusal.reason} if refusal else {},
         names=names,
@@ -115,7 +114,6 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "preview.html",
-        visitor=visitor,
         event=event,
         waiting=event.state not in SETTLED,
         found=preview_results.read(event),

@@ -71,7 +71,6 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "reads.html",
-        visitor=visitor,
         plan=counts.forecast_reads(found["meters"], now=found["now"], allowance=allowance),
         own=sum(each.calls for each in mine if each.kind == "read"),
         by_connection=_by_connection(mine, names),

@@ -102,7 +102,6 @@ async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> 
     return render(
         request,
         "records.html",
-        visitor=visitor,
         kind=kind,
         address=_ADDRESSES[kind],
         page=page,
@@ -161,7 +160,6 @@ async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> R
     return render(
         request,
         "record.html",
-        visitor=visitor,
         kind=kind,
         address=_ADDRESSES[kind],
         found=found,

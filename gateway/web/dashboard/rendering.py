@@ -52,10 +52,8 @@ _environment = Environment(
 )
 
 
-def render(
-    request: Request, template: str, *, visitor: Visitor | None = None, status: int = 200, **values: Any
-) -> Response:
-    language = chosen_language(request)
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+    language, visitor = chosen_language(request), getattr(request.state, "visitor", None)
     directory = services.of(request).directory.peek()
     names = directory.display_names if directory else {}
     words = partial(catalogue.translate, language)
@@ -117,7 +115,7 @@ def _find_address(request: Request, visitor: Visitor | None) -> str:
 
 
 def show_problem(request: Request, status: int, detail: str | None) -> Response:
-    language = chosen_language(request)
+    language, request.state.visitor = chosen_language(request), None  # it shows nothing that needs a login
     title, said = catalogue.translate(language, HTTPStatus(status).phrase), catalogue.say(language, detail)
     return render(request, "problem.html", status=status, title=title, detail=said, number=status)
 

@@ -104,7 +104,6 @@ async def show_sale(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "sale.html",
-        visitor=visitor,
         sale=found.sale,
         row=row,
         event=event,

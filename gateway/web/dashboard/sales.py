@@ -99,7 +99,6 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         "sales.html",
         status=400 if faults else 200,
         faults=faults,
-        visitor=visitor,
         page=shown.page,
         total=shown.total,
         chart=_to_chart(request, shown, wanted, names) if shown.days else None,

@@ -48,15 +48,15 @@ class SettingsState:
     entries: Sequence[VersionEntry]
 
 
-async def choose_connection(title: str, to: str, request: Request, visitor: Visitor) -> Response:
+async def choose_connection(title: str, to: str, request: Request, _visitor: Visitor) -> Response:
     """This page of the only connection, or a list to choose from."""
     names = list(await services.names_in_use(request))
     if len(names) == 1:
         return RedirectResponse(f"/connections/{versions.quote_name(names[0])}/{to}", 303)
-    return render(request, "connections.html", visitor=visitor, names=names, title=title, to=to)
+    return render(request, "connections.html", names=names, title=title, to=to)
 
 
-async def show_settings(request: Request, visitor: Visitor) -> Response:
+async def show_settings(request: Request, _visitor: Visitor) -> Response:
     """The document in force, ready to be edited; with `?draft=EVENT` the one that a preview tried."""
     draft = queries.find_number(request.query_params, "draft", low=1, high=queries.LARGEST_ID)
     state = await _read(request)
@@ -64,7 +64,7 @@ async def show_settings(request: Request, visitor: Visitor) -> Response:
     text = state.text if tried is None else tried
     saved = request.query_params.get("saved") == str(state.version)
     editor = Editor(text, state.version, notice="saved" if saved else "tried" if tried is not None else "")
-    return await _show(request, visitor, state, editor)
+    return await _show(request, state, editor)
 
 
 async def submit_settings(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -74,7 +74,7 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
     # On a thread: checking a large document takes time.
     if found := await services.of(request).run(lambda: _find_faults(editor.text)):
         refused = replace(editor, places=found, notice="refused")
-        return await _show(request, visitor, state, refused, status=422, typed=form)
+        return await _show(request, state, refused, status=422, typed=form)
     match form.get("action"):
         case "save":
             return await _save(request, visitor, state, editor)
@@ -84,11 +84,11 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
                 wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
             except Refusal as refusal:
                 faults = {"record": refusal.reason}
-                return await _show(request, visitor, state, editor, status=refusal.status, typed=form, faults=faults)
+                return await _show(request, state, editor, status=refusal.status, typed=form, faults=faults)
             event_id = await previews.ask(services.of(request), replace(wanted, settings=editor.text))
             return RedirectResponse(f"/preview/{event_id}", 303)
         case _:
-            return await _show(request, visitor, state, replace(editor, notice="checked"), typed=form)
+            return await _show(request, state, replace(editor, notice="checked"), typed=form)
 
 
 def to_editor(form: dict[str, str]) -> Editor:
@@ -108,18 +108,17 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         refused = replace(editor, places=versions.find(editor.text, error.faults), notice="refused")
-        return await _show(request, visitor, state, refused, status=422)
+        return await _show(request, state, refused, status=422)
     except Outdated:
         state = await _read(request)
         # Saving once more means it: by then the page has shown what it would undo.
         later = replace(editor, base=state.version, notice="outdated")
-        return await _show(request, visitor, state, later, status=409)
+        return await _show(request, state, later, status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
 async def _show(
     request: Request,
-    visitor: Visitor,
     state: SettingsState,
     editor: Editor,
     *,
@@ -132,7 +131,6 @@ async def _show(
     return render(
         request,
         "settings.html",
-        visitor=visitor,
         status=status,
         name=request.path_params["name"],
         state=state,

@@ -109,7 +109,6 @@ async def list_setups(
     return render(
         request,
         "setups.html",
-        visitor=visitor,
         status=status,
         connections=mine,
         unknown=unknown,
@@ -127,8 +126,8 @@ async def begin_setup(request: Request, visitor: Visitor, form: dict[str, str]) 
         return await list_setups(request, visitor, typed=form, faults={"name": refusal.reason}, status=refusal.status)
 
 
-async def show_setup(request: Request, visitor: Visitor) -> Response:
-    return _show(request, visitor, await _read(request))
+async def show_setup(request: Request, _visitor: Visitor) -> Response:
+    return _show(request, await _read(request))
 
 
 async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -144,7 +143,7 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
             for each in refusal.members.get("faults", [])
         }
         refused = {"typed": form, "faults": faults, "trouble": refusal.reason}
-        return _show(request, visitor, await _read(request), **refused, status=refusal.status)
+        return _show(request, await _read(request), **refused, status=refusal.status)
     return RedirectResponse(f"{to_address(name)}#check", 303)
 
 
@@ -169,9 +168,9 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         asked = {*questions.FLOWS, *questions.OTHERS}
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}
         rest = settings_document.say_all(fault for fault in error.faults if fault.path not in asked)
-        return _show(request, visitor, state, answers=form, faults=faults, refused=rest or NOT_SAVED, status=422)
+        return _show(request, state, answers=form, faults=faults, refused=rest or NOT_SAVED, status=422)
     except Outdated as other:
-        return _show(request, visitor, await _read(request), answers=form, refused=other.reason, status=409)
+        return _show(request, await _read(request), answers=form, refused=other.reason, status=409)
     return RedirectResponse(f"{to_address(name)}#live", 303)
 
 
@@ -192,7 +191,7 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
     since = backfills.find_day(day, today=datetime.now(AMSTERDAM).date())
     if flow is Flow.ORDERS and since is None:
         faults = {"since": backfills.NO_DAY}
-        return _show(request, visitor, await _read(request), faults=faults, typed=form, status=422)
+        return _show(request, await _read(request), faults=faults, typed=form, status=422)
     wanted = since if flow is Flow.ORDERS else None
     await actions.backfill(shared, flow, since=wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
@@ -212,7 +211,7 @@ async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
         await setups.rename(services.of(request), request.path_params["name"], wanted, actor=visitor.actor)
     except Rejected as refusal:
         faults = {"new_name": refusal.reason}
-        return _show(request, visitor, await _read(request), faults=faults, typed=form, status=refusal.status)
+        return _show(request, await _read(request), faults=faults, typed=form, status=refusal.status)
     return RedirectResponse(to_address(wanted), 303)
 
 
@@ -222,12 +221,12 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     called, data = state.connection.display_name, queries.find_choice(form, "data", Data)
     if data is None or form.get("confirmed", "").strip() != called:
         trouble = message("nothing was removed: type the name {name} to confirm", name=called)
-        return _show(request, visitor, state, faults={"confirmed": trouble}, typed=form, status=422)
+        return _show(request, state, faults={"confirmed": trouble}, typed=form, status=422)
     try:
         outcome = await setups.remove(request, data, actor=visitor.actor)
     except Rejected as refusal:
         faults = {"confirmed": refusal.reason}
-        return _show(request, visitor, state, faults=faults, typed=form, status=refusal.status)
+        return _show(request, state, faults=faults, typed=form, status=refusal.status)
     return await list_setups(request, visitor, outcome)
 
 
@@ -241,14 +240,13 @@ _ACCEPTED: Final[Mapping[str, Any]] = {
 """What a refused form said, and what is wrong with it: nothing. `answers` are those of the questions."""
 
 
-def _show(request: Request, visitor: Visitor, state: SetupState, *, status: int = 200, **refused: object) -> Response:
+def _show(request: Request, state: SetupState, *, status: int = 200, **refused: object) -> Response:
     """The page; what was `refused` is shown again, by the names of `_ACCEPTED`."""
     document = _document(state)
     given = services.of(request).settings
     return render(
         request,
         "setup.html",
-        visitor=visitor,
         status=status,
         state=state,
         connection=state.connection,

@@ -106,7 +106,6 @@ async def show_causes(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "todo.html",
-        visitor=visitor,
         causes=causes,
         recent=recent,
         people=people,
@@ -138,7 +137,6 @@ async def ask(request: Request, visitor: Visitor) -> Response:
     return render(
         request,
         "todo_confirm.html",
-        visitor=visitor,
         action=action,
         picked=[f"{PICK}{each}" for each in picked],
         selected=selected,
@@ -165,7 +163,7 @@ async def show_bulk(request: Request, visitor: Visitor) -> Response:
     """How many records of an action are done, counted from their rows."""
     found = await _read_bulk(request, visitor)
     can_undo = visitor.may_work and found.row.action == BulkAction.IGNORE and found.row.undone_at is None
-    return render(request, "todo_bulk.html", visitor=visitor, found=found, can_undo=can_undo)
+    return render(request, "todo_bulk.html", found=found, can_undo=can_undo)
 
 
 async def _read_bulk(request: Request, visitor: Visitor) -> BulkProgress:

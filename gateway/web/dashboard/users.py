@@ -71,7 +71,6 @@ async def list_users(
     return render(
         request,
         "users.html",
-        visitor=visitor,
         status=status,
         people=people,
         sessions=sessions,
@@ -240,7 +239,6 @@ async def show_account(
     return render(
         request,
         "account.html",
-        visitor=visitor,
         status=status,
         sessions=await services.of(request).read(look),
         labels=ROLES,

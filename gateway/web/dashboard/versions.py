@@ -79,9 +79,9 @@ def _to_entry(found: Version, before: str, reason: str | None) -> VersionEntry:
     return VersionEntry(found.version, found.author, found.created_at, reason, diff)
 
 
-async def show_version(request: Request, visitor: Visitor) -> Response:
+async def show_version(request: Request, _visitor: Visitor) -> Response:
     """The document as it was, and what putting it back would change."""
-    return await _render(request, visitor, await _read(request))
+    return await _render(request, await _read(request))
 
 
 async def restore_version(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -95,15 +95,14 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
         draft = Draft(look.shown.document, actor, reason=reason, after=base)
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
-        return await _render(request, visitor, look, faults=error.faults, status=422)
+        return await _render(request, look, faults=error.faults, status=422)
     except Outdated:
-        return await _render(request, visitor, await _read(request), outdated=True, status=409)
+        return await _render(request, await _read(request), outdated=True, status=409)
     return RedirectResponse(f"/connections/{quote_name(name)}/settings?saved={saved.version}", 303)
 
 
 async def _render(
     request: Request,
-    visitor: Visitor,
     look: Look,
     *,
     faults: tuple[DocumentFault, ...] = (),
@@ -120,7 +119,6 @@ async def _render(
     return render(
         request,
         "version.html",
-        visitor=visitor,
         status=status,
         name=request.path_params["name"],
         look=look,
