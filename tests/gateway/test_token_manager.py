@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -30,6 +30,7 @@ from tests import forking
 REALM, CLIENT, KEY = "4620816365", "client", "a-secret-key-of-good-length"
 SEAL = Seal([KEY])
 NAME = "default"
+Made = TypeVar("Made", bound=OAuth)
 
 
 class Intuit:
@@ -54,7 +55,7 @@ class Intuit:
         return self.issued - self._before
 
 
-def to_oauth[Made: OAuth](url: str, http: httpx.Client, kind: type[Made]) -> Made:
+def to_oauth(url: str, http: httpx.Client, kind: type[Made]) -> Made:
     return kind(
         http,
         client_id=CLIENT,
