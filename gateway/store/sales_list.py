@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -44,7 +44,8 @@ class SalePosition:
 class SaleFilter:
     """Which sales to list. `connection` and `branch` are keys; `q` is a number, an amount in `q_cents` or a name.
 
-    `cause` is the code of a parked event, `tender` the name of a way to pay, `kind` what the inbox calls it.
+    `cause` is the code of a parked event, `tender` the name of a way to pay, `kind` what the inbox calls it. `found`
+    are the sales that `q` found (see `search`).
     """
 
     start: date | None = None
@@ -60,6 +61,7 @@ class SaleFilter:
     q: str | None = None
     q_cents: int | None = None
     after: SalePosition | None = None
+    found: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,13 @@ class SalesTotal:
     count: int
     amount_cents: int
     vat_cents: int
+
+
+def search(session: Session, wanted: SaleFilter) -> SaleFilter:
+    """The filter with what its `q` finds: one search for all that is read with this filter."""
+    if not wanted.q or wanted.found is not None:
+        return wanted
+    return replace(wanted, found=tuple(_search(session, wanted.q, wanted.q_cents)))
 
 
 def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPage:
@@ -193,7 +202,7 @@ def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool
     if wanted.tender:
         conditions += _paid_by(session, wanted.tender)
     if wanted.q:
-        conditions.append(_is_among(_search(session, wanted.q, wanted.q_cents)))
+        conditions.append(_is_among(search(session, wanted).found or ()))
     if wanted.after:
         place = tuple_(col(SaleRow.day), col(SaleRow.id))
         conditions.append(place < tuple_(wanted.after.day, wanted.after.id))

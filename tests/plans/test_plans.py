@@ -161,3 +161,12 @@ def test_every_page_costs_what_it_costs_at_first(client: tuple[httpx.Client, Wat
         "/webhooks/quickbooks", content=body, headers={"intuit-signature": sign(body, VERIFIER)}
     ).is_success
     check(watched)
+
+
+def test_a_search_reads_the_newest_sales_once_for_a_page(client: tuple[httpx.Client, Watched]) -> None:
+    http, watched = client
+    assert http.post("/login", data={"password": TOKEN}).status_code == 303
+    watched.statements.clear()
+    assert http.get("/sales?q=12,34").status_code == 200
+    parts = [each for each in watched.statements if each.function.endswith(":_search") and "LIKE" in each.sql]
+    assert len(parts) == 1, [each.sql for each in parts]

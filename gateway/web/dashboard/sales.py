@@ -88,8 +88,9 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         tenders = sales_list.tenders(session) if visitor.connection is None else []
         if faults:
             return _Shown(SalesPage((), None), branches, tenders)
-        shown = _Shown(sales_list.find(session, wanted), branches, tenders)
-        return _add_up(session, wanted, shown)
+        searched = sales_list.search(session, wanted)
+        shown = _Shown(sales_list.find(session, searched), branches, tenders)
+        return _add_up(session, searched, shown)
 
     shown = await shared.read(look)
     query = kept(request.query_params)
