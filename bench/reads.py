@@ -21,13 +21,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
+from sqlmodel import col, select
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
 from gateway.store import inbox, links, migrate
+from gateway.store.events import ENDED
 from gateway.store.links import LinkKind
 from gateway.store.session import open_engine, reading, writing
+from gateway.store.tables import InboxRow
 from gateway.web import deliveries
 from handlers.lists import Lists
 from handlers.polling import books_feed
@@ -84,10 +87,21 @@ class Days:
         """Let time pass, and poll the books as often as the clock would."""
         while self._polled + (every := books_feed.seconds_between(self._shop.deps(), self._every)) <= moment:
             self._polled += every
-            self._now = self._polled
+            self._pass(self._polled)
             books_feed.poll(self._shop.deps())
             self._shop.work()
-        self._now = max(self._now, moment)
+        self._pass(moment)
+
+    def _pass(self, moment: float) -> None:
+        """What was told of items grows old, too: it counts for a day, and these days pass in a minute."""
+        passed = timedelta(seconds=moment - self._now)
+        if passed <= timedelta(0):
+            return
+        self._now = moment
+        told = col(InboxRow.entity) == "Item"
+        with writing(self._shop.engine) as session:
+            for row in session.exec(select(InboxRow).where(told, col(InboxRow.state).in_(ENDED))):
+                row.received_at -= passed
 
     def _handle(self) -> None:
         """The till's webhook, what follows from it, and the echo of that."""
