@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import date
+from typing import TypeVar
 
 from gateway.errors import Conflict, Permanent
 from gateway.store.events import Event
@@ -11,7 +13,7 @@ from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.result import Result, done, parked
 from handlers.sales import booking, bookings, documents, drafts, money_documents, repairs, settlement
-from mapping import orders, sale_identity
+from mapping import sale_identity
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.orders import Posting
@@ -19,6 +21,7 @@ from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
 from mapping.sale_identity import find_signed_content
 
 TRIES = 3
+_Written = TypeVar("_Written")
 _KINDS = frozenset({DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT, DocumentKind.INVOICE})
 
 
@@ -50,7 +53,7 @@ def restore(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if current is None or current.voided:
         return relink_or_park(sale, link, bookings.how_gone(current), event, deps)
     posting, _ = drafts.prepare(sale, deps, kind=kind)
-    posting = move_payments(posting, deps)
+    posting = drafts.move_payments(posting, deps)
     said = repairs.restore(posting, current, deps) if posting.payments else []
     if repairs.restore_credit(posting, current, deps):
         said.append("its credit was taken off the invoice again")
@@ -93,14 +96,22 @@ def _void_unread(sale: Sale, link: Link, event: Event, deps: Deps) -> BookedDocu
     kind, token = DocumentKind(link.target_entity), link.sync_token or ""
     bookings.begin(link, deps, status=BookingStatus.WITHDRAWN)
     request = deps.books.request_id("void", kind, link.target_id, token)
+    voided = _try_unread(lambda: deps.books.void_document(kind, link.target_id, token, request), link, deps)
+    if voided:
+        deps.say("voided the document", entity=kind, id=link.target_id)
+        # If this is not reached, the next attempt finds a voided document, and removes what is beside it.
+        money_documents.release(link.target_entity, link.target_id, deps)
+    return voided
+
+
+def _try_unread(write: Callable[[], _Written], link: Link, deps: Deps) -> _Written | None:
+    """A write that needs the last SyncToken; None if the books refuse it: then the link is as it was before."""
     try:
-        voided = deps.books.void_document(kind, link.target_id, token, request)
+        return write()
     except Permanent as refusal:
         deps.remember(link)
         deps.say("the books do not take the change; reading the document first", reason=refusal.reason)
         return None
-    deps.say("voided the document", entity=kind, id=link.target_id)
-    return voided
 
 
 def _withdrawn(sale: Sale, link: Link, voided: BookedDocument) -> Result:
@@ -187,7 +198,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if posting.document.total != current.total:
         # A refund is a line of the invoice.
         return _update(sale, link, event, deps)
-    posting, maybe_written = move_payments(posting, deps), _is_maybe_written(event, link, deps)
+    posting, maybe_written = drafts.move_payments(posting, deps), _is_maybe_written(event, link, deps)
     if maybe_written:
         _find_lost(sale, current, posting.payments, deps)
     link = bookings.begin(link, deps)
@@ -205,16 +216,6 @@ def _find_lost(sale: Sale, current: BookedDocument, wanted: tuple[BooksPayment, 
     money_documents.is_complete(current.kind, current.id, deps)
 
 
-def move_payments(posting: Posting, deps: Deps) -> Posting:
-    """Move a payment on a closed day to the first open day, if the settings say so; the document is not changed."""
-    closed = deps.lists.company().books_closed_through
-    days = [payment.business_date for payment in posting.payments] + [each.business_date for each in posting.beside]
-    if closed is None or all(day > closed for day in days):
-        return posting
-    first_open = date.fromordinal(closed.toordinal() + 1)
-    return dataclasses.replace(orders.move_to(posting, first_open), document=posting.document)
-
-
 def revive(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Write the amounts of a voided document again: it still occupies its number."""
     return _update(sale, link, event, deps, voided_too=True)
@@ -226,18 +227,15 @@ def _revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
     Reads are metered. The last SyncToken proves that the document is unchanged: the books refuse the write if it was
     changed since. Then it is read, and all is decided as if nothing had been tried.
     """
-    if not _is_as_left(sale, link, deps):
+    if not _is_as_left(sale, link, deps) or money_documents.beside(link.target_entity, link.target_id, deps):
         return None
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind(link.target_entity))
     if posting.payments or posting.beside:
         return None
     # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
     bookings.begin(link, deps, sent=documents.intended(posting.document, deps), goods=None)
-    try:
-        booked = documents.update(posting, link.target_id, link.sync_token or "", deps)
-    except Permanent as refusal:
-        deps.remember(link)
-        deps.say("the books do not take the change; reading the document first", reason=refusal.reason)
+    booked = _try_unread(lambda: documents.update(posting, link.target_id, link.sync_token or "", deps), link, deps)
+    if booked is None:
         return None
     deps.say("updated the document", entity=booked.kind, id=booked.id, after=str(booked.total))
     deps.remember(booking.to_link(sale, booked, finished=False))
@@ -245,7 +243,7 @@ def _revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
 
 
 def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
-    """Whether the last write was finished, on the same open day, and nothing else belongs to the document."""
+    """Whether the last write was finished, on the same open day, and the document was never paid."""
     finished = bool(link.fingerprint and link.sync_token and bookings.detail(link, "seen"))
     in_books = not (link.status.is_gone or link.status.is_our_doing or link.adopted)
     settled = in_books and not bookings.detail(link, "sent")
@@ -255,11 +253,11 @@ def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
         plain
         and not drafts.is_closed(sale.business_date, deps)
         and not settlement.posted_on(link.target_entity, link.target_id, deps)
-        and not money_documents.beside(link.target_entity, link.target_id, deps)
     )
 
 
 def _update(sale: Sale, link: Link, event: Event, deps: Deps, *, voided_too: bool = False) -> Result:
+    maybe_written = _is_maybe_written(event, link, deps)
     for attempt in range(1, TRIES + 1):
         current = documents.read(link.target_entity, link.target_id, deps)
         if current is None:
@@ -269,10 +267,10 @@ def _update(sale: Sale, link: Link, event: Event, deps: Deps, *, voided_too: boo
         if not current.voided and differs(sale, link, current, deps):
             return _park_edited(sale, link)
         posting = _draft_again(sale, link, current, deps)
-        if _is_maybe_written(event, link, deps):
+        if maybe_written:
             _find_lost(sale, current, posting.payments, deps)
         try:
-            return _write(sale, posting, link, current, deps)
+            return _write(sale, posting, link, current, deps, maybe_written=maybe_written or attempt > 1)
         except Conflict:
             deps.say("another writer was faster; reading the document again", attempt=attempt)
     raise Conflict(
@@ -293,13 +291,15 @@ def _draft_again(sale: Sale, link: Link, current: BookedDocument, deps: Deps) ->
     return opened
 
 
-def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, deps: Deps) -> Result:
+def _write(
+    sale: Sale, posting: Posting, link: Link, current: BookedDocument, deps: Deps, *, maybe_written: bool
+) -> Result:
     wanted = documents.intended(posting.document, deps)
     if documents.is_as_intended(current, posting.document, deps):
         deps.say("the document is like this already")
         if settlement.release(current.kind, current.id, deps, keep=posting.payments):
             current = documents.read(link.target_entity, link.target_id, deps) or current
-        return booking.finish(sale, posting, current, deps, maybe_written=True)
+        return booking.finish(sale, posting, current, deps, maybe_written=maybe_written)
     # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
     # The present content is stored too: it may be an earlier write of ours whose answer was lost.
     link = bookings.begin(link, deps, sent=wanted, goods=None, **bookings.seen(current.content))
@@ -314,17 +314,19 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
     )
     booked = documents.update(posting, fresh.id, fresh.sync_token, deps)
     deps.remember(booking.to_link(sale, booked, finished=False))
-    return booking.finish(sale, posting, booked, deps, maybe_written=True)
+    return booking.finish(sale, posting, booked, deps, maybe_written=maybe_written)
 
 
 def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Deps) -> Result:
     """The sale is another kind of document now: delete the old one (a void would keep its number), book a new one."""
+    maybe_written = _is_maybe_written(event, link, deps)
+    if not maybe_written and _delete_unread(sale, link, deps):
+        return booking.book(sale, link, event, deps, kind=kind, maybe_written=False)
     current = documents.read(link.target_entity, link.target_id, deps)
     if current is None and link.status is not BookingStatus.REPLACING:
         return relink_or_park(sale, link, BookingStatus.DELETED, event, deps)
     if current and is_edited(link, current, deps):
         return _park_edited(sale, link)
-    maybe_written = _is_maybe_written(event, link, deps)
     if current:
         if maybe_written:
             settlement.recall(sale, current, deps)
@@ -335,6 +337,24 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
         deps.books.delete_document(present.kind, present.id, present.sync_token, token)
         deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=kind)
     return booking.book(sale, link, event, deps, kind=kind, maybe_written=maybe_written)
+
+
+def _delete_unread(sale: Sale, link: Link, deps: Deps) -> bool:
+    """Delete the document without reading it first, for the reasons of `_revise`; False if it must be read."""
+    alone = not money_documents.beside(link.target_entity, link.target_id, deps)
+    if not alone or not _is_as_left(sale, link, deps):
+        return False
+    kind, token = DocumentKind(link.target_entity), link.sync_token or ""
+    bookings.begin(link, deps, status=BookingStatus.REPLACING)
+
+    def delete() -> bool:
+        deps.books.delete_document(
+            kind, link.target_id, token, deps.books.request_id("delete", kind, link.target_id, token)
+        )
+        deps.say("replaced the document by one of another kind", was=kind, id=link.target_id)
+        return True
+
+    return bool(_try_unread(delete, link, deps))
 
 
 def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:

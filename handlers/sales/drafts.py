@@ -117,6 +117,16 @@ def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting
     return orders.move_to(posting, moved)
 
 
+def move_payments(posting: Posting, deps: Deps) -> Posting:
+    """Move a payment on a closed day to the first open day, if the settings say so; the document is not changed."""
+    closed = deps.lists.company().books_closed_through
+    days = [payment.business_date for payment in posting.payments] + [each.business_date for each in posting.beside]
+    if closed is None or all(day > closed for day in days):
+        return posting
+    first_open = date.fromordinal(closed.toordinal() + 1)
+    return dataclasses.replace(orders.move_to(posting, first_open), document=posting.document)
+
+
 def is_closed(day: date, deps: Deps) -> bool:
     """Whether the books are closed on this day."""
     closed = deps.lists.company().books_closed_through

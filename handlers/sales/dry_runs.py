@@ -299,7 +299,7 @@ def _repairs(link: Link, posting: Posting, current: BookedDocument, deps: Deps) 
     if not money_documents.is_complete(link.target_entity, link.target_id, deps):
         steps.append(MONEY_GONE)
     if current.kind in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
-        moved = changes.move_payments(dataclasses.replace(posting, beside=()), deps)
+        moved = drafts.move_payments(dataclasses.replace(posting, beside=()), deps)
         steps += repairs.plan_restore(moved, current, deps)
     return tuple(steps)
 

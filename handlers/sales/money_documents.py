@@ -137,7 +137,7 @@ def _write(
     if found is not None and found.kind is document.kind:
         return documents.bring_up_to_date(found, Posting(document), deps), generation
     if found is not None:
-        _delete(found, deps)
+        _delete(found.kind, found.id, found.sync_token, deps)
     generation += found is not None or before is not None
     try:
         made, generation = documents.create(Posting(document), deps, generation=generation)
@@ -170,18 +170,21 @@ def _report_edit(found: BookedDocument, deps: Deps) -> None:
     )
 
 
-def _delete(current: BookedDocument, deps: Deps) -> None:
-    token = deps.books.request_id("delete", current.kind, current.id, current.sync_token)
-    deps.books.delete_document(current.kind, current.id, current.sync_token, token)
+def _delete(kind: DocumentKind, document_id: str, sync_token: str, deps: Deps) -> None:
+    request = deps.books.request_id("delete", kind, document_id, sync_token)
+    deps.books.delete_document(kind, document_id, sync_token, request)
 
 
 def _remove(link: Link, deps: Deps) -> None:
+    """Delete it, whatever became of it. It is read only where the SyncToken of its link is not the last one."""
+    kind, token = DocumentKind(link.target_entity), link.sync_token
     for _ in range(3):
         try:
-            _delete(deps.books.document(DocumentKind(link.target_entity), link.target_id), deps)
+            _delete(kind, link.target_id, token or deps.books.document(kind, link.target_id).sync_token, deps)
         except NotFound:
             return
         except Conflict:
+            token = None
             continue
         deps.say("removed a document of money that the sale does not say any more", id=link.target_id)
         return
