@@ -32,6 +32,7 @@ ProductField = Literal[
 MappedField = Literal[
     "barcode", "description", "receipt_text", "invoice_text", "display_text", "extra_text", "colour", "size"
 ]
+HOUR_AND_MINUTE = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _RETIRED = frozenset({"inexact_unit_price"})
 STOCK_NAMES = ("available", "on_hand", "reserved", "safety", "unposted", "estimates")
 
@@ -283,7 +284,7 @@ class OrderSettings(Section):
     )
     day_closes: str = Field(
         default="04:00",
-        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        pattern=HOUR_AND_MINUTE,
         description="When a day is summed up, on the morning after it",
     )
     changed: Literal["update", "park"] = Field(default="update", description="A sale changed after booking")

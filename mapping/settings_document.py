@@ -17,6 +17,7 @@ from mapping import patterns
 from mapping.conditions import IN_FORCE, is_in_force
 from mapping.messages import join, message
 from mapping.sections import (
+    HOUR_AND_MINUTE,
     AgreementSettings,
     CategorySettings,
     CustomerSettings,
@@ -188,6 +189,11 @@ _HINTS = {
     "union_tag_not_found": "a mapping function needs `do`, or write just the path of a field",
     "bool_parsing": "write true or false",
     "missing": "this setting is required here",
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type"),
+        "write its name in [brackets] on a line of its own, and what it holds below",
+    ),
+    HOUR_AND_MINUTE: 'write hours and minutes, such as "04:00"',
 }
 
 
@@ -211,7 +217,8 @@ def _to_fault(row: Mapping[str, Any]) -> DocumentFault:
         expected = message("{others} or {last}", others=others[0], last=last) if others else last
         context, advice = {**context, "expected": expected}, message("use {expected}", expected=expected)
     said = _to_message(row, context)
-    return DocumentFault(path, said, _HINTS.get(row["type"]) or advice or context.get("hint", said))
+    hint = _HINTS.get(row["type"]) or _HINTS.get(str(context.get("pattern"))) or advice
+    return DocumentFault(path, said, hint or context.get("hint", said))
 
 
 def _to_message(row: Mapping[str, Any], context: Mapping[str, Any]) -> str:

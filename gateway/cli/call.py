@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -85,11 +85,15 @@ class Call:
         with reading(self.engine) as session:
             chosen, keys = connections.choose(session, wanted), connections.names(session)
         if wanted and not chosen:
-            names = [self.called(key) for key in keys]
-            near = get_close_matches(wanted, names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(names)}" if names else ""
-            raise Misuse(f"there is no connection {wanted}{hint}")
+            raise Misuse(self.say_unknown(wanted, keys))
         return chosen
+
+    def say_unknown(self, wanted: str, keys: Sequence[str]) -> str:
+        """That there is no such connection, and which of these may have been meant."""
+        names = [self.called(key) for key in keys]
+        near = get_close_matches(wanted, names, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(names)}" if names else ""
+        return f"there is no connection {wanted}{hint}"
 
     @cached_property
     def display_names(self) -> Mapping[str, str]:
@@ -106,8 +110,10 @@ class Call:
         """The text of a file that the person named; `-` is stdin. Raises `Misuse`."""
         try:
             return sys.stdin.read() if name == "-" else Path(self.called_from, name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Misuse(f"{name} cannot be read ({type(error).__name__})") from None
+        except UnicodeDecodeError:
+            raise Misuse(f"{name} cannot be read: it is no text in UTF-8") from None
+        except OSError as error:
+            raise Misuse(f"{name} cannot be read: {(error.strerror or type(error).__name__).lower()}") from None
 
     def answer(self, data: Any, *lines: str) -> None:
         """Show the data, where it was asked for, or else the lines."""
@@ -151,6 +157,13 @@ def show_progress(text: str, *, done: int = 0, total: int = 0) -> bool:
     sys.stderr.write(f"{_CLEAR}{bar}{text}"[: len(_CLEAR) + width - 1])
     sys.stderr.flush()
     return True
+
+
+def clear_progress() -> None:
+    """Take the line of `show_progress` away, before the answer is written where it stood."""
+    if sys.stderr.isatty():
+        sys.stderr.write(_CLEAR)
+        sys.stderr.flush()
 
 
 def name_database(url: str) -> str:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from gateway import removal
 from gateway.cli import tasks
-from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, count, remark
+from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark
 from gateway.cli.tasks import to_words
 from gateway.errors import Rejected
 from gateway.removal import Data
@@ -18,6 +18,7 @@ from gateway.store.session import reading, writing
 from gateway.store.views import Filter
 from gateway.web import api, presentation
 from gateway.web.api.status import Overview
+from gateway.web.dashboard import versions
 from mapping import settings_document
 
 _CHECK_SECONDS = 15.0
@@ -81,11 +82,14 @@ def handle_connection(call: Call) -> int:
             case "list" if not asked.name:
                 return _list(call)
     except Rejected as refusal:
-        if refusal.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
+        if refusal.status == HTTPStatus.NOT_FOUND:
+            with reading(call.engine) as session:
+                raise Misuse(call.say_unknown(asked.name, connections.names(session))) from None
+        if refusal.status == HTTPStatus.BAD_REQUEST:
             raise Misuse(refusal.reason) from None
         raise
-    remark("usage: connection list | rename NAME NEW | remove NAME --data keep|purge")
-    return USAGE
+    needed = {"list": "no NAME", "rename": "NAME and NEW", "remove": "NAME, and --data keep or --data purge"}
+    raise Misuse(f"connection {asked.what} needs {needed[asked.what]} (./run connection --help has examples)")
 
 
 def _list(call: Call) -> int:
@@ -141,11 +145,15 @@ def _apply(call: Call, name: str) -> int:
     if call.arguments.file is None:
         raise Misuse("config apply needs a FILE (or - for stdin)")
     text = call.read_file(call.arguments.file)
+    if not text.strip():  # as of a pipe whose first command failed
+        raise Misuse(f'{call.arguments.file} is empty; the document in force stays ("version = 1" means the defaults)')
     try:
         settings_document.parse(text)
     except settings_document.DocumentError as error:
-        for fault in error.faults:
-            remark(f"{fault.path}: {fault.message} ({fault.hint})")
+        for each in versions.find(text, error.faults):
+            hint = f" ({each.fault.hint})" if each.fault.hint != each.fault.message else ""
+            at = f"line {each.line}: " if each.line else ""
+            remark(f"{at}{each.fault.path}: {each.fault.message}{hint}")
         remark(f"refused: {count(len(error.faults), 'fault')}; the document in force stays")
         return PROBLEM
     passed, checked = _check(call, name, text)

@@ -23,6 +23,7 @@ _EXAMPLES: Mapping[str, Sequence[str]] = {
         "./run resend 1234 --dry-run            (what a sale would become in the books)",
         "./run agree --from 2026-11-01 --through 2026-11-30",
         "./run VERB --help                      (the arguments of a verb, with examples)",
+        "./run test                             (every test; the sources have to be here)",
     ),
     "doctor": ("./run doctor", "./run doctor --json"),
     "status": ("./run status", "./run status --connection amsterdam --json"),
@@ -90,6 +91,13 @@ def to_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is not a day; write year-month-day, e.g. 2026-01-31") from None
+
+
+def to_name(text: str) -> str:
+    """A name; an empty one is a variable of a script that is not set. Raises argparse's error, in words."""
+    if text.strip():
+        return text
+    raise argparse.ArgumentTypeError("it is empty; leave it out, or name a connection")
 
 
 def to_number(text: str) -> int:
@@ -172,14 +180,16 @@ def _add(verbs: _Verbs[Parser], name: str, place: str, words: str, *, of_one: bo
     verb.set_defaults(call=place, parser=verb)
     verb.add_argument("--json", action="store_true", help="answer with data instead of words")
     if of_one:
-        verb.add_argument("--connection", metavar="NAME", help="which connection (default: all, or the only one)")
+        verb.add_argument(
+            "--connection", type=to_name, metavar="NAME", help="which connection (default: all, or the only one)"
+        )
     return verb
 
 
 def _to_epilog(name: str) -> str | None:
     lines = [f"  {line}" for line in _EXAMPLES.get(name, ())]
-    codes = [f"exit codes: {_EXIT_CODES[name]}"] if name in _EXIT_CODES else []
-    return "\n".join(["examples:", *lines, *codes]) if lines else None
+    codes = _EXIT_CODES.get(name, "0 good, 1 found a problem, 2 wrong usage")
+    return "\n".join([*(["examples:", *lines] if lines else []), f"exit codes: {codes}"])
 
 
 def _add_asking(verbs: _Verbs[Parser]) -> None:
@@ -221,6 +231,7 @@ def _add_files(verbs: _Verbs[Parser]) -> None:
     mapping.add_argument(
         "records",
         nargs="*",
+        default=[],
         metavar="KIND:ID",
         help="sale:NUMBER item:SKU relation:NUMBER customer:ID (record; else those of FILE)",
     )

@@ -11,7 +11,19 @@ from typing import Any
 import redis
 
 from gateway import doctor, jobs
-from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, Trouble, remark, show, show_json, show_progress
+from gateway.cli.call import (
+    GOOD,
+    PROBLEM,
+    USAGE,
+    Call,
+    Misuse,
+    Trouble,
+    clear_progress,
+    remark,
+    show,
+    show_json,
+    show_progress,
+)
 from gateway.doctor import Installation
 from gateway.findings import Finding
 from gateway.store import audit, inbox, installation, progress, requests, views
@@ -105,10 +117,10 @@ def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> 
         if not untouched and waited > _UNTOUCHED_SECONDS:
             untouched = True
             report_no_worker(call, glance.event)
-        if not quiet:
-            show_progress(f"event {event_id}: {glance.event.state}, {to_duration(waited)}")
+        show_progress(f"event {event_id}: {glance.event.state}, {to_duration(waited)}")
         time.sleep(_GLANCE)
         glance = _look(call, event_id, glance, quiet=quiet)
+    clear_progress()
     with reading(call.engine) as session:
         following_id = progress.find_next(session, glance.event)
     if following_id is None:
@@ -159,7 +171,8 @@ def compare_days(call: Call) -> int:
     changes = [requests.agree(connection=name, start=start, through=through) for name in names]
     target = requests.name_agreement(", ".join(map(call.called, names)), first, last)
     ids = send(call, changes, action="agreement", target=target)
-    ended = [watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json) for event_id in ids]
+    remark(f"comparing {first} to {last}")
+    ended = [watch(call, event_id, seconds=call.arguments.wait, quiet=True) for event_id in ids]
     reports = [_to_report(event, call.called(event.connection)) for event in ended]
     lines = (
         f"{call.called(event.connection)}\n{to_text(report)}" if event.result else to_words(event)
@@ -187,6 +200,8 @@ def _to_report(event: Event, called: str) -> dict[str, Any]:
 def backfill_flow(call: Call) -> int:
     """Synchronise a flow's existing records, for one connection or all. Exit code 1 when something needs a person."""
     flow, since = Flow(call.arguments.flow), call.arguments.since
+    if fault := requests.refuse_backfill(flow, since, datetime.now(AMSTERDAM).date()):
+        raise Misuse(f"{fault} (./run backfill --help has examples)")
     with writing(call.engine) as session:
         changes = [progress.ask(session, flow, connection=name, since=since) for name in call.connection_names()]
         ids = [row.id for row in inbox.receive(session, changes)]

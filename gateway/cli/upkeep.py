@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -77,8 +78,10 @@ def answer_person(call: Call) -> int:
 def _export(call: Call) -> int:
     found = people.export(call.engine, call.arguments.email, connection=call.arguments.connection)
     show_json(found)
-    if any(found.values()):
-        return GOOD
+    return GOOD if any(found.values()) else _say_unknown(call)
+
+
+def _say_unknown(call: Call) -> int:
     remark(f"nothing is kept about {call.arguments.email}; spelled differently, or never known here")
     return PROBLEM
 
@@ -97,4 +100,6 @@ def _erase(call: Call) -> int:
         *(f"kept: sale {d['source_id']} is {d['target']['entity']} {d['target']['id']}" for d in done.documents),
         *(f"left: {each['rows']} rows of {each['table']}.{each['column']}: {each['why']}" for each in done.left),
     )
+    if not (any(dataclasses.astuple(erased)) or done.documents or done.left):
+        return _say_unknown(call)
     return PROBLEM if done.left else GOOD

@@ -153,6 +153,15 @@ def go_live(*, connection: str, actor: str = "cli") -> Change:
     return _asked(GO_LIVE, connection, "go-live", connection=connection, actor=actor)
 
 
+def refuse_backfill(flow: Flow, since: date | None, today: date) -> str | None:
+    """Why such a backfill is not asked for: it would only be parked, or replace one that is under way by nothing."""
+    if flow is Flow.ORDERS and since is None:
+        return "a backfill of orders needs a day to begin with: since"
+    if flow is Flow.CUSTOMERS and since is not None:
+        return "relations of the till have no day to begin with: ask without since"
+    return message("{day} has not begun yet", day=since) if since and since > today else None
+
+
 def find_period(start: date | None, through: date | None, today: date) -> tuple[date, date]:
     """The days of an agreement; by default the last seven, today included. Raises `MappingError` for too many or none.
 
@@ -167,6 +176,13 @@ def find_period(start: date | None, through: date | None, today: date) -> tuple[
             record="agreement",
             field="from",
             fix="ask for a shorter period; longer ones quarter by quarter",
+        )
+    if first > today:
+        raise MappingError(
+            message("{day} has not begun yet", day=first),
+            record="agreement",
+            field="from",
+            fix="ask for a day that has begun",
         )
     return first, last
 

@@ -8,12 +8,13 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from sqlmodel import Session
 
 from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, views
 from gateway.store.events import SETTLED, Change, Event, Flow, State
+from gateway.store.sales import AMSTERDAM
 from gateway.store.todo import BulkAction
 from gateway.store.views import Filter
 from gateway.web import deliveries, queries
@@ -181,10 +182,8 @@ async def backfill(
 
     Raises `Refusal` 400 for what cannot be synchronised, before it replaces a running backfill.
     """
-    if flow is Flow.ORDERS and since is None:
-        raise Refusal(400, "a backfill of orders needs a day to begin with: since")
-    if flow is Flow.CUSTOMERS and since is not None:
-        raise Refusal(400, "relations of the till have no day to begin with: ask without since")
+    if fault := requests.refuse_backfill(flow, since, datetime.now(AMSTERDAM).date()):
+        raise Refusal(400, fault)
 
     def keep(session: Session) -> list[int]:
         names = connections.choose(session, connection)

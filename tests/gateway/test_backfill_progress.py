@@ -118,3 +118,34 @@ def test_the_command_answers_json_and_names_unfinished_backfills(run: Cli, shop:
     out = run("backfill", "stock", "--wait", "0.1")[1]
     assert "it goes on in the background" in out
     assert "products under way: nothing read yet" in run("status")[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("orders",), "a backfill of orders needs a day to begin with: since"),
+        (("orders", "--since", "2999-01-01"), "2999-01-01 has not begun yet"),
+        (("customers", "--since", "2026-01-01"), "relations of the till have no day to begin with"),
+    ],
+)
+def test_a_backfill_that_could_only_be_parked_is_not_asked_for(
+    run: Cli, shop: str, engine: Engine, asked: tuple[str, ...], said: str
+) -> None:
+    code, out, err = run("backfill", *asked)
+    assert (code, out, err.startswith(said)) == (2, "", True)
+    with reading(engine) as session:
+        assert inbox.due_ids(session, limit=9) == []
+
+
+def test_a_parked_backfill_without_a_day_does_not_take_the_day_of_the_next(
+    run: Cli, shop: str, engine: Engine, work: Callable[..., Worker]
+) -> None:
+    with writing(engine) as session:
+        inbox.receive(session, [requests.backfill(Flow.ORDERS, connection=shop, since=None)])
+    event = inbox.claim_next(engine)
+    assert event is not None
+    with writing(engine) as session:
+        inbox.finish(session, event, Outcome(State.PARKED))
+    worker = work(lambda *_: Outcome(State.DONE))
+    assert run("backfill", "orders", "--since", "2026-01-01")[0] == 0
+    assert '"since": "2026-01-01"' in (worker.handled[-1].hint or "")

@@ -45,6 +45,8 @@ def test_wrong_usage_is_code_2(wrong: list[str]) -> None:
         (("agree", "--from", "31-1-2026"), "31-1-2026 is not a day; write year-month-day, e.g. 2026-01-31"),
         (("events", "--limit", "-1"), "-1 is not a whole number above 0"),
         (("poll", "--wait", "soon"), "soon is not a number of seconds, e.g. 30"),
+        (("poll", "--connection", ""), "it is empty; leave it out, or name a connection"),
+        (("mapping", "record"), "the following arguments are required: FILE"),
     ],
 )
 def test_a_mistyped_argument_is_named_with_the_nearest_right_one(
@@ -66,6 +68,7 @@ def test_help_names_run_has_examples_and_installs_nothing(tmp_path: Path, words:
     ran = subprocess.run(["sh", "run", *words], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.startswith("usage: ./run ")
     assert "examples:\n  ./run " in ran.stdout
+    assert "exit codes: 0 good, 1 found a problem, 2 wrong usage" in ran.stdout
     assert (ran.stderr, sorted(path.name for path in tmp_path.iterdir())) == ("", ["gateway", "mapping", "run"])
 
 
