@@ -280,22 +280,6 @@ def to_key(path: Sequence[str]) -> str:
     return ".".join(part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False) for part in path)
 
 
-def find_comment(line: str) -> str:
-    """The comment at the end of a line that sets a key, with the space before it; empty if there is none."""
-    quote, escaped = "", False
-    for at, sign in enumerate(line):
-        if escaped:
-            escaped = False
-        elif quote:
-            escaped = sign == "\\" and quote == '"'
-            quote = "" if sign == quote else quote
-        elif sign in "\"'":
-            quote = sign
-        elif sign == "#":
-            return line[len(line[:at].rstrip()) :]
-    return ""
-
-
 def find_excess(text: str) -> str | None:
     """Why a text is refused before it is read; None if it may be read."""
     if len(text) > LARGEST:

@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
+import tomlkit
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from tomlkit.exceptions import TOMLKitError
 
 from mapping.control import Control
 from mapping.settings_document import (
-    Path,
+    DocumentError,
     SettingsDocument,
-    find_comment,
     find_excess,
-    find_keys,
     first_sentence,
     parse,
     refuse,
     sections,
-    to_key,
     to_toml,
 )
 
@@ -118,116 +117,68 @@ def _show(value: object) -> str | None:
     return None if value is None else to_toml(value)
 
 
-_TABLE: Final = re.compile(r"\s*\[([A-Za-z_]+)\]\s*(?:#.*)?")
+_TABLE: Final = re.compile(r"\s*\[+\s*([^\[\]]+?)\s*\]+\s*(?:#.*)?")
 _BY_HAND: Final = "edit the document itself, on the page of the settings"
-_ANY_TABLE: Final = re.compile(r"\s*\[")
 
 
 def amend(text: str, answers: Mapping[str, Any]) -> str:
     """The checked document with each answer ("orders.summary" to its value, None for none) inserted.
 
-    A value may be a table; of one that is written over several lines only the lines that differ change. Raises
-    `SettingsError` with every fault of the result, and if an answer cannot be inserted without changing something else.
+    A value may be a table: only its keys that differ change. Raises `DocumentError` with every fault of the result,
+    and if an answer cannot be inserted without changing something else.
     """
     if excess := find_excess(text):
         raise refuse(excess, _BY_HAND)
-    lines = text.splitlines()
-    data = _load(text) or {}
-    for path, answer in answers.items():
-        table, name = path.split(".")
-        present = data.get(table, {}).get(name)
-        if not (isinstance(answer, Mapping) and isinstance(present, Mapping) and _merge(lines, table, name, answer)):
-            _put(lines, table, name, None if answer is None else f"{name} = {to_toml(answer)}")
-    amended = "\n".join(lines) + "\n"
-    made = _load(amended)
-    if made is None or _without_empty(made) != _expected(text, answers):
-        raise refuse("it is written in a way that answers cannot be put into", _BY_HAND)
+    try:
+        document = tomlkit.parse(_uncover(text, answers))
+        for path, answer in answers.items():
+            table, name = path.split(".")
+            section = document.setdefault(table, tomlkit.table())
+            if not isinstance(section, Mapping):
+                raise _refuse()
+            _put(section, name, answer)
+        amended = tomlkit.dumps(document)
+        made = tomllib.loads(amended, parse_float=Decimal)
+        expected = _expected(text, answers)
+    except (tomllib.TOMLDecodeError, TOMLKitError, RecursionError):
+        raise _refuse() from None
+    if _without_empty(made) != expected:
+        raise _refuse()
     parse(amended)
     return amended
 
 
-def _put(lines: list[str], table: str, name: str, line: str | None) -> None:
-    """The line of the setting, or of its commented-out default, or else the end of its table."""
-    first, end = _find_table(lines, table)
-    said = re.compile(rf"\s*{name}\s*=")
-    unsaid = re.compile(rf"\s*#\s*{name} (?:=|is not set)")
-    for pattern in (said, unsaid):
-        for at in range(first, end):
-            if pattern.match(lines[at]):
-                comment = find_comment(lines[at]) if pattern is said else ""
-                lines[at : at + 1] = [(line or f"# {name} is not set") + comment]
-                return
-    if line is not None:
-        while end > first and not lines[end - 1].strip():
-            end -= 1
-        lines.insert(end, line)
+def _refuse() -> DocumentError:
+    return refuse("it is written in a way that answers cannot be put into", _BY_HAND)
 
 
-def _merge(lines: list[str], table: str, name: str, answer: Mapping[str, Any]) -> bool:
-    """Change a table that is written over several lines, key by key; False if it is not."""
-    path = (table, name)
-    known = [each for each in find_keys(lines) if each.path[:2] == path]
-    if not known or any(each.path == path and not each.opens for each in known):
-        return False
-    present = _load("\n".join(lines)) or {}
-    _merge_keys(lines, path, present.get(table, {}).get(name, {}), answer)
-    return True
+def _uncover(text: str, answers: Mapping[str, Any]) -> str:
+    """The text with the commented-out defaults of the answered settings in force, so that each answer stands there."""
+    table, lines = "", text.splitlines()
+    for at, line in enumerate(lines):
+        if heading := _TABLE.fullmatch(line):
+            table = heading[1]
+        for path, answer in answers.items():
+            section, name = path.split(".")
+            if section == table and answer is not None and re.match(rf"\s*#\s*{name} (?:=|is not set)", line):
+                lines[at] = f"{name} = {to_toml(answer)}"
+    return "\n".join(lines) + "\n"
 
 
-def _merge_keys(lines: list[str], path: Path, present: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
-    # What is new comes first: it is put beside what is there, which may be taken out.
-    for key in dict.fromkeys([*answer, *present]):
-        before, after, inner = present.get(key), answer.get(key), (*path, key)
-        is_one_line = any(each.path == inner and not each.opens for each in find_keys(lines))
-        if isinstance(before, Mapping) and isinstance(after, Mapping) and not is_one_line:
-            _merge_keys(lines, inner, before, after)
-        elif before != after:
-            _put_key(lines, inner, after)
+def _put(table: Any, name: str, value: Any) -> None:
+    """Set a key of a table of tomlkit; None takes it out, and what its line says of it."""
+    present = table.get(name)
+    if isinstance(value, Mapping) and isinstance(present, Mapping):
+        for key in [*value, *(key for key in present if key not in value)]:
+            _put(present, key, value.get(key))
+    elif value is not None and present != value:
+        table[name] = tomlkit.value(to_toml(value))
+    elif value is None and present is not None:
+        del table[name]
 
 
-def _put_key(lines: list[str], path: Path, value: Any) -> None:
-    """Set one key where it is, or else at the end of its table; None takes it out, and leaves its comment."""
-    known = list(find_keys(lines))
-    line = next((each for each in known if each.path == path and not each.opens), None)
-    if line is not None:
-        comment = find_comment(lines[line.at])
-        key = to_key(path[len(line.table) :])
-        kept = [comment.strip()] if comment else []
-        lines[line.at : line.at + 1] = kept if value is None else [f"{key} = {to_toml(value)}{comment}"]
-        return
-    # After the last line of its table, which may be written with dots in another one.
-    beside = [each for each in known if each.path == path[:-1] and each.opens]
-    beside += [each for each in known if each.path[:-1] == path[:-1] and not each.opens]
-    if value is None:
-        return
-    if beside:
-        last = max(beside, key=lambda each: each.at)
-        lines.insert(last.at + 1, f"{to_key(path[len(last.table) :])} = {to_toml(value)}")
-    elif inner := next((each for each in known if each.opens and each.path[: len(path) - 1] == path[:-1]), None):
-        lines[inner.at : inner.at] = [f"[{to_key(path[:-1])}]", f"{to_key(path[-1:])} = {to_toml(value)}", ""]
-
-
-def _find_table(lines: list[str], table: str) -> tuple[int, int]:
-    """The lines of a table, from after its header to the next; a missing table is added."""
-    heads = [at for at, line in enumerate(lines) if (found := _TABLE.fullmatch(line)) and found[1] == table]
-    if not heads:
-        lines += ["", f"[{table}]"]
-        return len(lines), len(lines)
-    first = heads[0] + 1
-    return first, next((at for at in range(first, len(lines)) if _ANY_TABLE.match(lines[at])), len(lines))
-
-
-def _load(text: str) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads(text, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return None
-
-
-def _expected(text: str, answers: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    data = _load(text)
-    if data is None:
-        return {}
+def _expected(text: str, answers: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = tomllib.loads(text, parse_float=Decimal)
     for path, answer in answers.items():
         table, name = path.split(".")
         data.setdefault(table, {})[name] = answer

