@@ -102,17 +102,22 @@ def to_scrubber(redactor: Redactor) -> Callable[[Any, Any], Any]:
 
 
 def _to_allowed(event: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
-    allowed = _pick(event, _EVENT) | {"tags": _pick(_to_mapping(event.get("tags")), _TAGS)}
+    tags, errors = event.get("tags"), event.get("exception")
+    tags = dict(tags) if isinstance(tags, list) else tags
+    errors = errors.get("values") if isinstance(errors, Mapping) else errors
+    allowed = _pick(event, _EVENT) | {"tags": _pick(tags, _TAGS)}
     allowed["contexts"] = {
         name: _pick(context, _TRACE) if name == "trace" else context
         for name, context in _pick(event.get("contexts"), _CONTEXTS).items()
     }
-    allowed["exception"] = {"values": [_to_exception(value) for value in _values(event.get("exception"))]}
+    allowed["exception"] = {"values": [_to_exception(value) for value in errors or ()]}
     text = event.get("message") or (event.get("logentry") or {}).get("message")
     if text:
         allowed["message"] = text
-    if event.get("request"):
-        allowed["request"] = _to_request(event["request"])
+    if request := event.get("request"):
+        # MplusKASSA's secrets and OAuth's codes are in the query string.
+        address = urlsplit(str(request.get("url") or ""))._replace(query="")
+        allowed["request"] = {"method": request.get("method"), "url": address.geturl()}
     cleaned: dict[str, Any] = redactor.clean(allowed, depth=-8)
     return cleaned
 
@@ -125,19 +130,5 @@ def _to_exception(value: Mapping[str, Any]) -> dict[str, Any]:
     return named | {"stacktrace": {"frames": [_pick(frame, _FRAME) for frame in frames]}}
 
 
-def _to_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    # MplusKASSA's secrets and OAuth's codes are in the query string.
-    return {"method": request.get("method"), "url": urlsplit(str(request.get("url") or ""))._replace(query="").geturl()}
-
-
 def _pick(mapping: Any, names: Sequence[str]) -> dict[str, Any]:
     return {name: mapping[name] for name in names if name in mapping} if isinstance(mapping, Mapping) else {}
-
-
-def _to_mapping(tags: Any) -> Any:
-    return dict(tags) if isinstance(tags, list) else tags
-
-
-def _values(section: Any) -> list[Any]:
-    values = section.get("values") if isinstance(section, Mapping) else section
-    return list(values or [])

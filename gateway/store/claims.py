@@ -222,24 +222,6 @@ def claim(
     return next(iter(taken), None)
 
 
-def claim_next(
-    engine: Engine,
-    *,
-    seconds: float = LEASE_SECONDS,
-    rotation: RoundRobin | None = None,
-    excluded: Collection[str] = (),
-    ours: Collection[str] = (),
-) -> Event | None:
-    """Claim the next due event, or None: `claim_several` of one."""
-    with reading(engine) as session:
-        found = find_claimable(session, ours=ours)
-    with writing(engine, synced=False) as session:
-        groups = claim_several(
-            session, found, rotation or RoundRobin(), sizes=[1], seconds=seconds, full=lambda _chosen: excluded
-        )
-    return groups[0][0] if groups else None
-
-
 def find_claimable(session: Session, *, ours: Collection[str] = ()) -> Claimable:
     """What `claim_several` chooses from; events that this process holds by a lease of `ours` are not abandoned."""
     first = _first_abandoned(session.get_bind().dialect.name)

@@ -47,7 +47,7 @@ SAID = (
     *("order_id", "sku", "email", "occurred_at", "careful"),
 )
 said_by = attrgetter(*SAID)
-claim, claim_next = claims.claim, claims.claim_next
+claim = claims.claim
 _ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")  # and the messages of these and the result
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
 _NO_FACTS = (None,) * len(_FACTS)

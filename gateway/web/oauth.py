@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from sqlmodel import Session
@@ -26,7 +24,7 @@ from gateway.store.sealing import Seal
 from gateway.web import queries, services, setups
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import cookie_name, drop_cookie, find_visitor, for_visitors, set_cookie
+from gateway.web.visitors import cookie_name, drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
 from mapping.messages import message
 
 CALLBACK = "/oauth/quickbooks/callback"
@@ -99,12 +97,8 @@ async def _take_state(request: Request) -> tuple[str, str]:
     database cannot say whether it was used.
     """
     shared, visitor = services.of(request), await find_visitor(request)
-    statement: dict[str, Any] = (
-        shared.sessions.find_statement(_PURPOSE, request.cookies.get(cookie_name(request, _COOKIE))) or {}
-    )
-    given = request.query_params.get("state", "").encode("utf-8", "surrogatepass")
-    fits = hmac.compare_digest(str(statement.get("state", "")).encode(), given)
-    if not statement or not fits or visitor is None or statement["session"] != visitor.session_id:
+    statement = find_statement(request, _PURPOSE, _COOKIE)
+    if statement is None or visitor is None or statement["session"] != visitor.session_id:
         raise Refusal(400, _START_AGAIN)
     if not await shared.write(lambda session: leases.use_once(session, statement["state"], seconds=_STATE_SECONDS)):
         raise Refusal(400, _START_AGAIN)

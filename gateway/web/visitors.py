@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from sqlmodel import Session
@@ -103,6 +103,15 @@ async def find_visitor(request: Request) -> Visitor | None:
         return None
     found = await shared.read(lambda session: users.find_session(session, session_id))
     return Visitor(session_id, shared.sessions.to_csrf(session_id), found.digest, found.user) if found else None
+
+
+def find_statement(request: Request, purpose: str, cookie: str) -> dict[str, Any] | None:
+    """What this browser was sent to another site with, if it comes back with the same state."""
+    signed = request.cookies.get(cookie_name(request, cookie))
+    statement = services.of(request).sessions.find_statement(purpose, signed)
+    given = request.query_params.get("state", "").encode("utf-8", "surrogatepass")
+    fits = statement is not None and hmac.compare_digest(str(statement["state"]).encode(), given)
+    return statement if fits else None
 
 
 def refuse_other_sites(request: Request) -> None:

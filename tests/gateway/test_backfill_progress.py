@@ -15,6 +15,7 @@ from gateway.store import inbox, progress, requests
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.progress import Notes, Progress
 from gateway.store.session import reading, writing
+from tests.claiming import claim_next
 from tests.gateway.backfills import begin, handle, to_record
 from tests.gateway.test_cli import Cli, Worker, run, shop, work
 
@@ -65,7 +66,7 @@ def test_one_that_ended_is_over_when_all_it_led_to_is(engine: Engine) -> None:
         handle(session, event, State.DONE, State.RECEIVED)
         inbox.finish(session, event, Outcome(State.DONE))
     assert not look(engine, event).over
-    open_ = inbox.claim_next(engine)
+    open_ = claim_next(engine)
     assert open_ is not None
     with writing(engine) as session:
         inbox.finish(session, open_, Outcome(State.DONE))

@@ -19,6 +19,7 @@ from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from tests.claiming import claim_next
 from tests.conftest import one_migrated_url as migrated_url  # noqa: F401 - a fixture
 
 KEY = "k" * 40
@@ -70,7 +71,7 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stop.wait(0.02):
-            event = inbox.claim_next(self._engine)
+            event = claim_next(self._engine)
             if event is None:
                 continue
             with writing(self._engine) as session:

@@ -24,6 +24,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow
+from tests.claiming import claim_next
 
 KEY = "a-secret-key-of-good-length"
 SEAL = Seal([KEY])
@@ -88,7 +89,7 @@ def test_a_rename_changes_one_row_and_the_work_in_hand_goes_on(engine: Engine) -
     fill(engine, "shop")
     with writing(engine) as session:
         tokens.plant(session, "shop", "refresh", SEAL)
-    taken = inbox.claim_next(engine)
+    taken = claim_next(engine)
     assert taken is not None
     before = count_rows(engine, "shop")
     with writing(engine) as session:
@@ -161,7 +162,7 @@ def test_what_waits_of_a_removed_connection_ends_with_the_reason(engine: Engine)
 def test_an_event_whose_worker_died_does_not_stay_working(engine: Engine) -> None:
     connect(engine, "shop", "1")
     receive(engine, "shop", "1")
-    assert inbox.claim_next(engine, seconds=0.0) is not None
+    assert claim_next(engine, seconds=0.0) is not None
     time.sleep(0.01)
     assert removal.remove(engine, to_settings(), "shop", Data.KEEP, actor="t").ended == 1
     ((state, reason),) = states(engine, "shop")

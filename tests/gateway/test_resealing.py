@@ -17,6 +17,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, MeterRow, TokenRow
+from tests.claiming import claim_next
 from tests.gateway.store.test_sealing import seal_as_before
 
 OLD, NEW, WRONG = "the-old-secret-key-of-tests", "the-new-secret-key-of-tests", "a-key-that-fits-nothing-here"
@@ -145,7 +146,7 @@ def test_a_lost_authorisation_parks_events_until_reconnected(
     with writing(engine) as session:
         assert tokens.plant(session, "shop", "a-new-refresh-token", Seal([OLD]))
         assert inbox.requeue_parked(session, connection="shop", code=AUTH_LOST) == 2
-    assert inbox.claim_next(engine) is not None
+    assert claim_next(engine) is not None
 
 
 def test_71_what_a_clock_set_back_made_late_is_due_again(engine: Engine) -> None:
@@ -154,10 +155,10 @@ def test_71_what_a_clock_set_back_made_late_is_due_again(engine: Engine) -> None
         session.execute(
             text("UPDATE inbox SET received_at = :at").bindparams(at=datetime.now(UTC) + timedelta(hours=2))
         )
-    assert inbox.claim_next(engine) is None
+    assert claim_next(engine) is None
     with writing(engine) as session:
         assert inbox.repair_times(session) == 1
-    assert inbox.claim_next(engine) is not None
+    assert claim_next(engine) is not None
 
 
 def test_the_plan_forecasts_the_month_at_its_pace() -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from gateway import removal
-from gateway.store import claims, inbox
+from gateway.store import claims
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import writing
@@ -22,6 +22,7 @@ from handlers.polling import books_feed
 from handlers.sales.settlement import fingerprint_of
 from mapping.records import BooksPayment, PaymentLink
 from sandbox.mpluskassa.documents import Tender
+from tests.claiming import claim_next
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
 OpenShop = Callable[..., Shop]
@@ -98,7 +99,7 @@ def test_a_deleted_document_is_followed_by_another_not_by_its_echo(shop: Shop) -
 def test_a_worker_that_lost_its_lease_remembers_and_writes_nothing(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1001)])
     shop.poll()
-    event = inbox.claim_next(shop.engine, seconds=-1)
+    event = claim_next(shop.engine, seconds=-1)
     assert event is not None
     late = shop.contexts.deps("default", claim=Claim(event.id, event.lease or ""))
     shop.work()

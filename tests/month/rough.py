@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from random import Random
 
-from gateway.store import inbox
 from gateway.store.events import PENDING
 from handlers.polling import books_feed
 from handlers.registry import find_handler
+from tests.claiming import claim_next
 from tests.handlers.shop import Shop
 from tests.month.weather import Weather
 
@@ -82,7 +82,7 @@ class Rough:
     def _die(self) -> None:
         """A worker does all of the work outside and dies before it can say so."""
         self.weather.hurry()
-        event = inbox.claim_next(self.shop.engine)
+        event = claim_next(self.shop.engine)
         if event is None:
             return
         self.weather.note("worker dead after its work")

@@ -23,6 +23,7 @@ from handlers.agreement import report
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM
+from tests.claiming import claim_next
 from tests.engines import cheap_engine
 from tests.gateway.web.conftest import ENVIRONMENT, TOKEN, VERIFIER, a_cloud_event, a_connection
 from tests.handlers.counter import add_stocked, hear
@@ -108,7 +109,7 @@ def test_an_item_with_its_stock_costs_what_it_costs_at_first(shop: Shop) -> None
 def test_what_the_clock_and_the_workers_do_costs_what_it_costs_at_first(shop: Shop) -> None:
     engine = shop.engine
     with watching(engine) as watched:
-        inbox.claim_next(engine)
+        claim_next(engine)
         with reading(engine) as session:
             inbox.due_ids(session, limit=100)
             alert_rules.find_causes(session, Thresholds(timedelta(minutes=15), 500_000))

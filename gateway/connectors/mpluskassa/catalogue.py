@@ -31,7 +31,6 @@ from gateway.connectors.mpluskassa.wire_lookups import (
     to_vat_groups,
 )
 from gateway.connectors.mpluskassa.wire_products import (
-    movement_marker,
     to_booking,
     to_corrections,
     to_group,
@@ -181,7 +180,7 @@ class Stock(Area):
         )
         answer = self._calls.read("getStockHistoryV2", request=request)
         read = partial(to_movement, default_places=self._places)
-        return to_page(rows(answer, "articleStockHistory"), read, marker=movement_marker, key="stockId")
+        return to_page(rows(answer, "articleStockHistory"), read, marker="stockId", key="stockId")
 
     def names_employees(self) -> bool:
         """Whether this installation books stock only in the name of an employee; optional in the newest."""

@@ -36,8 +36,6 @@ from gateway.connectors.mpluskassa.wire import (
 )
 from gateway.connectors.mpluskassa.wire_sales import (
     find_number,
-    relation_marker,
-    sale_marker,
     to_change,
     to_relation,
     to_sale,
@@ -132,7 +130,7 @@ class Sales(Area):
     def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> RecordPage[Sale]:
         found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
         number = partial(find_number, kind)
-        return to_page(found, partial(self._sale, kind), marker=sale_marker, key=_SOURCES[kind].id, number=number)
+        return to_page(found, partial(self._sale, kind), key=_SOURCES[kind].id, number=number)
 
     def _by_id(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
         source = _SOURCES[kind]
@@ -180,7 +178,7 @@ class Relations(Area):
         """Relations that changed, from this marker on (inclusive)."""
         answer = self._calls.read("getRelations", request={"syncMarker": marker, "syncMarkerLimit": limit})
         found = rows_apart(answer, "relationList", "relation")
-        return to_page(found, to_relation, marker=relation_marker, key="relationNumber")
+        return to_page(found, to_relation, key="relationNumber")
 
     def find_relation_by_email(self, email: str) -> Relation | None:
         """The relation that has this address (case aside), alone or beside others, or None.

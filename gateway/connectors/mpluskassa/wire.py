@@ -261,23 +261,23 @@ def to_page(
     found: Iterable[Row],
     read: Callable[[Row], Record],
     *,
-    marker: Callable[[Row], int | None],
+    marker: str = "syncMarker",
     key: str,
     number: Callable[[Row], str | None] = lambda _: None,
 ) -> RecordPage[Record]:
     """Rows to a page; one bad row is set aside instead of stopping the feed, and still moves the marker.
 
-    `key` is the field of a row's id, and `number` says what people call it.
+    `marker` is the field that rises, `key` the one of a row's id, and `number` says what people call it.
     """
     records: list[Record] = []
     unreadable: list[UnreadableRow] = []
     markers: list[int] = []
     for row in found:
+        rising = row.get(marker)
+        markers.append(rising if isinstance(rising, int) else 0)
         if isinstance(row, Unusable):
-            markers.append(_find_marker(row))
             reason, field = row.reason, row.field
         else:
-            markers.append(marker(row) or 0)
             try:
                 records.append(read(row))
                 continue
@@ -294,8 +294,3 @@ def _find_number(row: Row, number: Callable[[Row], str | None]) -> str | None:
         return number(row)
     except (Malformed, *_UNFORESEEN):
         return None
-
-
-def _find_marker(row: Unusable) -> int:
-    found = row.get("syncMarker")
-    return found if isinstance(found, int) else 0

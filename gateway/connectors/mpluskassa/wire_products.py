@@ -287,11 +287,6 @@ def to_movement(row: Row, *, default_places: int = 0) -> StockMovement:
     )
 
 
-def movement_marker(row: Row) -> int | None:
-    """The rising number of a stock booking."""
-    return row.get("stockId")
-
-
 def to_corrections(branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str) -> dict[str, Any]:
     """A SaveStockCorrectionsRequest that adds to (or, negative, subtracts from) each article of one branch."""
     return {

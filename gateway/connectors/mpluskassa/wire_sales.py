@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -25,67 +25,53 @@ from gateway.connectors.mpluskassa.wire import (
 )
 from mapping.records import Payment, Relation, Sale, SaleKind, SaleLine, TillAddress, VatAmount
 
+# The till's name of each field of ours that is a text, in a relation and in the addresses.
+_RELATION = {
+    "ext_id": "extRelationId",
+    "email": "email",
+    "company": "companyName",
+    "contact": "contact",
+    "phone": "telephone",
+    "mobile": "mobile",
+    "vat_number": "vatNumber",
+    "vat_method": "defaultVatMethod",
+}
+_HOME = {"street": "address", "postal_code": "zipcode", "city": "city", "country": "country"}
+_DELIVERY = {field: f"delivery{name.capitalize()}" for field, name in _HOME.items()}
+_ADDRESS = {"name": "name", "contact": "contact", **_HOME, "company": "companyName"}
 
-def to_address(row: Row) -> TillAddress | None:
-    """An Address struct of a sale, or None when it is empty."""
-    address = TillAddress(
-        name=text(row, "name"),
-        contact=text(row, "contact"),
-        street=text(row, "address"),
-        postal_code=text(row, "zipcode"),
-        city=text(row, "city"),
-        country=text(row, "country"),
-        company=text(row, "companyName"),
-    )
+
+def to_address(row: Row, names: Mapping[str, str] = _ADDRESS) -> TillAddress | None:
+    """An Address struct of a sale, or None when it is empty; a relation's two are flat fields of other `names`."""
+    address = TillAddress(**{field: text(row, name) for field, name in names.items()})
     return None if address == TillAddress() else address
 
 
 def to_relation(row: Row) -> Relation:
-    """A relation; its two addresses are flat fields."""
+    texts: dict[str, Any] = {field: text(row, name) for field, name in _RELATION.items()}
     return Relation(
         number=need(row, "relationNumber"),
         name=text(row, "name") or "",
-        ext_id=text(row, "extRelationId"),
-        email=text(row, "email"),
-        company=text(row, "companyName"),
-        contact=text(row, "contact"),
-        phone=text(row, "telephone"),
-        mobile=text(row, "mobile"),
-        address=_flat_address(row, "address", "zipcode", "city", "country"),
-        delivery_address=_flat_address(row, "deliveryAddress", "deliveryZipcode", "deliveryCity", "deliveryCountry"),
-        vat_number=text(row, "vatNumber"),
+        address=to_address(row, _HOME),
+        delivery_address=to_address(row, _DELIVERY),
         payment_days=row.get("paymentWithinDays"),
-        vat_method=text(row, "defaultVatMethod"),
         active=row.get("active") is not False,
         created_at=to_moment(row.get("createTimestamp")),
         sync_marker=row.get("syncMarker"),
+        **texts,
     )
 
 
 def to_soap(relation: Relation) -> dict[str, Any]:
     """A Relation to create (number 0: the till gives one) or to update, with only the fields of the record."""
     home, delivery = relation.address or TillAddress(), relation.delivery_address or TillAddress()
+    parts = ((relation, _RELATION), (home, _HOME), (delivery, _DELIVERY))
     return known(
         relationNumber=relation.number or None,
-        extRelationId=relation.ext_id,
         active=relation.active,
         name=relation.name or None,
-        address=home.street,
-        zipcode=home.postal_code,
-        city=home.city,
-        country=home.country,
-        deliveryAddress=delivery.street,
-        deliveryZipcode=delivery.postal_code,
-        deliveryCity=delivery.city,
-        deliveryCountry=delivery.country,
-        contact=relation.contact,
-        telephone=relation.phone,
-        mobile=relation.mobile,
-        email=relation.email,
         paymentWithinDays=relation.payment_days,
-        vatNumber=relation.vat_number,
-        defaultVatMethod=relation.vat_method,
-        companyName=relation.company,
+        **{name: getattr(said, field) for said, names in parts for field, name in names.items()},
     )
 
 
@@ -94,20 +80,6 @@ def to_change(relation: Relation, present: Relation) -> dict[str, Any]:
     before = to_soap(present)
     said = {name: value for name, value in to_soap(relation).items() if value != before.get(name)}
     return {"relationNumber": relation.number, **said}
-
-
-def relation_marker(row: Row) -> int | None:
-    return row.get("syncMarker")
-
-
-def _flat_address(row: Row, street: str, postal_code: str, city: str, country: str) -> TillAddress | None:
-    address = TillAddress(
-        street=text(row, street),
-        postal_code=text(row, postal_code),
-        city=text(row, city),
-        country=text(row, country),
-    )
-    return None if address == TillAddress() else address
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +128,6 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
 
 def find_number(kind: SaleKind, row: Row) -> str | None:
     return _SHAPES[kind].number(row) or text(row, "transactionString")
-
-
-def sale_marker(row: Row) -> int | None:
-    return row.get("syncMarker")
 
 
 def to_vat_amount(row: Row, divisor: int) -> VatAmount:
@@ -276,10 +244,6 @@ def _invoice_number(row: Row) -> str | None:
     return text(part(row, "branchInvoiceNumber"), "displayString") or _year_number(part(row, "invoiceNumber"))
 
 
-def _order_number(row: Row) -> str | None:
-    return _year_number(part(row, "orderNumber"))
-
-
 def _year_number(number: Row) -> str | None:
     parts = [number.get(name) for name in ("year", "number")]
     return None if None in parts else ".".join(map(str, parts))
@@ -297,5 +261,7 @@ _SHAPES = {
     SaleKind.INVOICE: _Shape(
         "invoiceId", _invoice_number, "invoiceType", lambda row: text(row, "state"), credited="creditedInvoiceId"
     ),
-    SaleKind.ORDER: _Shape("orderId", _order_number, "orderType", _order_state, paid="prepaidAmount"),
+    SaleKind.ORDER: _Shape(
+        "orderId", lambda row: _year_number(part(row, "orderNumber")), "orderType", _order_state, paid="prepaidAmount"
+    ),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -30,6 +29,7 @@ from gateway.web.visitors import (
     LANGUAGE_SECONDS,
     cookie_name,
     drop_cookie,
+    find_statement,
     find_visitor,
     let_in,
     let_out,
@@ -185,7 +185,7 @@ async def start(request: Request) -> Response:
 
 async def finish(request: Request) -> Response:
     """Back from the provider: a session for the person that its account belongs to."""
-    provider, statement = _provider_of(request), _find_statement(request)
+    provider, statement = _provider_of(request), find_statement(request, PURPOSE, _COOKIE)
     if statement is None:
         return show(request, "/", status=400, refused=(NOT_OURS, AGAIN))
     wanted = to_local(str(statement["next"]))
@@ -236,15 +236,6 @@ def _provider_of(request: Request) -> Provider:
     if provider is None:
         raise Refusal(404, "single sign-on is not set up here")
     return provider
-
-
-def _find_statement(request: Request) -> dict[str, Any] | None:
-    """What this browser was sent out with, if it comes back with the same state."""
-    signed = request.cookies.get(cookie_name(request, _COOKIE))
-    statement = services.of(request).sessions.find_statement(PURPOSE, signed)
-    given = request.query_params.get("state", "").encode("utf-8", "surrogatepass")
-    fits = statement is not None and hmac.compare_digest(str(statement["state"]).encode(), given)
-    return statement if fits else None
 
 
 async def _call(shared: Services, call: Callable[[], Answer]) -> Answer:

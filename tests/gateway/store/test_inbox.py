@@ -17,6 +17,7 @@ from gateway.store.events import Change, Event, Flow, Outcome, Received, State
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
+from tests.claiming import claim_next
 
 DONE = Outcome(State.DONE)
 
@@ -63,14 +64,14 @@ def test_a_claimed_event_cannot_be_claimed_again_while_its_lease_lives(engine: E
     assert event is not None
     assert (event.state, event.attempts, event.crashes) == (State.WORKING, 1, 0)
     assert inbox.claim(engine, received.id) is None
-    assert inbox.claim_next(engine) is None
+    assert claim_next(engine) is None
 
 
 def test_40_an_event_of_a_killed_worker_is_taken_over_and_fenced(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     zombie = inbox.claim(engine, received.id)
     place(engine, received.id, leased_until=moment(-0.5))
-    heir = inbox.claim_next(engine)
+    heir = claim_next(engine)
     assert heir is not None
     assert (heir.id, heir.attempts, heir.crashes) == (received.id, 2, 1)
     with pytest.raises(LeaseLost):
@@ -115,7 +116,7 @@ def test_a_renewed_lease_is_not_taken_over(engine: Engine) -> None:
     assert event is not None
     place(engine, received.id, leased_until=moment(-0.5))
     inbox.renew(engine, [event.lease or ""])
-    assert inbox.claim_next(engine) is None
+    assert claim_next(engine) is None
 
 
 def test_52_a_subject_has_one_worker_at_a_time_and_others_do_not_wait(engine: Engine) -> None:
@@ -123,11 +124,11 @@ def test_52_a_subject_has_one_worker_at_a_time_and_others_do_not_wait(engine: En
     event = inbox.claim(engine, first.id)
     (later,) = put(engine, change("c", "1"))
     assert inbox.claim(engine, later.id) is None
-    other = inbox.claim_next(engine)
+    other = claim_next(engine)
     assert other is not None
     assert other.entity_id == "2"
     end(engine, event)
-    following = inbox.claim_next(engine)
+    following = claim_next(engine)
     assert following is not None
     assert following.id == later.id
 
@@ -176,13 +177,13 @@ def test_an_abandoned_event_does_not_lock_its_subject_against_newer_ones(engine:
 def test_a_waiting_event_is_due_only_when_its_time_has_come(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     end(engine, inbox.claim(engine, received.id), Outcome(State.WAITING, wait_seconds=60))
-    assert inbox.claim_next(engine) is None
+    assert claim_next(engine) is None
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=10) == []
     place(engine, received.id, due_at=moment(-0.1))
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=10) == [received.id]
-    assert inbox.claim_next(engine) is not None
+    assert claim_next(engine) is not None
 
 
 def test_an_attempt_that_was_asked_to_slow_down_is_not_counted(engine: Engine) -> None:
@@ -195,7 +196,7 @@ def test_an_attempt_that_was_asked_to_slow_down_is_not_counted(engine: Engine) -
 
 def test_urgent_events_overtake_a_backfill(engine: Engine) -> None:
     put(engine, change("a", "1", priority=20), change("b", "2", priority=20), change("c", "3", priority=0))
-    event = inbox.claim_next(engine)
+    event = claim_next(engine)
     assert event is not None
     assert event.entity_id == "3"
 
@@ -221,7 +222,7 @@ def test_49_twenty_claimers_take_every_event_once_and_none_starves(engine: Engin
     lock = threading.Lock()
 
     def claim_all(name: str) -> None:
-        while (event := inbox.claim_next(engine)) is not None:
+        while (event := claim_next(engine)) is not None:
             end(engine, event)
             with lock:
                 taken[event.id] += 1

@@ -21,6 +21,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import epoch, moment
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow
+from tests.claiming import claim_next
 
 SEAL = Seal(["a-secret-key-of-good-length"])
 
@@ -48,7 +49,7 @@ def end(engine: Engine, event: Event, outcome: Outcome | None = None) -> None:
 
 def take(engine: Engine, rotation: RoundRobin, **more: Any) -> str | None:
     """The connection whose event was claimed and done."""
-    event = inbox.claim_next(engine, rotation=rotation, **more)
+    event = claim_next(engine, rotation=rotation, **more)
     if event is None:
         return None
     end(engine, event)
@@ -73,7 +74,7 @@ def test_the_urgent_event_of_a_connection_comes_before_its_backfill(engine: Engi
         change("3", "a", priority=URGENT),
     )
     rotation, order = RoundRobin(), []
-    while (event := inbox.claim_next(engine, rotation=rotation)) is not None:
+    while (event := claim_next(engine, rotation=rotation)) is not None:
         order.append(event.entity_id)
         end(engine, event)
     assert order == ["3", "2", "1"]
@@ -94,7 +95,7 @@ def states(engine: Engine) -> list[str]:
 def test_51_the_newest_event_of_a_subject_supersedes_the_older_ones(engine: Engine) -> None:
     put(engine, about("1"), change("x", "a"), about("2"), about("3"))
     rotation, order = RoundRobin(), []
-    while (event := inbox.claim_next(engine, rotation=rotation)) is not None:
+    while (event := claim_next(engine, rotation=rotation)) is not None:
         order.append(event.key)
         end(engine, event)
     assert order == ["a:3", "a:x"]
@@ -104,11 +105,11 @@ def test_51_the_newest_event_of_a_subject_supersedes_the_older_ones(engine: Engi
 @pytest.mark.parametrize("by_wake_up", [True, False])
 def test_a_request_of_a_person_is_not_superseded_by_a_later_webhook(engine: Engine, *, by_wake_up: bool) -> None:
     first, *_ = put(engine, about("1"), about("2", priority=URGENT), about("3"))
-    event = inbox.claim(engine, first) if by_wake_up else inbox.claim_next(engine)
+    event = inbox.claim(engine, first) if by_wake_up else claim_next(engine)
     assert event is not None
     assert (event.key, states(engine)) == ("a:2", ["skipped", "working", "received"])
     end(engine, event)
-    following = inbox.claim_next(engine)
+    following = claim_next(engine)
     assert following is not None
     assert following.key == "a:3"
 
@@ -122,7 +123,7 @@ def test_an_event_that_is_not_due_yet_does_not_supersede_a_due_one(engine: Engin
     put(engine, about("3"))
     with writing(engine) as session:
         assert inbox.requeue(session, 1, states=[State.SKIPPED])
-    taken = inbox.claim_next(engine)
+    taken = claim_next(engine)
     assert taken is not None
     assert (taken.key, states(engine)) == ("a:3", ["skipped", "skipped", "working"])
     assert taken.careful
@@ -131,9 +132,9 @@ def test_an_event_that_is_not_due_yet_does_not_supersede_a_due_one(engine: Engin
 def test_of_a_resting_connection_only_requests_of_a_person_are_claimed(engine: Engine) -> None:
     connect(engine, "a", paused="by hand")
     put(engine, about("1", priority=URGENT), about("2", priority=URGENT), about("3"))
-    taken = inbox.claim_next(engine)
+    taken = claim_next(engine)
     assert taken is not None
-    assert (taken.key, inbox.claim_next(engine)) == ("a:2", None)
+    assert (taken.key, claim_next(engine)) == ("a:2", None)
 
 
 def test_many_claimers_of_few_subjects_neither_overlap_nor_deadlock(engine: Engine) -> None:
@@ -144,7 +145,7 @@ def test_many_claimers_of_few_subjects_neither_overlap_nor_deadlock(engine: Engi
         count = 0
         for step in range(rounds):
             put(engine, *(about(f"{name}.{step}.{n}", entity_id=str(n)) for n in range(subjects)))
-            event = inbox.claim_next(engine)
+            event = claim_next(engine)
             if event is None:
                 continue
             assert event.subject not in working
@@ -269,7 +270,7 @@ def time_claims(engine: Engine, count: int) -> float:
     rotation, took = RoundRobin(), []
     for _ in range(count):
         began = time.perf_counter()
-        assert inbox.claim_next(engine, rotation=rotation) is not None
+        assert claim_next(engine, rotation=rotation) is not None
         took.append(time.perf_counter() - began)
     return statistics.quantiles(took, n=20)[-1]
 

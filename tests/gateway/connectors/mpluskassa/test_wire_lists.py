@@ -160,9 +160,9 @@ def test_one_bad_row_does_not_stop_a_page_and_still_moves_its_marker() -> None:
         return number
 
     found = [{"id": "a", "n": 1, "syncMarker": 3}, {"id": "bad", "syncMarker": 8}, {"id": "b", "n": 2, "syncMarker": 5}]
-    page = to_page(found, read, marker=lambda row: row.get("syncMarker"), key="id")
+    page = to_page(found, read, key="id")
     assert (list(page), page.marker) == ([1, 2], 8)
     assert [(row.id, row.field) for row in page.unreadable] == [("bad", "financialDate")]
     assert page
-    assert to_page(found[1:2], read, marker=lambda row: row.get("syncMarker"), key="id")
-    assert not to_page([], read, marker=lambda row: row.get("syncMarker"), key="id")
+    assert to_page(found[1:2], read, key="id")
+    assert not to_page([], read, key="id")

@@ -19,6 +19,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import LinkRow
+from tests.claiming import claim_next
 from tests.gateway.web.conftest import TOKEN, Gateway, a_cloud_event, a_connection
 from tests.servers import wait_until
 
@@ -242,7 +243,7 @@ def work_once(gateway: Gateway, outcome: Outcome) -> None:
     """A worker that ends the next event like this."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        event = inbox.claim_next(gateway.engine)
+        event = claim_next(gateway.engine)
         if event:
             with writing(gateway.engine) as session:
                 inbox.finish(session, event, outcome)

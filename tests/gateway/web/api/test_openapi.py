@@ -22,6 +22,7 @@ from gateway.store.session import writing
 from gateway.web import dashboard, oauth
 from gateway.web.api.operations import to_document
 from gateway.web.api.schemas import SCHEMAS
+from tests.claiming import claim_next
 from tests.gateway.web.api.test_admin_api import UNKNOWN, an_event
 from tests.gateway.web.conftest import TOKEN, Gateway
 
@@ -73,7 +74,7 @@ def test_another_method_is_refused_and_the_right_ones_are_named(gateway: Gateway
 def end_everything(engine: Engine, told: threading.Event) -> None:
     """A worker that finds no order: without one, each look-up of the API waits for its whole time."""
     while not told.wait(0.05):
-        while event := inbox.claim_next(engine):
+        while event := claim_next(engine):
             with writing(engine) as session:
                 inbox.finish(session, event, UNKNOWN if event.entity == requests.LOOKUP else Outcome(State.DONE))
 

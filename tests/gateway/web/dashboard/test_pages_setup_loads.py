@@ -11,6 +11,7 @@ from gateway.store.events import Event, Outcome, State
 from gateway.store.progress import Notes
 from gateway.store.session import writing
 from mapping.choices import ListName, ListOption
+from tests.claiming import claim_next
 from tests.gateway.web.conftest import Gateway, a_cloud_event, a_session_event, csrf_of
 
 PAGE = "/setup/default"
@@ -22,7 +23,7 @@ def post(browser: httpx.Client, path: str, **form: str) -> httpx.Response:
 
 def work(gateway: Gateway) -> Event:
     """A worker that has read the first page of the load that is due."""
-    event = inbox.claim_next(gateway.engine)
+    event = claim_next(gateway.engine)
     assert event is not None
     with writing(gateway.engine) as session:
         progress.note(session, event, Notes(total=400, read=100, position="101"))
@@ -42,7 +43,7 @@ def test_a_load_is_begun_paused_and_resumed_from_the_page(gateway: Gateway, brow
     assert "Paused:" in page
     assert "Go on with the load" in page
     assert post(browser, f"load/{event.id}/resume").status_code == 303
-    resumed = inbox.claim_next(gateway.engine)
+    resumed = claim_next(gateway.engine)
     assert resumed is not None
     assert resumed.id == event.id
     with writing(gateway.engine) as session:
