@@ -72,16 +72,13 @@ def to_families(registry: CollectorRegistry, sums: Mapping[Key, float]) -> Itera
     """The families of `registry` with the totals instead of this process's counts."""
     for family in registry.collect():
         own = {key for key, _ in _samples_of(family)}
-        known = {key for key in sums if _is_of(family, key[0])}
+        endings = ("_bucket", "_count", "_sum") if family.type == "histogram" else ("_total",)
+        names = {family.name + ending for ending in endings}
+        known = {key for key in sums if key[0] in names}
         summed = Metric(family.name, family.documentation, family.type)
         for name, labels in sorted(own | known, key=_order):
             summed.add_sample(name, json.loads(labels), sums.get((name, labels), 0.0))
         yield summed
-
-
-def _is_of(family: Metric, name: str) -> bool:
-    endings = ("_bucket", "_count", "_sum") if family.type == "histogram" else ("_total",)
-    return name in {family.name + ending for ending in endings}
 
 
 def _order(key: Key) -> tuple[str, str, float]:

@@ -260,7 +260,9 @@ def _to_columns(facts: RecordFacts, known: Any) -> dict[str, Any]:
     lists = {each: getattr(facts, each) for each in ("fields", "stock")}
     values |= {each: json.dumps(found, default=_to_text) for each, found in lists.items() if found is not None}
     if facts.fields is not None or facts.stock is not None:
-        present = {each: found if found is not None else _parse(getattr(known, each)) for each, found in lists.items()}
+        present = {
+            each: json.loads(getattr(known, each) or "[]") if found is None else found for each, found in lists.items()
+        }
         values["differs"] = is_differing(present["fields"], present["stock"])
         values["looked_at"] = None
     return values | ({"written_at": None} if facts.written else {}) | {"updated_at": None}
@@ -268,11 +270,6 @@ def _to_columns(facts: RecordFacts, known: Any) -> dict[str, Any]:
 
 def _to_text(value: object) -> str:
     return f"{value.normalize():f}" if hasattr(value, "normalize") else str(value)
-
-
-def _parse(stored: str | None) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = json.loads(stored or "[]")
-    return found
 
 
 def is_differing(fields_: Sequence[Mapping[str, Any]], stock: Sequence[Mapping[str, Any]]) -> bool:

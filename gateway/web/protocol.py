@@ -85,8 +85,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         # Counted only where the packets can hold so much.
-        if self._arrived > LARGEST_HEAD and self._measure_head() > LARGEST_HEAD:
-            raise TooMuch
+        if self._arrived > LARGEST_HEAD:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > LARGEST_HEAD:
+                raise TooMuch
         self._in_head, self._arrived = False, 0
         self._expect(BODY_SECONDS)
         self._direct = self._find_direct()
@@ -162,9 +164,6 @@ class BoundedProtocol(HttpToolsProtocol):
             if closing:
                 self.transport.close()
             self.on_response_complete()
-
-    def _measure_head(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _is_next(self) -> bool:
         if self._in_head:

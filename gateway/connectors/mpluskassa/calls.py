@@ -100,8 +100,10 @@ class TillEndpoint:
         self.address = Address.parse(url)
         self.limits = limits or TILL_LIMITS
         self._credentials = credentials
-        tls = _tls_context(ca_file) if self.address.secure else None
-        self._transport = Transport(tls=tls, encrypted=self.address.secure, kept=0)
+        secure, tls = self.address.secure, None
+        if secure:
+            tls = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
+        self._transport = Transport(tls=tls, encrypted=secure, kept=0)
 
     def scrub(self, text: str) -> str:
         """A text of the till, without our credentials."""
@@ -127,10 +129,6 @@ def _is_taken(url: str) -> bool:
     except httpx.InvalidURL:
         return False
     return True
-
-
-def _tls_context(ca_file: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +337,9 @@ def clip(value: Any, scrub: Callable[[str], str]) -> Any:
         case Mapping():
             return {name: clip(each, scrub) for name, each in value.items() if name not in _DROPPED}
         case list() | tuple():
-            return _clip_rows(list(value), scrub)
+            kept = [clip(each, scrub) for each in value[:_MAX_ROWS]]
+            left = len(value) - len(kept)
+            return [*kept, f"(and {left} more)"] if left else kept
         case str():
             text = scrub(value)
             left = len(text) - _LONGEST_TEXT
@@ -348,9 +348,3 @@ def clip(value: Any, scrub: Callable[[str], str]) -> Any:
             return f"({len(value)} bytes)"
         case _:
             return value
-
-
-def _clip_rows(found: list[Any], scrub: Callable[[str], str]) -> list[Any]:
-    kept = [clip(each, scrub) for each in found[:_MAX_ROWS]]
-    left = len(found) - len(kept)
-    return [*kept, f"(and {left} more)"] if left else kept

@@ -125,7 +125,8 @@ class Sales(Area):
         source = _SOURCES[kind]
         field = "orderNumber" if kind is SaleKind.ORDER else "invoiceNumber"
         found = self._rows(kind, includeLineList=True, **{source.numbers: [year_number]})
-        return next((self._sale(kind, row) for row in found if _same(row.get(field), year_number)), None)
+        same = (row for row in found if row.get(field) and year_number.items() <= row[field].items())
+        return next((self._sale(kind, row) for row in same), None)
 
     def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> RecordPage[Sale]:
         found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
@@ -162,10 +163,6 @@ class Sales(Area):
 
     def _sale(self, kind: SaleKind, row: Row) -> Sale:
         return to_sale(kind, row, default_places=self._places)
-
-
-def _same(row: Any, year_number: dict[str, int]) -> bool:
-    return row is not None and {name: row.get(name) for name in year_number} == year_number
 
 
 class Relations(Area):

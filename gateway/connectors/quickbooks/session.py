@@ -153,7 +153,9 @@ class Session:
                 error = Unanswered(reason) if call.writes and failure.sent else Transient(reason)
                 self._record(call, request, started, error=error)
                 raise error from failure
-        answer = _judge(call, reply)
+        content = find_object(reply.body)
+        refused = _leave_open(call, reply.status, _find_error(call, reply, content))
+        answer = _Answer(reply.status, content or {}, refused)
         self._record(call, request, started, reply=reply, content=answer.content, error=answer.error)
         return answer
 
@@ -167,6 +169,7 @@ class Session:
         reply: Reply | None = None,
         content: Json | None = None,
     ) -> None:
+        headers = reply.headers if reply else {}
         exchange = Exchange(
             system="quickbooks",
             operation=call.operation,
@@ -174,7 +177,7 @@ class Session:
             request=_to_mapping(call.body),
             status=reply.status if reply else None,
             response=_to_mapping(content or reply.body[:_CLIP].decode("utf-8", "replace")) if reply else None,
-            trace=_find_trace(reply.headers) if reply else None,
+            trace=next((headers[name] for name in _TRACE_HEADERS if name in headers), None),
             milliseconds=round((time.monotonic() - started) * 1000),
             metered=call.metered,
             error=(error.code or type(error).__name__) if error else None,
@@ -203,11 +206,6 @@ def unfit(call: ApiCall, what: str) -> GatewayError:
     """The error of a complete answer without the requested data: the outcome of a write is then unknown."""
     reason = message("QuickBooks answered {operation} with {what}", operation=call.operation, what=what)
     return Unanswered(reason) if call.writes else Permanent(reason, fix="operator of the gateway: report it")
-
-
-def _judge(call: ApiCall, reply: Reply) -> _Answer:
-    content = find_object(reply.body)
-    return _Answer(reply.status, content or {}, _leave_open(call, reply.status, _find_error(call, reply, content)))
 
 
 def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayError | None:
@@ -239,10 +237,6 @@ def _is_about_the_token(answer: _Answer) -> bool:
 def _is_refused(status: int) -> bool:
     """Whether a call with this status was certainly not executed."""
     return status < HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def _find_trace(headers: Mapping[str, str]) -> str | None:
-    return next((headers[name] for name in _TRACE_HEADERS if name in headers), None)
 
 
 _CHUNK: Final = 200  # values of one IN list

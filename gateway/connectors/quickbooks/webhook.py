@@ -214,7 +214,11 @@ def is_authentic(body: bytes, signature_header: bytes | str | None, verifiers: S
     than one value equals no signature and is refused by the same comparison.
     """
     given = _to_bytes(signature_header)
-    matches = [index for index, verifier in enumerate(verifiers) if _signs(verifier, body, given)]
+    matches = [
+        index
+        for index, verifier in enumerate(verifiers)
+        if verifier.strip() and hmac.compare_digest(_sign(body, verifier), given)
+    ]
     return matches[0] if matches else None
 
 
@@ -225,10 +229,6 @@ def sign(body: bytes, verifier: str) -> str:
 
 def _sign(body: bytes, verifier: str) -> bytes:
     return b2a_base64(hmac.digest(_to_bytes(verifier), body, "sha256"), newline=False)
-
-
-def _signs(verifier: str, body: bytes, given: bytes) -> bool:
-    return bool(verifier.strip()) and hmac.compare_digest(_sign(body, verifier), given)
 
 
 def _to_bytes(text: bytes | str | None) -> bytes:

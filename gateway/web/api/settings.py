@@ -116,7 +116,12 @@ async def handle_settings(request: Request) -> Response:
 async def show_settings(request: Request) -> Response:
     """The document in force, as TOML or (by Accept) JSON; on the defaults, the commented example."""
     name = request.path_params["name"]
-    found = await services.of(request).read(lambda session: _newest(session, name))
+
+    def look(session: Session) -> tuple[int, str] | None:
+        must_exist(session, name)
+        return documents.newest(session, name)
+
+    found = await services.of(request).read(look)
     version, text = found or (0, settings_document.example())
     headers = {"ETag": f'"{version}"', "X-Settings-Version": str(version), "Vary": "Accept"}
     if "application/json" in request.headers.get("accept", ""):
@@ -154,11 +159,6 @@ def _find_match(request: Request) -> int | None:
     if wanted == "*":
         return None
     return queries.find_number({"If-Match": wanted}, "If-Match")
-
-
-def _newest(session: Session, name: str) -> tuple[int, str] | None:
-    must_exist(session, name)
-    return documents.newest(session, name)
 
 
 async def _read_body(request: Request) -> str:

@@ -87,8 +87,9 @@ async def show_month(
         }
 
     found = await shared.read(look)
-    months = _neighbours(found["shown"], found["today"])
-    query = {"connection": names[connection], "month": f"{found['shown'].first:%Y-%m}"}
+    shown, called = found["shown"], names[connection]
+    earlier, later = shown.first - timedelta(days=1), shown.last + timedelta(days=1)
+    query = {"connection": called, "month": f"{shown.first:%Y-%m}"}
     return render(
         request,
         "agreement_month.html",
@@ -96,22 +97,17 @@ async def show_month(
         refused=refusal,
         typed=given,
         names=list(names),
-        wanted=names[connection],
+        wanted=called,
         marks=MARKS,
         words=WORDS,
         chips=CHIPS,
-        address=lambda day: _to_day(day, names[connection]),
-        before=_to_month(months[0], names[connection]),
-        after=_to_month(months[1], names[connection]) if months[1] else None,
+        address=lambda day: _to_day(day, called),
+        before=_to_month(earlier, called),
+        after=_to_month(later, called) if later <= found["today"] else None,
         query=urlencode(query),
         csv=f"/agreement.csv?{csv_files.to_query(request, query)}",
         **found,
     )
-
-
-def _neighbours(month: AgreementMonth, today: date) -> tuple[date, date | None]:
-    before, after = month.first - timedelta(days=1), month.last + timedelta(days=1)
-    return before.replace(day=1), after if after <= today else None
 
 
 def _to_month(first: date, called: str) -> str:

@@ -182,7 +182,10 @@ def _to_item(result: Mapping[str, Any]) -> Outlook:
 
 def to_row(row: Mapping[str, Any], *, is_new: bool) -> FieldRow:
     name, value, present = row["field"], row.get("value"), row.get("present")
-    to_text = _show_cents if name.endswith(_CENTS) else show
+
+    def to_text(value: Any) -> str:
+        return show_cents(value) if name.endswith(_CENTS) and isinstance(value, int) else show(value)
+
     same = not is_new and show(value) == show(present)
     effect: Effect = "unchanged" if same else "left as it is" if row.get("kept") else "written"
     steps = [
@@ -205,16 +208,13 @@ def _show_pieces(value: Any) -> str:
     return f"{value.normalize():f}" if isinstance(value, Decimal) else show(value)
 
 
-def _show_cents(value: Any) -> str:
-    return show_cents(value) if isinstance(value, int) else show(value)
-
-
 def _to_order(result: Mapping[str, Any]) -> Outlook:
     refused = result.get("refused")
     already = result.get("already") or {}
+    number = f", number {already['number']}" if already.get("number") else ""
     return Outlook(
         headline="It would not be booked." if refused else preview_orders.PLANS.get(result["action"], result["action"]),
-        title=_name_document(already) if already else "",
+        title=f"{already['entity']} {already['id']}{number}" if already else "",
         reason=refused,
         place=result.get("field"),
         fix=result.get("fix"),
@@ -222,8 +222,3 @@ def _to_order(result: Mapping[str, Any]) -> Outlook:
         steps=tuple(result.get("steps", ())),
         sale=result.get("sale") or {},
     )
-
-
-def _name_document(already: Mapping[str, Any]) -> str:
-    number = f", number {already['number']}" if already.get("number") else ""
-    return f"{already['entity']} {already['id']}{number}"

@@ -57,7 +57,7 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
     def look(session: Session) -> dict[str, Any]:
         now = views.now_of(session).astimezone(UTC)
         first = now.date().replace(day=1)
-        months = counts.read_calls_by_month(session, _months(first), visitor.connection)
+        months = counts.read_calls_by_month(session, [f"{each:%Y-%m}" for each in _months(first)], visitor.connection)
         by_day = figures.reads(session, first, now.date(), visitor.connection)
         every = counts.calls_of_month(session, f"{now:%Y-%m}")
         return {"now": now, "months": months, "by_day": by_day, "meters": every}
@@ -76,23 +76,19 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
         by_connection=_by_connection(mine, names),
         by_kind=sorted(by_kind.items(), key=lambda pair: (-pair[1], pair[0])),
         name=name,
-        months=[(_to_day(month), found["months"].get(month, {})) for month in _months(found["now"].date())],
+        months=[(first, found["months"].get(f"{first:%Y-%m}", {})) for first in _months(found["now"].date())],
         chart=to_chart(request, found["by_day"], found["now"]),
         of_one=visitor.connection is not None,
     )
 
 
-def _months(today: date) -> list[str]:
-    """The last months, newest first: "2026-11"."""
+def _months(today: date) -> list[date]:
+    """The first days of the last months, newest first."""
     months, first = [], today.replace(day=1)
     for _ in range(MONTHS):
-        months.append(f"{first:%Y-%m}")
+        months.append(first)
         first = (first - timedelta(days=1)).replace(day=1)
     return months
-
-
-def _to_day(month: str) -> date:
-    return date.fromisoformat(f"{month}-01")
 
 
 def _by_connection(meters: Any, names: Mapping[str, str]) -> list[tuple[str, int]]:
