@@ -143,7 +143,7 @@ def test_a_parked_backfill_without_a_day_does_not_take_the_day_of_the_next(
 ) -> None:
     with writing(engine) as session:
         inbox.receive(session, [requests.backfill(Flow.ORDERS, connection=shop, since=None)])
-    event = inbox.claim_next(engine)
+    event = claim_next(engine)
     assert event is not None
     with writing(engine) as session:
         inbox.finish(session, event, Outcome(State.PARKED))
