@@ -15,7 +15,7 @@ from mapping.money import round_to_cents
 from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Value, evaluate
 from mapping.sections import ProductField, ProductSettings
-from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, to_article_number
+from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, needs_allocation, to_article_number
 from mapping.texts import Traces
 from mapping.vat_table import VatTable, find_turnover_group, get_vat_code
 
@@ -52,6 +52,16 @@ def require_wanted(item: Item, settings: ProductSettings) -> None:
     if not _passes_filter(item, settings):
         reason = "products.filter in the settings leaves this item out"
         raise NotBookable(reason, record=name_item(item), field="products.filter")
+    if not item.active and not needs_allocation(item, settings):
+        _require_number(item, settings)
+
+
+def _require_number(item: Item, settings: ProductSettings) -> None:
+    """An inactive item whose SKU gives no number does not belong in the till, and nobody has to give it one."""
+    try:
+        to_article_number(item, settings)
+    except MappingError as refusal:
+        raise NotBookable(refusal.reason, record=name_item(item), field="SKU") from refusal
 
 
 def _passes_filter(item: Item, settings: ProductSettings) -> bool:

@@ -89,7 +89,7 @@ def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Produ
     owner = find_owner(number, deps)
     foreign = article.ext_id if article and article.ext_id not in (None, "", item.id) else None
     linked = owner if owner != item.id else None
-    # The other item must be gone, inactive, or have another SKU now.
+    # The other item must be gone, inactive, left out, or have another SKU now.
     if linked and (other := _find_other_owner(linked, number, deps)):
         _refuse(other, item, number, deps)
     if article is None or foreign is None or present is None:
@@ -117,7 +117,10 @@ def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mi
 
 
 def _find_other_owner(item_id: str, number: int, deps: Deps) -> Item | None:
-    """The item as it is in the books, if its SKU is this article."""
+    """The item as it is in the books, if its SKU is this article and the settings do not leave it out."""
+    link = deps.read(links.find, LinkKind.ITEM, item_id)
+    if link and link.fingerprint == items.LEFT_OUT:
+        return None
     other = next(iter(deps.books.items_by_ids([item_id])), None) if item_id.isdecimal() else None
     return other if other and other.active and bridge.find_number(other, deps) == number else None
 

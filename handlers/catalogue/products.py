@@ -20,7 +20,7 @@ from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from mapping import explanations, products, vat_table
 from mapping.categories import CATEGORY
-from mapping.errors import NotBookable
+from mapping.errors import MappingError, NotBookable
 from mapping.messages import Message, message
 from mapping.records import Item, Product
 from mapping.skus import OWN, name_item
@@ -66,7 +66,13 @@ def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
             raise
         return _leave(event, seen.item, link, reason, deps)
     group = categories.group_of(seen.item, event, deps)
-    result = _handle_article(event, Member(seen.item, bridge.number_of(seen.item, deps), group, link), deps)
+    try:
+        number = bridge.number_of(seen.item, deps)
+    except MappingError:
+        if link:  # what waits for its former number may have it
+            ownership.free(int(link.target_id), deps)
+        raise
+    result = _handle_article(event, Member(seen.item, number, group, link), deps)
     if moves:
         _pass_stock_on(event, seen, deps)
     return result
@@ -218,6 +224,7 @@ def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps
     )
     if link.fingerprint == items.LEFT_OUT and not items.is_repeated(event):
         return done(message("unchanged: {reason}", reason=message(reason.reason)), links=(left,))
+    deps.remember(left)  # before another item is told that the article is free
     _switch_off(link, deps)
     return done(
         message("{reason}: {article} is inactive now", reason=message(reason.reason), article=article),

@@ -196,3 +196,42 @@ def test_two_pairs_at_once_do_not_wait_for_each_other(shop: Shop) -> None:
     at_once(shop, *items)
     assert len(shop.parked()) == 2
     assert {article(shop, 801)["extArticleId"], article(shop, 802)["extArticleId"]} <= set(items)
+
+
+@pytest.mark.parametrize("end", [{"Sku": ""}, {"Sku": "A-801"}, {"Sku": "", "Active": False}], ids=str)
+def test_an_owner_that_loses_its_number_lets_another_have_it(shop: Shop, end: dict[str, Any]) -> None:
+    first, second = (add(shop, "801", f"{price}.00") for price in (1, 2))
+    for item in (first, second):
+        hear(shop, item)
+    change(shop, first, **end)
+    hear(shop, first)
+    assert [event.entity_id for event in shop.parked()] == ([] if "Active" in end else [first])
+    assert (article(shop, 801)["extArticleId"], article(shop, 801)["priceIncl"]) == (second, 200)
+    assert sale_of(shop, 801) == second
+
+
+@pytest.mark.parametrize("sku", ["", "A-801"])
+def test_an_inactive_item_needs_no_number_to_leave_the_till(shop: Shop, sku: str) -> None:
+    known, unknown = add(shop, "801", "1.00"), add(shop, sku, "1.00", Active=False)
+    hear(shop, known)
+    change(shop, known, Sku=sku, Active=False)
+    assert [hear(shop, item).state for item in (known, unknown)] == ["done", "skipped"]
+    assert article(shop, 801)["active"] is False
+    change(shop, known, Sku="802", Active=True)
+    hear(shop, known)
+    assert [article(shop, number)["active"] for number in (801, 802)] == [False, True]
+
+
+@pytest.mark.parametrize("workers", ["one", "two"])
+def test_an_item_that_is_left_out_hands_its_article_on(open_shop: OpenShop, workers: str) -> None:
+    shop = open_shop('[products.filter]\nfield = "Description"\nis = "starts_with"\nvalue = "Web"')
+    first, second = (add(shop, "801", f"{price}.00", Description="Web") for price in (1, 2))
+    hear(shop, first)
+    if workers == "one":
+        hear(shop, second)
+    change(shop, first, Description="Shop")
+    at_once(shop, *((first, second) if workers == "two" else (first,)))
+    assert require_one_of(shop, 801, [second]) == second
+    change(shop, first, Description="Web again")
+    hear(shop, first)
+    assert require_one_of(shop, 801, [first, second]) == second
