@@ -187,10 +187,10 @@ def main() -> int:
     print(figures.machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="kb") as name, _open_shop(Path(name)) as shop:
         month = _open_month(shop, asked)
+        days = Days(shop, month, every=asked.every)
         # Each article is looked up once in its life; with a first load not even once.
         shop.till.sell(lines=[sold(int(row["articleNumber"])) for row in shop.till.till["articles"]])
         shop.settle()
-        days = Days(shop, month, every=asked.every)
         over = days.run(asked.days + 1)
         next(over)
         before = Tally.of(shop, days)

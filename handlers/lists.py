@@ -61,7 +61,15 @@ class Lists:
         )
 
     def company(self) -> CompanyProfile:
-        return self._get("company", self._books.company)
+        """The company's preferences, and its name and country, which are read once a day."""
+        return self._get("company", self._read_company)
+
+    def _read_company(self) -> CompanyProfile:
+        named = cast("CompanyProfile", self._kept["name"].value) if self._is_fresh("name", LISTS_SECONDS) else None
+        profile = self._books.company(named)
+        if named is None:
+            self._kept["name"] = _Kept(profile, self._clock())
+        return profile
 
     def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
         """The books' tax codes with the rates in force on a day."""
@@ -89,9 +97,11 @@ class Lists:
             self._sold |= names.keys()
             return frozenset(each for each, name in names.items() if self._kept[name].value)
 
-    def note_stocked(self, item: Item) -> None:
-        """Keep whether the books keep the quantity of this item, which was just read."""
+    def note_stocked(self, item: Item, *, sold: bool = False) -> None:
+        """Keep whether the books keep the quantity of this item, which was just read; `sold`: for a sale."""
         with self._lock:
+            if sold:
+                self._sold.add(item.id)
             self._kept[f"item {item.id}"] = _Kept(item.track_stock, self._clock())
 
     def vat_groups(self) -> tuple[VatGroup, ...]:

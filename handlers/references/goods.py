@@ -98,6 +98,7 @@ def _find(wanted: Collection[int], lines: Iterable[SaleLine], deps: Deps) -> tup
     for number, skus in asked.items():
         items = [item for sku in skus for item in read if _has_sku(item, sku) and item.type in _SELLABLE]
         if item := _choose(number, [each for each in items if each.active], deps):
+            deps.lists.note_stocked(item, sold=True)
             link = Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token)
             found[number] = deps.settle_on(link).target_id
         else:

@@ -84,7 +84,7 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
             documents.look_later(sale, posting, event, deps)
         # The earlier document is gone: this is the next one.
         booked, generation, is_found = documents.create_or_find(
-            sale, posting, deps, generation=link.generation + 1 if link else 0
+            sale, posting, deps, generation=link.generation + 1 if link else 0, unasked=not maybe_written
         )
     if is_found:
         deps.say("found in the books already; linked instead of booked again", id=booked.id)

@@ -164,6 +164,11 @@ def is_as_left(link: Link, content: DocumentContent, deps: Deps) -> bool:
     return before is not None and _is_one_of(ours, with_references(content, before))
 
 
+def is_edited(link: Link, current: BookedDocument, deps: Deps) -> bool:
+    """Whether the document was edited in the books since we wrote it. Payments alone do not count."""
+    return current.sync_token != link.sync_token and not is_as_left(link, current.content, deps)
+
+
 def _is_one_of(ours: set[str], content: DocumentContent) -> bool:
     return bool(contents_of(content) & ours) or is_as_signed(content)
 

@@ -74,7 +74,7 @@ def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if current is None or current.voided:
         successor = relink(sale, link, deps)
         return withdraw(sale, successor, event, deps) if successor else _leave_gone(sale, link, deps)
-    if is_edited(link, current, deps):
+    if bookings.is_edited(link, current, deps):
         return _park_edited(sale, link)
     if _is_maybe_written(event, link, deps):
         settlement.recall(sale, current, deps)
@@ -167,17 +167,12 @@ def _is_only_unfinished(sale: Sale, link: Link, kind: DocumentKind, deps: Deps) 
     return documents.is_as_intended(current, posting.document, deps)
 
 
-def is_edited(link: Link, current: BookedDocument, deps: Deps) -> bool:
-    """Whether the document was edited in the books since we wrote it. Payments alone do not count."""
-    return current.sync_token != link.sync_token and not bookings.is_as_left(link, current.content, deps)
-
-
 def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool:
     """Whether the document was edited since we wrote it, and also differs from the sale at the till now.
 
     If it is equal, another gateway may have written it, or this one before its database was restored.
     """
-    if not is_edited(link, current, deps):
+    if not bookings.is_edited(link, current, deps):
         return False
     kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
     if current.voided or kind != current.kind:
@@ -197,7 +192,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind.INVOICE)
     if posting.document.total != current.total:
         # A refund is a line of the invoice.
-        return _update(sale, link, event, deps)
+        return _update(sale, link, event, deps, current=current)
     posting, maybe_written = drafts.move_payments(posting, deps), _is_maybe_written(event, link, deps)
     if maybe_written:
         _find_lost(sale, current, posting.payments, deps)
@@ -256,10 +251,19 @@ def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
     )
 
 
-def _update(sale: Sale, link: Link, event: Event, deps: Deps, *, voided_too: bool = False) -> Result:
+def _update(
+    sale: Sale,
+    link: Link,
+    event: Event,
+    deps: Deps,
+    *,
+    voided_too: bool = False,
+    current: BookedDocument | None = None,
+) -> Result:
     maybe_written = _is_maybe_written(event, link, deps)
     for attempt in range(1, TRIES + 1):
-        current = documents.read(link.target_entity, link.target_id, deps)
+        if attempt > 1 or current is None:
+            current = documents.read(link.target_entity, link.target_id, deps)
         if current is None:
             return relink_or_park(sale, link, BookingStatus.DELETED, event, deps)
         if current.voided and not voided_too:
@@ -321,11 +325,12 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
     """The sale is another kind of document now: delete the old one (a void would keep its number), book a new one."""
     maybe_written = _is_maybe_written(event, link, deps)
     if not maybe_written and _delete_unread(sale, link, deps):
+        deps.say("replaced the document by one of another kind", was=link.target_entity, id=link.target_id, now=kind)
         return booking.book(sale, link, event, deps, kind=kind, maybe_written=False)
     current = documents.read(link.target_entity, link.target_id, deps)
     if current is None and link.status is not BookingStatus.REPLACING:
         return relink_or_park(sale, link, BookingStatus.DELETED, event, deps)
-    if current and is_edited(link, current, deps):
+    if current and bookings.is_edited(link, current, deps):
         return _park_edited(sale, link)
     if current:
         if maybe_written:
@@ -333,28 +338,18 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
         link = bookings.begin(link, deps, status=BookingStatus.REPLACING)
         released = settlement.release(link.target_entity, link.target_id, deps)
         present = (documents.read(link.target_entity, link.target_id, deps) if released else None) or current
-        token = deps.books.request_id("delete", present.kind, present.id, present.sync_token)
-        deps.books.delete_document(present.kind, present.id, present.sync_token, token)
+        documents.delete(present.kind, present.id, present.sync_token, deps)
         deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=kind)
     return booking.book(sale, link, event, deps, kind=kind, maybe_written=maybe_written)
 
 
 def _delete_unread(sale: Sale, link: Link, deps: Deps) -> bool:
     """Delete the document without reading it first, for the reasons of `_revise`; False if it must be read."""
-    alone = not money_documents.beside(link.target_entity, link.target_id, deps)
-    if not alone or not _is_as_left(sale, link, deps):
+    if money_documents.beside(link.target_entity, link.target_id, deps) or not _is_as_left(sale, link, deps):
         return False
     kind, token = DocumentKind(link.target_entity), link.sync_token or ""
     bookings.begin(link, deps, status=BookingStatus.REPLACING)
-
-    def delete() -> bool:
-        deps.books.delete_document(
-            kind, link.target_id, token, deps.books.request_id("delete", kind, link.target_id, token)
-        )
-        deps.say("replaced the document by one of another kind", was=kind, id=link.target_id)
-        return True
-
-    return bool(_try_unread(delete, link, deps))
+    return bool(_try_unread(lambda: documents.delete(kind, link.target_id, token, deps), link, deps))
 
 
 def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:

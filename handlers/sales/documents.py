@@ -178,10 +178,11 @@ def read(kind: str, document_id: str, deps: Deps) -> BookedDocument | None:
         return None
 
 
-def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[BookedDocument, int]:
+def create(posting: Posting, deps: Deps, *, generation: int = 0, unasked: bool = False) -> tuple[BookedDocument, int]:
     """The document as booked, by this request or an earlier one for the same generation, and its generation.
 
-    `generation` counts the documents of this sale that are known to be gone.
+    `generation` counts the documents of this sale that are known to be gone; `unasked`: it was never asked for before,
+    so a new document that answers it needs no check.
 
     A generation whose document was deleted is skipped. Raises `DuplicateNumber`, and `Permanent` for a voided one.
     """
@@ -192,7 +193,8 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
             send_number=numbers(deps),
         )
         report_installation(made.private_note, deps)
-        present = read(made.kind, made.id, deps) if each or is_old(made, deps) else made
+        again = each > generation or bool(each and not unasked)
+        present = read(made.kind, made.id, deps) if again or is_old(made, deps) else made
         if present is not None:
             _refuse_voided(present, posting)
             return bring_up_to_date(present, posting, deps), each
@@ -204,10 +206,12 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
     )
 
 
-def create_or_find(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tuple[BookedDocument, int, bool]:
+def create_or_find(
+    sale: Sale, posting: Posting, deps: Deps, *, generation: int, unasked: bool = False
+) -> tuple[BookedDocument, int, bool]:
     """The document, its generation, and whether it had the number already, which another installation may have used."""
     try:
-        return *create(posting, deps, generation=generation), False
+        return *create(posting, deps, generation=generation, unasked=unasked), False
     except DuplicateNumber:
         found = find(sale, posting, deps)
         if found is None:
@@ -224,6 +228,13 @@ def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> B
         sync_token=sync_token,
         send_number=numbers(deps),
     )
+
+
+def delete(kind: DocumentKind, document_id: str, sync_token: str, deps: Deps) -> bool:
+    """Delete this version of a document: True. Raises `Conflict` if there is a newer one, `NotFound` without one."""
+    request = deps.books.request_id("delete", kind, document_id, sync_token)
+    deps.books.delete_document(kind, document_id, sync_token, request)
+    return True
 
 
 def adjust_tax(

@@ -249,7 +249,7 @@ def _plan_withdrawal(link: Link, deps: Deps) -> Plan:
     current = documents.read(link.target_entity, link.target_id, deps)
     if current is None or current.voided:
         return Plan("nothing: its document is gone from QuickBooks")
-    if link.adopted or changes.is_edited(link, current, deps):
+    if link.adopted or bookings.is_edited(link, current, deps):
         said = message("{document} was written or edited by another writer", document=bookings.name_document(link))
         return _plan(PARK, said)
     return Plan(deps.settings.orders.cancelled)

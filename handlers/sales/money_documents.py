@@ -137,7 +137,7 @@ def _write(
     if found is not None and found.kind is document.kind:
         return documents.bring_up_to_date(found, Posting(document), deps), generation
     if found is not None:
-        _delete(found.kind, found.id, found.sync_token, deps)
+        documents.delete(found.kind, found.id, found.sync_token, deps)
     generation += found is not None or before is not None
     try:
         made, generation = documents.create(Posting(document), deps, generation=generation)
@@ -170,17 +170,13 @@ def _report_edit(found: BookedDocument, deps: Deps) -> None:
     )
 
 
-def _delete(kind: DocumentKind, document_id: str, sync_token: str, deps: Deps) -> None:
-    request = deps.books.request_id("delete", kind, document_id, sync_token)
-    deps.books.delete_document(kind, document_id, sync_token, request)
-
-
 def _remove(link: Link, deps: Deps) -> None:
     """Delete it, whatever became of it. It is read only where the SyncToken of its link is not the last one."""
     kind, token = DocumentKind(link.target_entity), link.sync_token
     for _ in range(3):
         try:
-            _delete(kind, link.target_id, token or deps.books.document(kind, link.target_id).sync_token, deps)
+            present = token or deps.books.document(kind, link.target_id).sync_token
+            documents.delete(kind, link.target_id, present, deps)
         except NotFound:
             return
         except Conflict:

@@ -130,9 +130,24 @@ def test_items_sold_on_other_hours_are_read_again_with_one_read(open_shop: OpenS
         shop.settle()
         return int(shop.books.ledger.counts[REALM]["query Item"] - before)
 
-    assert [sell_at(0, 1001) > 0, sell_at(2, 1003) > 0] == [True, True]
+    # What finds the item by its SKU tells whether it keeps stock.
+    assert [sell_at(0, 1001) > 0, sell_at(2, 1003)] == [True, 3]
     assert [sell_at(25, 1001), sell_at(27, 1003), sell_at(40, 1001)] == [1, 0, 0]
     assert shop.parked() == []
+
+
+def test_the_name_of_the_company_is_read_less_often_than_its_preferences(open_shop: OpenShop) -> None:
+    shop, hours = open_shop(), [0]
+    context = shop.contexts.context("default")
+    context.lists = Lists(context.books, context.till, clock=lambda: hours[0] * 3600.0)
+
+    def read_at(hour: int) -> tuple[int, int]:
+        hours[0], before = hour, Counter(shop.books.ledger.counts.get(REALM, {}))
+        context.lists.company()
+        found = Counter(shop.books.ledger.counts[REALM]) - before
+        return found["read CompanyInfo"], found["read Preferences"]
+
+    assert [read_at(0), read_at(3), read_at(5), read_at(23), read_at(28)] == [(1, 1), (0, 0), (0, 1), (0, 1), (1, 1)]
 
 
 def test_our_own_item_made_inactive_is_followed_by_another(open_shop: OpenShop) -> None:

@@ -207,9 +207,10 @@ class QuickBooks:
         """A new account of other current liabilities; its name has at most 100 characters. Raises DuplicateName."""
         return self._create_entry("Account", name, request_id)
 
-    def company(self) -> CompanyProfile:
-        """The company's profile (two reads)."""
-        profile = self._access.read_one("CompanyInfo", self._realm_id)
+    def company(self, named: CompanyProfile | None = None) -> CompanyProfile:
+        """The company's profile: two reads, or one if its name and country are taken from `named`."""
+        known = {"CompanyName": named.name, "Country": named.country} if named else None
+        profile = known or self._access.read_one("CompanyInfo", self._realm_id)
         return wire.to_profile(profile, self._access.read_one("Preferences"))
 
     # --- what changed ----------------------------------------------------------------------------------------
