@@ -23,12 +23,14 @@ def email_key(text: str | None) -> str | None:
 
 
 def email_keys(text: str | None) -> tuple[str, ...]:
-    """Every e-mail address in a field as a key: trimmed, in lower case, without control and invisible characters.
+    """Every e-mail address in a field as a key: in lower case, without a name beside it and invisible characters.
 
     Plus signs and dots are kept as part of the address: their meaning depends on the mail provider.
     """
     shown = "".join(each for each in text or "" if each in "\t\r\n" or unicodedata.category(each) not in _UNSEEN)
-    candidates = (part.strip().strip("<>").strip().casefold() for part in shown.replace(";", ",").split(","))
+    parts = (part.rpartition("<")[2].strip().rstrip(">") for part in shown.replace(";", ",").split(","))
+    # Case folding would make another address of one with an ß, and the key is what is written.
+    candidates = (part.strip().lower() for part in parts)
     return tuple(dict.fromkeys(address for address in candidates if _is_address(address)))
 
 

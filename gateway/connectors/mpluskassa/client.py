@@ -184,7 +184,7 @@ class Relations(Area):
         """
         for exact in (True, False):
             found = _found(self._find({"email": email}, exact=exact))
-            if found is not None and email.casefold() in email_keys(found.email):
+            if found is not None and email.lower() in email_keys(found.email):
                 return found
         return None
 
