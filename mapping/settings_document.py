@@ -28,6 +28,7 @@ from mapping.sections import (
     StockSettings,
     incomplete,
 )
+from mapping.skus import LARGEST_NUMBER
 
 LARGEST: Final = 256 * 1024
 """Characters of a document."""
@@ -41,6 +42,9 @@ LOSES_STOCK = (
     "given back what it sold"
 )
 KEEP_STOCK = 'set stock.enabled = false, or orders.summary = "sale"'
+
+TOO_LARGE = "it is beyond the largest article number of the till"
+TWO_ROWS = "one branch has two rows, and only one of them would count"
 
 
 class SettingsDocument(Section):
@@ -59,6 +63,16 @@ class SettingsDocument(Section):
     def _stock_needs_every_sale(self, info: ValidationInfo) -> SettingsDocument:
         if self.loses_stock and not is_in_force(info):
             raise incomplete(LOSES_STOCK, "orders.summary", KEEP_STOCK)
+        return self
+
+    @model_validator(mode="after")
+    def _numbers_are_possible(self, info: ValidationInfo) -> SettingsDocument:
+        if is_in_force(info):
+            return self
+        if self.products.allocate_to > LARGEST_NUMBER:
+            raise incomplete(TOO_LARGE, "products.allocate_to", "take a smaller number")
+        if len({int(number) for number in self.stock.branches}) < len(self.stock.branches):
+            raise incomplete(TWO_ROWS, "stock.branches", "keep one of the rows, without zeros before the number")
         return self
 
     @property

@@ -90,11 +90,17 @@ def test_every_fault_is_named_with_its_place_and_a_hint() -> None:
     assert "'invoice'" in split.hint
 
 
+BEYOND_NUMBERS = f"[products]\nallocate_to = {2**63}"
+ONE_BRANCH_TWICE = "[stock.branches.01]\nshare = 50\n[stock.branches.1]\nshare = 50"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ('[orders]\nmissing_item = "fallback"', "fallback_item"),
         ("[products]\nallocate_from = 9\nallocate_to = 1", "allocate_from"),
+        (BEYOND_NUMBERS, "products.allocate_to"),
+        (ONE_BRANCH_TWICE, "stock.branches"),
         ('[mapping.terms]\non_miss = "default"', "fallback"),
         ('[mapping.terms]\nmode = "table"', "table"),
         ('[customers]\nvat_number_field = "VATNumber"', "vat_number_field"),
@@ -207,6 +213,8 @@ def test_stock_beside_a_days_document_is_refused_with_the_way_out() -> None:
 
 def test_a_document_in_force_goes_on_though_a_newer_version_demands_more() -> None:
     assert recall(DAY_WITHOUT_ITEM).orders.summary == "day"
+    assert recall(BEYOND_NUMBERS).products.allocate_to == 2**63
+    assert len(recall(ONE_BRANCH_TWICE).stock.branches) == 2
     with pytest.raises(DocumentError):
         recall("[orders]\nunheard_of = 1")
 
