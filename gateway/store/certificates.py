@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from sqlalchemy import ColumnElement, Engine, and_, func, insert, select
+from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select
 from sqlmodel import Session, col
 
 from gateway.store.sealing import Seal, SealedColumn
@@ -159,6 +159,13 @@ def sign_off(session: Session, signed: Sequence[Certificate], *, signed_by: str)
         row = {"connection": each.connection, "day": each.day, "certificate": each.number, "signed_by": signed_by}
         keys = ("connection", "day", "certificate")
         upsert(session, SignOffRow, {**row, "signed_at": moment()}, keys=keys)
+
+
+def withdraw_sign_off(session: Session, signed: Certificate) -> None:
+    """The day is open again; the audit trail keeps who signed it and who took that back."""
+    row = SignOffRow
+    mine = and_(col(row.connection) == signed.connection, col(row.day) == signed.day)
+    session.execute(delete(row).where(mine, col(row.certificate) == signed.number))
 
 
 def sign_offs(session: Session, connection: str, start: date, through: date) -> dict[date, SignOff]:

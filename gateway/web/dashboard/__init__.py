@@ -81,6 +81,7 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/agreement.csv", for_visitors(agreement.download_days), methods=["GET"]),
     Route("/agreement.json", for_visitors(agreement.download_certificates), methods=["GET"]),
     Route("/agreement/sign-off", from_form(agreement.sign_off, right=Right.WORK), methods=["POST"]),
+    Route("/agreement/sign-off/withdraw", from_form(agreement.withdraw_sign_off, right=Right.WORK), methods=["POST"]),
     Route("/agreement/days/{day}", for_visitors(agreement.show_day), methods=["GET"]),
     Route("/agreement/{id}", for_visitors(agreement.show_report), methods=["GET"]),
     Route("/overview", for_visitors(overview.show_overview), methods=["GET"]),

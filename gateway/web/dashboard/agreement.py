@@ -31,6 +31,7 @@ from mapping.messages import message
 EARLIER = 10
 _SHORTEST_NAME = 2
 _NO_REPORT = "there is no such report"
+_NOT_SIGNED = "this day is not signed off"
 
 
 # --- a month -----------------------------------------------------------------------------------------------------
@@ -183,6 +184,7 @@ async def show_day(request: Request, _visitor: Visitor) -> Response:
         marks=MARKS,
         words=WORDS,
         chips=CHIPS,
+        results=agreement_calendar.RESULTS,
         wanted=called,
         places=_places_of(found["shown"]),
         measures=agreement_calendar.MEASURES,
@@ -279,6 +281,32 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
 
     first = await shared.write(change)
     return RedirectResponse(_to_day(day, called) if day else _to_month(first, called), 303)
+
+
+async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """A person takes the sign-off of a day's present result back. Audited."""
+    connection = await _find_connection(request, form)
+    called = (await services.names_of(request)).get(connection or "", "")
+    day = queries.find_day(form, "day")
+    if day is None:
+        raise Refusal(400, _NOT_SIGNED)
+
+    def change(session: Session) -> None:
+        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        shown = _read_month(session, connection or "", day.replace(day=1), today).days[day.day - 1]
+        if shown.certificate is None or shown.sign_off is None or not shown.is_signed:
+            raise Refusal(409, _NOT_SIGNED)
+        certificates.withdraw_sign_off(session, shown.certificate)
+        audit.note(
+            session,
+            actor=visitor.actor,
+            action="withdraw sign-off",
+            target=f"{called} {day}",
+            reason=message("signed by {name}", name=shown.sign_off.signed_by),
+        )
+
+    await services.of(request).write(change)
+    return RedirectResponse(_to_day(day, called), 303)
 
 
 async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:

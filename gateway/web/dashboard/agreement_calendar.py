@@ -42,6 +42,8 @@ WORDS: Final[Mapping[str, str]] = {
     CalendarResult.NOT_COMPARED: "not compared",
     CalendarResult.COMING: "",
 }
+RESULTS: Final[Mapping[str, str]] = {each.name: WORDS[each] for each in CalendarResult}
+"""What people call the result of a certificate."""
 MARKS: Final[Mapping[str, str]] = {
     CalendarResult.AGREES: "✓",
     CalendarResult.DIFFERS: "≠",
@@ -110,6 +112,10 @@ class AgreementMonth:
     @property
     def books(self) -> int:
         return sum(each.row.books_cents for each in self.compared if each.row)
+
+    @property
+    def difference(self) -> int:
+        return sum(each.difference for each in self.compared)
 
     def count(self, *results: str) -> int:
         return sum(each.result in results for each in self.days)

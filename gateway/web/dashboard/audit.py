@@ -37,6 +37,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "lists": "Had the lists read again",
     "agreement": "Had till and books compared",
     "sign-off": "Signed off days",
+    "withdraw sign-off": "Took a sign-off back",
     "backfill": "Began a load",
     "pause load": "Paused a load",
     "resume load": "Let a load go on",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -29,6 +30,7 @@ from gateway.web.visitors import chosen_language
 from mapping.money import to_cents
 
 _FOLDER = Path(__file__).parent
+_RESEND = re.compile(r"\./run resend [^\s,;]+")
 ENTITIES = {
     **{name: name for name in ("Receipt", "Relation", "Item", "Customer", "Invoice", "Day")},
     "TillInvoice": "Invoice of the till",
@@ -98,9 +100,14 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
 def _tell(
     language: str, visitor: Visitor | None, text: str | None, stored: str | None = None, connection: str | None = None
 ) -> Markup:
-    """A message with the settings it names in words; they are links for a connection, by what it is called."""
+    """A message with the settings it names in words; they are links for a connection, by what it is called.
+
+    A command that resends a sale is named by its button.
+    """
     may_configure = visitor is not None and visitor.may_configure
-    return show_settings(language, catalogue.say(language, text, stored), connection, may_configure=may_configure)
+    button = f'"{catalogue.translate(language, "Send to QuickBooks again")}"'
+    said = _RESEND.sub(lambda _: button, catalogue.say(language, text, stored))
+    return show_settings(language, said, connection, may_configure=may_configure)
 
 
 def _find_address(request: Request, visitor: Visitor | None) -> str:

@@ -25,7 +25,8 @@ __all__ = ["admin", "open_browser"]
 SECRET = ENVIRONMENT["SECRET_KEY"]
 FIRST = date(2026, 10, 1)
 NOW = datetime(2026, 10, 6, 6, tzinfo=UTC)
-WRONG = Record("deleted in the books", False, "receipt 1.2.2026.9", "SalesReceipt 5 was deleted", "resend it", 7, 1250)
+AGAIN = "./run resend 1.2.2026.9 books it again"
+WRONG = Record("deleted in the books", False, "receipt 1.2.2026.9", "SalesReceipt 5 was deleted", AGAIN, 7, 1250)
 MEANT = Record("left out by the settings", True, "receipt 1.2.2026.8", "outstanding", "nothing", None, 300)
 
 
@@ -112,10 +113,14 @@ def test_a_day_shows_its_sums_and_each_difference_with_its_button(shop: Gateway,
     page = browser.get("/agreement/days/2026-10-03?connection=default").text
     wrong, _, meant = page.partition("Explained by policy")
     assert all(
-        shown in wrong for shown in ("receipt 1.2.2026.9", "deleted in the books", "€12.50", "Utrecht", "Net 21 %")
+        shown in wrong for shown in ("Receipt 1.2.2026.9", "deleted in the books", "€12.50", "Utrecht", "Net 21 %")
     )
     assert 'action="/sales/1/resend"' in wrong
+    assert "&#34;Send to QuickBooks again&#34; books it again" in wrong
     assert "Paid by PIN &lt;b&gt;" in page
+    german = browser.get("/agreement/days/2026-10-03", headers={"Accept-Language": "de"}).text
+    for shown in ("<b>Kassenbon 1.2.2026.9</b>", "</b> weicht ab ·", "Datum, Name, Unterschrift"):
+        assert shown in german, shown
     assert "receipt 1.2.2026.8" in meant
     assert "receipt 1.2.2026.8" not in wrong
     assert "left out by the settings" in meant
@@ -135,6 +140,12 @@ def test_a_day_is_signed_off_by_name_and_says_so_when_it_changes(shop: Gateway, 
     assert "Signed off by Jo de Wit" in browser.get(address).text
     assert browser.post("/agreement/sign-off", data={**form, "signed_by": "Piet"}).status_code == 409
     assert ("dashboard", "sign-off", "default 2026-10-03", "signed by Jo de Wit") in shop.audit()
+    assert "Take the sign-off back" in browser.get(address).text
+    assert browser.post("/agreement/sign-off/withdraw", data=form).headers["location"] == address
+    assert ("dashboard", "withdraw sign-off", "default 2026-10-03", "signed by Jo de Wit") in shop.audit()
+    assert browser.post("/agreement/sign-off/withdraw", data=form).status_code == 409
+    assert "Signed off by" not in browser.get(address).text
+    assert browser.post("/agreement/sign-off", data={**form, "signed_by": "Jo de Wit"}).headers["location"] == address
     add_days(shop.engine, SECRET, DayResult(FIRST + timedelta(days=2), AgreementStatus.AGREES, 1550, 1550))
     page = browser.get(address).text
     assert "The result changed after that" in page
