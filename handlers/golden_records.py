@@ -33,7 +33,7 @@ _LISTS: Final = ("PaymentMethod", "Account", "Department", "Class", "Term")
 def handle(event: Event, deps: Deps) -> Result:
     """The file as the result of the event, with the records that could not be recorded and why."""
     asked = event.asked
-    reading_only, _ = dry_runs.without_writes(deps)
+    reading_only = dry_runs.without_writes(deps)
     entries, missing = [], []
     for kind, name in asked["records"]:
         try:

@@ -103,8 +103,7 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
         bookings.claim_orders(sale, booked, deps)
     if is_found:
         settlement.recall(sale, booked, deps, wanted=posting.payments)
-        if settlement.release(booked.kind, booked.id, deps, keep=posting.payments):
-            booked = deps.books.document(booked.kind, booked.id)
+        booked = settlement.release_from(booked, deps, keep=posting.payments)
         _measure_again(posting, booked, event, deps)
     is_new = not (maybe_written or is_found or link)
     return finish(sale, posting, booked, deps, maybe_written=maybe_written, is_new=is_new)

@@ -37,14 +37,10 @@ def is_bookable(sale: Sale, deps: Deps) -> bool:
     return sale_identity.find_refusal(sale, deps.settings.orders) is None
 
 
-def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_run: bool) -> Result:
+def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     """Done if the day's document contains the sale as it is; else request the summary of the day and wait."""
     day = Day(sale.branch, sale.business_date)
     before = Day.parse(link.day) if link and link.day else day
-    if dry_run:
-        return done(
-            message("dry run: the sale is summed up in the document of {key}; nothing was written", key=day.key)
-        )
     # A summary that is parked continues when a person retries it.
     newest = deps.read(sales.newest_events, list(dict.fromkeys((day.key, before.key))))
     busy = {key for key, (_, state, _) in newest.items() if state in _BUSY}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -14,15 +14,16 @@ from gateway.errors import NotFound
 from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.result import Result, done, telling
-from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs
-from mapping import sale_identity
+from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs, steps
+from handlers.sales.steps import Context, Step
+from mapping.day_summary import Day
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.money import to_euros
 from mapping.orders import Posting
-from mapping.records import BookedDocument, Customer, DocumentKind, Item, ListEntry, Sale
+from mapping.records import BookedDocument, Customer, Item, ListEntry, Sale
 from mapping.references import References
-from mapping.sale_identity import bookable, is_off, name_document
+from mapping.sale_identity import name_document
 
 FIRST_VERSION = "0"
 WOULD_CREATE = "would be created"
@@ -37,14 +38,13 @@ _LISTS: Final[Mapping[str, ListEntity]] = {
 
 
 BOOK, LINK, AGAIN, RESTORE = "book", "link", "book again", "restore"
-ADOPTED = "something else booked this sale: its document is linked, and never written"
 ONLY_PAYMENTS = "only its payments differ: they would be brought to what the till says"
-CHANGED = 'the sale was changed at the till after it was booked, and orders.changed is "park"'
 UNFINISHED = "an earlier attempt did not finish: what is missing would be written"
 MONEY_GONE = "a document of money beside it was removed in QuickBooks: it would be made again"
-STEPS = (ADOPTED, ONLY_PAYMENTS, CHANGED, UNFINISHED, MONEY_GONE)
+STEPS = (ONLY_PAYMENTS, UNFINISHED, MONEY_GONE)
 """The steps that name no record: pages translate them."""
-REPAIR, SETTLE, PARK, NOTHING = "repair", "settle", "park", "nothing: already booked"
+UPDATE, REPAIR, SETTLE, VOID, PARK = "update", "repair", "settle", "void", "park"
+NOTHING, GONE = "nothing: already booked", "nothing: its document is gone from QuickBooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,6 @@ class Plan:
 
     action: str
     steps: tuple[str, ...] = ()
-
-
-def _plan(action: str, *steps: str) -> Plan:
-    return Plan(action, steps)
 
 
 class DryRunBooks(QuickBooks):
@@ -88,38 +84,68 @@ class DryRunBooks(QuickBooks):
         return promise
 
 
-def without_writes(deps: Deps) -> tuple[Deps, DryRunBooks]:
-    """Dependencies that write nothing, and the books that list what they would have created."""
-    books = DryRunBooks(deps.books)
-    return dataclasses.replace(deps.without_writes(), books=books), books
+def without_writes(deps: Deps) -> Deps:
+    """Dependencies that write nothing; their books list what they would have created."""
+    return dataclasses.replace(deps.without_writes(), books=DryRunBooks(deps.books))
 
 
-def dry_run(sale: Sale, link: Link | None, deps: Deps) -> Result:
-    """Store exactly what would be sent and why, as JSON on the row."""
-    seen, books = without_writes(deps)
-    planned: dict[str, Any] = {"sale": _introduce(sale, deps), "already": _name(link)}
+def dry_run(known: Context, settle_on: Callable[[], tuple[Step, Context]], deps: Deps) -> Result:
+    """Store exactly what would be sent and why, as JSON on the row. `settle_on` gives the step of a real run."""
+    planned: dict[str, Any] = {"sale": _introduce(known.sale, deps), "already": _name(known.link)}
     try:
-        if link and _is_withdrawn_now(sale, link, deps):
-            plan = _plan_withdrawal(link, seen)
-        else:
-            planned["action"] = BOOK
-            bookable(sale, deps.settings.orders)
-            in_money = drafts.in_money(sale, seen)
-            kind = sale_identity.kind_now(in_money, seen.settings.orders, link.target_entity) if link else None
-            prepared, references = drafts.prepare(sale, seen, kind=kind)
-            posting = drafts.open_up(prepared, seen)
-            plan = _plan_booking(sale, link, posting, seen)
-            planned |= _to_plan(posting, references, deps) | {"customer": _name_customer(references.customer_id, deps)}
-        planned |= {"action": plan.action, "steps": plan.steps, "would_create": books.created}
+        step, found = settle_on()
+        if step in _WITHOUT_PLAN:
+            return done(_WITHOUT_PLAN[step](found))
+        if step is Step.REFUSE and found.refusal:
+            raise found.refusal
+        posting, references = _draft(step, found, deps)
+        plan = _plan(step, found, posting, deps)
+        planned |= {"action": plan.action, "steps": plan.steps}
+        if posting and references:
+            planned |= _to_plan(posting, references, deps)
+            planned["customer"] = _name_customer(references.customer_id, deps)
     except (NotBookable, MappingError) as refusal:
-        planned |= {"refused": refusal.reason, "field": refusal.field, "fix": refusal.fix}
+        planned |= {"action": BOOK, "refused": refusal.reason, "field": refusal.field, "fix": refusal.fix}
+    planned["would_create"] = deps.books.created if isinstance(deps.books, DryRunBooks) else []
     return telling(done("dry run: nothing was written"), planned)
 
 
-def _is_withdrawn_now(sale: Sale, link: Link, deps: Deps) -> bool:
-    if link.fingerprint == sale_identity.content(sale) or not sale_identity.is_withdrawn(sale):
-        return False
-    return not is_off(sale, deps.settings.orders)
+def _sum_up(known: Context) -> str:
+    day = Day(known.sale.branch, known.sale.business_date)
+    return message("dry run: the sale is summed up in the document of {key}; nothing was written", key=day.key)
+
+
+def _leave_order(_: Context) -> str:
+    return "dry run: an order is booked as the receipt or invoice that delivers it; nothing was written"
+
+
+_WITHOUT_PLAN: Final[Mapping[Step, Callable[[Context], str]]] = {
+    Step.SUM_UP: _sum_up,
+    Step.DEPOSITS: _leave_order,
+    Step.ORDER_BOOKED: _leave_order,
+}
+
+
+def _draft(step: Step, known: Context, deps: Deps) -> tuple[Posting | None, References | None]:
+    """What the step would send; None if it sends no document. Raises `MappingError` if the step would.
+
+    A document that stays as it is is shown too, if it can be mapped.
+    """
+    if known.refusal:
+        return None, None
+    stays = step in (Step.NOTHING, Step.SKIP, Step.RELINK) or steps.is_parked(step)
+    kind = known.kind if known.link else None
+    try:
+        prepared, references = drafts.prepare(known.sale, deps, kind=kind)
+        if step in (Step.UPDATE, Step.REVIVE):
+            return changes.draft_again(known.sale, known.booked, known.document, deps), references
+        if step in (Step.SETTLE, Step.RESTORE):
+            return drafts.move_payments(prepared, deps), references
+        return drafts.open_up(prepared, deps), references
+    except MappingError:
+        if not stays:
+            raise
+        return None, None
 
 
 def _introduce(sale: Sale, deps: Deps) -> dict[str, Any]:
@@ -229,79 +255,65 @@ def _find_references(content: Any) -> Iterator[tuple[str, str]]:
             yield from _find_references(each)
 
 
-def _plan_booking(sale: Sale, link: Link | None, posting: Posting, deps: Deps) -> Plan:
-    if link is None:
-        return _of_unknown(sale, posting, deps)
-    current = documents.read(link.target_entity, link.target_id, deps)
-    name = bookings.name_document(link)
-    if link.adopted:
-        return Plan(NOTHING) if link.fingerprint == sale_identity.content(sale) else _plan(PARK, ADOPTED)
-    if current is None or current.voided:
-        return _of_gone(name, link, current, posting)
-    if link.fingerprint is not None and link.fingerprint != sale_identity.content(sale):
-        return _of_changed(sale, link, current, deps)
-    steps = _repairs(link, posting, current, deps)
-    return Plan(REPAIR, steps) if steps else Plan(NOTHING)
+def _plan(step: Step, known: Context, posting: Posting | None, deps: Deps) -> Plan:
+    """What the step would do."""
+    if steps.is_parked(step):
+        return _planned(PARK, steps.park(step, known).outcome.reason or "")
+    if step is Step.RELINK:
+        return _link(known.successor)
+    if posting is None or step in _WITHOUT_DOCUMENT:
+        return Plan(_WITHOUT_DOCUMENT.get(step, NOTHING), (known.other,) if known.other else ())
+    if step in (Step.BOOK, Step.BOOK_AGAIN):
+        found = documents.find(known.sale, posting, deps)
+        return _link(found) if found else _of_missing(step, known, posting)
+    if step is Step.RESTORE:
+        corrected = tuple(repairs.plan_restore(_without_beside(posting), known.document, deps))
+        return Plan(REPAIR, corrected) if corrected else Plan(NOTHING)
+    return _of_changed(step, known, posting, deps)
 
 
-def _plan_withdrawal(link: Link, deps: Deps) -> Plan:
-    """The plan for a sale that was cancelled at the till after it was booked."""
-    current = documents.read(link.target_entity, link.target_id, deps)
-    if current is None or current.voided:
-        return Plan("nothing: its document is gone from QuickBooks")
-    if link.adopted or bookings.is_edited(link, current, deps):
-        said = message("{document} was written or edited by another writer", document=bookings.name_document(link))
-        return _plan(PARK, said)
-    return Plan(deps.settings.orders.cancelled)
+_WITHOUT_DOCUMENT: Final = {Step.SKIP: NOTHING, Step.NOTHING: NOTHING, Step.LEAVE_GONE: GONE, Step.WITHDRAW: VOID}
 
 
-def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
-    if other := bookings.find_other(sale, deps.links):
-        return _plan("nothing: already booked", other)
-    found = documents.find(sale, posting, deps)
-    if found is None:
-        return Plan(BOOK)
+def _planned(action: str, *said: str) -> Plan:
+    return Plan(action, said)
+
+
+def _link(found: BookedDocument | None) -> Plan:
+    named = _name_booked(found) if found else ""
     said = "{document} is in QuickBooks already: it would be linked, not booked again"
-    return _plan(LINK, message(said, document=_name_booked(found)))
+    return _planned(LINK, message(said, document=named))
 
 
-def _of_gone(name: str, link: Link, current: BookedDocument | None, posting: Posting) -> Plan:
-    if link.status is BookingStatus.REPLACING:
+def _of_missing(step: Step, known: Context, posting: Posting) -> Plan:
+    if step is Step.BOOK:
         return Plan(BOOK)
-    if link.status is BookingStatus.WITHDRAWN:
-        said = "{document} was voided when the sale was cancelled: it would get its amounts back"
-        return _plan(RESTORE, message(said, document=name))
-    if current is None:
+    made = message("a new {kind} would be made", kind=message(posting.document.kind))
+    name = bookings.name_document(known.booked)
+    return _planned(AGAIN, message("{document} was deleted in QuickBooks", document=name), made)
+
+
+def _of_changed(step: Step, known: Context, posting: Posting, deps: Deps) -> Plan:
+    link, name = known.booked, bookings.name_document(known.booked)
+    if step is Step.REPLACE:
+        if known.current is None:
+            return Plan(BOOK)
         made = message("a new {kind} would be made", kind=message(posting.document.kind))
-        return _plan(AGAIN, message("{document} was deleted in QuickBooks", document=name), made)
-    return _plan(RESTORE, message("{document} was voided in QuickBooks: it would get its amounts back", document=name))
+        return _planned(UPDATE, message("{document} would be deleted", document=_name_booked(known.current)), made)
+    if step is Step.REVIVE:
+        said = "{document} was voided in QuickBooks: it would get its amounts back"
+        if link.status is BookingStatus.WITHDRAWN:
+            said = "{document} was voided when the sale was cancelled: it would get its amounts back"
+        return _planned(RESTORE, message(said, document=name))
+    if link.fingerprint is None and documents.is_as_intended(known.document, posting.document, deps):
+        missing = [] if money_documents.is_complete(link.target_entity, link.target_id, deps) else [MONEY_GONE]
+        missing += repairs.plan_restore(_without_beside(posting), known.document, deps)
+        return Plan(REPAIR, tuple(missing) or (UNFINISHED,))
+    return _planned(SETTLE, ONLY_PAYMENTS) if step is Step.SETTLE else Plan(UPDATE)
 
 
-def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Plan:
-    kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
-    same_goods = bookings.detail(link, "goods") == sale_identity.goods(sale)
-    if kind is DocumentKind.INVOICE == link.target_entity and same_goods:
-        return _plan(SETTLE, ONLY_PAYMENTS)
-    if deps.settings.orders.changed == PARK:
-        return _plan(PARK, CHANGED)
-    if changes.differs(sale, link, current, deps):
-        return _plan(PARK, message("{document} was edited in QuickBooks", document=_name_booked(current)))
-    if kind != link.target_entity:
-        made = message("a new {kind} would be made", kind=message(kind))
-        return _plan("update", message("{document} would be deleted", document=_name_booked(current)), made)
-    return Plan(deps.settings.orders.changed)
-
-
-def _repairs(link: Link, posting: Posting, current: BookedDocument, deps: Deps) -> tuple[str, ...]:
-    steps = []
-    if link.fingerprint is None:
-        steps.append(UNFINISHED)
-    if not money_documents.is_complete(link.target_entity, link.target_id, deps):
-        steps.append(MONEY_GONE)
-    if current.kind in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
-        moved = drafts.move_payments(dataclasses.replace(posting, beside=()), deps)
-        steps += repairs.plan_restore(moved, current, deps)
-    return tuple(steps)
+def _without_beside(posting: Posting) -> Posting:
+    return dataclasses.replace(posting, beside=())
 
 
 def _name_booked(document: BookedDocument) -> str:

@@ -134,6 +134,12 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment
     return released
 
 
+def release_from(booked: BookedDocument, deps: Deps, *, keep: tuple[BooksPayment, ...] = ()) -> BookedDocument:
+    """`release`, and the document as it is then: taking payments off changes its version."""
+    released = release(booked.kind, booked.id, deps, keep=keep)
+    return (documents.read(booked.kind, booked.id, deps) if released else None) or booked
+
+
 def _is_as_wanted(link: Link, wanted: BooksPayment, deps: Deps) -> bool:
     """Whether the books changed the payment to what is wanted now: its customer was merged into the wanted one."""
     present = _find_present(link.target_id, deps)

@@ -45,7 +45,7 @@ def effects(shop: Shop) -> int:
 @pytest.mark.parametrize("write", WRITES)
 def test_a_write_to_either_system_is_refused_before_it_leaves(shop: Shop, write: Callable[[Deps], object]) -> None:
     before = effects(shop)
-    of_a_sale, _ = dry_runs.without_writes(shop.deps())
+    of_a_sale = dry_runs.without_writes(shop.deps())
     for deps in (shop.deps().without_writes(), of_a_sale):
         with pytest.raises(WriteRefused):
             write(deps)

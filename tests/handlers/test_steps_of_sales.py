@@ -1,20 +1,23 @@
-"""The step that is decided for a sale from what is known of it: the table at the head of `handlers.sales.orders`."""
+"""The step that is decided for a sale from what is known of it: the table at the head of `handlers.sales.steps`."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
-from handlers.sales import orders
-from handlers.sales.orders import Context, Step
+from handlers.sales import steps
+from handlers.sales.steps import Context, Step
 from mapping import sale_identity
 from mapping.errors import NotBookable
-from mapping.records import Sale, SaleKind
+from mapping.orders import Posting
+from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.sections import OrderSettings
 from tests.mapping.sales import line, receipt
 
@@ -25,63 +28,129 @@ REFUSAL = NotBookable("not to be booked", record="sale 1", field="orders")
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 PERSON, CLOCK = "admin", "mpluskassa"
 EMPTY = dict.fromkeys(field.name for field in dataclasses.fields(Event))
+RECEIPT, INVOICE = DocumentKind.SALES_RECEIPT, DocumentKind.INVOICE
+REPLACING, WITHDRAWN = BookingStatus.REPLACING, BookingStatus.WITHDRAWN
 
 
-def known(
-    sale: Sale = SOLD,
-    *,
-    source: str = CLOCK,
-    hint: str | None = None,
-    booked: str | None = None,
-    status: BookingStatus = BookingStatus.BOOKED,
-    **more: object,
-) -> Context:
-    """A context; `booked`: the sale has a link, of its content "now" or "before"."""
-    event = Event(**{**EMPTY, "source": source, "hint": hint, "received_at": NOW})  # type: ignore[arg-type]
-    content = sale_identity.content(sale) if booked == "now" else booked
-    link = Link(LinkKind.DOCUMENT, sale.id, "SalesReceipt", "1", "0", content, status=status) if booked else None
-    first = Context(sale, event, link, None, None, summed_up=False, maybe_written=False, records=())
-    return dataclasses.replace(first, **more)  # type: ignore[arg-type]
+def known(sale: Sale = SOLD, *, source: str = CLOCK, booked: str | None = None, **more: Any) -> Context:
+    """A context; `booked`: the sale has a link, of its content "now" or "before", or "unfinished"."""
+    event = Event(**{**EMPTY, "source": source, "received_at": NOW})  # type: ignore[arg-type]
+    content = {"now": sale_identity.content(sale), "unfinished": None}.get(booked or "", booked)
+    of_link = {name: more.pop(name) for name in ("status", "adopted", "detail") if name in more}
+    entity = more.pop("entity", RECEIPT)
+    link = Link(LinkKind.DOCUMENT, sale.id, entity, "1", "0", content, **of_link) if booked else None
+    first = Context(sale, event, link, None, None, summed_up=False, maybe_written=False, records=(), kind=entity)
+    return dataclasses.replace(first, **more)
 
 
-DRY = '{"dry_run": true}'
+def read(total: str = "1.00", *, voided: bool = False) -> dict[str, Any]:
+    """The document in the books was read."""
+    document = BookedDocument(RECEIPT, "1", "0", None, None, Decimal(total), Decimal(0), None, voided=voided)
+    return {"looked": True, "read": True, "current": document}
+
+
+def drafted(total: str) -> Posting:
+    """The sale was mapped."""
+    return Posting(SalesDocument(INVOICE, "", "1", date(2026, 11, 29), "1", (), (), Decimal(total)))
+
+
+CANCEL: dict[str, Any] = {"sale": CANCELLED, "refusal": REFUSAL, "booked": "before"}
+PAID: dict[str, Any] = {"booked": "before", "entity": INVOICE, "detail": {"goods": sale_identity.goods(SOLD)}}
+OTHER: dict[str, Any] = {"booked": "before", "kind": INVOICE}
+GONE: dict[str, Any] = {"looked": True, "read": True}
+SOUGHT: dict[str, Any] = {**GONE, "sought": True}
 TABLE: list[tuple[Step, Context]] = [
-    (Step.ORDER_PREVIEW, known(ORDER, source=PERSON, hint=DRY)),
     (Step.ORDER_BOOKED, known(ORDER, booked="now")),
     (Step.DEPOSITS, known(ORDER, source=PERSON)),
-    (Step.SUM_UP, known(summed_up=True, source=PERSON, hint=DRY, booked="now")),
-    (Step.PREVIEW, known(source=PERSON, hint=DRY, booked="now", refusal=REFUSAL)),
-    (Step.BOOK, known(hint=DRY)),
-    (Step.LOOK, known(source=PERSON, booked="before", refusal=REFUSAL)),
+    (Step.SUM_UP, known(summed_up=True, source=PERSON, booked="now")),
     (Step.SEARCH, known(CANCELLED, refusal=REFUSAL, maybe_written=True)),
+    (Step.LOOK, known(source=PERSON, booked="before", refusal=REFUSAL)),
+    (Step.SEEK, known(booked="now", status=BookingStatus.VOIDED)),
+    (Step.SEEK, known(booked="before", **GONE)),
+    (Step.SEEK, known(**CANCEL, **read(voided=True))),
+    (Step.SEEK, known(**CANCEL, status=WITHDRAWN, **read(voided=True))),
+    (Step.READ, known(**PAID)),
+    (Step.READ, known(**OTHER, tried=True)),
+    (Step.READ, known(booked="before", tried=True)),
+    (Step.READ, known(**CANCEL, tried=True)),
+    (Step.READ, known(booked="before", status=BookingStatus.VOIDED, sought=True, looked=True, source=PERSON)),
+    (Step.COMPARE, known(booked="before", **read())),
+    (Step.COMPARE, known(**OTHER, **read())),
+    (Step.COMPARE, known(**CANCEL, **read())),
+    (Step.COMPARE, known(**OTHER, status=REPLACING, **read(voided=True))),
+    (Step.DRAFT, known(**PAID, **read())),
     (Step.REFUSE, known(CANCELLED, refusal=REFUSAL, maybe_written=True, looked=True)),
     (Step.REFUSE, known(CANCELLED, refusal=REFUSAL)),
     (Step.REFUSE, known(refusal=REFUSAL, maybe_written=True)),
     (Step.REFUSE, known(CANCELLED, refusal=REFUSAL, booked="now")),
-    (Step.WITHDRAW, known(CANCELLED, refusal=REFUSAL, booked="before")),
-    (Step.PARK, known(refusal=REFUSAL, booked="before", source=PERSON, looked=True)),
     (Step.SKIP, known(other="booked as an order", source=PERSON)),
     (Step.BOOK, known(source=PERSON)),
-    (Step.RELINK, known(booked="now", status=BookingStatus.VOIDED)),
-    (Step.AGAIN, known(source=PERSON, booked="before", status=BookingStatus.DELETED, looked=True)),
-    (Step.FOLLOW, known(booked="before", status=BookingStatus.WITHDRAWN)),
-    (Step.FOLLOW, known(source=PERSON, booked="before", looked=True)),
-    (Step.RESTORE, known(source=PERSON, booked="now", looked=True)),
     (Step.NOTHING, known(booked="now")),
+    (Step.NOTHING, known(booked="now", source=PERSON, **read())),
+    (Step.NOTHING, known(booked="now", source=PERSON, entity=INVOICE, adopted=True, **read())),
+    (Step.RESTORE, known(booked="now", source=PERSON, entity=INVOICE, **read())),
+    (Step.RELINK, known(booked="before", **SOUGHT, successor=read()["current"])),
+    (Step.RELINK, known(**CANCEL, **SOUGHT, successor=read()["current"])),
+    (Step.BOOK_AGAIN, known(source=PERSON, booked="before", **SOUGHT)),
+    (Step.BOOK_AGAIN, known(source=PERSON, booked="before", status=WITHDRAWN, **SOUGHT)),
+    (Step.REVIVE, known(source=PERSON, booked="now", sought=True, **read(voided=True))),
+    (Step.REVIVE, known(booked="before", status=WITHDRAWN, **read(voided=True))),
+    (Step.TRY_UNREAD, known(booked="before")),
+    (Step.TRY_UNREAD, known(**CANCEL)),
+    (Step.TRY_UNREAD, known(**OTHER)),
+    (Step.SETTLE, known(**PAID, **read(), posting=drafted("1.00"))),
+    (Step.COMPARE, known(**PAID, **read(), posting=drafted("2.00"))),
+    (Step.UPDATE, known(**PAID, **read(), posting=drafted("2.00"), edited=False)),
+    (Step.UPDATE, known(booked="before", **read(), edited=False)),
+    (Step.UPDATE, known(booked="before", status=WITHDRAWN, **read(), edited=False)),
+    (Step.REPLACE, known(**OTHER, **read(), edited=False)),
+    (Step.REPLACE, known(**OTHER, status=REPLACING, **GONE)),
+    (Step.WITHDRAW, known(**CANCEL, **read(), edited=False)),
+    (Step.LEAVE_GONE, known(**CANCEL, **SOUGHT)),
+    (Step.PARK_UNBOOKABLE, known(refusal=REFUSAL, booked="before", source=PERSON, looked=True)),
+    (Step.PARK_ADOPTED, known(booked="before", adopted=True)),
+    (Step.PARK_ADOPTED, known(**CANCEL, adopted=True)),
+    (Step.PARK_EDITED, known(booked="before", **read(), edited=True)),
+    (Step.PARK_EDITED, known(**OTHER, **read(), edited=True)),
+    (Step.PARK_EDITED, known(**CANCEL, **read(), edited=True)),
+    (Step.PARK_GONE, known(booked="before", **SOUGHT)),
+    (Step.PARK_GONE, known(booked="before", status=REPLACING, **SOUGHT)),
+]
+PARK = OrderSettings(changed="park", cancelled="park")
+TABLE_OF_PARK: list[tuple[Step, Context]] = [
+    (Step.READ, known(booked="unfinished")),
+    (Step.CHECK, known(booked="unfinished", **read())),
+    (Step.COMPARE, known(booked="unfinished", **read(), unchanged=True)),
+    (Step.PARK_CHANGED, known(booked="unfinished", **read(), unchanged=False)),
+    (Step.PARK_CHANGED, known(booked="before", source=PERSON, **read())),
+    (Step.PARK_CHANGED, known(**OTHER)),
+    (Step.PARK_CANCELLED, known(**CANCEL)),
+    (Step.SETTLE, known(**PAID, **read(), posting=drafted("1.00"))),
+    (Step.UPDATE, known(**PAID, **read(), posting=drafted("2.00"), edited=False)),
 ]
 
 
-@pytest.mark.parametrize(("step", "context"), TABLE, ids=lambda value: value.name if isinstance(value, Step) else "")
+def name(value: object) -> str:
+    """A name of a case."""
+    return value.name if isinstance(value, Step) else ""
+
+
+@pytest.mark.parametrize(("step", "context"), TABLE, ids=name)
 def test_the_step_follows_from_what_is_known(step: Step, context: Context) -> None:
-    assert orders.decide(context, OrderSettings()) is step
+    assert steps.decide(context, OrderSettings()) is step
+
+
+@pytest.mark.parametrize(("step", "context"), TABLE_OF_PARK, ids=name)
+def test_the_step_of_a_changed_sale_if_changes_are_parked(step: Step, context: Context) -> None:
+    assert steps.decide(context, PARK) is step
 
 
 def test_a_booked_sale_that_the_settings_leave_out_now_stays_as_it_is() -> None:
     settings = OrderSettings(receipts=False)
-    assert orders.decide(known(refusal=REFUSAL, booked="before"), settings) is Step.REFUSE
+    assert steps.decide(known(refusal=REFUSAL, booked="before"), settings) is Step.REFUSE
 
 
 def test_the_table_of_steps_names_every_step_once() -> None:
-    table = re.findall(r"^\| ([A-Z_]+) \|", orders.__doc__ or "", re.MULTILINE)
+    table = re.findall(r"^\| ([A-Z_]+) \|", steps.__doc__ or "", re.MULTILINE)
     assert table == [step.name for step in Step]
-    assert {step for step, _ in TABLE} == set(Step)
+    assert {step for step, _ in (*TABLE, *TABLE_OF_PARK)} == set(Step)

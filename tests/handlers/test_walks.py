@@ -40,7 +40,7 @@ def test_a_sale_is_booked_within_few_modules(shop: Shop) -> None:
         with recorded(orders.handle, "handlers/") as walk:
             shop.work()
         assert shop.newest(sale["receiptId"]).state == "done"
-        check(walk, modules=11, climbs=climbs)
+        check(walk, modules=12, climbs=climbs)
 
 
 def test_one_statement_reads_every_link_of_a_sale(shop: Shop) -> None:
