@@ -185,7 +185,7 @@ class EventWriter:
             request.due += [change.id for change in received if change.pending]
             sales.record(session, each.event, each.outcome, each.sales, each.find_document)
         records.record_all(session, [(each.event, each.outcome, each.records) for _, each in group])
-        journal.write_all(session, [(each.event.connection, each.event.id, each.entries) for _, each in group])
+        journal.write(session, [(each.event.connection, each.event.id, each.entries) for _, each in group])
         followers = inbox.pending_of(session, [each.event.subject for _, each in group])
         for request, each in group:
             request.due += [followers[each.event.subject]] if each.event.subject in followers else []

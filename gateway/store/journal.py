@@ -51,13 +51,8 @@ def _inserting(dialect: str) -> Any:
     return insert(_LINES).from_select([*_GIVEN, "at"], rows)
 
 
-def write(session: Session, connection: str | None, event_id: int | None, entries: Sequence[Entry]) -> None:
-    """Append the entries, in the caller's transaction."""
-    write_all(session, [(connection, event_id, entries)])
-
-
-def write_all(session: Session, logs: Iterable[tuple[str | None, int | None, Sequence[Entry]]]) -> None:
-    """Append the entries of several events: of each its connection and id."""
+def write(session: Session, logs: Iterable[tuple[str | None, int | None, Sequence[Entry]]]) -> None:
+    """Append the entries of events, in the caller's transaction: of each its connection and id."""
     rows = [
         (
             *(event_id, connection, entry.kind, entry.system, entry.title),

@@ -315,7 +315,7 @@ def _store(ended: Sequence[tuple[Event, _Ending]], not_begun: Sequence[Event], d
         found = [link for _, ending in ended for link in ending.links]
         links.save(session, deps.connection, *sorted(found, key=lambda link: link.source_id))
         records.record_all(session, [(event, ending.outcome, ending.seen) for event, ending in ended])
-        journal.write_all(session, [(deps.connection, event.id, ending.entries) for event, ending in ended])
+        journal.write(session, [(deps.connection, event.id, ending.entries) for event, ending in ended])
         round_robin.give_back(session, not_begun)
         due = inbox.pending_of(session, [event.subject for event, _ in ended])
         failpoints.reach(failpoints.WHILE_RECORD, items.ENTITY)

@@ -200,7 +200,7 @@ def _flow(engine: Engine, number: int, flow: Flow, entity: str, entity_id: str, 
     facts = {**known, "target_entity": target[0], "target_id": target[1]}
     known["target"] = target
     with writing(engine) as session:
-        journal.write(session, "default", row.id, LOG)
+        journal.write(session, [("default", row.id, LOG)])
         outcome = Outcome(State.DONE, facts=facts)
         inbox.finish(session, event, outcome)
         if entity in SOLD:
@@ -237,7 +237,7 @@ def park(engine: Engine, number: str, *, cents: int, code: str, reason: str) -> 
     fix = "create the item in QuickBooks, or choose a fallback item in the settings; then retry"
     entries = [*LOG[:2], Entry("failed", reason)]
     with writing(engine) as session:
-        journal.write(session, "default", row.id, entries)
+        journal.write(session, [("default", row.id, entries)])
         outcome = Outcome(State.PARKED, reason=reason, code=code, record=f"receipt {number}", field="SKU", fix=fix)
         inbox.finish(session, event, outcome)
         sales.record(session, event, outcome, {number: to_facts(number, None, cents)})

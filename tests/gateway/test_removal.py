@@ -57,7 +57,7 @@ def fill(engine: Engine, name: str) -> None:
     receive(engine, name, "1", "2", "3")
     with writing(engine) as session:
         links.save(session, name, Link(LinkKind.DOCUMENT, "receipt:1", "SalesReceipt", "7"))
-        journal.write(session, name, 1, [Entry("decided", "something")])
+        journal.write(session, [(name, 1, [Entry("decided", "something")])])
         documents.save(session, name, "version = 1", author="t")
         cursors.ensure(session, name, cursors.RECEIPTS, "5")
 

@@ -19,9 +19,9 @@ def test_lines_come_back_in_the_order_they_were_written_with_their_details(engin
         Entry("decided", "an earlier moment, a later line", at=at - timedelta(hours=1)),
     ]
     with writing(engine) as session:
-        journal.write(session, "c", 1, entries)
-        journal.write(session, "c", 2, [Entry("decided", "another event's")])
-        journal.write(session, "c", 1, [])
+        journal.write(session, [("c", 1, entries)])
+        journal.write(session, [("c", 2, [Entry("decided", "another event's")])])
+        journal.write(session, [("c", 1, [])])
     with reading(engine) as session:
         first, second = journal.of_event(session, 1)
     assert (first.kind, first.title, first.system, first.milliseconds, first.at) == (
@@ -37,7 +37,7 @@ def test_lines_come_back_in_the_order_they_were_written_with_their_details(engin
 
 def test_a_line_without_a_time_gets_the_databases(engine: Engine) -> None:
     with writing(engine) as session:
-        journal.write(session, None, 1, [Entry("decided", "now")])
+        journal.write(session, [(None, 1, [Entry("decided", "now")])])
     with reading(engine) as session:
         (line,) = journal.of_event(session, 1)
     assert line.at is not None
@@ -46,7 +46,9 @@ def test_a_line_without_a_time_gets_the_databases(engine: Engine) -> None:
 
 def test_an_endless_detail_is_clipped_and_says_how_long_it_was(engine: Engine) -> None:
     with writing(engine) as session:
-        journal.write(session, "c", 1, [Entry("sent", "POST batch", detail={"body": "x" * (2 * DETAIL_CHARACTERS)})])
+        journal.write(
+            session, [("c", 1, [Entry("sent", "POST batch", detail={"body": "x" * (2 * DETAIL_CHARACTERS)})])]
+        )
     with reading(engine) as session:
         (line,) = journal.of_event(session, 1)
     assert line.detail is not None
@@ -58,7 +60,7 @@ def test_79_old_lines_are_purged_in_batches_and_young_ones_stay(engine: Engine) 
     now = datetime.now(UTC)
     old = [Entry("decided", "old", at=now - timedelta(days=31)) for _ in range(5)]
     with writing(engine) as session:
-        journal.write(session, "c", 1, [*old, Entry("decided", "young", at=now - timedelta(days=29))])
+        journal.write(session, [("c", 1, [*old, Entry("decided", "young", at=now - timedelta(days=29))])])
     gone = []
     for _ in range(3):
         with writing(engine) as session:

@@ -34,9 +34,8 @@ def receive(engine: Engine, key: str, *, entity: str = "Relation", outcome: Outc
     assert event is not None
     with writing(engine) as session:
         inbox.finish(session, event, outcome or Outcome(State.DONE))
-        journal.write(
-            session, "shop", event.id, [Entry("sent", "POST customer", detail={"name": f"{MARK} the person"})]
-        )
+        entries = [Entry("sent", "POST customer", detail={"name": f"{MARK} the person"})]
+        journal.write(session, [("shop", event.id, entries)])
     return received.id
 
 
@@ -139,7 +138,7 @@ def test_ended_events_are_emptied_after_their_days_and_others_are_not(engine: En
 
 def test_retention_deletes_the_log_and_sent_alerts(engine: Engine) -> None:
     with writing(engine) as session:
-        journal.write(session, None, None, [Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))])
+        journal.write(session, [(None, None, [Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))])])
         times = {"first_seen": moment(), "seen_at": moment(), "cleared_at": moment(-31 * 86_400)}
         session.execute(insert(AlertRow).values(cause="c", title="t", told="", clear_told="", stage="", **times))
     assert retention.purge(engine, days=30, stopped=lambda: True) == Purged()

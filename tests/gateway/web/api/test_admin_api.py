@@ -56,7 +56,7 @@ def finish(gateway: Gateway, event_id: int, outcome: Outcome, *entries: Entry) -
     event = inbox.claim(gateway.engine, event_id)
     assert event is not None
     with writing(gateway.engine) as session:
-        journal.write(session, event.connection, event.id, entries)
+        journal.write(session, [(event.connection, event.id, entries)])
         inbox.finish(session, event, outcome)
 
 

@@ -40,7 +40,7 @@ def park(gateway: Gateway, error: Exception) -> int:
     with writing(gateway.engine) as session:
         inbox.finish(session, event, retry_policy.outcome_of(error, event))
         title = message("{state}: {reason}", state=message("parked"), reason=getattr(error, "reason", ""))
-        journal.write(session, "default", event_id, [journal.Entry("failed", title)])
+        journal.write(session, [("default", event_id, [journal.Entry("failed", title)])])
     return event_id
 
 

@@ -118,7 +118,7 @@ def test_36_what_others_wrote_is_shown_as_text(gateway: Gateway, browser: httpx.
         an_event(EVIL, order_id=EVIL, state=State.PARKED, reason=EVIL, fix=EVIL, hint=EVIL, operation=EVIL)
     )
     with writing(gateway.engine) as session:
-        journal.write(session, "default", event_id, [Entry("read", EVIL, system=EVIL, detail={EVIL: EVIL})])
+        journal.write(session, [("default", event_id, [Entry("read", EVIL, system=EVIL, detail={EVIL: EVIL})])])
     for path in ("/", "/events", f"/events/{event_id}", f"/events?q={EVIL}"):
         page = browser.get(path)
         assert page.status_code == 200
