@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.wire import RecordPage
 from gateway.errors import Permanent
 from gateway.store import connections, cursors, inbox, leases, requests, views
 from gateway.store.events import Change, Event, Flow, Outcome, State
@@ -63,7 +61,6 @@ def _follow_sales(
     kind: SaleKind,
     wanted: Callable[[OrderSettings], bool],
     marker: Callable[[SyncMarkers], int | None],
-    since: Callable[[MplusKassa], Callable[..., RecordPage[Sale]]],
 ) -> TillSource:
     return TillSource(
         name,
@@ -71,9 +68,9 @@ def _follow_sales(
         Flow.ORDERS,
         lambda settings: settings.orders.enabled and wanted(settings.orders),
         marker,
-        lambda deps, marker: since(deps.till)(marker, PAGE, with_lines=False),
+        lambda deps, marker: deps.till.sales_since(kind, marker, PAGE),
         to_change,
-        lambda deps, marker: since(deps.till)(marker, till_feed.FEW, with_lines=True),
+        lambda deps, marker: deps.till.sales_since(kind, marker, till_feed.FEW, with_lines=True),
     )
 
 
@@ -83,21 +80,18 @@ TILL_SOURCES: tuple[TillSource, ...] = (
         SaleKind.RECEIPT,
         lambda orders: orders.receipts,
         lambda markers: markers.receipt,
-        lambda till: till.receipts_since,
     ),
     _follow_sales(
         cursors.INVOICES,
         SaleKind.INVOICE,
         lambda orders: orders.invoices,
         lambda markers: markers.invoice,
-        lambda till: till.invoices_since,
     ),
     _follow_sales(
         cursors.ORDERS,
         SaleKind.ORDER,
         lambda orders: orders.deposits,
         lambda markers: markers.order,
-        lambda till: till.orders_since,
     ),
     TillSource(
         cursors.RELATIONS,

@@ -360,7 +360,7 @@ def _own_account(own: OwnItem, deps: Deps) -> str:
         gone = former_ids(own.name, deps.lists.entries("Account"))
         token = deps.books.request_id("account", own.setting, *gone)
         try:
-            entry = deps.books.create_liability_account(own.name, token)
+            entry = deps.books.create_entry("Account", own.name, token)
         except DuplicateName:  # as above
             found = named(own.name, deps.lists.read_again("Account"))
             if found is None:

@@ -238,7 +238,7 @@ def _create_method(method: NewMethod, deps: Deps) -> str:
     gone = list_entries.former_ids(method.shortened, deps.lists.entries("PaymentMethod"))
     token = deps.books.request_id("payment method", method.name, *gone)
     try:
-        made = deps.books.create_payment_method(method.shortened, token)
+        made = deps.books.create_entry("PaymentMethod", method.shortened, token)
     except DuplicateName:  # another sale made it, in books that did not recognise the common request id
         found = list_entries.named(method.shortened, deps.lists.read_again("PaymentMethod"))
         if found is None:
@@ -255,7 +255,7 @@ def _shipping_method(sale: Sale, deps: Deps) -> str | None:
     if rule.mode == "off" or not deps.lists.company().allows_shipping:
         return None
     # Receipts and invoices do not contain it, the delivered order does.
-    delivered = deps.till.orders(sale.order_ids) if sale.order_ids and not sale.delivery_method else ()
+    delivered = deps.till.sales(SaleKind.ORDER, sale.order_ids) if sale.order_ids and not sale.delivery_method else ()
     method = next((each.delivery_method for each in (sale, *delivered) if each.delivery_method), None)
     return list_entries.shipping_method(method, rule) if method else None
 

@@ -72,11 +72,8 @@ class DryRunBooks(QuickBooks):
     def create_service_item(self, name: str, income_account_id: str, request_id: str) -> Item:  # noqa: ARG002
         return Item(self._note("item", name), "0", name, "Service")
 
-    def create_payment_method(self, name: str, request_id: str) -> ListEntry:  # noqa: ARG002 - nothing is asked
-        return ListEntry(self._note("payment method", name), name)
-
-    def create_liability_account(self, name: str, request_id: str) -> ListEntry:  # noqa: ARG002 - nothing is asked
-        return ListEntry(self._note("account", name), name)
+    def create_entry(self, entity: ListEntity, name: str, request_id: str) -> ListEntry:  # noqa: ARG002
+        return ListEntry(self._note("payment method" if entity == "PaymentMethod" else "account", name), name)
 
     def _note(self, kind: str, name: str) -> str:
         promise = f"({WOULD_CREATE}: {kind} {name})"

@@ -24,7 +24,7 @@ from mapping.fingerprints import fingerprint
 from mapping.messages import message
 from mapping.money_documents import DEPOSIT, key_of, to_detail, uncovered
 from mapping.orders import Posting
-from mapping.records import BookedDocument, DocumentKind, Payment, Sale, SalesDocument
+from mapping.records import BookedDocument, DocumentKind, Payment, Sale, SaleKind, SalesDocument
 from mapping.references import ORDER_DEPOSITS
 from mapping.sale_identity import CANCELLED_ORDER, COMPLETE_ORDER, is_order, sign
 
@@ -241,7 +241,7 @@ def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
     missing = uncovered(sale)
     if not (named or brought or missing):
         return
-    for order in deps.till.orders(sale.order_ids):
+    for order in deps.till.sales(SaleKind.ORDER, sale.order_ids):
         known = _known_deposits(order, deps)
         left_out = sum(payment.amount_cents for payment in order.payments) in missing
         for payment in order.payments:

@@ -137,7 +137,7 @@ def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
         summed = sales.summed_up_in(session, deps.connection, day.key)
     elsewhere = {sale_id for sale_id, link in before.items() if link and link.day is None}
     wanted = [sale.id for sale in heads if sale.id not in elsewhere]
-    present = deps.till.receipts(dict.fromkeys([*wanted, *summed]))
+    present = deps.till.sales(SaleKind.RECEIPT, dict.fromkeys([*wanted, *summed]))
     mine = [sale for sale in present if _counts(sale, before.get(sale.id), day, deps)]
     kept = {sale.id for sale in mine}
     return mine, [sale for sale in present if sale.id in summed and sale.id not in kept]

@@ -7,7 +7,7 @@ may give an id or a number, also the one in the books, with its prefix. An unkno
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from gateway.errors import Permanent
@@ -27,11 +27,6 @@ from mapping.side_by_side import SaleSide
 ENTITIES: Final = SALES
 LONGEST_NAME: Final = 200
 _KINDS: Final = {entity: kind for kind, entity in ENTITIES.items()}
-_READ: Final[Mapping[SaleKind, Callable[[Deps, Sequence[str]], Sequence[Sale]]]] = {
-    SaleKind.RECEIPT: lambda deps, ids: deps.till.receipts(ids),
-    SaleKind.INVOICE: lambda deps, ids: deps.till.invoices(ids),
-    SaleKind.ORDER: lambda deps, ids: deps.till.orders(ids),
-}
 
 
 def read_of(event: Event, deps: Deps) -> Sale | None:
@@ -54,7 +49,7 @@ def read(entity: str, sale_id: str, deps: Deps) -> Sale | None:
 
 def read_all(entity: str, ids: Sequence[str], deps: Deps) -> Sequence[Sale]:
     """The sales of events of this entity as they are now; those unknown to the till are left out."""
-    return _READ[_KINDS[entity]](deps, ids) if ids else ()
+    return deps.till.sales(_KINDS[entity], ids) if ids else ()
 
 
 def find(number_or_id: str, deps: Deps) -> Sale | None:

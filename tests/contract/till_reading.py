@@ -82,7 +82,7 @@ def ask_pages(till: Till) -> Seen:
     ids = sorted(int(row["syncMarker"]) for row in till.receipts)
     if len(ids) <= PAGE:
         raise Unclear(f"only {len(ids)} receipts: make {PAGE + 1}, then ask again")
-    page = till.client.receipts_since(ids[0], PAGE)
+    page = till.client.sales_since(SaleKind.RECEIPT, ids[0], PAGE)
     got = [sale.sync_marker or 0 for sale in page]
     evidence = f"from marker {ids[0]} on, {PAGE} asked: got {got} of {ids[: PAGE + 2]} ..."
     if sorted(got) != ids[: len(got)]:

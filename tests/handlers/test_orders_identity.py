@@ -108,7 +108,7 @@ def test_a_worker_that_lost_its_lease_remembers_and_writes_nothing(shop: Shop) -
     with pytest.raises(LeaseLost):
         late.remember(link)
     with pytest.raises(LeaseLost):
-        late.books.create_payment_method("Late", "late")
+        late.books.create_entry("PaymentMethod", "Late", "late")
     assert late.books.items_by_sku("1001")
     with writing(shop.engine) as session, pytest.raises(LeaseLost):
         claims.hold(session, late.claim)

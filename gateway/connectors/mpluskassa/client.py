@@ -77,29 +77,23 @@ _SOURCES = {
 class Sales(Area):
     """The present state of sales. All of it raises Transient, or Permanent and its kinds; nothing here writes."""
 
-    def receipts_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
-        """Receipts made or changed, from this marker on (inclusive); heads only unless lines are asked for."""
-        return self._since(SaleKind.RECEIPT, marker, limit, with_lines=with_lines)
+    def sales_since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
+        """Sales made or changed, from this marker on (inclusive); heads only unless lines are asked for.
 
-    def receipts(self, ids: Iterable[str]) -> tuple[Sale, ...]:
-        """These receipts, whole; unknown ones are left out."""
-        return self._by_id(SaleKind.RECEIPT, ids)
+        Of orders those of tables and of cafeterias are left out.
+        """
+        found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
+        number = partial(find_number, kind)
+        return to_page(found, partial(self._sale, kind), key=_SOURCES[kind].id, number=number)
 
-    def invoices_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
-        """Invoices made or changed, from this marker on (inclusive)."""
-        return self._since(SaleKind.INVOICE, marker, limit, with_lines=with_lines)
-
-    def invoices(self, ids: Iterable[str]) -> tuple[Sale, ...]:
-        """These invoices, whole; never finalised by reading."""
-        return self._by_id(SaleKind.INVOICE, ids)
-
-    def orders_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
-        """Orders made or changed, from this marker on (inclusive); no table or cafeteria orders."""
-        return self._since(SaleKind.ORDER, marker, limit, with_lines=with_lines)
-
-    def orders(self, ids: Iterable[str]) -> tuple[Sale, ...]:
-        """These orders, whole."""
-        return self._by_id(SaleKind.ORDER, ids)
+    def sales(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
+        """These sales, whole; unknown ones are left out. An invoice is never finalised by reading."""
+        source = _SOURCES[kind]
+        knows_ids = self._calls.contract().knows(source.operation, "request", source.ids)
+        read: Callable[[SaleKind, list[str]], list[Row]] = self._some if knows_ids else self._each
+        found = [(chunk, row) for chunk in chunks(ids, _IDS_AT_ONCE) for row in read(kind, chunk)]
+        # An installation that ignores the filter answers with everything it has.
+        return tuple(self._sale(kind, row) for chunk, row in found if row.get(source.id) in chunk)
 
     def sales_of_day(self, kind: SaleKind, day: date, branches: Iterable[int] = ()) -> tuple[Sale, ...]:
         """The sales of one business day (of these branches, or all), without their lines."""
@@ -127,19 +121,6 @@ class Sales(Area):
         found = self._rows(kind, includeLineList=True, **{source.numbers: [year_number]})
         same = (row for row in found if row.get(field) and year_number.items() <= row[field].items())
         return next((self._sale(kind, row) for row in same), None)
-
-    def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> RecordPage[Sale]:
-        found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
-        number = partial(find_number, kind)
-        return to_page(found, partial(self._sale, kind), key=_SOURCES[kind].id, number=number)
-
-    def _by_id(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
-        source = _SOURCES[kind]
-        knows_ids = self._calls.contract().knows(source.operation, "request", source.ids)
-        read: Callable[[SaleKind, list[str]], list[Row]] = self._some if knows_ids else self._each
-        found = [(chunk, row) for chunk in chunks(ids, _IDS_AT_ONCE) for row in read(kind, chunk)]
-        # An installation that ignores the filter answers with everything it has.
-        return tuple(self._sale(kind, row) for chunk, row in found if row.get(source.id) in chunk)
 
     def _some(self, kind: SaleKind, ids: list[str]) -> list[Row]:
         return self._rows(kind, includeLineList=True, **{_SOURCES[kind].ids: ids})

@@ -145,9 +145,11 @@ class QuickBooks:
 
     def customers_by_email(self, email: str) -> tuple[Customer, ...]:
         """Every customer with this address, inactive ones too; the lower-case spelling is tried when it finds none."""
-        spelled = email.strip()
-        found = self._customers_with_email(spelled)
-        return found if found or spelled == spelled.lower() else self._customers_with_email(spelled.lower())
+        for spelled in dict.fromkeys((email.strip(), email.strip().lower())):
+            statement = select("Customer").where("PrimaryEmailAddr", "=", spelled).and_active_any()
+            if found := self._access.find(statement, self._to_customer):
+                return found
+        return ()
 
     def customers_by_emails(self, emails: Sequence[str]) -> tuple[Customer, ...]:
         """Every customer whose address field is exactly one of these, inactive ones too, with one read."""
@@ -199,13 +201,13 @@ class QuickBooks:
         """All rows of a small list, inactive ones too."""
         return tuple(wire.to_entry(entity, row) for row in self._access.all_rows(entity))
 
-    def create_payment_method(self, name: str, request_id: str) -> ListEntry:
-        """A new payment method; its name has at most 31 characters. Raises DuplicateName."""
-        return self._create_entry("PaymentMethod", name, request_id)
+    def create_entry(self, entity: ListEntity, name: str, request_id: str) -> ListEntry:
+        """A new PaymentMethod (its name has at most 31 characters), or Account (at most 100): a current liability.
 
-    def create_liability_account(self, name: str, request_id: str) -> ListEntry:
-        """A new account of other current liabilities; its name has at most 100 characters. Raises DuplicateName."""
-        return self._create_entry("Account", name, request_id)
+        Raises DuplicateName.
+        """
+        body = wire.to_entry_body(entity, name)
+        return self._access.write(entity, body, request_id, lambda source: wire.to_entry(entity, source))
 
     def company(self, named: CompanyProfile | None = None) -> CompanyProfile:
         """The company's profile: two reads, or one if its name and country are taken from `named`."""
@@ -349,14 +351,6 @@ class QuickBooks:
 
     def _to_customer(self, source: Json) -> Customer:
         return wire_customers.to_customer(source, vat_field=self._vat_field)
-
-    def _customers_with_email(self, email: str) -> tuple[Customer, ...]:
-        statement = select("Customer").where("PrimaryEmailAddr", "=", email).and_active_any()
-        return self._access.find(statement, self._to_customer)
-
-    def _create_entry(self, entity: ListEntity, name: str, request_id: str) -> ListEntry:
-        body = wire.to_entry_body(entity, name)
-        return self._access.write(entity, body, request_id, lambda source: wire.to_entry(entity, source))
 
 
 def _dated(entity: str, start: date, through: date) -> Select:

@@ -16,7 +16,7 @@ from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import AuthLost, GatewayError, NotFound, Permanent, RateLimited, Transient, Unanswered
-from mapping.records import Article, Product
+from mapping.records import Article, Product, SaleKind
 from tests.gateway.connectors.mpluskassa.soap_server import (
     COMPACT_WSDL,
     IDENT,
@@ -183,7 +183,7 @@ def test_stock_is_changed_with_its_decimals_and_the_booking_is_returned() -> Non
 def test_the_required_wrappers_are_sent_even_when_empty() -> None:
     empty = "<ns:GetReceiptsResponse><ns:receiptList/></ns:GetReceiptsResponse>"
     with kassa(says(empty)) as (client, server):
-        assert not client.receipts_since(5, 100)
+        assert not client.sales_since(SaleKind.RECEIPT, 5, 100)
         asked = server.posts[0]
         assert asked.values("articlePluNumbers") == [""]
         assert asked.values("articleBarcodes") == [""]
@@ -197,7 +197,7 @@ def test_the_required_wrappers_are_sent_even_when_empty() -> None:
 def test_a_page_of_receipts_has_the_highest_marker_and_no_bad_rows() -> None:
     answer = receipts(("a", 3, "109"), ("b", 9, "109")).replace(">109<", "><", 1)
     with kassa(says(answer)) as (client, _):
-        page = client.receipts_since(1, 10)
+        page = client.sales_since(SaleKind.RECEIPT, 1, 10)
     assert [sale.id for sale in page] == ["b"]
     assert (page.marker, page.records[0].total_incl_cents) == (9, 109)
     assert [(row.id, row.field) for row in page.unreadable] == [("a", "totalInclAmount")]
@@ -205,7 +205,7 @@ def test_a_page_of_receipts_has_the_highest_marker_and_no_bad_rows() -> None:
 
 def test_receipts_by_id_are_filtered_by_us_and_read_whole() -> None:
     with kassa(says(receipts(("a", 1, "1"), ("other", 2, "2")))) as (client, server):
-        assert [sale.id for sale in client.receipts(["a", "gone", "a"])] == ["a"]
+        assert [sale.id for sale in client.sales(SaleKind.RECEIPT, ["a", "gone", "a"])] == ["a"]
         asked = server.posts[0]
         assert asked.values("receiptIds") == ["a", "gone"]
         assert asked.values("includeOrderReferences") == ["true"]
@@ -214,9 +214,9 @@ def test_receipts_by_id_are_filtered_by_us_and_read_whole() -> None:
 
 def test_many_ids_are_asked_for_a_page_at_a_time() -> None:
     with kassa(says(receipts())) as (client, server):
-        assert client.receipts(str(number) for number in range(120)) == ()
+        assert client.sales(SaleKind.RECEIPT, (str(number) for number in range(120))) == ()
         assert [len(asked.values("receiptIds")) for asked in server.posts] == [50, 50, 20]
-        assert client.receipts([]) == ()
+        assert client.sales(SaleKind.RECEIPT, []) == ()
         assert len(server.posts) == 3
 
 
@@ -233,7 +233,7 @@ def test_an_older_installation_is_asked_for_one_receipt_at_a_time() -> None:
         conversation.answer(envelope(f"<ns:GetReceiptResponse>{body}</ns:GetReceiptResponse>"))
 
     with kassa(answer, wsdl=old) as (client, server):
-        assert [sale.id for sale in client.receipts(["a", "gone"])] == ["a"]
+        assert [sale.id for sale in client.sales(SaleKind.RECEIPT, ["a", "gone"])] == ["a"]
         assert [asked.operation for asked in server.posts] == ["getReceipt", "getReceipt"]
 
 

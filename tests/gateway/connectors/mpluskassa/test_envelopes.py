@@ -82,14 +82,14 @@ VERBS: dict[str, Callable[[MplusKassa], object]] = {
     "findRelationV2 by id": lambda kassa: kassa.find_relation_by_ext_id("Q-1"),
     "createRelation": lambda kassa: kassa.create_relation(RELATION),
     "updateRelation": lambda kassa: kassa.update_relation(RELATION, Relation(RELATION.number, "")),
-    "getReceipts": lambda kassa: kassa.receipts(["r-1"]),
-    "getReceipts since": lambda kassa: kassa.receipts_since(1, 100),
+    "getReceipts": lambda kassa: kassa.sales(SaleKind.RECEIPT, ["r-1"]),
+    "getReceipts since": lambda kassa: kassa.sales_since(SaleKind.RECEIPT, 1, 100),
     "getReceipts of a day": lambda kassa: kassa.sales_of_day(SaleKind.RECEIPT, DAY),
-    "getInvoices": lambda kassa: kassa.invoices(["i-1"]),
-    "getInvoices since": lambda kassa: kassa.invoices_since(1, 100, with_lines=True),
+    "getInvoices": lambda kassa: kassa.sales(SaleKind.INVOICE, ["i-1"]),
+    "getInvoices since": lambda kassa: kassa.sales_since(SaleKind.INVOICE, 1, 100, with_lines=True),
     "getInvoices by number": lambda kassa: kassa.find_sale("2026.12"),
-    "getOrders": lambda kassa: kassa.orders(["o-1"]),
-    "getOrders since": lambda kassa: kassa.orders_since(1, 100),
+    "getOrders": lambda kassa: kassa.sales(SaleKind.ORDER, ["o-1"]),
+    "getOrders since": lambda kassa: kassa.sales_since(SaleKind.ORDER, 1, 100),
 }
 
 

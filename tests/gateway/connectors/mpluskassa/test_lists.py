@@ -35,13 +35,13 @@ def one(simulation: Simulation, table: str) -> Any:
 
 
 READS: dict[str, tuple[str, Read]] = {
-    "receipts": ("getReceipts", lambda till, _: till.receipts_since(1, 10, with_lines=True)),
-    "receipts by id": ("getReceipts", lambda till, simulation: till.receipts([one(simulation, "receipts")])),
+    "receipts": ("getReceipts", lambda till, _: till.sales_since(SaleKind.RECEIPT, 1, 10, with_lines=True)),
+    "receipts by id": ("getReceipts", lambda till, shop: till.sales(SaleKind.RECEIPT, [one(shop, "receipts")])),
     "receipts of a day": ("getReceipts", lambda till, _: till.sales_of_day(SaleKind.RECEIPT, DAY)),
-    "invoices": ("getInvoices", lambda till, _: till.invoices_since(1, 10, with_lines=True)),
-    "invoices by id": ("getInvoices", lambda till, simulation: till.invoices([one(simulation, "invoices")])),
-    "orders": ("getOrders", lambda till, _: till.orders_since(1, 10, with_lines=True)),
-    "orders by id": ("getOrders", lambda till, simulation: till.orders([one(simulation, "orders")])),
+    "invoices": ("getInvoices", lambda till, _: till.sales_since(SaleKind.INVOICE, 1, 10, with_lines=True)),
+    "invoices by id": ("getInvoices", lambda till, shop: till.sales(SaleKind.INVOICE, [one(shop, "invoices")])),
+    "orders": ("getOrders", lambda till, _: till.sales_since(SaleKind.ORDER, 1, 10, with_lines=True)),
+    "orders by id": ("getOrders", lambda till, shop: till.sales(SaleKind.ORDER, [one(shop, "orders")])),
     "relations": ("getRelations", lambda till, _: till.relations_since(1, 10)),
     "product of an article": ("getProducts", lambda till, _: till.product_of_article(1001)),
     "products by plu": ("getProducts", lambda till, _: till.products_by_plu(["TRUI"])),
@@ -136,7 +136,7 @@ def test_a_row_with_an_amount_that_is_none_is_set_aside_by_itself(
 def test_a_sale_asked_for_by_itself_names_the_field_that_is_none(client: MplusKassa, simulation: Simulation) -> None:
     simulation.misbehaviour.plans.append(Plan("bad_number", "getReceipts"))
     with pytest.raises(Malformed) as failure:
-        client.receipts([one(simulation, "receipts")])
+        client.sales(SaleKind.RECEIPT, [one(simulation, "receipts")])
     assert (failure.value.field or "").endswith("Amount")
 
 

@@ -75,7 +75,7 @@ def test_vat_rates_are_read_on_either_scale(kassa: MplusKassa, simulation: Simul
     assert {group.percentage for group in kassa.vat_groups()} == {Decimal(21), Decimal(9), Decimal(0)}
     assert all(isinstance(group, VatGroup) for group in kassa.vat_groups())
     receipt = simulation.sell(lines=[ItemSold(1001, Decimal(1))])
-    assert kassa.receipts([receipt["receiptId"]])[0].vat[0].percentage in {Decimal(21), Decimal(9)}
+    assert kassa.sales(SaleKind.RECEIPT, [receipt["receiptId"]])[0].vat[0].percentage in {Decimal(21), Decimal(9)}
 
 
 def test_the_small_lists_are_read(kassa: MplusKassa) -> None:
@@ -156,32 +156,32 @@ def test_relations_are_found_made_and_changed(kassa: MplusKassa) -> None:
 def test_a_sale_is_polled_read_whole_and_found_by_its_number(kassa: MplusKassa, simulation: Simulation) -> None:
     before = kassa.sync_markers().receipt or 0
     receipt = simulation.sell(lines=[ItemSold(1001, Decimal(2))])
-    page = kassa.receipts_since(before + 1, 10)
+    page = kassa.sales_since(SaleKind.RECEIPT, before + 1, 10)
     assert [sale.id for sale in page] == [receipt["receiptId"]]
     assert page.marker == kassa.sync_markers().receipt
-    assert not kassa.receipts_since((page.marker or 0) + 1, 10)
-    sale = kassa.receipts([receipt["receiptId"]])[0]
+    assert not kassa.sales_since(SaleKind.RECEIPT, (page.marker or 0) + 1, 10)
+    sale = kassa.sales(SaleKind.RECEIPT, [receipt["receiptId"]])[0]
     assert (sale.kind, sale.total_incl_cents, sale.paid_cents) == (SaleKind.RECEIPT, 3990, 3990)
     assert [(line.article, line.quantity) for line in sale.lines] == [(1001, Decimal(2))]
     assert sum(vat.net_cents + vat.vat_cents for vat in sale.vat) == sale.total_incl_cents
     assert [head.id for head in kassa.sales_of_day(sale.kind, sale.business_date)] == [sale.id]
     credit = simulation.refund(receipt["receiptId"])
-    assert kassa.receipts([credit["receiptId"]])[0].credited_id == sale.id
+    assert kassa.sales(SaleKind.RECEIPT, [credit["receiptId"]])[0].credited_id == sale.id
 
 
 def test_invoices_and_orders_are_read_by_id_and_number(kassa: MplusKassa, simulation: Simulation) -> None:
     invoice = simulation.invoice(lines=[ItemSold(1001, Decimal(1))], relation=501)
-    sale = kassa.invoices([invoice["invoiceId"]])[0]
+    sale = kassa.sales(SaleKind.INVOICE, [invoice["invoiceId"]])[0]
     assert (sale.total_incl_cents, sale.relation_number) == (1995, 501)
-    assert kassa.invoices_since(1, 100).records[0].id == sale.id
+    assert kassa.sales_since(SaleKind.INVOICE, 1, 100).records[0].id == sale.id
     order = simulation.take_order(lines=[ItemSold(1001, Decimal(1))], relation=501)
-    assert kassa.orders([order["orderId"]])[0].total_incl_cents == 1995
-    assert [each.id for each in kassa.orders_since(1, 100)] == [order["orderId"]]
+    assert kassa.sales(SaleKind.ORDER, [order["orderId"]])[0].total_incl_cents == 1995
+    assert [each.id for each in kassa.sales_since(SaleKind.ORDER, 1, 100)] == [order["orderId"]]
 
 
 def test_a_day_adds_up_to_its_sales(kassa: MplusKassa, simulation: Simulation) -> None:
     receipt = simulation.sell(lines=[ItemSold(1001, Decimal(3))])
-    sale = kassa.receipts([receipt["receiptId"]])[0]
+    sale = kassa.sales(SaleKind.RECEIPT, [receipt["receiptId"]])[0]
     journal = kassa.journals(sale.business_date, sale.business_date, [1])[0]
     assert sum(payment.amount_cents for payment in journal.payments) == sale.total_incl_cents
     assert sum(vat.net_cents + vat.vat_cents for vat in journal.vat) == sale.total_incl_cents

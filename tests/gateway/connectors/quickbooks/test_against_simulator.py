@@ -127,7 +127,7 @@ def test_the_company_and_its_lists_are_read(shop: Shop) -> None:
     assert [one.name for one in shop.books.entries("Department")] == ["Amsterdam", "Utrecht"]
     assert [one.due_days for one in shop.books.entries("Term")] == [14]
     assert "Income" in {one.type for one in shop.books.entries("Account")}
-    assert shop.books.create_payment_method("Bon", "r1") in shop.books.entries("PaymentMethod")
+    assert shop.books.create_entry("PaymentMethod", "Bon", "r1") in shop.books.entries("PaymentMethod")
 
 
 def test_items_are_found_every_way(shop: Shop) -> None:

@@ -120,7 +120,7 @@ def test_lists_are_read_whole_and_grown_by_name(books: QuickBooks, peer: Peer) -
     pin = {"Id": "2", "Name": "Pin", "Type": "NON_CREDIT_CARD"}
     peer.answers(found("PaymentMethod", pin), reply({"PaymentMethod": pin}))
     assert [one.name for one in books.entries("PaymentMethod")] == ["Pin"]
-    assert books.create_payment_method("Pin", "r1").id == "2"
+    assert books.create_entry("PaymentMethod", "Pin", "r1").id == "2"
     assert [one.path.rsplit("/", 1)[1] for one in peer.requests] == ["query", "paymentmethod"]
 
 
