@@ -242,10 +242,19 @@ def _differing(session: Session, _patience: Thresholds, now: datetime) -> Iterat
         days = sorted({str(when) for when, *_ in found})
         more_days = "till and books differ on {day} and {n} other days"
         title = message(more_days if days[1:] else "till and books differ on {day}", day=days[0], n=len(days) - 1)
-        named = [f"{when} {what}: {cause}, {cents / 100:.2f}" for when, what, cause, cents in found[:_MAX_NAMED]]
-        more = [f"and {len(found) - _MAX_NAMED} more"] if len(found) > _MAX_NAMED else []
+        named = list(map(_name_difference, found[:_MAX_NAMED]))
+        more = [message("and {n} more", n=len(found) - _MAX_NAMED)] if len(found) > _MAX_NAMED else []
         stage = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
-        yield AlertCause(f"agreement/{name}", title, "; ".join([*named, *more]), _FIX_DAYS, name, stage)
+        detail = messages.join([*named, *more], "{first}; {second}")
+        yield AlertCause(f"agreement/{name}", title, detail, _FIX_DAYS, name, stage)
+
+
+def _name_difference(found: tuple[date, str, str, int]) -> messages.Message:
+    when, what, cause, cents = found
+    kind, _, number = what.partition(" ")
+    record = message("{kind} {number}", kind=message(kind), number=number)
+    amount = messages.Amount(cents)
+    return message("{day} {record}: {cause}, {amount}", day=when, record=record, cause=message(cause), amount=amount)
 
 
 def _not_compared(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:

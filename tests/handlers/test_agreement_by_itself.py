@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
+from gateway import catalogue
 from gateway.store import agreements, alert_rules
 from gateway.store.agreements import AgreementStatus
 from gateway.store.alert_rules import Thresholds
@@ -20,6 +21,7 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, CursorRow, InboxRow, MeterRow
 from handlers.agreement import report
 from handlers.polling import books_feed
+from mapping import messages
 from sandbox.mpluskassa.structs import AMSTERDAM
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
@@ -146,7 +148,10 @@ def test_a_deleted_document_is_reported_until_it_is_booked_again(shop: Shop) -> 
     assert (record.cause, record.by_policy, record.cents) == ("deleted in the books", False, 2833)
     (cause,) = open_causes(shop)
     assert (cause.key, cause.connection) == ("agreement/default", "default")
-    assert "28.33" in cause.detail
+    day, number = today() - timedelta(days=1), record.record.partition(" ")[2]
+    assert cause.detail == f"{day} receipt {number}: deleted in the books, 28.33"
+    said = catalogue.say("nl", cause.detail, messages.store(cause.detail))
+    assert said == f"{catalogue.show_day('nl', day)} bon {number}: verwijderd in de boekhouding, €\u00a028,33"
     assert plan(shop, begin + timedelta(hours=1)) == []
     shop.resend(receipt["receiptId"])
     assert plan(shop, begin + timedelta(hours=2)) == []  # the waiting time comes first

@@ -59,6 +59,10 @@ def _flow(parts: Parts) -> str:
     return f"/events?{urlencode({'flow': parts[1], 'connection': parts[0]})}"
 
 
+def _agreement(parts: Parts) -> str:
+    return f"/agreement?{urlencode({'connection': parts[0]})}"
+
+
 def _connect(parts: Parts) -> str:
     return f"/connect/quickbooks?connection={quote(parts[0], safe='')}"
 
@@ -81,12 +85,12 @@ KINDS: Final[Mapping[str, AlertKind]] = {
         lambda _: "#plan",
     ),
     "agreement": AlertKind(
-        "Till and books differ", "Every record is named there, with what to do about it.", lambda _: "/agreement"
+        "Till and books differ", "Every record is named there, with what to do about it.", _agreement
     ),
     "comparison": AlertKind(
         "Till and books could not be compared",
         "Look at the newest event of the comparison and at the clock process's log.",
-        lambda _: "/agreement",
+        _agreement,
     ),
     "process": AlertKind("No {subject} process is running", "Start it; see its log.", lambda _: "#processes"),
 }
