@@ -139,7 +139,8 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
 
     rows = await services.of(request).read(look)
     text = csv_files.MARK + style.to_text([agreement_calendar.COLUMNS, *rows])
-    headers = {"Content-Disposition": 'attachment; filename="agreement.csv"'}
+    month = f"-{rows[0][0][: len('2026-01')]}" if rows else ""
+    headers = {"Content-Disposition": f'attachment; filename="agreement{month}.csv"'}
     return Response(text, media_type="text/csv; charset=utf-8; header=present", headers=headers)
 
 

@@ -159,6 +159,7 @@ def test_a_day_is_signed_off_by_name_and_says_so_when_it_changes(shop: Gateway, 
 
 def test_a_month_is_taken_along_as_csv_and_as_certificates(shop: Gateway, browser: httpx.Client) -> None:
     answer = browser.get("/agreement.csv?month=2026-10&connection=default")
+    assert answer.headers["content-disposition"] == 'attachment; filename="agreement-2026-10.csv"'
     rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
     assert len(rows) == 31
     assert [rows[2][name] for name in ("day", "result", "till", "books", "difference", "certificate")] == [
