@@ -61,6 +61,7 @@ _PROSE: Final = {
     "ShipMethodRef": 100,
 }
 
+_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]+")
 
 
@@ -89,10 +90,12 @@ def need_text(source: Json, key: str) -> str:
 
 
 def find_number(source: Json, key: str) -> Decimal | None:
-    """An exact number, or None where it is absent."""
+    """An exact number, or None where it is absent; one in quotes counts too."""
     value = source.get(key)
     if value is None:
         return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return Decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise misshapen(key)
     return Decimal(value)

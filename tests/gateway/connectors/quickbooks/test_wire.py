@@ -69,12 +69,27 @@ def test_the_suffix_of_an_inactive_item_is_not_part_of_its_name() -> None:
 
 @pytest.mark.parametrize(
     ("bad", "field"),
-    [({"Id": None}, "Id"), ({"UnitPrice": "12"}, "UnitPrice"), ({"ParentRef": "7"}, "ParentRef"), ({"Sku": 5}, "Sku")],
+    [({"Id": None}, "Id"), ({"UnitPrice": "x"}, "UnitPrice"), ({"ParentRef": "7"}, "ParentRef"), ({"Sku": 5}, "Sku")],
 )
 def test_a_field_of_the_wrong_shape_is_named(bad: dict[str, Any], field: str) -> None:
     with pytest.raises(Permanent) as raised:
         wire.to_item(item(**bad))
     assert raised.value.field == field
+
+
+@pytest.mark.parametrize("price", [b'"12.10"', b"12.1", b"1.21E1", b"1.21E+01", b'"0012.1"'])
+def test_a_number_counts_however_it_is_written(price: bytes) -> None:
+    read = find_object(b'{"UnitPrice": %s, "QtyOnHand": "-3.5"}' % price)
+    assert read is not None
+    found = wire.to_item(item(**read, TrackQtyOnHand=True))
+    assert (found.unit_price, found.quantity_on_hand) == (Decimal("12.1"), Decimal("-3.5"))
+
+
+@pytest.mark.parametrize("price", ["12,10", "1e3", "NaN", "", " ", "\u0661\u0662", True])
+def test_what_is_no_number_is_not_guessed(price: Any) -> None:
+    with pytest.raises(Permanent) as raised:
+        wire.to_item(item(UnitPrice=price))
+    assert raised.value.field == "UnitPrice"
 
 
 def test_a_tax_code_has_the_rate_in_force_on_the_day() -> None:
