@@ -23,7 +23,7 @@ _TAG = re.compile(r"\[kassabridge:([^\]\s]+)\]")
 _SIGNATURE = re.compile(r"\s*\[installation:([0-9a-f]+)(?::([0-9a-f]+))?\]")
 CONTENT_LENGTH = 16
 """Characters of the content's fingerprint in a signature."""
-_HASH_LENGTH = 10
+_HASH_LENGTH, _SHORT_HASH_LENGTH = 10, 5
 _SALE_TYPES = {
     SaleKind.RECEIPT: ("RECEIPT-TYPE-RECEIPT", "RECEIPT-TYPE-CREDIT-RECEIPT"),
     SaleKind.INVOICE: (
@@ -210,6 +210,15 @@ def document_number(sale: Sale, settings: OrderSettings) -> str:
     return fit_number(f"{prefix}{sale.number}" if sale.number else prefix, sale.id, force_hash=not sale.number)
 
 
+def document_numbers(sale: Sale, settings: OrderSettings) -> tuple[str, str]:
+    """The document number, and the one used instead if a document of another sale has the first.
+
+    A till that was restored from a backup prints numbers again.
+    """
+    number = document_number(sale, settings)
+    return number, fit_number(number, sale.id, hash_length=_SHORT_HASH_LENGTH)
+
+
 def find_numbers(document_number: str, settings: OrderSettings) -> Iterator[tuple[SaleKind, str]]:
     """The possible sales at the till for a number in the books: kind of sale and printed number."""
     for kind in SaleKind:
@@ -218,13 +227,17 @@ def find_numbers(document_number: str, settings: OrderSettings) -> Iterator[tupl
             yield kind, document_number[len(prefix) :]
 
 
-def fit_number(text: str, identity: str, *, force_hash: bool = False) -> str:
-    """The text itself if it fits into 21 characters, else its beginning and a hash of text and identity."""
-    if len(text) <= DOCUMENT_NUMBER_LENGTH and not force_hash:
+def fit_number(text: str, identity: str, *, force_hash: bool = False, hash_length: int = 0) -> str:
+    """The text itself if it fits into 21 characters, else its beginning and a hash of text and identity.
+
+    A `hash_length` gives it a hash, so long, in any case.
+    """
+    if len(text) <= DOCUMENT_NUMBER_LENGTH and not (force_hash or hash_length):
         return text
+    length = hash_length or _HASH_LENGTH
     digest = hashlib.sha256(f"{text}\0{identity}".encode()).digest()
-    ending = base64.b32encode(digest).decode()[:_HASH_LENGTH]
-    return f"{text[: DOCUMENT_NUMBER_LENGTH - _HASH_LENGTH - 1]}-{ending}"
+    ending = base64.b32encode(digest).decode()[:length]
+    return f"{text[: DOCUMENT_NUMBER_LENGTH - length - 1]}-{ending}"
 
 
 def marker(sale: Sale) -> str:

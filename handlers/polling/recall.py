@@ -44,7 +44,7 @@ def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
     sales = [sale for sale in sales if sale.id not in orders_]
     if not sales:
         return orders_
-    numbers = [sale_identity.document_number(sale, deps.settings.orders) for sale in sales]
+    numbers = [each for sale in sales for each in sale_identity.document_numbers(sale, deps.settings.orders)]
     days = [sale.business_date for sale in sales]
     try:
         found = [row for kind in _kinds(sales) for row in documents.rows(kind, numbers, days, deps)]

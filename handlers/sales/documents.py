@@ -11,6 +11,7 @@ compared with what was wanted, and the document is updated.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -27,7 +28,7 @@ from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.money_documents import payment_tag
 from mapping.orders import Posting
-from mapping.records import BookedDocument, BooksPayment, DocumentContent, DocumentKind, Sale, SalesDocument
+from mapping.records import BookedDocument, BooksPayment, DocumentContent, DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.sale_identity import CONTENT_LENGTH, find_installation, find_tag, is_marked, sign_content, unsigned
 
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
@@ -43,6 +44,7 @@ _SISTERS = {
     DocumentKind.CREDIT_MEMO: (DocumentKind.CREDIT_MEMO, DocumentKind.REFUND_RECEIPT),
 }
 _MARKED = "[kassabridge:"
+_SALE_KINDS = frozenset(kind.value.lower() for kind in SaleKind)
 
 
 def may_be_on_its_way(event: Event) -> bool:
@@ -59,6 +61,8 @@ def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
     """
     wanted, others = posting.document, list[BookedDocument]()
     numbers, days = [wanted.document_number, sale.number], [wanted.business_date, sale.business_date]
+    if _is_of_sale(sale, posting):
+        numbers += sale_identity.document_numbers(sale, deps.settings.orders)
     for kind in _kinds(sale, wanted.kind):
         found = list(rows(kind, numbers, days, deps))
         ours = next((row for row in found if is_marked(row.private_note, wanted.marker) and not row.voided), None)
@@ -76,7 +80,7 @@ def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
 def find_marked(sale: Sale, deps: Deps, link: Link | None = None) -> BookedDocument | None:
     """A document of this sale of any kind; `link` names the number and day of an earlier one."""
     known = (link.detail if link else None) or {}
-    numbers = [sale_identity.document_number(sale, deps.settings.orders), known.get("document_number")]
+    numbers = [*sale_identity.document_numbers(sale, deps.settings.orders), known.get("document_number")]
     days = [sale.business_date, *([date.fromisoformat(known["dated"])] if known.get("dated") else [])]
     return find_tagged({find_tag(sale_identity.marker(sale))}, [each for each in numbers if each], days, deps)
 
@@ -178,18 +182,21 @@ def read(kind: str, document_id: str, deps: Deps) -> BookedDocument | None:
         return None
 
 
-def create(posting: Posting, deps: Deps, *, generation: int = 0, unasked: bool = False) -> tuple[BookedDocument, int]:
+def create(
+    posting: Posting, deps: Deps, *, generation: int = 0, unasked: bool = False, instead: str | None = None
+) -> tuple[BookedDocument, int]:
     """The document as booked, by this request or an earlier one for the same generation, and its generation.
 
     `generation` counts the documents of this sale that are known to be gone; `unasked`: it was never asked for before,
-    so a new document that answers it needs no check.
+    so a new document that answers it needs no check. `instead` is the number it has because its own is taken: the
+    books may remember that they refused the request with that.
 
     A generation whose document was deleted is skipped. Raises `DuplicateNumber`, and `Permanent` for a voided one.
     """
     for each in range(generation, generation + MAX_GENERATIONS):
         made = deps.books.create_document(
             sign(posting.document, deps),
-            deps.books.request_id("document", find_tag(posting.document.marker), each),
+            deps.books.request_id("document", find_tag(posting.document.marker), each, *filter(None, [instead])),
             send_number=numbers(deps),
         )
         report_installation(made.private_note, deps)
@@ -214,9 +221,49 @@ def create_or_find(
         return *create(posting, deps, generation=generation, unasked=unasked), False
     except DuplicateNumber:
         found = find(sale, posting, deps)
+        other = _renumber(sale, posting, deps) if found is None else None
+        if other is not None:
+            return _create_renumbered(sale, other, deps, generation)
         if found is None:
             raise
         return found, generation, True
+
+
+def _create_renumbered(sale: Sale, other: Posting, deps: Deps, generation: int) -> tuple[BookedDocument, int, bool]:
+    number = other.document.document_number
+    deps.say("a document of another sale has the number: this one gets another", number=number)
+    try:
+        return *create(other, deps, generation=generation, instead=number), False
+    except DuplicateNumber:  # an earlier request of ours, which the books do not remember
+        found = find(sale, other, deps)
+        if found is None:
+            raise
+        return found, generation, True
+
+
+def _renumber(sale: Sale, posting: Posting, deps: Deps) -> Posting | None:
+    """The posting under its other number, if markers prove that only other sales have the first; else None."""
+    document = posting.document
+    number, other = sale_identity.document_numbers(sale, deps.settings.orders)
+    if not (_is_of_sale(sale, posting) and numbers(deps) and document.document_number == number):
+        return None
+    holders = [row for kind in DocumentKind for row in deps.books.documents_by_number(kind, [number])]
+    if not holders or not all(_is_of_another(row, sale, document) for row in holders):
+        return None
+    return dataclasses.replace(posting, document=dataclasses.replace(document, document_number=other))
+
+
+def _is_of_another(row: BookedDocument, sale: Sale, document: SalesDocument) -> bool:
+    """A document of the same day and total may be this very sale, which the till knows by another id since."""
+    kind, _, sale_id = (find_tag(row.private_note) or "").partition(":")
+    is_signed = find_installation(row.private_note) is not None and kind in _SALE_KINDS
+    is_equal = (row.business_date, row.total) == (document.business_date, document.total)
+    return is_signed and not is_equal and sale_id.partition(":")[0] != sale.id
+
+
+def _is_of_sale(sale: Sale, posting: Posting) -> bool:
+    """Whether it is the sale's own document, not one beside it or of its day."""
+    return is_marked(posting.document.marker, sale_identity.marker(sale))
 
 
 def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> BookedDocument:

@@ -43,12 +43,22 @@ _ITEMS: Mapping[str, Callable[[Deps], Any]] = {
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and its references. Raises `MappingError` if anything is unclear."""
-    deps.links.load(known_links.of_sale(sale, deps.settings))
+    deps.links.load([(LinkKind.DOCUMENT, sale.id), *known_links.of_sale(sale, deps.settings)])
     posting, references = _prepare(mark(sale, deps), deps, kind)
+    posting = _keep_number(sale, posting, deps)
     deps.links.clear()
     beside = tuple(sign(document, deps.installation) for document in posting.beside)
     signed = dataclasses.replace(posting, document=sign(posting.document, deps.installation), beside=beside)
     return signed, references
+
+
+def _keep_number(sale: Sale, posting: Posting, deps: Deps) -> Posting:
+    """A document that got its other number, because another sale's has the first, keeps it."""
+    link = deps.links[LinkKind.DOCUMENT, sale.id]
+    _, other = sale_identity.document_numbers(sale, deps.settings.orders)
+    if link is None or bookings.detail(link, "document_number") != other:
+        return posting
+    return dataclasses.replace(posting, document=dataclasses.replace(posting.document, document_number=other))
 
 
 def in_money(sale: Sale, deps: Deps) -> Sale:

@@ -11,7 +11,7 @@ from sqlalchemy import delete
 
 from gateway.store import views
 from gateway.store.session import reading, writing
-from gateway.store.tables import InboxRow, LinkRow
+from gateway.store.tables import CursorRow, InboxRow, LinkRow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
@@ -140,6 +140,100 @@ def test_a_number_that_somebody_used_is_refused_by_name_and_goes_on_when_it_is_f
     shop.books.put(REALM, "SalesReceipt", {"Id": theirs["Id"], "DocNumber": "H-1"})
     assert shop.retry(event).state == "done"
     assert len(shop.rows("SalesReceipt")) == 2
+
+
+def print_again(shop: Shop, earlier: dict[str, Any], sale: dict[str, Any]) -> str:
+    """A till restored from a backup gives the sale the number of an earlier one; returns the document's number."""
+    with shop.till.lock:
+        receipts = shop.till.till["receipts"]
+        for name in ("transactionString", "receiptNumber"):
+            receipts.get(sale["receiptId"])[name] = receipts.get(earlier["receiptId"])[name]
+    return f"R{earlier['transactionString']}"
+
+
+def sell_twice_under_one_number(shop: Shop, **more: Any) -> tuple[dict[str, Any], str]:
+    earlier = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    sale = shop.till.sell(lines=[sold(1003)], **more)
+    return sale, print_again(shop, earlier, sale)
+
+
+def booked(shop: Shop, entity: str = "SalesReceipt") -> dict[str, Decimal]:
+    """Totals of the documents of a kind by their numbers."""
+    found = {row["DocNumber"]: row["TotalAmt"] for row in shop.rows(entity)}
+    assert len(found) == len(shop.rows(entity))
+    return found
+
+
+@pytest.mark.parametrize("scope", ["type", "sales"])
+@pytest.mark.parametrize("entity", ["SalesReceipt", "Invoice"])
+def test_a_number_printed_again_is_booked_beside_the_other_sale(shop: Shop, scope: str, entity: str) -> None:
+    shop.books.switches.duplicate_scope = scope
+    tenders = [Tender("CONTANT", 4000), Tender("PIN", 6000)] if entity == "Invoice" else [Tender("PIN", 10000)]
+    sale, number = sell_twice_under_one_number(shop, payments=tenders)
+    shop.settle()
+    assert shop.parked() == []
+    event = shop.newest(sale["receiptId"])
+    row = shop.find(entity, Id=event.target_id)
+    taken = entity == "SalesReceipt" or scope == "sales"
+    assert (row["DocNumber"] != number, row["TotalAmt"]) == (taken, 100)
+    assert row["DocNumber"].startswith(number)
+    assert len(row["DocNumber"]) <= LONGEST
+    if taken:
+        assert found(shop, row["DocNumber"]) == [({sale["receiptId"]}, 1)] * 2
+    shop.till.edit_receipt(sale["receiptId"], lines=[sold(1003, 2)], payments=[Tender("PIN", 20000)])
+    shop.settle()
+    assert shop.parked() == []
+    assert shop.find(entity, Id=event.target_id)["DocNumber"] == row["DocNumber"]
+    assert sum(sum(booked(shop, each).values()) for each in ("SalesReceipt", "Invoice")) == Decimal("212.50")
+
+
+@pytest.mark.parametrize("request_ids", ["remembered", "forgotten"])
+@pytest.mark.parametrize("mode", ["lost_reply", "truncate", "reset", "error_500"])
+def test_a_lost_answer_about_the_other_number_books_nothing_twice(shop: Shop, request_ids: str, mode: str) -> None:
+    shop.books.switches.request_ids = request_ids
+    sale, number = sell_twice_under_one_number(shop)
+    shop.books.tricks.plan("POST salesreceipt", mode, skip=1)
+    shop.settle()
+    event = shop.newest(sale["receiptId"])
+    assert shop.retry(event).state == "done"
+    assert shop.books.tricks.struck == 1
+    assert sorted(booked(shop).values()) == [Decimal("12.50"), 100]
+    assert shop.resend(sale["receiptId"]).state == "done"
+    forget_all(shop)
+    assert shop.resend(sale["receiptId"]).state == "done"
+    assert sorted(booked(shop).values()) == [Decimal("12.50"), 100]
+    row = shop.find("SalesReceipt", TotalAmt=100)
+    shop.books.delete(REALM, "SalesReceipt", row["Id"])
+    assert shop.resend(sale["receiptId"]).state == "done"
+    assert sorted(booked(shop)) == sorted([number, row["DocNumber"]])
+
+
+def test_a_restored_gateway_finds_the_sale_under_its_other_number(shop: Shop) -> None:
+    sale, _ = sell_twice_under_one_number(shop)
+    shop.settle()
+    forget_all(shop)
+    with writing(shop.engine) as session:
+        session.execute(delete(CursorRow))
+    shop.books.switches.request_ids = "forgotten"
+    for receipt in shop.till.till["receipts"]:
+        assert shop.resend(receipt["receiptId"]).state == "done"
+    assert sorted(booked(shop).values()) == [Decimal("12.50"), 100]
+    assert shop.newest(sale["receiptId"]).target_id == shop.find("SalesReceipt", TotalAmt=100)["Id"]
+
+
+@pytest.mark.parametrize("why", ["unmarked", "unsigned", "equal"])
+def test_a_number_is_not_changed_unless_another_sale_has_the_first(shop: Shop, why: str) -> None:
+    sale, number = sell_twice_under_one_number(shop)
+    theirs = shop.only("SalesReceipt")
+    if why == "equal":
+        shop.till.edit_receipt(sale["receiptId"], lines=[sold(1001)], payments=[Tender("PIN", 1250)])
+    else:
+        note = "" if why == "unmarked" else theirs["PrivateNote"].split(" [installation")[0]
+        shop.books.put(REALM, "SalesReceipt", {"Id": theirs["Id"], "PrivateNote": note})
+    shop.settle()
+    assert (shop.newest(sale["receiptId"]).state, shop.newest(sale["receiptId"]).code) == ("parked", "6140")
+    assert booked(shop) == {number: Decimal("12.50")}
 
 
 def test_books_that_do_not_mind_a_number_twice_get_the_sale_beside_the_other_document(shop: Shop) -> None:
