@@ -33,6 +33,7 @@ def parents_first(items: Iterable[Item]) -> tuple[Item, ...]:
 def _circle(items: Mapping[str, Item]) -> MappingError:
     return MappingError(
         "these categories are each other's parents",
+        code="categories-circular",
         record=", ".join(map(name_item, items.values())),
         field="category",
         fix="move one of them to the top in QuickBooks",
@@ -63,6 +64,7 @@ def _parent(item: Item, settings: CategorySettings, groups: Mapping[str, int]) -
     if item.parent_id not in groups:
         raise MappingError(
             "the category above it has no article group yet",
+            code="no-parent-group",
             record=name_item(item),
             field="category",
             fix="it is retried once the parent has arrived; if not, back-fill the categories",

@@ -95,6 +95,7 @@ def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
         return ControlAnswer(control.fallback, "fallback", answer.steps)
     raise MappingError(
         message("nothing is mapped for {what}", what=message(question.what) if question.what else f'"{question.key}"'),
+        code=f"not-mapped-{question.setting}",
         record=question.record,
         field=question.setting,
         fix=message(

@@ -137,6 +137,7 @@ def _pick_name(relation: Relation, attempt: int) -> str:
         return names[attempt]
     raise MappingError(
         message("the books already use every name for this customer: {n} were tried", n=len(names)),
+        code="names-used-up",
         record=message("relation {number}", number=relation.number),
         field="name",
         fix="rename or merge the customer, supplier or employee of that name in QuickBooks, or rename the relation",

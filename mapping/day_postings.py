@@ -69,6 +69,7 @@ def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
     if totals.tenders and paid != totals.total:
         raise MappingError(
             message("{amount} was paid for {total}", amount=Amount(paid), total=Amount(totals.total)),
+            code="day-paid-differs",
             record=plan.name,
             field="payments",
             fix='open the day in the till and compare its payments; orders.summary = "sale" books sale by sale',
@@ -150,7 +151,7 @@ def _solve(
             return parts, solution
         best = best or (parts, solution)
     if best is None:
-        raise failure or MappingError("there is nothing to book", record=plan.name)
+        raise failure or MappingError("there is nothing to book", code="nothing-to-book", record=plan.name)
     return best
 
 
@@ -207,6 +208,7 @@ def _to_line(plan: DayPlan, kind: str, code: TaxCode, text: str, cents: int) -> 
     if item is None:
         raise MappingError(
             "there is no item for the lines of a day's document",
+            code="no-summary-item",
             record=plan.name,
             field="orders.summary_item",
             fix="name an item (SKU) in orders.summary_item",

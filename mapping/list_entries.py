@@ -77,6 +77,7 @@ def tax_code(
     if amount.percentage and [code.name for code in active] == [NO_TAX.name]:
         raise MappingError(
             message("VAT is switched off in QuickBooks, and the sale has VAT of {rate} %", rate=amount.percentage),
+            code="vat-switched-off",
             record=name_record(source),
             field="mapping.tax_codes",
             fix="switch VAT on in QuickBooks and make its tax codes, or sell without VAT at the till; then retry",
@@ -104,6 +105,7 @@ def tax_code(
                 chosen=chosen,
                 plain=plain,
             ),
+            code="chosen-tax-code-gone",
             record=name_record(source),
             field="mapping.tax_codes",
             fix="name an active tax code in mapping.tax_codes",

@@ -127,6 +127,7 @@ def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
     if difference and settings.cash_rounding == "park":
         raise MappingError(
             message("paid and total differ by {amount} of cash rounding", amount=Amount(difference)),
+            code="cash-rounding",
             record=name_record(sale),
             field="orders.cash_rounding",
             fix="choose how cash rounding is booked in orders.cash_rounding",
@@ -138,6 +139,7 @@ def _check_total(sale: Sale, booked_cents: int, expected_cents: int) -> None:
     if booked_cents < 0:
         raise MappingError(
             message("the document would be {amount}, and the books take none below zero", amount=Amount(booked_cents)),
+            code="below-zero",
             record=name_record(sale),
             field="payments",
             fix="open the sale in the till and look at its payments; book it by hand if they are right",
@@ -149,6 +151,7 @@ def _check_total(sale: Sale, booked_cents: int, expected_cents: int) -> None:
                 amount=Amount(booked_cents),
                 total=Amount(expected_cents),
             ),
+            code="document-total-differs",
             record=name_record(sale),
             field="total",
             fix="report this sale; nothing was booked",

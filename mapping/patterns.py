@@ -117,7 +117,9 @@ def recall(text: str) -> Pattern:
     try:
         return read(text)
     except PatternError as error:
-        raise MappingError(error.args[0], fix="write this pattern differently in the settings, then retry") from None
+        raise MappingError(
+            error.args[0], code="pattern-fault", fix="write this pattern differently in the settings, then retry"
+        ) from None
 
 
 def _storable(text: str) -> str:

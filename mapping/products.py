@@ -151,6 +151,7 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
                 number=before.number,
                 description=before.description,
             ),
+            code="article-of-another-item",
             record=name_item(item),
             field="SKU",
             fix=message(

@@ -94,12 +94,14 @@ def _no_item(line: SaleLine, record: str) -> MappingError:
     if not line.article:
         return MappingError(
             message('line "{text}" has an amount but no article', text=line.text),
+            code="line-without-article",
             record=record,
             field="article",
             fix="choose orders.fallback_item in the settings for amounts without an article",
         )
     return MappingError(
         message('article {article} "{text}" does not exist in QuickBooks', article=line.article, text=line.text),
+        code="no-item",
         record=record,
         field="article",
         fix=message(
@@ -115,6 +117,7 @@ def get_tax_code(references: References, code: int, percentage: Decimal, record:
     if found is None:
         raise MappingError(
             message("VAT code {code} ({percentage} %) has no tax code in QuickBooks", code=code, percentage=percentage),
+            code="no-tax-code",
             record=record,
             field="mapping.tax_codes",
             fix=message(
@@ -131,6 +134,7 @@ def get_tax_code(references: References, code: int, percentage: Decimal, record:
                 name=found.name,
                 rate=found.percentage,
             ),
+            code="tax-code-rate-differs",
             record=record,
             field="mapping.tax_codes",
             fix=message("choose a tax code of {percentage} % for this VAT code in the settings", percentage=percentage),
@@ -149,6 +153,7 @@ def get_untaxed(references: References, *, shifted: bool, record: str) -> TaxCod
                 "no tax code is set for {what}",
                 what=message("reverse-charged sales" if shifted else "amounts without VAT"),
             ),
+            code="no-tax-code-set",
             record=record,
             field=f"mapping.{name}",
             fix=message("make a 0 % sales tax code in QuickBooks and name it in mapping.{name}", name=name),
@@ -160,6 +165,7 @@ def get_untaxed(references: References, *, shifted: bool, record: str) -> TaxCod
                 name=found.name,
                 percentage=found.percentage,
             ),
+            code="tax-code-not-zero",
             record=record,
             field="mapping.shifted_tax_code" if shifted else "mapping.no_vat_tax_code",
             fix="choose a 0 % tax code in the settings",
@@ -173,6 +179,7 @@ def get_rounding_item(references: References, record: str) -> str:
     if found is None:
         raise ItemNeeded(
             "the books round the tax differently and there is no item for the rounding line",
+            code="no-rounding-item",
             reference="rounding_item_id",
             record=record,
             field="mapping.special_items",
@@ -186,6 +193,7 @@ def get_clearing_item(references: References, record: str) -> str:
     if references.clearing_item_id is None:
         raise ItemNeeded(
             "it was paid in several ways and there is no item for the clearing line",
+            code="no-clearing-item",
             reference="clearing_item_id",
             record=record,
             field="mapping.clearing_account",
@@ -199,6 +207,7 @@ def get_order_deposit_item(references: References, record: str) -> str:
     if references.order_deposit_item_id is None:
         raise ItemNeeded(
             "a deposit on an order was paid and there is no item for it",
+            code="no-deposit-item",
             reference="order_deposit_item_id",
             record=record,
             field="mapping.order_deposit_account",
@@ -213,6 +222,7 @@ def find_account(references: References, method: str, kind: DocumentKind, record
     if account is None and kind is DocumentKind.REFUND_RECEIPT:
         raise MappingError(
             "a refund needs the account the money leaves, and none is mapped",
+            code="no-refund-account",
             record=record,
             field="mapping.deposit_accounts",
             fix=message('choose an account for "{method}" in mapping.deposit_accounts', method=method or "refunds"),
@@ -226,6 +236,7 @@ def get_gift_card_item(references: References, record: str) -> str:
     if found is None:
         raise MappingError(
             "it was paid with a gift card, and there is no item for gift cards",
+            code="no-gift-card-item",
             record=record,
             field="mapping.special_items.gift_card",
             fix="make an item on the account of gift cards and name it in mapping.special_items.gift_card",

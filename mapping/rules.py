@@ -270,6 +270,7 @@ def _scalar(value: object, path: str) -> Value:
         return value
     raise MappingError(
         message('"{path}" is not a single value', path=path),
+        code="not-a-single-value",
         field=path,
         fix="let the path go on to one value, e.g. add .value",
     )
@@ -287,6 +288,7 @@ def _decimal(value: Value, function: str) -> Decimal:
     if not number.is_finite():
         raise MappingError(
             message('"{value}" is not a number', value=value),
+            code="not-a-number",
             field=function,
             fix="choose a source field that holds a number",
         )
@@ -303,6 +305,7 @@ def _date(value: Value) -> date:
     except ValueError as error:
         raise MappingError(
             message('"{value}" is not a date', value=value),
+            code="not-a-date",
             field="date",
             fix="choose a source field that holds a date like 2026-01-31",
         ) from error

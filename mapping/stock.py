@@ -94,6 +94,7 @@ def _unknown_branch(branch: int | None, branches: Sequence[int], record: str) ->
             branch=branch,
             names=", ".join(map(str, branches)) or "none",
         ),
+        code="no-such-branch",
         record=record,
         field="stock.branches",
         fix="correct the branch numbers in stock.branches or stock.main_branch",
@@ -108,6 +109,7 @@ def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, recor
     except ExpressionError as error:
         raise MappingError(
             message('the formula "{text}" has no value: {error}', text=formula.text, error=error),
+            code="formula-without-value",
             record=record,
             fix="correct the formula in the settings",
         ) from error

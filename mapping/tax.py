@@ -107,11 +107,14 @@ def _solve(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], limits: 
 def _group(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals]) -> dict[int, list[int]]:
     by_code: dict[int, list[int]] = {total.code: [] for total in totals}
     if len(by_code) != len(totals):
-        raise MappingError("the till states a VAT code twice", field="vat", fix="report this sale to support")
+        raise MappingError(
+            "the till states a VAT code twice", code="vat-code-twice", field="vat", fix="report this sale to support"
+        )
     for index, line in enumerate(wanted):
         if line.code not in by_code:
             raise MappingError(
                 message("a line has VAT code {code}, but the sale states no VAT total for it", code=line.code),
+                code="line-without-vat-total",
                 field="vat",
                 fix="correct the VAT code of the article in the till",
             )
@@ -296,6 +299,7 @@ def _unsolvable(total: VatAmount, wanted: Sequence[WantedTotals]) -> MappingErro
             n=len(wanted),
             lines=Amount(lines),
         ),
+        code="vat-lines-differ",
         field="vat",
         fix="compare the sale's lines with its VAT totals in the till, or raise the rounding cap in the settings",
     )
@@ -308,6 +312,7 @@ def _too_far(untaxed: int, cap: int) -> MappingError:
             amount=Amount(untaxed),
             cap=Amount(cap),
         ),
+        code="tax-rounding-too-large",
         field="vat",
         fix="raise the rounding cap in the settings, or book this sale by hand",
     )

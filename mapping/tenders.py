@@ -117,6 +117,7 @@ def _unequal(money: Mapping[Tender, int], total_cents: int, record: str) -> Mapp
     )
     return MappingError(
         message("{paid} was paid for {amount}", paid=paid, amount=Amount(total_cents)),
+        code="tenders-differ",
         record=record,
         field="payments",
         fix="open the sale in the till and look at its payments; book it by hand if they are right",

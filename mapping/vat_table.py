@@ -110,6 +110,7 @@ def _as_code(value: str, record: str) -> int:
     if not value.isdecimal():
         raise MappingError(
             message('"{value}" is not a VAT code of the till', value=value),
+            code="no-such-vat-code",
             record=record,
             field="products.vat",
             fix="write the number of a VAT group in products.vat",
@@ -141,6 +142,7 @@ def find_turnover_group(item: Item, vat_code: int | None, settings: ProductSetti
             if not value.isdecimal():
                 raise MappingError(
                     message('"{value}" is not a turnover group of the till', value=value),
+                    code="no-such-turnover-group",
                     record=record,
                     field=question.setting,
                     fix=message("write the number of a turnover group in {setting}", setting=question.setting),

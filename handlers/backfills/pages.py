@@ -156,6 +156,7 @@ def handle_customers(event: Event, deps: Deps) -> Result:
     if find_since(event):
         raise MappingError(
             "relations of the till have no day to begin with",
+            code="no-first-day",
             record="backfill customers",
             field="since",
             fix="ask again without since: what is equal already costs no write",
@@ -172,6 +173,7 @@ def handle_orders(event: Event, deps: Deps) -> Result:
     if since is None:
         raise MappingError(
             "a backfill of orders needs a day to begin with",
+            code="first-day-missing",
             record="backfill orders",
             field="since",
             fix='ask again with {"since": "YYYY-MM-DD"}',

@@ -117,6 +117,7 @@ def _next_number(item: Item, deps: Deps) -> int:
             return number
     raise MappingError(
         "the reserved range of article numbers is used up",
+        code="numbers-used-up",
         record=name_item(item),
         field="products.allocate_to",
         fix="widen products.allocate_from and products.allocate_to in the settings, then retry",

@@ -154,6 +154,7 @@ def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
             names=join([name_item(each) for each in alike], AND),
             number=number,
         ),
+        code="same-sku",
         record=message("items with SKU {sku}", sku=alike[0].sku),
         field="SKU",
         fix="give all but one of them another SKU in QuickBooks, or make them inactive, then retry",
@@ -201,6 +202,7 @@ def rounding_item(deps: Deps) -> str:
     if not accounts:
         raise MappingError(
             "QuickBooks has no income account for the item of rounding lines",
+            code="no-rounding-account",
             record=ROUNDING_ITEM,
             field="mapping.special_items.rounding",
             fix="create an item for rounding differences in QuickBooks and name it in mapping.special_items.rounding",
@@ -347,6 +349,7 @@ def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
     if all(entry.id != account_id for entry in accounts):
         raise MappingError(
             message("QuickBooks has no active account {account}", account=account),
+            code="no-such-account",
             record=own.name,
             field=f"mapping.{own.setting}",
             fix=message("make the account in QuickBooks, or correct mapping.{setting}", setting=own.setting),

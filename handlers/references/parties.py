@@ -71,6 +71,7 @@ def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
     if policy == "park":
         raise MappingError(
             message("relation {number} has no e-mail address", number=sale.relation_number),
+            code="relation-without-email",
             record=name_record(sale),
             field="customers.without_email",
             fix="enter the e-mail address at the till, then retry (or change the setting)",
@@ -132,6 +133,7 @@ def _by_name(name: str, deps: Deps) -> str:
                 currency=found.currency,
                 till_currency=currency,
             ),
+            code="debtor-currency",
             record=message('customer "{name}"', name=found.display_name),
             field="customers.default_debtor",
             fix=message(
@@ -150,6 +152,7 @@ def _by_name(name: str, deps: Deps) -> str:
             if found is None:
                 raise MappingError(
                     message("a supplier or employee has the name of the default debtor, {name}", name=name),
+                    code="debtor-name-taken",
                     record=message('customer "{name}"', name=name),
                     field="customers.default_debtor",
                     fix="name another customer in customers.default_debtor, or rename the other one, then retry",

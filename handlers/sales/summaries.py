@@ -112,6 +112,7 @@ def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
         if len(gone) < len(known):
             raise MappingError(
                 "an earlier version booked this day's corrections and did not keep what each of them held",
+                code="corrections-unknown",
                 record=day.name,
                 fix="enter what is missing in QuickBooks by hand, with the amounts that ./run agree names",
             )
