@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from mapping import customers, products, texts
+from mapping import customers, products
 from mapping.conditions import find
 from mapping.products import POLICY_FIELDS
 from mapping.records import Article, Customer, Item, Product, Relation
@@ -76,9 +76,7 @@ def explain(
     traces: Traces = _UNKNOWN,
 ) -> tuple[Explanation, ...]:
     """Every field that has a value or is emptied, in the order of the record. Raises what `to_product` raises."""
-    products.to_product(item, settings=settings, vat=vat, existing=existing, allocated=number, traces=traces)
-    before = products.find_article(existing, number)
-    wanted = texts.empty_cleared(products.to_article(item, number, settings, vat), before, traces, settings)
+    wanted, before = products.to_wanted(item, settings, vat, existing, number, traces)
     at_till = _AtTill(before, products.find_kept_ours(wanted, before, traces))
     names = (each.name for each in fields(Article) if each.name in _ORIGINS)
     plain = [_explain(name, getattr(wanted, name), item, settings, at_till) for name in names]

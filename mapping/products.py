@@ -88,12 +88,7 @@ def to_product(
     distinguish the gateway's texts from the staff's.
     NotBookable for what does not belong in the till, MappingError for what a person must correct.
     """
-    require_wanted(item, settings)
-    _require_home_currency(item, settings)
-    number = to_article_number(item, settings, allocated=allocated)
-    before = find_article(existing, number)
-    _require_own(item, before, settings)
-    article = texts.empty_cleared(to_article(item, number, settings, vat), before, traces, settings)
+    article, before = to_wanted(item, settings, vat, existing, allocated, traces)
     # Set to None the fields that must not be written now; `before` is the till's article, if any.
     skipped = [
         field for field in _GOVERNED if why_kept(field, settings, before, find_kept_ours(article, before, traces))
@@ -103,6 +98,23 @@ def to_product(
     kept = replace(article, **empty)
     name = kept.description and _name_product(item, kept.description, existing, before, settings)
     return Product(number=existing.number if existing else None, description=name, articles=(kept,))
+
+
+def to_wanted(
+    item: Item,
+    settings: ProductSettings,
+    vat: VatTable,
+    existing: Product | None,
+    allocated: int | None,
+    traces: Traces,
+) -> tuple[Article, Article | None]:
+    """The article before the write policies, and the till's of its number. Raises as `to_product` does."""
+    require_wanted(item, settings)
+    _require_home_currency(item, settings)
+    number = to_article_number(item, settings, allocated=allocated)
+    before = find_article(existing, number)
+    _require_own(item, before, settings)
+    return texts.empty_cleared(to_article(item, number, settings, vat), before, traces, settings), before
 
 
 def find_kept_ours(article: Article, before: Article | None, traces: Traces) -> frozenset[str]:
