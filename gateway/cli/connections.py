@@ -76,7 +76,11 @@ def handle_connection(call: Call) -> int:
     try:
         match asked.what:
             case "rename" if asked.name and asked.wanted:
-                return _rename(call, asked.name, asked.wanted)
+                with writing(call.engine) as session:
+                    removal.rename(session, asked.name, asked.wanted, actor="cli")
+                said = f"the connection {asked.name} is called {asked.wanted} now"
+                call.answer({"name": asked.wanted, "before": asked.name}, said)
+                return GOOD
             case "remove" if asked.name and asked.data and not asked.wanted:
                 return _remove(call, asked.name, Data(asked.data))
             case "list" if not asked.name:
@@ -101,13 +105,6 @@ def _list(call: Call) -> int:
     said += [(name, f'stopped: its status "{status}" is one of a later release') for name, status in unknown]
     lines = [f"{name}: {status}" for name, status in said] or ["nothing is connected yet"]
     call.answer([{"name": name, "standing": status} for name, status in said], *lines)
-    return GOOD
-
-
-def _rename(call: Call, name: str, wanted: str) -> int:
-    with writing(call.engine) as session:
-        removal.rename(session, name, wanted, actor="cli")
-    call.answer({"name": wanted, "before": name}, f"the connection {name} is called {wanted} now")
     return GOOD
 
 

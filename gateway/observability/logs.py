@@ -45,7 +45,10 @@ def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: Text
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    render = _render_json if _format(settings, out) == "json" else _render_console
+    # A worker's stdout is Dramatiq's pipe, which is not a terminal.
+    terminal = bool(getattr(out, "isatty", bool)())
+    style = settings.log_format or ("console" if terminal else "json")
+    render = _render_json if style == "json" else _render_console
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _Redacted(redactor), render]
     foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared]
     formatter = structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=foreign)
@@ -119,12 +122,6 @@ def _install(formatter: logging.Formatter, level: str, out: TextIO) -> None:
     for name in _QUIET:
         logging.getLogger(name).setLevel("WARNING")
     logging.captureWarnings(capture=True)
-
-
-def _format(settings: Settings, out: TextIO) -> str:
-    # A worker's stdout is Dramatiq's pipe, which is not a terminal.
-    terminal = bool(getattr(out, "isatty", bool)())
-    return settings.log_format or ("console" if terminal else "json")
 
 
 def _render_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:

@@ -141,7 +141,9 @@ def prepare(settings: Settings, var: Path) -> Demo:
     """The demo of this start: kept secrets, the usual ports or free ones."""
     books = _find_port(QUICKBOOKS_PORT, taken={settings.port})
     till = _find_port(MPLUS_PORT, taken={settings.port, books})
-    first = None if (var / "demo.json").exists() else _write_settings(var)
+    first = None if (var / "demo.json").exists() else (var / "demo-settings.toml").resolve()
+    if first:
+        first.write_text(SETTINGS, "utf-8")
     demo = Demo(_keep(var / "demo.json"), books, till, settings.port, (var / "sandbox").resolve(), first)
     with os.fdopen(os.open(var / _BESIDE, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
         json.dump({"PORT": str(settings.port), **demo.to_gateway()}, file, indent=1)
@@ -156,12 +158,6 @@ def find_beside(environ: Mapping[str, str], var: Path) -> dict[str, str]:
         return dict(json.loads((var / _BESIDE).read_text("ascii")))
     except (OSError, ValueError, TypeError):
         return {}
-
-
-def _write_settings(var: Path) -> Path:
-    path = (var / "demo-settings.toml").resolve()
-    path.write_text(SETTINGS, "utf-8")
-    return path
 
 
 def refuse_mixing(environ: Mapping[str, str], var: Path) -> None:

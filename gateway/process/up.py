@@ -100,7 +100,9 @@ def start(settings: Settings, environ: Mapping[str, str], var: Path) -> int:
     style = settings.log_format or ("console" if terminal else "json")
     console = Console(sys.stdout.fileno())
     with _only_one(var) as crashed:
-        _await_port(settings.port, settings.host, seconds=CRASH_SECONDS if crashed else 0.0)
+        port, host = settings.port, settings.host
+        if not _await(lambda: demo.is_free(port, host), seconds=CRASH_SECONDS if crashed else 0.0):
+            raise SettingsError("PORT", f"should be a free port, but another program listens on {port}")
         plan = _plan(settings, {**environ, "LOG_FORMAT": style, "PYTHONUNBUFFERED": "1"}, var)
         stages = plan.to_stages()
         console.say(f"starting {', '.join(child.name for stage in stages for child in stage)}")
@@ -158,11 +160,6 @@ def _find_valkey(var: Path) -> Path:
     # After a crash the old server may still be writing its file; two of them must never share it.
     _await(lambda: not valkey.answers(valkey.find_socket(var)), seconds=CRASH_SECONDS)
     return binary
-
-
-def _await_port(port: int, host: str, *, seconds: float) -> None:
-    if not _await(lambda: demo.is_free(port, host), seconds=seconds):
-        raise SettingsError("PORT", f"should be a free port, but another program listens on {port}")
 
 
 def _await(true: Callable[[], bool], *, seconds: float) -> bool:

@@ -120,7 +120,9 @@ def _record_one(
     values: dict[str, Any] = {**_to_columns(facts), **_to_document(link)}
     if document or (link and known and known.document_id not in (None, link.target_id)):
         values |= sale_contents.to_columns(document)
-    if not (is_own and known and _calls_for_a_person(known, event)):
+    # An event about the sale's document in the books waits for a person.
+    waits = known and known.event_id != event.id and known.state == State.PARKED and known.entity not in KINDS
+    if not (is_own and waits):
         values |= {"status": find_status(outcome.state, outcome.code, link), "event_id": event.id}
     key = {"connection": connection, "sale_id": sale_id}
     if known is not None:
@@ -146,11 +148,6 @@ def _find_link(session: Session, connection: str, sale_id: str) -> Link | None:
         return links.find(session, connection, LinkKind.DOCUMENT, sale_id)
     except Permanent:
         return None
-
-
-def _calls_for_a_person(known: Any, event: Event) -> bool:
-    """Whether an event about the sale's document in the books waits for a person."""
-    return bool(known.event_id != event.id and known.state == State.PARKED and known.entity not in KINDS)
 
 
 def find_status(state: State, code: str | None, link: Link | None) -> SaleStatus:

@@ -179,8 +179,6 @@ def bind_rows(dialect: str, kinds: Mapping[str, TypeEngine[Any]], rows: Sequence
     if dialect == "postgresql":
         return dict(zip(kinds, map(list, zip(*rows, strict=True)), strict=True))
     # Not as escapes: text that is no Unicode is refused here, and not read back broken.
-    return {_ROWS: json.dumps(rows, default=_to_text, ensure_ascii=False)}
-
-
-def _to_text(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+    return {
+        _ROWS: json.dumps(rows, default=lambda at: f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}", ensure_ascii=False)
+    }

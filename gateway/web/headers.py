@@ -39,7 +39,10 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = self._headers_of(scope["path"])
+        path = scope["path"]
+        headers = self._static if path.startswith("/static/") else self._fleeting
+        if path.startswith("/webhooks/"):
+            headers = FOR_MACHINES
 
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -47,11 +50,6 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, add)
-
-    def _headers_of(self, path: str) -> list[tuple[bytes, bytes]]:
-        if path.startswith("/webhooks/"):
-            return FOR_MACHINES
-        return self._static if path.startswith("/static/") else self._fleeting
 
 
 def _to_raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -159,7 +159,8 @@ def fault_error(code: str | None, said: str | None, *, operation: str, writes: b
     """The error of a SOAP fault. `Server` faults are Transient for a read, Unanswered for a write."""
     local = (code or "").rpartition(":")[2]
     for row in _FAULTS:
-        if _matches(local, row.code) and re.search(row.pattern, said or "", re.IGNORECASE):
+        is_known = not row.code or local == row.code or local.startswith(f"{row.code}.")
+        if is_known and re.search(row.pattern, said or "", re.IGNORECASE):
             return _raised(row.meaning, _sentence(operation, row.meaning.meaning, said), local or None, writes)
     return Permanent(_sentence(operation, "unknown fault", said), code=local or None, fix=_FIX_UNKNOWN)
 
@@ -195,10 +196,6 @@ def _raised(row: Meaning, reason: str, code: str | None, writes: bool) -> Gatewa
         return transient(reason, code=code or "TRANSIENT", writes=writes, fix=row.fix)
     error = row.error or Permanent
     return error(reason, code=code, fix=row.fix)
-
-
-def _matches(local: str, start: str) -> bool:
-    return not start or local == start or local.startswith(f"{start}.")
 
 
 def _sentence(operation: str, meaning: str, detail: str | None) -> str:

@@ -84,15 +84,15 @@ def _load(body: bytes) -> object:
         raise _Unusable("the body is not JSON") from None
 
 
-def _to_integer(digits: str) -> int | None:
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else None
-
-
 def _to_nothing(_: str) -> None:
     """Fractions, NaN and infinities are not valid in an event."""
 
 
-_DECODER: Final = json.JSONDecoder(parse_int=_to_integer, parse_float=_to_nothing, parse_constant=_to_nothing)
+_DECODER: Final = json.JSONDecoder(
+    parse_int=lambda digits: int(digits) if len(digits) <= _LONGEST_INTEGER else None,
+    parse_float=_to_nothing,
+    parse_constant=_to_nothing,
+)
 
 
 def _read_delivery(delivery: object) -> list[Hint | UnreadableDelivery]:

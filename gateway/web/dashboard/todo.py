@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -196,7 +196,9 @@ async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Resp
         if not keys:
             raise Refusal(404, "this cause is gone")
         ((connection, cause),) = keys
-        until = _end_of(views.now_of(session).astimezone(AMSTERDAM).date() + timedelta(days=days)) if days else None
+        day = views.now_of(session).astimezone(AMSTERDAM).date() + timedelta(days=days or 0)
+        # Seven in the morning at the shop: before somebody works.
+        until = datetime.combine(day, time(7), AMSTERDAM).astimezone(UTC) if days else None
         said: dict[str, Any] = {"note": note or None, "assignee": assignee, "snoozed_until": until}
         todo.mark(session, connection, cause, marked_by=visitor.actor, **said)
         target = message("cause {cause}", cause=cause.partition(":")[2])
@@ -204,8 +206,3 @@ async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Resp
 
     await services.of(request).write(change)
     return RedirectResponse("/todo", 303)
-
-
-def _end_of(day: date) -> datetime:
-    """Seven in the morning of a day at the shop: before somebody works."""
-    return datetime.combine(day, time(7), AMSTERDAM).astimezone(UTC)

@@ -157,7 +157,9 @@ async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) 
         user = users.find(session, user_id)
         if user is None or visitor.connection not in {None, user.connection}:
             raise Refusal(404, "there is no such person")
-        if role is not None and not (_may_give(visitor, role) and _fits(user, role)):
+        # An agency sees every connection; somebody of one connection is first removed and invited anew.
+        fits = role is not Role.AGENCY or user.connection is None
+        if role is not None and not (_may_give(visitor, role) and fits):
             raise Refusal(409, "this person cannot have this role")
         if action == "email":
             _change_email(session, user, form.get("email", ""))
@@ -198,11 +200,6 @@ def _change_email(session: Session, user: User, text: str) -> None:
         raise _RefusedAddress(422, _NO_ADDRESS)
     if not users.change_email(session, user.id, email):
         raise _RefusedAddress(409, _TAKEN)
-
-
-def _fits(user: User, role: Role) -> bool:
-    """An agency sees every connection; somebody of one connection is first removed and invited anew."""
-    return role is not Role.AGENCY or user.connection is None
 
 
 async def end_session(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
