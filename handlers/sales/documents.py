@@ -20,8 +20,10 @@ from datetime import date, timedelta
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire import content_of, contents_of, in_basic_plane, to_content
 from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
+from gateway.store import progress
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link
+from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import orders, sale_identity
 from mapping.errors import MappingError
@@ -47,9 +49,12 @@ _MARKED = "[kassabridge:"
 _SALE_KINDS = frozenset(kind.value.lower() for kind in SaleKind)
 
 
-def may_be_on_its_way(event: Event) -> bool:
-    """Whether an attempt before this one may have sent a request that has not arrived yet."""
-    return event.crashes > 0 or event.code == NO_ANSWER
+def may_be_on_its_way(event: Event, deps: Deps) -> bool:
+    """Whether an attempt before this one, or an event it superseded, may have sent a request that still arrives."""
+    if event.crashes > 0 or event.code == NO_ANSWER:
+        return True
+    with reading(deps.engine) as session:
+        return event.careful and any(each.code == NO_ANSWER for each in progress.replaced_by(session, event))
 
 
 def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
@@ -372,11 +377,10 @@ def report_installation(note: str | None, deps: Deps) -> None:
     )
 
 
-def look_later(sale: Sale, posting: Posting, event: Event, deps: Deps) -> None:
-    """Schedule another search of the days on which another document of this sale may appear."""
-    days = dict.fromkeys((posting.document.business_date, sale.business_date))
-    tag = find_tag(posting.document.marker) or ""
-    hint = {"days": [day.isoformat() for day in days]}
+def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> None:
+    """Schedule another search of the days on which another document with this marker may appear."""
+    tag = find_tag(marker) or ""
+    hint = {"days": [day.isoformat() for day in dict.fromkeys(days)]}
     deps.pass_on(
         Change(
             key=f"duplicates:{deps.connection}:{tag}:{event.id}:{event.attempts}",

@@ -153,6 +153,9 @@ def _search(known: Context, deps: Deps) -> Context:
     booked = documents.find_marked(known.sale, deps)
     deps.links.clear()
     if booked is None:
+        if documents.may_be_on_its_way(known.event, deps):
+            marker, dates = sale_identity.marker(known.sale), [known.sale.business_date]
+            documents.look_later(marker, dates, known.event, deps)
         return dataclasses.replace(known, looked=True)
     settlement.recall(known.sale, booked, deps)
     return _follow(known, booking.to_link(known.sale, booked, finished=False), deps)

@@ -265,8 +265,9 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
         # Edits are reported elsewhere.
         repairs.restore(posting, found, deps)
         return found
-    if found is None and documents.may_be_on_its_way(event):
-        documents.look_later(named, posting, event, deps)
+    if found is None and documents.may_be_on_its_way(event, deps):
+        dates = (posting.document.business_date, named.business_date)
+        documents.look_later(posting.document.marker, dates, event, deps)
     booked = found or (_revive(posting, deps) if again else None)
     if booked is None:
         booked, _, _ = documents.create_or_find(named, posting, deps, generation=1 if again else 0)

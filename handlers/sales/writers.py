@@ -37,7 +37,7 @@ def handle_installation(event: Event, _deps: Deps) -> Result:
 
 
 def handle_check(event: Event, deps: Deps) -> Result:
-    """Search the days of a sale for a second document, after each of the waits."""
+    """Search the days of a sale for a second document, or for that of a cancelled sale, after each of the waits."""
     hint = event.asked
     elapsed = (deps.now() - datetime.fromisoformat(hint["since"])).total_seconds()
     if elapsed >= LOOKS[0]:
@@ -45,6 +45,9 @@ def handle_check(event: Event, deps: Deps) -> Result:
         days = [date.fromisoformat(day) for day in hint["days"]]
         rows = [row for kind in DocumentKind for day in days for row in deps.books.documents_on(kind, day)]
         for document in [row for row in rows if is_marked(row.private_note, marker) and not row.voided]:
+            if find_link(document.private_note, deps) is None and _is_of_a_sale(document):
+                _pass_on(document, deps)
+                return done("its sale is handled again")
             result = settle(document, deps)
             if result.outcome.state is State.PARKED:
                 return result
@@ -53,6 +56,11 @@ def handle_check(event: Event, deps: Deps) -> Result:
         return done("one document")
     reason = "an earlier request may still reach the books"
     return Result(Outcome(State.WAITING, reason=reason, wait_seconds=left, burn_attempt=False))
+
+
+def _is_of_a_sale(document: BookedDocument) -> bool:
+    kind, _, part = _split(document.private_note)
+    return kind in _SALE_KINDS and not part
 
 
 def settle(document: BookedDocument, deps: Deps) -> Result:

@@ -182,3 +182,30 @@ def test_a_payment_keeps_the_fingerprint_that_links_name() -> None:
         payment, created_at=datetime(2026, 3, 14, tzinfo=UTC), links=(PaymentLink("Invoice", "9", Decimal(5)),)
     )
     assert {fingerprint_of(payment), fingerprint_of(made)} == {"72d78e0dbd9915cb3df19dd3e6ef4082"}
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_late_packet_of_a_sale_cancelled_meanwhile_is_voided(shop: Shop, numbered: bool) -> None:
+    shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=numbered)
+    sale = shop.till.sell(lines=[sold(1001)])
+    try_with_held(shop)
+    shop.till.edit_receipt(sale["receiptId"], lines=[], payments=[])
+    shop.settle()
+    shop.books.tricks.let_go()
+    assert shop.only("SalesReceipt")["TotalAmt"] == Decimal("12.50")
+    pass_time(shop, 20)
+    assert (shop.only("SalesReceipt")["TotalAmt"], shop.parked()) == (0, [])
+
+
+def test_a_late_packet_of_a_sale_that_changed_is_removed(shop: Shop) -> None:
+    shop.books.switches.request_ids = "forgotten"
+    number_by_themselves(shop)
+    sale = shop.till.sell(lines=[sold(1001)], payments=[Tender("PIN", 1250)])
+    try_with_held(shop)
+    shop.till.edit_receipt(sale["receiptId"], lines=[sold(1003)], payments=[Tender("PIN", 10000)])
+    shop.settle()
+    shop.books.tricks.let_go()
+    assert len(shop.rows("SalesReceipt")) == 2
+    pass_time(shop, 20)
+    assert shop.only("SalesReceipt")["TotalAmt"] == 100
+    assert [each.code for each in shop.parked()] == ["doubled-removed"]
