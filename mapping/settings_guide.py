@@ -154,7 +154,7 @@ def _refuse() -> DocumentError:
 
 def _uncover(text: str, answers: Mapping[str, Any]) -> str:
     """The text with the commented-out defaults of the answered settings in force, so that each answer stands there."""
-    table, lines = "", text.splitlines()
+    table, lines = "", text.removesuffix("\n").split("\n")
     for at, line in enumerate(lines):
         if heading := _TABLE.fullmatch(line):
             table = heading[1]

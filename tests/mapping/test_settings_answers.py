@@ -50,6 +50,7 @@ def test_f9_an_answer_is_placed_at_its_explanation() -> None:
     [
         ("orders.memo = true # ours\n", "orders.memo = false # ours\n"),
         ("orders = {memo = true} # ours\n", "orders = {memo = false} # ours\n"),
+        ("# a\u2028b\r\n[orders]\r\nmemo = true # ours\r\n", "# a\u2028b\r\n[orders]\r\nmemo = false # ours\r\n"),
         ("[ orders ]\n'memo'  =  true\n", "[ orders ]\n'memo'  =  false\n"),
         (TEXT + "memo = true\n", TEXT + "memo = false\n"),
     ],
