@@ -36,6 +36,8 @@ class ListName(StrEnum):
     TURNOVER_GROUPS = "till_turnover_groups"
     ARTICLE_GROUPS = "till_article_groups"
     CATEGORIES = "categories"
+    COMPANY = "company"
+    """One row: the company of the books."""
 
 
 @dataclass(frozen=True, slots=True)

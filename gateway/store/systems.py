@@ -125,6 +125,14 @@ def read_lists(session: Session, connection: str) -> dict[ListName, KnownList]:
     }
 
 
+def company_names(session: Session) -> dict[tuple[str, str], str]:
+    """What the books call their company, by connection and the company's id; none before it was read."""
+    mine = col(SystemListRow.name) == ListName.COMPANY
+    rows = session.execute(select(SystemListRow).where(mine)).scalars()
+    found = [(row.connection, _to_option(each)) for row in rows for each in json.loads(row.options)]
+    return {(connection, company.id): company.name for connection, company in found}
+
+
 def _to_data(option: ListOption) -> Mapping[str, object]:
     said = {name: value for name, value in dataclasses.asdict(option).items() if value is not None}
     return {**said, **({"rate": str(option.rate)} if option.rate is not None else {})}

@@ -246,6 +246,12 @@ def _article_groups(groups: Iterable[ArticleGroup], above: str = "") -> Iterator
             yield from _article_groups(group.subgroups, f"{full} / ")
 
 
+def _company(deps: Deps) -> Iterator[ListOption]:
+    company = deps.lists.company()
+    if company.name:
+        yield ListOption(deps.books.realm_id, company.name)
+
+
 def _categories(found: Iterable[Item]) -> Iterator[ListOption]:
     for each in found:
         if each.active:
@@ -265,6 +271,7 @@ _LISTS: Final[Mapping[ListName, Callable[[Deps], Iterable[ListOption]]]] = {
     ListName.TURNOVER_GROUPS: _turnover_groups,
     ListName.ARTICLE_GROUPS: lambda deps: _article_groups(deps.till.article_groups()),
     ListName.CATEGORIES: lambda deps: _categories(deps.books.categories()),
+    ListName.COMPANY: _company,
 }
 
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 from gateway.store import requests, systems
 from gateway.store.session import reading
 from gateway.store.systems import KnownList
-from mapping.choices import ListName
-from tests.handlers.shop import Shop, on_both_databases
+from mapping.choices import ListName, ListOption
+from tests.handlers.shop import REALM, Shop, on_both_databases
 
 
 def stored(shop: Shop) -> dict[ListName, KnownList]:
@@ -27,6 +27,7 @@ def test_a_check_stores_the_lists_of_both_systems(shop: Shop) -> None:
     rates = {each.rate for each in found[ListName.TAX_CODES].options}
     assert {Decimal(21), Decimal(9), Decimal(0)} <= rates
     assert [each.name for each in found[ListName.LOCATIONS].options] == ["Winkel Utrecht", "Winkel Amersfoort"]
+    assert found[ListName.COMPANY].options == (ListOption(REALM, "Shop BV"),)
     assert {each.rate for each in found[ListName.VAT_CODES].options} >= {Decimal(21), Decimal(9)}
     assert any(each.kind == "Income" for each in found[ListName.ACCOUNTS].options)
     assert all(each.name for name in ListName for each in found[name].options)

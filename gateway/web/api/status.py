@@ -51,6 +51,7 @@ class Overview:
     meters: list[MeterRow]
     processes: list[ProcessRow]
     settings_versions: Mapping[str, int]
+    companies: Mapping[tuple[str, str], str]
     alerts: list[AlertRow]
     cooldowns: Mapping[rate_limits.Account, float]
     backfills: list[Progress]
@@ -93,6 +94,7 @@ def look(session: Session, seal: Seal) -> Overview:
         alerts=alerts.find_open(session),
         cooldowns=rate_limits.find_cooldowns(session),
         backfills=progress.running(session),
+        companies=systems.company_names(session),
         settings_versions={c.name: (documents.newest(session, c.name) or (0, ""))[0] for c in every},
     )
 

@@ -44,8 +44,11 @@ class Card:
     settings_version: int
     reads: int
     cooldowns: tuple[tuple[str, float], ...]
+    company: str | None
 
 
+RUNNING: Final = timedelta(seconds=30)
+"""A process reports every 15 or 20 seconds: one that is silent for longer has ended."""
 NOT_FOR_THE_BOOKS: Final = (SaleStatus.SKIPPED, SaleStatus.OPEN)
 
 
@@ -109,6 +112,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         shop=AMSTERDAM,
         can_connect=bool(shared.settings.quickbooks_client_id),
         is_postgres=shared.settings.is_postgres,
+        running=sorted({each.role for each in overview.processes if overview.now - each.seen_at < RUNNING}),
     )
 
 
@@ -143,6 +147,7 @@ def to_card(connection: Connection, overview: Overview) -> Card:
         polled_at=max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
         settings_version=overview.settings_versions[connection.name],
         cooldowns=tuple(_find_cooldowns(connection, overview)),
+        company=overview.companies.get((connection.name, connection.realm_id or "")),
         reads=sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
     )
 

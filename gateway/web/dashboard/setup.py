@@ -59,6 +59,8 @@ class SetupState:
     groups: Sequence[ListOption]
     """The till's turnover groups for sales; empty until a worker has read them."""
     first_groups: Sequence[tuple[ListOption, ListOption]]
+    company: str | None
+    """What the books call their company; None before a worker has read it."""
     books_since: datetime | None
     """Since when changes in the books come by themselves."""
 
@@ -288,6 +290,7 @@ async def _read(request: Request) -> SetupState:
             text=text,
             loads=backfills.read(session, name),
             arrived=systems.first_webhooks(session, name),
+            company=systems.company_names(session).get((name, found.realm_id or "")) if found else None,
             books_since=cursors.began_at(session, name, cursors.BOOKS),
             groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in SALES_GROUPS],
             first_groups=coverage.first_groups(

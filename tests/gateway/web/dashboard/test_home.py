@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -18,10 +18,12 @@ from gateway.store.sales import AMSTERDAM
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
-from gateway.store.tables import AgreementDayRow, InboxRow, RecordRow, SystemRow
+from gateway.store.tables import AgreementDayRow, InboxRow, ProcessRow, RecordRow, SystemRow
+from mapping.choices import ListName, ListOption
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
 
+LATER = datetime(2036, 1, 1, tzinfo=UTC)
 TODAY = datetime.now(AMSTERDAM).date()
 LOST = {"state": State.PARKED, "code": "auth-lost", "reason": "the login ended", "fix": "connect again"}
 
@@ -213,3 +215,32 @@ def test_the_words_of_the_page_are_those_of_the_language(gateway: Gateway, brows
         page = browser.get("/", headers={"Accept-Language": language}).text
         assert headline in page
         assert money[language] in page
+
+
+def test_the_company_has_the_name_that_the_books_give_it(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    with writing(gateway.engine) as session:
+        tokens.save(session, "default", tokens.Tokens("a", LATER, "r", LATER), seal)
+    card = re.compile(r"<dt>QuickBooks</dt>\s*<dd>(.*?)\s*</dd>", re.DOTALL)
+    (unread,) = card.findall(browser.get("/").text)
+    realm = unread.removeprefix("company ")
+    assert realm.isdecimal()
+    name_company(gateway, "1", "Another Company BV")
+    assert card.findall(browser.get("/").text) == [unread], "the name of the company that was connected before"
+    name_company(gateway, realm, "Kaas & Zonen BV")
+    assert card.findall(browser.get("/").text) == ["Kaas &amp; Zonen BV"]
+    assert "<b>Kaas &amp; Zonen BV</b>" in browser.get("/setup/default").text
+
+
+def name_company(gateway: Gateway, realm: str, name: str) -> None:
+    with writing(gateway.engine) as session:
+        systems.save_list(session, "default", ListName.COMPANY, [ListOption(realm, name)])
+
+
+def test_a_process_that_ended_is_not_shown_half_a_minute_later(gateway: Gateway, browser: httpx.Client) -> None:
+    with writing(gateway.engine) as session:
+        for role, ago in (("clock", 35.0), ("worker", 10.0)):
+            about = {"boot": role, "role": role, "version": "1", "started_at": moment(-90)}
+            session.execute(insert(ProcessRow).values(**about, seen_at=moment(-ago)))
+    (shown,) = re.findall(r'id="processes">(.*?)</footer>', browser.get("/").text)
+    assert "worker" in shown
+    assert "clock" not in shown
