@@ -55,6 +55,8 @@ def handle(event: Event, deps: Deps) -> Result:
     while isinstance(result, Context):
         step, known = _settle_on(result, deps)
         result, deps = _take(step, known, deps)
+    if known.maybe_written and result.outcome.facts.get("target_entity") == DocumentKind.INVOICE:
+        _look_later(known, deps)
     if known.is_asked and step not in _NOT_OF_A_DOCUMENT and result.outcome.state is State.DONE:
         for record in known.records:
             deps.resolve(bookings.GONE_IN_BOOKS, record)
@@ -153,12 +155,17 @@ def _search(known: Context, deps: Deps) -> Context:
     booked = documents.find_marked(known.sale, deps)
     deps.links.clear()
     if booked is None:
-        if documents.may_be_on_its_way(known.event, deps):
-            marker, dates = sale_identity.marker(known.sale), [known.sale.business_date]
-            documents.look_later(marker, dates, known.event, deps)
+        _look_later(known, deps)
         return dataclasses.replace(known, looked=True)
     settlement.recall(known.sale, booked, deps)
     return _follow(known, booking.to_link(known.sale, booked, finished=False), deps)
+
+
+def _look_later(known: Context, deps: Deps) -> None:
+    """Search the books again later, if a request of an earlier attempt may still arrive."""
+    if documents.may_be_on_its_way(known.event, deps):
+        marker, dates = sale_identity.marker(known.sale), [known.sale.business_date]
+        documents.look_later(marker, dates, known.event, deps)
 
 
 def _seek(known: Context, deps: Deps) -> Context:

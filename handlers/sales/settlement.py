@@ -111,6 +111,18 @@ def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[Book
             deps.remember(link_of(key, row, same, row.total))
 
 
+def find_second(marker: str, booked: Link, deps: Deps) -> tuple[BooksPayment, Link] | tuple[None, None]:
+    """A payment in the books that a late request posted again, and the link of the first one."""
+    posted = posted_on(booked.target_entity, booked.target_id, deps)
+    number = (booked.detail or {}).get("document_number")
+    for row in deps.books.payments_by_reference([number]) if posted and number else ():
+        first = posted.get(f"{booked.target_entity}/{booked.target_id}/{find_source_id(row.private_note)}")
+        is_ours = is_marked(row.private_note, marker) and not row.voided
+        if is_ours and first and is_in_books(first) and first.target_id != row.id:
+            return row, first
+    return None, None
+
+
 def _brings(payment: BooksPayment) -> tuple[object, ...]:
     return payment.total, payment.business_date, payment.payment_method_id
 
@@ -128,7 +140,7 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment
             continue
         # Stored before the void, so that its report from the books raises no alert.
         deps.remember(dataclasses.replace(link, status=BookingStatus.RELEASING))
-        _void(link, deps)
+        void(link, deps)
         deps.remember(dataclasses.replace(link, fingerprint=None, status=BookingStatus.RELEASED))
         released = True
     return released
@@ -231,7 +243,7 @@ def _create(
         if _brings(present) == _brings(wanted):
             return present, generation
         deps.say("an earlier request had posted this payment otherwise; it is voided", id=present.id)
-        _void(Link(LinkKind.PAYMENT, "", "Payment", present.id or ""), deps)
+        void(Link(LinkKind.PAYMENT, "", "Payment", present.id or ""), deps)
     raise Conflict("this payment keeps being removed in QuickBooks", record=wanted.payment_reference)
 
 
@@ -261,7 +273,7 @@ def unapplied(made: BooksPayment) -> Decimal:
     return made.total + brought - settled
 
 
-def _void(link: Link, deps: Deps) -> None:
+def void(link: Link, deps: Deps) -> None:
     """Void a payment, whatever became of it. It is read where the SyncToken of its link is not the last one."""
     for attempt in range(1, TRIES + 1):
         try:

@@ -19,7 +19,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, documents, till_sales
+from handlers.sales import bookings, documents, settlement, till_sales
 from mapping.day_summary import Day
 from mapping.messages import message
 from mapping.records import BookedDocument, DocumentKind, SaleKind
@@ -48,9 +48,11 @@ def handle_check(event: Event, deps: Deps) -> Result:
             if find_link(document.private_note, deps) is None and _is_of_a_sale(document):
                 _pass_on(document, deps)
                 return done("its sale is handled again")
-            result = settle(document, deps)
-            if result.outcome.state is State.PARKED:
-                return result
+            settled = settle(document, deps)
+            if settled.outcome.state is State.PARKED:
+                return settled
+        if result := _check_payments(marker, deps):
+            return result
     left = next((seconds - elapsed for seconds in LOOKS if seconds > elapsed), None)
     if left is None:
         return done("one document")
@@ -128,6 +130,41 @@ def _settle_second(first: BookedDocument, document: BookedDocument, record: str,
         fix="nothing; ignore this event when you have seen it",
         target_entity=first.kind,
         target_id=first.id,
+    )
+
+
+def _check_payments(marker: str, deps: Deps) -> Result | None:
+    """A second payment of one payment at the till is voided if it is untouched, else told; None without one."""
+    booked = find_link(marker, deps)
+    second, first = settlement.find_second(marker, booked, deps) if booked else (None, None)
+    if booked is None or second is None or first is None:
+        return None
+    record = f"sale {bookings.detail(booked, 'number') or booked.source_id}"
+    named, other = (message("Payment {id}", id=each) for each in (second.id, first.target_id))
+    if second.sync_token != _FIRST:
+        return parked(
+            message(
+                "{record} is in QuickBooks twice: {document} and {other}", record=record, document=other, other=named
+            ),
+            code="doubled",
+            record=record,
+            fix=message("delete {document} in QuickBooks, then ignore this event", document=named),
+            target_entity="Payment",
+            target_id=second.id,
+        )
+    settlement.void(Link(LinkKind.PAYMENT, "", "Payment", second.id or "", second.sync_token), deps)
+    return parked(
+        message(
+            "two requests of the gateway posted a payment of {record}: {document} was voided, {other} is kept",
+            record=record,
+            document=named,
+            other=other,
+        ),
+        code="doubled-removed",
+        record=record,
+        fix="nothing; ignore this event when you have seen it",
+        target_entity="Payment",
+        target_id=first.target_id,
     )
 
 

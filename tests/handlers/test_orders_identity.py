@@ -86,6 +86,40 @@ def test_a_payment_whose_packet_is_late_is_posted_once(shop: Shop) -> None:
     assert shop.only("Invoice")["Balance"] == 0
 
 
+def test_books_that_forget_ids_end_with_one_payment_of_a_late_packet(shop: Shop) -> None:
+    shop.books.switches.request_ids = "forgotten"
+    relation = shop.till.add_relation(name="Bakkerij", email="b@example.nl")["relationNumber"]
+    sale = shop.till.invoice(lines=[sold(1003)], relation=relation, payments=[Tender("PIN", 4000)])
+    try_with_held(shop, "POST payment")
+    assert shop.retry(shop.newest(sale["invoiceId"])).state == "done"
+    kept = {row["Id"] for row in shop.rows("Payment")}
+    shop.books.tricks.let_go()
+    assert len(shop.rows("Payment")) == 2
+    pass_time(shop, 20)
+    assert {row["Id"] for row in shop.rows("Payment") if row["TotalAmt"]} == kept
+    assert shop.only("Invoice")["Balance"] == Decimal(60)
+    (reported,) = shop.parked()
+    assert (reported.code, reported.record) == ("doubled-removed", "sale 1-2026-1")
+    pass_time(shop, 900)
+    assert len([event for event in shop.events() if event.state == "parked"]) == 1
+
+
+def test_a_second_payment_of_a_late_packet_is_told_when_edited(shop: Shop) -> None:
+    shop.books.switches.request_ids = "forgotten"
+    relation = shop.till.add_relation(name="Bakkerij", email="b@example.nl")["relationNumber"]
+    sale = shop.till.invoice(lines=[sold(1003)], relation=relation, payments=[Tender("PIN", 4000)])
+    try_with_held(shop, "POST payment")
+    shop.retry(shop.newest(sale["invoiceId"]))
+    (first,) = shop.rows("Payment")
+    shop.books.tricks.let_go()
+    (late,) = [row for row in shop.rows("Payment") if row["Id"] != first["Id"]]
+    shop.books.put(REALM, "Payment", {**late, "TxnDate": "2026-03-01"})
+    pass_time(shop, 20)
+    (reported,) = shop.parked()
+    assert (reported.code, reported.target_id) == ("doubled", late["Id"])
+    assert all(row["TotalAmt"] == 40 for row in shop.rows("Payment"))
+
+
 def test_a_deleted_document_is_followed_by_another_not_by_its_echo(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1001)])
     shop.settle()
