@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
-from gateway.errors import AUTH_LOST, AuthLost, Transient
+from gateway.errors import AUTH_LOST, AuthLost, Permanent, Transient
 from gateway.store import connections, inbox, tokens
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -49,7 +49,7 @@ class TokenManager:
     def try_again(self) -> bool:
         """Send the refresh token that was refused once more; if it is accepted, what was parked for it goes on.
 
-        Raises `Transient`, and `Permanent` for any other refusal than of the login.
+        Raises `Transient`, and `Permanent` for any other refusal than of the login: these are attempts too.
         """
         lease = tokens.take(self.engine, self.connection)
         if lease is None:
@@ -58,6 +58,10 @@ class TokenManager:
             return bool(self._refresh())
         except AuthLost:
             return False
+        except (Transient, Permanent):
+            with writing(self.engine) as session:
+                tokens.lose(session, self.connection, self._stored().lost or "")
+            raise
         finally:
             tokens.release(self.engine, self.connection, lease)
 

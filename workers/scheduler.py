@@ -215,8 +215,12 @@ class Scheduler:
         with reading(self.engine) as session:
             refused = tokens.find_refused(session)
         for name in refused:
-            accepted = self._contexts.token_manager(name).try_again()
-            _log.info("sent a refused refresh token once more", connection=name, accepted=accepted)
+            try:
+                accepted = self._contexts.token_manager(name).try_again()
+            except GatewayError as error:
+                _log.warning("could not send a refused refresh token", connection=name, reason=error.reason)
+            else:
+                _log.info("sent a refused refresh token once more", connection=name, accepted=accepted)
 
     def _refresh_idle(self) -> None:
         """Use refresh tokens that are idle (a paused connection's), so that none expires."""

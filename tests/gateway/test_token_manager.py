@@ -272,6 +272,9 @@ def test_an_outage_while_a_refused_token_is_sent_again_changes_nothing(
     intuit.simulation.tricks.plan("POST token", "error_500")
     with pytest.raises(Transient):
         token_manager.try_again()
+    assert held(engine).lost
+    assert due(engine) == [], "an attempt that failed is sent again at once"
+    rewind(engine, 20)
     assert due(engine) == [NAME]
     assert token_manager.try_again()
 
