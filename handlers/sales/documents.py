@@ -53,8 +53,10 @@ def may_be_on_its_way(event: Event, deps: Deps) -> bool:
     """Whether an attempt before this one, or an event it superseded, may have sent a request that still arrives."""
     if event.crashes > 0 or event.code == NO_ANSWER:
         return True
+    if not event.careful:
+        return False
     with reading(deps.engine) as session:
-        return event.careful and any(each.code == NO_ANSWER for each in progress.replaced_by(session, event))
+        return any(each.code == NO_ANSWER for each in progress.replaced_by(session, event))
 
 
 def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:

@@ -51,12 +51,13 @@ def handle(event: Event, deps: Deps) -> Result:
     known = _load(sale, event, deps)
     if preview:
         return dry_runs.dry_run(known, lambda: _settle_on(known, deps), deps)
+    if known.maybe_written and known.link and known.link.target_entity == DocumentKind.INVOICE:
+        # Before anything is sent: a payment may be posted again, and this attempt may fail after that.
+        _look_later(known, deps)
     result: Result | Context = known
     while isinstance(result, Context):
         step, known = _settle_on(result, deps)
         result, deps = _take(step, known, deps)
-    if known.maybe_written and result.outcome.facts.get("target_entity") == DocumentKind.INVOICE:
-        _look_later(known, deps)
     if known.is_asked and step not in _NOT_OF_A_DOCUMENT and result.outcome.state is State.DONE:
         for record in known.records:
             deps.resolve(bookings.GONE_IN_BOOKS, record)
@@ -86,9 +87,13 @@ def _load(sale: Sale, event: Event, deps: Deps) -> Context:
 def _follow(known: Context, link: Link, deps: Deps, *, looked: bool = True) -> Context:
     """What is known of the sale as the document of this link, which was not read yet."""
     kind = sale_identity.kind_now(drafts.in_money(known.sale, deps), deps.settings.orders, link.target_entity)
-    return dataclasses.replace(
-        known, link=link, kind=kind, looked=looked, tried=False, read=False, current=None, sought=False, edited=None
-    )
+    fresh = dataclasses.replace(known, link=link, kind=kind, looked=looked, tried=False, sought=False)
+    return _unread(fresh)
+
+
+def _unread(known: Context) -> Context:
+    """Without what is known of its document."""
+    return dataclasses.replace(known, read=False, current=None, edited=None, unchanged=None)
 
 
 def _settle_on(known: Context, deps: Deps) -> tuple[Step, Context]:
@@ -122,15 +127,20 @@ def _take(step: Step, known: Context, deps: Deps) -> tuple[Result | Context, Dep
 
 
 def _read_again(known: Context, deps: Deps) -> Context:
+    deps.say("another writer was faster; reading the document again", attempt=known.attempts + 1)
+    return dataclasses.replace(_unread(_again(known)), tried=True)
+
+
+def _again(known: Context) -> Context:
+    """Its document is not what it was when the step was decided; a limited number of times."""
     attempts = known.attempts + 1
-    deps.say("another writer was faster; reading the document again", attempt=attempts)
     if attempts == TRIES:
         raise Conflict(
             message("{document} keeps changing in QuickBooks", document=bookings.name_document(known.booked)),
             record=sale_identity.name_record(known.sale),
             fix="retry when no other user works on this document",
         )
-    return dataclasses.replace(known, attempts=attempts, tried=True, read=False, current=None, edited=None)
+    return dataclasses.replace(known, attempts=attempts)
 
 
 def _look(known: Context, deps: Deps) -> Context:
@@ -214,7 +224,7 @@ def _book_again(known: Context, deps: Deps) -> Result:
 def _relink(known: Context, deps: Deps) -> Context:
     if known.successor is None:
         raise LookupError(known.sale.id)
-    return _follow(known, changes.relink(known, known.successor, deps), deps)
+    return _follow(_again(known), changes.relink(known, known.successor, deps), deps)
 
 
 _LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {

@@ -104,6 +104,21 @@ def test_books_that_forget_ids_end_with_one_payment_of_a_late_packet(shop: Shop)
     assert len([event for event in shop.events() if event.state == "parked"]) == 1
 
 
+def test_a_late_payment_is_found_though_the_attempt_after_it_failed(shop: Shop) -> None:
+    shop.books.switches.request_ids = "forgotten"
+    relation = shop.till.add_relation(name="Bakkerij", email="b@example.nl")["relationNumber"]
+    tenders = [Tender("PIN", 4000), Tender("CONTANT", 1000)]
+    sale = shop.till.invoice(lines=[sold(1003)], relation=relation, payments=tenders)
+    try_with_held(shop, "POST payment")
+    shop.books.tricks.plan("POST payment", "forbidden")
+    assert shop.retry(shop.newest(sale["invoiceId"])).state == "parked"
+    assert shop.retry(shop.newest(sale["invoiceId"])).state == "done"
+    shop.books.tricks.let_go()
+    assert sorted(row["TotalAmt"] for row in shop.rows("Payment")) == [10, 40, 40]
+    pass_time(shop, 20)
+    assert sorted(row["TotalAmt"] for row in shop.rows("Payment") if row["TotalAmt"]) == [10, 40]
+
+
 def test_a_second_payment_of_a_late_packet_is_told_when_edited(shop: Shop) -> None:
     shop.books.switches.request_ids = "forgotten"
     relation = shop.till.add_relation(name="Bakkerij", email="b@example.nl")["relationNumber"]
