@@ -36,7 +36,7 @@ def to_rows(stage: Stage, folder: Path) -> list[dict[str, object]]:
 def test_40_frozen_with_the_write_lock_a_worker_is_replaced_and_nothing_acknowledged_is_lost(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()
-    supervisor = programs.supervise(stage.folder, to_rows(stage, stage.folder), **stage.environment)
+    supervisor = programs.supervise(stage.folder, to_rows(stage, stage.folder), environment=stage.environment)
     numbers = iter(range(6000, 7000))
     taken: list[int] = []
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,11 +73,21 @@ def do(name: str, code: str, **more: object) -> dict[str, object]:
 class Running:
     """A supervisor process and what it and its children wrote."""
 
-    def __init__(self, folder: Path, argv: Sequence[str], environ: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, argv: Sequence[str], environ: dict[str, str], *, hangup: signal.Handlers = signal.SIG_DFL
+    ) -> None:
         self.folder = folder
         self._out = folder / "out"
         with self._out.open("ab") as out:
-            self.process = subprocess.Popen(argv, cwd=folder, env=environ, stdout=out, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                argv,
+                cwd=folder,
+                env=environ,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                # What ignores SIGHUP hands that on to its children: the tests themselves may run under nohup.
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup),  # noqa: PLW1509 - no lock is held here
+            )
 
     @property
     def output(self) -> str:
@@ -123,10 +133,15 @@ class Running:
                 os.kill(pid, signal.SIGKILL)
 
 
-def supervise(folder: Path, *stages: Sequence[dict[str, object]], **environment: str) -> Running:
-    """Start a supervisor of these stages, with more environment."""
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
-    return Running(folder, [sys.executable, "-c", SUPERVISOR, json.dumps(stages)], environ)
+def supervise(
+    folder: Path,
+    *stages: Sequence[dict[str, object]],
+    environment: Mapping[str, str] | None = None,
+    hangup: signal.Handlers = signal.SIG_DFL,
+) -> Running:
+    """Start a supervisor of these stages, with more environment and this handling of SIGHUP inherited."""
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **(environment or {})}
+    return Running(folder, [sys.executable, "-c", SUPERVISOR, json.dumps(stages)], environ, hangup=hangup)
 
 
 def is_alive(pid: int) -> bool:

@@ -24,8 +24,8 @@ Start = Callable[..., Running]
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[Running] = []
 
-    def run(*stages: list[dict[str, object]]) -> Running:
-        started.append(programs.supervise(tmp_path, *stages))
+    def run(*stages: list[dict[str, object]], hangup: signal.Handlers = signal.SIG_DFL) -> Running:
+        started.append(programs.supervise(tmp_path, *stages, hangup=hangup))
         return started[-1]
 
     yield run
@@ -81,6 +81,16 @@ def test_a_signal_ends_everything_in_order_within_seconds(start: Start, tmp_path
     assert [name for name, what in ends if what == "asked"] == ["web", "worker", "sandbox", "valkey"]
     assert ends.index(("web", "ended")) < ends.index(("worker", "asked"))
     assert not [pid for _, _, pid in running.log() if is_alive(pid)]
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing(start: Start, tmp_path: Path) -> None:
+    running = start([keep("web", tmp_path)], hangup=signal.SIG_IGN)
+    running.wait_for("all is up")
+    web = running.wait_started("web")
+    running.process.send_signal(signal.SIGHUP)
+    os.kill(web, signal.SIGKILL)
+    running.wait_started("web", 2)  # it saw SIGHUP first and goes on
+    assert running.end()[0] == 0
 
 
 def test_a_second_ctrl_c_ends_even_what_does_not_listen(start: Start, tmp_path: Path) -> None:
