@@ -88,7 +88,10 @@ def _order(key: Key) -> tuple[str, str, float]:
 
 
 class EventCountRow(SQLModel, table=True):
-    """Events of a flow that ended in a state, as one connection to the server counted them; the sum is the number."""
+    """Events of a flow that ended in a state, as one connection to the server counted them; the sum is the number.
+
+    `newest` is when the last of them ended that was trade: no request, dry run, or echo of our own write.
+    """
 
     __tablename__ = "event_counts"
 
@@ -100,7 +103,7 @@ class EventCountRow(SQLModel, table=True):
 
 
 def find_ended(session: Session) -> list[Any]:
-    """(flow, state, events, when the newest of them ended)."""
+    """(flow, state, events, when the newest of the trade among them ended)."""
     sums = (func.sum(col(EventCountRow.events)), func.max(col(EventCountRow.newest)))
     about = (col(EventCountRow.flow), col(EventCountRow.state))
     return list(session.execute(select(*about, *sums).group_by(*about).having(sums[0] > 0)).all())

@@ -57,6 +57,7 @@ class Page:
 class FlowStatus:
     """The status of one flow: rows per state, seconds the oldest unsynced and the oldest parked row have waited.
 
+    `last_done_at`: when a record was, requests and echoes of our own writes apart.
     `unseen_seconds`: how long a system or a feed of it has not answered, None while all do. Changes since then are
     unknown, so the flow is not up to date.
     """

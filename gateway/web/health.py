@@ -174,7 +174,12 @@ def _of_events(reading: Gauge) -> Iterator[Metric]:
     parked = [((each.flow,), each.parked_seconds or 0.0) for each in flows]
     yield _gauge("oldest_parked_seconds", "Seconds the oldest parked event has waited for a person.", ("flow",), parked)
     done = [((each.flow,), _age(each.last_done_at, reading)) for each in flows if each.last_done_at]
-    yield _gauge("last_done_seconds", "Seconds since an event of the flow was last done.", ("flow",), done)
+    yield _gauge(
+        "last_done_seconds",
+        "Seconds since a record of the flow was last done, requests and echoes apart.",
+        ("flow",),
+        done,
+    )
 
 
 def _of_outside(reading: Gauge) -> Iterator[Metric]:

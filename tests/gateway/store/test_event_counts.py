@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from sqlalchemy import Engine, delete, func, select, update
 from sqlmodel import col
 
@@ -25,11 +26,12 @@ def put(engine: Engine, *changes: Change) -> list[int]:
         return [row.id for row in inbox.receive(session, changes)]
 
 
-def end(engine: Engine, event_id: int, state: State) -> None:
+def end(engine: Engine, event_id: int, state: State, *, target_id: str | None = None) -> None:
     event = inbox.claim(engine, event_id)
     assert event is not None
+    wait, facts = 60 if state is State.WAITING else None, {"target_id": target_id} if target_id else {}
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(state, wait_seconds=60 if state is State.WAITING else None))
+        inbox.finish(session, event, Outcome(state, wait_seconds=wait, facts=facts))
 
 
 def check(engine: Engine) -> dict[str, dict[str, int]]:
@@ -65,6 +67,34 @@ def test_counts_follow_whatever_happens_to_an_event(engine: Engine) -> None:
     check(engine)
     assert retention.purge(engine, days=30).events == 4
     assert check(engine) == {"orders": {"received": 1, "waiting": 1}}
+
+
+@pytest.mark.parametrize(
+    ("flow", "entity", "variant", "target_id", "expected"),
+    [
+        (Flow.ORDERS, "Receipt", "", "7", True),
+        (Flow.ORDERS, "TillOrder", "", None, True),
+        (Flow.ORDERS, "Day", "", "7", True),
+        (Flow.STOCK, "Item", "", None, True),
+        (Flow.CUSTOMERS, "Customer", "", "7", True),
+        (Flow.ORDERS, "SalesReceipt", "", "7", False),
+        (Flow.ORDERS, "Payment", "", "7", False),
+        (Flow.ORDERS, "Poll", "", None, False),
+        (Flow.ORDERS, "Receipt", ":dry", "7", False),
+        (Flow.PRODUCTS, "Preview", "", None, False),
+        (Flow.CUSTOMERS, "Customer", "", None, False),
+        (Flow.CUSTOMERS, "Backfill", "", None, False),
+    ],
+)
+def test_only_trade_moves_the_time_of_what_was_last_done(
+    engine: Engine, flow: Flow, entity: str, variant: str, target_id: str | None, *, expected: bool
+) -> None:
+    (event_id,) = put(engine, Change("k1", flow, "test", entity, "1", "shop", variant=variant))
+    end(engine, event_id, State.DONE, target_id=target_id)
+    assert check(engine) == {flow: {"done": 1}}
+    with reading(engine) as session:
+        (status,) = [each for each in views.flow_statuses(session) if each.counts]
+    assert (status.last_done_at is not None) is expected
 
 
 def test_what_a_webhook_brings_ended_is_counted(engine: Engine, migrated_url: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import command
 from sqlalchemy import Connection, Engine, MetaData, Table
 
-from gateway.store import cursors, inbox, links, migrate, progress, sales, views
+from gateway.store import counts, cursors, inbox, links, migrate, progress, sales, views
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import open_engine, reading, writing
@@ -230,6 +230,39 @@ def test_flags_of_bookings_become_columns_and_are_still_written(released: Engine
     assert [replace(link, target_id="1") for link in read_links(released)] == upgraded
     with reading(released) as session:
         assert sales.summed_up_in(session, "shop", "1:2026-11-20") == ["6", "7"]
+
+
+def test_an_upgrade_forgets_echoes_as_what_was_last_done(released: Engine) -> None:
+    with released.begin() as connection:
+        command.upgrade(migrate.config(connection), "0034")
+        connection.execute(sa.text("DELETE FROM inbox"))
+        tables = MetaData()
+        tables.reflect(connection)
+        events = [
+            ("orders", "Receipt", "7", -3),
+            ("orders", "SalesReceipt", "7", -1),
+            ("orders", "Poll", None, 0),
+            ("customers", "Relation", "9", -4),
+            ("customers", "Customer", None, 0),
+            ("stock", "Preview", None, -2),
+        ]
+        for number, (flow, entity, target_id, days) in enumerate(events, 1):
+            named = {"flow": flow, "entity": entity, "target_id": target_id, "state": "done", "subject": entity}
+            times = {"updated_at": NOW + timedelta(days=days)}
+            connection.execute(
+                tables.tables["inbox"].insert().values({**to_row(tables.tables["inbox"], number), **named, **times})
+            )
+    with reading(released) as session:
+        before = {flow: newest for flow, state, _, newest in counts.find_ended(session)}
+    assert before == {"orders": NOW, "customers": NOW, "stock": NOW - timedelta(days=2)}
+    migrate.upgrade(released)
+    with reading(released) as session:
+        after = {each.flow: (each.counts, each.last_done_at) for each in views.flow_statuses(session) if each.counts}
+    assert after == {
+        "orders": ({"done": 3}, NOW - timedelta(days=3)),
+        "customers": ({"done": 2}, NOW - timedelta(days=4)),
+        "stock": ({"done": 1}, NOW - timedelta(days=2)),
+    }
 
 
 def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
