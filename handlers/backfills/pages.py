@@ -127,18 +127,19 @@ def _receive_kind(
     received too, so that a person gets a message.
     """
     kind, marker = start
-    count = 0
-    while page := source.read(deps, marker + 1):
-        chosen = dataclasses.replace(page, records=tuple(record for record in page if wanted(record)))
+    asked, count, before = marker + 1, 0, frozenset[str]()
+    while page := source.page(deps, asked):
+        records = (record for record in page if till_feed.id_of(record) not in before and wanted(record))
         changes = [
             change._replace(key=f"{event.key}:{change.entity_id}", source="backfill", priority=BACKFILL)
-            for change in till_feed.to_changes(deps, source, chosen)
+            for change in till_feed.to_changes(deps, source, dataclasses.replace(page, records=tuple(records)))
         ]
-        reached = page.marker or marker
-        count += receive(event, deps, changes, f"{kind}:{reached}", read=len(changes))
-        if reached <= marker:
+        is_beyond = (page.marker or 0) >= asked  # else the answer says nothing
+        following = till_feed.next_marker(asked, page.marker or 0) if is_beyond else asked
+        count += receive(event, deps, changes, f"{kind}:{following - 1}", read=len(changes))
+        if not is_beyond:
             break
-        marker = reached
+        asked, before = following, till_feed.ids_of(page)
     return count
 
 

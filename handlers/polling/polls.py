@@ -25,7 +25,6 @@ from mapping.messages import message
 from mapping.records import Relation, Sale, SaleKind, SyncMarkers
 from mapping.sections import OrderSettings
 
-PAGE = 200
 BUSY_SECONDS, BUSY_PAUSE_SECONDS = 5.0, 0.05
 
 
@@ -68,9 +67,9 @@ def _follow_sales(
         Flow.ORDERS,
         lambda settings: settings.orders.enabled and wanted(settings.orders),
         marker,
-        lambda deps, marker: deps.till.sales_since(kind, marker, PAGE),
+        lambda deps, marker, limit: deps.till.sales_since(kind, marker, limit),
         to_change,
-        lambda deps, marker: deps.till.sales_since(kind, marker, till_feed.FEW, with_lines=True),
+        lambda deps, marker, limit: deps.till.sales_since(kind, marker, limit, with_lines=True),
     )
 
 
@@ -99,7 +98,7 @@ TILL_SOURCES: tuple[TillSource, ...] = (
         Flow.CUSTOMERS,
         lambda settings: settings.customers.enabled,
         lambda markers: markers.relation,
-        lambda deps, marker: deps.till.relations_since(marker, PAGE),
+        lambda deps, marker, limit: deps.till.relations_since(marker, limit),
         _to_relation_change,
     ),
 )

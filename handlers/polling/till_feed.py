@@ -25,18 +25,24 @@ from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import recall
+from mapping.fingerprints import fingerprint
 from mapping.messages import message
-from mapping.records import SyncMarkers
+from mapping.records import Sale, SyncMarkers
 from mapping.settings_document import SettingsDocument
 
 POLL: Final = "mpluskassa.poll"
 _AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 GAP_SECONDS: Final = 600.0
+PAGE: Final = 200
 FEW: Final = 20  # so many records are read with their lines
 BEGAN_AGAIN: Final = "markers-began-again"
 PAGES_AGAIN: Final = 20
 # A booked sale older than this is not compared again after the markers began again.
 STILL_CHANGING: Final = timedelta(days=35)
+
+
+Read = Callable[[Deps, int, int], RecordPage[Any]]
+"""Records from a marker on (inclusive), at most so many."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,30 @@ class TillSource:
     flow: Flow
     wanted: Callable[[SettingsDocument], bool]
     marker: Callable[[SyncMarkers], int | None]
-    read: Callable[[Deps, int], RecordPage[Any]]
+    read: Read
     to_change: Callable[[str, Any], Change]
-    read_whole: Callable[[Deps, int], RecordPage[Any]] | None = None
+    read_whole: Read | None = None
+
+    def page(self, deps: Deps, asked: int) -> RecordPage[Any]:
+        """The next records, without their lines."""
+        return _find_page(self.read, deps, asked, PAGE)
+
+
+def _find_page(read: Read, deps: Deps, asked: int, limit: int) -> RecordPage[Any]:
+    """A page; one that the records of a single marker fill is read larger, so that it holds all of them."""
+    page = read(deps, asked, limit)
+    while page.marker == asked and len(page) + len(page.unreadable) >= limit:
+        limit *= 2
+        page = read(deps, asked, limit)
+    return page
+
+
+def next_marker(asked: int, seen: int) -> int:
+    """What to ask for after a page up to `seen`.
+
+    Records may share a marker after the markers began again, and a page may end between them.
+    """
+    return seen if seen > asked else seen + 1
 
 
 def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], int]:
@@ -69,9 +96,9 @@ def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], i
     if recall.may_have_forgotten(source.name, at, deps):
         return [], 0
     feed = _Feed(deps, source, position, lease, hands_over=True)
-    page = source.read_whole(deps, max(1, at if position.witness else at + 1))
+    page = source.read_whole(deps, max(1, at if position.witness else at + 1), FEW)
     reached = page.marker or 0
-    is_gone = bool(position.witness) and not position.witness & _ids(page)
+    is_gone = bool(position.witness) and not position.witness & ids_of(page)
     if reached <= at or len(page) + len(page.unreadable) >= FEW or is_gone or _is_replaced(page, position):
         return [], 0
     found = feed.receive(page, reached, whole=True)
@@ -139,8 +166,10 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
     while True:
         page, whole = feed.read(asked, newest)
         seen = page.marker or 0
-        is_last = not page or seen < asked or (newest is not None and seen >= newest)
-        missing = missing if missing - _ids(page) == missing else frozenset()
+        # A page may end between records that share the newest marker.
+        is_whole = asked == seen or not feed.position.generation
+        is_last = not page or seen < asked or (newest is not None and seen >= newest and is_whole)
+        missing = missing if missing - ids_of(page) == missing else frozenset()
         if _is_replaced(page, feed.position) or (is_last and missing and feed.has_lost(missing)):
             again = feed.begin_again(newest or seen, after=feed.position.generation)
             return due + _read_on(again, newest)
@@ -149,7 +178,7 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
         due += feed.receive(page, reached, whole=whole)
         if is_last:
             return due
-        asked, at = _next(asked, seen), reached
+        asked, at = next_marker(asked, seen), reached
 
 
 def _read_again(feed: _Feed, at: int) -> list[int]:
@@ -157,27 +186,23 @@ def _read_again(feed: _Feed, at: int) -> list[int]:
     due: list[int] = []
     asked = max(1, at)
     for _ in range(PAGES_AGAIN):
-        page = feed.source.read(feed.deps, asked)
-        seen, is_last = page.marker or 0, not page
+        page = feed.source.page(feed.deps, asked)
+        seen = page.marker or 0
+        is_last = not page or seen < asked  # an answer below what was asked for says nothing
         due += feed.store_again(page, max(seen, asked), is_last=is_last)
         if is_last:
             break
-        asked = _next(asked, seen)
+        asked = next_marker(asked, seen)
     return due
 
 
-def _next(asked: int, seen: int) -> int:
-    """Two records may have one marker after the markers began again, and a page may end between them."""
-    return seen if seen > asked else seen + 1
-
-
 def _ids_at(page: RecordPage[Any], marker: int) -> frozenset[str]:
-    readable = {_id_of(record) for record in page if record.sync_marker == marker}
+    readable = {id_of(record) for record in page if record.sync_marker == marker}
     return frozenset(readable | {row.id for row in page.unreadable if row.marker == marker})
 
 
-def _ids(page: RecordPage[Any]) -> frozenset[str]:
-    return frozenset({_id_of(record) for record in page} | {row.id for row in page.unreadable})
+def ids_of(page: RecordPage[Any]) -> frozenset[str]:
+    return frozenset({id_of(record) for record in page} | {row.id for row in page.unreadable})
 
 
 def _is_replaced(page: RecordPage[Any], position: Position) -> bool:
@@ -186,7 +211,14 @@ def _is_replaced(page: RecordPage[Any], position: Position) -> bool:
     return bool(position.witness and there) and not there & position.witness
 
 
-def _id_of(record: Any) -> str:
+def _content(record: Any) -> object:
+    """What an edit changes; of a sale that which is read without its lines too."""
+    if not isinstance(record, Sale):
+        return record
+    return [record.change_counter, record.version, record.state, record.total_incl_cents, record.paid_cents]
+
+
+def id_of(record: Any) -> str:
     return str(getattr(record, "id", None) or record.number)
 
 
@@ -205,7 +237,9 @@ class _Feed:
     def read(self, asked: int, newest: int | None) -> tuple[RecordPage[Any], bool]:
         """A page, and whether its records are whole: without their lines it is read much faster."""
         whole = self.source.read_whole if self.hands_over and newest is not None and newest - asked < FEW else None
-        return (whole or self.source.read)(self.deps, asked), whole is not None
+        if whole is None:
+            return self.source.page(self.deps, asked), False
+        return _find_page(whole, self.deps, asked, FEW), True
 
     def has_lost(self, missing: frozenset[str]) -> bool:
         """Whether none of the sales last read is there any more, asked once more: the till was restored.
@@ -214,11 +248,11 @@ class _Feed:
         one and left it by a change, so that `_is_replaced` cannot show it.
         """
         asked = max(1, self.position.at or 0)
-        while page := self.source.read(self.deps, asked):
+        while page := self.source.page(self.deps, asked):
             seen = page.marker or 0
-            if missing & _ids(page) or seen < asked:  # an answer below what was asked for says nothing
+            if missing & ids_of(page) or seen < asked:  # an answer below what was asked for says nothing
                 return False
-            asked = _next(asked, seen)
+            asked = next_marker(asked, seen)
         return asked > (self.position.at or 0)
 
     def receive(self, page: RecordPage[Any], reached: int, *, whole: bool) -> list[int]:
@@ -253,7 +287,7 @@ class _Feed:
         changes = to_changes(self.deps, self.source, page, careful=self.careful)
         if not self.position.generation:
             return changes
-        records = {_id_of(record): record for record in page}
+        records = {id_of(record): record for record in page}
         of_relations = self.source.flow is Flow.CUSTOMERS
         kind, prefix = (LinkKind.RELATION, "relation:") if of_relations else (LinkKind.DOCUMENT, "")
         found = self.deps.read(sales.links_of, kind, [f"{prefix}{each}" for each in records])
@@ -266,6 +300,8 @@ class _Feed:
         change = change._replace(key=f"{change.key}:g{position.generation}")
         if record is None:
             return change
+        # An edit may get the very marker that its record had before the markers began again.
+        change = change._replace(key=f"{change.key}:{fingerprint(_content(record))[:8]}")
         entered: datetime | None = getattr(record, "entered_at", None)
         known, again = change.entity_id in linked, (record.sync_marker or 0) <= position.reread_to
         if known and again:

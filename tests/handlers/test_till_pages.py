@@ -1,0 +1,78 @@
+"""Pages of the till's feeds: records that share a marker, which they do after the markers began again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from gateway.store import cursors, requests
+from gateway.store.events import Flow
+from handlers.polling import polls, till_feed
+from tests.handlers.shop import Shop, on_both_databases, sold
+from tests.handlers.test_till_feed import booked, pass_time
+
+
+@on_both_databases
+def test_an_edit_under_its_old_marker_after_a_restart_is_followed(shop: Shop) -> None:
+    receipts = [shop.till.sell(lines=[sold(1001)]) for _ in range(3)]
+    shop.settle()
+    shop.till.restart_markers(renumber=False)
+    for _ in range(2):
+        shop.till.sell(lines=[sold(1001)])
+        shop.settle()
+    edited = shop.till.edit_receipt(receipts[2]["receiptId"], lines=[sold(1003)])
+    assert edited["syncMarker"] == 3
+    shop.settle()
+    (document,) = (row for row in shop.rows("SalesReceipt") if edited["receiptId"] in row["PrivateNote"])
+    assert int(document["TotalAmt"] * 100) == edited["totalInclAmount"]
+    shop.settle()
+    assert (booked(shop), [each.code for each in shop.parked()]) == (5, ["markers-began-again"])
+
+
+def test_a_page_that_ends_between_receipts_of_the_newest_marker_hides_none(shop: Shop) -> None:
+    shop.till.till.switches.page_size = 3
+    for _ in range(3):
+        shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    shop.till.restart_markers(renumber=False)
+    shop.till.sell(lines=[sold(1002)])
+    for _ in range(4):  # until nothing is read again
+        shop.settle()
+        pass_time(shop, cursors.OVERLAP_SECONDS + 1)
+    for marker in (2, 3):
+        newest = shop.till.sell(lines=[sold(1002)])
+        shop.settle()
+        shop.settle()
+        assert newest["syncMarker"] == marker
+        assert shop.newest(newest["receiptId"]).state == "done"
+    assert booked(shop) == 6
+
+
+def give_marker(shop: Shop, count: int) -> list[str]:
+    """So many receipts that have one marker."""
+    made = [shop.till.sell(lines=[sold(1001)]) for _ in range(count)]
+    with shop.till.lock:
+        shop.till.till.counters["marker:receipt"] = made[0]["syncMarker"]
+        for each in made:
+            each["syncMarker"] = made[0]["syncMarker"]
+    return [each["receiptId"] for each in made]
+
+
+def test_more_receipts_of_one_marker_than_a_page_holds_are_all_booked(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    made = give_marker(shop, till_feed.FEW + 3)
+    shop.till.sell(lines=[sold(1001)])
+    polls.poll_till(shop.deps(), hinted=cursors.RECEIPTS)
+    shop.work()
+    assert {shop.newest(each).state for each in made} == {"done"}
+    assert booked(shop) == len(made) + 2
+
+
+def test_a_backfill_books_receipts_of_one_marker_on_both_sides_of_a_page(shop: Shop) -> None:
+    shop.till.till.switches.page_size = 2
+    shop.till.sell(lines=[sold(1001)])
+    made = give_marker(shop, 2)
+    first = shop.deps().now().date() - timedelta(days=2)
+    shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first))
+    shop.work()
+    assert {shop.newest(each).state for each in made} == {"done"}
