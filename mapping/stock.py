@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from mapping.errors import MappingError, NotBookable
-from mapping.expression import ExpressionError, read_expression
+from mapping.expression import Expression, ExpressionError, read_expression
 from mapping.messages import message
 from mapping.records import Item
 from mapping.sections import STOCK_NAMES, BranchStock, StockSettings
@@ -15,6 +15,7 @@ from mapping.skus import name_item
 
 _WHOLE = BranchStock()
 _NONE = Decimal(0)
+_MOST_DIGITS = 18  # of a whole number at the till, its decimal places included
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +106,21 @@ def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, recor
     formula = read_expression(row.formula or settings.formula, names=STOCK_NAMES)
     values = _values(figures, settings, settings.safety if row.safety is None else row.safety)
     try:
-        return formula.evaluate(values)
+        value = formula.evaluate(values)
     except ExpressionError as error:
-        raise MappingError(
-            message('the formula "{text}" has no value: {error}', text=formula.text, error=error),
-            code="formula-without-value",
-            record=record,
-            fix="correct the formula in the settings",
-        ) from error
+        raise _without_value(formula, error, record) from error
+    if value and value.adjusted() + settings.decimals >= _MOST_DIGITS:
+        raise _without_value(formula, message("the till cannot hold a quantity this large or this fine"), record)
+    return value
+
+
+def _without_value(formula: Expression, error: object, record: str) -> MappingError:
+    return MappingError(
+        message('the formula "{text}" has no value: {error}', text=formula.text, error=error),
+        code="formula-without-value",
+        record=record,
+        fix="correct the formula in the settings",
+    )
 
 
 def _values(figures: Figures, settings: StockSettings, safety: Decimal) -> dict[str, Decimal]:

@@ -6,12 +6,15 @@ What needs the database is imported then, so that the supervisor, which never do
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from io import TextIOWrapper
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -128,8 +131,20 @@ Verb = Callable[[Call], int]
 
 
 def show(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Write a line of the answer. Raises `Trouble` where stdout takes none; a pipe that was closed is no trouble."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _abandon(1)
+        raise Trouble(f"the answer cannot be written: {(error.strerror or type(error).__name__).lower()}") from None
+
+
+def _abandon(descriptor: int) -> None:
+    """Let what Python still holds for this stream go nowhere: writing it at exit would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def count(number: int, noun: str) -> str:
@@ -138,13 +153,36 @@ def count(number: int, noun: str) -> str:
 
 
 def show_json(data: Any) -> None:
-    show(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    plain = codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
+    show(json.dumps(data, indent=2, ensure_ascii=plain, default=str))
+
+
+def open_streams() -> None:
+    """A stream that was closed (`>&-`) leads nowhere, and what its encoding lacks is escaped: neither ends a call.
+
+    Left closed, its number would be that of the next file, such as the database.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole call
+        elif mode == "w" and isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def remark(text: str) -> None:
-    """Progress and remarks, on stderr, so that stdout holds nothing but the answer."""
-    sys.stderr.write(f"{_CLEAR if sys.stderr.isatty() else ''}{text}\n")
-    sys.stderr.flush()
+    """Progress and remarks, on stderr, so that stdout holds nothing but the answer; where nobody reads it, lost."""
+    _to_stderr(f"{_CLEAR if sys.stderr.isatty() else ''}{text}\n")
+
+
+def _to_stderr(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _abandon(2)
 
 
 def show_progress(text: str, *, done: int = 0, total: int = 0) -> bool:
@@ -154,16 +192,14 @@ def show_progress(text: str, *, done: int = 0, total: int = 0) -> bool:
     filled = _BAR * min(done, total) // total if total else 0
     bar = f"[{'#' * filled}{'-' * (_BAR - filled)}] {100 * filled // _BAR:>3} %  " if total else ""
     width = get_terminal_size().columns
-    sys.stderr.write(f"{_CLEAR}{bar}{text}"[: len(_CLEAR) + width - 1])
-    sys.stderr.flush()
+    _to_stderr(f"{_CLEAR}{bar}{text}"[: len(_CLEAR) + width - 1])
     return True
 
 
 def clear_progress() -> None:
     """Take the line of `show_progress` away, before the answer is written where it stood."""
     if sys.stderr.isatty():
-        sys.stderr.write(_CLEAR)
-        sys.stderr.flush()
+        _to_stderr(_CLEAR)
 
 
 def name_database(url: str) -> str:

@@ -75,7 +75,7 @@ def handle_connection(call: Call) -> int:
     asked = call.arguments
     try:
         match asked.what:
-            case "rename" if asked.name and asked.wanted:
+            case "rename" if asked.name and asked.wanted and not asked.data:
                 with writing(call.engine) as session:
                     removal.rename(session, asked.name, asked.wanted, actor="cli")
                 said = f"the connection {asked.name} is called {asked.wanted} now"
@@ -83,7 +83,7 @@ def handle_connection(call: Call) -> int:
                 return GOOD
             case "remove" if asked.name and asked.data and not asked.wanted:
                 return _remove(call, asked.name, Data(asked.data))
-            case "list" if not asked.name:
+            case "list" if not (asked.name or asked.data):
                 return _list(call)
     except Rejected as refusal:
         if refusal.status == HTTPStatus.NOT_FOUND:
@@ -92,7 +92,11 @@ def handle_connection(call: Call) -> int:
         if refusal.status == HTTPStatus.BAD_REQUEST:
             raise Misuse(refusal.reason) from None
         raise
-    needed = {"list": "no NAME", "rename": "NAME and NEW", "remove": "NAME, and --data keep or --data purge"}
+    needed = {
+        "list": "no NAME and no --data",
+        "rename": "NAME and NEW alone",
+        "remove": "NAME, and --data keep or --data purge",
+    }
     raise Misuse(f"connection {asked.what} needs {needed[asked.what]} (./run connection --help has examples)")
 
 
@@ -121,6 +125,8 @@ def _remove(call: Call, name: str, data: Data) -> int:
 
 def handle_config(call: Call) -> int:
     """`config show` or `config apply FILE` of one connection (default: `default`)."""
+    if call.arguments.what == "show" and call.arguments.file is not None:
+        raise Misuse("config show takes no FILE; write its answer into one: ./run config show > FILE")
     wanted = call.arguments.connection or connections.DEFAULT
     with reading(call.engine) as session:
         key = connections.find_key(session, wanted)

@@ -166,7 +166,7 @@ def _record(call: Call, path: Path) -> int:
     try:
         path.write_text(text + "\n", "utf-8")
     except OSError as error:
-        raise Trouble(f"{path} cannot be written ({type(error).__name__})") from None
+        raise Trouble(f"{path} cannot be written: {(error.strerror or type(error).__name__).lower()}") from None
     for each in result["missing"]:
         remark(f"not recorded: {each['kind']} {each['id']}: {each['reason']}")
     recorded = len(result["file"]["records"])

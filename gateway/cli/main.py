@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from gateway.cli.call import PROBLEM, USAGE, Call, Trouble, Verb, find_cause, name_database, remark
+from gateway.cli.call import PROBLEM, USAGE, Call, Trouble, Verb, find_cause, name_database, open_streams, remark
 from gateway.cli.parser import parse
 from gateway.errors import GatewayError, Transient
 from gateway.process import demo, valkey
@@ -19,6 +19,7 @@ VAR = Path("var")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the verb of the arguments; returns the exit code."""
+    open_streams()
     asked = parse(arguments)
     environ = {**os.environ}
     called_from = Path(environ.pop("CALLED_FROM", ""))

@@ -100,6 +100,13 @@ def to_name(text: str) -> str:
     raise argparse.ArgumentTypeError("it is empty; leave it out, or name a connection")
 
 
+def to_order(text: str) -> str:
+    """What is printed on a sale; an empty one is a variable of a script that is not set. Raises argparse's error."""
+    if text.strip():
+        return text.strip()
+    raise argparse.ArgumentTypeError("it is empty; name a sale by its id or its printed number")
+
+
 def to_number(text: str) -> int:
     """How many. Raises argparse's error, in words."""
     if text.isascii() and text.isdigit() and int(text):
@@ -194,7 +201,9 @@ def _to_epilog(name: str) -> str | None:
 
 def _add_asking(verbs: _Verbs[Parser]) -> None:
     resend = _add(verbs, "resend", "tasks:resend_order", "run an order again; what is booked stays booked once")
-    resend.add_argument("order", metavar="ORDER", help="receiptId, invoiceId or orderId, or the printed number")
+    resend.add_argument(
+        "order", type=to_order, metavar="ORDER", help="receiptId, invoiceId or orderId, or the printed number"
+    )
     resend.add_argument("--dry-run", action="store_true", help="only say what would be done")
     resend.add_argument("--reason", default="", help="why, for the audit log")
     backfill = _add(verbs, "backfill", "tasks:backfill_flow", "synchronise what already existed when you connected")

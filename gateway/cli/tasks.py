@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import redis
+from sqlmodel import Session
 
 from gateway import doctor, jobs
 from gateway.cli.call import (
@@ -26,7 +27,7 @@ from gateway.cli.call import (
 )
 from gateway.doctor import Installation
 from gateway.findings import Finding
-from gateway.store import audit, inbox, installation, progress, requests, views
+from gateway.store import audit, inbox, installation, progress, requests, systems, views
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
 from gateway.store.progress import Progress, Snapshot
 from gateway.store.sales import AMSTERDAM
@@ -37,10 +38,11 @@ from mapping.agreement import AGREES, EXPLAINED, to_text
 from mapping.errors import MappingError
 
 _GLANCE, _GLANCE_AT_BACKFILL = 0.2, 0.5  # seconds
-_UNTOUCHED_SECONDS = 5.0
+_SILENT_SECONDS, _REMIND_SECONDS = 5.0, 30.0
 _REPORT_EVERY, _UNTOUCHED = 6, 10  # glances
 _MINUTE, _HOUR = 60, 3600
 OUTSIDE_SECONDS = 30.0
+_NO_WORKER = "no worker has reported for a minute"
 
 
 def resend_order(call: Call) -> int:
@@ -67,7 +69,7 @@ def poll_now(call: Call) -> int:
 def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reason: str = "") -> int:
     """Send the changes, audited, and watch them until the last one ends. A dry run is shown with all that it found."""
     ids = send(call, changes, action=action, target=target, reason=reason)
-    ended = [watch(call, event_id, seconds=call.arguments.wait) for event_id in ids]
+    ended = _watch_all(call, ids, seconds=call.arguments.wait)
     answers = [
         presentation.to_event(event, call.display_names)
         | ({"result": presentation.parse(event.result)} if event.result else {})
@@ -110,13 +112,25 @@ def notify(call: Call, event_ids: Sequence[int]) -> None:
         client.close()
 
 
+def _watch_all(call: Call, event_ids: Sequence[int], *, seconds: float, quiet: bool = False) -> list[Event]:
+    """The events when they have ended, or as they are after `seconds`, of all of them together."""
+    until = time.monotonic() + seconds
+    ended = [watch(call, event_id, seconds=until - time.monotonic(), quiet=quiet) for event_id in event_ids]
+    if seconds and any(event.state not in SETTLED for event in ended):
+        remark(f"not ended after {to_duration(seconds)}; it goes on without us: ./run events shows how far it is")
+    return ended
+
+
 def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> Event:
-    """The event when it has ended, or as it is after `seconds`; shows its log lines meanwhile."""
-    began, untouched, glance = time.monotonic(), False, _look(call, event_id, None, quiet=quiet)
+    """The event when it has ended, or as it is after `seconds`; shows its log lines, and what it waits for."""
+    began, remind, glance = time.monotonic(), _SILENT_SECONDS, _look(call, event_id, None, quiet=quiet)
     while glance.event.state not in SETTLED and (waited := time.monotonic() - began) < seconds:
-        if not untouched and waited > _UNTOUCHED_SECONDS:
-            untouched = True
-            report_no_worker(call, glance.event)
+        if waited >= remind:
+            remind = waited + _REMIND_SECONDS
+            left = to_duration(seconds - waited)
+            remark(
+                f"waiting {left} more: {_find_cause(call, glance.event).said}; Ctrl-C is safe, it goes on without us"
+            )
         show_progress(f"event {event_id}: {glance.event.state}, {to_duration(waited)}")
         time.sleep(_GLANCE)
         glance = _look(call, event_id, glance, quiet=quiet)
@@ -143,12 +157,39 @@ def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) ->
 
 def report_no_worker(call: Call, event: Event) -> None:
     """Say that no worker runs, when a request waits for that reason."""
-    if event.state != State.RECEIVED:
-        return
     with reading(call.engine) as session:
-        roles = {process.role for process in installation.alive(session)}
-    if "worker" not in roles:
-        remark("no worker has reported for a minute; the request is kept and handled when one starts")
+        runs = event.state != State.RECEIVED or _has_worker(session)
+    if not runs:
+        remark(f"{_NO_WORKER}; the request is kept and handled when one starts")
+
+
+def _has_worker(session: Session) -> bool:
+    return any(process.role == "worker" for process in installation.alive(session))
+
+
+def _find_cause(call: Call, event: Event) -> Finding:
+    """What a request that has not ended waits for, and what to do about it."""
+    subject, again = f"outside {event.connection}", "run it again later; ./run status shows what waits"
+    with reading(call.engine) as session:
+        if not _has_worker(session):
+            return Finding(subject, _NO_WORKER, "start the worker, then run it again")
+        rests = list(systems.find_cooldowns(session, event.connection or ""))
+        now = views.now_of(session)
+        silent = [each for each in systems.find_silent(session, now) if each.connection == event.connection]
+    for name, seconds in rests:
+        return Finding(subject, f"{name} asked to slow down, it is asked again in {to_duration(seconds)}", again)
+    for each in silent:
+        name, since = systems.NAMES[each.system], to_duration(each.seconds)
+        said = f"{name} has not answered for {since}{f' ({each.failure})' if each.failure else ''}"
+        return Finding(subject, said, f"see whether the worker's machine reaches {name}, then run it again")
+    if event.state in {State.WAITING, State.UNCERTAIN}:
+        later = max(0.0, ((event.due_at or now) - now).total_seconds())
+        said = f"{event.reason or event.state}, the next attempt begins in {to_duration(later)}"
+        return Finding(subject, said, event.fix or again)
+    if event.state == State.RECEIVED:
+        return Finding(subject, "a worker runs, but has other work and has not begun it", again)
+    fix = "see whether the worker's machine reaches both systems, then run it again"
+    return Finding(subject, "a worker has asked QuickBooks or MplusKASSA and has no answer yet", fix)
 
 
 def to_words(event: Event) -> str:
@@ -172,7 +213,7 @@ def compare_days(call: Call) -> int:
     target = requests.name_agreement(", ".join(map(call.called, names)), first, last)
     ids = send(call, changes, action="agreement", target=target)
     remark(f"comparing {first} to {last}")
-    ended = [watch(call, event_id, seconds=call.arguments.wait, quiet=True) for event_id in ids]
+    ended = _watch_all(call, ids, seconds=call.arguments.wait, quiet=True)
     reports = [_to_report(event, call.called(event.connection)) for event in ended]
     lines = (
         f"{call.called(event.connection)}\n{to_text(report)}" if event.result else to_words(event)
@@ -288,17 +329,23 @@ def _print(call: Call, finding: Finding) -> None:
 
 
 def _ask_worker(call: Call) -> list[Finding]:
-    """Logins, branches, VAT rates, plan and preferences, as a worker finds them."""
-    ids = send(call, [requests.check_up(connection=name) for name in call.find_connections()])
-    ended = [watch(call, event_id, seconds=OUTSIDE_SECONDS, quiet=True) for event_id in ids]
-    return [finding for event in ended for finding in to_findings(event)]
+    """Logins, branches, VAT rates, plan and preferences, as a worker finds them.
+
+    During a long cooldown of a system no worker asks it, and nobody is kept waiting for one.
+    """
+    names = call.find_connections()
+    ids = send(call, [requests.check_up(connection=name) for name in names])
+    with reading(call.engine) as session:
+        longest = max((rest for name in names for _, rest in systems.find_cooldowns(session, name)), default=0.0)
+    ended = _watch_all(call, ids, seconds=OUTSIDE_SECONDS if longest < OUTSIDE_SECONDS else 0.0, quiet=True)
+    return [finding for event in ended for finding in to_findings(call, event)]
 
 
-def to_findings(event: Event) -> list[Finding]:
+def to_findings(call: Call, event: Event) -> list[Finding]:
     """A worker's result, `[{"check", "good", "said", "fix"}, ...]` on its row; or why there is none."""
+    if event.state not in SETTLED:
+        return [_find_cause(call, event)]
     subject = f"outside {event.connection}"
-    if event.state in {State.RECEIVED, State.WORKING}:
-        return [Finding(subject, "no worker answered", "start the worker, then run doctor again")]
     rows = json.loads(event.result) if event.result else None
     if event.state != State.DONE or not isinstance(rows, list):
         said = f"{event.state}: {event.reason}" if event.reason else str(event.state)

@@ -90,7 +90,8 @@ def parse(who: str) -> str:
     """The person's name in the form used for the search. Raises `Unclear`."""
     text = who.strip().lower()
     prefix, _, number = text.partition(":")
-    is_number = f"{prefix}:" in {_RELATION, _CUSTOMER} and number.isalnum()
+    shaped = {_RELATION: number.isdigit(), _CUSTOMER: number.isalnum()}.get(f"{prefix}:", False)
+    is_number = shaped and number.isascii()
     if not is_number and not personal.is_address(text):
         raise Unclear("name an e-mail address, relation:NUMBER (of the till) or customer:ID (of QuickBooks)")
     return text

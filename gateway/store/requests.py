@@ -169,6 +169,13 @@ def find_period(start: date | None, through: date | None, today: date) -> tuple[
     """
     last = through or today
     first = start or last - timedelta(days=DEFAULT_DAYS - 1)
+    if first > today:
+        raise MappingError(
+            message("{day} has not begun yet", day=first),
+            record="agreement",
+            field="from",
+            fix="ask for a day that has begun",
+        )
     if not timedelta(0) <= last - first < LONGEST_PERIOD:
         said = "{start} to {through} is not a period of 1 to {days} days"
         raise MappingError(
@@ -176,13 +183,6 @@ def find_period(start: date | None, through: date | None, today: date) -> tuple[
             record="agreement",
             field="from",
             fix="ask for a shorter period; longer ones quarter by quarter",
-        )
-    if first > today:
-        raise MappingError(
-            message("{day} has not begun yet", day=first),
-            record="agreement",
-            field="from",
-            fix="ask for a day that has begun",
         )
     return first, last
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,8 +17,8 @@ from typing import Any
 from sqlalchemy import Engine, and_, case, func, or_, select
 from sqlmodel import Session, col
 
-from gateway.store import connections
-from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
+from gateway.store import connections, rate_limits
+from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account
 from gateway.store.session import writing
 from gateway.store.sql import moment, upsert
 from gateway.store.tables import ConnectionRow, SystemRow
@@ -86,6 +86,16 @@ def find_silent(session: Session, now: datetime) -> list[Silence]:
         Silence(row.connection, row.system, since, max(0.0, (now - since).total_seconds()), row.failure)
         for row, since in found
     ]
+
+
+def find_cooldowns(session: Session, connection: str) -> Iterator[tuple[str, float]]:
+    """Each system's name and the seconds its cooldown still lasts, where one of this connection's accounts has one."""
+    row = session.get(ConnectionRow, connection)
+    named = () if row is None else ((QUICKBOOKS, row.realm_id), (MPLUSKASSA, row.mplus_url))
+    cooldowns = rate_limits.find_cooldowns(session)
+    for system, account in named:
+        if (seconds := cooldowns.get(Account(system, account or ""))) is not None:
+            yield NAMES[system], seconds
 
 
 def all_of(session: Session) -> list[SystemRow]:

@@ -79,7 +79,9 @@ def test_precedence_is_that_of_arithmetic(a: Decimal, b: Decimal, c: Decimal) ->
     assert formula.names == {"available", "reserved", "safety"}
 
 
-@pytest.mark.parametrize("formula", ["1 / (unposted - 3)", "floor(1, 2)"])
+@pytest.mark.parametrize(
+    "formula", ["1 / (unposted - 3)", "floor(1, 2)", "available * 999999999999999", f"available * {'9' * 900}"]
+)
 def test_a_formula_without_a_value_is_refused_with_the_formula(formula: str) -> None:
     with pytest.raises(MappingError, match="no value") as refusal:
         at_main(StockSettings(formula=formula))
