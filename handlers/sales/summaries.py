@@ -243,6 +243,7 @@ def _to_day_sale(day: Day) -> Sale:
         vat=(),
         lines=(),
         payments=(),
+        version=1,  # its amounts never change, so its document never becomes one of the other sign
     )
 
 
@@ -258,7 +259,7 @@ def _references(day_sale: Sale, totals: DayTotals, deps: Deps) -> References:
 
 
 def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: Deps, *, again: bool) -> BookedDocument:
-    # A search costs one metered read per document and day; a duplicate would double a day's turnover.
+    # A search costs two metered reads per document; a duplicate would double a day's turnover.
     named = replace(day_sale, number=posting.document.document_number)
     found = documents.find(named, posting, deps)
     if found and again:
