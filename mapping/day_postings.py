@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from mapping.messages import Amount, message
 from mapping.money import allocate, to_cents, to_euros
 from mapping.money_documents import to_payments
 from mapping.orders import Posting, paid_at_once
-from mapping.records import DocumentKind, DocumentLine, DocumentTax, Payment, SalesDocument, TaxCode, VatAmount
+from mapping.records import DocumentKind, DocumentLine, DocumentTax, Payment, SalesDocument, TaxCode, VatAmount, VatKey
 from mapping.references import References, get_tax_code, get_untaxed
 from mapping.sale_identity import fit_number
 from mapping.sections import OrderSettings
@@ -107,16 +107,15 @@ def _money_only(plan: DayPlan, method: str, cents: int) -> Posting:
 
 def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: int) -> SalesDocument:
     keys = dict.fromkeys([*plan.totals.vat, *((goods.code, goods.rate) for goods in plan.totals.nets)])
-    codes = dict(enumerate(keys))
-    parts, solution = _solve(plan, codes, sign)
-    lines = [*_goods_lines(plan, parts, solution), *_rounding_lines(plan, codes, solution)]
+    parts, solution = _solve(plan, keys, sign)
+    lines = [*_goods_lines(plan, parts, solution), *_rounding_lines(plan, solution)]
     untaxed = {
         "Tax rounding": solution.untaxed,
         "Cash rounding": sign * plan.totals.rounding,
         "Money moved between payment methods": clearing,
     }
     lines += [_untaxed_line(plan, name, cents) for name, cents in untaxed.items() if cents]
-    taxes = [_tax(plan, codes[amount.code], amount) for amount in solution.booked]
+    taxes = [_tax(plan, amount) for amount in solution.booked]
     rest = sum(untaxed.values())
     merged: dict[str, DocumentTax] = {}
     for tax in [*taxes, *([_untaxed(plan, rest)] if rest else [])]:
@@ -128,19 +127,16 @@ def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: i
 # --- the lines, such that the books' own rounding gives the till's VAT -------------------------------------------
 
 
-def _solve(
-    plan: DayPlan, codes: Mapping[int, tuple[int, Decimal]], sign: int
-) -> tuple[list[tuple[Goods, str]], Solution]:
+def _solve(plan: DayPlan, keys: Iterable[VatKey], sign: int) -> tuple[list[tuple[Goods, str]], Solution]:
     """The nets of the lines. The more sales a day has, the more lines it takes to reach the sum of their VAT."""
-    nets = dict.fromkeys(codes.values(), 0)
+    nets = dict.fromkeys(keys, 0)
     for goods, cents in plan.totals.nets.items():
         nets[goods.code, goods.rate] += sign * cents
-    vat = [VatAmount(i, key[1], nets[key], sign * plan.totals.vat.get(key, 0)) for i, key in codes.items()]
-    positions = {key: i for i, key in codes.items()}
+    vat = [VatAmount(*key, net, sign * plan.totals.vat.get(key, 0)) for key, net in nets.items()]
     best: tuple[list[tuple[Goods, str]], Solution] | None = None
     failure: MappingError | None = None
     for count in _PARTS:
-        parts, wanted = _split(plan, positions, sign, count)
+        parts, wanted = _split(plan, sign, count)
         try:
             solution = solve(vat, wanted, limits=_limits(plan), record=plan.name)
         except MappingError as error:
@@ -160,15 +156,13 @@ def _limits(plan: DayPlan) -> SolverLimits:
     return SolverLimits(move=_MOVE, cap=plan.settings.rounding_cap_cents, model=model)
 
 
-def _split(
-    plan: DayPlan, positions: Mapping[tuple[int, Decimal], int], sign: int, count: int
-) -> tuple[list[tuple[Goods, str]], list[WantedTotals]]:
+def _split(plan: DayPlan, sign: int, count: int) -> tuple[list[tuple[Goods, str]], list[WantedTotals]]:
     parts: list[tuple[Goods, str]] = []
     wanted: list[WantedTotals] = []
     for goods, cents in sorted(plan.totals.nets.items(), key=lambda item: (item[0].kind, item[0].rate)):
         for number, net in enumerate(allocate(sign * cents, [1] * count), 1):
             parts.append((goods, f" ({number} of {count})" if count > 1 else ""))
-            wanted.append(WantedTotals(positions[goods.code, goods.rate], net))
+            wanted.append(WantedTotals((goods.code, goods.rate), net))
     return parts, wanted
 
 
@@ -178,12 +172,9 @@ def _goods_lines(plan: DayPlan, parts: list[tuple[Goods, str]], solution: Soluti
             yield _line(plan, goods, f"{_name(plan, goods)}{part}", net)
 
 
-def _rounding_lines(
-    plan: DayPlan, codes: Mapping[int, tuple[int, Decimal]], solution: Solution
-) -> Iterator[DocumentLine]:
-    for place, cents in solution.rounding:
-        code, rate = codes[place]
-        yield _line(plan, Goods("rounding", code, rate), "Tax rounding", cents)
+def _rounding_lines(plan: DayPlan, solution: Solution) -> Iterator[DocumentLine]:
+    for vat, cents in solution.rounding:
+        yield _line(plan, Goods("rounding", *vat), "Tax rounding", cents)
 
 
 def _name(plan: DayPlan, goods: Goods) -> str:
@@ -216,9 +207,10 @@ def _to_line(plan: DayPlan, kind: str, code: TaxCode, text: str, cents: int) -> 
     return DocumentLine(to_euros(cents), item, code.id, text, class_id=references.class_id)
 
 
-def _tax(plan: DayPlan, key: tuple[int, Decimal], amount: VatAmount) -> DocumentTax:
-    code = get_tax_code(plan.references, key[0], key[1], plan.name)
-    return DocumentTax(code.id, to_euros(amount.net_cents), to_euros(amount.vat_cents), key[1], code.rate_id)
+def _tax(plan: DayPlan, amount: VatAmount) -> DocumentTax:
+    code = get_tax_code(plan.references, *amount.key, plan.name)
+    net, tax = to_euros(amount.net_cents), to_euros(amount.vat_cents)
+    return DocumentTax(code.id, net, tax, amount.percentage, code.rate_id)
 
 
 def _untaxed(plan: DayPlan, cents: int) -> DocumentTax:

@@ -129,17 +129,17 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
     nets = [
         net
         for total in totals
-        for net in _nets([line for line in flat if line.code == total.code], total.net_cents, total.percentage, tips)
+        for net in _nets([line for line in flat if line.vat == total.key], total.net_cents, tips)
     ]
     return DayTotals(
         nets=figures.add(nets),
-        vat=figures.add({(total.code, total.percentage): total.vat_cents} for total in totals),
+        vat=figures.add({total.key: total.vat_cents} for total in totals),
         tenders=figures.add([tenders]),
         rounding=difference if booked_as_line else 0,
     )
 
 
-def _nets(lines: list[FlatLine], net_cents: int, rate: Decimal, tips: frozenset[int]) -> Iterator[dict[Goods, int]]:
+def _nets(lines: list[FlatLine], net_cents: int, tips: frozenset[int]) -> Iterator[dict[Goods, int]]:
     """The lines of one VAT code by goods; the remainder to the till's net is added to the largest."""
     if not lines:
         return
@@ -147,7 +147,7 @@ def _nets(lines: list[FlatLine], net_cents: int, rate: Decimal, tips: frozenset[
     largest = max(lines, key=lambda line: abs(line.net_cents))
     for line in lines:
         kind = special_kind(line.line, tips) or f"{GOODS}:{line.line.turnover_group or 0}"
-        yield {Goods(kind, line.code, rate): line.net_cents + (rest if line is largest else 0)}
+        yield {Goods(kind, *line.vat): line.net_cents + (rest if line is largest else 0)}
 
 
 # --- kept beside the link of a day -------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def _refer(sale: Sale, known: Data, settings: SettingsDocument) -> References:
     return dataclasses.replace(
         base,
         tax_codes={
-            rate.code: list_entries.tax_code(
+            rate.percentage: list_entries.tax_code(
                 rate, codes, mapping.tax_codes, country=known["country"], source=sale, place=f"branch {sale.branch}"
             )
             for rate in rates

@@ -197,11 +197,11 @@ def names_accounts(rule: Control) -> bool:
 
 def tax_codes(
     sale: Sale, amounts: Sequence[VatAmount], known: KnownLists, rule: Control, *, country: str | None = None
-) -> dict[int, TaxCode]:
-    """The books' tax code for every VAT code of a sale. Raises `MappingError` naming the rate without one."""
+) -> dict[Decimal, TaxCode]:
+    """The books' tax code for every VAT rate of a sale. Raises `MappingError` naming the rate without one."""
     place = name_branch(sale.branch, known.branches)
     return {
-        amount.code: tax_code(amount, known.tax_codes, rule, country=country, source=sale, place=place)
+        amount.percentage: tax_code(amount, known.tax_codes, rule, country=country, source=sale, place=place)
         for amount in amounts
     }
 

@@ -36,6 +36,7 @@ from mapping.records import (
     SalesDocument,
     TaxCode,
     VatAmount,
+    VatKey,
 )
 from mapping.references import (
     References,
@@ -282,12 +283,12 @@ def to_body(
     if any(each.fixed for each in wanted):
         limits = replace(limits, move=_MOVE)
     solution = solve(totals, wanted, limits=limits, record=name_record(sale))
-    codes = {total.code: _tax_code(sale, references, total) for total in totals}
+    codes = {total.key: _tax_code(sale, references, total) for total in totals}
     lines = [
         each
         for line, net in zip(flat, solution.nets, strict=True)
         if net or not line.remainder
-        for each in _to_lines(line, net, references, codes[line.code], name_record(sale))
+        for each in _to_lines(line, net, references, codes[line.vat], name_record(sale))
     ]
     untaxed = {
         "Tax rounding": solution.untaxed,
@@ -296,9 +297,9 @@ def to_body(
         DEPOSITS: sign * extras.deposits,
         CLEARING: sign * extras.clearing,
     }
-    for code, cents in solution.rounding:
+    for vat, cents in solution.rounding:
         item = get_rounding_item(references, name_record(sale))
-        lines.append(DocumentLine(to_euros(cents), item, codes[code].id, "Tax rounding", class_id=references.class_id))
+        lines.append(DocumentLine(to_euros(cents), item, codes[vat].id, "Tax rounding", class_id=references.class_id))
     lines += _untaxed_lines(sale, references, untaxed)
     taxes = _merge_taxes([*_taxes(solution, codes), *_untaxed_taxes(sale, references, sum(untaxed.values()))])
     total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
@@ -308,8 +309,8 @@ def to_body(
 def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmount], list[FlatLine]]:
     totals = read_totals(sale)
     flat = flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
-    used = {line.code for line in flat}
-    stated = [total for total in totals if total.net_cents or total.vat_cents or total.code in used]
+    used = {line.vat for line in flat}
+    stated = [total for total in totals if total.net_cents or total.vat_cents or total.key in used]
     if sign < 0:
         stated = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
         flat = tuple(negate(line) for line in flat)
@@ -318,7 +319,7 @@ def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmoun
 
 def _to_wanted(flat: FlatLine, *, fixed: bool) -> WantedTotals:
     """The wanted totals of a line. Lines whose unit price is short are moved last; one with a remainder never."""
-    return WantedTotals(flat.code, flat.net_cents, is_rigid(flat.net_cents, flat.line.quantity), fixed)
+    return WantedTotals(flat.vat, flat.net_cents, is_rigid(flat.net_cents, flat.line.quantity), fixed)
 
 
 def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
@@ -358,9 +359,9 @@ def _untaxed_lines(sale: Sale, references: References, untaxed: dict[str, int]) 
             yield DocumentLine(to_euros(cents), item, code.id, name, class_id=references.class_id)
 
 
-def _taxes(solution: Solution, codes: dict[int, TaxCode]) -> Iterator[DocumentTax]:
+def _taxes(solution: Solution, codes: Mapping[VatKey, TaxCode]) -> Iterator[DocumentTax]:
     for amount in solution.booked:
-        code = codes[amount.code]
+        code = codes[amount.key]
         net, tax = to_euros(amount.net_cents), to_euros(amount.vat_cents)
         yield DocumentTax(code.id, net, tax, amount.percentage, code.rate_id)
 

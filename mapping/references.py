@@ -33,7 +33,7 @@ ORDER_DEPOSITS = OwnItem(f"Deposits on orders{OWN_ENDING}", "order_deposit_accou
 class References:
     """Everything a sale refers to, as ids of the books.
 
-    `items` by article number, `tax_codes` by VAT code, `payment_methods` and `deposit_accounts` by the till's payment
+    `items` by article number, `tax_codes` by VAT rate, `payment_methods` and `deposit_accounts` by the till's payment
     method, `special_items` by "tip", "gift_card", "deposit" `untaxed` is the 0 % code of rounding lines and of sales
     without VAT; `shifted` the one of reverse-charged sales. `original_id` is the invoice that a credit belongs to,
     `original` the printed number of the returned sale. `group_items` are the items of amounts without an article, by
@@ -44,7 +44,7 @@ class References:
 
     customer_id: str
     items: Mapping[int, str] = field(default_factory=dict)
-    tax_codes: Mapping[int, TaxCode] = field(default_factory=dict)
+    tax_codes: Mapping[Decimal, TaxCode] = field(default_factory=dict)
     untaxed: TaxCode | None = None
     shifted: TaxCode | None = None
     fallback_item_id: str | None = None
@@ -113,7 +113,7 @@ def _no_item(line: SaleLine, record: str) -> MappingError:
 
 def get_tax_code(references: References, code: int, percentage: Decimal, record: str) -> TaxCode:
     """The tax code of a VAT code, of the same rate; MappingError names the VAT code and both rates."""
-    found = references.tax_codes.get(code)
+    found = references.tax_codes.get(percentage)
     if found is None:
         raise MappingError(
             message("VAT code {code} ({percentage} %) has no tax code in QuickBooks", code=code, percentage=percentage),

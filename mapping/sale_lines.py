@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Final
 
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import gross_to_net, round_to_cents, to_euros
-from mapping.records import Sale, SaleLine, VatAmount
+from mapping.records import Sale, SaleLine, VatAmount, VatKey
 from mapping.sale_identity import name_record
 
 _LAYOUT_KINDS = ("LINE-KIND-SUBTOTAL", "LINE-KIND-HEADER", "LINE-KIND-SECONDARY-HEADER")
-_UNKNOWN_CODE = -1
+_UNKNOWN: Final[VatKey] = (-1, Decimal(0))
 _SPECIAL_PRICES = {"PRICE-TYPE-GIFT-CARD": "gift_card"}
 _SPECIAL_GROUPS = {
     "TURNOVER-GROUP-TYPE-REFUNDABLE-DEPOSIT": "deposit",
@@ -27,13 +28,13 @@ _SPECIAL_GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class FlatLine:
-    """A line with an amount of its own: its VAT code, its net in signed cents, and texts that belong to it.
+    """A line with an amount of its own: its VAT code and rate, its net in signed cents, and texts that belong to it.
 
     A `remainder` is the amount that the pieces of the line before it do not cover, if any.
     """
 
     line: SaleLine
-    code: int
+    vat: VatKey
     net_cents: int
     notes: tuple[str, ...] = ()
     remainder: bool = False
@@ -82,8 +83,8 @@ def flatten(sale: Sale, totals: Sequence[VatAmount], *, tolerance_cents: int) ->
     ]
     best = min(candidates, key=lambda lines: _distance(lines, totals))
     for flat in best:
-        if flat.code == _UNKNOWN_CODE:
-            raise _unknown_code(flat.line, record)
+        if flat.vat == _UNKNOWN:
+            raise _unknown_code(flat.line, totals, record)
     for total, gap, count in _gaps(best, totals):
         if abs(gap) > max(tolerance_cents, count):
             raise _mismatch(total, gap, record)
@@ -91,13 +92,13 @@ def flatten(sale: Sale, totals: Sequence[VatAmount], *, tolerance_cents: int) ->
 
 
 def _distance(lines: Sequence[FlatLine], totals: Sequence[VatAmount]) -> int:
-    astray = sum(abs(flat.net_cents) for flat in lines if flat.code == _UNKNOWN_CODE)
+    astray = sum(abs(flat.net_cents) for flat in lines if flat.vat == _UNKNOWN)
     return astray + sum(abs(gap) for _, gap, _ in _gaps(lines, totals))
 
 
 def _gaps(lines: Sequence[FlatLine], totals: Sequence[VatAmount]) -> Iterator[tuple[VatAmount, int, int]]:
     for total in totals:
-        nets = [line.net_cents for line in lines if line.code == total.code]
+        nets = [line.net_cents for line in lines if line.vat == total.key]
         yield total, sum(nets) - total.net_cents, len(nets)
 
 
@@ -166,7 +167,22 @@ def has_amount(line: SaleLine) -> bool:
     return bool(_gross(line) or line.total_excl_cents or _extended(line.unit_excl_cents, line.quantity))
 
 
-def _unknown_code(line: SaleLine, record: str) -> MappingError:
+def _unknown_code(line: SaleLine, totals: Sequence[VatAmount], record: str) -> MappingError:
+    rates = [f"{total.percentage.normalize():f} %" for total in totals if total.code == line.vat_code]
+    if rates:
+        return MappingError(
+            message(
+                'the sale states VAT code {code} at {rates}, and line "{text}" (article {article}) names none of them',
+                code=line.vat_code,
+                rates=", ".join(rates),
+                text=line.text,
+                article=line.article,
+            ),
+            code="line-vat-rate-unknown",
+            record=record,
+            field="vat",
+            fix="book this sale by hand, and give each VAT rate a VAT code of its own in the till",
+        )
     return MappingError(
         message(
             'line "{text}" (article {article}) has VAT code {code}, for which the sale states no total',
@@ -184,25 +200,21 @@ def _unknown_code(line: SaleLine, record: str) -> MappingError:
 def _to_flat(
     noted: Iterable[Noted], totals: Sequence[VatAmount], net_of: Callable[[SaleLine, Decimal], int]
 ) -> tuple[FlatLine, ...]:
-    rates = {total.code: total.percentage for total in totals}
-    codes = [(line, notes, _code_of(line, totals)) for line, notes in noted]
-    return tuple(
-        FlatLine(line, code, net_of(line, rates.get(code, Decimal(0))), notes)
-        for line, notes, code in codes
-        if code is not None
-    )
+    found = [(line, notes, _vat_of(line, totals)) for line, notes in noted]
+    return tuple(FlatLine(line, vat, net_of(line, vat[1]), notes) for line, notes, vat in found if vat is not None)
 
 
-def _code_of(line: SaleLine, totals: Sequence[VatAmount]) -> int | None:
-    """The VAT code of the line; None for a line without an amount in a sale without any code."""
-    if any(total.code == line.vat_code for total in totals):
-        return line.vat_code
-    same_rate = [total.code for total in totals if total.percentage == line.vat_percentage]
-    if len(same_rate) == 1 or len(totals) == 1:
-        return same_rate[0] if same_rate else totals[0].code
+def _vat_of(line: SaleLine, totals: Sequence[VatAmount]) -> VatKey | None:
+    """The VAT code and rate of the line; None for a line without an amount in a sale without any code."""
+    same_code = [total.key for total in totals if total.code == line.vat_code]
+    same_rate = [key for key in same_code or [total.key for total in totals] if key[1] == line.vat_percentage]
+    if len(same_code) == 1 or len(totals) == 1:
+        return totals[0].key if not same_code else same_code[0]
+    if len(same_rate) == 1:
+        return same_rate[0]
     if not has_amount(line):
-        return totals[0].code if totals else None
-    return _UNKNOWN_CODE
+        return totals[0].key if totals else None
+    return _UNKNOWN
 
 
 def _net_stated(line: SaleLine, percentage: Decimal) -> int:
@@ -243,10 +255,11 @@ def is_without_vat(sale: Sale) -> bool:
 
 
 def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
-    """Net and VAT per code as the till states them, in its own sign; they add up to the sale's total.
+    """Net and VAT per code and rate as the till states them, in its own sign; they add up to the sale's total.
 
     Without VAT everything counts under one 0 % code (the first the till states, else 0). A code that only lines
-    without an amount use gets a total of zero. MappingError names both amounts if the VAT totals and the total differ.
+    without an amount use gets a total of zero. What is stated twice is added up.
+    MappingError names both amounts if the VAT totals and the total differ.
     """
     if is_without_vat(sale):
         return (VatAmount(sale.vat[0].code if sale.vat else 0, Decimal(0), sale.total_incl_cents, 0),)
@@ -263,7 +276,19 @@ def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
             field="vat",
             fix="open the sale in the till and compare its VAT totals with its total; report it to MplusKASSA",
         )
-    return (*sale.vat, *_unstated(sale))
+    return (*_add_up(sale.vat), *_unstated(sale))
+
+
+def _add_up(amounts: Iterable[VatAmount]) -> Iterable[VatAmount]:
+    added: dict[VatKey, VatAmount] = {}
+    for each in amounts:
+        known = added.get(each.key)
+        added[each.key] = (
+            each
+            if known is None
+            else replace(known, net_cents=known.net_cents + each.net_cents, vat_cents=known.vat_cents + each.vat_cents)
+        )
+    return added.values()
 
 
 def _unstated(sale: Sale) -> Iterator[VatAmount]:

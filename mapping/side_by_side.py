@@ -78,10 +78,8 @@ def of_sale(sale: Sale) -> SaleSide:
 def _read_lines(sale: Sale) -> list[tuple[SaleLine, int, Decimal | None]]:
     """The lines as they are booked; as they stand where they do not add up."""
     try:
-        totals = read_totals(sale)
-        rates = {total.code: total.percentage for total in totals}
-        flat = flatten(sale, totals, tolerance_cents=5)
-        return [(each.line, each.net_cents, rates.get(each.code)) for each in flat]
+        flat = flatten(sale, read_totals(sale), tolerance_cents=5)
+        return [(each.line, each.net_cents, each.vat[1]) for each in flat]
     except MappingError:
         found = []
         for line in filter(has_amount, every_line(sale.lines)):

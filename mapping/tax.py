@@ -16,7 +16,7 @@ from enum import StrEnum
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import divide_half_up, ratio_of
-from mapping.records import VatAmount
+from mapping.records import VatAmount, VatKey
 
 
 class RoundingModel(StrEnum):
@@ -31,7 +31,7 @@ class RoundingModel(StrEnum):
 class WantedTotals:
     """The net a line should have, in signed cents. A rigid line is moved only when no other can be, a fixed never."""
 
-    code: int
+    vat: VatKey
     net_cents: int
     rigid: bool = False
     fixed: bool = False
@@ -50,14 +50,14 @@ class SolverLimits:
 class Solution:
     """Line nets in the order of the wanted lines, plus added lines.
 
-    `rounding` are extra lines (VAT code, net cents) of the same code; `untaxed` is one extra 0 % line in cents.
+    `rounding` are extra lines (VAT code and rate, net cents) of the same code; `untaxed` is one extra 0 % line in cents.
     `booked` is the net and tax the books will show per code, without `untaxed`. Compare it with the till's: cents
     too much at one code and too little at another cancel each other out in `untaxed`. Only model "sum" books another
     net than the till's.
     """
 
     nets: tuple[int, ...]
-    rounding: tuple[tuple[int, int], ...]
+    rounding: tuple[tuple[VatKey, int], ...]
     untaxed: int
     booked: tuple[VatAmount, ...]
 
@@ -88,15 +88,15 @@ def solve(
 def _solve(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], limits: SolverLimits) -> Solution:
     by_code = _group(totals, wanted)
     nets = [line.net_cents for line in wanted]
-    rounding: list[tuple[int, int]] = []
+    rounding: list[tuple[VatKey, int]] = []
     booked: list[VatAmount] = []
     for total in totals:
-        indices = by_code[total.code]
+        indices = by_code[total.key]
         settled = _settle_code(total, [wanted[index] for index in indices], limits)
         for index, net in zip(indices, settled.nets, strict=True):
             nets[index] = net
         if settled.rounding:
-            rounding.append((total.code, settled.rounding))
+            rounding.append((total.key, settled.rounding))
         booked.append(VatAmount(total.code, total.percentage, settled.net, settled.tax))
     untaxed = sum(t.net_cents + t.vat_cents for t in totals) - sum(b.net_cents + b.vat_cents for b in booked)
     if abs(untaxed) > limits.cap:
@@ -104,21 +104,17 @@ def _solve(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], limits: 
     return Solution(tuple(nets), tuple(rounding), untaxed, tuple(booked))
 
 
-def _group(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals]) -> dict[int, list[int]]:
-    by_code: dict[int, list[int]] = {total.code: [] for total in totals}
-    if len(by_code) != len(totals):
-        raise MappingError(
-            "the till states a VAT code twice", code="vat-code-twice", field="vat", fix="report this sale to support"
-        )
+def _group(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals]) -> dict[VatKey, list[int]]:
+    by_code: dict[VatKey, list[int]] = {total.key: [] for total in totals}
     for index, line in enumerate(wanted):
-        if line.code not in by_code:
+        if line.vat not in by_code:
             raise MappingError(
-                message("a line has VAT code {code}, but the sale states no VAT total for it", code=line.code),
+                message("a line has VAT code {code}, but the sale states no VAT total for it", code=line.vat[0]),
                 code="line-without-vat-total",
                 field="vat",
                 fix="correct the VAT code of the article in the till",
             )
-        by_code[line.code].append(index)
+        by_code[line.vat].append(index)
     return by_code
 
 

@@ -74,7 +74,7 @@ def split_line(flat: FlatLine, amounts: LineAmounts) -> tuple[FlatLine, ...]:
         return (flat,)
     net = _exact_part(flat.net_cents, quantity) if amounts is LineAmounts.EXACT else _near(flat.net_cents, quantity)
     rest = replace(flat.line, quantity=Decimal(0), text=f"Remainder: {flat.line.text}")
-    return replace(flat, net_cents=net), FlatLine(rest, flat.code, flat.net_cents - net, remainder=True)
+    return replace(flat, net_cents=net), FlatLine(rest, flat.vat, flat.net_cents - net, remainder=True)
 
 
 def _exact_part(net_cents: int, quantity: Decimal) -> int:

@@ -18,6 +18,7 @@ from handlers.sales import bookings, changes, documents, drafts, money_documents
 from handlers.sales.steps import Context, Step
 from mapping.day_summary import Day
 from mapping.errors import MappingError, NotBookable
+from mapping.figures import show_rate
 from mapping.messages import message
 from mapping.money import to_euros
 from mapping.orders import Posting
@@ -217,7 +218,9 @@ def _describe(references: References, names: Names) -> dict[str, Any]:
     return {
         "customer": references.customer_id,
         "items": each("ItemRef", references.items),
-        "tax_codes": {code: {"id": found.id, "name": found.name} for code, found in references.tax_codes.items()},
+        "tax_codes": {
+            show_rate(rate): {"id": found.id, "name": found.name} for rate, found in references.tax_codes.items()
+        },
         "payment_methods": each("PaymentMethodRef", references.payment_methods),
         "deposit_accounts": each("DepositToAccountRef", references.deposit_accounts),
         "department": one("DepartmentRef", references.department_id),

@@ -66,14 +66,23 @@ class VatGroup:
     country: str | None = None
 
 
+VatKey = tuple[int, Decimal]
+"""A VAT code and its rate in percent."""
+
+
 @dataclass(frozen=True, slots=True)
 class VatAmount:
-    """A sale's totals for one of its VAT codes. Authoritative: never recomputed."""
+    """A sale's totals for one of its VAT codes at one rate. Authoritative: never recomputed."""
 
     code: int
     percentage: Decimal
     net_cents: int
     vat_cents: int
+
+    @property
+    def key(self) -> VatKey:
+        """A code has two rates in one sale around the day its rate changes."""
+        return self.code, self.percentage
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ class ItemSold:
 
     `price_cents` is per piece in the terms of the sale's VAT method (including VAT unless it is exclusive) and stands
     for the article's own price when None. `discount_cents` is for the whole line, on top of `discount_percent`, and
-    has the sign of the line. `preparations` and `components` (the parts of a composite article) become sublines.
+    has the sign of the line. `vat_rate` (hundredths of a per cent) is the one it was rung up at, before that of its
+    code changed. `preparations` and `components` (the parts of a composite article) become sublines.
     """
 
     article: int
@@ -31,6 +32,7 @@ class ItemSold:
     discount_cents: int = 0
     text: str | None = None
     vat_code: int | None = None
+    vat_rate: int | None = None
     turnover_group: int | None = None
     preparations: tuple[ItemSold, ...] = ()
     components: tuple[ItemSold, ...] = ()
@@ -76,7 +78,7 @@ def build_line(till: Till, sold: ItemSold, pricing: Pricing) -> Record:
 def _build_data(till: Till, sold: ItemSold, article: Record, pricing: Pricing) -> Record:
     code = article["vatCode"] if sold.vat_code is None else sold.vat_code
     taxed = pricing.vat_method not in vat.TAX_FREE_METHODS
-    own_rate = vat.get_rate(till, pricing.branch, code)
+    own_rate = vat.get_rate(till, pricing.branch, code) if sold.vat_rate is None else sold.vat_rate
     rate = own_rate if taxed else 0
     group = till["turnover_groups"].get(sold.turnover_group or article["turnoverGroup"])
     return {

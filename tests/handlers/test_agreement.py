@@ -75,6 +75,15 @@ def test_sales_without_vat_agree_and_the_journals_own_rows_confirm_them(
     assert report["agrees"], to_text(report)
 
 
+def test_a_vat_code_whose_rate_changed_is_booked_at_both_rates(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1001, 3), sold(1001, vat_rate=900), sold(1002, 2)])
+    shop.settle()
+    assert shop.parked() == []
+    assert shop.only("SalesReceipt")["TotalAmt"] == Decimal(sale["totalInclAmount"]) / 100
+    report = agree(shop)
+    assert report["agrees"], to_text(report)
+
+
 @pytest.mark.parametrize("counts", ["moved_money", "sales"])
 def test_a_journal_may_leave_out_what_the_drawer_took_and_gave(shop: Shop, counts: str) -> None:
     shop.till.till.switches.journals_count = counts

@@ -78,6 +78,15 @@ def test_a_day_becomes_one_document_per_branch_and_every_sale_is_linked_with_it(
     in_agreement(shop)
 
 
+def test_a_day_on_which_the_rate_of_a_vat_code_changed_has_both_rates(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001, 3), sold(1001, vat_rate=900)], when=NOON)
+    shop.till.sell(lines=[sold(1002, vat_rate=2100)], when=NOON)
+    shop.till.sell(lines=[sold(1002)], when=NOON)
+    handle(shop)
+    assert shop.parked() == []
+    in_agreement(shop)
+
+
 def test_a_day_that_is_not_over_waits_visibly_and_nothing_is_booked(shop: Shop) -> None:
     receipt = shop.till.sell(lines=[sold(1001)])
     shop.settle()

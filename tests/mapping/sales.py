@@ -18,7 +18,7 @@ SHIFTED = TaxCode("T9", "reverse charge", active=True, percentage=Decimal(0))
 REFERENCES = References(
     customer_id="58",
     items={number: f"I{number}" for number in range(1, 20)},
-    tax_codes=TAX_CODES,
+    tax_codes={code.percentage: code for code in TAX_CODES.values() if code.percentage is not None},
     untaxed=TAX_CODES[3],
     shifted=SHIFTED,
     rounding_item_id="I-rounding",

@@ -25,7 +25,7 @@ DAY = Day(1, date(2026, 3, 14))
 RATES = {0: Decimal(0), 1: Decimal(9), 2: Decimal(21)}
 REFERENCES = References(
     customer_id="1",
-    tax_codes={code: TaxCode(str(code), f"{rate} %", active=True, percentage=rate) for code, rate in RATES.items()},
+    tax_codes={rate: TaxCode(str(code), f"{rate} %", active=True, percentage=rate) for code, rate in RATES.items()},
     fallback_item_id="7",
     payment_methods={"PIN": "11", "CONTANT": "12", "IDEAL": "13"},
     default_deposit_account_id="35",
@@ -104,6 +104,13 @@ def test_a_cent_too_much_at_one_rate_does_not_make_up_for_one_too_little_at_anot
     nets = {Goods("group:1", 2, Decimal(21)): 275156, Goods("group:4", 1, Decimal(9)): 12372}
     vat = {(2, Decimal(21)): 57780, (1, Decimal(9)): 1116}
     totals = DayTotals(nets, vat, {"PIN": sum(nets.values()) + sum(vat.values())})
+    assert figures(post(totals)) == expected(totals)
+
+
+def test_a_vat_code_at_two_rates_is_booked_at_both() -> None:
+    nets = {Goods("group:1", 2, Decimal(21)): 1653, Goods("group:1", 2, Decimal(9)): 917}
+    vat = {(2, Decimal(21)): 347, (2, Decimal(9)): 83}
+    totals = DayTotals(nets, vat, {"PIN": 3000})
     assert figures(post(totals)) == expected(totals)
 
 
