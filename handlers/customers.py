@@ -19,6 +19,7 @@ from handlers.references import parties, people
 from handlers.references.people import LastWritten
 from handlers.result import Result, done, skipped
 from mapping import customers
+from mapping.emails import email_key
 from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation
@@ -30,7 +31,7 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
-    deps.learn(email=customers.email_key(relation.email), record=message("relation {number}", number=relation.number))
+    deps.learn(email=email_key(relation.email), record=message("relation {number}", number=relation.number))
     known_records.note_relation(relation, deps)
     known = people.of_relation(relation, deps)
     if known.relation == customers.relation_fingerprint(relation):
@@ -105,7 +106,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
         customer = deps.books.customer(event.entity_id)
     except NotFound:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
-    deps.learn(email=customers.email_key(customer.email), record=f'customer "{customer.display_name}"')
+    deps.learn(email=email_key(customer.email), record=f'customer "{customer.display_name}"')
     customers.require_wanted_at_till(customer, require_home(deps.lists.company(), deps.settings.products.currency))
     known = people.of_customer(customer, deps)
     if known.number is None:

@@ -20,8 +20,9 @@ from handlers.references import people
 from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
 from mapping import categories as tree
-from mapping import customers, explanations, products
+from mapping import explanations, products
 from mapping.categories import CATEGORY
+from mapping.emails import email_key
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
@@ -65,10 +66,10 @@ def _introduce(found: object, deps: Deps) -> PreviewData:
             deps.learn(sku=found.sku)
             return {"item": name_item(found), "id": found.id, "name": found.name}
         case Relation():
-            deps.learn(email=customers.email_key(found.email))
+            deps.learn(email=email_key(found.email))
             return {"who": f"relation {found.number}", "id": found.number, "name": found.company or found.name}
         case Customer():
-            deps.learn(email=customers.email_key(found.email))
+            deps.learn(email=email_key(found.email))
             return {"who": f"customer {found.id}", "id": found.id, "name": found.display_name}
         case _:
             raise TypeError(f"nothing is known of a {type(found).__name__}")

@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
+from mapping.emails import EMAIL_LENGTH, email_address, email_key, keep_spelling
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint
 from mapping.messages import message
 from mapping.records import Customer, PostalAddress, Relation, Sale, TillAddress
 from mapping.sections import CustomerSettings
 
-_UNSEEN = frozenset({"Cc", "Cf"})  # categories of control characters and of invisible ones
-NAME_LENGTH, DISPLAY_LENGTH, EMAIL_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 100, 30, 16
-
-
-def email_key(text: str | None) -> str | None:
-    """The e-mail address as a key: the first of several; None if it is no address."""
-    return next(iter(email_keys(text)), None)
-
-
-def email_keys(text: str | None) -> tuple[str, ...]:
-    """Every e-mail address in a field as a key: in lower case, without a name beside it and invisible characters.
-
-    Plus signs and dots are kept as part of the address: their meaning depends on the mail provider.
-    """
-    shown = "".join(each for each in text or "" if each in "\t\r\n" or unicodedata.category(each) not in _UNSEEN)
-    parts = (part.rpartition("<")[2].strip().rstrip(">") for part in shown.replace(";", ",").split(","))
-    # Case folding would make another address of one with an ß, and the key is what is written.
-    candidates = (part.strip().lower() for part in parts)
-    return tuple(dict.fromkeys(address for address in candidates if _is_address(address)))
-
-
-def _is_address(address: str) -> bool:
-    local, at, domain = address.partition("@")
-    plain = not any(map(str.isspace, address)) and "@" not in domain
-    return bool(local and at and "." in domain.strip(".") and plain and len(address) <= EMAIL_LENGTH)
-
-
-def keep_spelling(present: str | None, wanted: str | None) -> str | None:
-    """The field unchanged, if it already contains one of the wanted addresses: staff may add other text."""
-    if set(email_keys(present)) & set(email_keys(wanted)):
-        return present
-    return email_key(wanted) or present
+NAME_LENGTH, DISPLAY_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 30, 16
 
 
 def require_wanted(relation: Relation) -> str:
@@ -78,7 +47,7 @@ def default_debtor(settings: CustomerSettings) -> Customer:
 def display_names(relation: Relation) -> tuple[str, ...]:
     """Names to try in order if the books already use one: plain, with the e-mail address, with the number."""
     name = _clean(relation.company or relation.name or relation.contact or "", DISPLAY_LENGTH - EMAIL_LENGTH - 3)
-    email = email_key(relation.email)
+    email = email_address(relation.email)
     numbered = f"{name} (relation {relation.number})" if name else f"Relation {relation.number}"
     names = (name, f"{name} ({email})" if name and email else email or "", numbered)
     return tuple(dict.fromkeys(candidate for candidate in names if candidate))
@@ -104,7 +73,7 @@ def to_customer(
         display_name=_name_again(existing, relation, attempt, renamed=renamed)
         if existing
         else _pick_name(relation, attempt),
-        email=email_key(relation.email),
+        email=email_address(relation.email),
         given_name=given,
         family_name=family,
         company_name=_clean(relation.company or "", NAME_LENGTH) or None,

@@ -50,7 +50,7 @@ class SolverLimits:
 class Solution:
     """Line nets in the order of the wanted lines, plus added lines.
 
-    `rounding` are extra lines (VAT code and rate, net cents) of the same code; `untaxed` is one extra 0 % line in cents.
+    `rounding` are extra lines (code and rate, net cents) of the same code; `untaxed` is one extra 0 % line in cents.
     `booked` is the net and tax the books will show per code, without `untaxed`. Compare it with the till's: cents
     too much at one code and too little at another cancel each other out in `untaxed`. Only model "sum" books another
     net than the till's.

@@ -25,7 +25,7 @@ from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
-from mapping.customers import email_keys
+from mapping.emails import email_spellings
 
 WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
 """Ids read at once, rows changed by one write, and a pause after it: SQLite has no queue of writers."""
@@ -135,7 +135,7 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
     sales = _change(engine, SaleRow, _scan(engine, SaleRow, _is_sale_of(found), _NAMED), lambda _: {"customer": None})
     seen = _drop(engine, RecordRow, _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER))
     with writing(engine) as session:
-        links.forget_addresses(session, {key for email in person.emails for key in email_keys(email)}, person.customers)
+        links.forget_addresses(session, person.emails, person.customers)
     linked = _drop(engine, LinkRow, _scan(engine, LinkRow, _is_link_of(person)))
     erased = Erased(events, lines, linked, alerts, actions, sales, seen, held)
     return Erasure(erased, documents, left=personal.find_mentions(engine, person.texts()))
@@ -173,8 +173,8 @@ def _identify(session: Session, who: str, connection: str | None) -> Person:
     """The person with every address and number of its customer links."""
     person = Person()
     if personal.is_address(who):
-        person.emails.add(who)
-        keyed = col(LinkRow.source_id) == f"{_EMAIL}{who}"
+        person.emails.update(email_spellings(who))
+        keyed = col(LinkRow.source_id).in_([f"{_EMAIL}{each}" for each in person.emails])
         person.customers |= _targets(session, keyed, connection)
     else:
         name, number = _only(session, connection), who.partition(":")[2]
@@ -187,7 +187,7 @@ def _identify(session: Session, who: str, connection: str | None) -> Person:
     keys = session.execute(select(col(LinkRow.connection), col(LinkRow.source_id)).where(_link_to(person))).all()
     for name, key in keys:
         if key.startswith(_EMAIL):
-            person.emails.add(key.removeprefix(_EMAIL))
+            person.emails.update(email_spellings(key.removeprefix(_EMAIL)))
         else:
             person.relations.add((str(name), key.removeprefix(_RELATION)))
     return person

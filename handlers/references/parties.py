@@ -21,7 +21,8 @@ from gateway.store.session import reading, writing
 from handlers import known_records
 from handlers.deps import Deps
 from mapping import customers
-from mapping.customers import email_keys, to_iso3
+from mapping.customers import to_iso3
+from mapping.emails import email_key, email_keys, email_spellings
 from mapping.errors import MappingError
 from mapping.list_entries import named_currency, require_home
 from mapping.messages import message
@@ -45,7 +46,7 @@ def buyer(sale: Sale, deps: Deps) -> Buyer:
     if not sale.relation_number or customers.uses_default_debtor(sale, deps.settings.customers):
         return Buyer(default_debtor(deps))
     relation = deps.till.relation(sale.relation_number)
-    emails = customers.email_keys(relation.email) if relation else ()
+    emails = email_keys(relation.email) if relation else ()
     if relation and emails:
         deps.learn(email=emails[0])
         keys = [key_of_email(email) for email in emails]
@@ -92,7 +93,7 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
 
     Raises `Inactive` if only an inactive one exists, unless the settings want a new customer.
     """
-    emails = customers.email_keys(relation.email)
+    emails = email_keys(relation.email)
     found = search(emails, deps) if emails else []
     if usable := choose(found, deps):
         return usable
@@ -205,7 +206,7 @@ def _bring_up_to_date(made: Customer, wanted: Customer, deps: Deps) -> Customer:
     """An earlier request may have created the customer from an older version of the relation."""
     # The books may not accept characters above U+FFFF: then the name is without them.
     names = (wanted.display_name, texts.to_basic_plane(wanted.display_name)[0])
-    if (made.display_name in names and customers.email_key(made.email) == wanted.email) or not made.id:
+    if (made.display_name in names and email_key(made.email) == email_key(wanted.email)) or not made.id:
         return made
     changed = replace(wanted, id=made.id, sync_token=made.sync_token)
     return deps.books.update_customer(changed, deps.books.request_id("customer update", made.id, made.sync_token))
@@ -213,10 +214,11 @@ def _bring_up_to_date(made: Customer, wanted: Customer, deps: Deps) -> Customer:
 
 def find_same(customer: Customer, deps: Deps) -> Customer | None:
     """The customer with this name, if its e-mail address is equal ignoring case (the books' search may not)."""
-    if customer.email is None:
+    email = email_key(customer.email)
+    if email is None:
         return None
     holders = deps.books.customers_by_name(customer.display_name)
-    return choose([holder for holder in holders if customer.email in customers.email_keys(holder.email)], deps)
+    return choose([holder for holder in holders if email in email_keys(holder.email)], deps)
 
 
 def choose(found: Iterable[Customer], deps: Deps) -> Customer | None:
@@ -246,7 +248,7 @@ def remember(relation: Relation, customer: Customer, deps: Deps) -> Customer:
 
 
 def _keys(relation: Relation) -> list[str]:
-    return [*map(key_of_email, customers.email_keys(relation.email)), key_of_relation(relation)]
+    return [*map(key_of_email, email_keys(relation.email)), key_of_relation(relation)]
 
 
 def forget(customer_id: str, deps: Deps) -> None:
@@ -326,12 +328,13 @@ def search(emails: Sequence[str], deps: Deps) -> list[Customer]:
         if marked := deps.read(links.find_unread):
             read = deps.books.customers_by_ids(marked)
             note(read, deps, gone=set(marked) - {customer.id for customer in read})
-    ids = deps.read(links.find_customers, emails)
+    spellings = [each for email in emails for each in email_spellings(email)]
+    ids = deps.read(links.find_customers, spellings)
     found = deps.books.customers_by_ids(ids) if ids else ()
     gone = set(ids) - {customer.id for customer in found}
     note(found, deps, gone=gone)
     indexed = [customer for customer in found if set(email_keys(customer.email)) & set(emails)]
-    return indexed or list(deps.books.customers_by_emails(emails))
+    return indexed or list(deps.books.customers_by_emails(spellings))
 
 
 def note(customers: Iterable[Customer], deps: Deps, *, gone: Iterable[str] = ()) -> None:

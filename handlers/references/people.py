@@ -15,7 +15,8 @@ from handlers import known_records
 from handlers.deps import Deps
 from handlers.references import parties
 from mapping import customers, explanations
-from mapping.customers import Agreed, email_keys
+from mapping.customers import Agreed
+from mapping.emails import email_key, email_keys
 from mapping.errors import NotBookable
 from mapping.explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME, Explanation
 from mapping.list_entries import require_home
@@ -69,7 +70,7 @@ _WORDS: Final = {By.ID: "number", By.NAME: "name", By.EMAIL: "e-mail address", B
 _RELATIONS: Final[Mapping[By, Callable[[str, Deps], Relation | None]]] = {
     By.ID: lambda number, deps: deps.till.relation(int(number)) if number.isdecimal() else None,
     By.NAME: lambda name, deps: deps.till.find_relation_by_name(name),
-    By.EMAIL: lambda email, deps: deps.till.find_relation_by_email(customers.email_key(email) or email),
+    By.EMAIL: lambda email, deps: deps.till.find_relation_by_email(email_key(email) or email),
     By.SKU: lambda _sku, _deps: None,
 }
 _CUSTOMERS: Final[Mapping[By, Callable[[str, Deps], Sequence[Customer]]]] = {
@@ -87,7 +88,7 @@ def explain_relation(relation: Relation, deps: Deps) -> PreviewData:
     found = parties.find(relation, deps)
     if found is None:
         return _explain_new(relation, deps)
-    by = BY_EMAIL if email in customers.email_keys(found.email) else BY_LINK
+    by = BY_EMAIL if email in email_keys(found.email) else BY_LINK
     return _explain_customer(relation, found, by, deps, kept=_why_kept(relation, deps))
 
 

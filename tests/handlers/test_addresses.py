@@ -50,6 +50,8 @@ ALIKE = (
     ("een@x.example, Twee@X.example", "een@x.example"),
     ("twee@x.example", "een@x.example; twee@x.example"),
     ("een@x.example,drie@x.example", "twee@x.example, drie@x.example"),
+    ("info@müller.example", "info@xn--mller-kva.example"),
+    ("Info@XN--mller-kva.example", "info@Müller.example"),
 )
 
 

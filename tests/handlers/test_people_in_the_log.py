@@ -77,6 +77,13 @@ def test_a6_nothing_of_an_erased_person_is_left_but_fiscal_records(shop: Shop, e
     assert NAME not in json.dumps(people.export(shop.engine, who))
 
 
+def test_an_address_is_erased_in_both_spellings_of_its_domain(shop: Shop) -> None:
+    trade(shop, "marjolein@xn--mller-kva.example")
+    assert people.erase(shop.engine, "marjolein@müller.example").left == []
+    assert left(shop) == {}
+    assert "mller-kva" not in str(dump(shop))
+
+
 def test_a_person_is_named_without_ambiguity(shop: Shop) -> None:
     for who in ("12", "relation:", "Marjolein", "customer:1 or 1", "@"):
         with pytest.raises(Unclear):

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,7 +42,7 @@ from gateway.connectors.mpluskassa.wire_sales import (
     to_sale,
     to_soap,
 )
-from mapping.customers import email_keys
+from mapping.emails import email_key, email_keys, email_spellings
 from mapping.records import Relation, Sale, SaleKind
 
 _IDS_AT_ONCE = 50
@@ -163,9 +164,9 @@ class Relations(Area):
 
         The till's own search finds parts of an address as well.
         """
-        for exact in (True, False):
-            found = _found(self._find({"email": email}, exact=exact))
-            if found is not None and email.lower() in email_keys(found.email):
+        for spelled, exact in product(email_spellings(email.lower()), (True, False)):
+            found = _found(self._find({"email": spelled}, exact=exact))
+            if found is not None and email_key(email) in email_keys(found.email):
                 return found
         return None
 
