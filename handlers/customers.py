@@ -19,7 +19,7 @@ from handlers.references import parties, people
 from handlers.references.people import LastWritten
 from handlers.result import Result, done, skipped
 from mapping import customers
-from mapping.emails import email_key
+from mapping.customers import email_key
 from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation

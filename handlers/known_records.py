@@ -16,7 +16,7 @@ from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
 from handlers.deps import Deps
 from mapping import explanations
-from mapping.emails import email_key
+from mapping.customers import email_key
 from mapping.errors import MappingError
 from mapping.explanations import Explanation
 from mapping.records import Customer, Item, Relation

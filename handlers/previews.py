@@ -22,7 +22,7 @@ from handlers.stock import levels, quantities
 from mapping import categories as tree
 from mapping import explanations, products
 from mapping.categories import CATEGORY
-from mapping.emails import email_key
+from mapping.customers import email_key
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation

@@ -2,18 +2,77 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-from mapping.emails import EMAIL_LENGTH, email_address, email_key, keep_spelling
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint
 from mapping.messages import message
 from mapping.records import Customer, PostalAddress, Relation, Sale, TillAddress
 from mapping.sections import CustomerSettings
 
-NAME_LENGTH, DISPLAY_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 30, 16
+NAME_LENGTH, DISPLAY_LENGTH, EMAIL_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 100, 30, 16
+
+
+def email_key(text: str | None) -> str | None:
+    """The e-mail address as a key: the first of several; None if it is no address."""
+    return next(iter(email_keys(text)), None)
+
+
+def email_keys(text: str | None) -> tuple[str, ...]:
+    """Every e-mail address in a field as a key: in lower case, its domain as people write it (no "xn--").
+
+    Plus signs and dots are kept as part of the address: their meaning depends on the mail provider.
+    """
+    return tuple(dict.fromkeys(map(_to_key, email_addresses(text))))
+
+
+def email_addresses(text: str | None) -> tuple[str, ...]:
+    """Every e-mail address in a field as it is written: in lower case, without a name and invisible characters."""
+    shown = "".join(each for each in text or "" if each in "\t\r\n" or unicodedata.category(each) not in ("Cc", "Cf"))
+    # Case folding would make another address of one with an ß, and the key is what is written.
+    parts = (part.rpartition("<")[2].strip().rstrip(">").strip().lower() for part in shown.replace(";", ",").split(","))
+    return tuple(dict.fromkeys(address for address in parts if _is_address(address)))
+
+
+def _to_key(address: str) -> str:
+    local, _, domain = unicodedata.normalize("NFC", address).partition("@")
+    return f"{local}@{'.'.join(map(_decode_label, domain.split('.')))}"
+
+
+def _decode_label(label: str) -> str:
+    """A label of a domain in letters; unchanged if it is not written in ASCII, or not correctly."""
+    with suppress(ValueError):
+        letters = unicodedata.normalize("NFC", label.encode("ascii").removeprefix(b"xn--").decode("punycode")).lower()
+        is_name = all(each == "-" or unicodedata.category(each)[0] in "LMN" for each in letters)
+        return letters if is_name and label == _encode_label(letters) else label
+    return label
+
+
+def _encode_label(label: str) -> str:
+    return label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}"
+
+
+def email_spellings(address: str) -> tuple[str, ...]:
+    """The address as it may be written elsewhere: with its domain in letters, and as the mail system has it."""
+    local, _, domain = (key := _to_key(address)).partition("@")
+    return tuple(dict.fromkeys((key, f"{local}@{'.'.join(map(_encode_label, domain.split('.')))}")))
+
+
+def _is_address(address: str) -> bool:
+    local, at, domain = address.partition("@")
+    plain = not any(map(str.isspace, address)) and "@" not in domain
+    return bool(local and at and "." in domain.strip(".") and plain and len(address) <= EMAIL_LENGTH)
+
+
+def keep_spelling(present: str | None, wanted: str | None) -> str | None:
+    """The field unchanged, if it already contains one of the wanted addresses: staff may add other text."""
+    if set(email_keys(present)) & set(email_keys(wanted)):
+        return present
+    return next(iter(email_addresses(wanted)), present)
 
 
 def require_wanted(relation: Relation) -> str:
@@ -47,7 +106,7 @@ def default_debtor(settings: CustomerSettings) -> Customer:
 def display_names(relation: Relation) -> tuple[str, ...]:
     """Names to try in order if the books already use one: plain, with the e-mail address, with the number."""
     name = _clean(relation.company or relation.name or relation.contact or "", DISPLAY_LENGTH - EMAIL_LENGTH - 3)
-    email = email_address(relation.email)
+    email = next(iter(email_addresses(relation.email)), None)
     numbered = f"{name} (relation {relation.number})" if name else f"Relation {relation.number}"
     names = (name, f"{name} ({email})" if name and email else email or "", numbered)
     return tuple(dict.fromkeys(candidate for candidate in names if candidate))
@@ -73,7 +132,7 @@ def to_customer(
         display_name=_name_again(existing, relation, attempt, renamed=renamed)
         if existing
         else _pick_name(relation, attempt),
-        email=email_address(relation.email),
+        email=next(iter(email_addresses(relation.email)), None),
         given_name=given,
         family_name=family,
         company_name=_clean(relation.company or "", NAME_LENGTH) or None,

@@ -25,7 +25,7 @@ from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
-from mapping.emails import email_spellings
+from mapping.customers import email_spellings
 
 WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
 """Ids read at once, rows changed by one write, and a pause after it: SQLite has no queue of writers."""

@@ -20,7 +20,7 @@ from handlers.polling import books_feed, till_feed
 from handlers.polling.till_feed import POLL, TillSource
 from handlers.result import Result, done
 from handlers.sales.till_sales import ENTITIES
-from mapping.emails import email_key
+from mapping.customers import email_key
 from mapping.messages import message
 from mapping.records import Relation, Sale, SaleKind, SyncMarkers
 from mapping.sections import OrderSettings

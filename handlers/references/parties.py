@@ -21,8 +21,7 @@ from gateway.store.session import reading, writing
 from handlers import known_records
 from handlers.deps import Deps
 from mapping import customers
-from mapping.customers import to_iso3
-from mapping.emails import email_key, email_keys, email_spellings
+from mapping.customers import email_key, email_keys, email_spellings, to_iso3
 from mapping.errors import MappingError
 from mapping.list_entries import named_currency, require_home
 from mapping.messages import message

@@ -15,8 +15,7 @@ from handlers import known_records
 from handlers.deps import Deps
 from handlers.references import parties
 from mapping import customers, explanations
-from mapping.customers import Agreed
-from mapping.emails import email_key, email_keys
+from mapping.customers import Agreed, email_key, email_keys
 from mapping.errors import NotBookable
 from mapping.explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME, Explanation
 from mapping.list_entries import require_home

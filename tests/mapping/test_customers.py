@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mapping import customers
-from mapping.customers import to_iso3
-from mapping.emails import email_key
+from mapping.customers import email_key, to_iso3
 from mapping.errors import MappingError
 from mapping.records import Customer, PostalAddress, Relation, TillAddress
 from mapping.sections import CustomerSettings

@@ -42,7 +42,7 @@ from gateway.connectors.mpluskassa.wire_sales import (
     to_sale,
     to_soap,
 )
-from mapping.emails import email_key, email_keys, email_spellings
+from mapping.customers import email_key, email_keys, email_spellings
 from mapping.records import Relation, Sale, SaleKind
 
 _IDS_AT_ONCE = 50

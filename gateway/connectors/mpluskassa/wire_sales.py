@@ -98,7 +98,9 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
     """A receipt, invoice or order. Raises Malformed when an amount, the date or the branch is missing."""
     shape = _SHAPES[kind]
     lines = _Lines(default_places, sale_divisor(row))
-    branch: int = row.get("financialBranchNumber") or need(row, "entryBranchNumber")
+    # The vendor's own client writes 0 for a branch that nobody named.
+    branches = [each for each in (row.get("financialBranchNumber"), row.get("entryBranchNumber")) if each is not None]
+    branch: int = next(filter(None, branches), 0) if branches else need(row, "entryBranchNumber")
     day = to_date(row.get("financialDate"))
     if day is None and kind is SaleKind.ORDER:
         # An order has no business date before it is delivered or paid.

@@ -139,6 +139,13 @@ def test_an_order_without_a_business_date_has_its_amsterdam_day_of_entry() -> No
     assert sale.state == "ORDER-COMPLETE-STATE-NOTHING"
 
 
+@pytest.mark.parametrize(("turnover", "entry", "branch"), [(2, 1, 2), (0, 1, 1), (None, 1, 1), (0, None, 0), (0, 0, 0)])
+def test_a_branch_that_nobody_named_is_the_one_of_entry(turnover: int | None, entry: int | None, branch: int) -> None:
+    named = {"financialBranchNumber": turnover, "entryBranchNumber": entry}
+    row = {name: value for name, value in (RECEIPT | named).items() if value is not None}
+    assert to_sale(SaleKind.RECEIPT, row).branch == branch
+
+
 def test_a_cancelled_order_says_so() -> None:
     cancelled = {**ORDER, "cancelState": "ORDER-CANCEL-STATE-COMPLETE"}
     assert to_sale(SaleKind.ORDER, cancelled).state == "ORDER-CANCEL-STATE-COMPLETE"
