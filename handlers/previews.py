@@ -10,24 +10,24 @@ from typing import Any, Final, TypeVar
 from gateway.errors import NotFound
 from gateway.store import links
 from gateway.store.events import Event
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import LinkKind
 from gateway.store.requests import By, Side
 from handlers import known_records
-from handlers.catalogue import articles, bridge, categories, families, items, ownership
+from handlers.catalogue import articles, bridge, categories, items, steps
 from handlers.catalogue import products as flow
+from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps, on_trial
 from handlers.references import people
 from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
 from mapping import categories as tree
-from mapping import explanations, products
+from mapping import products
 from mapping.categories import CATEGORY
 from mapping.customers import email_key
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
 from mapping.skus import OWN, name_item, needs_allocation
-from mapping.texts import Traces, without_name
 from mapping.variants import find_family
 
 PreviewData = dict[str, Any]
@@ -55,8 +55,7 @@ def _preview(
     try:
         preview = explain(found, deps)
     except MappingError as refusal:
-        outcome = "skipped" if isinstance(refusal, NotBookable) else "parked"
-        preview = {"outcome": outcome, **refusal.problem.named("reason", "record", "field", "fix")}
+        preview = _to_refused(refusal)
     return _answer({**title, **preview})
 
 
@@ -132,41 +131,44 @@ def explain_product(item: Item, deps: Deps) -> PreviewData:
     """The article field by field, its group or family. Raises `MappingError` for what would be parked or skipped."""
     if item.type == CATEGORY:
         return explain_category(item, deps)
-    if not deps.settings.products.enabled:
-        raise NotBookable("products are switched off in the settings", field="products.enabled")
     if items.is_ours(item.id, deps):
         raise NotBookable(OWN, record=name_item(item))
-    try:
-        products.require_wanted(item, deps.settings.products)
-    except NotBookable as reason:
-        link = articles.find_link(item.id, deps)
-        if link is None:
-            raise
-        return _explain_left_out(item, link, reason, deps)
-    return _explain_article(item, _find_parent(item, deps), deps)
+    known, settings = flow.load(item, deps, repeated=True), deps.settings.products
+    number = bridge.find_number(item, deps)
+    is_new = number is None and needs_allocation(item, settings)
+    while (step := steps.decide(known, settings)) in (ItemStep.MAP, ItemStep.READ):
+        if step is ItemStep.MAP:
+            number = (
+                settings.allocate_from if is_new else number if number is not None else bridge.number_of(item, deps)
+            )
+            known = flow.map_as(number, None, known, deps)
+        else:
+            known = dataclasses.replace(known, read=True) if is_new else flow.read(known, deps)
+    if refusal := steps.refuse(step, known, settings):
+        article = {"article": int(known.link.target_id)} if known.link else {}
+        return {**article, **_to_refused(refusal)}
+    return _explain_article(known, deps, is_new=is_new) if step is ItemStep.WRITE else _explain_end(known, deps)
 
 
-def _explain_left_out(item: Item, link: Link, reason: NotBookable, deps: Deps) -> PreviewData:
-    """The item has an article, but the settings now leave it out: what the policy does with the article."""
-    action, kept = products.when_left_out(item, deps.settings.products)
-    article = message("article {number}", number=link.target_id)
-    preview: PreviewData = {"article": int(link.target_id), "record": name_item(item), "field": reason.field}
-    if action == "keep":
-        said = message(
-            "{reason}; {article} stays as it is: {kept}",
-            reason=message(reason.reason),
-            article=article,
-            kept=message(kept or ""),
-        )
-        return preview | {"outcome": "skipped", "reason": said}
-    if action == "park":
-        fix = flow.choose_for(article, reason)
-        return preview | {"outcome": "parked", "reason": flow.on_sale(reason, link), "fix": fix}
-    read = deps.till.product_of_article(int(link.target_id))
-    present = products.find_article(read.product if read else None, int(link.target_id))
+def _to_refused(refusal: MappingError) -> PreviewData:
+    outcome = "skipped" if isinstance(refusal, NotBookable) else "parked"
+    return {"outcome": outcome, **refusal.problem.named("reason", "record", "field", "fix")}
+
+
+def _explain_end(known: ItemContext, deps: Deps) -> PreviewData:
+    """The settings now leave the item out: its article becomes inactive."""
+    number, reason = int(known.linked.target_id), known.refused
+    read = deps.till.product_of_article(number)
+    present = products.find_article(read.product if read else None, number)
     on_sale = present is not None and present.active is not False
     ended = {"field": "active", "value": False, "present": on_sale, "source": reason.field, "kept": None}
-    return preview | {"outcome": "deactivated" if on_sale else "unchanged", "reason": reason.reason, "fields": [ended]}
+    outcome = "deactivated" if on_sale else "unchanged"
+    return {
+        "outcome": outcome,
+        "article": number,
+        **reason.problem.named("reason", "record", "field"),
+        "fields": [ended],
+    }
 
 
 def _find_parent(item: Item, deps: Deps) -> Item | None:
@@ -176,64 +178,31 @@ def _find_parent(item: Item, deps: Deps) -> Item | None:
         return None
 
 
-def _explain_article(item: Item, category: Item | None, deps: Deps) -> PreviewData:
-    settings, link = deps.settings.products, articles.find_link(item.id, deps)
-    number = bridge.find_number(item, deps)
-    ungiven = number is None and needs_allocation(item, settings)
-    read = deps.till.product_of_article(number) if number is not None else None
-    present = ownership.claim(item, number, read.product if read else None, deps) if number is not None else None
-    found = explanations.explain(
-        item,
-        settings=settings,
-        vat=articles.vat_table(deps),
-        existing=present,
-        number=settings.allocate_from if ungiven else number or 0,
-        traces=_traces(link, number or 0, read.product if read else None, present),
-    )
-    if present is None and not item.active:
-        raise NotBookable("an inactive item that the till never had", record=name_item(item), field="active")
-    named = next((str(each.present) for each in found if each.field == "description" and each.present), None)
-    if present is not None and number is not None:
-        known_records.note_article(item, number, named, found, deps, written=False)
+def _explain_article(known: ItemContext, deps: Deps, *, is_new: bool) -> PreviewData:
+    """Field by field; `is_new`: its number is given when it is written."""
+    member, read, present = known.mapped, known.existing, known.present
+    if present is not (read.product if read else None):
+        member = articles.as_taken_over(member)
+    member = articles.as_before(member)
+    found = articles.explain(member, present, known.vat, deps)
+    if read is None:
+        known_records.note_item(known.item, None, deps)
     else:
-        known_records.note_item(item, None, deps)
-    fields = [dataclasses.asdict(each) for each in found]
-    changed = False
-    if present is not None and read is not None and number is not None:
-        changed = _is_changed(item, number, present, read.product, link, deps)
-    given = {"value": UNGIVEN, "steps": []}
-    shown = [{**row, **given} if ungiven and row["field"] == "number" else row for row in fields]
-    family = _explain_family(item, present, deps)
-    places = [*family.pop("rows", ()), *_explain_group(category, present, deps)]
+        named = next((str(each.present) for each in found if each.field == "description" and each.present), None)
+        known_records.note_article(known.item, member.number, named, found, deps, written=False)
+    given = {"value": UNGIVEN, "steps": []} if is_new else {}
+    fields = [{**dataclasses.asdict(each), **(given if each.field == "number" else {})} for each in found]
+    wanted, branch = articles.to_product(member, known.vat, deps, present), deps.settings.products.vat_branch
+    family = _explain_family(known.item, present, deps)
+    places = [*family.pop("rows", ()), *_explain_group(_find_parent(known.item, deps), present, deps)]
+    changed = read is not None and articles.differs(wanted, read.product, known.vat, branch)
     changed = changed or any(map(_is_written, places))
     return {
-        "outcome": "created" if present is None else "updated" if changed else "unchanged",
-        "article": UNGIVEN if ungiven else number,
-        "fields": [*shown, *places],
+        "outcome": "created" if read is None else "updated" if changed else "unchanged",
+        "article": UNGIVEN if is_new else member.number,
+        "fields": [*fields, *places],
         **family,
     }
-
-
-def _is_changed(item: Item, number: int, present: Product, read: Product, link: Link | None, deps: Deps) -> bool:
-    """Whether anything would be written, by the same comparison as in a real run."""
-    settings, vat = deps.settings.products, articles.vat_table(deps)
-    wanted = products.to_product(
-        item,
-        settings=settings,
-        vat=vat,
-        existing=present,
-        allocated=number,
-        traces=_traces(link, number, read, present),
-    )
-    if articles.guest_of(link):
-        wanted = dataclasses.replace(wanted, description=None)
-    return articles.differs(wanted, read, vat, settings.vat_branch)
-
-
-def _traces(link: Link | None, number: int, read: Product | None, present: Product | None) -> Traces:
-    """As in a real run: the name of an article that is taken over from another item is not the staff's."""
-    found = articles.traces_of(link, number)
-    return found if present is read else without_name(found)
 
 
 def _is_written(row: PreviewData) -> bool:
@@ -257,7 +226,7 @@ def _explain_family(item: Item, present: Product | None, deps: Deps) -> PreviewD
     family = find_family(item, settings)
     if family is None:
         return {}
-    number = families.find_product(family.key, deps)
+    number = articles.find_family_product(family.key, deps)
     home = deps.till.product(number) if number is not None else None
     name = home.product.description if home else present.description if present else None
     source = "products.family_field" if settings.family_by == "field" else "products.family_pattern"
@@ -271,17 +240,20 @@ def explain_category(item: Item, deps: Deps) -> PreviewData:
     settings = deps.settings.categories
     if not settings.enabled:
         raise NotBookable("categories are switched off in the settings", field="categories.enabled")
-    numbers = _group_numbers((item.id, item.parent_id), deps)
-    present = categories.find_group(numbers.get(item.id), deps)
+    link = categories.find_link(item.id, deps)
     if not item.active:
-        # A deleted category: its group is deleted too, unless it contains something of the staff.
-        if present is None:
-            raise NotBookable("the category was deleted and the till never had it", record=name_item(item))
-        ended = {"field": "active", "value": False, "present": True, "source": "Active", "kept": None}
-        return {"outcome": "updated", "article": present.number, "fields": [ended]}
+        if link is None or not link.target_id:
+            raise NotBookable(categories.NEVER_HAD, record=name_item(item))
+        kept = categories.why_kept(link, deps)
+        ended = {"field": "active", "value": False, "present": True, "source": "Active", "kept": kept}
+        outcome = "unchanged" if kept else "updated"
+        return {"outcome": outcome, "article": int(link.target_id), "fields": [ended]}
+    numbers = _group_numbers((item.parent_id,), deps)
     parents = {item.parent_id: numbers.get(item.parent_id, 0)} if item.parent_id else {}
-    group = tree.to_group(item, settings=settings, groups=parents, existing=present)
-    parent = UNGIVEN if item.parent_id and item.parent_id not in numbers else group.parent or 0
+    group = tree.to_group(item, settings=settings, groups=parents)
+    is_parent_new = item.parent_id is not None and item.parent_id not in numbers
+    present = categories.find_group(link, None if is_parent_new else group, deps)
+    parent = UNGIVEN if is_parent_new else group.parent or 0
     kept = None if settings.rename or present is None else "categories.rename is switched off"
     before = {"name": present.name, "parent": present.parent or 0} if present else {}
     fields: list[PreviewData] = [

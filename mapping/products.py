@@ -30,6 +30,7 @@ _SWITCHES = (("offer", _OFFER), ("content", _CONTENT))
 _EMPTY = Article()
 _GOVERNED: tuple[ProductField, ...] = get_args(ProductField)
 _NEEDED_TO_CREATE = ("description", "vat")
+NO_UPDATES = "it exists already, and updates are switched off"
 _ONLY_NEW = "only a new article gets its turnover group from the settings"
 _UNKNOWN: Traces = {}
 
@@ -172,7 +173,7 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
             ),
         )
     if not settings.update_existing:
-        raise NotBookable("it exists already, and updates are switched off", record=name_item(item), field="products")
+        raise NotBookable(NO_UPDATES, record=name_item(item), field="products")
 
 
 def _require_home_currency(item: Item, settings: ProductSettings) -> None:
@@ -313,17 +314,14 @@ def why_kept(
     return None if written else f'products.write.{field} is "{policy}"'
 
 
-def when_left_out(item: Item, settings: ProductSettings) -> tuple[str, str | None]:
-    """What to do with the article of an item that the settings now leave out: keep (and why), park or deactivate.
+def why_kept_left_out(item: Item, settings: ProductSettings) -> str | None:
+    """Why the article of an item that the settings now leave out stays on sale; None if it does not.
 
-    An inactive item's article is always made inactive.
+    An inactive item's article is made inactive whatever `left_out` says.
     """
-    kept = why_kept("active", settings, Article())
     if item.active and settings.left_out == "keep":
-        kept = 'products.left_out is "keep"'
-    if kept:
-        return "keep", kept
-    return ("park" if item.active and settings.left_out == "park" else "deactivate"), None
+        return 'products.left_out is "keep"'
+    return why_kept("active", settings, Article())
 
 
 def _is_enriched(field: ProductField, before: Article) -> bool:

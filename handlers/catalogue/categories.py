@@ -81,13 +81,14 @@ def wait_for(category: Item) -> Transient:
 
 
 GONE = "deleted"
+NEVER_HAD = "the category was deleted and the till never had it"
 
 
 def handle(event: Event, deps: Deps) -> Result:
     """Update the till's group from the category."""
     if not deps.settings.categories.enabled:
         return skipped("categories are switched off in the settings")
-    link = _link(event.entity_id, deps)
+    link = find_link(event.entity_id, deps)
     try:
         seen = items.read(event, deps)
     except NotFound:
@@ -100,7 +101,7 @@ def handle(event: Event, deps: Deps) -> Result:
     if link and link.target_id and link.fingerprint == print_ and not items.is_repeated(event):
         return done("unchanged", links=(_to_link(seen, link.target_id, print_, link),))
     number = _write(seen.item, wanted, link, deps)
-    written = _to_link(seen, str(number), print_, _link(seen.item.id, deps))
+    written = _to_link(seen, str(number), print_, find_link(seen.item.id, deps))
     deps.remember(written)
     deps.resolve(WAITS_FOR_CATEGORY, cause_of_category(seen.item.id))
     return done(links=(written,), target_entity="ArticleGroup", target_id=str(number))
@@ -133,7 +134,7 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
     """The group of the parent; a missing one is created first."""
     if item.parent_id is None:
         return {}
-    link = _link(item.parent_id, deps)
+    link = find_link(item.parent_id, deps)
     if link is not None and link.target_id:
         return {item.parent_id: int(link.target_id)}
     read_at = items.now(deps)
@@ -144,9 +145,7 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
 
 def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> int:
     """Create or change the group; returns its number. A group of the same name and parent is taken over."""
-    groups = list(flatten(deps.till.article_groups()))
-    known = next((g for g in groups if link and str(g.number) == link.target_id), None)
-    existing = known or _find_double(wanted, groups, deps)
+    existing = find_group(link, wanted, deps)
     if existing is None:
         number = deps.till.create_article_group(wanted)
         # Stored at once: otherwise a second attempt would create a second group.
@@ -163,13 +162,15 @@ def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> i
     return existing.number or 0
 
 
-def find_group(number: int | None, deps: Deps) -> ArticleGroup | None:
-    """The till's group with this number, anywhere in the tree."""
-    return next((group for group in flatten(deps.till.article_groups()) if group.number == number), None)
+def find_group(link: Link | None, wanted: ArticleGroup | None, deps: Deps) -> ArticleGroup | None:
+    """The category's group as the till has it, anywhere in the tree: the linked one, else one like `wanted`.
 
-
-def _find_double(wanted: ArticleGroup, groups: Iterable[ArticleGroup], deps: Deps) -> ArticleGroup | None:
-    """A group with this name and parent that is not another category's: created by us earlier, or by the staff."""
+    Like it is one with its name and parent that is not another category's: created by us earlier, or by the staff.
+    """
+    groups = list(flatten(deps.till.article_groups()))
+    known = next((g for g in groups if link and str(g.number) == link.target_id), None)
+    if known or wanted is None:
+        return known
     name = wanted.name.strip().casefold()
     same = [g for g in groups if g.name.strip().casefold() == name and (g.parent or 0) == (wanted.parent or 0)]
     with reading(deps.engine) as session:
@@ -180,17 +181,24 @@ def _find_double(wanted: ArticleGroup, groups: Iterable[ArticleGroup], deps: Dep
 def _gone(link: Link | None, deps: Deps) -> Result:
     """Deleted in the books: delete our group, unless it contains something of the staff."""
     if link is None or not link.target_id:
-        return skipped("the category was deleted and the till never had it")
-    groups = {group.number: group for group in flatten(deps.till.article_groups())}
-    group = groups.get(int(link.target_id))
-    empty = dataclasses.replace(link, target_id="", fingerprint=GONE)
-    if group is None:
-        return done("deleted in QuickBooks; the till has no such group any more", links=(empty,))
-    made = bool((link.detail or {}).get("made"))
-    if not made or group.subgroups or not _are_ours(group.product_numbers, deps):
-        return done("deleted in QuickBooks; the group stays, because the till's staff uses it", links=(empty,))
+        return skipped(NEVER_HAD)
+    kept, empty = why_kept(link, deps), dataclasses.replace(link, target_id="", fingerprint=GONE)
+    if kept:
+        return done(kept, links=(empty,))
     deps.till.delete_article_group(int(link.target_id))
     return done("deleted in QuickBooks: the article group is gone", links=(empty,), target_id=link.target_id)
+
+
+def why_kept(link: Link, deps: Deps) -> str | None:
+    """Why the group of a category that was deleted in the books is not deleted at the till; None if it is."""
+    groups = {group.number: group for group in flatten(deps.till.article_groups())}
+    group = groups.get(int(link.target_id))
+    if group is None:
+        return "deleted in QuickBooks; the till has no such group any more"
+    made = bool((link.detail or {}).get("made"))
+    if not made or group.subgroups or not _are_ours(group.product_numbers, deps):
+        return "deleted in QuickBooks; the group stays, because the till's staff uses it"
+    return None
 
 
 def _are_ours(products: Iterable[int], deps: Deps) -> bool:
@@ -208,7 +216,7 @@ def flatten(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:
         yield from flatten(group.subgroups)
 
 
-def _link(category_id: str, deps: Deps) -> Link | None:
+def find_link(category_id: str, deps: Deps) -> Link | None:
     return deps.read(links.find, LinkKind.GROUP, category_id)
 
 

@@ -8,7 +8,6 @@ and nothing changed in the books or the settings, no event is needed.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,6 @@ from gateway.store.session import reading, writing
 from handlers.catalogue import articles, categories, items
 from handlers.catalogue.articles import Member
 from handlers.deps import Deps
-from mapping import products
 from mapping.errors import MappingError, NotBookable
 from mapping.records import Item, Product
 from mapping.variants import find_family
@@ -95,11 +93,10 @@ def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
         return False
     group = categories.group_number(parent, deps) if parent else None
     try:
-        plain = _to_product(item, link, None, view, deps)
-        family = find_family(item, deps.settings.products)
-    except (NotBookable, MappingError):
+        member = Member(item, int(link.target_id), group, link, family=find_family(item, deps.settings.products))
+        plain = articles.to_product(member, view.vat, deps)
+    except MappingError:
         return False
-    member = Member(item, int(link.target_id), group, link, family=family)
     owner = view.owners.get(link.target_id)
     return articles.is_settled(member, articles.print_of(member, plain), owner.target_id if owner else None)
 
@@ -109,21 +106,14 @@ def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:
     if present is None:
         return True
     try:
-        wanted = _to_product(item, link, present, view, deps)
+        member = Member(item, int(link.target_id), None, link, guest=articles.guest_of(link))
+        wanted = articles.to_product(member, view.vat, deps, present)
     except NotBookable:
         return False
     except MappingError:
         return True  # its own event reports the error
-    if articles.guest_of(link):
-        wanted = dataclasses.replace(wanted, description=None)
     branch = deps.settings.products.vat_branch
     return articles.differs(wanted, present, view.vat, branch) or _has_left_its_group(link, present, deps)
-
-
-def _to_product(item: Item, link: Link, present: Product | None, view: View, deps: Deps) -> Product:
-    settings, number = deps.settings.products, int(link.target_id)
-    traces = articles.traces_of(link, number)
-    return products.to_product(item, settings=settings, vat=view.vat, existing=present, allocated=number, traces=traces)
 
 
 def _has_left_its_group(link: Link, present: Product, deps: Deps) -> bool:

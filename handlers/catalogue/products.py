@@ -13,15 +13,16 @@ from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
 from handlers import known_records
-from handlers.catalogue import articles, bridge, categories, families, items, ownership
+from handlers.catalogue import articles, bridge, categories, items, ownership, steps
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading
+from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from mapping import explanations, products, vat_table
+from mapping import products, vat_table
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
-from mapping.messages import Message, message
+from mapping.messages import message
 from mapping.records import Item, Product
 from mapping.skus import OWN, name_item
 from mapping.variants import find_family
@@ -53,95 +54,110 @@ def handle_family(_event: Event, _deps: Deps) -> Result:
 
 def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
     """Write the item as its article, or take it out of the till. Its stock follows when the article exists."""
-    link = articles.find_link(seen.item.id, deps)
-    moves = _moves(seen.item, link, deps)
-    if not moves or not deps.settings.products.enabled:
+    item, settings = seen.item, deps.settings.products
+    moves = _moves(item, deps)
+    if not moves or not settings.enabled:
         _pass_stock_on(event, seen, deps)
-    if not deps.settings.products.enabled:
-        return skipped("products are switched off in the settings")
-    try:
-        products.require_wanted(seen.item, deps.settings.products)
-    except NotBookable as reason:
-        if link is None:
-            raise
-        return _leave(event, seen.item, link, reason, deps)
-    group = categories.group_of(seen.item, event, deps)
-    try:
-        number = bridge.number_of(seen.item, deps)
-    except MappingError:
-        if link:  # what waits for its former number may have it
-            ownership.free(int(link.target_id), deps)
-        raise
-    result = _handle_article(event, Member(seen.item, number, group, link), deps)
+    known = load(item, deps, repeated=items.is_repeated(event))
+    step = steps.decide(known, settings)
+    if step is not ItemStep.MAP:
+        return _leave(step, known, deps)
+    result = _handle_article(event, known, deps)
     if moves:
         _pass_stock_on(event, seen, deps)
     return result
 
 
-def _moves(item: Item, link: Link | None, deps: Deps) -> bool:
+def load(item: Item, deps: Deps, *, repeated: bool) -> ItemContext:
+    """What is stored of an item, and whether it belongs at the till. Raises `MappingError` for a filter that fails."""
+    refusal = None
+    if deps.settings.products.enabled:
+        try:
+            products.require_wanted(item, deps.settings.products)
+        except NotBookable as reason:
+            refusal = reason
+    return ItemContext(item, articles.find_link(item.id, deps), refusal, repeated)
+
+
+def map_as(number: int, group: int | None, known: ItemContext, deps: Deps) -> ItemContext:
+    """The item as the article of this number. Raises `MappingError` for what a person must correct."""
+    item, settings, vat = known.item, deps.settings.products, articles.vat_table(deps)
+    traces = products.to_traces(item, settings=settings, vat=vat, allocated=number)
+    member = Member(item, number, group, known.link, traces=traces, family=find_family(item, settings))
+    wanted = articles.print_of(member, articles.to_product(member, vat, deps))
+    settled = articles.is_settled(member, wanted, ownership.find_owner(number, deps))
+    return dataclasses.replace(known, member=member, vat=vat, wanted=wanted, settled=settled)
+
+
+def read(known: ItemContext, deps: Deps, *, absent: bool = False) -> ItemContext:
+    """The item with its article as the till has it; `absent`: it is known to have none. Raises as `ownership.claim`."""
+    number = known.mapped.number
+    existing = None if absent else deps.till.product_of_article(number)
+    present = ownership.claim(known.item, number, existing.product if existing else None, deps)
+    return dataclasses.replace(known, read=True, existing=existing, present=present)
+
+
+def _moves(item: Item, deps: Deps) -> bool:
     """Whether the item is about to get an article, another article, or one that another item owns now."""
-    number = bridge.find_number(item, deps)
+    link, number = articles.find_link(item.id, deps), bridge.find_number(item, deps)
     if link is None or number is None:
         return link is None
     return link.target_id != str(number) or ownership.find_owner(number, deps) != item.id
 
 
-def _handle_article(event: Event, member: Member, deps: Deps) -> Result:
-    item, settings = member.item, deps.settings.products
-    deps.learn(target_entity="Article", target_id=str(member.number))
-    vat = articles.vat_table(deps)
-    traces = products.to_traces(item, settings=settings, vat=vat, allocated=member.number)
-    member = dataclasses.replace(member, traces=traces, family=find_family(item, settings))
-    wanted = articles.print_of(member, _to_product(member, vat, deps))
-    owner = ownership.find_owner(member.number, deps)
-    if articles.is_settled(member, wanted, owner) and not items.is_repeated(event):
-        return done("unchanged", links=articles.to_links(articles.as_before(member), wanted))
-    if not item.active and member.link is None:
-        return skipped("an inactive item that the till never had")
+def _handle_article(event: Event, known: ItemContext, deps: Deps) -> Result:
+    group = categories.group_of(known.item, event, deps)
+    try:
+        number = bridge.number_of(known.item, deps)
+    except MappingError:
+        if known.link:  # what waits for its former number may have it
+            ownership.free(int(known.link.target_id), deps)
+        raise
+    deps.learn(target_entity="Article", target_id=str(number))
+    known = map_as(number, group, known, deps)
+    member = known.mapped
+    step = steps.decide(known, deps.settings.products)
+    if step is not ItemStep.READ:
+        return _leave(step, known, deps)
     families_held = (articles.family_of(member.link), member.family.key if member.family else None)
-    with ownership.hold([member.number], deps, families=families_held) as lease:
-        written = _write(event, member, vat, lease, deps)
-    if written.left:
-        return skipped(written.left)
-    return done(written.reason, links=articles.finish(written.member, wanted, deps))
+    with ownership.hold([number], deps, families=families_held) as lease:
+        written = _write(event, known, lease, deps)
+    return done(written.reason, links=articles.finish(written.member, known.wanted, deps))
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The article as it was written, with a remark; or why nothing was written (`left`)."""
+    """The article as it was written, with a remark."""
 
     member: Member
-    reason: str | None = None
-    left: str | None = None
+    reason: str | None
 
 
-def _write(event: Event, member: Member, vat: vat_table.VatTable, lease: Lease, deps: Deps) -> Written:
+def _write(event: Event, known: ItemContext, lease: Lease, deps: Deps) -> Written:
     """Create or change the article under its lock."""
-    item, number = member.item, member.number
+    member, item, number = known.mapped, known.item, known.mapped.number
     # An update would move an article of this number from another product, so it is searched before it joins a product.
-    is_absent = items.find_in_hint(event, "absent") and item.active and member.family is None
-    existing: ReadProduct | None = None
+    is_absent = bool(items.find_in_hint(event, "absent")) and item.active and member.family is None
     # The article may have been created meanwhile at the till: then it is read again.
-    for look in (False, True, True) if is_absent else (True, True, True):
-        existing = deps.till.product_of_article(number) if look else None
-        present = ownership.claim(item, number, existing.product if existing else None, deps)
-        if existing is None and not item.active:
-            return Written(member, left="an inactive item that the till does not have any more")
-        ownership.keep(item, number, deps)
-        if existing and not deps.settings.products.update_existing:
-            note(member, present, vat, deps, written=False)
-            return Written(member, left="the article exists already and updates are switched off")
-        place = families.find_place(member, existing, lease, deps, again=items.is_repeated(event))
-        if place.read is not existing and place.read is not None:
+    for absent in (is_absent, False, False):
+        known = read(known, deps, absent=absent)
+        step = steps.decide(known, deps.settings.products)
+        if step is not ItemStep.LOST:
+            ownership.keep(item, number, deps)
+        if refusal := steps.refuse(step, known, deps.settings.products):
+            raise refusal
+        present = known.present
+        place = articles.find_place(member, known.existing, lease, deps, again=known.repeated)
+        if place.read is not known.existing and place.read is not None:
             present = ownership.claim(item, number, place.read.product, deps)
         placed = articles.as_guest(member, place.guest) if place.guest else member
         if present is not (place.read.product if place.read else None):
             placed = articles.as_taken_over(placed)
         lease.require()
-        if _put(placed, place.read, present, vat, deps):
-            note(placed, present, vat, deps, written=True)
+        if _put(placed, place.read, present, known.vat, deps):
+            note(placed, present, known.vat, deps, written=True)
             return Written(placed, place.reason)
-    if existing:
+    if known.existing:
         raise Conflict(
             message("{item} keeps changing at the till", item=name_item(item)), record=ownership.name_article(number)
         )
@@ -150,14 +166,7 @@ def _write(event: Event, member: Member, vat: vat_table.VatTable, lease: Lease, 
 
 def note(member: Member, present: Product | None, vat: vat_table.VatTable, deps: Deps, *, written: bool) -> None:
     """Keep both sides of the article, field by field, for the pages."""
-    rows = explanations.explain(
-        member.item,
-        settings=deps.settings.products,
-        vat=vat,
-        existing=present,
-        number=member.number,
-        traces=member.former_traces,
-    )
+    rows = articles.explain(member, present, vat, deps)
     named = next((row for row in rows if row.field == "description"), None)
     is_ours = named is not None and written and named.kept is None
     name = named.value if named and is_ours else named.present if named else None
@@ -168,29 +177,17 @@ def _put(
     member: Member, read: ReadProduct | None, present: Product | None, vat: vat_table.VatTable, deps: Deps
 ) -> bool:
     """Write the article into this product or a new one; False if the till has changed meanwhile."""
-    product = _to_product(member, vat, deps, present)
+    product = articles.to_product(member, vat, deps, present)
     if read is None:
         made = articles.create(articles.to_new(product, [member], deps), deps)
         if made is not None:
-            families.settle(member, made, deps)
+            articles.keep_family(member, made, deps)
         return made is not None
-    if member.guest:
-        return articles.update(dataclasses.replace(product, description=None), read, [member], deps)
     if not articles.update(product, read, [member], deps):
         return False
-    families.settle(member, read.product.number or 0, deps)
+    if not member.guest:
+        articles.keep_family(member, read.product.number or 0, deps)
     return True
-
-
-def _to_product(member: Member, vat: vat_table.VatTable, deps: Deps, present: Product | None = None) -> Product:
-    return products.to_product(
-        member.item,
-        settings=deps.settings.products,
-        vat=vat,
-        existing=present,
-        allocated=member.number,
-        traces=member.former_traces,
-    )
 
 
 def _pass_stock_on(event: Event, seen: ItemReading, deps: Deps) -> None:
@@ -204,48 +201,26 @@ def _pass_stock_on(event: Event, seen: ItemReading, deps: Deps) -> None:
         deps.pass_on(items.follow(Flow.STOCK, event, seen))
 
 
-def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps) -> Result:
-    """The settings leave out an item that has an article: apply the policy for that."""
-    article = message("article {number}", number=link.target_id)
-    action, kept = products.when_left_out(item, deps.settings.products)
-    if action == "keep":
-        return skipped(
-            message(
-                "{reason}; {article} stays as it is: {kept}",
-                reason=message(reason.reason),
-                article=article,
-                kept=message(kept or ""),
-            )
-        )
-    if action == "park":
-        return parked(on_sale(reason, link), code="left-out", record=name_item(item), fix=choose_for(article, reason))
-    left = dataclasses.replace(
-        link, fingerprint=items.LEFT_OUT, detail={**(link.detail or {}), "content": items.content(item)}
-    )
-    if link.fingerprint == items.LEFT_OUT and not items.is_repeated(event):
-        return done(message("unchanged: {reason}", reason=message(reason.reason)), links=(left,))
+def _leave(step: ItemStep, known: ItemContext, deps: Deps) -> Result:
+    """Nothing of the item is written; if the settings leave it out, its article becomes inactive by their policy."""
+    if step is ItemStep.NOTHING:
+        return done("unchanged", links=articles.to_links(articles.as_before(known.mapped), known.wanted))
+    refusal = steps.refuse(step, known, deps.settings.products)
+    if isinstance(refusal, NotBookable):
+        raise refusal
+    if refusal:
+        record, fix = refusal.record or "", refusal.fix or ""
+        return parked(refusal.reason, code=refusal.code or "", record=record, fix=fix)
+    link, reason = known.linked, message(known.refused.reason)
+    detail = {**(link.detail or {}), "content": items.content(known.item)}
+    left = dataclasses.replace(link, fingerprint=items.LEFT_OUT, detail=detail)
+    if step is ItemStep.STAY_OUT:
+        return done(message("unchanged: {reason}", reason=reason), links=(left,))
     deps.remember(left)  # before another item is told that the article is free
     _switch_off(link, deps)
-    return done(
-        message("{reason}: {article} is inactive now", reason=message(reason.reason), article=article),
-        links=(left,),
-        target_id=link.target_id,
-    )
-
-
-def on_sale(reason: NotBookable, link: Link) -> Message:
-    """Why a person must decide about the article of an item that the settings leave out."""
-    said = message(reason.reason)
-    return message("{reason}, and its article {number} is still on sale", reason=said, number=link.target_id)
-
-
-def choose_for(article: str, reason: NotBookable) -> Message:
-    """What that person can do."""
-    return message(
-        "make {article} inactive at the till and ignore this event; or change {field} in the settings and retry",
-        article=article,
-        field=reason.field,
-    )
+    article = message("article {number}", number=link.target_id)
+    said = message("{reason}: {article} is inactive now", reason=reason, article=article)
+    return done(said, links=(left,), target_id=link.target_id)
 
 
 def _follow_merge(event: Event, deps: Deps) -> None:

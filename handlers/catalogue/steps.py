@@ -1,0 +1,160 @@
+"""What to do with an item, decided from what is known of it: nothing is read or written here.
+
+A real run takes the step, a preview describes it. What is not known yet is loaded by a step of its own, then it is
+decided again.
+
+| step | when | what is done |
+| --- | --- | --- |
+| OFF | products are switched off | nothing |
+| REFUSE | not to be at the till, and it has no article | nothing |
+| KEEP | left out now, and the settings leave its article to the till | nothing |
+| PARK | left out now, and `products.left_out` is "park" | a person decides about the article |
+| STAY_OUT | left out, as it was before | nothing |
+| DEACTIVATE | left out now | its article is made inactive |
+| MAP | it belongs at the till | its number and product are found; decided again |
+| NOTHING | exactly this was written before | nothing |
+| NEVER_HAD | inactive, and it never had an article | nothing |
+| READ | what follows depends on the till | its article is read; decided again |
+| LOST | inactive, and the till has its article no more | nothing |
+| EXISTS | the till has it, and `products.update_existing` is off | nothing |
+| WRITE | otherwise | its article is made, or what differs is written |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from gateway.connectors.mpluskassa.wire import ReadProduct
+from gateway.store.links import Link
+from handlers.catalogue import items
+from handlers.catalogue.articles import Member
+from mapping import products
+from mapping.errors import MappingError, NotBookable
+from mapping.messages import message
+from mapping.records import Item, Product
+from mapping.sections import ProductSettings
+from mapping.skus import name_item
+from mapping.vat_table import VatTable
+
+ItemStep = Enum(
+    "ItemStep",
+    "OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHING NEVER_HAD READ LOST EXISTS WRITE",
+)
+"""What to do with an item: see the table at the head of this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemContext:
+    """What is known of an item. `refusal`: why it does not belong at the till; `repeated`: no stored state is trusted.
+
+    The rest is loaded when needed. `wanted`: fingerprint of what would be written; `settled`: that was written last.
+    `existing`: the product of its article, if `read`; `present`: the same, with the marks of a former owner replaced.
+    """
+
+    item: Item
+    link: Link | None
+    refusal: NotBookable | None
+    repeated: bool
+    member: Member | None = None
+    vat: VatTable = field(default_factory=VatTable)
+    wanted: str = ""
+    settled: bool = False
+    read: bool = False
+    existing: ReadProduct | None = None
+    present: Product | None = None
+
+    @property
+    def mapped(self) -> Member:
+        if self.member is None:
+            raise LookupError(self.item.id)
+        return self.member
+
+    @property
+    def linked(self) -> Link:
+        if self.link is None:
+            raise LookupError(self.item.id)
+        return self.link
+
+    @property
+    def refused(self) -> NotBookable:
+        if self.refusal is None:
+            raise LookupError(self.item.id)
+        return self.refusal
+
+
+def decide(known: ItemContext, settings: ProductSettings) -> ItemStep:
+    """The step for this item."""
+    if not settings.enabled:
+        return ItemStep.OFF
+    if known.refusal:
+        return _decide_left_out(known, settings)
+    return ItemStep.MAP if known.member is None else _decide_wanted(known, settings)
+
+
+def _decide_wanted(known: ItemContext, settings: ProductSettings) -> ItemStep:
+    if known.settled and not known.repeated:
+        return ItemStep.NOTHING
+    if not known.item.active and known.link is None:
+        return ItemStep.NEVER_HAD
+    if not known.read:
+        return ItemStep.READ
+    if known.existing is None:
+        return ItemStep.WRITE if known.item.active else ItemStep.LOST
+    return ItemStep.WRITE if settings.update_existing else ItemStep.EXISTS
+
+
+def _decide_left_out(known: ItemContext, settings: ProductSettings) -> ItemStep:
+    if known.link is None:
+        return ItemStep.REFUSE
+    if products.why_kept_left_out(known.item, settings):
+        return ItemStep.KEEP
+    if known.item.active and settings.left_out == "park":
+        return ItemStep.PARK
+    was_out = known.link.fingerprint == items.LEFT_OUT and not known.repeated
+    return ItemStep.STAY_OUT if was_out else ItemStep.DEACTIVATE
+
+
+_REFUSALS: Final[Mapping[ItemStep, tuple[str, str]]] = {
+    ItemStep.OFF: ("products are switched off in the settings", "products.enabled"),
+    ItemStep.NEVER_HAD: ("an inactive item that the till never had", "active"),
+    ItemStep.LOST: ("an inactive item that the till does not have any more", "active"),
+    ItemStep.EXISTS: (products.NO_UPDATES, "products"),
+}
+"""Why nothing is done, and the field or setting."""
+
+
+def refuse(step: ItemStep, known: ItemContext, settings: ProductSettings) -> MappingError | None:
+    """Why this step does nothing; `NotBookable`, unless a person has to act. None for a step that does something."""
+    record = name_item(known.item)
+    if step is ItemStep.REFUSE:
+        return known.refused
+    if step in _REFUSALS:
+        reason, field = _REFUSALS[step]
+        return NotBookable(reason, record=record, field=field)
+    if step not in (ItemStep.KEEP, ItemStep.PARK):
+        return None
+    said, number = known.refused.reason, known.linked.target_id
+    article = message("article {number}", number=number)
+    if step is ItemStep.KEEP:
+        kept = products.why_kept_left_out(known.item, settings)
+        reason = message(
+            "{reason}; {article} stays as it is: {kept}",
+            reason=message(said),
+            article=article,
+            kept=message(kept or ""),
+        )
+        return NotBookable(reason, record=record, field=known.refused.field)
+    return MappingError(
+        message("{reason}, and its article {number} is still on sale", reason=message(said), number=number),
+        code="left-out",
+        record=record,
+        field=known.refused.field,
+        fix=message(
+            "make {article} inactive at the till and ignore this event; or change {field} in the settings and retry",
+            article=article,
+            field=known.refused.field,
+        ),
+    )
