@@ -6,6 +6,7 @@
         RateLimited        ... not before `after` seconds
       Permanent            a person has to act; the job is parked
         AuthLost           the connection is no longer authorised: pause it, one alert
+          NotConnected     ... and never was
         Conflict           the record changed since we read it: re-read once, then park
         DuplicateName      the books already use this name for another record
         DuplicateNumber    the books already have a document with this number
@@ -55,6 +56,10 @@ class Permanent(GatewayError):
 
 class AuthLost(Permanent):
     """The connection is no longer authorised."""
+
+
+class NotConnected(AuthLost):
+    """Nobody has connected this system yet."""
 
 
 class Conflict(Permanent):

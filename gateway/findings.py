@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from gateway.errors import AuthLost
+from gateway.errors import AuthLost, NotConnected
 from mapping.errors import ProblemError
 from mapping.messages import message
 
@@ -57,6 +57,8 @@ def run(checks: Iterable[Check[Given]], given: Given, *, otherwise: str) -> Iter
 def _look(check: Check[Given], given: Given, otherwise: str) -> Iterator[Finding]:
     try:
         yield from check.look(given)
+    except NotConnected as error:
+        yield Finding(check.subject, "not connected yet", error.fix or otherwise)
     except AuthLost as error:
         yield Finding(
             check.subject,

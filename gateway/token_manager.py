@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
-from gateway.errors import AUTH_LOST, AuthLost, Permanent, Transient
+from gateway.errors import AUTH_LOST, AuthLost, NotConnected, Permanent, Transient
 from gateway.store import connections, inbox, tokens
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -75,8 +75,11 @@ class TokenManager:
         """The tokens, refused or not."""
         with reading(self.engine) as session:
             held = tokens.find(session, self.connection, self.seal)
-        if held is None or not held.refresh:
-            raise self._lost(held.lost if held and held.lost else "QuickBooks was never connected")
+        if held is None or not (held.refresh or held.lost):
+            fix = "connect QuickBooks in the set-up of the connection; what waits for it then goes on by itself"
+            raise NotConnected("QuickBooks was never connected", code=AUTH_LOST, record=self._name(), fix=fix)
+        if not held.refresh:
+            raise self._lost(held.lost or "")
         return held
 
     def _lost(self, reason: str) -> AuthLost:

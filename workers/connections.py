@@ -227,16 +227,18 @@ class ConnectionRegistry:
             vat_field=document.customers.vat_number_field,
         )
         books.on_document = self._keep_document
-        till = MplusKassa(
-            url,
-            connection.mplus_ident or "",
-            connection.mplus_secret or "",
-            observe=self._observer(connection.name, at_till),
-            gate=self._guarded(at_till),
-            limits=self._patience.till,
-            wsdl_cache=_wsdl_cache(url),
-            default_decimal_places=document.mapping.omitted_decimal_places,
-        )
+        till = MplusKassa.not_connected()
+        if url and connection.mplus_ident and connection.mplus_secret:
+            till = MplusKassa(
+                url,
+                connection.mplus_ident,
+                connection.mplus_secret,
+                observe=self._observer(connection.name, at_till),
+                gate=self._guarded(at_till),
+                limits=self._patience.till,
+                wsdl_cache=_wsdl_cache(url),
+                default_decimal_places=document.mapping.omitted_decimal_places,
+            )
         lists = Lists(books, till)
         return ConnectionContext(connection, books, till, lists, document, version, time.monotonic(), at_till)
 

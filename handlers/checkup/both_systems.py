@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from gateway.errors import AuthLost
+from gateway.errors import AuthLost, NotConnected
 from gateway.findings import Finding, enumerate_some
 from gateway.store import links
 from gateway.store.links import LinkKind
@@ -31,6 +31,8 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     """Call the books; raises the error that explains a refusal."""
     try:
         company = deps.lists.company()
+    except NotConnected:
+        raise
     except AuthLost as error:
         raise AuthLost(error.reason, code=error.code, fix=_OTHER_KIND) from error
     yield Finding(

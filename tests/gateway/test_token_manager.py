@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
-from gateway.errors import AUTH_LOST, AuthLost, Transient
+from gateway.errors import AUTH_LOST, AuthLost, NotConnected, Transient
 from gateway.store import connections, inbox, retention, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow
@@ -353,7 +353,7 @@ def test_65_the_refresh_lease_of_a_killed_process_is_taken_over(token_manager: T
 
 
 def test_a_connection_that_was_never_authorised_says_so(engine: Engine, watching: Watching) -> None:
-    with pytest.raises(AuthLost, match="never connected"):
+    with pytest.raises(NotConnected, match="never connected"):
         TokenManager(engine, "another", watching, SEAL).access()
 
 

@@ -7,7 +7,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from gateway.store import requests
+from gateway.store import connections, requests
+from gateway.store.connections import Connection
+from gateway.store.sealing import Seal
+from gateway.store.session import writing
 from mapping.coverage import BY_CATEGORY, BY_VAT_CODE
 from tests.handlers.counter import add_category
 from tests.handlers.shop import REALM, Shop
@@ -15,9 +18,9 @@ from tests.handlers.shop import REALM, Shop
 Row = dict[str, Any]
 
 
-def look(shop: Shop) -> dict[str, Row]:
+def look(shop: Shop, connection: str = "default") -> dict[str, Row]:
     """Doctor's findings by what was checked."""
-    event_id = shop.receive(requests.check_up(connection="default"))
+    event_id = shop.receive(requests.check_up(connection=connection))
     shop.work()
     rows: list[Row] = json.loads(shop.event(event_id).result or "[]")
     assert rows
@@ -56,6 +59,18 @@ def test_books_that_refuse_the_token_point_at_the_other_environment(shop: Shop) 
     found = look(shop)
     assert "QUICKBOOKS_ENVIRONMENT" in found["QuickBooks"]["fix"]
     assert found["MplusKASSA"]["good"]
+
+
+def test_a_side_that_was_never_connected_is_not_called_refused(shop: Shop) -> None:
+    with writing(shop.engine) as session:
+        connections.save(session, Connection("second", display_name="second"), Seal(["a-secret-key-for-tests"]))
+    rows = look(shop, "second")
+    assert {name: row["said"] for name, row in rows.items() if not row["good"]} == {
+        "MplusKASSA": "not connected yet",
+        "QuickBooks": "not connected yet",
+    }
+    assert rows["MplusKASSA"]["fix"].startswith("enter the till's address, ident and secret")
+    assert rows["QuickBooks"]["fix"].startswith("connect QuickBooks in the set-up")
 
 
 # --- the company -----------------------------------------------------------------------------------------------

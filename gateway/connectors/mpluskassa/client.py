@@ -42,6 +42,7 @@ from gateway.connectors.mpluskassa.wire_sales import (
     to_sale,
     to_soap,
 )
+from gateway.errors import AUTH_LOST, NotConnected
 from mapping.customers import email_key, email_keys, email_spellings
 from mapping.records import Relation, Sale, SaleKind
 
@@ -232,6 +233,11 @@ _NEEDED = (
 )
 
 
+def _refuse_unconnected() -> bytes:
+    fix = "enter the till's address, ident and secret in the set-up of the connection"
+    raise NotConnected("the till was never connected", code=AUTH_LOST, fix=fix)
+
+
 class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
     """Calls one installation. Safe to share between threads; opens no connection before its first call.
 
@@ -258,6 +264,14 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         link = TillEndpoint(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
         cache = ContractCache(partial(read_description, link), wsdl_cache)
         super().__init__(Caller(link, cache, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
+
+    @classmethod
+    def not_connected(cls) -> Self:
+        """The client of a till that nobody has entered yet: each call raises `NotConnected`."""
+        client = cls("https://till.invalid", "none", "none")
+        cache = ContractCache(_refuse_unconnected)
+        client._calls = Caller(client._calls.link, cache, observe=None, gate=nullcontext)
+        return client
 
     def reading_only(self) -> Self:
         """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
