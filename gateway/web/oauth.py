@@ -75,17 +75,20 @@ async def start(request: Request, visitor: Visitor) -> Response:
 async def finish(request: Request) -> Response:
     """Back from the consent page: the state is checked before anything, the company before anything is stored."""
     shared = services.of(request)
+    request.state.back = setups.ADDRESS
     name, actor = await _take_state(request)
+    page = f"{setups.ADDRESS}/{quote(name, safe='')}"
+    request.state.back = f"{page}#books"
     given = request.query_params
     if "error" in given:
-        raise Refusal(400, "QuickBooks was not connected: the consent page was left without agreeing")
+        raise Refusal(400, "the consent page was left without agreeing")
     code, realm = given.get("code", ""), given.get("realmId", "")
     if not code or not realm.isascii() or not realm.isdigit():
         raise Refusal(400, _START_AGAIN)
     pair = await shared.run(lambda: _exchange(shared.settings, code, realm))
     is_live = await shared.write(lambda session: _keep(session, name, realm, pair, shared.seal, actor))
     shared.directory.forget()
-    response = RedirectResponse("/" if is_live else f"/setup/{quote(name, safe='')}", 303)
+    response = RedirectResponse("/" if is_live else page, 303)
     drop_cookie(request, response, cookie_name(request, _COOKIE))
     return response
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from gateway.web.services import Services
 from mapping.messages import message
 
 PAUSED_BY_HAND: Final = "paused by a person"
+ADDRESS: Final = "/setup"
 SECRETS: Final = "mplus_webhook_secrets"
 FIELDS: Final = ("mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id")
 _MAX_SECRETS = 4
@@ -55,11 +56,15 @@ def check_name(name: str) -> str:
     return name
 
 
-def to_till(given: Mapping[str, Any]) -> Till:
-    """The till as a JSON body says it. Raises `Refusal` 400, and 422 with what is wrong with each field."""
+def to_till(given: Mapping[str, Any], *, needed: Collection[str] = ()) -> Till:
+    """The till as a JSON body says it. Raises `Refusal` 400, and 422 with what is wrong with each field.
+
+    `needed` are the fields that may not be left out.
+    """
     url, ident, secret, subscription = (queries.find_text(given, name) for name in FIELDS)
     secrets = _find_secrets(given.get(SECRETS))
-    faults = [*_url_faults(url), *_secret_faults(secrets)]
+    faults = [{"path": name, "message": "this has to be filled in"} for name in needed if not given.get(name)]
+    faults += [*_url_faults(url), *_secret_faults(secrets)]
     if faults:
         raise Refusal(422, "the till was refused; nothing was changed", faults=faults)
     return Till(url and url.rstrip("/"), ident, secret, subscription, secrets, moved=given.get("moved") is True)
@@ -102,7 +107,7 @@ def _refuse_stored_secret(now: Connection, till: Till) -> None:
     faults = [
         {
             "path": path,
-            "message": message("the address of the till changed: give {path} again", path=message(path)),
+            "message": "enter it again, because the address changed",
             "hint": hint,
         }
         for path, (stored, given) in asked.items()

@@ -57,8 +57,9 @@ def chromium() -> Iterator[Any]:
 
 
 def is_complaint(line: Any) -> bool:
-    """A browser also tells of every form that we show again with its faults, and of icons that others lack."""
-    is_expected = re.search("status of (409|422)", line.text) or line.location.get("url", "").endswith("/favicon.ico")
+    """A browser also tells of every form or login that we show with its faults, and of icons that others lack."""
+    is_fault = re.search("status of (400|409|422)", line.text)
+    is_expected = is_fault or line.location.get("url", "").endswith("/favicon.ico")
     return line.type == "error" and not is_expected
 
 

@@ -32,6 +32,7 @@ from tests.stories.stage import ADMIN_TOKEN, PATIENCE, Stage
 
 OF_CONNECTION = ("MPLUS_URL", "MPLUS_IDENT", "MPLUS_SECRET", "MPLUS_WEBHOOK_SUBSCRIPTION_ID", "MPLUS_WEBHOOK_SECRET")
 OF_BOOKS = ("QUICKBOOKS_REALM_ID", "QUICKBOOKS_REFRESH_TOKEN")
+OF_TILL = ("Address", "Ident", "Secret")
 FIRST, OLD, BRIE, HONEY, PORT, BOARD = 1001, 1005, 1101, 1303, 1402, 2001000010011
 KNOWN = (FIRST, OLD, BRIE, HONEY, PORT, BOARD)
 """Articles of the till that are items in QuickBooks as well."""
@@ -182,7 +183,21 @@ def begin(tab: Any, stage: Stage, pictures: Pictures) -> None:
 
 
 def connect(tab: Any, stage: Stage, pictures: Pictures) -> None:
-    """Both systems, the till with a slip in its secret."""
+    """Both systems, the till with a slip in its secret, after an empty form and a login that was not wanted."""
+    till = tab.locator("section[aria-labelledby=till]")
+    till.get_by_role("button", name="Save").click()
+    assert till.get_by_text("this has to be filled in").count() == len(OF_TILL)
+    till.get_by_label("Address").fill("http://till.example")
+    till.get_by_role("button", name="Save").click()
+    till.get_by_text("has to begin with https://").wait_for()
+    places = {till.get_by_label(name, exact=True).bounding_box()["y"] for name in OF_TILL}
+    assert len(places) == 1, "a fault moved a field"
+    assert till.get_by_text("done").count() == 0
+    tab.get_by_role("link", name="Connect QuickBooks").click()
+    tab.get_by_role("button", name="Cancel").click()
+    tab.get_by_role("heading", name="QuickBooks was not connected").wait_for()
+    tab.get_by_role("link", name="Back to the set-up").click()
+    tab.wait_for_url("**/setup/winkel#books")
     tab.get_by_label("Address").fill(stage.till_url)
     tab.get_by_label("Ident").fill("shop")
     tab.get_by_label("Secret", exact=True).fill("not the secret")

@@ -122,9 +122,12 @@ def _find_address(request: Request, visitor: Visitor | None) -> str:
 
 
 def show_problem(request: Request, status: int, detail: str | None) -> Response:
+    """`request.state.back` is where to go on, where the answer of another system led here."""
     language, request.state.visitor = chosen_language(request), None  # it shows nothing that needs a login
-    title, said = catalogue.translate(language, HTTPStatus(status).phrase), catalogue.say(language, detail)
-    return render(request, "problem.html", status=status, title=title, detail=said, number=status)
+    back = getattr(request.state, "back", None)
+    title = catalogue.translate(language, "QuickBooks was not connected" if back else HTTPStatus(status).phrase)
+    said = catalogue.say(language, detail)
+    return render(request, "problem.html", status=status, title=title, detail=said, number=status, back=back)
 
 
 @cache

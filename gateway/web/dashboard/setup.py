@@ -20,7 +20,7 @@ from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
-from gateway.web import actions, api, presentation, queries, services, setups
+from gateway.web import actions, api, oauth, presentation, queries, services, setups
 from gateway.web.api.settings import Draft
 from gateway.web.dashboard import backfills, questions
 from gateway.web.dashboard.backfills import Hold, Load
@@ -34,8 +34,11 @@ from mapping.messages import join, message
 from mapping.settings_document import DocumentError, SettingsDocument
 from mapping.vat_table import SALES_GROUPS
 
-ADDRESS = "/setup/{name}"
 NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
+NOT_CONNECTED: Final = "First connect both systems."
+AGAIN: Final = "type it again: what is secret is not shown"
+TILL_SECRETS: Final = ("mplus_ident", "mplus_secret", setups.SECRETS)
+"""Fields of the till that no page shows again."""
 HOOKS: Final = {
     "quickbooks": ("QuickBooks", "At developer.intuit.com, in your app, under Webhooks: enter this address."),
     "mpluskassa": ("MplusKASSA", "In the back office, under Beheer > Instellingen > Webhooks: enter this address."),
@@ -68,6 +71,17 @@ class SetupState:
     def has_till(self) -> bool:
         """Whether everything is known that a call to the till needs."""
         return bool(self.connection.mplus_url and self.connection.mplus_ident and self.connection.mplus_secret)
+
+    @property
+    def needed_of_till(self) -> list[str]:
+        """What the form of the till has to say: its address, and what is not stored."""
+        kept = {"mplus_ident": self.connection.mplus_ident, "mplus_secret": self.connection.mplus_secret}
+        return ["mplus_url", *(name for name, value in kept.items() if not value)]
+
+    @property
+    def connected(self) -> bool:
+        """Whether both systems can be called."""
+        return self.has_till and self.authorised
 
     @property
     def waiting(self) -> bool:
@@ -134,17 +148,19 @@ async def show_setup(request: Request, _visitor: Visitor) -> Response:
 
 async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Keep what was typed; a secret that was left empty stays."""
-    name = request.path_params["name"]
+    name, state = request.path_params["name"], await _read(request)
+    typed = {field: text.strip() for field, text in form.items()}
     try:
-        secrets = [each.strip() for each in form.get(setups.SECRETS, "").split(",") if each.strip()]
-        given = {**form, setups.SECRETS: secrets or None, "moved": form.get("moved") == "on"}
-        await setups.keep_till(services.of(request), name, setups.to_till(given), actor=visitor.actor)
+        secrets = [each.strip() for each in typed.get(setups.SECRETS, "").split(",") if each.strip()]
+        given = {**typed, setups.SECRETS: secrets or None, "moved": typed.get("moved") == "on"}
+        till = setups.to_till(given, needed=state.needed_of_till)
+        await setups.keep_till(services.of(request), name, till, actor=visitor.actor)
     except Refusal as refusal:
-        faults = {
-            each["path"]: join((message(each["message"]), message(each["hint"])), "{first}: {second}")
-            for each in refusal.members.get("faults", [])
-        }
-        refused = {"typed": form, "faults": faults, "trouble": refusal.reason}
+        faults: dict[str, str] = {field: AGAIN for field in TILL_SECRETS if typed.get(field)}
+        for each in refusal.members.get("faults", []):
+            said = [message(each[part]) for part in ("message", "hint") if part in each]
+            faults[each["path"]] = join(said, "{first}: {second}")
+        refused = {"typed": typed, "faults": faults, "trouble": refusal.reason}
         return _show(request, await _read(request), **refused, status=refusal.status)
     return RedirectResponse(f"{to_address(name)}#check", 303)
 
@@ -194,6 +210,8 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
     if flow is Flow.ORDERS and since is None:
         faults = {"since": backfills.NO_DAY}
         return _show(request, await _read(request), faults=faults, typed=form, status=422)
+    if not (await _read(request)).connected:
+        raise Refusal(409, NOT_CONNECTED)
     wanted = since if flow is Flow.ORDERS else None
     await actions.backfill(shared, flow, since=wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
@@ -259,6 +277,7 @@ def _show(request: Request, state: SetupState, *, status: int = 200, **refused: 
         flow_questions=questions.ask(document, questions.FLOWS),
         other_questions=questions.ask(document, questions.OTHERS),
         choice_words=questions.CHOICES,
+        redirect_uri=oauth.redirect_uri(given),
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
         is_of_environment=state.connection.name == connections.DEFAULT and bool(given.mplus_url),
         webhook_address=f"{given.public_url}/webhooks/mpluskassa",
@@ -303,4 +322,4 @@ async def _read(request: Request) -> SetupState:
 
 def to_address(name: str) -> str:
     """Where the set-up of a connection is."""
-    return ADDRESS.replace("{name}", quote(name, safe=""))
+    return f"{setups.ADDRESS}/{quote(name, safe='')}"

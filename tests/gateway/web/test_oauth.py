@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -176,6 +177,26 @@ def test_a_person_who_does_not_consent_gets_a_page_about_it(
     answer = browser.get("/oauth/quickbooks/callback", params={"error": "access_denied", "state": state})
     assert answer.status_code == 400
     assert held(gateway, seal) == (None, None)
+
+
+def test_a_refused_login_leads_back_to_the_set_up(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    browser.headers["accept"] = "text/html"
+
+    def leads_to(answer: httpx.Response) -> list[str]:
+        assert "<h1>QuickBooks was not connected</h1>" in answer.text
+        assert "Bad Request" not in answer.text
+        return re.findall('<a class="button primary" href="([^"]+)">Back to the set-up', answer.text)
+
+    state = begin(browser, "?connection=second")
+    cancelled = browser.get("/oauth/quickbooks/callback", params={"error": "access_denied", "state": state})
+    assert "the consent page was left without agreeing" in cancelled.text
+    wrong = come_back(browser, begin(browser, "?connection=second"), code="foreign-code")
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection(realm_id=REALM), seal)
+    taken = come_back(browser, begin(browser, "?connection=second"))
+    assert "already belongs to the connection default" in taken.text
+    assert [leads_to(each) for each in (cancelled, wrong, taken)] == [["/setup/second#books"]] * 3
+    assert leads_to(come_back(browser, "x")) == ["/setup"]
 
 
 def test_a_connection_is_not_moved_to_another_company(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:

@@ -177,10 +177,58 @@ def test_the_page_asks_for_the_secret_again_when_the_address_changes(
     form = {"csrf": csrf_of(browser.get("/setup/second").text), "mplus_url": "https://attacker.example"}
     empty = dict.fromkeys(("mplus_ident", "mplus_secret", "mplus_subscription_id", "mplus_webhook_secrets"), "")
     refused = browser.post("/setup/second/till", data=form | empty)
-    assert (refused.status_code, "give mplus_secret again" in refused.text) == (422, True)
+    assert (refused.status_code, refused.text.count("enter it again, because the address changed")) == (422, 2)
+    assert "mplus_secret again" not in refused.text
+    assert '<span class="chip done">' not in part(refused.text, "till")  # nothing of it is done
     kept = stored(gateway, seal)
     assert kept is not None
     assert kept.mplus_url == "https://till.example:2"
+
+
+def part(page: str, step: str) -> str:
+    """The section of the set-up page with this heading."""
+    return page.split(f'aria-labelledby="{step}"')[1].split("</section>", maxsplit=1)[0]
+
+
+def test_an_empty_till_form_makes_no_connection(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    form = {"csrf": csrf_of(browser.get("/setup/second").text)}
+    empty = dict.fromkeys(("mplus_url", "mplus_ident", "mplus_secret", *HOOK), " ")
+    refused = browser.post("/setup/second/till", data=form | empty)
+    assert (refused.status_code, stored(gateway, seal)) == (422, None)
+    for field in ("mplus_url", "mplus_ident", "mplus_secret"):
+        assert f'id="{field}-fault" role="alert">this has to be filled in<' in refused.text
+    some = browser.post("/setup/second/till", data=form | TILL | {"mplus_secret": ""})
+    assert (some.status_code, some.text.count("this has to be filled in")) == (422, 1)
+    assert "type it again: what is secret is not shown" in some.text  # the ident, which was given
+    assert (TILL["mplus_ident"] in some.text, TILL["mplus_url"] in some.text) == (False, True)
+    gateway.admin("PUT", ADDRESS, json=TILL)
+    kept = browser.post("/setup/second/till", data=form | empty | {"mplus_url": TILL["mplus_url"]})
+    assert kept.status_code == 303
+    assert browser.post("/setup/second/till", data=form | empty).status_code == 422  # its address was emptied
+
+
+def test_an_address_with_blanks_around_it_is_taken(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    form = {"csrf": csrf_of(browser.get("/setup/second").text)}
+    pasted = {name: f" {value}\t" for name, value in TILL.items()}
+    assert browser.post("/setup/second/till", data=form | pasted).status_code == 303
+    found = stored(gateway, seal)
+    assert found is not None
+    assert (found.mplus_url, found.mplus_ident) == ("https://till.example:2", "marked-ident")
+
+
+def test_what_needs_both_systems_waits_for_them(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    gateway.admin("PUT", ADDRESS, json=TILL)
+    page = browser.get("/setup/second").text
+    for step, button in (("load", "Load now"), ("try", "/preview"), ("live", "Go live")):
+        assert (button in part(page, step), "First connect both systems." in part(page, step)) == (False, True)
+    assert "/oauth/quickbooks/callback" in part(page, "books")  # what has to stand at Intuit
+    form = {"csrf": csrf_of(page), "flow": "products"}
+    assert browser.post("/setup/second/load", data=form).status_code == 409
+    assert gateway.rows() == []
+    authorise(gateway, seal)
+    page = browser.get("/setup/second").text
+    for step, button in (("load", "Load now"), ("try", "/preview"), ("live", "Go live")):
+        assert (button in part(page, step), "First connect both systems." in part(page, step)) == (True, False)
 
 
 def test_f9_nothing_goes_live_before_both_sides_are_connected(gateway: Gateway, seal: Seal) -> None:

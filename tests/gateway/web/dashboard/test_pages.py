@@ -148,8 +148,10 @@ def test_an_empty_gateway_says_what_to_do(start: Callable[..., Gateway]) -> None
     with httpx.Client(base_url=gateway.url) as client:
         client.post("/login", data={"password": TOKEN})
         page = client.get("/")
+        others = [client.get(path).text for path in ("/preview", "/agreement", "/mapping", "/settings", "/overview")]
     assert page.status_code == 200
     assert "Nothing is connected yet" in page.text
+    assert [("Nothing is connected yet" in each, 'href="/setup"' in each) for each in others] == [(True, True)] * 5
     assert "up to date" not in page.text
     assert 'href="/setup"' in page.text
 

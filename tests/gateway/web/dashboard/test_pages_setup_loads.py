@@ -5,16 +5,25 @@ from __future__ import annotations
 from decimal import Decimal
 
 import httpx
+import pytest
 
-from gateway.store import inbox, progress, systems
+from gateway.store import inbox, progress, systems, tokens
 from gateway.store.events import Event, Outcome, State
 from gateway.store.progress import Notes
+from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from mapping.choices import ListName, ListOption
 from tests.claiming import claim_next
 from tests.gateway.web.conftest import Gateway, a_cloud_event, a_session_event, csrf_of
 
 PAGE = "/setup/default"
+
+
+@pytest.fixture(autouse=True)
+def _authorised(gateway: Gateway, seal: Seal) -> None:
+    """QuickBooks is connected, as after the consent page: a load needs both systems."""
+    with writing(gateway.engine) as session:
+        tokens.plant(session, "default", "a-refresh-token", seal)
 
 
 def post(browser: httpx.Client, path: str, **form: str) -> httpx.Response:
