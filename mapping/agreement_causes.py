@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from typing import Any
 
 from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
 from mapping.messages import Amount, join, message
@@ -126,12 +127,25 @@ class _Case:
     def difference(self) -> dict[Cell, int]:
         return subtract(self.books, self.till)
 
+    @property
+    def present(self) -> list[BooksRecord]:
+        return self.having(DocumentState.PRESENT)
+
+    @property
+    def is_taxed_otherwise(self) -> bool:
+        """Whether only net and VAT differ, and not their sum."""
+        return self.is_of(*_TURNOVER) and not total_of(self.difference, *_TURNOVER)
+
+    @property
+    def is_rounding(self) -> bool:
+        return self.is_taxed_otherwise and max(map(abs, self.difference.values())) <= LARGEST_ROUNDING_CENTS
+
     def having(self, state: DocumentState) -> list[BooksRecord]:
         return [record for record in self.documents if record.state is state]
 
-    def whole(self) -> list[BooksRecord]:
-        """Documents of which one is enough for the sale."""
-        return [record for record in self.having(DocumentState.PRESENT) if not record.partial]
+    def is_of(self, *measures: Measure) -> bool:
+        """Whether only these measures differ."""
+        return all(cell.measure in measures for cell in self.difference)
 
 
 def explain(
@@ -165,76 +179,12 @@ def _name(case: _Case) -> str:
     return named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
 
 
-# --- conditions --------------------------------------------------------------------------------------------------
+# --- conditions and words ----------------------------------------------------------------------------------------
 
 
-def _is_missing(case: _Case) -> bool:
-    return not case.having(DocumentState.PRESENT)
-
-
-def _is_left_out(case: _Case) -> bool:
-    return _is_missing(case) and all(sale.left_out for sale in case.sales)
-
-
-def _is_deleted(case: _Case) -> bool:
-    return _is_missing(case) and bool(case.having(DocumentState.GONE))
-
-
-def _is_voided(case: _Case) -> bool:
-    return _is_missing(case) and bool(case.having(DocumentState.VOIDED))
-
-
-def _is_twice(case: _Case) -> bool:
-    return len(case.whole()) > 1 or any(record.foreign for record in case.having(DocumentState.PRESENT))
-
-
-def _is_moved(case: _Case) -> bool:
-    return _same(case, lambda cell: replace(cell, day=date.min))
-
-
-def _is_paid_another_day(case: _Case) -> bool:
-    return _is_payment(case) and _is_moved(case)
-
-
-def _is_elsewhere(case: _Case) -> bool:
-    return _same(case, lambda cell: replace(cell, branch=None))
-
-
-def _is_tender(case: _Case) -> bool:
-    return _is_payment(case) and not total_of(case.difference, Measure.TENDER)
-
-
-def _is_payment(case: _Case) -> bool:
-    return all(cell.measure in _MONEY for cell in case.difference)
-
-
-def _is_received_elsewhere(case: _Case) -> bool:
-    return all(cell.measure is Measure.ACCOUNT for cell in case.difference)
-
-
-def _is_rounding(case: _Case) -> bool:
-    return _is_taxed_otherwise(case) and max(map(abs, case.difference.values())) <= LARGEST_ROUNDING_CENTS
-
-
-def _is_on_rounding_line(case: _Case) -> bool:
-    """The VAT is the till's, cents of the net are on a line without VAT: the books tax the sum of a code's lines."""
-    return _is_rounding(case) and all(cell.measure is Measure.NET for cell in case.difference)
-
-
-def _is_taxed_otherwise(case: _Case) -> bool:
-    return all(cell.measure in _TURNOVER for cell in case.difference) and not total_of(case.difference, *_TURNOVER)
-
-
-def _same(case: _Case, blur: Callable[[Cell], Cell]) -> bool:
-    """Whether both sides are equal after the cells are simplified."""
-    return not add({blur(cell): cents} for cell, cents in case.difference.items())
-
-
-# --- in words ----------------------------------------------------------------------------------------------------
-
-
-def _say_left_out(case: _Case) -> str:
-    return join(list(dict.fromkeys(sale.left_out or "" for sale in case.sales)), "{first}; {second}")
+def _same(case: _Case, **blurred: Any) -> bool:
+    """Whether both sides are equal when their cells are not told apart by these fields."""
+    return not add({replace(cell, **blurred): cents} for cell, cents in case.difference.items())
 
 
 def _say_not_booked(case: _Case) -> str:
@@ -245,16 +195,8 @@ def _say_not_booked(case: _Case) -> str:
     return message("{event}: {reason}", event=said, reason=message(known.reason)) if known.reason else said
 
 
-def _say_deleted(case: _Case) -> str:
-    return message("{document} was deleted in QuickBooks", document=_list(case.having(DocumentState.GONE)))
-
-
-def _say_voided(case: _Case) -> str:
-    return message("{document} was voided in QuickBooks", document=_list(case.having(DocumentState.VOIDED)))
-
-
 def _say_twice(case: _Case) -> str:
-    same = message("{documents} are the same sale", documents=_list(case.having(DocumentState.PRESENT)))
+    same = message("{documents} are the same sale", documents=_list(case.present))
     foreign = [record for record in case.documents if record.foreign and record.entity != "Payment"]
     strange = message("{document} was booked by something else", document=_list(foreign))
     return join((same, strange), "{first}; {second}") if foreign else same
@@ -265,11 +207,6 @@ def _say_moved(case: _Case) -> str:
     said = message("sold on {sold}, booked on {booked}", sold=sold, booked=booked)
     note = next((record.note for record in case.documents if record.note), None)
     return message("{said} ({note})", said=said, note=note) if note else said
-
-
-def _say_paid_another_day(case: _Case) -> str:
-    paid, booked = (_days(_tenders(side)) for side in (case.till, case.books))
-    return message("paid on {paid}; the books have the money on {booked}", paid=paid, booked=booked)
 
 
 def _say_elsewhere(case: _Case) -> str:
@@ -285,67 +222,97 @@ def _say_payment(case: _Case) -> str:
     return message("the till took {till}, the books hold {books} ({payments})", till=till, books=books, payments=named)
 
 
-def _say_tender(case: _Case) -> str:
-    till, books = _keys(case, Measure.TENDER)
-    return message("paid with {till}; the books say {books}", till=till, books=books)
-
-
-def _say_account(case: _Case) -> str:
-    till, books = _keys(case, Measure.ACCOUNT)
-    books = books or message("no account")
-    return message("to be received on {till}; the books have it on {books}", till=till, books=books)
-
-
-def _say_rate(case: _Case) -> str:
-    till, books = _keys(case, Measure.NET)
-    said = "the total is the till's; VAT of {till} % there, of {books} % in the books"
-    return message(said, till=till, books=books)
-
-
 def _say_amounts(case: _Case) -> str:
     till, books = (Amount(total_of(side, *_TURNOVER)) for side in (case.till, case.books))
     said = "the till says {till}, {documents} {books}: changed in QuickBooks, or at the till after it was booked"
-    return message(said, till=till, documents=_list(case.having(DocumentState.PRESENT)), books=books)
+    return message(said, till=till, documents=_list(case.present), books=books)
 
 
-def _keys(case: _Case, measure: Measure) -> list[str]:
-    sides = ({cell.key for cell in side if cell.measure is measure} for side in (case.till, case.books))
-    return [", ".join(sorted(side)) for side in sides]
+def _say_sides(case: _Case, measure: Measure, template: str, nothing: str = "") -> str:
+    """The template with the keys of both sides; `nothing` where the books have none."""
+    till, books = ({cell.key for cell in side if cell.measure is measure} for side in (case.till, case.books))
+    return message(template, till=", ".join(sorted(till)), books=", ".join(sorted(books)) or message(nothing))
 
 
 def _list(records: Sequence[BooksRecord]) -> str:
     return ", ".join(record.name for record in records if record.entity != "Payment") or "-"
 
 
-def _tenders(side: Figures) -> Figures:
-    return {cell: cents for cell, cents in side.items() if cell.measure is Measure.TENDER}
-
-
-def _days(side: Figures) -> str:
-    return ", ".join(str(day) for day in sorted({cell.day for cell in side}))
+def _days(side: Figures, *measures: Measure) -> str:
+    """The days of a side, or of these measures of it."""
+    return ", ".join(sorted({str(cell.day) for cell in side if not measures or cell.measure in measures}))
 
 
 # The first that applies is reported.
-_CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]] = (
+_CAUSES: Sequence[tuple[Cause, Callable[[_Case], object], Callable[[_Case], str]]] = (
     (
         Cause.UNKNOWN_SALE,
         lambda case: not case.sales,
         lambda case: message("the till has no sale {sale}", sale=case.documents[0].group),
     ),
-    (Cause.LEFT_OUT, _is_left_out, _say_left_out),
-    (Cause.DELETED, _is_deleted, _say_deleted),
-    (Cause.VOIDED, _is_voided, _say_voided),
-    (Cause.NOT_BOOKED, _is_missing, _say_not_booked),
-    (Cause.TWICE, _is_twice, _say_twice),
-    (Cause.ACCOUNT, _is_received_elsewhere, _say_account),
-    (Cause.PAID_OTHER_DAY, _is_paid_another_day, _say_paid_another_day),
-    (Cause.OTHER_DAY, _is_moved, _say_moved),
-    (Cause.OTHER_BRANCH, _is_elsewhere, _say_elsewhere),
-    (Cause.TENDER, _is_tender, _say_tender),
-    (Cause.PAYMENT, _is_payment, _say_payment),
-    (Cause.ROUNDING_LINE, _is_on_rounding_line, lambda _: "total and VAT are the till's; cents of net stand apart"),
-    (Cause.ROUNDING, _is_rounding, lambda _: "the total is the till's; the books round its VAT differently"),
-    (Cause.RATE, _is_taxed_otherwise, _say_rate),
+    (
+        Cause.LEFT_OUT,
+        lambda case: not case.present and all(sale.left_out for sale in case.sales),
+        lambda case: join(list(dict.fromkeys(sale.left_out or "" for sale in case.sales)), "{first}; {second}"),
+    ),
+    (
+        Cause.DELETED,
+        lambda case: not case.present and case.having(DocumentState.GONE),
+        lambda case: message("{document} was deleted in QuickBooks", document=_list(case.having(DocumentState.GONE))),
+    ),
+    (
+        Cause.VOIDED,
+        lambda case: not case.present and case.having(DocumentState.VOIDED),
+        lambda case: message("{document} was voided in QuickBooks", document=_list(case.having(DocumentState.VOIDED))),
+    ),
+    (Cause.NOT_BOOKED, lambda case: not case.present, _say_not_booked),
+    (
+        Cause.TWICE,
+        lambda case: sum(not record.partial for record in case.present) > 1 or any(r.foreign for r in case.present),
+        _say_twice,
+    ),
+    (
+        Cause.ACCOUNT,
+        lambda case: case.is_of(Measure.ACCOUNT),
+        lambda case: _say_sides(
+            case, Measure.ACCOUNT, "to be received on {till}; the books have it on {books}", "no account"
+        ),
+    ),
+    (
+        Cause.PAID_OTHER_DAY,
+        lambda case: case.is_of(*_MONEY) and _same(case, day=date.min),
+        lambda case: message(
+            "paid on {paid}; the books have the money on {booked}",
+            paid=_days(case.till, Measure.TENDER),
+            booked=_days(case.books, Measure.TENDER),
+        ),
+    ),
+    (Cause.OTHER_DAY, lambda case: _same(case, day=date.min), _say_moved),
+    (Cause.OTHER_BRANCH, lambda case: _same(case, branch=None), _say_elsewhere),
+    (
+        Cause.TENDER,
+        lambda case: case.is_of(*_MONEY) and not total_of(case.difference, Measure.TENDER),
+        lambda case: _say_sides(case, Measure.TENDER, "paid with {till}; the books say {books}"),
+    ),
+    (Cause.PAYMENT, lambda case: case.is_of(*_MONEY), _say_payment),
+    # The VAT is the till's, cents of the net are on a line without VAT: the books tax the sum of a code's lines.
+    (
+        Cause.ROUNDING_LINE,
+        lambda case: case.is_rounding and case.is_of(Measure.NET),
+        lambda _: "total and VAT are the till's; cents of net stand apart",
+    ),
+    (
+        Cause.ROUNDING,
+        lambda case: case.is_rounding,
+        lambda _: "the total is the till's; the books round its VAT differently",
+    ),
+    (
+        Cause.RATE,
+        lambda case: case.is_taxed_otherwise,
+        lambda case: _say_sides(
+            case, Measure.NET, "the total is the till's; VAT of {till} % there, of {books} % in the books"
+        ),
+    ),
     (Cause.AMOUNTS, lambda _: True, _say_amounts),
 )
 

@@ -29,6 +29,7 @@ _POSITIONS = {
     "Finding": slice(0, 3),
     "AlertCause": slice(1, 4),
     "_plan": slice(1, None),
+    "_say_sides": slice(2, 4),
     "refuse": slice(0, 2),
     **dict.fromkeys(("Outcome", "Change"), slice(0, 0)),
 }
