@@ -23,9 +23,9 @@ from mapping.golden_records import Data, dump
 from mapping.list_entries import KnownLists, require_home
 from mapping.messages import message
 from mapping.records import Relation, Sale, SaleKind
-from mapping.sale_identity import tenders_of
 from mapping.sections import MappingSettings
 from mapping.skus import needs_allocation
+from mapping.tenders import by_method
 
 _LISTS: Final = ("PaymentMethod", "Account", "Department", "Class", "Term")
 
@@ -99,7 +99,7 @@ def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
     except MappingError:
         references = drafts.find_references(sale, deps)  # a sale that is refused afterwards is a result, too
     relation = deps.till.relation(sale.relation_number) if sale.relation_number else None
-    tenders = sorted(tenders_of(drafts.in_money(sale, deps)))
+    tenders = sorted(by_method(drafts.in_money(sale, deps).payments))
     known = deps.lists.read(*_LISTS, on=sale.business_date)
     return sale, {
         "references": dump(references),

@@ -15,8 +15,8 @@ from mapping.agreement_causes import (
     explain,
     find_remedy,
 )
-from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
-from mapping.money import show_cents
+from mapping.figures import Cell, Figures, Measure, subtract, total_of, within
+from mapping.money import add, show_cents
 
 AGREES, DIFFERS, EXPLAINED = "agrees", "differs", "explained"
 """The result of a report; explained: all differences follow from the settings."""

@@ -8,8 +8,9 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
+from mapping.figures import Cell, Figures, Measure, subtract, total_of, within
 from mapping.messages import Amount, join, message
+from mapping.money import add
 
 
 class Cause(StrEnum):

@@ -10,19 +10,17 @@ from mapping import tenders
 from mapping.day_summary import GOODS, Day, DayTotals, Goods
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
-from mapping.money import allocate, to_cents, to_euros
+from mapping.money import allocate, show_number, to_cents, to_euros
 from mapping.money_documents import to_payments
-from mapping.orders import Posting, paid_at_once
+from mapping.orders import MOVE, Posting, merge_taxes, paid_at_once, to_model
 from mapping.records import DocumentKind, DocumentLine, DocumentTax, Payment, SalesDocument, TaxCode, VatAmount, VatKey
 from mapping.references import References, get_tax_code, get_untaxed
 from mapping.sale_identity import fit_number
 from mapping.sections import OrderSettings
-from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, solve
+from mapping.tax import Solution, SolverLimits, WantedTotals, solve
 from mapping.tenders import PAID_AT_ONCE, RETURNS
 
 _PARTS = (1, 2, 4, 8, 16, 32, 64)
-# A plateau of equal tax is 11 cents wide at 9 %: a line must be able to reach its edge.
-_MOVE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +115,7 @@ def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: i
     lines += [_untaxed_line(plan, name, cents) for name, cents in untaxed.items() if cents]
     taxes = [_tax(plan, amount) for amount in solution.booked]
     rest = sum(untaxed.values())
-    merged: dict[str, DocumentTax] = {}
-    for tax in [*taxes, *([_untaxed(plan, rest)] if rest else [])]:
-        known = merged.get(tax.tax_code_id)
-        merged[tax.tax_code_id] = replace(known, net=known.net + tax.net, tax=known.tax + tax.tax) if known else tax
-    return _document(plan, kind, tuple(lines), tuple(merged.values()))
+    return _document(plan, kind, tuple(lines), merge_taxes([*taxes, *([_untaxed(plan, rest)] if rest else [])]))
 
 
 # --- the lines, such that the books' own rounding gives the till's VAT -------------------------------------------
@@ -133,12 +127,14 @@ def _solve(plan: DayPlan, keys: Iterable[VatKey], sign: int) -> tuple[list[tuple
     for goods, cents in plan.totals.nets.items():
         nets[goods.code, goods.rate] += sign * cents
     vat = [VatAmount(*key, net, sign * plan.totals.vat.get(key, 0)) for key, net in nets.items()]
+    model = to_model(plan.references, plan.settings)
+    limits = SolverLimits(move=MOVE, cap=plan.settings.rounding_cap_cents, model=model)
     best: tuple[list[tuple[Goods, str]], Solution] | None = None
     failure: MappingError | None = None
     for count in _PARTS:
         parts, wanted = _split(plan, sign, count)
         try:
-            solution = solve(vat, wanted, limits=_limits(plan), record=plan.name)
+            solution = solve(vat, wanted, limits=limits, record=plan.name)
         except MappingError as error:
             failure = error
             continue
@@ -149,11 +145,6 @@ def _solve(plan: DayPlan, keys: Iterable[VatKey], sign: int) -> tuple[list[tuple
     if best is None:
         raise failure or MappingError("there is nothing to book", code="nothing-to-book", record=plan.name)
     return best
-
-
-def _limits(plan: DayPlan) -> SolverLimits:
-    model = RoundingModel.SUM if plan.references.taxes_sums else RoundingModel(plan.settings.rounding_model)
-    return SolverLimits(move=_MOVE, cap=plan.settings.rounding_cap_cents, model=model)
 
 
 def _split(plan: DayPlan, sign: int, count: int) -> tuple[list[tuple[Goods, str]], list[WantedTotals]]:
@@ -180,7 +171,7 @@ def _rounding_lines(plan: DayPlan, solution: Solution) -> Iterator[DocumentLine]
 def _name(plan: DayPlan, goods: Goods) -> str:
     kind, _, number = goods.kind.partition(":")
     name = plan.groups.get(int(number), f"Turnover group {number}") if kind == GOODS else kind.replace("_", " ")
-    return f"{name}, {goods.rate.normalize():f} % VAT"
+    return f"{name}, {show_number(goods.rate)} % VAT"
 
 
 def _line(plan: DayPlan, goods: Goods, text: str, cents: int) -> DocumentLine:

@@ -12,12 +12,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from mapping import figures
 from mapping.messages import message
+from mapping.money import add as sum_cents
 from mapping.money_documents import SETTLED
 from mapping.records import Sale, SaleKind
 from mapping.sale_lines import FlatLine, flatten, is_without_vat, paid_difference, read_totals, special_kind
 from mapping.sections import OrderSettings
+from mapping.tenders import by_method
 
 _Key = TypeVar("_Key")
 GOODS = "group"
@@ -97,9 +98,9 @@ def total_of(sales: Iterable[Sale], settings: OrderSettings, tip_articles: Itera
 def add(many: Iterable[DayTotals]) -> DayTotals:
     listed = list(many)
     return DayTotals(
-        nets=figures.add(totals.nets for totals in listed),
-        vat=figures.add(totals.vat for totals in listed),
-        tenders=figures.add(totals.tenders for totals in listed),
+        nets=sum_cents(totals.nets for totals in listed),
+        vat=sum_cents(totals.vat for totals in listed),
+        tenders=sum_cents(totals.tenders for totals in listed),
         rounding=sum(totals.rounding for totals in listed),
     )
 
@@ -122,7 +123,7 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
     flat = flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
     booked_as_line = settings.cash_rounding == "line"
     difference = paid_difference(sale, cap_cents=settings.rounding_cap_cents)
-    tenders = figures.add({payment.method: payment.amount_cents} for payment in sale.payments)
+    tenders = by_method(sale.payments)
     if difference and not booked_as_line:
         largest = max(tenders, key=lambda method: abs(tenders[method]))
         tenders[largest] -= difference
@@ -132,9 +133,9 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
         for net in _nets([line for line in flat if line.vat == total.key], total.net_cents, tips)
     ]
     return DayTotals(
-        nets=figures.add(nets),
-        vat=figures.add({total.key: total.vat_cents} for total in totals),
-        tenders=figures.add([tenders]),
+        nets=sum_cents(nets),
+        vat=sum_cents({total.key: total.vat_cents} for total in totals),
+        tenders=sum_cents([tenders]),
         rounding=difference if booked_as_line else 0,
     )
 
@@ -166,8 +167,8 @@ def to_json(totals: DayTotals) -> dict[str, Any]:
 def from_json(data: Mapping[str, Any]) -> DayTotals:
     """What `to_json` wrote."""
     return DayTotals(
-        nets=figures.add({Goods(kind, code, Decimal(rate)): cents} for kind, code, rate, cents in data["nets"]),
-        vat=figures.add({(code, Decimal(rate)): cents} for code, rate, cents in data["vat"]),
+        nets=sum_cents({Goods(kind, code, Decimal(rate)): cents} for kind, code, rate, cents in data["nets"]),
+        vat=sum_cents({(code, Decimal(rate)): cents} for code, rate, cents in data["vat"]),
         tenders=dict(data["tenders"]),
         rounding=data["rounding"],
     )

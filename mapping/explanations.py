@@ -14,44 +14,39 @@ from mapping.sections import CustomerSettings, ProductField, ProductSettings
 from mapping.texts import Traces
 from mapping.vat_table import VatTable
 
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The source of a field: its name there, the rule, and its path in our record."""
+
+    source: str
+    path: str = ""
+    rule: str = ""
+
+    @property
+    def said(self) -> str:
+        return f"{self.source}, {self.rule}" if self.rule else self.source
+
+
+_NAME, _PRICE = _Origin("Name", "Name"), _Origin("UnitPrice", "UnitPrice")
+_PART = _Origin("Name or Sku", "Name", "by products.family_pattern")
 _ORIGINS = {
-    "number": "Sku",
-    "ext_id": "Id",
-    "plu": "Sku, when it is not the number itself",
-    "active": "Active",
-    "description": "Name",
-    "receipt_text": "Name",
-    "invoice_text": "Name",
-    "display_text": "Name",
-    "extra_text": "Description",
-    "barcode": "Sku, when it is an EAN or GTIN (products.barcode_from_sku)",
-    "turnover_group": "products.turnover_group",
-    "vat_code": "SalesTaxCodeRef, by its rate (products.vat)",
-    "price_incl_cents": "UnitPrice",
-    "price_excl_cents": "UnitPrice",
-    "stock_article": "products.stock_article",
-    "webshop": "products.webshop",
-    "colour": "Name or Sku, by products.family_pattern",
-    "size": "Name or Sku, by products.family_pattern",
+    "number": _Origin("Sku", "Sku"),
+    "ext_id": _Origin("Id", "Id"),
+    "plu": _Origin("Sku", rule="when it is not the number itself"),
+    "active": _Origin("Active", "Active"),
+    **dict.fromkeys(("description", "receipt_text", "invoice_text", "display_text"), _NAME),
+    "extra_text": _Origin("Description", "Description"),
+    "barcode": _Origin("Sku", "Sku", "when it is an EAN or GTIN (products.barcode_from_sku)"),
+    "turnover_group": _Origin("products.turnover_group"),
+    "vat_code": _Origin("SalesTaxCodeRef", "SalesTaxCodeRef.value", "by its rate (products.vat)"),
+    **dict.fromkeys(("price_incl_cents", "price_excl_cents"), _PRICE),
+    "stock_article": _Origin("products.stock_article"),
+    "webshop": _Origin("products.webshop"),
+    **dict.fromkeys(("colour", "size"), _PART),
 }
 _UNKNOWN: Traces = {}
 _GOVERNOR = {name: field for field, names in POLICY_FIELDS.items() for name in names}
-_RAW = {
-    "number": "Sku",
-    "ext_id": "Id",
-    "active": "Active",
-    "description": "Name",
-    "receipt_text": "Name",
-    "invoice_text": "Name",
-    "display_text": "Name",
-    "extra_text": "Description",
-    "barcode": "Sku",
-    "vat_code": "SalesTaxCodeRef.value",
-    "price_incl_cents": "UnitPrice",
-    "price_excl_cents": "UnitPrice",
-    "colour": "Name",
-    "size": "Name",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +94,7 @@ def _explain(name: str, wanted: Value, item: Item, settings: ProductSettings, at
         field=name,
         value=wanted,
         present=getattr(at_till.article, name) if at_till.article else None,
-        source=f"products.fields.{name}" if value is not None else _ORIGINS[name],
+        source=f"products.fields.{name}" if value is not None else _ORIGINS[name].said,
         steps=steps or _default_steps(name, wanted, item),
         kept=_kept(name, settings, at_till),
     )
@@ -113,7 +108,7 @@ def _kept(name: str, settings: ProductSettings, at_till: _AtTill) -> str | None:
 
 
 def _default_steps(name: str, value: Value, item: Item) -> tuple[RuleStep, ...]:
-    path = _RAW.get(name)
+    path = _ORIGINS[name].path
     return (RuleStep(f"field {path}", find(item.rule_source, path), value),) if path and value is not None else ()
 
 
@@ -139,19 +134,6 @@ TILL_HAS_NONE, BOOKS_HAVE_NONE = "the till has nothing there", "QuickBooks has n
 BOOKS_NAME, TILL_NAME = "a customer that exists keeps its name", "a relation that exists keeps its name"
 OTHER_ID = "the till has another id there"
 KEPT = (NO_UPDATES, NOT_CHANGED, SAME_NAME, TILL_HAS_NONE, BOOKS_HAVE_NONE, BOOKS_NAME, TILL_NAME, OTHER_ID)
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """The source of a field: its name there, the rule, and its path in our record."""
-
-    source: str
-    path: str
-    rule: str = ""
-
-    @property
-    def said(self) -> str:
-        return f"{self.source}, {self.rule}" if self.rule else self.source
 
 
 def explain_customer(

@@ -7,22 +7,17 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeVar
 
 from mapping import money_documents
 from mapping.errors import MappingError
-from mapping.money import round_to_cents
+from mapping.money import add, round_to_cents, show_number
 from mapping.money_documents import redeemed, without_gift_cards
-from mapping.records import BookedDocument, BooksPayment, DocumentKind, Journal, Payment, Sale, VatAmount
+from mapping.records import BookedDocument, BooksPayment, Journal, Payment, Sale, VatAmount
 from mapping.sale_lines import is_without_vat, paid_difference
-
-Key = TypeVar("Key")
+from mapping.tenders import PAID_AT_ONCE, RETURNS
 
 UNKNOWN = "unknown"
 """The key of an amount whose rate or payment method cannot be read."""
-
-_RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
-_PAID_AT_ONCE = (DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT)
 
 
 class Measure(StrEnum):
@@ -66,15 +61,6 @@ class Names:
     account_names: Mapping[str, str] = field(default_factory=dict)
 
 
-def add(many: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
-    """The sums of cents by key, without those that are zero."""
-    sums: dict[Key, int] = {}
-    for amounts in many:
-        for key, cents in amounts.items():
-            sums[key] = sums.get(key, 0) + cents
-    return {key: cents for key, cents in sums.items() if cents}
-
-
 def subtract(left: Figures, right: Figures) -> dict[Cell, int]:
     """What `left` has more than `right`."""
     return add([left, {cell: -cents for cell, cents in right.items()}])
@@ -87,11 +73,6 @@ def within(figures: Figures, start: date, through: date) -> dict[Cell, int]:
 
 def total_of(figures: Figures, *measures: Measure) -> int:
     return sum(cents for cell, cents in figures.items() if cell.measure in measures)
-
-
-def show_rate(percentage: Decimal) -> str:
-    """A rate as a key: "21", "9", "0"."""
-    return f"{percentage.normalize():f}"
 
 
 # --- the till ----------------------------------------------------------------------------------------------------
@@ -159,7 +140,7 @@ def _rounding(sale: Sale, cap: int) -> int:
 
 def _vat_figures(amounts: Iterable[VatAmount], branch: int, day: date) -> Iterable[Figures]:
     for amount in amounts:
-        rate = show_rate(amount.percentage)
+        rate = show_number(amount.percentage)
         yield _lone(Cell(branch, day, Measure.NET, rate), amount.net_cents)
         yield _lone(Cell(branch, day, Measure.VAT, rate), amount.vat_cents)
 
@@ -194,14 +175,14 @@ def of_document(document: BookedDocument, branch: int | None, names: Names) -> d
     """
     if document.voided or document.business_date is None:
         return {}
-    day, sign = document.business_date, -1 if document.kind in _RETURNS else 1
+    day, sign = document.business_date, -1 if document.kind in RETURNS else 1
     lines = [(rate, sign * cents, clears) for rate, cents, clears in _nets(document, names)]
     nets = add(_lone(Cell(branch, day, Measure.NET, rate), cents) for rate, cents, clears in lines if not clears)
     taxes = add(_lone(Cell(branch, day, Measure.VAT, rate), sign * cents) for rate, cents in _taxes(document))
     total = sign * round_to_cents(document.total)
     rest = total - sum(cents for _, cents, _ in lines) - sum(taxes.values())
     found = [nets, taxes, _lone(Cell(branch, day, Measure.NET, UNKNOWN), rest)]
-    if document.kind in _PAID_AT_ONCE:
+    if document.kind in PAID_AT_ONCE:
         chosen = document.payment_method_id
         method = names.methods.get(chosen, chosen) if chosen else UNKNOWN
         found.append(_lone(Cell(branch, day, Measure.TENDER, method), total))
@@ -229,13 +210,13 @@ def _nets(document: BookedDocument, names: Names) -> Iterable[tuple[str, int, bo
     for amount, item, code in document.content.lines:
         if amount is not None:
             code_id = code or ""  # known where the company has no tax codes: `list_entries.NO_TAX`
-            rate = show_rate(names.rates[code_id] or Decimal(0)) if code_id in names.rates else UNKNOWN
+            rate = show_number(names.rates[code_id] or Decimal(0)) if code_id in names.rates else UNKNOWN
             yield rate, round_to_cents(amount), item in names.clearing
 
 
 def _taxes(document: BookedDocument) -> Iterable[tuple[str, int]]:
     for percentage, tax in document.tax_lines:
-        yield UNKNOWN if percentage is None else show_rate(percentage), round_to_cents(tax)
+        yield UNKNOWN if percentage is None else show_number(percentage), round_to_cents(tax)
 
 
 def _lone(cell: Cell, cents: int) -> Figures:

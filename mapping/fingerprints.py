@@ -10,6 +10,8 @@ from datetime import date
 from decimal import Decimal
 from enum import Enum
 
+from mapping.money import show_number
+
 
 def fingerprint(value: object) -> str:
     """A hash of a record's content, independent of the order of mappings and of trailing zeros."""
@@ -24,7 +26,7 @@ def _plain(value: object) -> object:
         case Enum():
             plain = _plain(value.value)
         case Decimal():
-            plain = f"{value.normalize():f}" if value.is_finite() else str(value)
+            plain = show_number(value) if value.is_finite() else str(value)
         case date():
             plain = value.isoformat()
         case Mapping():

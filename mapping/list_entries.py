@@ -10,6 +10,7 @@ from typing import Final
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.messages import message
+from mapping.money import show_number
 from mapping.records import (
     Branch,
     CompanyProfile,
@@ -82,7 +83,7 @@ def tax_code(
             field="mapping.tax_codes",
             fix="switch VAT on in QuickBooks and make its tax codes, or sell without VAT at the till; then retry",
         )
-    plain = f"{amount.percentage.normalize():f}"
+    plain = show_number(amount.percentage)
     foreign = f"{country}:{plain}"
     rate = foreign if foreign in rule.table else plain
     same_rate = sorted((c for c in active if c.percentage == amount.percentage), key=lambda c: (len(c.id), c.id))

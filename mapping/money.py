@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from typing import TypeVar
 
+Key = TypeVar("Key")
 CENT = Decimal("0.01")
 
 
@@ -73,3 +75,17 @@ def allocate(total_cents: int, weights: Sequence[int]) -> tuple[int, ...]:
 def show_cents(cents: int) -> str:
     """An amount for people: "12.34", "-0.05"."""
     return f"{to_euros(cents):.2f}"
+
+
+def show_number(number: Decimal) -> str:
+    """A rate or a quantity without the zeros behind it: "21", "0.5", "1000"."""
+    return f"{number.normalize():f}"
+
+
+def add(many: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
+    """The sums of cents by key, without those that are zero."""
+    sums: dict[Key, int] = {}
+    for amounts in many:
+        for key, cents in amounts.items():
+            sums[key] = sums.get(key, 0) + cents
+    return {key: cents for key, cents in sums.items() if cents}

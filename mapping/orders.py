@@ -5,7 +5,7 @@ The document's lines are those of the sale, adjusted by the tax solver, and name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -31,7 +31,6 @@ from mapping.records import (
     DocumentKind,
     DocumentLine,
     DocumentTax,
-    Payment,
     Sale,
     SalesDocument,
     TaxCode,
@@ -113,7 +112,7 @@ def to_posting(
         currency=references.currency,
         department_id=references.department_id,
         class_id=references.document_class_id,
-        private_note=_note(sale, references, _by_method(paid), rounding),
+        private_note=_note(sale, references, tenders.by_method(paid), rounding),
         customer_memo=sale.reference[:MEMO_LENGTH] if settings.memo and sale.reference else None,
         billing=to_postal(sale.billing, references.countries),
         shipping=to_postal(sale.shipping, references.countries),
@@ -157,13 +156,6 @@ def _check_total(sale: Sale, booked_cents: int, expected_cents: int) -> None:
             field="total",
             fix="report this sale; nothing was booked",
         )
-
-
-def _by_method(paid: Iterable[Payment]) -> dict[str, int]:
-    amounts: dict[str, int] = {}
-    for payment in paid:
-        amounts[payment.method] = amounts.get(payment.method, 0) + payment.amount_cents
-    return {method: cents for method, cents in amounts.items() if cents}
 
 
 def _note(sale: Sale, references: References, paid: Mapping[str, int], rounding: int) -> str:
@@ -229,7 +221,7 @@ def difference(booked: BookedDocument, wanted: SalesDocument) -> Message | None:
 
 DESCRIPTION_LENGTH = 4000
 GIFT_CARDS = "Gift cards redeemed"
-_MOVE = 12  # a plateau of equal tax is 11 cents wide at 9 %: a remainder must be able to reach its edge
+MOVE = 12  # a plateau of equal tax is 11 cents wide at 9 %: a remainder must be able to reach its edge
 DEPOSITS = "Deposit settled"
 _ITEMS: Mapping[str, Callable[[References, str], str]] = {
     GIFT_CARDS: get_gift_card_item,
@@ -278,10 +270,9 @@ def to_body(
     parts = [split_line(line, references.line_amounts) for line in whole]
     flat = [part for line in parts for part in line]
     wanted = [_to_wanted(part, fixed=len(line) > 1 and part is line[0]) for line in parts for part in line]
-    model = RoundingModel.SUM if references.taxes_sums else RoundingModel(settings.rounding_model)
-    limits = SolverLimits(cap=settings.rounding_cap_cents, model=model)
+    limits = SolverLimits(cap=settings.rounding_cap_cents, model=to_model(references, settings))
     if any(each.fixed for each in wanted):
-        limits = replace(limits, move=_MOVE)
+        limits = replace(limits, move=MOVE)
     solution = solve(totals, wanted, limits=limits, record=name_record(sale))
     codes = {total.key: _tax_code(sale, references, total) for total in totals}
     lines = [
@@ -301,9 +292,14 @@ def to_body(
         item = get_rounding_item(references, name_record(sale))
         lines.append(DocumentLine(to_euros(cents), item, codes[vat].id, "Tax rounding", class_id=references.class_id))
     lines += _untaxed_lines(sale, references, untaxed)
-    taxes = _merge_taxes([*_taxes(solution, codes), *_untaxed_taxes(sale, references, sum(untaxed.values()))])
+    taxes = merge_taxes([*_taxes(solution, codes), *_untaxed_taxes(sale, references, sum(untaxed.values()))])
     total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
     return DocumentBody(tuple(lines), taxes, total_cents)
+
+
+def to_model(references: References, settings: OrderSettings) -> RoundingModel:
+    """How the books round the tax: as was seen of them, else as the settings say."""
+    return RoundingModel.SUM if references.taxes_sums else RoundingModel(settings.rounding_model)
 
 
 def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmount], list[FlatLine]]:
@@ -372,7 +368,7 @@ def _untaxed_taxes(sale: Sale, references: References, cents: int) -> Iterator[D
         yield DocumentTax(code.id, to_euros(cents), to_euros(0), Decimal(0), code.rate_id)
 
 
-def _merge_taxes(taxes: Sequence[DocumentTax]) -> tuple[DocumentTax, ...]:
+def merge_taxes(taxes: Sequence[DocumentTax]) -> tuple[DocumentTax, ...]:
     """One row per tax code of the books; several VAT codes of the till may share one."""
     merged: dict[str, DocumentTax] = {}
     for tax in taxes:

@@ -193,14 +193,6 @@ def _paid_at_once(sale: Sale) -> bool:
     return sale.state.endswith(("-PAID", "-HANDLED")) and "PARTLY" not in sale.state
 
 
-def tenders_of(sale: Sale) -> dict[str, int]:
-    """Signed cents per payment method of the till over all days; methods with a sum of zero are left out."""
-    amounts: dict[str, int] = {}
-    for payment in sale.payments:
-        amounts[payment.method] = amounts.get(payment.method, 0) + payment.amount_cents
-    return {method: amount for method, amount in amounts.items() if amount}
-
-
 def document_number(sale: Sale, settings: OrderSettings) -> str:
     """The books' document number: prefix and printed number, at most 21 characters, always the same for a sale.
 

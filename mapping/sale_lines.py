@@ -13,7 +13,7 @@ from typing import Final
 
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
-from mapping.money import gross_to_net, round_to_cents, to_euros
+from mapping.money import gross_to_net, round_to_cents, show_number, to_euros
 from mapping.records import Sale, SaleLine, VatAmount, VatKey
 from mapping.sale_identity import name_record
 
@@ -168,7 +168,7 @@ def has_amount(line: SaleLine) -> bool:
 
 
 def _unknown_code(line: SaleLine, totals: Sequence[VatAmount], record: str) -> MappingError:
-    rates = [f"{total.percentage.normalize():f} %" for total in totals if total.code == line.vat_code]
+    rates = [f"{show_number(total.percentage)} %" for total in totals if total.code == line.vat_code]
     if rates:
         return MappingError(
             message(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from mapping.errors import MappingError
-from mapping.money import gross_to_net, round_to_cents
+from mapping.money import add, gross_to_net, round_to_cents, show_number
 from mapping.records import BookedDocument, BookedLine, Sale, SaleLine
 from mapping.sale_lines import every_line, flatten, has_amount, is_without_vat, read_totals
 from mapping.tenders import RETURNS
@@ -58,18 +58,15 @@ class SaleSide:
 def of_sale(sale: Sale) -> SaleSide:
     taxes: dict[str, int] = {}
     for amount in () if is_without_vat(sale) else sale.vat:
-        rate = show_rate(amount.percentage)
+        rate = show_number(amount.percentage)
         taxes[rate] = taxes.get(rate, 0) + amount.vat_cents
-    tenders: dict[str, int] = {}
-    for payment in sale.payments:
-        name = payment.description or payment.method
-        tenders[name] = tenders.get(name, 0) + payment.amount_cents
+    tenders = add({payment.description or payment.method: payment.amount_cents} for payment in sale.payments)
     return SaleSide(
         day=sale.business_date.isoformat(),
         total_cents=sale.total_incl_cents,
         vat_cents=sum(taxes.values()),
         taxes=tuple(taxes.items()),
-        tenders=tuple((name, cents) for name, cents in tenders.items() if cents),
+        tenders=tuple(tenders.items()),
         customer=str(sale.relation_number) if sale.relation_number else None,
         lines=tuple(_to_line(line, net, rate) for line, net, rate in _read_lines(sale))[:MOST_LINES],
     )
@@ -93,7 +90,7 @@ def _read_lines(sale: Sale) -> list[tuple[SaleLine, int, Decimal | None]]:
 def _to_line(line: SaleLine, net_cents: int, rate: Decimal | None) -> SideLine:
     number = str(line.article) if line.article else None
     name = line.text[:LONGEST_NAME] if number else ""
-    return SideLine(name, number, line.plu or None, show_rate(line.quantity), net_cents, _find_rate(rate))
+    return SideLine(name, number, line.plu or None, show_number(line.quantity), net_cents, _show(rate))
 
 
 def of_document(booked: BookedDocument, rates: Mapping[str, Decimal | None] = _NO_RATES) -> SaleSide:
@@ -102,7 +99,7 @@ def of_document(booked: BookedDocument, rates: Mapping[str, Decimal | None] = _N
     taxes: dict[str, int] = {}
     for rate, tax in booked.tax_lines:
         if rate is not None:
-            taxes[show_rate(rate)] = taxes.get(show_rate(rate), 0) + sign * round_to_cents(tax)
+            taxes[show_number(rate)] = taxes.get(show_number(rate), 0) + sign * round_to_cents(tax)
     return SaleSide(
         day=booked.business_date.isoformat() if booked.business_date else "",
         total_cents=sign * round_to_cents(booked.total),
@@ -114,19 +111,14 @@ def of_document(booked: BookedDocument, rates: Mapping[str, Decimal | None] = _N
 
 
 def _to_books_line(line: BookedLine, sign: int, rates: Mapping[str, Decimal | None]) -> SideLine:
-    quantity = None if line.quantity is None else show_rate(sign * line.quantity)
+    quantity = _show(None if line.quantity is None else sign * line.quantity)
     net_cents = sign * round_to_cents(line.net or Decimal(0))
     name = (line.item_name or "")[:LONGEST_NAME]
-    return SideLine(name, line.item_id, None, quantity, net_cents, _find_rate(rates.get(line.tax_code_id or "")))
+    return SideLine(name, line.item_id, None, quantity, net_cents, _show(rates.get(line.tax_code_id or "")))
 
 
-def _find_rate(rate: Decimal | None) -> str | None:
-    return None if rate is None else show_rate(rate)
-
-
-def show_rate(number: Decimal) -> str:
-    """A rate or a quantity without the zeros behind it."""
-    return f"{number.normalize():f}"
+def _show(number: Decimal | None) -> str | None:
+    return None if number is None else show_number(number)
 
 
 # --- stored -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from datetime import date
 
 from mapping.errors import MappingError
 from mapping.messages import Amount, join, message
+from mapping.money import add
 from mapping.records import DocumentKind, Payment
 
 RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
@@ -71,11 +72,12 @@ def _take_off(kept: Sequence[Payment], change: Payment) -> list[Payment]:
 
 def sums(payments: Iterable[Payment], day: date) -> dict[Tender, int]:
     """Signed cents per tender; tenders with a sum of zero are left out."""
-    found: dict[Tender, int] = {}
-    for payment in payments:
-        tender = Tender(payment.method, payment.business_date or day)
-        found[tender] = found.get(tender, 0) + payment.amount_cents
-    return {tender: cents for tender, cents in found.items() if cents}
+    return add({Tender(each.method, each.business_date or day): each.amount_cents} for each in payments)
+
+
+def by_method(payments: Iterable[Payment]) -> dict[str, int]:
+    """Signed cents per payment method of the till over all days; methods with a sum of zero are left out."""
+    return add({payment.method: payment.amount_cents} for payment in payments)
 
 
 def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cents: int, *, record: str) -> Division:

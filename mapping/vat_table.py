@@ -10,6 +10,7 @@ from typing import Final
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.messages import message
+from mapping.money import show_number
 from mapping.records import Article, Item, Product, TaxCode, TurnoverGroup, VatGroup
 from mapping.rules import find_row
 from mapping.sections import ProductSettings
@@ -43,7 +44,7 @@ class VatTable:
         """A description of the first code that means this rate at one branch and another rate at another."""
         for code, by_branch in sorted(self._rates().items()):
             if percentage in by_branch.values() and len(set(by_branch.values())) > 1:
-                meanings = (f"{rate.normalize():f} % at branch {branch}" for branch, rate in by_branch.items())
+                meanings = (f"{show_number(rate)} % at branch {branch}" for branch, rate in by_branch.items())
                 return f"VAT code {code} means {', '.join(meanings)}"
         return None
 
@@ -93,7 +94,7 @@ def _split_code(key: str, split: str, record: str) -> MappingError:
 
 
 def _no_code(key: str, rate: Decimal | None, record: str) -> MappingError:
-    shown = message("without a rate") if rate is None else message("of {rate} %", rate=f"{rate.normalize():f}")
+    shown = message("without a rate") if rate is None else message("of {rate} %", rate=show_number(rate))
     return MappingError(
         message('tax code "{key}" {shown} has no VAT code at the till', key=key, shown=shown),
         code="no-vat-code",

@@ -14,6 +14,7 @@ from handlers.sales import drafts, money_documents, till_sales
 from mapping import figures
 from mapping.agreement_causes import SaleState, TillRecord
 from mapping.figures import Cell, Names
+from mapping.money import add
 from mapping.money_documents import uncovered
 from mapping.records import Journal, Payment, Sale, SaleKind
 from mapping.sale_identity import counted_elsewhere, find_refusal, is_movement, name_record
@@ -152,19 +153,19 @@ def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | 
     except Permanent as error:
         deps.say("the till's journal cannot be asked", reason=error.reason)
         return None
-    own = figures.add(figures.of_journal(journal, names) for journal in journals)
+    own = add(figures.of_journal(journal, names) for journal in journals)
     orders = [sale for sale in side.sales.values() if sale.kind is SaleKind.ORDER]
     sales = [sale for sale in side.sales.values() if sale.kind is not SaleKind.ORDER]
-    read_ = figures.add(figures.as_stated(sale, names) for sale in sales)
+    read_ = add(figures.as_stated(sale, names) for sale in sales)
     paid = figures.subtract(
-        figures.add(figures.payments_of_journal(journal, names) for journal in on_orders),
-        figures.within(figures.add(figures.payments_of(order, names) for order in orders), side.start, side.through),
+        add(figures.payments_of_journal(journal, names) for journal in on_orders),
+        figures.within(add(figures.payments_of(order, names) for order in orders), side.start, side.through),
     )
-    moves = figures.add(figures.as_stated(sale, names) for sale in sales if is_movement(sale))
+    moves = add(figures.as_stated(sale, names) for sale in sales if is_movement(sale))
     moved = figures.within(moves, side.start, side.through)
     untaxed = {cell: cents for cell, cents in moved.items() if cell.measure is not figures.Measure.TENDER}
-    difference = figures.add([figures.subtract(own, figures.within(read_, side.start, side.through)), paid])
-    readings = (figures.add([difference, left_out]) for left_out in ({}, untaxed, moved))
+    difference = add([figures.subtract(own, figures.within(read_, side.start, side.through)), paid])
+    readings = (add([difference, left_out]) for left_out in ({}, untaxed, moved))
     return min(readings, key=lambda reading: sum(map(abs, reading.values())))
 
 

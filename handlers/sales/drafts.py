@@ -28,6 +28,7 @@ from mapping.records import DocumentKind, Sale, SaleKind, VatAmount
 from mapping.references import CLEARING, ORDER_DEPOSITS, References
 from mapping.sale_identity import sign
 from mapping.sale_lines import is_without_vat, read_totals
+from mapping.tenders import by_method
 from mapping.unit_prices import LineAmounts
 
 WRONG_AMOUNT = "6070"
@@ -185,7 +186,7 @@ def find_references(sale: Sale, deps: Deps) -> References:
     original = deps.links[LinkKind.DOCUMENT, sale.credited_id] if sale.credited_id else None
     found = goods.find(sale, deps, country=country)
     rates = () if is_without_vat(sale) else read_totals(sale)
-    tenders = sale_identity.tenders_of(_in_money(sale, deps))
+    tenders = by_method(_in_money(sale, deps).payments)
     return dataclasses.replace(
         find_listed(sale, tenders, buyer, deps, rates=rates, country=country),
         items=found.articles,

@@ -18,9 +18,8 @@ from handlers.sales import bookings, changes, documents, drafts, money_documents
 from handlers.sales.steps import Context, Step
 from mapping.day_summary import Day
 from mapping.errors import MappingError, NotBookable
-from mapping.figures import show_rate
 from mapping.messages import message
-from mapping.money import to_euros
+from mapping.money import show_number, to_euros
 from mapping.orders import Posting
 from mapping.records import BookedDocument, Customer, Item, ListEntry, Sale
 from mapping.references import References
@@ -219,7 +218,7 @@ def _describe(references: References, names: Names) -> dict[str, Any]:
         "customer": references.customer_id,
         "items": each("ItemRef", references.items),
         "tax_codes": {
-            show_rate(rate): {"id": found.id, "name": found.name} for rate, found in references.tax_codes.items()
+            show_number(rate): {"id": found.id, "name": found.name} for rate, found in references.tax_codes.items()
         },
         "payment_methods": each("PaymentMethodRef", references.payment_methods),
         "deposit_accounts": each("DepositToAccountRef", references.deposit_accounts),

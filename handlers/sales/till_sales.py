@@ -19,6 +19,7 @@ from handlers.deps import Deps
 from handlers.result import Result, done
 from mapping import golden_records, side_by_side
 from mapping.messages import message
+from mapping.money import show_number
 from mapping.records import DocumentKind, Sale, SaleKind
 from mapping.sale_identity import find_numbers, find_tag, name_record
 from mapping.sale_lines import every_line, is_without_vat
@@ -86,7 +87,7 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
     # What was sold at each VAT rate, tax included; without VAT nothing has a rate.
     rates: dict[str, int] = {}
     for amount in () if is_without_vat(sale) else sale.vat:
-        rate = side_by_side.show_rate(amount.percentage)
+        rate = show_number(amount.percentage)
         rates[rate] = rates.get(rate, 0) + amount.net_cents + amount.vat_cents
     return SaleFacts(
         number=sale.number,

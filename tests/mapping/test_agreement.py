@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gateway import catalogue
 from mapping.agreement import compare, to_report, to_text
 from mapping.agreement_causes import BooksRecord, Cause, DocumentState, SaleState, TillRecord
-from mapping.figures import Cell, Figures, Measure, Names, add, of_document, of_sale, subtract
+from mapping.figures import Cell, Figures, Measure, Names, of_document, of_sale, subtract
+from mapping.money import add
 from mapping.records import BookedDocument, DocumentContent, DocumentKind, Payment, Sale, SaleKind, VatAmount
 
 DAY = date(2026, 3, 14)

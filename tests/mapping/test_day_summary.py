@@ -14,8 +14,8 @@ from mapping import day_summary
 from mapping.day_postings import DayPlan, to_postings
 from mapping.day_summary import Day, DayTotals, Goods
 from mapping.errors import MappingError
-from mapping.figures import Cell, Measure, show_rate
-from mapping.money import gross_to_tax, to_cents
+from mapping.figures import Cell, Measure
+from mapping.money import gross_to_tax, show_number, to_cents
 from mapping.orders import Posting
 from mapping.records import DocumentKind, TaxCode
 from mapping.references import References
@@ -62,8 +62,8 @@ def figures(postings: tuple[Posting, ...]) -> dict[Cell, int]:
         document = posting.document
         sign = -1 if document.kind is DocumentKind.REFUND_RECEIPT else 1
         for tax in document.taxes:
-            count(Measure.NET, show_rate(tax.percentage), sign * to_cents(tax.net))
-            count(Measure.VAT, show_rate(tax.percentage), sign * to_cents(tax.tax))
+            count(Measure.NET, show_number(tax.percentage), sign * to_cents(tax.net))
+            count(Measure.VAT, show_number(tax.percentage), sign * to_cents(tax.tax))
         for payment in posting.payments:
             count(Measure.TENDER, payment.payment_method_id or "", to_cents(payment.total))
         if document.payment_method_id:
@@ -74,9 +74,9 @@ def figures(postings: tuple[Posting, ...]) -> dict[Cell, int]:
 def expected(totals: DayTotals) -> dict[Cell, int]:
     cells: dict[Cell, int] = {}
     for goods, cents in totals.nets.items():
-        cell = Cell(1, DAY.date, Measure.NET, show_rate(goods.rate))
+        cell = Cell(1, DAY.date, Measure.NET, show_number(goods.rate))
         cells[cell] = cells.get(cell, 0) + cents
-    cells |= {Cell(1, DAY.date, Measure.VAT, show_rate(rate)): cents for (_, rate), cents in totals.vat.items()}
+    cells |= {Cell(1, DAY.date, Measure.VAT, show_number(rate)): cents for (_, rate), cents in totals.vat.items()}
     methods = REFERENCES.payment_methods
     cells |= {Cell(1, DAY.date, Measure.TENDER, methods[each]): cents for each, cents in totals.tenders.items()}
     return {cell: cents for cell, cents in cells.items() if cents}
