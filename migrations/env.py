@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from gateway.store import indexes, tables, counts, figures, links, todo  # noqa: F401 - every module with a table
+from gateway.store import tables, counts, figures, links, todo  # noqa: F401 - every module with a table
 
 connection = context.config.attributes["connection"]
 context.configure(
@@ -11,7 +11,7 @@ context.configure(
     target_metadata=SQLModel.metadata,
     render_as_batch=connection.dialect.name == "sqlite",
     include_name=lambda name, kind, _parents: (
-        not (kind == "table" and name in tables.RETIRED) and name not in indexes.OF_EXPRESSIONS
+        not (kind == "table" and name in tables.RETIRED) and name not in tables.OF_EXPRESSIONS
     ),
 )
 with context.begin_transaction():

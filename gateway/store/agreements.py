@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_
 from sqlmodel import Session, col
 
 from gateway.store.events import ENDED
-from gateway.store.sql import upsert
+from gateway.store.sql import given, upsert
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, InboxRow
 from mapping import messages
 
@@ -286,7 +286,7 @@ def _sums(session: Session, start: date, through: date, connection: str | None) 
         col(day.day).between(start, through),
         col(day.checked_at).is_not(None),
         col(day.status) != AgreementStatus.NOT_CLOSED,
-        *([] if connection is None else [_of(connection)]),
+        *given((day.connection, connection)),
     )
     about = (col(day.connection), col(day.status))
     return session.execute(select(*about, func.count(), *sums).where(compared).group_by(*about)).all()

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, text, update
+from sqlalchemy import and_, case, exists, func, or_, select, text, update
 from sqlmodel import Session, col
 
 from gateway.store.alert_rules import AlertCause
 from gateway.store.events import State
-from gateway.store.sql import moment, upsert
+from gateway.store.sql import given, moment, upsert
 from gateway.store.tables import AlertRow, InboxRow, RecordRow, SaleRow
 from mapping import messages
 
@@ -91,17 +91,11 @@ def find_past(
     session: Session, connection: str | None = None, *, before: int | None = None, limit: int = 50
 ) -> tuple[list[AlertRow], int | None]:
     """Alerts that are over (of one connection), newest first, and the cursor of the next page (None at the end)."""
-    conditions: list[ColumnElement[bool]] = [col(AlertRow.cleared_at).is_not(None)]
-    conditions += [] if connection is None else [col(AlertRow.connection) == connection]
+    conditions = [col(AlertRow.cleared_at).is_not(None), *given((AlertRow.connection, connection))]
     conditions += [] if before is None else [col(AlertRow.id) < before]
     past = select(AlertRow).where(*conditions).order_by(col(AlertRow.id).desc()).limit(limit + 1)
     rows = list(session.execute(past).scalars())
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
-
-
-def purge(session: Session, *, days: int) -> None:
-    """Delete alerts that were cleared longer ago."""
-    session.execute(delete(AlertRow).where(col(AlertRow.cleared_at) < moment(-86_400 * days)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +140,7 @@ def find_causes(session: Session, connection: str | None = None) -> list[OpenCau
     groups = session.execute(
         select(*about, *sums, func.max(col(InboxRow.id)), func.sum(case((is_of_record, 1), else_=0)))
         .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
-        .where(
-            col(InboxRow.state) == State.PARKED,
-            *([] if connection is None else [col(InboxRow.connection) == connection]),
-        )
+        .where(col(InboxRow.state) == State.PARKED, *given((InboxRow.connection, connection)))
         .group_by(*about)
     ).all()
     causes = _merge([

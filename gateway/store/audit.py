@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from gateway.store import inbox
 from gateway.store.events import Change
-from gateway.store.sql import moment
+from gateway.store.sql import given, moment
 from gateway.store.tables import AuditRow
 from mapping import messages
 
@@ -58,8 +58,7 @@ def find_page(
 
 
 def _conditions(session: Session, wanted: AuditFilter) -> list[ColumnElement[bool]]:
-    equal = ((AuditRow.actor, wanted.actor), (AuditRow.action, wanted.action))
-    conditions = [col(column) == value for column, value in equal if value is not None]
+    conditions = given((AuditRow.actor, wanted.actor), (AuditRow.action, wanted.action))
     # Rows are numbered as time goes on: a bound of time is one of numbers, which every index here has.
     if wanted.start is not None:
         conditions.append(col(AuditRow.id) >= _find_bound(session, wanted.start))

@@ -46,7 +46,7 @@ from gateway.store import leases, round_robin
 from gateway.store.events import PENDING, SUPERSEDED, Event, State
 from gateway.store.round_robin import DueConnection, RoundRobin
 from gateway.store.session import reading, writing
-from gateway.store.sql import moment
+from gateway.store.sql import change, moment
 from gateway.store.tables import InboxRow
 
 LEASE_SECONDS = 10.0
@@ -105,10 +105,9 @@ def confirm(engine: Engine, claim: Claim, *, first: bool = True, seconds: float 
 def end_of(engine: Engine, process: str) -> int:
     """End the leases of a process that has ended: others may go on with its events and polls; returns their events."""
     left = and_(_INBOX.c.state == State.WORKING, func.substr(_INBOX.c.lease, 1, len(process)) == process)
-    ended = update(_INBOX).where(left).values(leased_until=moment(-1.0)).returning(_INBOX.c.id)
     with writing(engine) as session:
         leases.end_of(session, process)
-        return len(session.execute(ended).all())
+        return change(session, update(_INBOX).where(left).values(leased_until=moment(-1.0)))
 
 
 # Statements that every event needs, built once and only bound again: building them is most of their cost.

@@ -22,7 +22,7 @@ from sqlalchemy import BigInteger, Column, Engine, Integer, func, select, text
 from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store.session import writing
-from gateway.store.sql import Instant, upsert
+from gateway.store.sql import Instant, given, upsert
 from gateway.store.tables import CounterTotalRow, MeterRow
 
 Key: TypeAlias = tuple[str, str]
@@ -143,7 +143,7 @@ def read_calls_by_month(
     session: Session, months: Collection[str], connection: str | None = None
 ) -> dict[str, dict[str, int]]:
     """The calls to QuickBooks of some months by kind, over all connections or of one."""
-    mine = [] if connection is None else [col(MeterRow.connection) == connection]
+    mine = given((MeterRow.connection, connection))
     about = (col(MeterRow.month), col(MeterRow.kind))
     within = (col(MeterRow.month).in_(months), col(MeterRow.system) == "quickbooks", *mine)
     found: dict[str, dict[str, int]] = {}

@@ -166,8 +166,7 @@ def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:
         col(InboxRow.id) != event.id,
     )
     closed = {"state": State.SKIPPED, "reason": f"{SUPERSEDED}{event.id}", "superseded_by": event.id, "due_at": None}
-    statement = update(InboxRow).where(alike).values(**closed, updated_at=moment())
-    return len(session.execute(statement.returning(col(InboxRow.id))).all())
+    return sql.change(session, update(InboxRow).where(alike).values(**closed, updated_at=moment()))
 
 
 def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECONDS) -> None:
@@ -256,8 +255,7 @@ def ignore(session: Session, event_id: int, reason: str) -> bool:
     """Close an event that a person decided to skip."""
     open_one = and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_((*PENDING, State.PARKED)))
     closed = {"state": State.SKIPPED, "reason": reason, "messages": messages.store(reason), "due_at": None}
-    changed = update(InboxRow).where(open_one).values(**closed, updated_at=moment()).returning(col(InboxRow.id))
-    return session.execute(changed).one_or_none() is not None
+    return sql.change(session, update(InboxRow).where(open_one).values(**closed, updated_at=moment())) > 0
 
 
 def park_lost(session: Session, *, code: str, fix: str) -> int:
@@ -274,7 +272,7 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
         .where(col(InboxRow.connection).in_(tokens.LOST), col(InboxRow.state).in_(PENDING), ~asked)
         .values(**said, state=State.PARKED, due_at=None, updated_at=moment())
     )
-    return len(session.execute(parked.returning(col(InboxRow.id))).all())
+    return sql.change(session, parked)
 
 
 def _record_name() -> ColumnElement[str]:
@@ -291,8 +289,7 @@ def _record_name() -> ColumnElement[str]:
 def repair_times(session: Session) -> int:
     """Make events due whose time is in the future because the clock was set back; returns their number."""
     ahead = and_(col(InboxRow.state) == State.RECEIVED, col(InboxRow.turn_at) > fixed(60))
-    repaired = update(InboxRow).where(ahead).values(due_at=moment()).returning(col(InboxRow.id))
-    return len(session.execute(repaired).all())
+    return sql.change(session, update(InboxRow).where(ahead).values(due_at=moment()))
 
 
 def requeue_parked(session: Session, *, connection: str, code: str) -> int:

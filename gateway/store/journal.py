@@ -9,12 +9,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
 from gateway.store import sql
-from gateway.store.sql import Instant, days_ago, moment
+from gateway.store.sql import Instant, moment
 from gateway.store.tables import JournalRow
 from mapping import messages
 
@@ -73,13 +73,6 @@ def of_event(session: Session, event_id: int) -> list[Entry]:
         Entry(r.kind, r.title, r.system, json.loads(r.detail) if r.detail else None, r.milliseconds, r.at, r.messages)
         for r in rows.scalars()
     ]
-
-
-def purge(session: Session, *, days: int, limit: int = 5_000) -> int:
-    """Delete at most `limit` entries older than `days`; returns their number, so that a caller can work in batches."""
-    old = select(col(JournalRow.id)).where(col(JournalRow.at) < days_ago(days)).limit(limit)
-    gone = session.execute(delete(JournalRow).where(col(JournalRow.id).in_(old)).returning(col(JournalRow.id))).all()
-    return len(gone)
 
 
 def _to_text(detail: Mapping[str, Any] | None) -> str | None:

@@ -65,13 +65,13 @@ def end_of(session: Session, process: str) -> None:
 def renew(session: Session, lease: str, *, seconds: float) -> bool:
     """Prolong a lease; False when another owner has taken it over. Nobody can until the caller's transaction ends."""
     mine = update(LeaseRow).where(col(LeaseRow.lease) == lease).values(leased_until=moment(seconds))
-    return bool(session.execute(mine.returning(col(LeaseRow.work))).all())
+    return sql.change(session, mine) > 0
 
 
 def release(session: Session, lease: str) -> bool:
     """Release a lease, its row is deleted; False when another owner has taken it over."""
     mine = delete(LeaseRow).where(col(LeaseRow.lease) == lease)
-    return bool(session.execute(mine.returning(col(LeaseRow.work))).all())
+    return sql.change(session, mine) > 0
 
 
 _ENDS = moment(bindparam("seconds", type_=Float()))

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.errors import Permanent
-from gateway.store import indexes, sql
+from gateway.store import sql
 from gateway.store.sql import moment, upsert
 from gateway.store.tables import LinkRow, NumberRow
 from mapping.messages import message
@@ -206,7 +206,7 @@ def _by_targets(dialect: str) -> Any:
 
 def find_under(session: Session, connection: str, kind: LinkKind, prefix: str) -> list[Link]:
     """Every link of this kind whose source id begins with this."""
-    begins = indexes.begins(col(LinkRow.source_id), prefix)
+    begins = sql.begins(col(LinkRow.source_id), prefix)
     wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, begins)
     return [_to_link(row) for row in session.execute(select(LinkRow).where(wanted).order_by(col(LinkRow.id))).scalars()]
 
@@ -263,9 +263,9 @@ def mark_unsure(session: Session, connection: str, found: Iterable[Link]) -> int
 
     A link that was written again since it was read keeps its fingerprint.
     """
-    changing = update(LinkRow).values(fingerprint=None, updated_at=moment()).returning(col(LinkRow.id))
+    changing = update(_LINKS).values(fingerprint=None, updated_at=moment())
     as_read = (and_(_is(connection, link), _LINKS.c.fingerprint == link.fingerprint) for link in found)
-    return sum(len(session.execute(changing.where(each)).all()) for each in as_read)
+    return sum(sql.change(session, changing.where(each)) for each in as_read)
 
 
 def _is(connection: str, link: Link) -> Any:

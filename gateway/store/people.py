@@ -23,7 +23,7 @@ from gateway.store.records import RecordKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, writing
-from gateway.store.sql import moment
+from gateway.store.sql import holds_one, moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
 from mapping.customers import email_spellings
 
@@ -151,10 +151,7 @@ def _find(engine: Engine, who: str, called: str | None) -> _Found:
         person = _identify(session, parse(who), called and connections.find_past_key(session, called))
     found = _Found(person)
     coarse = list(personal.list_prefilters(person))
-    said, known = (
-        personal.holds_one(engine, _SAID, coarse),
-        or_(personal.holds_one(engine, _ASKED, coarse), _is_about(person)),
-    )
+    said, known = holds_one(_SAID, coarse), or_(holds_one(_ASKED, coarse), _is_about(person))
     by_line: set[int] = set()
     for row in _scan(engine, JournalRow, lambda row: person.is_referred_to(row.connection, row.detail), said):
         person.learn(row.connection, row.detail)
@@ -255,7 +252,7 @@ def _events(engine: Engine, found: _Found) -> Iterator[InboxRow]:
     """The person's own events, and those of others that mention it."""
     yield from _rows(engine, InboxRow, found.own)
     mentioned = _mentioned(found.person, *_TEXTS, "email")
-    holds = personal.holds_one(engine, _ASKED, found.person.texts())
+    holds = holds_one(_ASKED, found.person.texts())
     yield from _scan(engine, InboxRow, lambda row: row.id not in found.own and mentioned(row), holds)
 
 
@@ -268,7 +265,7 @@ def _lines(engine: Engine, found: _Found) -> Iterator[JournalRow]:
         about = mentioned(row) or person.is_referred_to(row.connection, row.detail)
         return row.event_id not in found.own and about
 
-    yield from _scan(engine, JournalRow, is_mine, personal.holds_one(engine, _SAID, personal.list_prefilters(person)))
+    yield from _scan(engine, JournalRow, is_mine, holds_one(_SAID, personal.list_prefilters(person)))
 
 
 def _is_link_of(person: Person) -> Callable[[LinkRow], bool]:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, String, Table, false, func, or_, select
+from sqlalchemy import ColumnElement, Engine, String, Table, func, select
 from sqlmodel import SQLModel
 
 from gateway.store.session import reading
+from gateway.store.sql import holds_one
 from gateway.store.tables_of_records import RecordRow
 
 GONE = "(erased)"
@@ -161,7 +162,7 @@ def find_mentions(engine: Engine, texts: Sequence[str]) -> list[dict[str, Any]]:
     for table in SQLModel.metadata.sorted_tables:
         # Sealed values and digests hold no readable text.
         for column in (c for c in table.columns if isinstance(c.type, String) and not c.name.endswith("_sealed")):
-            rows, counted = 0, select(func.count()).select_from(table).where(holds_one(engine, [column], texts))
+            rows, counted = 0, select(func.count()).select_from(table).where(holds_one([column], texts))
             for window in windows(engine, table):
                 with reading(engine) as session:
                     rows += session.execute(counted.where(*window)).scalar_one()
@@ -169,15 +170,6 @@ def find_mentions(engine: Engine, texts: Sequence[str]) -> list[dict[str, Any]]:
                 why = _WHY.get(table.name, _OTHERWISE)
                 found.append({"table": table.name, "column": column.name, "rows": rows, "why": why})
     return found
-
-
-def holds_one(engine: Engine, columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[bool]:
-    """Whether one of the columns holds one of the texts, in any case."""
-    patterns = [f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%" for text in texts]
-    # LIKE ignores case in SQLite; lowering each text again for every pattern would be slow.
-    is_sqlite = engine.dialect.name == "sqlite"
-    each = (c.like(p, escape="/") if is_sqlite else c.ilike(p, escape="/") for c in columns for p in patterns)
-    return or_(false(), *each)
 
 
 def windows(engine: Engine, table: Table, size: int = _WINDOW) -> Iterator[list[ColumnElement[bool]]]:

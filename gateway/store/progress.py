@@ -15,10 +15,10 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import inbox, indexes, requests, views
+from gateway.store import inbox, requests, views
 from gateway.store.events import OPEN, PENDING, SETTLED, UNSETTLED, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
-from gateway.store.sql import moment, upsert
+from gateway.store.sql import begins, given, moment, upsert
 from gateway.store.tables import BackfillRow, InboxRow, JournalRow
 
 PACE_SECONDS = 300.0
@@ -193,9 +193,7 @@ def count_events(session: Session, event: Event) -> EventCounts:
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
     lately = and_(rows.state.in_(SETTLED), rows.updated_at > moment(-PACE_SECONDS))
     columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
-    found = session.execute(
-        select(*columns).where(indexes.begins(rows.key, f"{event.key}:")).group_by(rows.state)
-    ).all()
+    found = session.execute(select(*columns).where(begins(rows.key, f"{event.key}:")).group_by(rows.state)).all()
     last = max((row[3] for row in found), default=None)
     return EventCounts({str(row[0]): int(row[1]) for row in found}, sum(int(row[2]) for row in found), last)
 
@@ -208,11 +206,11 @@ def running(session: Session) -> list[Progress]:
 def recent(session: Session, connection: str | None = None) -> list[Progress]:
     """Backfills (of one connection) that run or ended within a day, newest first."""
     shown = or_(col(InboxRow.state).in_(OPEN), col(InboxRow.updated_at) > moment(-SHOWN_SECONDS))
-    return _find(session, shown if connection is None else and_(shown, col(InboxRow.connection) == connection))
+    return _find(session, shown, *given((InboxRow.connection, connection)))
 
 
-def _find(session: Session, shown: ColumnElement[bool]) -> list[Progress]:
-    found = views.select_events(session, indexes.is_request(BACKFILLING), shown, limit=SHOWN)
+def _find(session: Session, *shown: ColumnElement[bool]) -> list[Progress]:
+    found = views.select_events(session, views.is_request(BACKFILLING), *shown, limit=SHOWN)
     return [look(session, event) for event in found]
 
 

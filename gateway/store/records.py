@@ -9,19 +9,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, tuple_, update
 from sqlmodel import Session, col
 
 from gateway.store import requests
 from gateway.store.events import ENDED, OPEN, Event, Flow, Outcome, State
-from gateway.store.sql import days_ago, moment
+from gateway.store.sql import given, holds_one, moment
 from gateway.store.tables import InboxRow, RecordRow
 
 PAGE: Final = 50
 MOST_FOUND: Final = 500
 LOOKED_BACK: Final = 30_000
 """A part of a name is searched among the last so many records; a whole SKU or number among all of them."""
-_PERSONAL: Final = ("code", "books_name", "till_name", "fields")
 _NAMES: Final = ("code", "books_name", "till_name")
 
 _TOLD: Final = and_(col(InboxRow.id) == col(RecordRow.event_id), col(InboxRow.state).in_(OPEN))
@@ -315,23 +314,11 @@ def note_altered(session: Session, connection: str, kind: RecordKind, source_ids
     session.execute(update(RecordRow).where(mine).values(differs=True, altered_at=moment(), updated_at=moment()))
 
 
-def forget_customers(session: Session, *, days: int, limit: int) -> int:
-    """Empty what names customers in records that did not change for so many days; returns the number of rows."""
-    named = or_(*(col(getattr(RecordRow, name)).is_not(None) for name in _PERSONAL))
-    old = and_(col(RecordRow.kind) == "customer", col(RecordRow.updated_at) < days_ago(days), named)
-    some = select(col(RecordRow.id)).where(old).order_by(col(RecordRow.updated_at)).limit(limit)
-    emptied = update(RecordRow).where(col(RecordRow.id).in_(some)).values(**dict.fromkeys(_PERSONAL))
-    return len(session.execute(emptied.returning(col(RecordRow.id))).all())
-
-
 def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> RecordsPage:
     """One page of the records that fit, by name."""
     name, id_ = col(RecordRow.name), col(RecordRow.id)
-    conditions = [col(RecordRow.kind) == wanted.kind]
-    if wanted.connection is not None:
-        conditions.append(col(RecordRow.connection) == wanted.connection)
-    if wanted.status is not None:
-        conditions.append(col(RecordRow.status) == wanted.status)
+    equal = (("kind", wanted.kind), ("connection", wanted.connection), ("status", wanted.status))
+    conditions = given(*((getattr(RecordRow, each), value) for each, value in equal))
     if wanted.differs:
         conditions.append(col(RecordRow.differs).is_(True))
     if wanted.cause is not None:
@@ -368,7 +355,7 @@ def _search(session: Session, text: str, *, is_private: bool) -> list[int]:
     """The ids of the records with this SKU, address, number or name. Each step uses an index, or the newest rows."""
     newest = session.execute(select(func.max(col(RecordRow.id)))).scalar_one() or 0
     recent = col(RecordRow.id) > newest - LOOKED_BACK
-    named = or_(*(col(getattr(RecordRow, each)).icontains(text, autoescape=True) for each in _NAMES[is_private:]))
+    named = holds_one((getattr(RecordRow, each) for each in _NAMES[is_private:]), [text])
     numbered = [col(RecordRow.till_number) == text, and_(recent, col(RecordRow.books_id) == text)]
     ids: set[int] = set()
     for condition in (

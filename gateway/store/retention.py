@@ -13,20 +13,33 @@ too. Every step may be repeated; none holds a lock for long.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Table, and_, case, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Engine, Table, and_, case, delete, func, or_, select, text, true, tuple_, update
 from sqlmodel import Session, SQLModel, col
 
-from gateway.store import alerts, figures, indexes, journal, records, sale_contents, sales, todo, views  # noqa: F401 - figures and todo have tables
+from gateway.store import figures, sales, tables, todo, views  # noqa: F401 - figures and todo have tables
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
+from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, writing
-from gateway.store.sql import days_ago, moment
-from gateway.store.tables import BackfillRow, ConnectionRow, CursorRow, InboxRow, LeaseRow, SystemRow, TokenRow
+from gateway.store.sql import change, days_ago, moment
+from gateway.store.tables import (
+    AlertRow,
+    BackfillRow,
+    ConnectionRow,
+    CursorRow,
+    InboxRow,
+    JournalRow,
+    LeaseRow,
+    RecordRow,
+    SaleRow,
+    SystemRow,
+    TokenRow,
+)
 from mapping import messages
 from mapping.messages import message
 
@@ -44,34 +57,54 @@ class Purged(NamedTuple):
     emptied: int = 0
 
 
+class _Rule(NamedTuple):
+    """Rows go so long after a moment of theirs: those of which a condition holds, whole or only some columns."""
+
+    table: Any
+    since: str
+    where: Any = true()
+    emptied: tuple[str, ...] = ()
+
+
+_NAMING = ("code", "books_name", "till_name", "fields")
+_IS_NAMED = or_(*(col(getattr(RecordRow, name)).is_not(None) for name in _NAMING))
+_RULES: Final[Mapping[str, _Rule]] = {
+    "alerts": _Rule(AlertRow, "cleared_at"),
+    "lines": _Rule(JournalRow, "at"),
+    "sales": _Rule(SaleRow, "updated_at", col(SaleRow.customer).is_not(None), ("customer",)),
+    "sale_contents": _Rule(SaleContentRow, "seen_at"),
+    "customers": _Rule(RecordRow, "updated_at", and_(col(RecordRow.kind) == "customer", _IS_NAMED), _NAMING),
+    "events": _Rule(InboxRow, "updated_at", text(tables.PROVES_NOTHING)),
+    "emptied": _Rule(InboxRow, "updated_at", text(tables.HOLDS), ("email", "hint", "result")),
+}
+
+
 def purge(engine: Engine, *, days: int, stopped: Callable[[], bool] = lambda: False) -> Purged:
     """Delete or empty what is older than so many days, in short transactions.
 
     It stops between two of them when it is `stopped`, and continues the next time.
     """
-    with writing(engine) as session:
-        alerts.purge(session, days=days)
-
-    def all_of(change: Callable[[Session, int], int]) -> int:
-        return sum(_in_batches(engine, change, stopped))
-
-    lines = all_of(lambda session, limit: journal.purge(session, days=days, limit=limit))
-    all_of(lambda session, limit: sales.forget_customers(session, days=days, limit=limit))
-    all_of(lambda session, limit: sale_contents.purge(session, days=days, limit=limit))
-    all_of(lambda session, limit: records.forget_customers(session, days=days, limit=limit))
-    events = all_of(lambda session, limit: remove(session, days=days, limit=limit))
-    emptied = all_of(lambda session, limit: empty(session, days=days, limit=limit))
-    return Purged(lines, events, emptied)
+    found = {name: sum(_in_batches(engine, name, days, stopped)) for name in _RULES}
+    return Purged(found["lines"], found["events"], found["emptied"])
 
 
-def _in_batches(engine: Engine, change: Callable[[Session, int], int], stopped: Callable[[], bool]) -> Iterator[int]:
-    """Change rows until none is left, so many in a transaction that it never holds its locks for long."""
+def forget(session: Session, what: str, *, days: int, limit: int) -> int:
+    """Delete or empty the first `limit` rows by one of the rules; returns their number."""
+    table, since, where, emptied = _RULES[what]
+    old = select(col(table.id)).where(where, getattr(table, since) < days_ago(days))
+    mine = col(table.id).in_(old.order_by(getattr(table, since)).limit(limit))
+    gone = update(table).where(mine).values(**dict.fromkeys(emptied)) if emptied else delete(table).where(mine)
+    return change(session, gone)
+
+
+def _in_batches(engine: Engine, what: str, days: int, stopped: Callable[[], bool]) -> Iterator[int]:
+    """Until no row is left by a rule, so many in a transaction that it never holds its locks for long."""
     size, changed = FIRST_BATCH, FIRST_BATCH
     while changed and not stopped():
         with writing(engine) as session:
             session.connection()  # in SQLite: the lock is ours from here on
             began = time.monotonic()
-            changed = change(session, size)
+            changed = forget(session, what, days=days, limit=size)
         took = time.monotonic() - began
         yield changed
         if took > LONG_SECONDS:
@@ -79,24 +112,6 @@ def _in_batches(engine: Engine, change: Callable[[Session, int], int], stopped: 
         elif took < SHORT_SECONDS:
             size = min(2 * size, LARGEST_BATCH)
         time.sleep(PAUSE_SECONDS if changed else 0.0)
-
-
-def empty(session: Session, *, days: int, limit: int) -> int:
-    """Clear address, hint and result of at most `limit` ended events; returns their number."""
-    emptied = update(InboxRow).where(_is_among(indexes.HOLDS, days, limit)).values(email=None, hint=None, result=None)
-    return len(session.execute(emptied.returning(col(InboxRow.id))).all())
-
-
-def remove(session: Session, *, days: int, limit: int) -> int:
-    """Delete at most `limit` ended events that prove nothing; returns their number."""
-    removed = delete(InboxRow).where(_is_among(indexes.PROVES_NOTHING, days, limit))
-    return len(session.execute(removed.returning(col(InboxRow.id))).all())
-
-
-def _is_among(condition: str, days: int, limit: int) -> ColumnElement[bool]:
-    """Whether an event is one of the first `limit` of which the condition of an index holds, and ended long ago."""
-    old = select(col(InboxRow.id)).where(text(condition), col(InboxRow.updated_at) < days_ago(days))
-    return col(InboxRow.id).in_(old.order_by(col(InboxRow.updated_at)).limit(limit))
 
 
 BATCH: Final = 500
@@ -243,6 +258,5 @@ def _purge_by_key(engine: Engine, table: Table, gone: Removed) -> Iterator[int]:
     count = BATCH
     while count >= BATCH:
         with writing(engine) as session:
-            found: Any = delete(table).where(tuple_(*keys).in_(some)).returning(table.c.connection)
-            count = len(session.execute(found).all())
+            count = change(session, delete(table).where(tuple_(*keys).in_(some)))
         yield count

@@ -31,7 +31,7 @@ from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store import links, sql
 from gateway.store.links import LinkKind
-from gateway.store.sql import days_ago, moment, time_field
+from gateway.store.sql import moment, time_field
 from gateway.store.tables import SaleRow, SaleTagRow, TaggedSaleRow
 from gateway.store.tables_of_records import row_id
 from mapping import side_by_side
@@ -184,13 +184,6 @@ def find_rows(session: Session, keys: Sequence[tuple[str, str]]) -> Sequence[Sal
     """What is stored of the sides of these sales, each named by its connection and its id."""
     mine = tuple_(col(SaleContentRow.connection), col(SaleContentRow.sale_id)).in_(keys)
     return session.execute(select(SaleContentRow).where(mine)).scalars().all()
-
-
-def purge(session: Session, *, days: int, limit: int) -> int:
-    """Delete versions that were seen longer ago than so many days; returns their number."""
-    old = select(col(SaleContentRow.id)).where(col(SaleContentRow.seen_at) < days_ago(days)).limit(limit)
-    gone = delete(SaleContentRow).where(col(SaleContentRow.id).in_(old)).returning(col(SaleContentRow.id))
-    return len(session.execute(gone).all())
 
 
 # --- what sales are found by --------------------------------------------------------------------------------------

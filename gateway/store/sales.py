@@ -14,16 +14,16 @@ from functools import cache
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, union, update
+from sqlalchemy import ColumnElement, String, and_, bindparam, exists, func, literal_column, or_, select, union, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.errors import Permanent
-from gateway.store import indexes, links, sale_contents, sql
+from gateway.store import links, sale_contents, sql
 from gateway.store.events import OPEN, SALES, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sale_contents import FindDocument, SideName, find_none
-from gateway.store.sql import days_ago, moment
+from gateway.store.sql import moment
 from gateway.store.tables import InboxRow, LinkRow, SaleRow
 from mapping.records import SaleKind
 from mapping.sale_identity import NOT_YET
@@ -36,6 +36,7 @@ _VOIDED: Final = frozenset({BookingStatus.WITHDRAWN, BookingStatus.DELETED, Book
 _ABSENT: Final = _VOIDED | {BookingStatus.LEFT_OUT}
 _SALES = SaleRow.__table__  # type: ignore[attr-defined]
 _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
+_IS_SKIPPED = col(InboxRow.state) == literal_column("'skipped'", String)  # as the index has it
 _KEY = ("connection", "sale_id")
 _KNOWN = (
     select(_SALES.c.event_id, _SALES.c.document_id, _INBOX.c.state, _INBOX.c.entity)
@@ -225,14 +226,6 @@ def _set_status(session: Session, event_ids: list[int], status: SaleStatus) -> N
     session.execute(update(SaleRow).where(mine).values(status=status, updated_at=moment()))
 
 
-def forget_customers(session: Session, *, days: int, limit: int) -> int:
-    """Empty the customers' names of sales that did not change for so many days; returns the number of rows."""
-    old = and_(col(SaleRow.customer).is_not(None), col(SaleRow.updated_at) < days_ago(days))
-    some = select(col(SaleRow.id)).where(old).limit(limit)
-    emptied = update(SaleRow).where(col(SaleRow.id).in_(some)).values(customer=None)
-    return len(session.execute(emptied.returning(col(SaleRow.id))).all())
-
-
 _AT_ONCE = 500
 _Value = TypeVar("_Value")
 
@@ -366,7 +359,7 @@ def find_unposted(
     )
     parts = [
         _select_known(and_(mine, col(InboxRow.state).in_(OPEN)), connection),
-        _select_known(and_(mine, indexes.is_left_out(waiting_code)), connection),
+        _select_known(and_(mine, _IS_SKIPPED, col(InboxRow.code) == waiting_code), connection),
         _select_known(and_(mine, col(LinkRow.created_at) >= since), connection),
     ]
     if named:

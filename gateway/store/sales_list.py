@@ -17,6 +17,7 @@ from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.sale_contents import ARTICLE, TENDER
 from gateway.store.sales import AMSTERDAM, SaleStatus
+from gateway.store.sql import given, holds_one
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping.coverage import SourceValue
 
@@ -179,13 +180,8 @@ def branches(session: Session, connection: str) -> list[tuple[int, str | None]]:
 
 
 def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool]]:
-    equal = (
-        (SaleRow.kind, wanted.kind),
-        (SaleRow.connection, wanted.connection),
-        (SaleRow.branch, wanted.branch),
-        (SaleRow.status, wanted.status),
-    )
-    conditions = [col(column) == value for column, value in equal if value is not None]
+    equal = ((name, getattr(wanted, name)) for name in ("kind", "connection", "branch", "status"))
+    conditions = given(*((getattr(SaleRow, name), value) for name, value in equal))
     if wanted.kind:
         # What a search or a tender found is not looked up by the kind: half of all sales have it.
         has_ids = wanted.q or wanted.tender
@@ -251,7 +247,7 @@ def _sold(session: Session, text: str) -> Iterator[int]:
     for which in (
         col(SaleTagRow.key) == text,
         col(SaleTagRow.code).in_({text, text.upper()}),
-        and_(recent, col(SaleTagRow.name).icontains(text, autoescape=True)),
+        and_(recent, holds_one([SaleTagRow.name], [text])),
     ):
         for id_ in session.execute(select(tag).where(of_articles, which).limit(MOST_ARTICLES)).scalars().all():
             mine = select(col(TaggedSaleRow.sale_id)).where(col(TaggedSaleRow.tag_id) == id_)
@@ -276,12 +272,7 @@ def _matches(session: Session, text: str, cents: int | None) -> Iterator[ColumnE
     if cents is not None:
         yield col(SaleRow.amount_cents).in_({cents, -cents})
     newest = session.execute(select(func.max(col(SaleRow.id)))).scalar_one() or 0
-    pattern = f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%"
-    # LIKE ignores case in SQLite; lowering each text for it would be slow.
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    columns = [col(column) for column in _PARTLY]
-    parts = or_(*(each.like(pattern, escape="/") if is_sqlite else each.ilike(pattern, escape="/") for each in columns))
-    yield and_(col(SaleRow.id) > newest - LOOKED_BACK, parts)
+    yield and_(col(SaleRow.id) > newest - LOOKED_BACK, holds_one(_PARTLY, [text]))
 
 
 DAYS = 90

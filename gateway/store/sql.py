@@ -7,30 +7,36 @@ planned once, PostgreSQL's triggers see all rows together, and SQLite's lock is 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
     ARRAY,
+    Boolean,
     Column,
     ColumnElement,
     DateTime,
     Dialect,
+    Executable,
     Float,
     String,
+    and_,
     bindparam,
     column,
+    false,
     func,
     literal,
     literal_column,
+    or_,
     select,
+    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
-from sqlmodel import Field, Session
+from sqlmodel import Field, Session, col
 
 
 class Instant(TypeDecorator[datetime]):
@@ -93,6 +99,59 @@ def days_ago(days: float) -> ColumnElement[datetime]:
     return fixed(-86_400.0 * days)
 
 
+_LAST, _SURROGATES = 0x10FFFF, range(0xD800, 0xE000)
+
+
+def begins(column: Any, prefix: str) -> ColumnElement[bool]:
+    """Whether a column begins with this: a range of the index, which `LIKE` is not on every database."""
+    following = _following(prefix)
+    return and_(column >= prefix, column < following if following else true())
+
+
+def _following(prefix: str) -> str:
+    """The first text after every one that begins with this; empty where there is none."""
+    shorter = prefix.rstrip(chr(_LAST))
+    if not shorter:
+        return ""
+    code = ord(shorter[-1]) + 1
+    return shorter[:-1] + chr(_SURROGATES.stop if code in _SURROGATES else code)
+
+
+class _holds(FunctionElement[bool]):  # noqa: N801 - reads as a function in statements
+    """Whether a column holds a text, in any case."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: Any, text: str) -> None:
+        escaped = text.replace("/", "//").replace("%", "/%").replace("_", "/_")
+        super().__init__(column, literal(f"%{escaped}%"))
+
+
+@compiles(_holds, "sqlite")
+def _sqlite_holds(element: _holds, compiler: Any, **kw: Any) -> str:
+    # LIKE ignores case here; lowering each text for it would be slow.
+    column_, pattern = (compiler.process(each, **kw) for each in element.clauses)
+    return f"({column_} LIKE {pattern} ESCAPE '/')"
+
+
+@compiles(_holds, "postgresql")
+def _postgresql_holds(element: _holds, compiler: Any, **kw: Any) -> str:
+    column_, pattern = (compiler.process(each, **kw) for each in element.clauses)
+    return f"({column_} ILIKE {pattern} ESCAPE '/')"
+
+
+def holds_one(columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[bool]:
+    """Whether one of the columns holds one of the texts, in any case."""
+    patterns = list(texts)
+    return or_(false(), *(_holds(each, text) for each in columns for text in patterns))
+
+
+def given(*pairs: tuple[Any, Any]) -> list[ColumnElement[bool]]:
+    """The conditions that columns have these values; None: any."""
+    return [col(column_) == value for column_, value in pairs if value is not None]
+
+
 class epoch(FunctionElement[float]):  # noqa: N801 - reads as a function in statements
     """Seconds since 1970 by the database's clock, for sums that SQL's times do not support on every database."""
 
@@ -108,6 +167,12 @@ def _sqlite_epoch(_element: epoch, _compiler: Any, **_kw: Any) -> str:
 @compiles(epoch, "postgresql")
 def _postgresql_epoch(_element: epoch, _compiler: Any, **_kw: Any) -> str:
     return "cast(extract(epoch from clock_timestamp()) as double precision)"
+
+
+def change(session: Session, wanted: Executable) -> int:
+    """Execute an update or a deletion; returns the number of rows."""
+    result: Any = session.execute(wanted)
+    return int(result.rowcount)
 
 
 # --- insert a row, or change the one that has its key ------------------------------------------------------------

@@ -13,7 +13,7 @@ from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store.alerts import find_causes, key_of
 from gateway.store.events import UNSETTLED, State
-from gateway.store.sql import moment, time_field, upsert
+from gateway.store.sql import change, given, moment, time_field, upsert
 from gateway.store.tables import InboxRow, SaleRow
 from gateway.store.tables_of_records import long_text, row_id
 
@@ -100,7 +100,7 @@ class BulkProgress:
 def find_keys(session: Session, event_ids: Collection[int], connection: str | None) -> list[tuple[str, str]]:
     """Connection and key of the causes of these parked events (of one connection)."""
     columns = (col(InboxRow.connection), col(InboxRow.code), col(InboxRow.flow))
-    mine = [] if connection is None else [col(InboxRow.connection) == connection]
+    mine = given((InboxRow.connection, connection))
     wanted = and_(col(InboxRow.id).in_(event_ids), col(InboxRow.state) == State.PARKED, *mine)
     rows = session.execute(select(*columns).where(wanted)).all()
     return sorted({(str(name or ""), key_of(code, flow)) for name, code, flow in rows})
@@ -164,7 +164,7 @@ def find_bulk(session: Session, bulk_id: int) -> BulkProgress | None:
 
 def find_recent(session: Session, connection: str | None, *, limit: int = 5) -> list[BulkProgress]:
     """The last actions (of people who may see this connection only), newest first."""
-    mine = [] if connection is None else [col(BulkActionRow.connection) == connection]
+    mine = given((BulkActionRow.connection, connection))
     ids = session.execute(
         select(col(BulkActionRow.id)).where(*mine).order_by(col(BulkActionRow.id).desc()).limit(limit)
     ).scalars()
@@ -181,8 +181,7 @@ def find_ignored(session: Session, bulk_id: int) -> list[int]:
 def undo(session: Session, bulk_id: int) -> bool:
     """Note that an action is undone; False if it was before."""
     still = and_(col(BulkActionRow.id) == bulk_id, col(BulkActionRow.undone_at).is_(None))
-    undone = update(BulkActionRow).where(still).values(undone_at=moment()).returning(col(BulkActionRow.id))
-    return session.execute(undone).one_or_none() is not None
+    return change(session, update(BulkActionRow).where(still).values(undone_at=moment())) > 0
 
 
 # --- marks --------------------------------------------------------------------------------------------------------
@@ -196,8 +195,7 @@ def mark(session: Session, connection: str, cause: str, **values: Any) -> None:
 
 def find_marks(session: Session, connection: str | None = None) -> dict[tuple[str, str], CauseMarkRow]:
     """The marks by connection and cause."""
-    mine = [] if connection is None else [col(CauseMarkRow.connection) == connection]
-    rows = session.execute(select(CauseMarkRow).where(*mine)).scalars()
+    rows = session.execute(select(CauseMarkRow).where(*given((CauseMarkRow.connection, connection)))).scalars()
     return {(row.connection, row.cause): row for row in rows}
 
 

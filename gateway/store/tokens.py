@@ -13,7 +13,7 @@ from sqlmodel import Session, col
 from gateway.store import connections, leases
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import writing
-from gateway.store.sql import moment, upsert
+from gateway.store.sql import change, moment, upsert
 from gateway.store.tables import ConnectionRow, TokenRow
 
 LEASE_SECONDS = 45.0
@@ -65,7 +65,7 @@ def replace(session: Session, connection: str, tokens: Tokens, seal: Seal) -> bo
     """Store the result of a refresh; False when the connection has no tokens any more, because it was removed."""
     mine = update(TokenRow).where(col(TokenRow.connection) == connection)
     values = _to_values(connection, tokens, seal)
-    return session.execute(mine.values(**values).returning(col(TokenRow.connection))).one_or_none() is not None
+    return change(session, mine.values(**values)) > 0
 
 
 def _to_values(connection: str, tokens: Tokens, seal: Seal) -> dict[str, Any]:
@@ -141,8 +141,7 @@ def _take_old_lease(session: Session, connection: str, lease: str) -> bool:
     """
     free = or_(col(TokenRow.lease).is_(None), col(TokenRow.leased_until) < moment())
     mine = update(TokenRow).where(and_(col(TokenRow.connection) == connection, free))
-    taking = mine.values(lease=lease, leased_until=moment(LEASE_SECONDS)).returning(col(TokenRow.lease))
-    return session.execute(taking).one_or_none() is not None
+    return change(session, mine.values(lease=lease, leased_until=moment(LEASE_SECONDS))) > 0
 
 
 def release(engine: Engine, connection: str, lease: str) -> None:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store.sql import epoch, moment, upsert
+from gateway.store.sql import epoch, given, moment, upsert
 from gateway.store.tables import LoginFailureRow, UserRow, WebSessionRow
 
 INVITATION_SECONDS = 7 * 86_400.0
@@ -86,9 +86,7 @@ def find(session: Session, user_id: int) -> User | None:
 
 def every(session: Session, connection: str | None = None) -> list[User]:
     """Everybody, or only the people of one connection, by name."""
-    found = select(UserRow).order_by(col(UserRow.login))
-    if connection is not None:
-        found = found.where(col(UserRow.connection) == connection)
+    found = select(UserRow).where(*given((UserRow.connection, connection))).order_by(col(UserRow.login))
     return [_to_user(row) for row in session.execute(found).scalars()]
 
 
@@ -210,7 +208,7 @@ def find_session(session: Session, session_id: str) -> WebSession | None:
 
 def sessions(session: Session, connection: str | None = None) -> list[WebSession]:
     """The sessions that have not ended, newest first; with `connection` only those of its people."""
-    return _find_sessions(session, *([] if connection is None else [col(UserRow.connection) == connection]))
+    return _find_sessions(session, *given((UserRow.connection, connection)))
 
 
 def end(session: Session, digest: str) -> None:

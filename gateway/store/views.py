@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, null, or_, select, true, union_all
+from sqlalchemy import ColumnElement, String, and_, func, literal_column, null, or_, select, true, union_all
 from sqlmodel import Session, col
 
-from gateway.store import connections, counts, documents, indexes, sales, systems
+from gateway.store import connections, counts, documents, sales, systems
 from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
-from gateway.store.sql import moment
+from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
+from gateway.store.sql import begins, given, holds_one, moment
 from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers
@@ -26,6 +27,7 @@ LISTED_BACK, SEARCHED_BACK = 20_000, 2_500
 BEGINNINGS = 1_000  # a search by a single digit would find half of them
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 _NAMING = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id)
+_ASKED = tuple(literal_column(f"'{entity}'", String) for entity in (AGREEMENT, BACKFILLING, DOCTOR))
 _NUMBER = re.compile(r"[0-9][0-9.]*")
 
 
@@ -112,10 +114,10 @@ def _find_low(session: Session, wanted: Filter) -> int:
 def _search(session: Session, q: str, fits: ColumnElement[bool], low: int, most: int) -> set[int]:
     """The ids of fitting events that hold this text, among those that `find_events` names."""
     id_ = col(InboxRow.id)
-    says = or_(*(col(column).icontains(q, autoescape=True) for column in (*_NAMING, InboxRow.reason)))
+    says = holds_one((*_NAMING, InboxRow.reason), [q])
     spellings = dict.fromkeys((q, q.lower(), q.upper()))
-    begins = [indexes.begins(col(column), spelling) for column in _NAMING for spelling in spellings]
-    parts = [select(id_).where(each).limit(BEGINNINGS) for each in (*begins, *_numbered_in_books(session, q))]
+    begun = [begins(col(column), spelling) for column in _NAMING for spelling in spellings]
+    parts = [select(id_).where(each).limit(BEGINNINGS) for each in (*begun, *_numbered_in_books(session, q))]
     # By an expression, so that no index on the id is read from its end in search of a match.
     parts += [select(id_).where(fits, places, says).order_by((id_ + 0).desc()).limit(most)
               for places in (id_ > low, col(InboxRow.state).in_(OPEN))]  # fmt: skip
@@ -149,16 +151,19 @@ def find_event(session: Session, event_id: int) -> Event | None:
 def count_pending(session: Session, connection: str | None = None) -> dict[str, int]:
     """How many records of each flow are on their way, requests and echoes apart; by the index of the open ones."""
     trade = col(InboxRow.entity).in_(TRADE)
-    wanted = select(col(InboxRow.flow), func.count()).where(col(InboxRow.state).in_(UNSETTLED), trade)
-    if connection is not None:
-        wanted = wanted.where(col(InboxRow.connection) == connection)
+    mine = (col(InboxRow.state).in_(UNSETTLED), trade, *given((InboxRow.connection, connection)))
+    wanted = select(col(InboxRow.flow), func.count()).where(*mine)
     return {str(flow): int(count) for flow, count in session.execute(wanted.group_by(col(InboxRow.flow)))}
 
 
 def newest_of(session: Session, entity: str, connection: str | None = None, *, limit: int) -> list[Event]:
-    """The last requests of a kind that `indexes.is_request` includes, newest first; of all connections or of one."""
-    mine = [] if connection is None else [col(InboxRow.connection) == connection]
-    return select_events(session, indexes.is_request(entity), *mine, limit=limit)
+    """The last requests of a kind that `is_request` includes, newest first; of all connections or of one."""
+    return select_events(session, is_request(entity), *given((InboxRow.connection, connection)), limit=limit)
+
+
+def is_request(entity: str) -> ColumnElement[bool]:
+    """Whether an event is this request of a person; the index's own condition stands there verbatim."""
+    return and_(col(InboxRow.entity).in_(_ASKED), col(InboxRow.entity) == entity)
 
 
 def newest_about(session: Session, subject: str) -> Event | None:
@@ -211,7 +216,7 @@ def _numbered_in_books(session: Session, searched: str) -> list[ColumnElement[bo
     """The sales whose number in the books is, or begins with, the searched text; words are no numbers."""
     number = searched.strip()
     begun = [
-        and_(about, indexes.begins(col(InboxRow.order_id), printed))
+        and_(about, begins(col(InboxRow.order_id), printed))
         for about, printed in _printed_numbers(session, number)
         if _NUMBER.fullmatch(printed)
     ]
@@ -286,14 +291,8 @@ def tokens(session: Session) -> dict[str, TokenRow]:
 
 
 def _fits(session: Session, wanted: Filter) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [true()]
-    for column, value in (
-        (InboxRow.state, wanted.state),
-        (InboxRow.flow, wanted.flow),
-        (InboxRow.code, wanted.code),
-    ):
-        if value:
-            conditions.append(col(column) == value)
+    equal = ((InboxRow.state, wanted.state), (InboxRow.flow, wanted.flow), (InboxRow.code, wanted.code or None))
+    conditions = [true(), *given(*equal)]
     if wanted.connection:
         conditions.append(col(InboxRow.connection).in_(connections.keys_of(session, wanted.connection)))
     if wanted.before is not None:

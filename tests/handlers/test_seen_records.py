@@ -122,7 +122,7 @@ def test_a_customer_has_both_sides_until_erased_or_retained_long_enough(shop: Sh
     assert (phone["value"], phone["present"], row.differs) == ("030 123", "040 1", True)
     assert people.export(shop.engine, key)["records"][0]["books_name"] == "Bakkerij Jansen BV"
     with writing(shop.engine) as session:
-        assert records.forget_customers(session, days=0, limit=10) == 1
+        assert retention.forget(session, "customers", days=0, limit=10) == 1
     row = rows(shop, RecordKind.CUSTOMER)[key]
     assert (row.books_name, row.till_name, row.code, row.fields) == (None, None, None, None)
     assert people.erase(shop.engine, key).erased.records == 1

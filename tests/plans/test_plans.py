@@ -122,7 +122,7 @@ def test_what_the_clock_and_the_workers_do_costs_what_it_costs_at_first(shop: Sh
             event = shop.event(99_999)
             inbox.supersede_alike(session, event, before=datetime.now(AMSTERDAM))
         retention.purge(engine, days=400)
-    check(watched, "find_claimable", "find_next", "find_due", "_parked", "_behind", "purge", "repair_times")
+    check(watched, "find_claimable", "find_next", "find_due", "_parked", "_behind", "forget", "repair_times")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import Engine
 
-from gateway.store import journal
+from gateway.store import journal, retention
 from gateway.store.journal import DETAIL_CHARACTERS, Entry
 from gateway.store.session import reading, writing
 
@@ -64,7 +64,7 @@ def test_79_old_lines_are_purged_in_batches_and_young_ones_stay(engine: Engine) 
     gone = []
     for _ in range(3):
         with writing(engine) as session:
-            gone.append(journal.purge(session, days=30, limit=3))
+            gone.append(retention.forget(session, "lines", days=30, limit=3))
     assert gone == [3, 2, 0]
     with reading(engine) as session:
         assert [line.title for line in journal.of_event(session, 1)] == ["young"]

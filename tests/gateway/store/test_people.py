@@ -127,7 +127,7 @@ def test_ended_events_are_emptied_after_their_days_and_others_are_not(engine: En
     emptied: list[int] = []
     while not emptied or emptied[-1]:
         with writing(engine) as session:
-            emptied.append(retention.empty(session, days=30, limit=limit))
+            emptied.append(retention.forget(session, "emptied", days=30, limit=limit))
     assert sum(emptied) == 1
     with reading(engine) as session:
         rows = session.execute(select(InboxRow)).scalars().all()
