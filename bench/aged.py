@@ -80,7 +80,7 @@ LOOK_UPS: dict[str, Callable[[Session], object]] = {
     "a search for an old order": lambda s: views.find_events(s, Filter(q="1.777")),
     "the events of an order": lambda s: views.events_of_order(s, "1.777"),
     "the payments of a document": lambda s: links.find_under(s, SHOP, LinkKind.PAYMENT, "Invoice/96/"),
-    "the sales of a day's summary": lambda s: sales.summed_up_in(s, SHOP, "1:2026-01-01"),
+    "the sales of a day's summary": lambda s: links.source_ids(s, SHOP, LinkKind.DOCUMENT, day="1:2026-01-01"),
     "sales not in the books' stock": _stock,
     "what needs a person": lambda s: alert_rules.find_causes(s, Thresholds(timedelta(minutes=15), 500_000)),
 }

@@ -16,8 +16,9 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, Index, String, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Index, String, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.errors import Permanent
@@ -70,7 +71,8 @@ class BookingStatus(StrEnum):
 
     @property
     def is_our_doing(self) -> bool:
-        return self in _OUR_DOING
+        """Whether the gateway takes it out of the books, or has done so."""
+        return not self.is_gone and self not in (BookingStatus.BOOKED, BookingStatus.LEFT_OUT)
 
     @property
     def is_in_books(self) -> bool:
@@ -78,15 +80,6 @@ class BookingStatus(StrEnum):
         return not (self.is_gone or self in (BookingStatus.RELEASED, BookingStatus.REMOVED))
 
 
-_OUR_DOING = frozenset(
-    {
-        BookingStatus.REPLACING,
-        BookingStatus.WITHDRAWN,
-        BookingStatus.RELEASING,
-        BookingStatus.RELEASED,
-        BookingStatus.REMOVED,
-    }
-)
 BOOKINGS = frozenset({LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT, LinkKind.PAYMENT, LinkKind.DAY_DOCUMENT})
 """The kinds of links to what was booked of sales."""
 # The release before reads (and writes) flags in the details, and may run beside this one during a deployment. A trigger
@@ -141,6 +134,8 @@ _OF_KIND = _SELECT.where(_LINKS.c.kind == bindparam("like"))
 _OF_KINDS = _SELECT.where(_LINKS.c.kind.in_(bindparam("kinds", expanding=True)))
 _BY_SOURCE = _OF_KIND.where(_LINKS.c.source_id == bindparam("id"))
 _BY_SOURCES = _OF_KINDS.where(_LINKS.c.source_id.in_(bindparam("ids", expanding=True)))
+_AT_ONCE = 500
+_TARGET: Mapping[str, TypeEngine[Any]] = {"owner": String(), "id": String()}
 _BY_TARGET = _OF_KIND.where(_LINKS.c.target_id == bindparam("id"))
 
 
@@ -150,15 +145,16 @@ def find(session: Session, connection: str, kind: LinkKind, source_id: str) -> L
     return _to_link(row) if row else None
 
 
-def find_all(session: Session, connection: str, kind: LinkKind, source_ids: Sequence[str]) -> dict[str, Link]:
-    """The links of these source records, by source id; those without one are absent."""
+def find_all(session: Session, connection: str, kind: LinkKind, source_ids: Iterable[str]) -> dict[str, Link]:
+    """The links of these source records, any number of them, by source id; those without one are absent."""
     return {link.source_id: link for link in find_kinds(session, connection, [kind], source_ids)}
 
 
-def find_kinds(session: Session, connection: str, kinds: Sequence[LinkKind], source_ids: Sequence[str]) -> list[Link]:
+def find_kinds(session: Session, connection: str, kinds: Sequence[LinkKind], source_ids: Iterable[str]) -> list[Link]:
     """Every link of one of these kinds and one of these source records."""
-    rows = session.execute(_BY_SOURCES, {"of": connection, "kinds": list(kinds), "ids": list(source_ids)})
-    return [_to_link(row) for row in rows]
+    given: dict[str, Any] = {"of": connection, "kinds": list(kinds)}
+    parts = (session.execute(_BY_SOURCES, {**given, "ids": some}) for some in sql.chunks(source_ids, _AT_ONCE))
+    return [_to_link(row) for rows in parts for row in rows]
 
 
 def created_at(session: Session, connection: str, link: Link) -> datetime | None:
@@ -182,33 +178,40 @@ def find_by_owned_targets(
     session: Session, kinds: Collection[LinkKind], targets: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], list[Link]]:
     """`find_by_targets` for targets of several connections: each is a connection and an id."""
-    arrays = {"owners": [owner for owner, _ in targets], "ids": [id_ for _, id_ in targets]}
-    given = {"kinds": list(kinds), "pairs": [*targets], **arrays}  # PostgreSQL takes arrays, SQLite pairs
     found: dict[tuple[str, str], list[Link]] = {}
-    for row in session.execute(_by_targets(session.get_bind().dialect.name), given):
-        found.setdefault((row.connection, row.target_id), []).append(_to_link(row))
+    if targets:
+        dialect = session.get_bind().dialect.name
+        given = {"kinds": list(kinds), **sql.bind_rows(dialect, _TARGET, [*targets])}
+        for row in session.execute(_by_targets(dialect), given):
+            found.setdefault((row.connection, row.target_id), []).append(_to_link(row))
     return found
 
 
 @cache
 def _by_targets(dialect: str) -> Any:
-    if dialect == "postgresql":
-        arrays = (bindparam(name, type_=ARRAY(String())) for name in ("owners", "ids"))
-        wanted = func.unnest(*arrays).table_valued("owner", "id").render_derived(name="wanted")
-        owner, id_ = wanted.c.owner, wanted.c.id
-    else:
-        wanted = func.json_each(bindparam("pairs", type_=JSON())).table_valued("value", name="wanted")
-        owner, id_ = (func.json_extract(wanted.c.value, f"$[{place}]") for place in (0, 1))  # type: ignore[assignment]
-    same = (_LINKS.c.connection == owner, _LINKS.c.kind.in_(bindparam("kinds", expanding=True)))
+    wanted = sql.bound_rows(dialect, _TARGET)
+    of_kinds = _LINKS.c.kind.in_(bindparam("kinds", expanding=True))
+    same = and_(_LINKS.c.connection == wanted.c.owner, of_kinds, _LINKS.c.target_id == wanted.c.id)
     columns = (*(_LINKS.c[name] for name in _COLUMNS), _LINKS.c.connection)
-    return select(*columns).select_from(wanted.join(_LINKS, and_(*same, _LINKS.c.target_id == id_)))
+    return select(*columns).select_from(wanted.join(_LINKS, same))
 
 
 def find_under(session: Session, connection: str, kind: LinkKind, prefix: str) -> list[Link]:
     """Every link of this kind whose source id begins with this."""
-    begins = sql.begins(col(LinkRow.source_id), prefix)
-    wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, begins)
-    return [_to_link(row) for row in session.execute(select(LinkRow).where(wanted).order_by(col(LinkRow.id))).scalars()]
+    begun = _OF_KIND.where(sql.begins(_LINKS.c.source_id, prefix)).order_by(_LINKS.c.id)
+    return [_to_link(row) for row in session.execute(begun, {"of": connection, "like": kind})]
+
+
+def source_ids(session: Session, connection: str, kind: LinkKind, *, day: str | None = None) -> list[str]:
+    """The source records with a link of this kind; with a day, those that its document contains."""
+    mine = sql.given((LinkRow.connection, connection), (LinkRow.kind, kind), (LinkRow.day, day))
+    return sorted(session.execute(select(_LINKS.c.source_id).where(*mine)).scalars())
+
+
+def target_ids(session: Session, connection: str, kinds: Collection[LinkKind], entity: str) -> list[str]:
+    """The ids of every record of this entity that links of these kinds point at, each once and in order."""
+    mine = (_LINKS.c.connection == connection, _LINKS.c.kind.in_(kinds), _LINKS.c.target_entity == entity)
+    return sorted(session.execute(select(_LINKS.c.target_id).where(*mine).distinct()).scalars())
 
 
 def save(session: Session, connection: str, *links: Link) -> None:
@@ -274,8 +277,8 @@ def _is(connection: str, link: Link) -> Any:
 
 def forget(session: Session, connection: str, kind: LinkKind, source_id: str) -> None:
     """Delete a link whose target does not exist any more."""
-    wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, col(LinkRow.source_id) == source_id)
-    session.execute(delete(LinkRow).where(wanted))
+    of_kind = (_LINKS.c.connection == connection, _LINKS.c.kind == kind)
+    session.execute(delete(_LINKS).where(*of_kind, _LINKS.c.source_id == source_id))
 
 
 def _to_link(row: Any) -> Link:
@@ -351,9 +354,7 @@ class CustomerAddressRow(SQLModel, table=True):
 
 def put_addresses(session: Session, connection: str, customers: Mapping[str, Sequence[str]]) -> None:
     """Store all addresses of these customers, by id. None for one that does not exist any more."""
-    ids = sorted(customers)
-    for first in range(0, len(ids), CUSTOMERS_AT_ONCE):
-        some = ids[first : first + CUSTOMERS_AT_ONCE]
+    for some in sql.chunks(sorted(customers), CUSTOMERS_AT_ONCE):
         of_these = and_(col(CustomerAddressRow.connection) == connection, col(CustomerAddressRow.customer_id).in_(some))
         session.execute(delete(CustomerAddressRow).where(of_these))
         _insert_addresses(session, connection, [(id_, _digest(address)) for id_ in some for address in customers[id_]])

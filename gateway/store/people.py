@@ -23,7 +23,7 @@ from gateway.store.records import RecordKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, writing
-from gateway.store.sql import holds_one, moment
+from gateway.store.sql import chunks, holds_one, moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
 from mapping.customers import email_spellings
 
@@ -289,9 +289,9 @@ def _contents(engine: Engine, found: _Found) -> Iterator[SaleContentRow]:
     """Both sides of the person's sales."""
     named = _scan(engine, SaleRow, _is_sale_of(found), _NAMED)
     keys = sorted({*found.sales, *((row.connection, row.sale_id) for row in named)})
-    for start in range(0, len(keys), BATCH):
+    for some in chunks(keys, BATCH):
         with reading(engine) as session:
-            yield from sale_contents.find_rows(session, keys[start : start + BATCH])
+            yield from sale_contents.find_rows(session, some)
 
 
 def _alert_of(engine: Engine, found: _Found) -> Callable[[AlertRow], bool]:
@@ -314,9 +314,7 @@ def _mentioned(person: Person, *names: str) -> Callable[[Any], bool]:
 def _documents(engine: Engine, found: _Found) -> list[dict[str, Any]]:
     """The fiscal records of the person's sales: which sale is which document of the books."""
     named: list[dict[str, Any]] = []
-    sales = sorted(found.sales)
-    for start in range(0, len(sales), BATCH):
-        some = sales[start : start + BATCH]
+    for some in chunks(sorted(found.sales), BATCH):
         mine = or_(*(and_(col(LinkRow.connection) == name, col(LinkRow.source_id) == id_) for name, id_ in some))
         with reading(engine) as session:
             rows = session.execute(select(LinkRow).where(col(LinkRow.kind) == LinkKind.DOCUMENT, mine)).scalars().all()
@@ -339,19 +337,18 @@ def _scan(
 
 
 def _rows(engine: Engine, table: Any, ids: Iterable[int], *, by: Any = None) -> Iterator[Any]:
-    wanted, key = sorted(ids), col(table.id if by is None else by)
-    for start in range(0, len(wanted), BATCH):
-        some = select(table).where(key.in_(wanted[start : start + BATCH])).order_by(col(table.id))
+    key = col(table.id if by is None else by)
+    for some in chunks(sorted(ids), BATCH):
         with reading(engine) as session:
-            yield from session.execute(some).scalars().all()
+            yield from session.execute(select(table).where(key.in_(some)).order_by(col(table.id))).scalars().all()
 
 
 def _change(engine: Engine, table: Any, found: Iterable[Any], to_values: Callable[[Any], Mapping[str, Any]]) -> int:
     """Give these rows new values, read again in the transaction that writes them; returns their number."""
     ids = [row.id for row in found]
-    for start in range(0, len(ids), BATCH):
+    for some in chunks(ids, BATCH):
         with writing(engine) as session:
-            rows = session.execute(select(table).where(col(table.id).in_(ids[start : start + BATCH]))).scalars().all()
+            rows = session.execute(select(table).where(col(table.id).in_(some))).scalars().all()
             for row in rows:
                 session.execute(update(table).where(col(table.id) == row.id).values(**to_values(row)))
         time.sleep(PAUSE_SECONDS)
@@ -377,9 +374,9 @@ def _to_request(hint: str | None) -> str | None:
 
 def _drop(engine: Engine, table: Any, rows: Iterable[Any]) -> int:
     ids = [row.id for row in rows]
-    for start in range(0, len(ids), BATCH):
+    for some in chunks(ids, BATCH):
         with writing(engine) as session:
-            session.execute(delete(table).where(col(table.id).in_(ids[start : start + BATCH])))
+            session.execute(delete(table).where(col(table.id).in_(some)))
     return len(ids)
 
 

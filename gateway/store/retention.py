@@ -26,7 +26,7 @@ from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, writing
-from gateway.store.sql import change, days_ago, moment
+from gateway.store.sql import change, chunks, days_ago, moment
 from gateway.store.tables import (
     AlertRow,
     BackfillRow,
@@ -244,8 +244,7 @@ def _purge_by_id(engine: Engine, table: Table, key: str) -> Iterator[int]:
             window.append(table.c.state != State.WORKING)
         with reading(engine) as session:
             ids = session.execute(select(table.c.id).where(*window)).scalars().all()
-        for start in range(0, len(ids), BATCH):
-            some = ids[start : start + BATCH]
+        for some in chunks(ids, BATCH):
             with writing(engine) as session:
                 session.execute(delete(table).where(table.c.id.in_(some)))
             yield len(some)

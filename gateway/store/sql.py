@@ -7,9 +7,9 @@ planned once, PostgreSQL's triggers see all rows together, and SQLite's lock is 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import (
     ARRAY,
@@ -37,6 +37,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, Session, col
+
+Value = TypeVar("Value")
 
 
 class Instant(TypeDecorator[datetime]):
@@ -145,6 +147,12 @@ def holds_one(columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[boo
     """Whether one of the columns holds one of the texts, in any case."""
     patterns = list(texts)
     return or_(false(), *(_holds(each, text) for each in columns for text in patterns))
+
+
+def chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
+    """The values, each once and in their order, in lists of so many."""
+    distinct = list(dict.fromkeys(values))
+    return (distinct[start : start + size] for start in range(0, len(distinct), size))
 
 
 def given(*pairs: tuple[Any, Any]) -> list[ColumnElement[bool]]:

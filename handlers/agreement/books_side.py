@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
-from gateway.store import sale_contents, sales
+from gateway.store import links, sale_contents
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
 from mapping import figures, list_entries, sale_identity, side_by_side
@@ -96,21 +96,19 @@ def _keep(side: BooksSide, found: Iterable[BookedDocument]) -> None:
 def _recognise_by_link(side: BooksSide, deps: Deps) -> None:
     """Use the link: the note of our document or payment may have been edited."""
     unmarked = [each for each in side.documents if each not in side.groups]
-    with reading(deps.engine) as session:
-        documents = sales.sources_of(session, deps.connection, LinkKind.DOCUMENT, unmarked)
-        payments = sales.sources_of(session, deps.connection, LinkKind.PAYMENT, side.payments)
-        links = sales.links_of(session, deps.connection, LinkKind.DOCUMENT, [source for source, _, _ in documents])
-    for source, entity, target in documents:
-        if side.documents[target].kind == entity:
-            side.groups[target] = group_of(source, links[source])
-            side.adopt(target, links[source])
+    documents = deps.read(links.find_by_targets, [LinkKind.DOCUMENT], unmarked)
+    payments = deps.read(links.find_by_targets, [LinkKind.PAYMENT], side.payments.keys())
+    for link in chain.from_iterable(documents.values()):
+        if side.documents[link.target_id].kind == link.target_entity:
+            side.groups[link.target_id] = group_of(link.source_id, link)
+            side.adopt(link.target_id, link)
     for payment in side.payments.values():
         side.recognise(payment.id or "", payment.private_note)
-    for source, _, target in payments:
+    for link in chain.from_iterable(payments.values()):
         # "INVOICE/ID/REFERENCE": the document that was paid.
-        group = side.groups.get(source.split("/")[1]) if source.count("/") > 1 else None
+        group = side.groups.get(link.source_id.split("/")[1]) if link.source_id.count("/") > 1 else None
         if group:
-            side.groups.setdefault(target, group)
+            side.groups.setdefault(link.target_id, group)
 
 
 def group_of(sale_id: str, link: Link | None) -> str:
@@ -124,11 +122,11 @@ def named_sales(side: BooksSide) -> dict[SaleKind, list[str]]:
     return {kind: [each for each in named if side.kinds.get(each, kind) is kind] for kind in SaleKind}
 
 
-def read_linked(side: BooksSide, links: Mapping[str, Link], groups: Mapping[str, str], deps: Deps) -> None:
+def read_linked(side: BooksSide, linked: Mapping[str, Link], groups: Mapping[str, str], deps: Deps) -> None:
     """Read the linked documents of other days; one that is not in the books any more is marked as gone."""
-    missing = {link.target_id: (link.target_entity, groups[sale]) for sale, link in links.items()
+    missing = {link.target_id: (link.target_entity, groups[sale]) for sale, link in linked.items()
                if link.target_id not in side.documents}  # fmt: skip
-    by_target = {link.target_id: link for link in links.values()}
+    by_target = {link.target_id: link for link in linked.values()}
     for kind in DocumentKind:
         ids = [each for each, (entity, _) in missing.items() if entity == kind]
         if ids:

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError, Transient
-from gateway.store import agreements, inbox, requests, sales
+from gateway.store import agreements, inbox, links, requests
 from gateway.store import certificates as issued
 from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.events import PENDING, Event, Outcome, State
@@ -101,9 +101,9 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
         deps.lists.forget("PaymentMethod")
         names = _names(through, deps)
     till_side.read_more(till, books_side.named_sales(books), deps)
-    links = deps.read(sales.links_of, LinkKind.DOCUMENT, till.sales)
-    groups = {sale.id: books_side.group_of(sale.id, links.get(sale.id)) for sale in till.sales.values()}
-    books_side.read_linked(books, links, groups, deps)
+    linked = deps.read(links.find_all, LinkKind.DOCUMENT, till.sales)
+    groups = {sale.id: books_side.group_of(sale.id, linked.get(sale.id)) for sale in till.sales.values()}
+    books_side.read_linked(books, linked, groups, deps)
     books_side.claim_doubles(books, till, groups, deps)
     books_side.note_documents(books, names, deps, read_at=began)
     comparison = agreement.compare(

@@ -18,7 +18,7 @@ from gateway.connectors.quickbooks.wire import item_of
 from gateway.connectors.quickbooks.wire_customers import customer_of
 from gateway.connectors.quickbooks.wire_documents import document_of
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
-from gateway.store import agreements, cursors, inbox, links, sales, views
+from gateway.store import agreements, cursors, inbox, links, views
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.session import reading, writing
@@ -276,13 +276,11 @@ def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
 
 
 def _known_items(_entity: str, deps: Deps) -> list[str]:
-    return deps.read(sales.source_ids, LinkKind.ITEM)
+    return deps.read(links.source_ids, LinkKind.ITEM)
 
 
 def _known_documents(entity: str, deps: Deps) -> list[str]:
-    with reading(deps.engine) as session:
-        ours = (sales.target_ids(session, deps.connection, kind, entity) for kind in bookings.WRITTEN)
-        return sorted({each for some in ours for each in some})
+    return deps.read(links.target_ids, bookings.WRITTEN, entity)
 
 
 DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from gateway.connectors.mpluskassa.wire import RecordPage, UnreadableRow
-from gateway.store import agreements, cursors, inbox, leases, sales, views
+from gateway.store import agreements, cursors, inbox, leases, links, views
 from gateway.store.cursors import Position
 from gateway.store.events import BACKFILL, SPOKEN, Change, Flow, State
 from gateway.store.links import LinkKind
@@ -290,7 +290,7 @@ class _Feed:
         records = {id_of(record): record for record in page}
         of_relations = self.source.flow is Flow.CUSTOMERS
         kind, prefix = (LinkKind.RELATION, "relation:") if of_relations else (LinkKind.DOCUMENT, "")
-        found = self.deps.read(sales.links_of, kind, [f"{prefix}{each}" for each in records])
+        found = self.deps.read(links.find_all, kind, [f"{prefix}{each}" for each in records])
         linked = frozenset(each.removeprefix(prefix) for each in found)
         chosen = [self._choose(change, records.get(change.entity_id), linked) for change in changes]
         return [change for change in chosen if change]

@@ -134,8 +134,8 @@ def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
     """The complete sales of the day, and those that belonged to it before and do not any more."""
     heads = deps.till.sales_of_day(SaleKind.RECEIPT, day.date, [day.branch])
     with reading(deps.engine) as session:
-        before = sales.links_of(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
-        summed = sales.summed_up_in(session, deps.connection, day.key)
+        before = links.find_all(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
+        summed = links.source_ids(session, deps.connection, LinkKind.DOCUMENT, day=day.key)
     elsewhere = {sale_id for sale_id, link in before.items() if link and link.day is None}
     wanted = [sale.id for sale in heads if sale.id not in elsewhere]
     present = deps.till.sales(SaleKind.RECEIPT, dict.fromkeys([*wanted, *summed]))

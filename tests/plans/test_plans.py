@@ -91,7 +91,7 @@ def test_a_day_as_one_document_and_the_agreement_cost_what_they_cost_at_first(sh
         shop.work()
         report.plan(shop.deps())
     assert shop.event(asked).state == "done"
-    check(watched, "summed_up_in", "newest_events", "changed_since", "raise_priority")
+    check(watched, "source_ids", "newest_events", "changed_since", "raise_priority")
 
 
 def test_an_item_with_its_stock_costs_what_it_costs_at_first(shop: Shop) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import command
 from sqlalchemy import Connection, Engine, MetaData, Table
 
-from gateway.store import counts, cursors, inbox, links, migrate, progress, sales, views
+from gateway.store import counts, cursors, inbox, links, migrate, progress, views
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import open_engine, reading, writing
@@ -229,7 +229,7 @@ def test_flags_of_bookings_become_columns_and_are_still_written(released: Engine
     ]
     assert [replace(link, target_id="1") for link in read_links(released)] == upgraded
     with reading(released) as session:
-        assert sales.summed_up_in(session, "shop", "1:2026-11-20") == ["6", "7"]
+        assert links.source_ids(session, "shop", LinkKind.DOCUMENT, day="1:2026-11-20") == ["6", "7"]
 
 
 def test_an_upgrade_forgets_echoes_as_what_was_last_done(released: Engine) -> None:
