@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
 from bench.ingest import free_port
-from gateway.store import alert_rules, connections, links, migrate, sales, views
-from gateway.store.alert_rules import Thresholds
+from gateway.store import alerts, connections, links, migrate, sales, views
+from gateway.store.alerts import Thresholds
 from gateway.store.events import Flow, State
 from gateway.store.links import LinkKind
 from gateway.store.sealing import Seal
@@ -82,7 +82,7 @@ LOOK_UPS: dict[str, Callable[[Session], object]] = {
     "the payments of a document": lambda s: links.find_under(s, SHOP, LinkKind.PAYMENT, "Invoice/96/"),
     "the sales of a day's summary": lambda s: links.source_ids(s, SHOP, LinkKind.DOCUMENT, day="1:2026-01-01"),
     "sales not in the books' stock": _stock,
-    "what needs a person": lambda s: alert_rules.find_causes(s, Thresholds(timedelta(minutes=15), 500_000)),
+    "what needs a person": lambda s: alerts.find_causes(s, Thresholds(timedelta(minutes=15), 500_000)),
 }
 
 

@@ -20,9 +20,9 @@ from gateway import alerts
 from gateway.alerts import Channel, NotDelivered
 from gateway.observability import counters, sentry
 from gateway.settings import Settings
-from gateway.store import alert_rules, connections, installation
 from gateway.store import alerts as rows
-from gateway.store.alert_rules import Thresholds
+from gateway.store import connections, installation
+from gateway.store.alerts import Thresholds
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
 
@@ -46,7 +46,7 @@ class Watch:
     def look(self) -> None:
         """Store which causes exist and which ended, then send the alerts that are not sent yet."""
         with reading(self._engine) as session:
-            found = alert_rules.find_causes(session, self._patience)
+            found = rows.find_causes(session, self._patience)
         with writing(self._engine) as session:
             rows.note(session, found)
         for sender in self._senders:

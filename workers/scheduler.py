@@ -35,7 +35,7 @@ from gateway.store import (
     users,
     views,
 )
-from gateway.store.alert_rules import RECONNECT
+from gateway.store.alerts import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from handlers.agreement import report

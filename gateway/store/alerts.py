@@ -1,28 +1,313 @@
-"""What needs a person: alerts, and the causes of parked events.
+"""Alerts: what needs a person now, read from the database, and what has been told of it.
 
-An alert is raised once per cause, cleared when it is gone, and sent by the first process that claims it. A cause of
-parked events says how many have it, in which flows, and how much money of sales it holds up.
+An alert is raised once per cause, cleared when it is gone, and sent by the first process that claims it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import and_, case, exists, func, or_, select, text, update
+from sqlalchemy import and_, case, func, or_, select, text, update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from gateway.store.alert_rules import AlertCause
-from gateway.store.events import State
+from gateway.errors import AUTH_LOST
+from gateway.store import connections, counts, cursors, installation, systems, tokens, views
+from gateway.store.agreements import WATCHED, AgreementStatus
+from gateway.store.events import BACKFILL, UNSETTLED, Flow, State
+from gateway.store.rate_limits import QUICKBOOKS
 from gateway.store.sql import given, moment, upsert
-from gateway.store.tables import AlertRow, InboxRow, RecordRow, SaleRow
+from gateway.store.tables import AgreementDayRow, AgreementRecordRow, AlertRow, ConnectionRow, InboxRow, TokenRow
 from mapping import messages
+from mapping.messages import message
 
+ROLES = ("web", "worker", "clock")
+KINDS = (
+    "parked",
+    "paused",
+    "lost",
+    "reconnect",
+    "behind",
+    "uncertain",
+    "silent",
+    "poll",
+    "plan",
+    "process",
+    "agreement",
+    "comparison",
+)
+"""The first part of a cause's key."""
+OF_PEOPLE = frozenset({Flow.CUSTOMERS, Flow.ORDERS})
 CALM_SECONDS = 45.0  # a cause not reported for this long is gone
 SENDING_SECONDS = 60.0
 RETRY_SECONDS = 30.0
+SETTLING_SECONDS = 90.0  # a new deployment is still starting its processes
+OVERDUE = timedelta(hours=6)
+WITHHELD = "the dashboard says which and why"
+_MAX_NAMED = 5
+_FIX_DAYS = "open the agreement in the dashboard, or run `./run agree`: every record is named with what to do"
+RECONNECT = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCause:
+    """One thing that needs a person. `key` stays the same while it lasts; a new `stage` is sent again."""
+
+    key: str
+    title: str
+    detail: str = ""
+    fix: str = ""
+    connection: str | None = None
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How late a flow may be, and the plan's monthly number of reads."""
+
+    behind: timedelta
+    monthly_reads: int
+
+
+def find_causes(session: Session, patience: Thresholds) -> list[AlertCause]:
+    """Every present cause, in one reading transaction."""
+    now = views.now_of(session)
+    return [cause for find in _FINDERS for cause in find(session, patience, now)]
+
+
+def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator[AlertCause]:
+    about = (col(InboxRow.connection), col(InboxRow.flow), col(InboxRow.code))
+    # Events that wait for a lost authorisation have one alert, that of the connection; the books may also refuse one
+    # that is not lost (a subscription that ended, the till's credentials).
+    unreported = or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST, about[0].not_in(tokens.LOST))
+    parked = and_(col(InboxRow.state) == State.PARKED, unreported)
+    found = select(*about, func.count(), func.max(col(InboxRow.id))).where(parked).group_by(*about)
+    groups = session.execute(found).all()
+    # The newest of a group is shown for it: its reason and its fix belong together.
+    words = select(col(InboxRow.id), col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
+    newest = session.execute(words.where(col(InboxRow.id).in_([row[-1] for row in groups]))).all()
+    said = {id_: messages.restore([reason, fix], stored) for id_, reason, fix, stored in newest}
+    for name, flow, code, count, id_ in groups:
+        reason, fix = said.get(id_, (None, None))
+        # A reason may quote the other system about a person: that is shown after login only.
+        shown = WITHHELD if flow in OF_PEOPLE else reason
+        yield AlertCause(
+            f"parked/{name}/{flow}/{code}",
+            message(_PARKED[flow], count=count),
+            shown or "",
+            fix or "open them in the dashboard",
+            name,
+        )
+
+
+_PARKED: Final[Mapping[str, str]] = {
+    Flow.ORDERS: "{count} sales need attention",
+    Flow.CUSTOMERS: "{count} customers need attention",
+    Flow.PRODUCTS: "{count} products need attention",
+    Flow.STOCK: "the stock of {count} products needs attention",
+    Flow.CATEGORIES: "{count} categories need attention",
+}
+
+
+def _stopped(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    for row in session.execute(select(ConnectionRow).where(col(ConnectionRow.paused).is_not(None))).scalars():
+        yield AlertCause(f"paused/{row.name}", "the connection is paused", row.paused or "", "let it go on", row.name)
+    for token in session.execute(select(TokenRow)).scalars():
+        if token.lost is not None:
+            title = "QuickBooks is no longer connected"
+            yield AlertCause(f"lost/{token.connection}", title, token.lost, RECONNECT, token.connection)
+        elif (stage := tokens.stage_of(token, now)) is not None:
+            ends = message("the authorisation ends on {day}", day=f"{tokens.ends_at(token):%Y-%m-%d}")
+            title = "QuickBooks must be connected again soon"
+            yield AlertCause(f"reconnect/{token.connection}", title, ends, RECONNECT, token.connection, str(stage))
+
+
+def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[AlertCause]:
+    resting = select(col(ConnectionRow.name)).where(
+        or_(col(ConnectionRow.paused).is_not(None), col(ConnectionRow.live).is_(False))
+    )
+    oldest = func.min(col(InboxRow.received_at))
+    for state, key, title in (
+        (UNSETTLED, "behind", "{flow} is behind"),
+        ((State.UNCERTAIN,), "uncertain", "a write of {flow} has been without an answer for long"),
+    ):
+        found = (
+            select(col(InboxRow.connection), col(InboxRow.flow), func.count(), oldest)
+            .where(col(InboxRow.state).in_(state), col(InboxRow.priority) < BACKFILL)
+            .where(col(InboxRow.connection).not_in(resting), col(InboxRow.connection).not_in(tokens.LOST))
+            .group_by(col(InboxRow.connection), col(InboxRow.flow))
+            .having(oldest < _now - patience.behind)
+        )
+        for name, flow, count, _ in session.execute(found).all():
+            late = message(
+                "{count} wait, the oldest for more than {minutes} minutes",
+                count=count,
+                minutes=f"{patience.behind.total_seconds() / 60:.0f}",
+            )
+            fix = "see in the dashboard what they wait for: the other system, or a worker process"
+            yield AlertCause(f"{key}/{name}/{flow}", message(title, flow=message(flow)), late, fix, name)
+
+
+def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    lost = set(session.execute(tokens.LOST).scalars())
+    for silence in systems.find_silent(session, now):
+        if silence.failure is None and not _is_asking(session, now):
+            continue
+        if silence.system == QUICKBOOKS and silence.connection in lost:
+            continue
+        name = systems.NAMES[silence.system]
+        since = message("it has not answered for {minutes} minutes", minutes=max(1, round(silence.seconds / 60)))
+        detail = message("{since}: {failure}", since=since, failure=silence.failure) if silence.failure else since
+        fix = message(
+            "look whether {name} works and can be reached from here, then at the address and credentials", name=name
+        )
+        yield AlertCause(
+            f"silent/{silence.connection}/{name}",
+            message("{name} does not answer", name=name),
+            detail,
+            fix,
+            silence.connection,
+        )
+
+
+def _is_asking(session: Session, now: datetime) -> bool:
+    """Whether a clock process has run long enough to have asked both systems."""
+    started = [each.started_at for each in installation.alive(session) if each.role == "clock"]
+    return bool(started) and now - min(started) > timedelta(seconds=SETTLING_SECONDS)
+
+
+def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    """A feed that fails although its system answers; a silent system is one cause, not one for every feed."""
+    silent = {(silence.connection, silence.system) for silence in systems.find_silent(session, now)}
+    for row in cursors.find_failing(session, now):
+        if (row.connection, row.source.partition(".")[0]) in silent:
+            continue
+        title = message("the poll {source} fails", source=row.source)
+        fix = "look at the other system, then at the address and credentials of the connection"
+        if kind := cursors.part_of(row.source):
+            title = message("QuickBooks cannot say what changed of its records of the kind {kind}", kind=kind)
+            fix = message(
+                "open what was changed last of the kind {kind} in QuickBooks and save it; or ask Intuit's support",
+                kind=kind,
+            )
+        yield AlertCause(f"poll/{row.connection}/{row.source}", title, row.failure or "", fix, row.connection)
+
+
+def _used_plan(session: Session, patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    made = counts.forecast_reads(
+        counts.calls_of_month(session, f"{now:%Y-%m}"), now=now, allowance=patience.monthly_reads
+    )
+    if made.warning:
+        stage = "used up" if made.share >= 1 else "80 %"
+        detail = message(
+            "{reads} of {allowance} reads in {month}; at this pace {forecast} by its end",
+            reads=made.reads,
+            allowance=made.allowance,
+            month=made.month,
+            forecast=made.forecast,
+        )
+        fix = "poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS"
+        title = message(
+            "the monthly allowance of QuickBooks reads is {state}",
+            state=message("used up" if made.share >= 1 else "nearly used up"),
+        )
+        yield AlertCause(f"plan/{made.month}", title, detail, fix, stage=stage)
+
+
+def _gone_processes(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    alive = installation.alive(session)
+    # Only running processes count: those before a restart say nothing about those starting now.
+    if not alive or now - min(each.started_at for each in alive) < timedelta(seconds=SETTLING_SECONDS):
+        return
+    # A process that ended a moment ago may be restarting, and others still count as running for a while.
+    lately = installation.alive(session, seconds=SETTLING_SECONDS)
+    for role in sorted(set(ROLES) - {process.role for process in lately}):
+        yield AlertCause(
+            f"process/{role}",
+            message("no {role} process is running", role=role),
+            fix=message("start the {role} process; see its log", role=role),
+        )
+
+
+def _differing(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    """Days on which till and books differ; sent again when other records differ."""
+    day, record = AgreementDayRow, AgreementRecordRow
+    watched = and_(col(day.status) == AgreementStatus.DIFFERS, col(day.day) >= (now - WATCHED).date())
+    wrong = and_(
+        col(record.connection) == col(day.connection), col(record.day) == col(day.day), col(record.by_policy).is_(False)
+    )
+    columns = (col(day.connection), col(day.day), col(record.record), col(record.cause), col(record.cents))
+    rows = session.execute(select(*columns).join(record, wrong).where(watched).order_by(*columns[:3])).all()
+    by_connection: dict[str, list[tuple[date, str, str, int]]] = {}
+    for name, when, what, cause, cents in rows:
+        by_connection.setdefault(name, []).append((when, what, cause, cents))
+    for name, found in by_connection.items():
+        days = sorted({str(when) for when, *_ in found})
+        more_days = "till and books differ on {day} and {n} other days"
+        title = message(more_days if days[1:] else "till and books differ on {day}", day=days[0], n=len(days) - 1)
+        named = list(map(_name_difference, found[:_MAX_NAMED]))
+        more = [message("and {n} more", n=len(found) - _MAX_NAMED)] if len(found) > _MAX_NAMED else []
+        stage = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+        detail = messages.join([*named, *more], "{first}; {second}")
+        yield AlertCause(f"agreement/{name}", title, detail, _FIX_DAYS, name, stage)
+
+
+def _name_difference(found: tuple[date, str, str, int]) -> messages.Message:
+    when, what, cause, cents = found
+    kind, _, number = what.partition(" ")
+    record = message("{kind} {number}", kind=message(kind), number=number)
+    amount = messages.Amount(cents)
+    return message("{day} {record}: {cause}, {amount}", day=when, record=record, cause=message(cause), amount=amount)
+
+
+def _not_compared(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    """Days that till and books were not compared on."""
+    day = AgreementDayRow
+    # The first row of a connection is never compared, and today not yet.
+    opened = aliased(AgreementDayRow)
+    first = select(func.min(col(opened.day))).where(col(opened.connection) == col(ConnectionRow.name)).scalar_subquery()
+    waits = and_(col(day.status) == AgreementStatus.NOT_CLOSED, col(day.due_at) < now - OVERDUE)
+    lost = and_(
+        col(day.status) == AgreementStatus.NOT_CLOSED,
+        col(day.due_at).is_(None),
+        col(day.day) < (now - timedelta(days=2)).date(),
+    )
+    about = (col(day.connection), func.min(col(day.day)), func.count())
+    late = (
+        select(*about)
+        .join(ConnectionRow, col(ConnectionRow.name) == col(day.connection))
+        .where(
+            col(day.connection).in_(connections.WORKING), col(day.day) > first, col(day.day) >= (now - WATCHED).date()
+        )
+        .where(or_(col(day.status) == AgreementStatus.FAILED, waits, lost))
+        .group_by(col(day.connection))
+    )
+    for name, when, count in session.execute(late).all():
+        detail = message("{count} days wait for it, the oldest is {when}", count=count, when=when)
+        fix = "look at the newest event Agreement and the log of the clock process; ./run agree tries it again"
+        title = "till and books could not be compared"
+        yield AlertCause(f"comparison/{name}", title, detail, fix, name, str(when))
+
+
+_Finder = Callable[[Session, Thresholds, datetime], Iterator[AlertCause]]
+_FINDERS: tuple[_Finder, ...] = (
+    _parked,
+    _stopped,
+    _behind,
+    _silent,
+    _failing_polls,
+    _used_plan,
+    _gone_processes,
+    _differing,
+    _not_compared,
+)
+
+
+# --- told -----------------------------------------------------------------------------------------------------------
 
 
 def note(session: Session, causes: Sequence[AlertCause]) -> None:
@@ -96,98 +381,3 @@ def find_past(
     past = select(AlertRow).where(*conditions).order_by(col(AlertRow.id).desc()).limit(limit + 1)
     rows = list(session.execute(past).scalars())
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenCause:
-    """One cause of a connection, whatever flows it hits. Reason, fix and ids are those of its newest event.
-
-    `records`: how many of its events are the last about a product or a customer.
-    """
-
-    connection: str | None
-    code: str | None
-    flows: tuple[str, ...]
-    count: int
-    sales: int
-    cents: int
-    since: datetime
-    event_id: int
-    records: int = 0
-    sale_id: int | None = None
-    record: tuple[str, int] | None = None
-    reason: str | None = None
-    fix: str | None = None
-    messages: str | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Connection and cause; it lasts while there is a record that has the cause."""
-        return (self.connection or "", key_of(self.code, self.flows[0]))
-
-
-def key_of(code: str | None, flow: str) -> str:
-    """The key of the cause of an event."""
-    return f"code:{code}" if code else f"flow:{flow}"
-
-
-def find_causes(session: Session, connection: str | None = None) -> list[OpenCause]:
-    """Every cause (of one connection), the one that holds up most money first."""
-    about = (col(InboxRow.connection), col(InboxRow.code), col(InboxRow.flow))
-    amount = func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0)
-    sums = (func.count(), func.count(col(SaleRow.id)), amount, func.min(col(InboxRow.received_at)))
-    is_of_record = exists().where(col(RecordRow.event_id) == col(InboxRow.id))
-    groups = session.execute(
-        select(*about, *sums, func.max(col(InboxRow.id)), func.sum(case((is_of_record, 1), else_=0)))
-        .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
-        .where(col(InboxRow.state) == State.PARKED, *given((InboxRow.connection, connection)))
-        .group_by(*about)
-    ).all()
-    causes = _merge([
-        OpenCause(key, code, (flow,), int(count), int(sold), int(cents), since, int(newest), int(listed))
-        for key, code, flow, count, sold, cents, since, newest, listed in groups
-    ])  # fmt: skip
-    told = _tell(session, [cause.event_id for cause in causes])
-    found = [replace(cause, **told.get(cause.event_id, {})) for cause in causes]
-    return sorted(found, key=lambda cause: (-cause.cents, -cause.count, -cause.event_id))
-
-
-def _merge(groups: Sequence[OpenCause]) -> list[OpenCause]:
-    """One cause for all flows that it hits; events without a code have no cause in common with other flows."""
-    merged: dict[tuple[str, str], OpenCause] = {}
-    for each in groups:
-        other = merged.get(each.key)
-        merged[each.key] = each if other is None else OpenCause(
-            each.connection,
-            each.code,
-            tuple(sorted({*each.flows, *other.flows})),
-            each.count + other.count,
-            each.sales + other.sales,
-            each.cents + other.cents,
-            min(each.since, other.since),
-            max(each.event_id, other.event_id),
-            each.records + other.records,
-        )  # fmt: skip
-    return list(merged.values())
-
-
-def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    said = (col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
-    about = (col(SaleRow.id), col(RecordRow.kind), col(RecordRow.id))
-    words = (
-        select(col(InboxRow.id), *said, *about)
-        .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
-        .outerjoin(RecordRow, col(RecordRow.event_id) == col(InboxRow.id))
-    )
-    return {
-        int(id_ or 0): {
-            "reason": reason,
-            "fix": fix,
-            "messages": stored,
-            "sale_id": sale_id,
-            "record": (kind, record_id) if record_id else None,
-        }
-        for id_, reason, fix, stored, sale_id, kind, record_id in session.execute(
-            words.where(col(InboxRow.id).in_(event_ids))
-        )
-    }

@@ -1,20 +1,22 @@
-"""Work on causes: who looks after one, what is noted, until when it is put off; and what is done to many records."""
+"""Causes of parked events: how much each holds up, what a person notes of it, and what is done to many records.
+
+Of a cause is known how many events have it, in which flows, and how much money of sales waits for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Column, ColumnElement, and_, case, delete, exists, func, insert, or_, select, update
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store.alerts import find_causes, key_of
 from gateway.store.events import UNSETTLED, State
 from gateway.store.sql import change, given, moment, time_field, upsert
-from gateway.store.tables import InboxRow, SaleRow
+from gateway.store.tables import InboxRow, RecordRow, SaleRow
 from gateway.store.tables_of_records import long_text, row_id
 
 MOST: Final = 1_000
@@ -95,6 +97,104 @@ class BulkProgress:
     def open(self) -> int:
         """Events that are not handled yet."""
         return self.count(*UNSETTLED)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCause:
+    """One cause of a connection, whatever flows it hits. Reason, fix and ids are those of its newest event.
+
+    `records`: how many of its events are the last about a product or a customer.
+    """
+
+    connection: str | None
+    code: str | None
+    flows: tuple[str, ...]
+    count: int
+    sales: int
+    cents: int
+    since: datetime
+    event_id: int
+    records: int = 0
+    sale_id: int | None = None
+    record: tuple[str, int] | None = None
+    reason: str | None = None
+    fix: str | None = None
+    messages: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Connection and cause; it lasts while there is a record that has the cause."""
+        return (self.connection or "", key_of(self.code, self.flows[0]))
+
+
+def key_of(code: str | None, flow: str) -> str:
+    """The key of the cause of an event."""
+    return f"code:{code}" if code else f"flow:{flow}"
+
+
+def find_causes(session: Session, connection: str | None = None) -> list[OpenCause]:
+    """Every cause (of one connection), the one that holds up most money first."""
+    about = (col(InboxRow.connection), col(InboxRow.code), col(InboxRow.flow))
+    amount = func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0)
+    sums = (func.count(), func.count(col(SaleRow.id)), amount, func.min(col(InboxRow.received_at)))
+    is_of_record = exists().where(col(RecordRow.event_id) == col(InboxRow.id))
+    groups = session.execute(
+        select(*about, *sums, func.max(col(InboxRow.id)), func.sum(case((is_of_record, 1), else_=0)))
+        .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
+        .where(col(InboxRow.state) == State.PARKED, *given((InboxRow.connection, connection)))
+        .group_by(*about)
+    ).all()
+    causes = _merge([
+        OpenCause(key, code, (flow,), int(count), int(sold), int(cents), since, int(newest), int(listed))
+        for key, code, flow, count, sold, cents, since, newest, listed in groups
+    ])  # fmt: skip
+    told = _tell(session, [cause.event_id for cause in causes])
+    found = [replace(cause, **told.get(cause.event_id, {})) for cause in causes]
+    return sorted(found, key=lambda cause: (-cause.cents, -cause.count, -cause.event_id))
+
+
+def _merge(groups: Sequence[OpenCause]) -> list[OpenCause]:
+    """One cause for all flows that it hits; events without a code have no cause in common with other flows."""
+    merged: dict[tuple[str, str], OpenCause] = {}
+    for each in groups:
+        other = merged.get(each.key)
+        merged[each.key] = each if other is None else OpenCause(
+            each.connection,
+            each.code,
+            tuple(sorted({*each.flows, *other.flows})),
+            each.count + other.count,
+            each.sales + other.sales,
+            each.cents + other.cents,
+            min(each.since, other.since),
+            max(each.event_id, other.event_id),
+            each.records + other.records,
+        )  # fmt: skip
+    return list(merged.values())
+
+
+def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    said = (col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
+    about = (col(SaleRow.id), col(RecordRow.kind), col(RecordRow.id))
+    words = (
+        select(col(InboxRow.id), *said, *about)
+        .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
+        .outerjoin(RecordRow, col(RecordRow.event_id) == col(InboxRow.id))
+    )
+    return {
+        int(id_ or 0): {
+            "reason": reason,
+            "fix": fix,
+            "messages": stored,
+            "sale_id": sale_id,
+            "record": (kind, record_id) if record_id else None,
+        }
+        for id_, reason, fix, stored, sale_id, kind, record_id in session.execute(
+            words.where(col(InboxRow.id).in_(event_ids))
+        )
+    }
+
+
+# --- what is done to many -----------------------------------------------------------------------------------------
 
 
 def find_keys(session: Session, event_ids: Collection[int], connection: str | None) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from gateway.observability import counters
 from gateway.settings import Settings
-from gateway.store import alert_rules, alerts, connections, counts, installation, rate_limits, tokens, views
+from gateway.store import alerts, connections, counts, installation, rate_limits, tokens, views
 from gateway.store.installation import OK
 from gateway.store.rate_limits import Account, Use
 from gateway.store.session import reading
@@ -215,7 +215,7 @@ def _of_limits(reading: Gauge) -> Iterator[Metric]:
 
 def _of_ourselves(reading: Gauge) -> Iterator[Metric]:
     alive = Counter(each.role for each in reading.processes)
-    running = [((role,), float(alive[role])) for role in alert_rules.ROLES]
+    running = [((role,), float(alive[role])) for role in alerts.ROLES]
     yield _gauge("processes", "Processes that reported within a minute.", ("role",), running)
     yield _gauge(
         "pool_connections", "Database connections the pools may open.", ("role",), _summed(reading, "pool_size")
@@ -223,7 +223,7 @@ def _of_ourselves(reading: Gauge) -> Iterator[Metric]:
     used = "Database connections in use, as each process said last."
     yield _gauge("pool_connections_used", used, ("role",), _summed(reading, "pool_used"))
     open_ = Counter(alert.cause.partition("/")[0] for alert in reading.alerts)
-    lasting = [((kind,), float(open_[kind])) for kind in alert_rules.KINDS]
+    lasting = [((kind,), float(open_[kind])) for kind in alerts.KINDS]
     yield _gauge("alerts", "Alerts whose cause lasts, by kind.", ("kind",), lasting)
     lost = [((reading.called(token.connection),), float(token.lost is not None)) for token in reading.tokens]
     yield _gauge("authorisation_lost", "1 while QuickBooks has to be connected again.", ("connection",), lost)

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from gateway.store import alerts, audit, documents, inbox, requests, todo, users
 from gateway.store.agreements import AgreementStatus, DayResult
-from gateway.store.alert_rules import AlertCause
+from gateway.store.alerts import AlertCause
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.session import open_engine, writing
 from gateway.store.sql import moment

@@ -13,9 +13,9 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from gateway import catalogue
-from gateway.store import agreements, alert_rules
+from gateway.store import agreements, alerts
 from gateway.store.agreements import AgreementStatus
-from gateway.store.alert_rules import Thresholds
+from gateway.store.alerts import Thresholds
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, CursorRow, InboxRow, MeterRow
@@ -80,9 +80,9 @@ def records(shop: Shop) -> list[AgreementRecordRow]:
         return list(session.execute(select(AgreementRecordRow)).scalars())
 
 
-def open_causes(shop: Shop) -> list[alert_rules.AlertCause]:
+def open_causes(shop: Shop) -> list[alerts.AlertCause]:
     with reading(shop.engine) as session:
-        found = alert_rules.find_causes(session, PATIENCE)
+        found = alerts.find_causes(session, PATIENCE)
     return [cause for cause in found if cause.key.startswith(("agreement/", "comparison/"))]
 
 

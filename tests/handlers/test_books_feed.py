@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from gateway.errors import Transient
-from gateway.store import alert_rules, cursors
+from gateway.store import alerts, cursors
 from gateway.store.events import Change, Flow
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow
@@ -112,9 +112,9 @@ def open_causes(shop: Shop, minutes: int) -> list[str]:
         session.execute(update(ConnectionRow).values(live=True))
         earlier = datetime.now(UTC) - timedelta(minutes=minutes)
         session.execute(update(CursorRow).where(col(CursorRow.failure).is_not(None)).values(polled_at=earlier))
-    patience = alert_rules.Thresholds(behind=timedelta(hours=1), monthly_reads=1_000_000)
+    patience = alerts.Thresholds(behind=timedelta(hours=1), monthly_reads=1_000_000)
     with reading(shop.engine) as session:
-        return [each.title for each in alert_rules.find_causes(session, patience) if each.key.startswith("poll/")]
+        return [each.title for each in alerts.find_causes(session, patience) if each.key.startswith("poll/")]
 
 
 @pytest.mark.parametrize("answer", ["4002", "500"])

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from gateway.store import alert_rules
-from gateway.store.alert_rules import AlertCause, Thresholds
+from gateway.store import alerts
+from gateway.store.alerts import AlertCause, Thresholds
 from gateway.store.session import reading, writing
 from tests.handlers import counter
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
@@ -28,7 +28,7 @@ def add_article(shop: Shop, number: int, **more: Any) -> None:
 def open_causes(shop: Shop) -> list[AlertCause]:
     """The open alert causes."""
     with reading(shop.engine) as session:
-        found = alert_rules.find_causes(session, Thresholds(timedelta(hours=1), 10**6))
+        found = alerts.find_causes(session, Thresholds(timedelta(hours=1), 10**6))
     return [cause for cause in found if cause.key.startswith("parked/")]
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete
 
 from gateway.store import views
-from gateway.store.alert_rules import Thresholds, find_causes
+from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import State
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from gateway.store import alert_rules, links
-from gateway.store.alert_rules import Thresholds
+from gateway.store import alerts, links
+from gateway.store.alerts import Thresholds
 from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
@@ -52,9 +52,7 @@ def is_quiet(shop: Shop) -> bool:
     """Whether nothing is parked, and no alert has a cause."""
     with reading(shop.engine) as session:
         alarms = [
-            each
-            for each in alert_rules.find_causes(session, Thresholds(timedelta(hours=1), 10_000))
-            if "parked" in each.key
+            each for each in alerts.find_causes(session, Thresholds(timedelta(hours=1), 10_000)) if "parked" in each.key
         ]
     return not shop.parked() and not alarms
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.store import requests
-from gateway.store.alert_rules import AlertCause, Thresholds, find_causes
+from gateway.store.alerts import AlertCause, Thresholds, find_causes
 from gateway.store.session import reading
 from tests.handlers.shop import REALM, Shop, sold
 

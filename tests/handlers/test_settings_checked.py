@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.store import alert_rules, documents, progress, requests
+from gateway.store import documents, progress, requests
+from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
 from handlers.lists import Lists
@@ -174,5 +175,5 @@ def test_a_list_that_is_refused_for_good_is_said_and_parks_nothing(shop: Shop) -
 
 def alerts(shop: Shop) -> list[str]:
     with reading(shop.engine) as session:
-        found = alert_rules.find_causes(session, alert_rules.Thresholds(timedelta(hours=1), 500_000))
+        found = find_causes(session, Thresholds(timedelta(hours=1), 500_000))
     return [cause.key for cause in found if cause.key.startswith("parked")]

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.connectors.quickbooks.webhook import sign
-from gateway.store import alert_rules, connections, inbox, requests, retention
-from gateway.store.alert_rules import Thresholds
+from gateway.store import alerts, connections, inbox, requests, retention
+from gateway.store.alerts import Thresholds
 from gateway.store.sales_list import LOOKED_BACK
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -112,7 +112,7 @@ def test_what_the_clock_and_the_workers_do_costs_what_it_costs_at_first(shop: Sh
         claim_next(engine)
         with reading(engine) as session:
             inbox.due_ids(session, limit=100)
-            alert_rules.find_causes(session, Thresholds(timedelta(minutes=15), 500_000))
+            alerts.find_causes(session, Thresholds(timedelta(minutes=15), 500_000))
         with writing(engine) as session:
             inbox.repair_times(session)
             inbox.park_lost(session, code="auth-lost", fix="x")

@@ -23,8 +23,8 @@ from gateway import alerts, settings
 from gateway.alerts import NotDelivered
 from gateway.settings import Settings
 from gateway.store import alerts as rows
-from gateway.store import connections, counts, cursors, inbox, tokens
-from gateway.store.alert_rules import AlertCause, Thresholds, find_causes
+from gateway.store import connections, counts, cursors, inbox, retention, tokens
+from gateway.store.alerts import AlertCause, Thresholds, find_causes
 from gateway.store.connections import Connection
 from gateway.store.events import BACKFILL, Change, Flow, Outcome, State
 from gateway.store.sealing import Seal
@@ -342,7 +342,7 @@ def test_a_cause_that_comes_back_is_sent_again(engine: Engine) -> None:
             assert session.execute(text("SELECT count(*) FROM alerts WHERE cleared_at IS NULL")).scalar_one() == 0
     with writing(engine) as session:
         session.execute(update(AlertRow).values(cleared_at=moment(-10 * 86_400)).where(col(AlertRow.id) > 0))
-        rows.purge(session, days=5)
+        assert retention.forget(session, "alerts", days=5, limit=10) == 2
         assert session.execute(text("SELECT count(*) FROM alerts")).scalar_one() == 0
 
 

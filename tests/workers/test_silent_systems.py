@@ -21,7 +21,7 @@ from gateway import jobs, settings
 from gateway.errors import GatewayError
 from gateway.jobs import Notifier
 from gateway.store import cursors, requests, systems, views
-from gateway.store.alert_rules import Thresholds, find_causes
+from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from gateway.alerts import open_channels
 from gateway.store import alerts
-from gateway.store.alert_rules import WITHHELD
+from gateway.store.alerts import WITHHELD
 from gateway.store.tables import AlertRow
 from gateway.web import queries, services
 from gateway.web.dashboard import charts

@@ -17,14 +17,14 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.store import agreements, alerts, connections, counts, cursors, systems, tokens, views
+from gateway.store import agreements, connections, counts, cursors, systems, tokens, views
 from gateway.store.agreements import AgreementSum
-from gateway.store.alerts import OpenCause
 from gateway.store.counts import ReadAllowance
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sales import AMSTERDAM
 from gateway.store.systems import NAMES
 from gateway.store.tables import CursorRow, SystemRow, TokenRow
+from gateway.store.todo import OpenCause, find_causes
 from gateway.web import services
 from gateway.web.dashboard import todo
 from gateway.web.dashboard.rendering import render
@@ -192,7 +192,7 @@ def _look(session: Session, only: str | None = None) -> Overviews:
     rows, failing = _by(systems.all_of(session)), _by(cursors.find_failing(session, now))
     days = agreements.sum_up_each(session, yesterday, yesterday)
     months = agreements.sum_up_each(session, today.replace(day=1), today)
-    causes = _by(alerts.find_causes(session, only))
+    causes = _by(find_causes(session, only))
     calls = counts.calls_of_month(session, f"{now:%Y-%m}")
     reads = {row.connection: row.calls for row in calls if row.kind == "read" and row.system == QUICKBOOKS}
     none = AgreementSum()

@@ -12,11 +12,10 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import alerts, audit, todo, users, views
-from gateway.store.alerts import OpenCause
+from gateway.store import audit, todo, users, views
 from gateway.store.events import Flow, State
 from gateway.store.sales import AMSTERDAM, SaleStatus
-from gateway.store.todo import BulkAction, BulkProgress, CauseMarkRow
+from gateway.store.todo import BulkAction, BulkProgress, CauseMarkRow, OpenCause
 from gateway.web import actions, queries, services
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
@@ -52,7 +51,7 @@ def look(session: Session, connection: str | None, names: Mapping[str, str]) -> 
     """Every open cause with its mark; those that are put off last."""
     now, marks = views.now_of(session), todo.find_marks(session, connection)
     found = []
-    for cause in alerts.find_causes(session, connection):
+    for cause in todo.find_causes(session, connection):
         known = marks.get(cause.key)
         is_snoozed = known is not None and known.snoozed_until is not None and known.snoozed_until > now
         called = names.get(cause.connection or "", cause.connection)

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from gateway import removal
 from gateway.store import alerts, connections, tokens
-from gateway.store.alert_rules import AlertCause
+from gateway.store.alerts import AlertCause
 from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gateway import doctor, removal
 from gateway.errors import Rejected
 from gateway.store import alerts, connections, retention
-from gateway.store.alert_rules import AlertCause
+from gateway.store.alerts import AlertCause
 from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, update
 
-from gateway.store import alerts, systems, tokens
+from gateway.store import alerts, systems, todo, tokens
 from gateway.store.agreements import AgreementStatus
-from gateway.store.alert_rules import AlertCause
+from gateway.store.alerts import AlertCause
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.records import RecordStatus
 from gateway.store.sales import AMSTERDAM
@@ -68,7 +68,7 @@ def test_one_cause_in_several_flows_is_one_card(gateway: Gateway, browser: httpx
     assert "the login ended" in lost
     assert "of its own" in own
     with reading(gateway.engine) as session:
-        assert [(each.code, each.count) for each in alerts.find_causes(session)] == [("auth-lost", 4), (None, 1)]
+        assert [(each.code, each.count) for each in todo.find_causes(session)] == [("auth-lost", 4), (None, 1)]
 
 
 def test_causes_of_products_lead_to_the_products(gateway: Gateway, browser: httpx.Client) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import insert
 
 from gateway.store import alerts, counts, tokens, views
-from gateway.store.alert_rules import AlertCause as Happening
+from gateway.store.alerts import AlertCause as Happening
 from gateway.store.events import Change, Flow, State
 from gateway.store.journal import Entry
 from gateway.store.sealing import Seal

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, insert, update
 from sqlmodel import col
 
 from gateway.store import alerts, audit, connections, counts, figures, inbox, progress, users
-from gateway.store.alert_rules import WITHHELD, AlertCause
+from gateway.store.alerts import WITHHELD, AlertCause
 from gateway.store.audit import AuditFilter
 from gateway.store.events import Outcome, State
 from gateway.store.progress import Notes
