@@ -2,29 +2,60 @@
 
 One link stores the last written content of both sides, so the echo of our own write is recognised and ends there. A
 field that only one side changed since then, or that only one of two records had when they met, goes to the other side
-whichever of them is looked at first.
+whichever of them is looked at first. A preview decides as a real run does, and shows both sides field by field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import asdict, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
 
 from gateway.errors import Conflict, DuplicateName, NotFound
+from gateway.store import links
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
 from handlers import known_records
 from handlers.deps import Deps
-from handlers.references import parties, people
-from handlers.references.people import LastWritten
+from handlers.references import parties
 from handlers.result import Result, done, skipped
-from mapping import customers
-from mapping.customers import email_key
+from mapping import customers, explanations
+from mapping.customers import Agreed, email_key, email_keys
+from mapping.errors import NotBookable
+from mapping.explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME, Explanation
 from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation
+from mapping.rules import RuleStep
 
+PreviewData = dict[str, Any]
+BY_LINK, BY_EMAIL, BY_ID = "by what was written before", "by its e-mail address", "by our id"
+BY_NAME: Final = "by its name and e-mail address"
+MATCHES: Final = (BY_LINK, BY_EMAIL, BY_ID, BY_NAME)
+_KINDS: Final = {"Vendor": "supplier", "Employee": "employee"}
 TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LastWritten:
+    """Fingerprints of both sides as last written, and the relation's number; None where nothing was written.
+
+    `agreed`: their fields then; None if an earlier release wrote them, which did not keep the fields.
+    """
+
+    relation: str | None = None
+    customer: str | None = None
+    number: int | None = None
+    agreed: Agreed | None = field(default_factory=lambda: Agreed({}, {}))
+    link: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The relation of a customer, and how it was found."""
+
+    relation: Relation | None = None
+    by: str | None = None
 
 
 def carry_relation(event: Event, deps: Deps) -> Result:
@@ -33,27 +64,22 @@ def carry_relation(event: Event, deps: Deps) -> Result:
         return skipped("the relation was deleted at the till; its customer stays in the books")
     deps.learn(email=email_key(relation.email), record=message("relation {number}", number=relation.number))
     known_records.note_relation(relation, deps)
-    known = people.of_relation(relation, deps)
-    if known.relation == customers.relation_fingerprint(relation):
+    known = _of_relation(relation, deps)
+    kept = _why_kept(relation, known, deps)
+    if kept == NOT_CHANGED:
         return done("unchanged")
-    customers.require_wanted(relation)
-    try:
-        found = parties.find(relation, deps)
-    except parties.Inactive as refusal:
-        return skipped(message("{reason}: unchanged", reason=message(refusal.reason)))
-    is_ahead = False
-    if found is None:
+    found = _match(relation, deps)
+    customer, is_ahead = found, False
+    if customer is None:
         customer = parties.create(relation, deps)
         deps.say("created the customer", id=customer.id)
-    elif deps.settings.customers.update_existing:
-        customer, is_ahead = _update(relation, found, known, deps)
-    else:
-        customer = found
+    elif not kept:
+        customer, is_ahead = _update(relation, customer, known, deps)
     parties.remember(relation, customer, deps)
     link = _to_link(relation, customer)
     if is_ahead and deps.settings.customers.to_till:
         link = _ahead(link, "Customer", customer.id or "", event, deps)
-    reason = None if found is None or deps.settings.customers.update_existing else "it exists, updates are switched off"
+    reason = "it exists, updates are switched off" if found and kept else None
     return done(reason, links=(link,), target_entity="Customer", target_id=customer.id)
 
 
@@ -108,7 +134,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
     deps.learn(email=email_key(customer.email), record=f'customer "{customer.display_name}"')
     customers.require_wanted_at_till(customer, require_home(deps.lists.company(), deps.settings.products.currency))
-    known = people.of_customer(customer, deps)
+    known = _of_customer(customer, deps)
     if known.number is None:
         known_records.note_customer(customer, deps)
     if known.customer == customers.content_fingerprint(customer):
@@ -127,7 +153,7 @@ def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
 
 
 def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -> Result:
-    present = people.find_relation(customer, known, deps).relation
+    present = _find_relation(customer, known, deps).relation
     wanted = customers.to_relation(customer, existing=present)
     newer: Collection[str] = ()
     if present and known.agreed and deps.settings.customers.update_existing:
@@ -171,3 +197,132 @@ def _ahead(link: Link, entity: str, entity_id: str, event: Event, deps: Deps) ->
         )
     )
     return replace(link, detail={**(link.detail or {}), entity.lower(): None})
+
+
+def _of_relation(relation: Relation, deps: Deps) -> LastWritten:
+    link = deps.read(links.find, LinkKind.RELATION, parties.key_of_relation(relation))
+    return _to_last_written(None if link and parties.is_another(link, relation) else link)
+
+
+def _of_customer(customer: Customer, deps: Deps) -> LastWritten:
+    found = deps.read(links.find_by_target, LinkKind.RELATION, customer.id or "")
+    return _to_last_written(next(iter(found), None))
+
+
+def _find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
+    """The relation of the till that is this customer, if there is one."""
+    linked = deps.till.relation(known.number) if known.number else None
+    if linked and known.link and not parties.is_another(known.link, linked):
+        return Match(linked, BY_LINK)
+    found = (deps.till.find_relation_by_email(key) for key in email_keys(customer.email))
+    if same := next(filter(None, found), None):
+        return Match(same, BY_EMAIL)
+    # A record whose create answer was lost contains our id.
+    ours = deps.till.find_relation_by_ext_id(customer.id or "")
+    return Match(ours, BY_ID) if ours else Match()
+
+
+def _to_last_written(link: Link | None) -> LastWritten:
+    if link is None:
+        return LastWritten()
+    detail: Mapping[str, Any] = link.detail or {}
+    fields = detail.get("fields")
+    agreed = Agreed(fields["relation"], fields["customer"]) if fields else None
+    return LastWritten(detail.get("relation"), detail.get("customer"), detail.get("number"), agreed, link)
+
+
+def explain_relation(relation: Relation, deps: Deps) -> PreviewData:
+    """The relation as a customer, field by field. Raises `MappingError` for what would be parked or skipped."""
+    kept = _why_kept(relation, _of_relation(relation, deps), deps)
+    try:
+        found = _match(relation, deps)
+    except NotBookable as refusal:
+        if kept != NOT_CHANGED:
+            raise
+        return {"outcome": "unchanged", **refusal.problem.named("reason")}
+    if found is None:
+        return _explain_new(relation, deps)
+    by = BY_EMAIL if email_key(relation.email) in email_keys(found.email) else BY_LINK
+    return _explain_customer(relation, found, by, deps, kept=kept)
+
+
+def _why_kept(relation: Relation, known: LastWritten, deps: Deps) -> str | None:
+    """Why nothing is written to the customer that the relation has in the books; None if what differs is."""
+    if known.relation == customers.relation_fingerprint(relation):
+        return NOT_CHANGED
+    return None if deps.settings.customers.update_existing else NO_UPDATES
+
+
+def _match(relation: Relation, deps: Deps) -> Customer | None:
+    """The relation's customer, None for one that is created. Raises `MappingError` if it does not go to the books."""
+    if not deps.settings.customers.enabled:
+        raise NotBookable("customers are switched off in the settings", field="customers.enabled")
+    customers.require_wanted(relation)
+    try:
+        return parties.find(relation, deps)
+    except parties.Inactive as refusal:
+        said = message("{reason}: unchanged", reason=message(refusal.reason))
+        raise NotBookable(said, field=refusal.field) from refusal
+
+
+def _explain_customer(
+    relation: Relation,
+    found: Customer | None,
+    by: str | None,
+    deps: Deps,
+    *,
+    kept: str | None,
+    tried: Sequence[RuleStep] = (),
+) -> PreviewData:
+    if found is None:
+        known_records.note_relation(relation, deps)
+    else:
+        known_records.note_pair(relation, found, deps)
+    rows = explanations.explain_customer(
+        relation, settings=deps.settings.customers, existing=found, tried=tried, kept=kept
+    )
+    return _to_preview("books", rows, found.id if found else None, by)
+
+
+def _explain_new(relation: Relation, deps: Deps) -> PreviewData:
+    """With the first free name: the books keep one list of names for customers, suppliers, employees."""
+    tried: list[RuleStep] = []
+    names = customers.display_names(relation)
+    for name, next_name in zip(names, (*names[1:], None), strict=True):
+        wanted = customers.to_customer(relation, settings=deps.settings.customers, attempt=len(tried))
+        if same := parties.find_same(wanted, deps):
+            return _explain_customer(relation, same, BY_NAME, deps, kept=SAME_NAME)
+        if (holder := _find_holder(name, deps)) is None:
+            break
+        tried.append(RuleStep(f"{holder} has this name", name, next_name))
+    return _explain_customer(relation, None, None, deps, kept=None, tried=tried)
+
+
+def _find_holder(name: str, deps: Deps) -> str | None:
+    namesake = parties.oldest(deps.books.customers_by_name(name))
+    if namesake:
+        return f"customer {namesake.id}"
+    other = next(iter(deps.books.holders_of_name(name)), None)
+    return f"{_KINDS[other.type or '']} {other.id}" if other else None
+
+
+def explain_customer(customer: Customer, deps: Deps) -> PreviewData:
+    """The customer as a relation, field by field. Raises `MappingError` for what would be skipped."""
+    customers.require_switched_on(deps.settings.customers)
+    customers.require_wanted_at_till(customer, require_home(deps.lists.company(), deps.settings.products.currency))
+    known = _of_customer(customer, deps)
+    match = _find_relation(customer, known, deps)
+    if match.relation is None:
+        known_records.note_customer(customer, deps)
+    else:
+        known_records.note_pair(match.relation, customer, deps)
+    kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None
+    rows = explanations.explain_relation(customer, existing=match.relation, kept=kept)
+    return _to_preview("till", rows, match.relation.number if match.relation else None, match.by)
+
+
+def _to_preview(into: str, rows: Sequence[Explanation], there: str | int | None, by: str | None) -> PreviewData:
+    changed = any(row.value != row.present and row.kept is None for row in rows)
+    outcome = "created" if there is None else "updated" if changed else "unchanged"
+    fields = [asdict(row) for row in rows]
+    return {"outcome": outcome, "into": into, "target": there, "matched": by, "fields": fields}

@@ -13,7 +13,7 @@ from gateway.store.events import Event
 from gateway.store.requests import By
 from handlers.catalogue import articles, bridge
 from handlers.deps import Deps
-from handlers.references import parties, people
+from handlers.references import parties, requested
 from handlers.result import Result, done
 from handlers.sales import drafts, dry_runs, till_sales
 from mapping import golden_records, list_entries
@@ -81,11 +81,11 @@ def _read_item(name: str, deps: Deps) -> tuple[object, Data]:
 
 
 def _read_relation(name: str, deps: Deps) -> tuple[object, Data]:
-    return people.get_relation(By.EMAIL if "@" in name else By.ID, name, deps), {}
+    return requested.get_relation(By.EMAIL if "@" in name else By.ID, name, deps), {}
 
 
 def _read_customer(name: str, deps: Deps) -> tuple[object, Data]:
-    found = people.get_customer(By.EMAIL if "@" in name else By.ID, name, deps)
+    found = requested.get_customer(By.EMAIL if "@" in name else By.ID, name, deps)
     return found, {"currency": require_home(deps.lists.company(), deps.settings.products.currency)}
 
 

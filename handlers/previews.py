@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -12,12 +12,12 @@ from gateway.store import links
 from gateway.store.events import Event
 from gateway.store.links import LinkKind
 from gateway.store.requests import By, Side
-from handlers import known_records
+from handlers import customers, known_records
 from handlers.catalogue import articles, bridge, categories, items, steps
 from handlers.catalogue import products as flow
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps, on_trial
-from handlers.references import people
+from handlers.references import requested
 from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
 from mapping import categories as tree
@@ -25,21 +25,19 @@ from mapping import products
 from mapping.categories import CATEGORY
 from mapping.customers import email_key
 from mapping.errors import MappingError, NotBookable
-from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
 from mapping.skus import OWN, name_item, needs_allocation
 from mapping.variants import find_family
 
 PreviewData = dict[str, Any]
 Found = TypeVar("Found")
-_MAX_NAMED = 5
 
 
 def preview_customer(event: Event, deps: Deps) -> Result:
     """What a relation would become in the books, or a customer at the till; or why it would not."""
     if event.asked.get("side") == Side.TILL:
-        return _preview(event, deps, people.get_relation, people.explain_relation)
-    return _preview(event, deps, people.get_customer, people.explain_customer)
+        return _preview(event, deps, requested.get_relation, customers.explain_relation)
+    return _preview(event, deps, requested.get_customer, customers.explain_customer)
 
 
 def _preview(
@@ -72,39 +70,6 @@ def _introduce(found: object, deps: Deps) -> PreviewData:
             return {"who": f"customer {found.id}", "id": found.id, "name": found.display_name}
         case _:
             raise TypeError(f"nothing is known of a {type(found).__name__}")
-
-
-def _get_item(by: By, record: str, deps: Deps) -> Item:
-    """The requested item. Raises `NotFound` if there is none, or if several have this name."""
-    if by is By.ID:
-        return deps.books.item(record)
-    found = _FINDERS[by](deps, record)
-    if len(found) > 1:
-        named = ", ".join(each.id for each in found[:_MAX_NAMED])
-        raise NotFound(
-            message(
-                '{n} items in QuickBooks have the {field} "{record}": {named}',
-                n=len(found),
-                field=_NAMES[by],
-                record=record,
-                named=named,
-            ),
-            fix="ask for one of them by its id",
-        )
-    if not found:
-        raise NotFound(
-            message('no item in QuickBooks has the {field} "{record}"', field=_NAMES[by], record=record),
-            fix="look at its spelling",
-        )
-    return found[0]
-
-
-_NAMES: Final = {By.SKU: "SKU", By.NAME: "name", By.EMAIL: "e-mail address"}
-_FINDERS: Final[Mapping[By, Callable[[Deps, str], Sequence[Item]]]] = {
-    By.SKU: lambda deps, sku: deps.books.items_by_sku(sku),
-    By.NAME: lambda deps, name: deps.books.items_by_name(name),
-    By.EMAIL: lambda _deps, _address: (),
-}
 
 
 def _explain_stock(item: Item, deps: Deps) -> PreviewData:
@@ -275,6 +240,6 @@ def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, 
     return {id_: int(link.target_id) for id_, link in known.items() if link.target_id}
 
 
-preview_product = partial(_preview, get=_get_item, explain=explain_product)
-preview_category = partial(_preview, get=_get_item, explain=explain_category)
-preview_stock = partial(_preview, get=_get_item, explain=_explain_stock)
+preview_product = partial(_preview, get=requested.get_item, explain=explain_product)
+preview_category = partial(_preview, get=requested.get_item, explain=explain_category)
+preview_stock = partial(_preview, get=requested.get_item, explain=_explain_stock)

@@ -75,8 +75,8 @@ def keep_spelling(present: str | None, wanted: str | None) -> str | None:
     return next(iter(email_addresses(wanted)), present)
 
 
-def require_wanted(relation: Relation) -> str:
-    """The key of a relation that becomes a customer without a sale. Raises `MappingError` for any other."""
+def require_wanted(relation: Relation) -> None:
+    """Raises `MappingError` for a relation that does not become a customer without a sale."""
     email = email_key(relation.email)
     if email is None and (relation.email or "").strip():
         raise MappingError(
@@ -91,7 +91,6 @@ def require_wanted(relation: Relation) -> str:
         raise NotBookable(why)
     if not relation.active:
         raise NotBookable("the relation is inactive: its customer stays as it is")
-    return email
 
 
 def uses_default_debtor(sale: Sale, settings: CustomerSettings) -> bool:
@@ -345,12 +344,11 @@ def require_switched_on(settings: CustomerSettings) -> None:
         raise NotBookable(why, field="customers.to_till")
 
 
-def require_wanted_at_till(customer: Customer, currency: str) -> str:
-    """The key of a customer that becomes a relation. Raises `NotBookable` for any other.
+def require_wanted_at_till(customer: Customer, currency: str) -> None:
+    """Raises `NotBookable` for a customer that does not become a relation.
 
     No sale in the till's `currency` can be booked on a customer with another currency.
     """
-    email = email_key(customer.email)
     if customer.currency not in (None, currency):
         raise NotBookable(
             message(
@@ -362,9 +360,8 @@ def require_wanted_at_till(customer: Customer, currency: str) -> str:
         )
     if not customer.active:
         raise NotBookable("the customer is inactive")
-    if email is None:
+    if email_key(customer.email) is None:
         raise NotBookable("without an e-mail address it has no key")
-    return email
 
 
 def to_relation(customer: Customer, *, existing: Relation | None = None) -> Relation:

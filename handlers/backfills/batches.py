@@ -38,7 +38,7 @@ from handlers.catalogue.drift import View
 from handlers.deps import Deps
 from mapping import products as mapped
 from mapping.categories import CATEGORY
-from mapping.errors import MappingError, NotBookable
+from mapping.errors import MappingError
 from mapping.records import Item, Product
 from mapping.sections import ProductSettings
 from mapping.skus import find_own_number, needs_allocation
@@ -182,7 +182,7 @@ def _find_given(sold: Iterable[Item], known: Collection[str], deps: Deps) -> dic
 def _is_wanted(item: Item, settings: ProductSettings) -> bool:
     try:
         mapped.require_wanted(item, settings)
-    except (NotBookable, MappingError):
+    except MappingError:
         return False
     return True
 
@@ -219,10 +219,10 @@ def _to_new(item: Item, number: int, view: View, deps: Deps) -> NewItem | None:
         if find_family(item, settings) is not None:
             return None
         traces = mapped.to_traces(item, settings=settings, vat=view.vat, allocated=number)
-        product = mapped.to_product(item, settings=settings, vat=view.vat, allocated=number)
-    except (NotBookable, MappingError):
+        member = Member(item, number, group, None, traces=traces)
+        product = articles.to_product(member, view.vat, deps)
+    except MappingError:
         return None
-    member = Member(item, number, group, None, traces=traces)
     return NewItem(member, articles.to_new(product, [member], deps), articles.print_of(member, product))
 
 

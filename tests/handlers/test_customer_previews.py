@@ -11,8 +11,8 @@ from gateway.store import requests
 from gateway.store.events import Flow
 from gateway.store.requests import By, Side
 from gateway.web.dashboard.preview_results import MATCHES
-from handlers.references import people
-from handlers.references.people import BY_EMAIL, BY_LINK
+from handlers import customers
+from handlers.customers import BY_EMAIL, BY_LINK
 from tests.handlers.shop import REALM, Shop
 from tests.handlers.test_customers import COMPANY, HOLDERS
 
@@ -209,4 +209,4 @@ def test_what_a_preview_was_asked_for_goes_when_the_person_is_erased(shop: Shop)
 
 
 def test_every_way_a_counterpart_is_found_has_its_sentence() -> None:
-    assert set(MATCHES) == set(people.MATCHES)
+    assert set(MATCHES) == set(customers.MATCHES)
