@@ -200,6 +200,16 @@ def tax_codes(
     sale: Sale, amounts: Sequence[VatAmount], known: KnownLists, rule: Control, *, country: str | None = None
 ) -> dict[Decimal, TaxCode]:
     """The books' tax code for every VAT rate of a sale. Raises `MappingError` naming the rate without one."""
+    # What a line of a company in the United States can say is "taxed" or "not taxed".
+    itself = known.company.computes_tax_itself or known.company.country == "US"
+    if itself and any(amount.percentage for amount in amounts):
+        raise MappingError(
+            "QuickBooks computes the sales tax of this company itself and overrules the till's",
+            code="tax-computed-by-books",
+            record=name_record(sale),
+            field="mapping.tax_codes",
+            fix="connect a company that takes the till's VAT by tax code, or book its sales with tax by hand",
+        )
     place = name_branch(sale.branch, known.branches)
     return {
         amount.percentage: tax_code(amount, known.tax_codes, rule, country=country, source=sale, place=place)

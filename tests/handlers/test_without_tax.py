@@ -44,6 +44,17 @@ def test_a_sale_with_vat_names_its_rate_and_the_way_out(small_shop: Shop) -> Non
     assert "switch VAT on in QuickBooks" in str(event.fix)
 
 
+def test_books_that_compute_sales_tax_themselves_get_no_sale_with_vat(shop: Shop) -> None:
+    shop.books.set_preference(REALM, "TaxPrefs", "PartnerTaxEnabled", value=True)
+    shop.stock(FREE, "4.50", 0, NO_VAT)
+    sale = shop.till.sell(lines=[sold(TAXED)])
+    shop.till.sell(lines=[sold(FREE, 3)])
+    shop.settle()
+    assert [row["TotalAmt"] for row in shop.rows("SalesReceipt")] == [Decimal("13.50")]
+    (event,) = shop.parked()
+    assert (event.entity_id, event.code) == (sale["receiptId"], "tax-computed-by-books")
+
+
 def test_an_item_without_a_tax_code_gets_the_tills_code_of_no_vat(small_shop: Shop) -> None:
     body = {"Name": "Honing", "Sku": "1800", "Type": "NonInventory", "UnitPrice": Decimal("4.50")}
     body |= {"IncomeAccountRef": {"value": small_shop.account("Sales of Product Income")}}

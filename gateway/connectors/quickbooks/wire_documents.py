@@ -38,6 +38,8 @@ _OWN_FIELDS: Final = {
 _ITEM: Final = "SalesItemLineDetail"
 _SEEN: Final = 1000  # a marker within so many characters is never cut
 
+_US_CODES: Final = {"TAX", "NON"}
+"""The tax codes that every company in the United States has; `GlobalTaxCalculation` does not exist there."""
 # Only the invoice has an operation of its own for it; everything else is voided by an update that says so.
 _VOID_BY_UPDATE: Final = ({"operation": "update", "include": "void"}, {"sparse": True})
 _VOIDS: Final[dict[str, tuple[dict[str, str], dict[str, bool]]]] = {"Invoice": ({"operation": "void"}, {})}
@@ -58,10 +60,10 @@ def to_document_body(document: SalesDocument, *, send_number: bool = True) -> di
     document does not add up, a key is too long, or a value the books require is missing.
     """
     _check_sum(document)
-    is_taxed = any(line.tax_code_id for line in document.lines)
+    codes = {line.tax_code_id for line in document.lines if line.tax_code_id}
     body = {
         "TxnDate": document.business_date.isoformat(),
-        "GlobalTaxCalculation": "TaxExcluded" if is_taxed else "NotApplicable",
+        **({} if codes & _US_CODES else {"GlobalTaxCalculation": "TaxExcluded" if codes else "NotApplicable"}),
         "CustomerRef": {"value": document.customer_id},
         "Line": [_to_line(number, line) for number, line in enumerate(document.lines, start=1)],
         "PrivateNote": _note(document),

@@ -93,6 +93,14 @@ def test_tax_amounts_go_along_only_when_every_rate_is_known() -> None:
     assert "TxnTaxDetail" not in body_of(sale(taxes=(), total=Decimal(100)))
 
 
+@pytest.mark.parametrize(
+    ("code", "stated"), [("5", "TaxExcluded"), ("", "NotApplicable"), ("NON", None), ("TAX", None)]
+)
+def test_a_company_in_the_united_states_is_told_no_way_of_taxing(code: str, stated: str | None) -> None:
+    untaxed = sale(lines=(line("100.00", tax_code_id=code),), taxes=(), total=Decimal(100))
+    assert body_of(untaxed).get("GlobalTaxCalculation") == stated
+
+
 def test_two_tax_codes_of_one_rate_become_one_tax_line() -> None:
     two = sale(lines=(line("60.00"), line("40.00")), taxes=(tax("60.00", "12.60"), tax("40.00", "8.40")))
     (sent,) = body_of(two)["TxnTaxDetail"]["TaxLine"]
