@@ -22,6 +22,8 @@ from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, to_actor
 
 LANGUAGE, LANGUAGE_SECONDS = "_language", 365 * 86_400
 """The end of the name of the cookie that holds the chosen language, and how long a browser keeps it."""
+NO_CONNECTION: Final = "~"
+"""What no connection is ever called."""
 Page = Callable[[Request, Visitor], Awaitable[Response]]
 Action = Callable[[Request, Visitor, dict[str, str]], Awaitable[Response]]
 _MISSING: Final[Mapping[Right, str]] = {
@@ -38,7 +40,9 @@ def for_visitors(page: Page, *, right: Right = Right.READ) -> Endpoint:
         visitor = await find_visitor(request)
         if visitor is None:
             return to_login(request)
-        await _admit(request, visitor, right)
+        if confined := await _admit(request, visitor, right):
+            query = [(name, value) for name, value in parse_qsl(request.url.query) if name not in confined]
+            request.scope["query_string"] = urlencode([*query, *confined.items()]).encode()
         return await page(request, visitor)
 
     return _with(right, guarded)
@@ -56,8 +60,7 @@ def from_form(action: Action, *, right: Right = Right.CONFIGURE) -> Endpoint:
         given = form.get("csrf", "").encode("utf-8", "surrogatepass")
         if not hmac.compare_digest(visitor.csrf.encode(), given):
             raise Refusal(403, "the form is outdated; go back, reload the page and try once more")
-        await _admit(request, visitor, right)
-        return await action(request, visitor, {**form, **_confine(visitor)})
+        return await action(request, visitor, {**form, **await _admit(request, visitor, right)})
 
     return _with(right, guarded)
 
@@ -67,26 +70,23 @@ def _with(right: Right, endpoint: Endpoint) -> Endpoint:
     return endpoint
 
 
-async def _admit(request: Request, visitor: Visitor, right: Right) -> None:
+async def _admit(request: Request, visitor: Visitor, right: Right) -> dict[str, str]:
     """Check right and connection at the one place every page passes. Raises `Refusal` 403 and 404.
 
-    A visitor of one connection gets that one, whatever the address says.
+    Returns the filter that keeps a visitor to the only connection they may see, whatever the address says.
     """
     if visitor.right < right:
         raise Refusal(403, _MISSING[right])
     request.state.visitor = visitor
     await services.settle_name(request)
-    asked = request.path_params.get("name")
-    if asked is not None and visitor.connection not in {None, asked}:
+    asked, own = request.path_params.get("name"), visitor.connection
+    if own is None:
+        return {}
+    if asked not in {None, own}:
         raise Refusal(404, "there is no such connection")
-    if confined := _confine(visitor):
-        query = [(name, value) for name, value in parse_qsl(request.url.query) if name not in confined]
-        request.scope["query_string"] = urlencode([*query, *confined.items()]).encode()
-
-
-def _confine(visitor: Visitor) -> dict[str, str]:
-    """The filter that keeps a visitor to the only connection they may see."""
-    return {} if visitor.connection is None else {"connection": visitor.connection}
+    # The filter is a name. After their connection was removed, another one may be called so.
+    meant = (await services.of(request).directory.get()).keys.get(own, own)
+    return {"connection": own if meant == own else NO_CONNECTION}
 
 
 def refuse_others(visitor: Visitor, connection: str | None, missing: str) -> None:

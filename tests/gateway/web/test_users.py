@@ -300,6 +300,42 @@ def test_who_belongs_to_a_removed_connection_sees_nothing_and_no_error(
         assert OTHER not in answer.text, path
 
 
+@pytest.mark.parametrize("renamed", [False, True])
+def test_people_of_a_removed_connection_see_no_later_one_of_its_name(
+    gateway: Gateway, confined: httpx.Client, *, renamed: bool
+) -> None:
+    later = OTHER if renamed else "default~2"
+    store(gateway, "9.9.2026.999", PARKED, connection=later)
+    theirs = park(gateway, later, "9.9.2026.999")
+    assert gateway.admin("DELETE", "/admin/connections/default", json={"data": "keep"}).status_code == 200
+    if renamed:
+        assert gateway.admin("POST", f"/admin/connections/{OTHER}/rename", json={"name": "default"}).status_code == 200
+    else:
+        till = {"mplus_url": "https://till.example:1", "mplus_ident": "i", "mplus_secret": "s"}
+        assert gateway.admin("PUT", "/admin/connections/default", json=till).status_code == 201
+    with reading(gateway.engine) as session:
+        assert connections.find_key(session, "default") == later
+    for path in (*LISTS, "/todo", "/overview", "/products", "/customers", f"/events/{theirs}", "/users"):
+        answer = confined.get(path, follow_redirects=True)
+        assert answer.status_code in {200, 404}, (path, answer.status_code)
+        for trace in ("9.9.2026.999", f'href="/events/{theirs}"', later):
+            assert trace not in answer.text.replace("q=9.9.2026.999", "").replace('"9.9.2026.999"', ""), (path, trace)
+    rows = len(gateway.rows())
+    for path, fields in (
+        ("/events/retry", {"state": "parked"}),
+        ("/agreement", {}),
+        ("/preview", {"flow": "products", "by": "id", "record": "1"}),
+        ("/connections/default/pause", {}),
+        ("/setup/default/load", {"flow": "products"}),
+        ("/todo", {"action": "retry", f"cause-{theirs}": "on"}),
+    ):
+        press(confined, path, **fields)
+        assert [row.state for row in gateway.rows() if row.id == theirs] == ["parked"], path
+        assert len(gateway.rows()) == rows, path
+    asked = confined.get("/connect/quickbooks")
+    assert asked.status_code in {400, 404}, asked.headers
+
+
 def test_the_pages_of_people_speak_three_languages(admin: httpx.Client) -> None:
     for language, word in (("en", "Who may log in"), ("de", "Wer sich anmelden darf"), ("nl", "Wie mag inloggen")):
         assert word in admin.get("/users", headers={"Accept-Language": language}).text
