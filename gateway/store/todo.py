@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, ColumnElement, and_, case, delete, exists, func, insert, or_, select, update
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store.events import UNSETTLED, State
+from gateway.store.events import OPEN, UNSETTLED, State
 from gateway.store.sql import change, given, moment, time_field, upsert
 from gateway.store.tables import InboxRow, RecordRow, SaleRow
 from gateway.store.tables_of_records import long_text, row_id
@@ -197,17 +197,14 @@ def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any
 # --- what is done to many -----------------------------------------------------------------------------------------
 
 
-def find_keys(session: Session, event_ids: Collection[int], connection: str | None) -> list[tuple[str, str]]:
-    """Connection and key of the causes of these parked events (of one connection)."""
-    columns = (col(InboxRow.connection), col(InboxRow.code), col(InboxRow.flow))
-    mine = given((InboxRow.connection, connection))
-    wanted = and_(col(InboxRow.id).in_(event_ids), col(InboxRow.state) == State.PARKED, *mine)
-    rows = session.execute(select(*columns).where(wanted)).all()
-    return sorted({(str(name or ""), key_of(code, flow)) for name, code, flow in rows})
+def is_open(session: Session, connection: str, cause: str) -> bool:
+    """Whether an event has this cause, or is tried again because it had."""
+    wanted = select(col(InboxRow.id)).where(_is_of([(connection, cause)], OPEN)).limit(1)
+    return session.execute(wanted).first() is not None
 
 
-def _is_of(keys: Collection[tuple[str, str]]) -> ColumnElement[bool]:
-    """Whether a parked event has one of these causes."""
+def _is_of(keys: Collection[tuple[str, str]], states: Collection[State] = (State.PARKED,)) -> ColumnElement[bool]:
+    """Whether an event in one of these states has one of these causes."""
     conditions: list[ColumnElement[bool]] = []
     for connection, key in keys:
         kind, _, value = key.partition(":")
@@ -218,7 +215,7 @@ def _is_of(keys: Collection[tuple[str, str]]) -> ColumnElement[bool]:
         )
         mine = col(InboxRow.connection) == connection if connection else col(InboxRow.connection).is_(None)
         conditions.append(and_(mine, of_cause))
-    return and_(col(InboxRow.state) == State.PARKED, or_(*conditions))
+    return and_(col(InboxRow.state).in_(states), or_(*conditions))
 
 
 def count(session: Session, keys: Collection[tuple[str, str]]) -> Selected:

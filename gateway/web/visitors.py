@@ -22,6 +22,8 @@ from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, to_actor
 
 LANGUAGE, LANGUAGE_SECONDS = "_language", 365 * 86_400
 """The end of the name of the cookie that holds the chosen language, and how long a browser keeps it."""
+UNSENT: Final = "unsent"
+"""Says to the login that a form was not accepted because its session had ended."""
 NO_CONNECTION: Final = "~"
 """What no connection is ever called."""
 Page = Callable[[Request, Visitor], Awaitable[Response]]
@@ -123,10 +125,15 @@ def refuse_other_sites(request: Request) -> None:
 
 
 def to_login(request: Request) -> Response:
-    """The way to the login, and from there back to a page that was asked for."""
-    wanted = request.url.path if request.method == "GET" else "/"
-    query = f"?{request.url.query}" if request.url.query and request.method == "GET" else ""
-    return RedirectResponse(f"/login?next={quote(wanted + query)}", 303)
+    """The way to the login, and from there back to the page that was asked for, or on which a form was sent."""
+    if request.method == "GET":
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/login?next={quote(request.url.path + query)}", 303)
+    if request.url.path == "/logout":
+        return RedirectResponse("/login", 303)
+    sender = urlsplit(request.headers.get("referer", ""))
+    page = f"{sender.path}?{sender.query}" if sender.query else sender.path
+    return RedirectResponse(f"/login?next={quote(page or '/')}&{UNSENT}=1", 303)
 
 
 async def let_in(request: Request, user: User | None, response: Response, *, way: str | None = None) -> None:

@@ -37,7 +37,7 @@ SAMPLES: Mapping[str, str] = {
     "/agreement/{id}": "/agreement/{report}",
     "/connections/{name}/settings/{version}": "/connections/default/settings/1",
     "/events/{id}": "/events/9",
-    "/todo/confirm": "/todo/confirm?action=ignore&cause-9=on",
+    "/todo/confirm": "/todo/confirm?action=ignore&cause-default/code:no-item=on",
     "/todo/bulk/{id}": "/todo/bulk/1",
     "/invitation/{secret}": "/invitation/a-secret-of-an-invitation",
 }

@@ -147,7 +147,7 @@ PAGES = (
     "/products", "/customers?q=kaas", "/sales?branch=3&connection=default", "/sales/20000",
     "/sales?q=kaas&tender=PIN&source=Receipt",
     "/audit", "/audit?who=cli&what=retry&from=2026-01-01", "/audit.csv", "/alerts", "/backfills", "/reads", "/todo",
-    "/todo/confirm?action=ignore&cause-95000=on",
+    "/todo/confirm?action=ignore&cause-default/code:no-item=on",
 )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/todo", for_visitors(todo.show_causes), methods=["GET"]),
     Route("/todo/confirm", for_visitors(todo.ask, right=Right.WORK), methods=["GET"]),
     Route("/todo", from_form(todo.do, right=Right.WORK), methods=["POST"]),
-    Route("/todo/mark/{id}", from_form(todo.mark, right=Right.WORK), methods=["POST"]),
+    Route("/todo/mark", from_form(todo.mark, right=Right.WORK), methods=["POST"]),
     Route("/todo/bulk/{id}", for_visitors(todo.show_bulk), methods=["GET"]),
     Route("/todo/bulk/{id}/undo", from_form(todo.undo, right=Right.WORK), methods=["POST"]),
     Route("/audit", for_visitors(audit.show_actions, right=Right.CONFIGURE), methods=["GET"]),

@@ -27,6 +27,7 @@ from gateway.web.sessions import Visitor, to_actor
 from gateway.web.visitors import (
     LANGUAGE,
     LANGUAGE_SECONDS,
+    UNSENT,
     cookie_name,
     drop_cookie,
     find_statement,
@@ -46,7 +47,7 @@ async def show_login(request: Request) -> Response:
     wanted = to_local(request.query_params.get("next", "/"))
     if await find_visitor(request):
         return RedirectResponse(wanted, 303)
-    return show(request, wanted)
+    return show(request, wanted, trouble=UNSENT if request.query_params.get(UNSENT) else None)
 
 
 def show(

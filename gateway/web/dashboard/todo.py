@@ -20,16 +20,19 @@ from gateway.web import actions, queries, services
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
+from gateway.web.visitors import refuse_others
 from mapping.messages import message
 
 PICK: Final = "cause-"
 SNOOZES: Final[Mapping[str, str]] = {"": "not put off", "1": "a day", "7": "a week", "30": "a month"}
+KEEP: Final = "keep"
 LONGEST_NOTE: Final = 500
+GONE: Final = "this cause is gone"
 
 
 @dataclass(frozen=True, slots=True)
 class TodoCause:
-    """A cause with what people noted about it, where to look at it, and the filter that tries all of it again.
+    """A cause with what people noted about it, and where to look at it.
 
     `is_snoozed`: put off, and the day has not come.
     """
@@ -39,12 +42,11 @@ class TodoCause:
     is_snoozed: bool
     connection: str | None
     address: str
-    query: Mapping[str, str]
 
     @property
-    def key(self) -> str:
-        """By which a page that brings itself up to date knows it; the connection by its present name."""
-        return f"{self.connection}/{self.cause.key[1]}"
+    def name(self) -> str:
+        """By which forms and a page that renews itself know it; the connection by its present name."""
+        return f"{self.connection or ''}/{self.cause.key[1]}"
 
 
 def look(session: Session, connection: str | None, names: Mapping[str, str]) -> list[TodoCause]:
@@ -55,18 +57,11 @@ def look(session: Session, connection: str | None, names: Mapping[str, str]) -> 
         known = marks.get(cause.key)
         is_snoozed = known is not None and known.snoozed_until is not None and known.snoozed_until > now
         called = names.get(cause.connection or "", cause.connection)
-        places = (to_address(cause, called), to_query(cause, called))
-        found.append(TodoCause(cause, known, is_snoozed, called, *places))
+        found.append(TodoCause(cause, known, is_snoozed, called, to_address(cause, called)))
     return sorted(found, key=lambda each: each.is_snoozed)
 
 
 _PAGES: Final[Mapping[str, str]] = {Flow.PRODUCTS: "/products", Flow.STOCK: "/products", Flow.CUSTOMERS: "/customers"}
-
-
-def to_query(cause: OpenCause, called: str | None) -> dict[str, str]:
-    """The filter of the events of a cause; of one without a code, of its flow."""
-    named = {"code": cause.code} if cause.code else {"flow": cause.flows[0]}
-    return {"state": State.PARKED, **named, **({"connection": called} if called else {})}
 
 
 def to_address(cause: OpenCause, called: str | None) -> str:
@@ -82,7 +77,8 @@ def to_address(cause: OpenCause, called: str | None) -> str:
         of = {"connection": called} if called else {}
         coded = {"cause": cause.code} if cause.code else {}
         return f"{page}?{urlencode({'state': SaleStatus.NEEDS_ATTENTION, **coded, **of})}"
-    return f"/events?{urlencode(to_query(cause, called))}"
+    named = {"code": cause.code} if cause.code else {"flow": cause.flows[0]}
+    return f"/events?{urlencode({'state': State.PARKED, **named, **({'connection': called} if called else {})})}"
 
 
 def _find_list(cause: OpenCause) -> str | None:
@@ -98,7 +94,7 @@ async def show_causes(request: Request, visitor: Visitor) -> Response:
     names = await services.names_of(request)
 
     def read(session: Session) -> tuple[list[TodoCause], list[BulkProgress], list[str]]:
-        people = [each.name for each in users.every(session, visitor.connection)]
+        people = [each.name for each in users.every(session, visitor.connection) if each.disabled_at is None]
         return look(session, visitor.connection, names), todo.find_recent(session, visitor.connection), people
 
     causes, recent, people = await services.of(request).read(read)
@@ -113,8 +109,21 @@ async def show_causes(request: Request, visitor: Visitor) -> Response:
     )
 
 
-def _picked(given: Mapping[str, str]) -> list[int]:
-    return [queries.to_id(name.removeprefix(PICK)) for name in given if name.startswith(PICK)]
+async def _find_picked(request: Request, visitor: Visitor, given: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The ticked causes that are still there, and that this visitor may see: their names, and their keys."""
+    picked = {name.removeprefix(PICK) for name in given if name.startswith(PICK)}
+    names = await services.names_of(request)
+    causes = await services.of(request).read(lambda session: look(session, visitor.connection, names))
+    return {each.name: each.cause.key for each in causes if each.name in picked}
+
+
+async def _find_key(request: Request, visitor: Visitor, name: str) -> tuple[str, str]:
+    """The key of a cause by its name. Raises `Refusal` 404 for one that this visitor may not see."""
+    called, _, cause = name.partition("/")
+    known = [*(await services.names_of(request)).items(), *(await services.names_in_use(request)).items()]
+    connection = {shown: key for key, shown in known}.get(called, called)
+    refuse_others(visitor, connection, GONE)
+    return connection, cause
 
 
 def _find_action(given: Mapping[str, str]) -> BulkAction:
@@ -127,17 +136,13 @@ def _find_action(given: Mapping[str, str]) -> BulkAction:
 async def ask(request: Request, visitor: Visitor) -> Response:
     """How many records an action would change, before it does."""
     given = dict(request.query_params)
-    action, picked = _find_action(given), _picked(given)
-
-    def read(session: Session) -> todo.Selected:
-        return todo.count(session, todo.find_keys(session, picked, visitor.connection))
-
-    selected = await services.of(request).read(read)
+    action, picked = _find_action(given), await _find_picked(request, visitor, given)
+    selected = await services.of(request).read(lambda session: todo.count(session, picked.values()))
     return render(
         request,
         "todo_confirm.html",
         action=action,
-        picked=[f"{PICK}{each}" for each in picked],
+        picked=[f"{PICK}{name}" for name in picked],
         selected=selected,
         most=todo.MOST,
     )
@@ -145,16 +150,13 @@ async def ask(request: Request, visitor: Visitor) -> Response:
 
 async def do(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Try again or ignore the parked records of the selected causes, and show how far that is."""
-    shared, action, picked = services.of(request), _find_action(form), _picked(form)
+    shared, action = services.of(request), _find_action(form)
     reason = queries.find_text(form, "reason")
     if action is BulkAction.IGNORE and not (reason or "").strip():
         raise Refusal(400, "say why these are ignored; whoever looks later wants to know")
     by = actions.ActionBy(visitor.actor, reason, visitor.connection)
-
-    def find(session: Session) -> list[tuple[str, str]]:
-        return todo.find_keys(session, picked, visitor.connection)
-
-    bulk_id = await actions.do_to_causes(shared, action, await shared.read(find), by)
+    picked = await _find_picked(request, visitor, form)
+    bulk_id = await actions.do_to_causes(shared, action, [*picked.values()], by)
     return RedirectResponse(f"/todo/bulk/{bulk_id}", 303)
 
 
@@ -182,23 +184,23 @@ async def undo(request: Request, visitor: Visitor, _form: dict[str, str]) -> Res
 
 async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Note something about a cause, say who looks after it, or put it off."""
-    event_id = queries.to_id(request.path_params["id"])
+    connection, cause = await _find_key(request, visitor, form.get("cause", ""))
     note, assignee = form.get("note", "").strip(), queries.find_text(form, "assignee")
-    if len(note) > LONGEST_NOTE:
-        raise Refusal(400, message("a note has at most {most} characters", most=LONGEST_NOTE))
-    if form.get("snooze", "") not in SNOOZES:
+    if len(note) > LONGEST_NOTE or not queries.is_line(note):
+        raise Refusal(400, message("a note is one line of at most {most} characters", most=LONGEST_NOTE))
+    snooze = form.get("snooze", "")
+    if snooze not in {*SNOOZES, KEEP}:
         raise Refusal(400, "choose until when it is put off")
-    days = int(form.get("snooze") or 0)
 
     def change(session: Session) -> None:
-        keys = todo.find_keys(session, [event_id], visitor.connection)
-        if not keys:
-            raise Refusal(404, "this cause is gone")
-        ((connection, cause),) = keys
-        day = views.now_of(session).astimezone(AMSTERDAM).date() + timedelta(days=days or 0)
-        # Seven in the morning at the shop: before somebody works.
-        until = datetime.combine(day, time(7), AMSTERDAM).astimezone(UTC) if days else None
-        said: dict[str, Any] = {"note": note or None, "assignee": assignee, "snoozed_until": until}
+        if not todo.is_open(session, connection, cause):
+            raise Refusal(404, GONE)
+        said: dict[str, Any] = {"note": note or None, "assignee": assignee}
+        if snooze != KEEP:
+            day = views.now_of(session).astimezone(AMSTERDAM).date() + timedelta(days=int(snooze or 0))
+            # Seven in the morning at the shop: before somebody works.
+            until = datetime.combine(day, time(7), AMSTERDAM).astimezone(UTC) if snooze else None
+            said["snoozed_until"] = until
         todo.mark(session, connection, cause, marked_by=visitor.actor, **said)
         target = message("cause {cause}", cause=cause.partition(":")[2])
         audit.note(session, actor=visitor.actor, action="mark", target=target, reason=note or None)

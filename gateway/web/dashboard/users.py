@@ -104,10 +104,10 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     """Add a person; the page that follows shows the link of their invitation, once."""
     name = " ".join(form.get("name", "").split())
     role = queries.find_choice(form, "role", Role)
-    if faults := _find_faults(visitor, name, role, form.get("email", "")):
+    if faults := _find_faults(visitor, name, role, form):
         return await list_users(request, visitor, faults=faults, typed=form, status=422)
     known = await services.names_in_use(request)
-    connection = None if role is Role.AGENCY else (form.get("connection") or None)
+    connection = form.get("connection") or None
     if connection is not None and connection not in known:
         raise Refusal(400, "there is no such connection")
     secret, email = secrets.token_urlsafe(32), users.to_email(form.get("email", ""))
@@ -130,14 +130,16 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     return await list_users(request, visitor, invited=(name, _to_link(request, secret)))
 
 
-def _find_faults(visitor: Visitor, name: str, role: Role | None, email: str) -> dict[str, str]:
+def _find_faults(visitor: Visitor, name: str, role: Role | None, form: Mapping[str, str]) -> dict[str, str]:
     """Why somebody cannot be invited like this. A name holds no "@": the audit trail has no e-mail addresses."""
     faults = {}
     if not name or len(name) > LONGEST_NAME or "@" in name or not queries.is_line(name):
         faults["name"] = "give a name of at most 60 characters that is no e-mail address"
     if role is None or not _may_give(visitor, role):
         faults["role"] = "choose a role"
-    if email.strip() and users.to_email(email) is None:
+    elif role is Role.AGENCY and form.get("connection"):
+        faults["connection"] = "an agency sees every connection; for one connection choose another role"
+    if (email := form.get("email", "")).strip() and users.to_email(email) is None:
         faults["email"] = _NO_ADDRESS
     return faults
 

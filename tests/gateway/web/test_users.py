@@ -194,12 +194,12 @@ def test_who_belongs_to_one_connection_changes_no_other(
         made = session.execute(select(UserRow).where(col(UserRow.login) == "somebody")).scalar_one()
     assert made.connection == "default"
     assert join(admin, admin, "An agency", "agency").get("/users").status_code == 200
-    (agency,) = (row for row in _people(gateway) if row.name == "An agency")
+    (agency,) = (row for row in find_people(gateway) if row.name == "An agency")
     assert press(confined, f"/users/{agency.id}/remove").status_code == 404
     assert press(confined, f"/users/{made.id}/role", role="agency").status_code == 409
 
 
-def _people(gateway: Gateway) -> list[UserRow]:
+def find_people(gateway: Gateway) -> list[UserRow]:
     with reading(gateway.engine) as session:
         return list(session.execute(select(UserRow)).scalars())
 
@@ -211,7 +211,7 @@ def test_keeping_somebody_out_ends_their_sessions_at_once(
     anna = join(admin, open_browser(), "Anna", "owner")
     elsewhere = open_browser(other.url)
     assert elsewhere.post("/login", data={"name": "Anna", "password": PASSWORD}).status_code == 303
-    (row,) = _people(gateway)
+    (row,) = find_people(gateway)
     assert press(anna, f"/users/{row.id}/disable").status_code == 409  # nobody locks themselves out
     assert "Anna" in admin.get("/users").text
     assert press(admin, f"/users/{row.id}/disable").status_code == 303
@@ -264,7 +264,7 @@ def test_an_invitation_ends_after_a_week_and_when_a_new_one_is_made(
     gateway: Gateway, admin: httpx.Client, open_browser: Open
 ) -> None:
     first = invite(admin, "Anna", "viewer")
-    (row,) = _people(gateway)
+    (row,) = find_people(gateway)
     page = press(admin, f"/users/{row.id}/invite")
     (second,) = re.findall(r'value="[^"]*(/invitation/[^"]+)"', page.text)
     assert [open_browser().get(link).status_code for link in (first, second)] == [404, 200]
@@ -280,11 +280,11 @@ def test_the_people_of_a_purged_connection_are_deleted(
     gateway: Gateway, admin: httpx.Client, confined: httpx.Client
 ) -> None:
     join(admin, admin, "Elsewhere", "owner", OTHER)
-    assert len(_people(gateway)) == 2
+    assert len(find_people(gateway)) == 2
     answer = gateway.admin("DELETE", f"/admin/connections/{OTHER}", json={"data": "purge"})
     assert answer.status_code in {200, 202}, answer.text
     removal.follow(gateway.engine, gateway.settings)
-    assert [row.connection for row in _people(gateway)] == ["default"]
+    assert [row.connection for row in find_people(gateway)] == ["default"]
     assert confined.get("/").status_code == 200
     with reading(gateway.engine) as session:
         assert session.execute(select(func.count()).select_from(WebSessionRow)).scalar_one() >= 1
@@ -298,42 +298,6 @@ def test_who_belongs_to_a_removed_connection_sees_nothing_and_no_error(
         answer = confined.get(path, follow_redirects=True)
         assert answer.status_code in {200, 404}, (path, answer.status_code)
         assert OTHER not in answer.text, path
-
-
-@pytest.mark.parametrize("renamed", [False, True])
-def test_people_of_a_removed_connection_see_no_later_one_of_its_name(
-    gateway: Gateway, confined: httpx.Client, *, renamed: bool
-) -> None:
-    later = OTHER if renamed else "default~2"
-    store(gateway, "9.9.2026.999", PARKED, connection=later)
-    theirs = park(gateway, later, "9.9.2026.999")
-    assert gateway.admin("DELETE", "/admin/connections/default", json={"data": "keep"}).status_code == 200
-    if renamed:
-        assert gateway.admin("POST", f"/admin/connections/{OTHER}/rename", json={"name": "default"}).status_code == 200
-    else:
-        till = {"mplus_url": "https://till.example:1", "mplus_ident": "i", "mplus_secret": "s"}
-        assert gateway.admin("PUT", "/admin/connections/default", json=till).status_code == 201
-    with reading(gateway.engine) as session:
-        assert connections.find_key(session, "default") == later
-    for path in (*LISTS, "/todo", "/overview", "/products", "/customers", f"/events/{theirs}", "/users"):
-        answer = confined.get(path, follow_redirects=True)
-        assert answer.status_code in {200, 404}, (path, answer.status_code)
-        for trace in ("9.9.2026.999", f'href="/events/{theirs}"', later):
-            assert trace not in answer.text.replace("q=9.9.2026.999", "").replace('"9.9.2026.999"', ""), (path, trace)
-    rows = len(gateway.rows())
-    for path, fields in (
-        ("/events/retry", {"state": "parked"}),
-        ("/agreement", {}),
-        ("/preview", {"flow": "products", "by": "id", "record": "1"}),
-        ("/connections/default/pause", {}),
-        ("/setup/default/load", {"flow": "products"}),
-        ("/todo", {"action": "retry", f"cause-{theirs}": "on"}),
-    ):
-        press(confined, path, **fields)
-        assert [row.state for row in gateway.rows() if row.id == theirs] == ["parked"], path
-        assert len(gateway.rows()) == rows, path
-    asked = confined.get("/connect/quickbooks")
-    assert asked.status_code in {400, 404}, asked.headers
 
 
 def test_the_pages_of_people_speak_three_languages(admin: httpx.Client) -> None:

@@ -146,7 +146,7 @@ def test_all_of_a_cause_is_tried_again_and_nothing_else(gateway: Gateway, browse
     page = browser.get("/").text
     card = next(each for each in cause_cards(page) if "Try all again" in each)
     form = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', card))
-    assert browser.post("/events/retry", data={**form, "csrf": csrf_of(page)}).status_code == 303
+    assert browser.post("/todo", data={**form, "csrf": csrf_of(page)}).status_code == 303
     assert [row.state for row in gateway.rows()] == ["received", "received", "parked"]
 
 

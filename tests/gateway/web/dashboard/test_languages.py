@@ -163,7 +163,7 @@ def test_refusals_are_told_in_the_language_of_the_reader(gateway: Gateway, brows
 PAGES = ("/", "/todo", "/sales", "/sales/1", "/events", "/events/9", "/alerts", "/audit", "/backfills", "/reads",
          "/users", "/agreement", "/preview", "/settings", "/mapping", "/setup", "/setup/default", "/account",
          "/overview", "/connections/default/mapping", "/connections/default/settings",
-         "/todo/confirm?action=ignore&cause-9=on")  # fmt: skip
+         "/todo/confirm?action=ignore&cause-default/code:no-item=on")  # fmt: skip
 STORED = {
     *("which is no item in QuickBooks", "create the item in QuickBooks", "@example.nl", "Oude kaas <script>"),
     *(each.title for each in shop.LOG),

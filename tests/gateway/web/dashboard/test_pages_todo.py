@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +32,16 @@ def park(gateway: Gateway, key: str, *, code: str | None = "no-item", connection
     return event_id
 
 
+def pick(code: str = "no-item", connection: str = "default") -> dict[str, str]:
+    """The tick of a cause."""
+    return {f"cause-{connection}/code:{code}": "on"}
+
+
+def mark(browser: httpx.Client, *, connection: str = "default", **fields: str) -> int:
+    cause = {"cause": f"{connection}/code:no-item"}
+    return press(browser, "/todo/mark", **{"note": "", "snooze": ""} | cause | fields).status_code
+
+
 def state_of(gateway: Gateway, event_id: int) -> tuple[str, str | None]:
     (row,) = [row for row in gateway.rows() if row.id == event_id]
     return row.state, row.reason
@@ -43,11 +54,11 @@ def test_a_cause_is_counted_before_and_its_progress_is_counted_from_rows(gateway
     other = park(gateway, "o", code="other")
     page = admin.get("/todo").text
     assert "One sale, €24.50 · 3 other records" in page
-    asked = admin.get(f"/todo/confirm?action=retry&cause-{mine[-1]}=on").text
+    asked = admin.get("/todo/confirm", params={"action": "retry", **pick()}).text
     assert "<b>4 records</b> · One sale, €24.50" in asked
     assert "Try 4 again" in asked
     assert "Nothing is ticked" in admin.get("/todo/confirm?action=retry").text
-    done = press(admin, "/todo", action="retry", **{f"cause-{mine[-1]}": "on"})
+    done = press(admin, "/todo", action="retry", **pick())
     shown = done.headers["location"]
     assert "0 of 4 are done" in admin.get(shown).text
     assert [state_of(gateway, each)[0] for each in (*mine, other)] == ["received"] * 3 + ["parked"]
@@ -56,16 +67,15 @@ def test_a_cause_is_counted_before_and_its_progress_is_counted_from_rows(gateway
         session.execute(finished)
     assert "3 of 4 sind fertig".replace("of", "von") in admin.get(shown, headers={"Accept-Language": "de"}).text
     assert "1 not done yet" in admin.get("/todo").text
-    assert press(admin, "/todo", action="retry", **{f"cause-{mine[0]}": "on"}).status_code == 409
+    assert press(admin, "/todo", action="retry", **pick()).status_code == 409
     assert ("dashboard", "retry", "4 records, action 1", None) in gateway.audit()
 
 
 @on_both_databases
 def test_what_is_ignored_needs_a_reason_and_can_be_undone(gateway: Gateway, admin: httpx.Client) -> None:
     ids = [park(gateway, f"m{n}") for n in range(2)]
-    pick = {f"cause-{ids[0]}": "on"}
-    assert press(admin, "/todo", action="ignore", reason=" ", **pick).status_code == 400
-    done = press(admin, "/todo", action="ignore", reason=EVIL, **pick)
+    assert press(admin, "/todo", action="ignore", reason=" ", **pick()).status_code == 400
+    done = press(admin, "/todo", action="ignore", reason=EVIL, **pick())
     page = admin.get(done.headers["location"])
     assert "2 are ignored" in page.text
     assert EVIL not in page.text
@@ -76,7 +86,7 @@ def test_what_is_ignored_needs_a_reason_and_can_be_undone(gateway: Gateway, admi
     assert press(admin, f"{done.headers['location']}/undo").status_code == 303
     assert [state_of(gateway, each)[0] for each in ids] == ["received", "received"]
     assert press(admin, f"{done.headers['location']}/undo").status_code == 409
-    assert press(admin, "/todo", action="delete", **pick).status_code == 400
+    assert press(admin, "/todo", action="delete", **pick()).status_code == 400
 
 
 @on_both_databases
@@ -86,7 +96,7 @@ def test_a_cause_has_a_note_somebody_and_can_be_put_off_until_it_is_gone(
     join(admin, open_browser(), "Anna", "bookkeeper", "default")
     event_id = park(gateway, "1")
     form = {"note": f"asked the supplier {EVIL}", "assignee": "Anna", "snooze": "7"}
-    assert press(admin, f"/todo/mark/{event_id}", **form).status_code == 303
+    assert mark(admin, **form) == 303
     page = admin.get("/todo").text
     assert "Anna looks after it" in page
     assert "put off until" in page
@@ -99,13 +109,13 @@ def test_a_cause_has_a_note_somebody_and_can_be_put_off_until_it_is_gone(
     home = admin.get("/").text
     assert "One thing needs your attention" in home
     assert "Anna looks after it" in home
-    for wrong in ({"snooze": "9"}, {"note": "x" * 501, "snooze": ""}):
-        assert press(admin, f"/todo/mark/{event_id}", **wrong).status_code == 400
+    for wrong in ({"snooze": "9"}, {"note": "x" * 501}, {"note": "a\x00b"}):
+        assert mark(admin, **wrong) == 400
     with writing(gateway.engine) as session:
         assert todo.purge(session) == 0
         inbox.ignore(session, event_id, "x")
         assert todo.purge(session) == 1
-    assert press(admin, f"/todo/mark/{event_id}", **form).status_code == 404
+    assert mark(admin, **form) == 404
 
 
 @on_both_databases
@@ -114,16 +124,16 @@ def test_causes_of_another_connection_are_neither_shown_nor_changed(
 ) -> None:
     with writing(gateway.engine) as session:
         connections.save(session, a_connection("other", realm_id="2", mplus_subscription_id="s2"), seal)
-    mine, foreign = park(gateway, "1"), park(gateway, "2", connection="other")
+    _, foreign = park(gateway, "1"), park(gateway, "2", connection="other")
     keeper = join(admin, open_browser(), "Anna", "bookkeeper", "default")
     assert "why 2" not in keeper.get("/todo").text
-    both = {f"cause-{each}": "on" for each in (mine, foreign)}
+    both = {**pick(), **pick(connection="other")}
     assert "<b>One record</b>" in keeper.get("/todo/confirm", params={"action": "retry", **both}).text
     done = press(keeper, "/todo", action="retry", **both).headers["location"]
     assert "0 of 1 are done" in keeper.get(done).text
     assert state_of(gateway, foreign)[0] == "parked"
-    assert press(keeper, f"/todo/mark/{foreign}", note="x", snooze="").status_code == 404
-    theirs = press(admin, "/todo", action="ignore", reason="x", **{f"cause-{foreign}": "on"}).headers["location"]
+    assert mark(keeper, connection="other", note="x") == 404
+    theirs = press(admin, "/todo", action="ignore", reason="x", **pick(connection="other")).headers["location"]
     assert keeper.get(theirs).status_code == 404
     assert press(keeper, f"{theirs}/undo").status_code == 404
     viewer = join(admin, open_browser(), "Bo", "viewer", "default")
@@ -146,3 +156,72 @@ def test_a_cause_that_is_healed_closes_its_own_messages(gateway: Gateway, admin:
     assert "Nothing needs you." in admin.get("/todo").text
     with reading(gateway.engine) as session:
         assert todo.find_recent(session, None) == []
+
+
+@on_both_databases
+def test_a_page_that_is_old_still_names_a_cause_whose_newest_record_is_healed(
+    gateway: Gateway, admin: httpx.Client
+) -> None:
+    ids = [park(gateway, f"m{n}") for n in range(3)]
+    form = re.findall(r'name="(cause-[^"]+)"', admin.get("/todo").text)
+    assert press(admin, f"/events/{ids[-1]}/retry").status_code == 303
+    assert "<b>2 records</b>" in admin.get("/todo/confirm", params={"action": "retry", form[0]: "on"}).text
+    done = press(admin, "/todo", action="retry", **{form[0]: "on"}).headers["location"]
+    assert "0 of 2 are done" in admin.get(done).text
+    # All of them are being tried again: what somebody was typing meanwhile is kept.
+    assert mark(admin, note="asked the supplier") == 303
+    again = inbox.claim(gateway.engine, ids[0])
+    assert again is not None
+    with writing(gateway.engine) as session:
+        inbox.finish(session, again, Outcome(State.PARKED, reason="why", code="no-item"))
+    assert "asked the supplier" in admin.get("/todo").text
+    assert "0 of 2 are done" in admin.get(done).text
+    with writing(gateway.engine) as session:
+        session.execute(update(InboxRow).where(col(InboxRow.id) == ids[1]).values(state=State.DONE))
+    page = admin.get(done).text
+    assert "1 of 2 still needs you" in page
+    assert "All 2 are done" not in page
+    assert "1 needs you" in admin.get("/todo").text
+
+
+@on_both_databases
+def test_a_note_that_is_changed_takes_nothing_else_back(
+    gateway: Gateway, admin: httpx.Client, open_browser: Open
+) -> None:
+    park(gateway, "1")
+    join(admin, open_browser(), "Agnes", "agency")
+    keeper = join(admin, open_browser(), "Anna", "bookkeeper", "default")
+    assert mark(admin, note="asked the supplier", assignee="Agnes", snooze="7") == 303
+    page = keeper.get("/todo").text
+    assert "<option selected>Agnes</option>" in page
+    assert re.search(r'<option value="keep" selected>as it is: until \d', page)
+    until = re.findall(r"put off until ([^<]+)<", page)
+    assert mark(keeper, note="they deliver", assignee="Agnes", snooze="keep") == 303
+    page = keeper.get("/todo").text
+    assert "they deliver" in page
+    assert "Agnes looks after it" in page
+    assert re.findall(r"put off until ([^<]+)<", page) == until != []
+    assert mark(keeper, note="they deliver") == 303
+    assert "put off until" not in keeper.get("/todo").text
+
+
+@on_both_databases
+def test_home_tries_one_cause_again_and_shows_how_far_it_is(gateway: Gateway, admin: httpx.Client) -> None:
+    ids = [park(gateway, "1", code=None), park(gateway, "2", code="other")]
+    page = admin.get("/").text
+    (form,) = (each for each in page.split("<form")[1:] if "cause-default/flow:products" in each)
+    fields = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]+)"', form))
+    done = admin.post("/todo", data=fields)
+    assert "0 of 1 are done" in admin.get(done.headers["location"]).text
+    assert [state_of(gateway, each)[0] for each in ids] == ["received", "parked"]
+
+
+def test_a_cause_is_named_by_what_its_connection_is_called_now(gateway: Gateway, admin: httpx.Client) -> None:
+    event_id = park(gateway, "1")
+    assert gateway.admin("POST", "/admin/connections/default/rename", json={"name": "winkel"}).status_code == 200
+    assert "default" not in admin.get("/todo").text
+    assert mark(admin, connection="winkel", note="asked the supplier") == 303
+    assert mark(admin, connection="default", note="asked the supplier") == 303  # a page from before
+    done = press(admin, "/todo", action="retry", **pick(connection="winkel"))
+    assert "0 of 1 are done" in admin.get(done.headers["location"]).text
+    assert state_of(gateway, event_id)[0] == "received"
