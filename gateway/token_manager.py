@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
-from gateway.errors import AUTH_LOST, AuthLost, NotConnected, Permanent, Transient
+from gateway.connectors.quickbooks.faults import BY_CODE, UNAUTHORISED
+from gateway.errors import AUTH_LOST, AuthLost, NotConnected, Permanent, Transient, Unanswered
 from gateway.store import connections, inbox, tokens
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -46,29 +47,48 @@ class TokenManager:
         """A replacement for the token the books just refused."""
         return self._renewed(rejected)
 
-    def try_again(self) -> bool:
-        """Send the refresh token that was refused once more; if it is accepted, what was parked for it goes on.
+    def refuse(self, code: str) -> None:
+        """QuickBooks refuses calls with a fresh token: until `try_again` finds it accepts them, none is sent."""
+        row = BY_CODE.get(code, UNAUTHORISED)
+        with writing(self.engine) as session:
+            tokens.lose(session, self.connection, row.meaning, row.code)
 
-        Raises `Transient`, and `Permanent` for any other refusal than of the login: these are attempts too.
+    def is_refused(self) -> bool:
+        """Whether QuickBooks refuses calls although the login is good."""
+        with reading(self.engine) as session:
+            return tokens.is_refused(session, self.connection)
+
+    def try_again(self, try_token: Callable[[str], None]) -> bool:
+        """Send once more what was refused; if it is accepted, what was parked for it goes on.
+
+        `try_token` makes a call with a token and raises what it is answered. Raises `Transient`, and `Permanent` for
+        any other refusal than of the login: these are attempts too.
         """
         lease = tokens.take(self.engine, self.connection)
         if lease is None:
             return False
         try:
-            return bool(self._refresh())
-        except AuthLost:
-            return False
-        except (Transient, Permanent):
+            token = self._refresh()
+            if self.is_refused():
+                try_token(token)
+                with writing(self.engine) as session:
+                    tokens.accept(session, self.connection)
+                    inbox.requeue_parked(session, connection=self.connection, code=AUTH_LOST)
+        except (AuthLost, Transient, Permanent, Unanswered) as error:
+            held = self._stored()
             with writing(self.engine) as session:
-                tokens.lose(session, self.connection, self._stored().lost or "")
+                tokens.lose(session, self.connection, held.lost or "", held.lost_code)
+            if isinstance(error, AuthLost):
+                return False
             raise
         finally:
             tokens.release(self.engine, self.connection, lease)
+        return True
 
     def _held(self) -> Tokens:
         held = self._stored()
         if held.lost:
-            raise self._lost(held.lost)
+            raise self._lost(held.lost, fix=tokens.REFUSED if held.lost_code else tokens.RECONNECT)
         return held
 
     def _stored(self) -> Tokens:
@@ -82,13 +102,8 @@ class TokenManager:
             raise self._lost(held.lost or "")
         return held
 
-    def _lost(self, reason: str) -> AuthLost:
-        return AuthLost(
-            reason,
-            code=AUTH_LOST,
-            record=self._name(),
-            fix="open /connect/quickbooks and connect the company again; parked work then goes on by itself",
-        )
+    def _lost(self, reason: str, fix: str = tokens.RECONNECT) -> AuthLost:
+        return AuthLost(reason, code=AUTH_LOST, record=self._name(), fix=fix)
 
     def _name(self) -> str:
         """The connection as messages name it, by its present name."""
@@ -128,9 +143,11 @@ class TokenManager:
             with writing(self.engine) as session:
                 tokens.lose(session, self.connection, lost.reason)
             raise
+        # Whether QuickBooks takes calls again is still to be seen.
+        fresh = replace(to_tokens(pair), lost=held.lost if held.lost_code else None, lost_code=held.lost_code)
         with writing(self.engine) as session:
-            kept = tokens.replace(session, self.connection, to_tokens(pair), self.seal)
-            if held.lost:
+            kept = tokens.replace(session, self.connection, fresh, self.seal)
+            if held.lost and not held.lost_code:
                 inbox.requeue_parked(session, connection=self.connection, code=AUTH_LOST)
         if not kept:
             raise AuthLost("the connection was removed", code=AUTH_LOST, record=self._name())

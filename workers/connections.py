@@ -23,7 +23,7 @@ from gateway.connectors.mpluskassa.calls import TILL_LIMITS
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.errors import Permanent, Transient
+from gateway.errors import GatewayError, Permanent, Transient
 from gateway.observability import counters
 from gateway.settings import Settings
 from gateway.store import certificates, claims, connections, documents, installation, rate_limits, views
@@ -131,6 +131,8 @@ class ConnectionRegistry:
         self._thread.documents = documents
         if self._installation is None:
             self._installation = installation.name_of(self._engine)
+        if fresh:
+            self._try_refused(context)
         if self._process is None:
             with reading(self._engine) as session:
                 began = views.now_of(session)
@@ -154,6 +156,16 @@ class ConnectionRegistry:
             known=known,
             in_a_row=context.at_till.in_a_row,
         )
+
+    def _try_refused(self, context: ConnectionContext) -> None:
+        """A person asks for something: calls that QuickBooks refused before are tried now."""
+        login = self.token_manager(context.connection.name)
+        if not login.is_refused():
+            return
+        try:
+            login.try_again(context.books.try_token)
+        except GatewayError as error:
+            _log.warning("could not try a refused login again", reason=error.reason)
 
     def _key(self) -> SigningKey:
         if self._signing_key is None:

@@ -35,7 +35,6 @@ from gateway.store import (
     users,
     views,
 )
-from gateway.store.alerts import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from handlers.agreement import report
@@ -208,19 +207,19 @@ class Scheduler:
             lost = any(token.lost for token in views.tokens(session).values())
         if lost:
             with writing(self.engine) as session:
-                inbox.park_lost(session, code=AUTH_LOST, fix=RECONNECT)
+                inbox.park_lost(session, code=AUTH_LOST)
 
     def _retry_refused(self) -> None:
-        """Send refresh tokens once more that were refused: good ones are, at times."""
+        """Send refresh tokens, and calls, once more that were refused: good ones are, at times."""
         with reading(self.engine) as session:
             refused = tokens.find_refused(session)
         for name in refused:
             try:
-                accepted = self._contexts.token_manager(name).try_again()
+                accepted = self._contexts.token_manager(name).try_again(self._contexts.deps(name).books.try_token)
             except GatewayError as error:
-                _log.warning("could not send a refused refresh token", connection=name, reason=error.reason)
+                _log.warning("could not try a refused login again", connection=name, reason=error.reason)
             else:
-                _log.info("sent a refused refresh token once more", connection=name, accepted=accepted)
+                _log.info("tried a refused login again", connection=name, accepted=accepted)
 
     def _refresh_idle(self) -> None:
         """Use refresh tokens that are idle (a paused connection's), so that none expires."""

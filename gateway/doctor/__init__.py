@@ -102,6 +102,8 @@ def _check_tokens(connection: Connection, held: tokens.Tokens | None) -> Finding
     subject = f"authorisation {connection.name}"
     if held is None or not held.refresh:
         return Finding(subject, "QuickBooks was never connected", "connect QuickBooks in the dashboard")
+    if held.lost_code:
+        return Finding(subject, f"refused: {held.lost}", tokens.REFUSED)
     if held.lost:
         return Finding(subject, f"lost: {held.lost}", "connect QuickBooks again in the dashboard")
     until = f"{held.refresh_expires_at:%Y-%m-%d}" if held.refresh_expires_at else "unknown (not refreshed yet)"

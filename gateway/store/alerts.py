@@ -30,6 +30,7 @@ KINDS = (
     "parked",
     "paused",
     "lost",
+    "refused",
     "reconnect",
     "behind",
     "uncertain",
@@ -50,7 +51,6 @@ OVERDUE = timedelta(hours=6)
 WITHHELD = "the dashboard says which and why"
 _MAX_NAMED = 5
 _FIX_DAYS = "open the agreement in the dashboard, or run `./run agree`: every record is named with what to do"
-RECONNECT = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +117,15 @@ def _stopped(session: Session, _patience: Thresholds, now: datetime) -> Iterator
     for row in session.execute(select(ConnectionRow).where(col(ConnectionRow.paused).is_not(None))).scalars():
         yield AlertCause(f"paused/{row.name}", "the connection is paused", row.paused or "", "let it go on", row.name)
     for token in session.execute(select(TokenRow)).scalars():
-        if token.lost is not None:
-            title = "QuickBooks is no longer connected"
-            yield AlertCause(f"lost/{token.connection}", title, token.lost, RECONNECT, token.connection)
+        name = token.connection
+        if token.lost is not None and token.lost_code is not None:
+            yield AlertCause(f"refused/{name}", "QuickBooks refuses the company", token.lost, tokens.REFUSED, name)
+        elif token.lost is not None:
+            yield AlertCause(f"lost/{name}", "QuickBooks is no longer connected", token.lost, tokens.RECONNECT, name)
         elif (stage := tokens.stage_of(token, now)) is not None:
             ends = message("the authorisation ends on {day}", day=f"{tokens.ends_at(token):%Y-%m-%d}")
             title = "QuickBooks must be connected again soon"
-            yield AlertCause(f"reconnect/{token.connection}", title, ends, RECONNECT, token.connection, str(stage))
+            yield AlertCause(f"reconnect/{name}", title, ends, tokens.RECONNECT, name, str(stage))
 
 
 def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[AlertCause]:

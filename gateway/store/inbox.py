@@ -258,15 +258,21 @@ def ignore(session: Session, event_id: int, reason: str) -> bool:
     return sql.change(session, update(InboxRow).where(open_one).values(**closed, updated_at=moment())) > 0
 
 
-def park_lost(session: Session, *, code: str, fix: str) -> int:
-    """Park due events of connections that are no longer authorised, without an attempt; returns their number.
+def park_lost(session: Session, *, code: str) -> int:
+    """Park due events of connections that QuickBooks refuses, without an attempt; returns their number.
 
     `requeue_parked` with the same code makes them due again. A person's requests are not parked, nor hints of the till:
     its sales are read by themselves, and each counts once.
     """
     asked = or_(and_(col(InboxRow.priority) == URGENT, round_robin.is_asked()), col(InboxRow.entity) == SESSION)
-    why = select(col(TokenRow.lost)).where(col(TokenRow.connection) == col(InboxRow.connection))
-    said = {"code": code, "reason": why.correlate(InboxRow).scalar_subquery(), "record": _record_name(), "fix": fix}
+    why, fix = (
+        select(said).where(col(TokenRow.connection) == col(InboxRow.connection)).correlate(InboxRow).scalar_subquery()
+        for said in (
+            col(TokenRow.lost),
+            case((col(TokenRow.lost_code).is_(None), tokens.RECONNECT), else_=tokens.REFUSED),
+        )
+    )
+    said = {"code": code, "reason": why, "record": _record_name(), "fix": fix}
     parked = (
         update(InboxRow)
         .where(col(InboxRow.connection).in_(tokens.LOST), col(InboxRow.state).in_(PENDING), ~asked)

@@ -156,7 +156,10 @@ class ConnectionRow(SQLModel, table=True):
 
 
 class TokenRow(SQLModel, table=True):
-    """The OAuth tokens of a connection, encrypted; `lease` is for releases before `leases` had them."""
+    """The OAuth tokens of a connection, encrypted; `lease` is for releases before `leases` had them.
+
+    `lost`: why QuickBooks is not called, NULL while it is; with `lost_code` the login is good and calls are refused.
+    """
 
     __tablename__ = "tokens"
 
@@ -170,6 +173,7 @@ class TokenRow(SQLModel, table=True):
     lease: str | None = None
     leased_until: datetime | None = time_field(nullable=True)
     lost: str | None = None
+    lost_code: str | None = None
     lost_at: datetime | None = time_field(nullable=True)
     updated_at: datetime = time_field()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -14,10 +15,16 @@ from gateway.store import connections, leases
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import writing
 from gateway.store.sql import change, moment, upsert
-from gateway.store.tables import ConnectionRow, TokenRow
+from gateway.store.tables import ConnectionRow, InboxRow, TokenRow
 
 LEASE_SECONDS = 45.0
 AGAIN_AFTER, AGAIN_FOR = timedelta(seconds=15), timedelta(days=1)
+_SHARE, _SELDOM = 4, timedelta(minutes=15)  # calls that were refused are tried more often: that costs nothing
+RECONNECT: Final = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
+REFUSED: Final = (
+    "see in QuickBooks whether its subscription and the rights of the user who connected it are in order; the gateway "
+    "asks again by itself and goes on with what is parked; if that does not help, connect the company again"
+)
 SEALED = ("access_sealed", "refresh_sealed")
 
 
@@ -27,13 +34,17 @@ LOST: Final = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(N
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of a connection. `lost` is the reason they no longer work; then a person must reconnect."""
+    """The tokens of a connection. `lost` is the reason they do not work.
+
+    Then a person must reconnect, or, where there is a `lost_code`, QuickBooks refuses calls although the login is good.
+    """
 
     access: str | None
     access_expires_at: datetime | None
     refresh: str | None
     refresh_expires_at: datetime | None
     lost: str | None = None
+    lost_code: str | None = None
     hard_expires_at: datetime | None = None
 
     def __repr__(self) -> str:
@@ -51,6 +62,7 @@ def find(session: Session, connection: str, seal: Seal) -> Tokens | None:
         refresh=seal.open(row.refresh_sealed, _place(connection, "refresh_sealed")) if row.refresh_sealed else None,
         refresh_expires_at=row.refresh_expires_at,
         lost=row.lost,
+        lost_code=row.lost_code,
         hard_expires_at=row.hard_expires_at,
     )
 
@@ -69,15 +81,17 @@ def replace(session: Session, connection: str, tokens: Tokens, seal: Seal) -> bo
 
 
 def _to_values(connection: str, tokens: Tokens, seal: Seal) -> dict[str, Any]:
+    kept = {"lost_at": None} if tokens.lost is None else {}
     return {
         "access_sealed": seal.seal(tokens.access, _place(connection, "access_sealed")) if tokens.access else None,
         "access_expires_at": tokens.access_expires_at,
         "refresh_sealed": seal.seal(tokens.refresh, _place(connection, "refresh_sealed")) if tokens.refresh else None,
         "refresh_expires_at": tokens.refresh_expires_at,
         "hard_expires_at": tokens.hard_expires_at,
-        "lost": None,
-        "lost_at": None,
+        "lost": tokens.lost,
+        "lost_code": tokens.lost_code,
         "updated_at": moment(),
+        **kept,
     }
 
 
@@ -92,27 +106,45 @@ def plant(session: Session, connection: str, refresh: str, seal: Seal) -> bool:
     return True
 
 
-def lose(session: Session, connection: str, reason: str) -> None:
-    """Record that the tokens no longer work, and when that was found first, and last."""
+def lose(session: Session, connection: str, reason: str, code: str | None = None) -> None:
+    """Record that the tokens do not work, and when that was found first, and last."""
     lost_at = func.coalesce(col(TokenRow.lost_at), moment())
-    values = {"lost": reason, "lost_at": lost_at, "updated_at": moment()}
+    values = {"lost": reason, "lost_code": code, "lost_at": lost_at, "updated_at": moment()}
     session.execute(update(TokenRow).where(col(TokenRow.connection) == connection).values(**values))
 
 
-def find_refused(session: Session) -> list[str]:
-    """Connections whose refused refresh token is to be sent once more: QuickBooks refuses good ones at times.
+def accept(session: Session, connection: str) -> None:
+    """QuickBooks takes calls again. Until the next refresh, it is known since when it did not."""
+    values = {"lost": None, "lost_code": None, "updated_at": moment()}
+    session.execute(update(TokenRow).where(col(TokenRow.connection) == connection).values(**values))
 
-    That is after `AGAIN_AFTER`, then each time after twice as long, for as long as `AGAIN_FOR`.
+
+def hurry(session: Session, events: Sequence[int]) -> None:
+    """A person tries these events again: the next attempt of their connections that are refused is due at once."""
+    theirs = select(col(InboxRow.connection)).where(col(InboxRow.id).in_(events))
+    refused = and_(col(TokenRow.connection).in_(theirs), col(TokenRow.lost_code).is_not(None))
+    session.execute(update(TokenRow).where(refused).values(updated_at=moment(-_SELDOM.total_seconds())))
+
+
+def find_refused(session: Session) -> list[str]:
+    """Connections whose refused refresh token, or call, is to be sent once more: QuickBooks refuses good ones at times.
+
+    That is after `AGAIN_AFTER`, then each time after twice as long, for as long as `AGAIN_FOR`; a call after a
+    quarter more time each, and at least every `_SELDOM`, until it is accepted.
     """
     removed = select(col(ConnectionRow.name)).where(col(ConnectionRow.status) != connections.Status.ACTIVE)
     kept = and_(col(TokenRow.refresh_sealed).is_not(None), col(TokenRow.connection).not_in(removed))
-    since, last = col(TokenRow.lost_at), col(TokenRow.updated_at)
-    rows = session.execute(select(col(TokenRow.connection), since, last, moment()).where(since.is_not(None), kept))
-    return [
-        name
-        for name, first, tried, now in rows
-        if now - tried >= max(AGAIN_AFTER, tried - first) and now - first < AGAIN_FOR
-    ]
+    lost = and_(col(TokenRow.lost).is_not(None), col(TokenRow.lost_at).is_not(None))
+    shown = (col(TokenRow.connection), col(TokenRow.lost_code), col(TokenRow.lost_at), col(TokenRow.updated_at))
+    rows = session.execute(select(*shown, moment()).where(lost, kept))
+    return [name for name, code, first, tried, now in rows if _is_due(code, tried - first, now - tried)]
+
+
+def _is_due(code: str | None, lasted: timedelta, waited: timedelta) -> bool:
+    """Whether to try again what was lost for so long at the last attempt."""
+    if code is None:
+        return waited >= max(AGAIN_AFTER, lasted) and lasted + waited < AGAIN_FOR
+    return waited >= max(AGAIN_AFTER, min(lasted / _SHARE, _SELDOM))
 
 
 def find_idle(session: Session, *, seconds: float) -> list[str]:
@@ -160,9 +192,22 @@ STAGES = (0, 7, 30)
 """Days before the expiry at which a person is asked, each once."""
 
 
+def is_refused(session: Session, connection: str) -> bool:
+    """Whether QuickBooks refuses calls although the login is good."""
+    # A release before this column clears `lost` alone.
+    mine = and_(col(TokenRow.connection) == connection, col(TokenRow.lost).is_not(None))
+    found = select(col(TokenRow.lost_code)).where(mine)
+    return session.execute(found).scalar_one_or_none() is not None
+
+
 def is_authorised(token: TokenRow | None) -> bool:
     """Whether there is a login that QuickBooks has not refused."""
     return token is not None and token.refresh_sealed is not None and token.lost is None
+
+
+def is_ended(token: TokenRow) -> bool:
+    """Whether QuickBooks has refused the login itself: somebody has to connect again."""
+    return token.lost is not None and token.lost_code is None
 
 
 def ends_at(token: TokenRow) -> datetime | None:

@@ -244,7 +244,7 @@ def _unseen(session: Session, now: datetime) -> dict[str, float]:
     A system is silent, a login of a connection that works has ended, or a feed fails.
     """
     spans = [(silence.seconds, set(Flow)) for silence in systems.find_silent(session, now)]
-    works = and_(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None), col(TokenRow.lost_at).is_not(None))
+    works = and_(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None), col(TokenRow.lost).is_not(None))
     lost = select(col(TokenRow.lost_at)).join(ConnectionRow, col(ConnectionRow.name) == col(TokenRow.connection))
     spans += [(_age([at], now) or 0.0, set(Flow)) for at in session.execute(lost.where(works)).scalars()]
     for feed in find_failing(session, now):

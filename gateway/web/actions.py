@@ -12,7 +12,7 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
-from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, views
+from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, tokens, views
 from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.store.todo import BulkAction
@@ -80,6 +80,7 @@ async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | N
 def _requeue(session: Session, ids: Sequence[int], states: Sequence[State]) -> list[int]:
     """Have those of these events handled again that are in one of these states; answers them."""
     changed = [each for each in ids if inbox.requeue(session, each, states=states)]
+    tokens.hurry(session, changed)
     sales.reopen(session, changed)
     records.close(session, changed, waiting=True)
     return changed

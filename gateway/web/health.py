@@ -226,7 +226,12 @@ def _of_ourselves(reading: Gauge) -> Iterator[Metric]:
     lasting = [((kind,), float(open_[kind])) for kind in alerts.KINDS]
     yield _gauge("alerts", "Alerts whose cause lasts, by kind.", ("kind",), lasting)
     lost = [((reading.called(token.connection),), float(token.lost is not None)) for token in reading.tokens]
-    yield _gauge("authorisation_lost", "1 while QuickBooks has to be connected again.", ("connection",), lost)
+    yield _gauge(
+        "authorisation_lost",
+        "1 while QuickBooks has to be connected again, or refuses calls although it is connected.",
+        ("connection",),
+        lost,
+    )
     ends = [
         ((reading.called(t.connection),), -_age(end, reading)) for t in reading.tokens if (end := tokens.ends_at(t))
     ]

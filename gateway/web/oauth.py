@@ -46,6 +46,9 @@ class _Issued:
     def renew(self, rejected: str) -> str:
         return rejected
 
+    def refuse(self, code: str) -> None:
+        """The caller is told by the error."""
+
 
 def routes() -> list[Route]:
     """The way out and the way back."""

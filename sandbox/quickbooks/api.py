@@ -44,7 +44,7 @@ async def _handle(simulation: Simulation, request: Request, call: Call) -> Respo
     if realm in simulation.companies and simulation.companies[realm].elsewhere:
         return _refuse_address(simulation, realm, call)
     opened = simulation.grants.find_realm(token)
-    if opened is None:
+    if opened is None or (realm in simulation.companies and simulation.companies[realm].locked_out):
         return _refuse_token(simulation, request, realm, call)
     try:
         if opened != realm or realm not in simulation.companies:

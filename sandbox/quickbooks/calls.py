@@ -55,7 +55,8 @@ class Answer:
 
 def perform(simulation: Simulation, company: Company, call: Call) -> Answer:
     """Do what the call asks. Raises Fault."""
-    if company.subscription_ended:
+    writes = call.method == "POST" and call.resource not in {"query", "batch"}
+    if company.subscription_ended or (company.view_only and writes):
         raise faults.company_closed()
     handler = _HANDLERS.get((call.method, call.resource))
     if handler is None:

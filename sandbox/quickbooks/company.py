@@ -45,7 +45,7 @@ class Company:
 
     `denied` are the kinds of records that the company's plan does not allow to be written, `unreadable` those that the
     user who connected it has no right to see; a company that is `elsewhere` lives in the other environment than this
-    address.
+    address. `locked_out`: every token is refused, good ones too; `view_only`: so are writes, for a subscription ended.
     """
 
     realm: str
@@ -58,6 +58,8 @@ class Company:
     denied: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     elsewhere: bool = False
+    locked_out: bool = False
+    view_only: bool = False
     custom_fields: dict[str, str] = field(default_factory=dict)
     rows: dict[str, dict[str, Json]] = field(default_factory=dict)
     tombstones: list[Tombstone] = field(default_factory=list)

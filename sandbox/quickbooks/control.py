@@ -84,7 +84,7 @@ def _prefer(simulation: Simulation, body: Json) -> Json:
 
 def _set_company(simulation: Simulation, body: Json) -> Json:
     company = simulation.companies[_realm(simulation, body)]
-    flags = ("warn_duplicates", "subscription_ended", "elsewhere")
+    flags = ("warn_duplicates", "subscription_ended", "elsewhere", "locked_out", "view_only")
     for name in flags:
         if name in body:
             setattr(company, name, bool(body[name]))

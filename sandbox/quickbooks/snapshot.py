@@ -19,6 +19,8 @@ _FIELDS = (
     "subscription_ended",
     "denied",
     "elsewhere",
+    "locked_out",
+    "view_only",
     "custom_fields",
     "rows",
     "answers",

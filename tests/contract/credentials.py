@@ -54,6 +54,9 @@ class Purse:
         """The next one."""
         return (self._renew() if self.pair and self.pair.access == rejected else self.pair or self._renew()).access
 
+    def refuse(self, code: str) -> None:
+        """The error tells it."""
+
     def _renew(self) -> TokenPair:
         self.pair = self.oauth.refresh(self.pair.refresh if self.pair else self._newest())
         if self.kept:

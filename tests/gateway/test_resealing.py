@@ -135,9 +135,9 @@ def test_a_lost_authorisation_parks_events_until_reconnected(
     ]
     with writing(engine) as session:
         inbox.receive(session, changes)
-        assert inbox.park_lost(session, code=AUTH_LOST, fix="reconnect") == 0
+        assert inbox.park_lost(session, code=AUTH_LOST) == 0
         tokens.lose(session, "shop", "revoked")
-        assert inbox.park_lost(session, code=AUTH_LOST, fix="reconnect") == 2
+        assert inbox.park_lost(session, code=AUTH_LOST) == 2
         rows = session.execute(text("SELECT state, code, reason, attempts, record FROM inbox ORDER BY id")).all()
     parked, waits = (State.PARKED, AUTH_LOST, "revoked"), (State.RECEIVED, None, None, 0, None)
     names = ("receipt 1.2.2026.9", "item with SKU 801")

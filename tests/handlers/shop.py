@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import seeding, settings
-from gateway.store import audit, documents, inbox, requests, views
+from gateway.store import audit, documents, inbox, requests, tokens, views
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -243,6 +243,10 @@ class Shop:
         """A person's retry of an event."""
         with writing(self.engine) as session:
             inbox.requeue(session, event.id, states=tuple(State))
+            tokens.hurry(session, [event.id])
+            refused = tokens.find_refused(session)
+        for name in refused:
+            self.contexts.token_manager(name).try_again(self.contexts.deps(name).books.try_token)
         self.work()
         return self.event(event.id)
 

@@ -115,7 +115,7 @@ def test_what_the_clock_and_the_workers_do_costs_what_it_costs_at_first(shop: Sh
             alerts.find_causes(session, Thresholds(timedelta(minutes=15), 500_000))
         with writing(engine) as session:
             inbox.repair_times(session)
-            inbox.park_lost(session, code="auth-lost", fix="x")
+            inbox.park_lost(session, code="auth-lost")
             inbox.requeue_parked(session, connection="default", code="missing")
             inbox.requeue_by_code(session, "default", code="missing-product", cause="x")
             inbox.find_causes(session, "default", ["missing-product"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.servers import wait_until
@@ -54,3 +56,31 @@ def test_66_a_revoked_connection_parks_its_work_with_a_way_out_and_goes_on_after
         (connection,) = stage.admin("status")["connections"]
         assert (connection["quickbooks"]["authorised"], connection["quickbooks"]["lost"]) == (True, None)
     assert effects(stage)["create"] == 3
+
+
+@pytest.mark.parametrize("how", ["locked_out", "view_only"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_good_login_that_was_refused_for_a_while_costs_no_hand(stage: Stage, how: str) -> None:
+    furnish(stage)
+    stage.migrate()
+    stage.start()
+    with opened(stage) as memory:
+        memory.wait_for(1, entity="Item")
+        memory.wait_for(1, entity="Doctor")
+        setattr(stage.books.companies[REALM], how, True)
+        ring_up(stage, 5)
+        wait_until(lambda: len(memory.rows(state="parked", entity="Receipt")) == 5, seconds=60, what="all to be parked")
+        calls = len(stage.books.ledger.calls)
+        ring_up(stage, 5)
+        time.sleep(6)
+        # One attempt at a time is made for the connection, whatever waits.
+        assert len(stage.books.ledger.calls) - calls <= 5
+        wait_until(lambda: stage.admin("status")["alerts"], seconds=30, what="an alert")
+        assert [each["cause"].partition("/")[0] for each in stage.admin("status")["alerts"]] == ["refused"]
+        setattr(stage.books.companies[REALM], how, False)
+        began = time.monotonic()
+        rows = memory.wait_for(10, entity="Receipt", seconds=60)
+        assert time.monotonic() - began < 40
+        assert {row.state for row in rows} == {"done"}
+        assert not memory.rows(state="parked")
+    assert effects(stage)["create"] == 10

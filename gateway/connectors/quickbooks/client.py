@@ -93,6 +93,10 @@ class QuickBooks:
         """Check that the books' address answers, with other than an outage. Not metered; raises Transient."""
         self._access.reach()
 
+    def try_token(self, token: str) -> None:
+        """Check that the books take calls with this token. Not metered; raises AuthLost, Transient and Unanswered."""
+        self._access.try_token(token)
+
     # --- items -----------------------------------------------------------------------------------------------
 
     def item(self, item_id: str) -> Item:

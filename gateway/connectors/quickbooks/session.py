@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self, TypeVar
 
@@ -38,6 +39,10 @@ class TokenSource(Protocol):
 
     def renew(self, rejected: str) -> str:
         """A replacement for the token the books just refused (renewed meanwhile by another process, or now)."""
+        ...
+
+    def refuse(self, code: str) -> None:
+        """The books refuse calls with every token, with this code of theirs."""
         ...
 
 
@@ -115,7 +120,20 @@ class Session:
                 break
             token = self._tokens.renew(token)
             answer = self._exchange(call, token)
+        if isinstance(answer.error, AuthLost):
+            self._tokens.refuse(answer.error.code or faults.UNAUTHORISED.code)
         return answer
+
+    def try_token(self, token: str) -> None:
+        """A call that changes nothing and is not metered: a document without lines, which the books do not take.
+
+        Raises AuthLost while they refuse calls, or the writes of a company whose subscription has ended; Transient,
+        Unanswered.
+        """
+        call = replace(calls.write("SalesReceipt", {}, f"try-{uuid.uuid4()}"), operation="TRY salesreceipt")
+        refused = self._exchange(call, token).error
+        if isinstance(refused, AuthLost | Transient | Unanswered):
+            raise refused
 
     def reach(self) -> None:
         """Accepts any answer at the address but an outage's, without a token and outside the gate. Raises Transient."""

@@ -199,7 +199,7 @@ def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
         "access_expires_at": presentation.to_time(token.access_expires_at),
         "refresh_expires_at": presentation.to_time(token.refresh_expires_at),
         "reconnect_before": presentation.to_time(tokens.ends_at(token)),
-        "reconnect_now": tokens.stage_of(token, now) is not None or token.lost is not None,
+        "reconnect_now": tokens.stage_of(token, now) is not None or tokens.is_ended(token),
     }
 
 

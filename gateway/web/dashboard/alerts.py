@@ -74,6 +74,12 @@ KINDS: Final[Mapping[str, AlertKind]] = {
     "parked": AlertKind(address=lambda _: "/todo"),
     "paused": AlertKind("The connection is paused", "Let it go on.", lambda _: "#connections"),
     "lost": AlertKind("QuickBooks is no longer connected", _RECONNECT, _connect),
+    "refused": AlertKind(
+        "QuickBooks refuses the company",
+        "See in QuickBooks whether its subscription and the rights of the user who connected it are in order. "
+        "Kassabridge asks again and goes on by itself; if that does not help, connect the company again.",
+        _connect,
+    ),
     "reconnect": AlertKind("QuickBooks must be connected again soon", _RECONNECT, _connect),
     "behind": AlertKind("{subject} is behind", _SEE, _flow),
     "uncertain": AlertKind("A write of {subject} has been without an answer for long", _SEE, _flow),

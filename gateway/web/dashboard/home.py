@@ -90,7 +90,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     overview, figures, seen, drawn, causes = await shared.read(look)
     names = overview.names
     # What waits for a login is its card; without such records the alert is.
-    held = {f"lost/{each.cause.connection}" for each in causes if each.cause.code == AUTH_LOST}
+    held = {f"{kind}/{c.cause.connection}" for c in causes if c.cause.code == AUTH_LOST for kind in ("lost", "refused")}
     others = [each for each in overview.alerts if not each.cause.startswith("parked/") and each.cause not in held]
     return render(
         request,

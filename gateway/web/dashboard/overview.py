@@ -56,6 +56,7 @@ class ConnectionOverview:
     paused: str | None
     authorised: bool
     lost: str | None
+    refused: bool
     days_left: int | None
     systems: Sequence[SystemRow] = ()
     silent: frozenset[str] = frozenset()
@@ -237,5 +238,6 @@ def _of_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
     return {
         "authorised": tokens.is_authorised(token),
         "lost": lost,
+        "refused": token is not None and token.lost_code is not None,
         "days_left": max(0, (ends - now).days) if ends else None,
     }

@@ -141,6 +141,20 @@ def test_a_company_whose_subscription_ended_refuses_everything(desk: Desk) -> No
     assert (answer.status_code, error_of(answer)["code"]) == (403, "6190")
 
 
+def test_a_company_that_may_only_be_viewed_refuses_writes(desk: Desk) -> None:
+    desk.control("POST", "company", {"view_only": True})
+    assert desk.call("GET", "preferences").status_code == 200
+    answer = desk.call("POST", "salesreceipt", {})
+    assert (answer.status_code, error_of(answer)["code"]) == (403, "6190")
+
+
+def test_a_company_that_is_locked_out_refuses_good_tokens(desk: Desk) -> None:
+    desk.control("POST", "company", {"locked_out": True})
+    assert desk.call("GET", "preferences").status_code == 401
+    desk.control("POST", "company", {"locked_out": False})
+    assert desk.call("GET", "preferences").status_code == 200
+
+
 def test_requests_and_batches_are_throttled_per_sliding_minute(desk: Desk) -> None:
     desk.control("POST", "switches", {"limits": {"requests_per_minute": 3, "batches_per_minute": 1}})
     batch = {"BatchItemRequest": [{"bId": "1", "Query": "select * from Item"}]}

@@ -24,6 +24,7 @@ class Tokens:
 
     number: int = 1
     rejected: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     lost: bool = False
 
     def access(self) -> str:
@@ -35,6 +36,9 @@ class Tokens:
         self.rejected.append(rejected)
         self.number += 1
         return self.access()
+
+    def refuse(self, code: str) -> None:
+        self.refused.append(code)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -56,6 +56,7 @@ class Purse:
 
     oauth: OAuth
     pair: TokenPair
+    refused: list[str] = field(default_factory=list)
 
     def access(self) -> str:
         return self.pair.access
@@ -64,6 +65,9 @@ class Purse:
         if rejected == self.pair.access:
             self.pair = self.oauth.refresh(self.pair.refresh)
         return self.pair.access
+
+    def refuse(self, code: str) -> None:
+        self.refused.append(code)
 
 
 @dataclass

@@ -1,0 +1,137 @@
+"""Calls that QuickBooks refuses although the login is good: one attempt for the connection, then everything goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlmodel import col
+
+from gateway.errors import AUTH_LOST, AuthLost, Permanent, Transient
+from gateway.store import inbox, tokens
+from gateway.store.alerts import Thresholds, find_causes
+from gateway.store.events import Change, Flow
+from gateway.store.session import reading, writing
+from gateway.store.tables import InboxRow
+from gateway.token_manager import TokenManager
+from tests.gateway.test_token_manager import NAME, REALM, Intuit, due, held, intuit, rewind, token_manager
+
+__all__ = ["intuit", "token_manager"]
+
+
+@dataclass
+class Books:
+    """What is called with a token: it raises `error`, where there is one."""
+
+    error: Exception | None = None
+    seen: list[str] = field(default_factory=list)
+
+    def __call__(self, token: str) -> None:
+        self.seen.append(token)
+        if self.error is not None:
+            raise self.error
+
+
+def park(engine: Engine) -> None:
+    with writing(engine) as session:
+        sale = Change(key="1", flow=Flow.ORDERS, source="poll", entity="Receipt", entity_id="1", connection=NAME)
+        inbox.receive(session, [sale])
+        assert inbox.park_lost(session, code=AUTH_LOST) == 1
+
+
+def state(engine: Engine) -> str:
+    with reading(engine) as session:
+        return str(session.execute(select(col(InboxRow.state))).scalar_one())
+
+
+def test_a_refused_call_stops_the_connection_with_one_alert(token_manager: TokenManager, engine: Engine) -> None:
+    token_manager.access()
+    token_manager.refuse("6190")
+    with pytest.raises(AuthLost) as refused:
+        token_manager.access()
+    assert refused.value.fix == tokens.REFUSED
+    park(engine)
+    with reading(engine) as session:
+        (cause,) = find_causes(session, Thresholds(timedelta(hours=1), 500_000))
+    assert (cause.key, cause.detail) == (f"refused/{NAME}", "the company's QuickBooks subscription has ended")
+    assert held(engine).refresh
+
+
+def test_what_was_refused_goes_on_by_itself_when_it_is_accepted(token_manager: TokenManager, engine: Engine) -> None:
+    token_manager.access()
+    token_manager.refuse("3100")
+    park(engine)
+    assert due(engine) == []
+    rewind(engine, 16)
+    assert due(engine) == [NAME]
+    refused = Books(AuthLost("still refused", code="3100"))
+    assert not token_manager.try_again(refused)
+    assert (len(refused.seen), state(engine), held(engine).lost_code) == (1, "parked", "3100")
+    rewind(engine, 16)
+    accepted = Books()
+    assert token_manager.try_again(accepted)
+    assert accepted.seen == [token_manager.access()]
+    assert (state(engine), held(engine).lost, held(engine).lost_code) == ("received", None, None)
+
+
+@pytest.mark.parametrize("error", [Transient("an outage"), Permanent("something else")])
+def test_an_attempt_that_says_nothing_changes_nothing(
+    token_manager: TokenManager, engine: Engine, error: Exception
+) -> None:
+    token_manager.access()
+    token_manager.refuse("3200")
+    rewind(engine, 16)
+    with pytest.raises(type(error)):
+        token_manager.try_again(Books(error))
+    assert held(engine).lost_code == "3200"
+    assert due(engine) == []
+
+
+def test_attempts_become_rare_and_never_end(token_manager: TokenManager, engine: Engine) -> None:
+    token_manager.access()
+    token_manager.refuse("6190")
+    refused, tried = Books(AuthLost("refused", code="6190")), list[int]()
+    for minutes in range(12 * 60):
+        rewind(engine, 60)
+        if due(engine):
+            assert not token_manager.try_again(refused)
+            tried.append(minutes)
+    assert tried[0] == 0
+    assert tried[-1] >= 12 * 60 - 16
+    assert {later - first for first, later in zip(tried[-5:], tried[-4:], strict=False)} <= {15, 16}
+    assert 45 < len(tried) < 80
+
+
+def test_a_person_who_tries_again_need_not_wait(token_manager: TokenManager, engine: Engine) -> None:
+    token_manager.access()
+    token_manager.refuse("6190")
+    park(engine)
+    assert due(engine) == []
+    with writing(engine) as session:
+        event_id = session.execute(select(col(InboxRow.id))).scalar_one()
+        tokens.hurry(session, [event_id])
+    assert due(engine) == [NAME]
+
+
+def test_refused_again_at_once_it_is_tried_no_more_often(token_manager: TokenManager, engine: Engine) -> None:
+    token_manager.access()
+    token_manager.refuse("3100")
+    rewind(engine, 3600)
+    assert token_manager.try_again(Books())
+    token_manager.refuse("3100")
+    rewind(engine, 600)
+    assert due(engine) == []
+
+
+def test_a_login_that_ended_meanwhile_is_no_refused_call(
+    token_manager: TokenManager, engine: Engine, intuit: Intuit
+) -> None:
+    token_manager.access()
+    token_manager.refuse("3200")
+    intuit.simulation.grants.end_realm(REALM)
+    rewind(engine, 16)
+    assert not token_manager.try_again(Books())
+    assert held(engine).lost
+    assert held(engine).lost_code is None
