@@ -16,7 +16,9 @@ from mapping.agreement_causes import (
     find_remedy,
 )
 from mapping.figures import Cell, Figures, Measure, subtract, total_of, within
+from mapping.messages import Message, message, name_period
 from mapping.money import add, show_cents
+from mapping.sale_identity import name_document
 
 AGREES, DIFFERS, EXPLAINED = "agrees", "differs", "explained"
 """The result of a report; explained: all differences follow from the settings."""
@@ -149,11 +151,16 @@ _RIGHT_FROM = 4  # columns from here on are amounts
 _MEASURES = {"net": "net {key} %", "vat": "VAT {key} %", "tender": "paid {key}", "account": "on {key}"}
 
 
+def name_measure(cell: Mapping[str, Any]) -> Message:
+    """What a sum is of, in messages: "net 21 %"."""
+    return message(_MEASURES[cell["measure"]], key=cell["key"])
+
+
 def to_text(report: Mapping[str, Any]) -> str:
     """The report of `mapping.agreement.to_report` for people: verdict, sums per branch and day, and what differs."""
     rows: list[tuple[str, ...]] = [("day", "branch", "what", "", "till", "books", "difference")]
     for cell in report["cells"]:
-        what = _MEASURES[cell["measure"]].format(key=cell["key"])
+        what = name_measure(cell)
         mark = "<" if cell["difference"] else ""
         amounts = (show_cents(cell[side]) for side in ("till", "books", "difference"))
         rows.append((cell["day"], str(cell["branch"] or "none"), what, mark, *amounts))
@@ -169,14 +176,19 @@ def to_text(report: Mapping[str, Any]) -> str:
 
 
 def _verdict(report: Mapping[str, Any]) -> str:
-    days = f"{report['from']} to {report['through']}"
+    days = name_period(report["from"], report["through"])
+    records = _count(len(report["rows"]), "record")
     turnover = {side: sums["net"] + sums["vat"] for side, sums in report["totals"].items()}
     if report["agrees"]:
         return f"AGREES: {days}, {show_cents(turnover['till'])} at the till and in the books, to the cent."
     amounts = f"till {show_cents(turnover['till'])}, books {show_cents(turnover['books'])}"
     if report.get("status") == "explained":
-        return f"EXPLAINED: {days}, {amounts}; {len(report['rows'])} record(s) differ as the settings want it."
-    return f"DIFFERS: {days}, {amounts}; {len(report['rows'])} record(s) explain it."
+        return f"EXPLAINED: {days}, {amounts}; {records} as the settings want it."
+    return f"DIFFERS: {days}, {amounts}; explained by {records}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
@@ -194,7 +206,7 @@ def _lines_of(row: Mapping[str, Any]) -> str:
     event = f" (event {row['event']}, {row['state']})" if row["event"] and row["cause"] != "not booked" else ""
     parts = (
         f"{each['day']} branch {each['branch'] or 'none'} "
-        f"{_MEASURES[each['measure']].format(key=each['key'])} {show_cents(each['cents'])}"
+        f"{name_measure(each)} {show_cents(each['cents'])}"
         for each in row["differences"]
     )
     fix = [f"what to do: {row['fix']}"] if row.get("fix") else []
@@ -205,7 +217,7 @@ def _journal_lines(journal: Mapping[str, Any]) -> Iterable[str]:
     if not journal["asked"]:
         yield "The till's own journal could not be asked; its documents alone were compared."
     for each in journal["differences"]:
-        what = _MEASURES[each["measure"]].format(key=each["key"])
+        what = name_measure(each)
         yield (
             f"The till's journal has {show_cents(each['cents'])} more than its documents: "
             f"{each['day']} branch {each['branch']} {what}"
@@ -215,10 +227,10 @@ def _journal_lines(journal: Mapping[str, Any]) -> Iterable[str]:
 def _lines_of_others(others: Mapping[str, Any]) -> Iterable[str]:
     if not others.get("documents"):
         return
-    yield f"Not of this till: {others['documents']} document(s) in QuickBooks, {show_cents(others['cents'])}."
+    yield f"Not of this till: {_count(others['documents'], 'document')} in QuickBooks, {show_cents(others['cents'])}."
     for each in others["records"][:_MAX_OTHERS]:
         like = f"; same day and amount as {each['like']}" if each["like"] else ""
-        named = f"{each['entity']} {each.get('number') or each['id']}"
+        named = name_document(each["entity"], each.get("number"), each["id"])
         yield f"    {named} of {each['day']}: {show_cents(each['cents'])}{like}"
     if others["documents"] > _MAX_OTHERS:
         yield f"    and {others['documents'] - _MAX_OTHERS} more"
@@ -226,5 +238,6 @@ def _lines_of_others(others: Mapping[str, Any]) -> Iterable[str]:
 
 def _lines_of_payments(others: Mapping[str, Any]) -> Iterable[str]:
     if others.get("payments"):
-        named = ", ".join(f"Payment {each.get('number') or each['id']}" for each in others["records"][:_MAX_OTHERS])
-        yield f"Paid in QuickBooks only: {others['payments']} payment(s), {show_cents(others['cents'])}: {named}."
+        some = others["records"][:_MAX_OTHERS]
+        named = ", ".join(name_document("Payment", each.get("number"), each["id"]) for each in some)
+        yield f"Paid in QuickBooks only: {_count(others['payments'], 'payment')}, {show_cents(others['cents'])}: {named}."

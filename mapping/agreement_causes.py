@@ -11,6 +11,7 @@ from typing import Any
 from mapping.figures import Cell, Figures, Measure, subtract, total_of, within
 from mapping.messages import Amount, join, message
 from mapping.money import add
+from mapping.sale_identity import name_document
 
 
 class Cause(StrEnum):
@@ -90,7 +91,7 @@ class BooksRecord:
     @property
     def name(self) -> str:
         """Its kind and printed number, or its id where it has none."""
-        return f"{self.entity} {self.number or self.id}"
+        return name_document(self.entity, self.number, self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def _is_policy(cause: Cause, case: _Case) -> bool:
 
 def _name(case: _Case) -> str:
     named = [sale.name for sale in case.sales] or [record.name for record in case.documents]
-    return named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
+    return named[0] if len(named) == 1 else message("{record} and {n} more", record=named[0], n=len(named) - 1)
 
 
 # --- conditions and words ----------------------------------------------------------------------------------------
@@ -236,7 +237,7 @@ def _say_sides(case: _Case, measure: Measure, template: str, nothing: str = "") 
 
 
 def _list(records: Sequence[BooksRecord]) -> str:
-    return ", ".join(record.name for record in records if record.entity != "Payment") or "-"
+    return join([record.name for record in records if record.entity != "Payment"] or ["-"])
 
 
 def _days(side: Figures, *measures: Measure) -> str:

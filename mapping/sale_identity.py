@@ -61,7 +61,7 @@ def name_record(sale: Sale) -> str:
 
 
 def name_document(entity: str, number: str | None, document_id: str) -> str:
-    """A document's name in messages: "sales receipt R1.2.2026.345"."""
+    """The name of a document or payment in messages: "sales receipt R1.2.2026.345"."""
     words = message(_DOCUMENTS.get(entity, entity))
     if number:
         return message("{document} {number}", document=words, number=number)
@@ -78,6 +78,7 @@ _DOCUMENTS = {
     "RefundReceipt": "refund receipt",
     "Invoice": "invoice",
     "CreditMemo": "credit memo",
+    "Payment": "payment",
 }
 
 

@@ -231,7 +231,7 @@ def _replace(session: Session, connection: str, result: DayResult) -> None:
             "record": each.record,
             "reason": each.reason,
             "fix": each.fix,
-            "messages": messages.store(each.reason, each.fix),
+            "messages": messages.store(each.record, each.reason, each.fix),
             "event_id": each.event_id,
             "cents": each.cents,
         }

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.store.events import BACKFILL, NORMAL, SALES, URGENT, Change, Event, Flow
 from mapping.errors import MappingError
-from mapping.messages import Message, message
+from mapping.messages import Message, message, name_period
 
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
 PREVIEW, GO_LIVE, GOLDEN = "Preview", "GoLive", "GoldenRecords"
@@ -236,7 +236,7 @@ def _alone(change: Change) -> Change:
 
 def name_agreement(connection: str, start: date, through: date) -> Message:
     """What the audit trail calls a comparison."""
-    return message("connection {name}, {start} to {through}", name=connection, start=start, through=through)
+    return message("connection {name}, {period}", name=connection, period=name_period(start, through))
 
 
 def name_backfill(flow: Flow, since: date | None) -> Message:

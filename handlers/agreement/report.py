@@ -25,7 +25,7 @@ from mapping.agreement_causes import Cause
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.figures import Measure, Names
-from mapping.messages import Amount, Message, message
+from mapping.messages import Amount, Message, message, name_period
 from mapping.records import TillPaymentMethod
 from mapping.references import CLEARING
 
@@ -69,11 +69,12 @@ def _to_words(report: Mapping[str, Any]) -> Message:
     turnover = {side: sums["net"] + sums["vat"] for side, sums in report["totals"].items()}
     said = message("till {till}, books {books}", till=Amount(turnover["till"]), books=Amount(turnover["books"]))
     verdicts = {
-        agreement.AGREES: "{start} to {through} agrees: {said}",
-        agreement.EXPLAINED: "{start} to {through} differs as the settings want it, by {n} records: {said}",
+        agreement.AGREES: "{period} agrees: {said}",
+        agreement.EXPLAINED: "{period} differs as the settings want it, by {n} records: {said}",
     }
-    verdict = verdicts.get(report["status"], "{start} to {through} differs, explained by {n} records: {said}")
-    return message(verdict, start=report["from"], through=report["through"], n=len(report["rows"]), said=said)
+    verdict = verdicts.get(report["status"], "{period} differs, explained by {n} records: {said}")
+    period = name_period(report["from"], report["through"])
+    return message(verdict, period=period, n=len(report["rows"]), said=said)
 
 
 def _is_in_flight(report: Mapping[str, Any]) -> bool:
@@ -200,10 +201,10 @@ def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator
             yield Record(row["cause"], row["by_policy"], row["record"], reason, row["fix"], row["event"], _size(here))
     for each in report["journal"]["differences"]:
         if each["day"] == day.isoformat():
-            what = message("{measure} {key}", measure=each["measure"], key=each["key"])
+            what = agreement.name_measure(each)
             reason = message("the till's own journal has more than its documents: {what}", what=what)
             fix = "run the comparison again; if it stays, report it with the JSON of this report"
-            yield Record(Cause.UNEXPLAINED, False, f"branch {each['branch']}", reason, fix, None, abs(each["cents"]))
+            yield Record(Cause.UNEXPLAINED, False, message("branch {n}", n=each["branch"]), reason, fix, None, abs(each["cents"]))
 
 
 def _is_on_the_way(row: Mapping[str, Any]) -> bool:

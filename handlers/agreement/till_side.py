@@ -14,6 +14,7 @@ from handlers.sales import drafts, money_documents, till_sales
 from mapping import figures
 from mapping.agreement_causes import SaleState, TillRecord
 from mapping.figures import Cell, Names
+from mapping.messages import join, message
 from mapping.money import add
 from mapping.money_documents import uncovered
 from mapping.records import Journal, Payment, Sale, SaleKind
@@ -138,7 +139,8 @@ def describe_others(side: TillSide, deps: Deps) -> str:
         reason = counted_elsewhere(sale, deps.settings.orders)
         if reason and sale.kind is not SaleKind.ORDER and side.start <= sale.business_date <= side.through:
             sums[reason] = sums.get(reason, 0) + 1
-    return "; ".join(f"{count} x {reason}" for reason, count in sorted(sums.items()))
+    named = [message("{count} × {reason}", count=count, reason=message(reason)) for reason, count in sorted(sums.items())]
+    return join(named, "{first}; {second}") if named else ""
 
 
 def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | None:

@@ -77,7 +77,7 @@ def test_money_moved_to_another_account_is_put_down_to_its_document(open_shop: C
     (row,) = report["rows"]
     assert row["cause"] == "received on another account"
     assert row["reason"] == "to be received on Bank; the books have it on Cash on hand"
-    assert f"SalesReceipt {receipt['DocNumber']}" in row["fix"]
+    assert f"sales receipt {receipt['DocNumber']}" in row["fix"]
     assert {each["key"]: each["cents"] for each in row["differences"]} == {"Bank": -1250, "Cash on hand": 1250}
 
 

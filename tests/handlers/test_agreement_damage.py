@@ -118,6 +118,10 @@ def only_row(report: Report) -> dict[str, Any]:
     return dict(row)
 
 
+def named(record: dict[str, Any]) -> str:
+    return record.get("DocNumber") or f"with the id {record['Id']}"
+
+
 def test_a_sale_booked_by_another_connector_too_names_both_documents_and_the_cents(shop: Shop) -> None:
     ring_up(shop, 1)
     ours = shop.only("SalesReceipt")
@@ -126,7 +130,7 @@ def test_a_sale_booked_by_another_connector_too_names_both_documents_and_the_cen
     row = only_row(report)
     theirs = next(each for each in shop.rows("SalesReceipt") if each["Id"] != ours["Id"])
     assert {each["id"] for each in row["documents"]} == {ours["Id"], theirs["Id"]}
-    assert f"SalesReceipt {theirs.get('DocNumber') or theirs['Id']} was booked by something else" in row["reason"]
+    assert f"sales receipt {named(theirs)} was booked by something else" in row["reason"]
     assert sum(each["cents"] for each in row["differences"] if each["measure"] != "tender") == 12500
     assert "void all but one" in row["fix"]
     assert report["others_in_books"]["documents"] == 0
@@ -141,7 +145,7 @@ def test_an_unknown_document_is_named_beside_the_sale_it_looks_like(shop: Shop) 
     assert report["agrees"]
     (other,) = report["others_in_books"]["records"]
     assert (other["cents"], other["like"]) == (12500, f"receipt {ours['DocNumber'].removeprefix('R')}")
-    assert f"SalesReceipt {other['id']}" in to_text(report)
+    assert f"sales receipt {named({'Id': other['id']})} of " in to_text(report)
     assert "same day and amount as receipt" in to_text(report)
 
 
@@ -158,8 +162,8 @@ def test_a_changed_payment_is_named_with_what_it_misses(shop: Shop) -> None:
     shop.books.put(REALM, "Payment", {"Id": payment["Id"], "TotalAmt": Decimal(25), "Line": [line]})
     row = only_row(agree(shop))
     assert row["cause"] == "payments differ"
-    assert row["reason"] == f"the till took 40.00, the books hold 25.00 (Payment {payment['PaymentRefNum']})"
-    assert row["fix"].startswith(f"correct Payment {payment['PaymentRefNum']}")
+    assert row["reason"] == f"the till took 40.00, the books hold 25.00 (payment {payment['PaymentRefNum']})"
+    assert row["fix"].startswith(f"correct payment {payment['PaymentRefNum']}")
 
 
 def test_a_payment_on_another_day_is_not_taken_for_a_moved_sale(shop: Shop) -> None:
@@ -180,7 +184,7 @@ def test_a_payment_by_bank_makes_no_difference_but_is_reported(shop: Shop) -> No
     report = agree(shop)
     assert report["agrees"]
     assert report["payments_in_books_only"]["cents"] == 6000
-    assert f"Payment {made.get('PaymentRefNum') or made['Id']}" in to_text(report)
+    assert f"payment {made.get('PaymentRefNum') or named(made)}" in to_text(report)
 
 
 def test_an_open_receipt_paid_on_a_later_day_agrees_on_both_days(shop: Shop) -> None:

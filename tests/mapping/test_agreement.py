@@ -141,11 +141,27 @@ def test_money_and_rounding_are_distinguished_from_amounts() -> None:
 
 
 def test_a_document_of_another_program_beside_ours_is_reported_as_such() -> None:
-    cause, reason = cause_of([sale()], [booked(at(100)), booked(at(100), id="6", foreign=True)])
+    cause, reason = cause_of([sale()], [booked(at(100), number="R5"), booked(at(100), id="6", number="R6", foreign=True)])
     assert (cause, reason) == (
         Cause.TWICE,
-        "SalesReceipt 5, SalesReceipt 6 are the same sale; SalesReceipt 6 was booked by something else",
+        "sales receipt R5, sales receipt R6 are the same sale; sales receipt R6 was booked by something else",
     )
+
+
+def test_records_and_reasons_of_a_difference_are_said_in_every_language() -> None:
+    (row,) = compare([], [booked(at(100), number="R5"), booked({}, number="R6")], start=DAY, through=DAY).rows
+    assert catalogue.say("en", row.record) == "sales receipt R5 and 1 more"
+    assert catalogue.say("nl", row.record) == "verkoopbon R5 en nog 1"
+    assert catalogue.say("de", row.fix).startswith("Verkaufsbeleg R5, Verkaufsbeleg R6 in QuickBooks stornieren")
+
+
+def test_the_text_of_a_report_counts_and_names_one_day_as_such() -> None:
+    one = compare([sale()], [], start=DAY, through=DAY)
+    text = to_text(to_report(one, journal=None, more={"others_in_books": {"documents": 1, "cents": 5, "records": []}}))
+    assert text.startswith("DIFFERS: 2026-03-14, till 1.00, books 0.00; explained by 1 record.")
+    assert "Not of this till: 1 document in QuickBooks" in text
+    none = compare([], [], start=DAY, through=DAY + timedelta(days=1))
+    assert to_text(to_report(none, journal=None, more={})).startswith("AGREES: 2026-03-14 to 2026-03-15, ")
 
 
 def fix_of(sale_: TillRecord, books: list[BooksRecord]) -> str:
@@ -158,7 +174,7 @@ def test_the_way_out_names_the_order_the_event_and_the_documents() -> None:
     assert fix_of(numbered, []) == "./run resend 1.1.2026.7"
     assert "retry event 7" in fix_of(sale(number="1.1.2026.7", sale_state=SaleState(7, "parked", "x")), [])
     assert fix_of(sale(sale_state=SaleState(7, "waiting")), []).startswith("wait: event 7")
-    assert "SalesReceipt 5" in fix_of(numbered, [booked(at(90))])
+    assert "sales receipt with the id 5" in fix_of(numbered, [booked(at(90))])
     assert "./run resend 1.1.2026.7" in fix_of(numbered, [booked({}, state=DocumentState.GONE)])
 
 

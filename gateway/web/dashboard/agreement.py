@@ -21,7 +21,6 @@ from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import api, presentation, queries, services
 from gateway.web.dashboard import agreement_calendar, csv_files, sales
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, WORDS, AgreementMonth, CalendarDay, CalendarResult
-from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -189,7 +188,6 @@ async def show_day(request: Request, _visitor: Visitor) -> Response:
         wanted=called,
         places=_places_of(found["shown"]),
         measures=agreement_calendar.MEASURES,
-        documents=DOCUMENTS,
         parked=State.PARKED,
         back=_to_month(day.replace(day=1), called),
         before=_to_day(day - timedelta(days=1), called),

@@ -32,7 +32,7 @@ from mapping.money import to_cents
 _FOLDER = Path(__file__).parent
 _RESEND = re.compile(r"\./run resend [^\s,;]+")
 ENTITIES = {
-    **{name: name for name in ("Receipt", "Relation", "Item", "Customer", "Invoice", "Day")},
+    **{name: name for name in ("Receipt", "Relation", "Item", "Customer", "Invoice", "Day", "Payment")},
     "TillInvoice": "Invoice of the till",
     "TillOrder": "Order of the till",
     **DOCUMENTS,

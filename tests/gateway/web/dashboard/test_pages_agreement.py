@@ -17,6 +17,7 @@ from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tables import AgreementDayRow, SaleRow
+from mapping.messages import message
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, csrf_of
 from tests.gateway.web.test_users import Open, admin, join, open_browser, press
 
@@ -27,7 +28,8 @@ FIRST = date(2026, 10, 1)
 NOW = datetime(2026, 10, 6, 6, tzinfo=UTC)
 AGAIN = "./run resend 1.2.2026.9 books it again"
 WRONG = Record("deleted in the books", False, "receipt 1.2.2026.9", "SalesReceipt 5 was deleted", AGAIN, 7, 1250)
-MEANT = Record("left out by the settings", True, "receipt 1.2.2026.8", "outstanding", "nothing", None, 300)
+EIGHT = message("receipt {number}", number="1.2.2026.8")
+MEANT = Record("left out by the settings", True, EIGHT, "outstanding", "nothing", None, 300)
 
 
 def content(result: DayResult) -> dict[str, Any]:
@@ -119,10 +121,10 @@ def test_a_day_shows_its_sums_and_each_difference_with_its_button(shop: Gateway,
     assert "&#34;Send to QuickBooks again&#34; books it again" in wrong
     assert "Paid by PIN &lt;b&gt;" in page
     german = browser.get("/agreement/days/2026-10-03", headers={"Accept-Language": "de"}).text
-    for shown in ("<b>Kassenbon 1.2.2026.9</b>", "</b> weicht ab ·", "Datum, Name, Unterschrift"):
+    for shown in ("<b>Kassenbon 1.2.2026.9</b>", "<b>Bon 1.2.2026.8</b>", "</b> weicht ab ·", "Datum, Name, Unterschrift"):
         assert shown in german, shown
-    assert "receipt 1.2.2026.8" in meant
-    assert "receipt 1.2.2026.8" not in wrong
+    assert "<b>Receipt 1.2.2026.8</b>" in meant
+    assert "Receipt 1.2.2026.8" not in wrong
     assert "left out by the settings" in meant
     assert "There are no sums of this day yet" in browser.get("/agreement/days/2026-10-06").text
     for day in ("2026-10-01", "2026-09-12"):

@@ -12,6 +12,8 @@ from gateway.store import inbox, records
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
+from mapping import messages
+from mapping.messages import message
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages import an_event
 
@@ -81,6 +83,7 @@ DRY = {
     "steps": ["an earlier attempt did not finish: what is missing would be written"],
     "would_create": ["(would be created: payment method Maaltijdbon)"],
 }
+LIKE = message("receipt {number}", number="4")
 CELL = {"branch": 1, "day": "2026-11-20", "measure": "net", "key": "21"}
 REPORT = {
     "agrees": False,
@@ -98,7 +101,7 @@ REPORT = {
     "rows": [
         {
             "cause": "not booked",
-            "record": "receipt 1.2.2026.9",
+            "record": message("receipt {number}", number="1.2.2026.9"),
             "reason": "parked: no item",
             "fix": "mend it, then retry event 5",
             "event": 5,
@@ -109,12 +112,13 @@ REPORT = {
     ],
     "unexplained_cents": 0,
     "journal": {"asked": True, "agrees": True, "differences": []},
-    "not_sales": "2 cash movements",
+    "not_sales": message("{count} × {reason}", count=2, reason=message("the receipt is not paid yet")),
     "others_in_books": {
         "documents": 1,
         "cents": 500,
-        "records": [{"entity": "Invoice", "id": "88", "day": "2026-11-20", "cents": 500, "like": "receipt 4"}],
+        "records": [{"entity": "SalesReceipt", "id": "9", "day": "2026-11-20", "cents": 500, "like": LIKE}],
     },
+    "payments_in_books_only": {"payments": 1, "cents": 500, "records": [{"id": "7", "number": "p-2"}]},
     "reads": {"quickbooks": 4, "mpluskassa": 9},
 }
 
@@ -126,8 +130,9 @@ def settle(
     assert event_id
     event = inbox.claim(gateway.engine, event_id)
     assert event
+    ended = Outcome(state, reason=reason, result=json.dumps(content), messages=messages.store(reason, content))
     with writing(gateway.engine) as session:
-        inbox.finish(session, event, Outcome(state, reason=reason, result=json.dumps(content)))
+        inbox.finish(session, event, ended)
 
 
 def ask(browser: httpx.Client, **form: str) -> httpx.Response:
@@ -264,22 +269,25 @@ def test_the_agreement_is_asked_for_and_shown_record_by_record(gateway: Gateway,
     page = browser.get(address).text
     for shown in (
         "Till and books differ",
-        "receipt 1.2.2026.9",
+        "<b>Receipt 1.2.2026.9</b>",
         "not booked",
         'href="/events/5"',
         "Net 21 %",
         "-€12.10",
         "Paid by &lt;i&gt;PIN",
         "Invoice W-77",
-        "2 cash movements",
+        "2 × the receipt is not paid yet",
         "mend it, then retry event 5",
         "same day and amount as receipt 4",
     ):
         assert shown in page, shown
     assert f'href="{address}"' in browser.get("/agreement").text
-    assert ("dashboard", "agreement", "connection default, 2026-11-20 to 2026-11-20", None) in gateway.audit()
+    assert ("dashboard", "agreement", "connection default, 2026-11-20", None) in gateway.audit()
     german = browser.get(address, headers={"Accept-Language": "de"}).text
-    assert "nicht gebucht" in german
+    for shown in ("nicht gebucht", "<b>Bon 1.2.2026.9</b>", "Rechnung W-77", "Verkaufsbeleg 9", "<li>Zahlung p-2</li>", "wie Bon 4"):
+        assert shown in german, shown
+    assert "SalesReceipt" not in german
+    assert "2 × der Bon ist noch nicht bezahlt" in german
     assert browser.post("/agreement", data={**form, "from": "", "through": ""}).status_code == 303
     for bad in ({"from": "yesterday"}, {"from": "2026-01-01", "through": "2025-01-01"}, {"connection": "none"}):
         assert browser.post("/agreement", data={**form, **bad}).status_code in {400, 409}, bad
