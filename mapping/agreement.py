@@ -205,8 +205,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def _lines_of(row: Mapping[str, Any]) -> str:
     event = f" (event {row['event']}, {row['state']})" if row["event"] and row["cause"] != "not booked" else ""
     parts = (
-        f"{each['day']} branch {each['branch'] or 'none'} "
-        f"{name_measure(each)} {show_cents(each['cents'])}"
+        f"{each['day']} branch {each['branch'] or 'none'} {name_measure(each)} {show_cents(each['cents'])}"
         for each in row["differences"]
     )
     fix = [f"what to do: {row['fix']}"] if row.get("fix") else []
@@ -240,4 +239,5 @@ def _lines_of_payments(others: Mapping[str, Any]) -> Iterable[str]:
     if others.get("payments"):
         some = others["records"][:_MAX_OTHERS]
         named = ", ".join(name_document("Payment", each.get("number"), each["id"]) for each in some)
-        yield f"Paid in QuickBooks only: {_count(others['payments'], 'payment')}, {show_cents(others['cents'])}: {named}."
+        count = _count(others["payments"], "payment")
+        yield f"Paid in QuickBooks only: {count}, {show_cents(others['cents'])}: {named}."

@@ -54,7 +54,11 @@ def message(template: str, **values: object) -> Message:
 
 def name_period(start: object, through: object) -> Message:
     """Some days in a message; one day alone is named once."""
-    return message("{day}", day=start) if start == through else message("{start} to {through}", start=start, through=through)
+    return (
+        message("{day}", day=start)
+        if start == through
+        else message("{start} to {through}", start=start, through=through)
+    )
 
 
 AND = "{first} and {second}"

@@ -204,7 +204,9 @@ def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator
             what = agreement.name_measure(each)
             reason = message("the till's own journal has more than its documents: {what}", what=what)
             fix = "run the comparison again; if it stays, report it with the JSON of this report"
-            yield Record(Cause.UNEXPLAINED, False, message("branch {n}", n=each["branch"]), reason, fix, None, abs(each["cents"]))
+            yield Record(
+                Cause.UNEXPLAINED, False, message("branch {n}", n=each["branch"]), reason, fix, None, abs(each["cents"])
+            )
 
 
 def _is_on_the_way(row: Mapping[str, Any]) -> bool:

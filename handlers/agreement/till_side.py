@@ -139,7 +139,9 @@ def describe_others(side: TillSide, deps: Deps) -> str:
         reason = counted_elsewhere(sale, deps.settings.orders)
         if reason and sale.kind is not SaleKind.ORDER and side.start <= sale.business_date <= side.through:
             sums[reason] = sums.get(reason, 0) + 1
-    named = [message("{count} × {reason}", count=count, reason=message(reason)) for reason, count in sorted(sums.items())]
+    named = [
+        message("{count} × {reason}", count=count, reason=message(reason)) for reason, count in sorted(sums.items())
+    ]
     return join(named, "{first}; {second}") if named else ""
 
 

@@ -33,6 +33,13 @@ _LISTS: Mapping[str, ListEntity] = {
     "income_accounts": "Account",
 }
 """Setting of the mapping section to the books' list that contains its values."""
+_ABSENT: Mapping[ListEntity, str] = {
+    "PaymentMethod": "QuickBooks has no active payment method {name}",
+    "Account": "QuickBooks has no active account {name}",
+    "Department": "QuickBooks has no active location {name}",
+    "Class": "QuickBooks has no active class {name}",
+    "Term": "QuickBooks has no active term {name}",
+}
 
 
 def look_at_books(deps: Deps) -> Iterator[Finding]:
@@ -75,7 +82,7 @@ def _look_at_list(setting: str, entity: ListEntity, wanted: list[str], deps: Dep
         if found is None:
             yield Finding(
                 subject,
-                message("QuickBooks has no active {entity} {name}", entity=entity, name=name),
+                message(_ABSENT[entity], name=name),
                 message("make it there, or correct {subject}", subject=subject),
             )
         elif setting == "deposit_accounts" and found.type not in _MONEY:

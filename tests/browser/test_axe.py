@@ -25,7 +25,8 @@ from gateway.store.users import Role
 from gateway.web import dashboard
 from tests.browser.shop import KEY
 from tests.gateway.web.dashboard.test_pages_agreement import FIRST, MEANT, WRONG, add_days
-from tests.gateway.web.dashboard.test_pages_previews import FIELDS, REPORT
+from tests.gateway.web.dashboard.test_pages_previews import FIELDS
+from tests.gateway.web.dashboard.test_pages_reports import REPORT
 
 SAMPLES: Mapping[str, str] = {
     "/sales/{id}": "/sales/3",

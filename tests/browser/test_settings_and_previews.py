@@ -16,7 +16,8 @@ from gateway.store.events import Outcome, State
 from gateway.store.session import open_engine, writing
 from gateway.store.tables import InboxRow
 from tests.browser.shop import TOKEN
-from tests.gateway.web.dashboard.test_pages_previews import DRY, FIELDS, REPORT
+from tests.gateway.web.dashboard.test_pages_previews import DRY, FIELDS
+from tests.gateway.web.dashboard.test_pages_reports import REPORT
 
 Shoot = Callable[[Any, str], None]
 # What an audit for people with poor sight asks first: enough contrast of every text with what is behind it.

@@ -186,13 +186,13 @@ def test_a_dry_run_names_what_the_books_know_by_an_id(shop: Shop) -> None:
     assert plan["references"]["items"] == {"1001": told["items"]}
     assert plan["references"]["department"] == told["department"]
     lines = "\n".join(tasks.to_lines(event))
-    for shown in ("Department: Winkel Utrecht", "Payment method: Pinbetaling", "Deposit to: Bank"):
+    for shown in ("Location: Winkel Utrecht", "Payment method: Pinbetaling", "Deposit to: Bank"):
         assert shown in lines
     page = preview_results.read(event)
     assert page is not None
     assert str(page.plan["lines"][0]["item"]) == "Item 1001"
     department = Told(f"Winkel Utrecht ({told['department']['id']})")
-    assert ("Department", (("", department),)) in page.plan["resolved"]
+    assert ("Location", (("", department),)) in page.plan["resolved"]
 
 
 def test_a_dry_run_names_what_each_payment_refers_to(shop: Shop) -> None:

@@ -162,6 +162,12 @@ def test_a_check_of_what_is_in_force_waits_for_a_system_that_is_away(shop: Shop)
     assert event.state == "waiting"
 
 
+@pytest.mark.parametrize(("setting", "what"), [("terms", "term"), ("departments", "location"), ("classes", "class")])
+def test_what_the_books_do_not_have_is_called_as_people_call_it(shop: Shop, setting: str, what: str) -> None:
+    found = check(shop, f'[mapping]\n{setting} = {{mode = "force", value = "Nowhere"}}\n')
+    assert [each["message"] for each in found["faults"]] == [f"QuickBooks has no active {what} Nowhere"]
+
+
 def test_a_list_that_is_refused_for_good_is_said_and_parks_nothing(shop: Shop) -> None:
     shop.company.unreadable.append("Department")
     document = '[mapping]\ndepartments = {mode = "force", value = "Nowhere"}\n[stock]\nmain_branch = 99\n'

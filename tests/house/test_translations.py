@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,38 @@ def test_a_former_template_stays_translated_and_is_not_in_the_code() -> None:
     stored = messages.store(message("{reason}: left alone", reason=message("the customer is inactive")))
     said = catalogue.say("de", "the customer is inactive: left alone", stored)
     assert said == "der Kunde ist inaktiv: unverändert gelassen"
+
+
+_ONE_WORD: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "en": ((r"\(s\)", "a number before a noun"),),
+    "nl": (
+        (r"aftek|afgetek|af te teken", "ondertekenen"),
+        (r"\bverslag", "rapport"),
+        (r"\bafdeling", "vestiging"),
+        (r"betalingstermijn|(?<!betaal)termijn", "betaaltermijn"),
+        (r"\border (?!\{)", "bestelling"),
+    ),
+    "de": (
+        (r"\bUSt\.(?!$)", "USt"),
+        (r"\bZahlart", "Zahlungsart"),
+        (r"abgezeichnet|abzuzeichnen", "unterschreiben"),
+        (r"kostenvoranschl", "Angebot"),
+        (r"zahlungsfrist|zahlungsbeding", "Zahlungsziel"),
+        (r"\babteilung", "Standort"),
+        (r"\bauftr[aä]g", "Bestellung"),
+    ),
+}
+"""Words that once stood beside the one that pages use, and that one."""
+
+
+@pytest.mark.parametrize("language", _ONE_WORD)
+def test_one_thing_has_one_word_in_each_language(language: str) -> None:
+    said = [text for path in LOCALES.glob(f"{language}*.toml") if "former" not in path.name
+            for text in tomllib.loads(path.read_text("utf-8")).values()]  # fmt: skip
+    unequal = {
+        text: word for text in said for pattern, word in _ONE_WORD[language] if re.search(pattern, text, re.IGNORECASE)
+    }
+    assert unequal == {}
 
 
 def test_every_number_of_records_has_words_for_one_and_none() -> None:

@@ -141,7 +141,9 @@ def test_money_and_rounding_are_distinguished_from_amounts() -> None:
 
 
 def test_a_document_of_another_program_beside_ours_is_reported_as_such() -> None:
-    cause, reason = cause_of([sale()], [booked(at(100), number="R5"), booked(at(100), id="6", number="R6", foreign=True)])
+    cause, reason = cause_of(
+        [sale()], [booked(at(100), number="R5"), booked(at(100), id="6", number="R6", foreign=True)]
+    )
     assert (cause, reason) == (
         Cause.TWICE,
         "sales receipt R5, sales receipt R6 are the same sale; sales receipt R6 was booked by something else",

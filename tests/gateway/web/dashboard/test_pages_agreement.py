@@ -121,7 +121,12 @@ def test_a_day_shows_its_sums_and_each_difference_with_its_button(shop: Gateway,
     assert "&#34;Send to QuickBooks again&#34; books it again" in wrong
     assert "Paid by PIN &lt;b&gt;" in page
     german = browser.get("/agreement/days/2026-10-03", headers={"Accept-Language": "de"}).text
-    for shown in ("<b>Kassenbon 1.2.2026.9</b>", "<b>Bon 1.2.2026.8</b>", "</b> weicht ab ·", "Datum, Name, Unterschrift"):
+    for shown in (
+        "<b>Kassenbon 1.2.2026.9</b>",
+        "<b>Bon 1.2.2026.8</b>",
+        "</b> weicht ab ·",
+        "Datum, Name, Unterschrift",
+    ):
         assert shown in german, shown
     assert "<b>Receipt 1.2.2026.8</b>" in meant
     assert "Receipt 1.2.2026.8" not in wrong
