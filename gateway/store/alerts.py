@@ -132,7 +132,9 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
     resting = select(col(ConnectionRow.name)).where(
         or_(col(ConnectionRow.paused).is_not(None), col(ConnectionRow.live).is_(False))
     )
-    oldest = func.min(col(InboxRow.received_at))
+    # What a person had tried again, or a healed cause released, has waited since then, however old it is.
+    is_due = col(InboxRow.state).in_((State.RECEIVED, State.WORKING))
+    oldest = func.min(case((is_due, col(InboxRow.updated_at)), else_=col(InboxRow.received_at)))
     for state, key, title in (
         (UNSETTLED, "behind", "{flow} is behind"),
         ((State.UNCERTAIN,), "uncertain", "a write of {flow} has been without an answer for long"),

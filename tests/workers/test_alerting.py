@@ -269,8 +269,22 @@ def test_a_flow_that_is_behind_raises_an_alert_but_no_backfill_or_pause(engine: 
         inbox.receive(session, [Change(key="3", entity_id="3", connection="shop", priority=BACKFILL, **products)])
     assert keys(engine) == ["paused/resting"]
     with writing(engine) as session:
-        session.execute(update(InboxRow).values(received_at=moment(-1000)))
+        session.execute(update(InboxRow).values(received_at=moment(-1000), updated_at=moment(-1000)))
     assert keys(engine) == ["behind/shop/orders", "paused/resting"]
+
+
+def test_records_that_are_tried_again_are_not_behind(engine: Engine) -> None:
+    connect(engine)
+    with writing(engine) as session:
+        inbox.receive(session, [Change("1", Flow.ORDERS, "t", "Receipt", "1", "shop", state=State.PARKED)])
+        session.execute(update(InboxRow).values(received_at=moment(-9000), updated_at=moment(-9000)))
+        assert inbox.requeue(session, 1, states=[State.PARKED])
+    assert keys(engine) == []
+    # Nobody comes for it, or it waits for its next attempt again and again.
+    for left in ({"updated_at": moment(-1000)}, {"state": State.WAITING, "updated_at": moment()}):
+        with writing(engine) as session:
+            session.execute(update(InboxRow).values(left))
+        assert keys(engine) == ["behind/shop/orders"]
 
 
 def test_a_write_that_stays_uncertain_raises_an_alert(engine: Engine) -> None:
