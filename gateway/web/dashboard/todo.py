@@ -109,12 +109,12 @@ async def show_causes(request: Request, visitor: Visitor) -> Response:
     )
 
 
-async def _find_picked(request: Request, visitor: Visitor, given: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """The ticked causes that are still there, and that this visitor may see: their names, and their keys."""
+async def _find_picked(request: Request, visitor: Visitor, given: Mapping[str, str]) -> list[TodoCause]:
+    """The ticked causes that are still there, and that this visitor may see."""
     picked = {name.removeprefix(PICK) for name in given if name.startswith(PICK)}
     names = await services.names_of(request)
     causes = await services.of(request).read(lambda session: look(session, visitor.connection, names))
-    return {each.name: each.cause.key for each in causes if each.name in picked}
+    return [each for each in causes if each.name in picked]
 
 
 async def _find_key(request: Request, visitor: Visitor, name: str) -> tuple[str, str]:
@@ -137,13 +137,14 @@ async def ask(request: Request, visitor: Visitor) -> Response:
     """How many records an action would change, before it does."""
     given = dict(request.query_params)
     action, picked = _find_action(given), await _find_picked(request, visitor, given)
-    selected = await services.of(request).read(lambda session: todo.count(session, picked.values()))
+    selected = await services.of(request).read(lambda session: todo.count(session, [each.cause.key for each in picked]))
     return render(
         request,
         "todo_confirm.html",
         action=action,
-        picked=[f"{PICK}{name}" for name in picked],
+        picked=picked,
         selected=selected,
+        several=len(await services.names_of(request)) > 1,
         most=todo.MOST,
     )
 
@@ -156,7 +157,7 @@ async def do(request: Request, visitor: Visitor, form: dict[str, str]) -> Respon
         raise Refusal(400, "say why these are ignored; whoever looks later wants to know")
     by = actions.ActionBy(visitor.actor, reason, visitor.connection)
     picked = await _find_picked(request, visitor, form)
-    bulk_id = await actions.do_to_causes(shared, action, [*picked.values()], by)
+    bulk_id = await actions.do_to_causes(shared, action, [each.cause.key for each in picked], by)
     return RedirectResponse(f"/todo/bulk/{bulk_id}", 303)
 
 
