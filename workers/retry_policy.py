@@ -1,7 +1,7 @@
 """Maps the result of an attempt to the event's outcome: every error has one here.
 
-Retries are stored in rows. The delay grows with the attempts and is jittered, so that events that failed together are
-not retried together. A rate limit of the other system burns no attempt.
+Retries are stored in rows, but for one: see `fresh_age`. The delay grows with the attempts and is jittered, so that
+events that failed together are not retried together. A rate limit of the other system burns no attempt.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ RETRY_SECONDS = (2, 5, 15, 45, 120, 300, 900, 1800, 3600, 3600, 7200, 7200, 1440
 MAX_ATTEMPTS = 20
 MAX_CONFLICTS = 3  # a record that changes during every attempt needs a person
 MAX_CRASHES = 5
+FRESH_SECONDS = 60.0
 SUSPECT_CRASHES = 2  # from here on it is handled alone: a crash is also counted for every event that was in flight
 
 # The event's state for each error, nearest class first. A test compares this with the error tree.
@@ -82,6 +83,18 @@ def outcome_of(error: Exception, event: Event) -> Outcome:
         return Outcome(state, **said, wait_seconds=delay(event.attempts))
     code = AUTH_LOST if isinstance(error, AuthLost) else error.code
     return Outcome(state, **error.problem.named() | {"code": code})
+
+
+def fresh_age(error: MappingError, event: Event) -> float | None:
+    """How old in seconds lists may be that the error was raised over; None if it does not matter.
+
+    What is missing may have been added since they were read, surely before a retry by hand. If older ones were used,
+    they are read again and the handler runs once more, in the same attempt: another attempt would count as one that
+    may have written.
+    """
+    if isinstance(error, NotBookable):
+        return None
+    return 0.0 if event.careful else FRESH_SECONDS
 
 
 def delay(attempts: int) -> float:

@@ -27,7 +27,7 @@ from handlers import registry
 from handlers.deps import Deps
 from handlers.result import Result
 from handlers.sales import till_sales
-from mapping.errors import MappingError, NotBookable, ProblemError
+from mapping.errors import MappingError, ProblemError
 from mapping.messages import message
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
@@ -36,7 +36,6 @@ from workers.isolation import Holds, Isolation, QuickGroups
 
 DRAIN_SECONDS = 20.0
 LONGEST_SECONDS = 1800.0  # no working event takes so long: every call and every statement has its own limit
-SECOND_LOOK_SECONDS = 60.0
 UNSTORED_SECONDS = 0.05
 # While events need no call: how long new ones are waited for after a small group, and how often where there are none.
 GATHER_SECONDS, LOOKS = 0.004, 5
@@ -338,11 +337,9 @@ def _run(event: Event, deps: Deps) -> Result:
     handler = registry.find_handler(event.flow, event.entity)
     try:
         return handler(event, deps)
-    except NotBookable:
-        raise
-    except MappingError:
-        # What is missing may have been added since the lists were read, surely before a retry by hand.
-        if not deps.lists.forget_older_than(0.0 if event.careful else SECOND_LOOK_SECONDS):
+    except MappingError as error:
+        age = retry_policy.fresh_age(error, event)
+        if age is None or not deps.lists.forget_older_than(age):
             raise
         deps.say("looked once more, in fresh lists")
         return handler(event, deps)
