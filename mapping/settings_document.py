@@ -271,7 +271,6 @@ class KeyLine:
     at: int
     path: Path
     table: Path
-    opens: bool
 
 
 def find_keys(lines: Sequence[str]) -> Iterator[KeyLine]:
@@ -280,9 +279,9 @@ def find_keys(lines: Sequence[str]) -> Iterator[KeyLine]:
     for at, line in enumerate(lines):
         if heading := _TABLE.match(line):
             table = _split(heading[1])
-            yield KeyLine(at, table, table, opens=True)
+            yield KeyLine(at, table, table)
         elif key := _KEY.match(line):
-            yield KeyLine(at, table + _split(key[1]), table, opens=False)
+            yield KeyLine(at, table + _split(key[1]), table)
 
 
 def _split(written: str) -> Path:

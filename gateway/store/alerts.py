@@ -20,7 +20,7 @@ from gateway.store import connections, counts, cursors, installation, systems, t
 from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.events import BACKFILL, UNSETTLED, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
-from gateway.store.sql import given, moment, upsert
+from gateway.store.sql import given, moment, page_of, upsert
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, AlertRow, ConnectionRow, InboxRow, TokenRow
 from mapping import messages
 from mapping.messages import message
@@ -49,7 +49,7 @@ RETRY_SECONDS = 30.0
 SETTLING_SECONDS = 90.0  # a new deployment is still starting its processes
 OVERDUE = timedelta(hours=6)
 WITHHELD = "the dashboard says which and why"
-_MAX_NAMED = 5
+_MAX_NAMED, _PAGE = 5, 50
 _FIX_DAYS = "open the agreement in the dashboard, or run `./run agree`: every record is named with what to do"
 
 
@@ -377,11 +377,11 @@ def find_open(session: Session) -> list[AlertRow]:
 
 
 def find_past(
-    session: Session, connection: str | None = None, *, before: int | None = None, limit: int = 50
-) -> tuple[list[AlertRow], int | None]:
+    session: Session, connection: str | None = None, *, before: int | None = None
+) -> tuple[Sequence[AlertRow], int | None]:
     """Alerts that are over (of one connection), newest first, and the cursor of the next page (None at the end)."""
     conditions = [col(AlertRow.cleared_at).is_not(None), *given((AlertRow.connection, connection))]
     conditions += [] if before is None else [col(AlertRow.id) < before]
-    past = select(AlertRow).where(*conditions).order_by(col(AlertRow.id).desc()).limit(limit + 1)
-    rows = list(session.execute(past).scalars())
-    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+    past = select(AlertRow).where(*conditions).order_by(col(AlertRow.id).desc()).limit(_PAGE + 1)
+    rows, last = page_of(session.execute(past).scalars().all(), _PAGE)
+    return rows, last and last.id

@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from gateway.store import inbox
 from gateway.store.events import Change
-from gateway.store.sql import given, moment
+from gateway.store.sql import given, moment, page_of
 from gateway.store.tables import AuditRow
 from mapping import messages
 
@@ -53,8 +53,8 @@ def find_page(
     if before is not None:
         conditions.append(col(AuditRow.id) < before)
     statement = select(AuditRow).where(*conditions).order_by(col(AuditRow.id).desc()).limit(limit + 1)
-    rows = session.execute(statement).scalars().all()
-    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+    rows, last = page_of(session.execute(statement).scalars().all(), limit)
+    return rows, last and last.id
 
 
 def _conditions(session: Session, wanted: AuditFilter) -> list[ColumnElement[bool]]:

@@ -87,7 +87,7 @@ def hold(session: Session, claim: Claim | None) -> None:
         raise LeaseLost.of(claim.event_id)
 
 
-def confirm(engine: Engine, claim: Claim, *, first: bool = True, seconds: float = LEASE_SECONDS) -> None:
+def confirm(engine: Engine, claim: Claim, *, first: bool = True) -> None:
     """Check that the claim is still ours just before a write to a system; prolong it when it runs out.
 
     Before the `first` write it is prolonged in any case: this transaction makes the claim durable. Raises `LeaseLost`.
@@ -98,7 +98,7 @@ def confirm(engine: Engine, claim: Claim, *, first: bool = True, seconds: float 
             if session.execute(_HELD_A_WHILE, held).scalar_one_or_none() is not None:
                 return
     with writing(engine) as session:
-        if session.execute(_PROLONG, {**held, "seconds": seconds}).scalar_one_or_none() is None:
+        if session.execute(_PROLONG, {**held, "seconds": LEASE_SECONDS}).scalar_one_or_none() is None:
             raise LeaseLost.of(claim.event_id)
 
 

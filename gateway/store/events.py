@@ -108,6 +108,17 @@ class Received:
     pending: bool
     correlation: str = dataclasses.field(default="", compare=False)
 
+    @classmethod
+    def of_row(cls, row: tuple[int, str, str], fresh: set[int]) -> Received:
+        """From id, state and correlation; `fresh` are ids of new rows, of which this one is taken out.
+
+        A key that occurs twice in one group was created once, by its first occurrence.
+        """
+        row_id, state, correlation = row
+        created = row_id in fresh
+        fresh.discard(row_id)
+        return cls(row_id, created, state in PENDING, correlation)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -96,9 +96,8 @@ def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequ
             for row_id, (change, row) in enumerate(zip(changes, rows, strict=True), newest + 1)
         ]
     found = [connection.execute(_FIND, (clean(change.key),)).fetchone() for change in changes]
-    # A key that occurs twice in one group was created once, by its first occurrence.
     fresh = {row_id for row_id, *_ in found if row_id > newest}
-    return [_to_received(row, fresh) for row in found]
+    return [Received.of_row(row, fresh) for row in found]
 
 
 def _insert(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> int:
@@ -109,13 +108,6 @@ def _insert(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> in
             created += connection.execute(statement, [*chain.from_iterable(rows[at : at + count])]).rowcount
             at += count
     return created
-
-
-def _to_received(row: tuple[int, str, str], fresh: set[int]) -> Received:
-    row_id, state, correlation = row
-    created = row_id in fresh
-    fresh.discard(row_id)
-    return Received(row_id, created, state in PENDING, correlation)
 
 
 def _to_text(moment: datetime) -> str:

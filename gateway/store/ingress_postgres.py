@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from gateway.errors import Transient
 from gateway.store import postgres
-from gateway.store.events import PENDING, Change, Received
+from gateway.store.events import Change, Received
 from gateway.store.inbox import COLUMNS, KINDS, clean, to_row
 
 _CONNECT_SECONDS = 2
@@ -113,17 +113,10 @@ async def _store(connection: _Connection, changes: Sequence[Change]) -> list[Rec
     keys = [clean(change.key) for change in changes]
     known = [key for key in keys if key not in created]
     found = created | (await _fetch(connection, _FIND, [known]) if known else {})
-    fresh = set(created)
-    return [_to_received(key, found[key], fresh) for key in keys]
+    fresh = {row_id for row_id, *_ in created.values()}
+    return [Received.of_row(found[key], fresh) for key in keys]
 
 
 async def _fetch(connection: _Connection, statement: bytes, values: Sequence[Any]) -> dict[str, _Row]:
     cursor = await connection.execute(statement, values)
     return {str(key): (int(row_id), str(state), str(trace)) for row_id, key, state, trace in await cursor.fetchall()}
-
-
-def _to_received(key: str, row: _Row, fresh: set[str]) -> Received:
-    # A key that occurs twice in one group was created once, by its first occurrence.
-    created = key in fresh
-    fresh.discard(key)
-    return Received(row[0], created, row[1] in PENDING, row[2])

@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from gateway.store import requests
 from gateway.store.events import ENDED, OPEN, Event, Flow, Outcome, State
-from gateway.store.sql import given, holds_one, moment
+from gateway.store.sql import given, holds_one, moment, newest_ids, page_of
 from gateway.store.tables import InboxRow, RecordRow
 
 PAGE: Final = 50
@@ -330,9 +330,8 @@ def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> Record
     if wanted.after:
         conditions.append(tuple_(name, id_) > tuple_(wanted.after.name, wanted.after.id))
     rows = session.execute(_LISTED.where(*conditions).order_by(name, id_).limit(limit + 1)).all()
-    found = [ListedRecord(*each) for each in rows]
-    last = found[limit - 1].row if len(found) > limit else None
-    return RecordsPage(found[:limit], RecordPosition(last.name, last.id or 0) if last else None)
+    found, last = page_of([ListedRecord(*each) for each in rows], limit)
+    return RecordsPage(found, RecordPosition(last.row.name, last.row.id or 0) if last else None)
 
 
 def find_names(session: Session, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -356,16 +355,13 @@ def _search(session: Session, text: str, *, is_private: bool) -> list[int]:
     newest = session.execute(select(func.max(col(RecordRow.id)))).scalar_one() or 0
     recent = col(RecordRow.id) > newest - LOOKED_BACK
     named = holds_one((getattr(RecordRow, each) for each in _NAMES[is_private:]), [text])
-    numbered = [col(RecordRow.till_number) == text, and_(recent, col(RecordRow.books_id) == text)]
-    ids: set[int] = set()
-    for condition in (
-        *numbered,
+    conditions = [
+        col(RecordRow.till_number) == text,
+        and_(recent, col(RecordRow.books_id) == text),
         *([] if is_private else [col(RecordRow.code).in_({text, text.lower()})]),
         and_(recent, named),
-    ):
-        some = select(col(RecordRow.id)).where(condition).order_by(col(RecordRow.id).desc()).limit(MOST_FOUND)
-        ids |= {int(each) for each in session.execute(some).scalars() if each is not None}
-    return sorted(ids, reverse=True)[:MOST_FOUND]
+    ]
+    return sorted(newest_ids(session, col(RecordRow.id), conditions, MOST_FOUND), reverse=True)[:MOST_FOUND]
 
 
 def _of(connection: str, kind: RecordKind) -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.sale_contents import ARTICLE, TENDER
 from gateway.store.sales import AMSTERDAM, SaleStatus
-from gateway.store.sql import given, holds_one
+from gateway.store.sql import given, holds_one, newest_ids, page_of
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping.coverage import SourceValue
 
@@ -125,10 +125,8 @@ def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPag
         .order_by(col(SaleRow.day).desc(), col(SaleRow.id).desc())
         .limit(limit + 1)
     )
-    found = [ListedSale(*row) for row in session.execute(statement).all()]
-    shown = found[:limit]
-    last = SalePosition(shown[-1].row.day, shown[-1].row.id or 0) if len(found) > limit else None
-    return SalesPage(shown, last)
+    found, last = page_of([ListedSale(*row) for row in session.execute(statement).all()], limit)
+    return SalesPage(found, SalePosition(last.row.day, last.row.id or 0) if last else None)
 
 
 def totals_by_day(session: Session, wanted: SaleFilter) -> dict[date, tuple[SalesTotal, int]]:
@@ -256,12 +254,8 @@ def _sold(session: Session, text: str) -> Iterator[int]:
 
 def _search(session: Session, text: str, cents: int | None) -> list[int]:
     """The ids of the sales with this number, amount or name. Each step uses an index, or reads the newest rows only."""
-    found: set[int] = set()
-    for condition in _matches(session, text.strip(), cents):
-        newest = select(col(SaleRow.id)).where(condition).order_by(col(SaleRow.id).desc()).limit(MOST_FOUND)
-        found |= {int(each) for each in session.execute(newest).scalars() if each is not None}
-    found |= set(_sold(session, text.strip()))
-    return sorted(found, reverse=True)[:MOST_FOUND]
+    found = newest_ids(session, col(SaleRow.id), _matches(session, text.strip(), cents), MOST_FOUND)
+    return sorted(found.union(_sold(session, text.strip())), reverse=True)[:MOST_FOUND]
 
 
 def _matches(session: Session, text: str, cents: int | None) -> Iterator[ColumnElement[bool]]:

@@ -155,6 +155,20 @@ def chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
     return (distinct[start : start + size] for start in range(0, len(distinct), size))
 
 
+def page_of(rows: Sequence[Value], limit: int) -> tuple[Sequence[Value], Value | None]:
+    """The page of rows of which one more was asked for, and its last row if there are more."""
+    return rows[:limit], rows[limit - 1] if len(rows) > limit else None
+
+
+def newest_ids(session: Session, id_: Any, conditions: Iterable[ColumnElement[bool]], most: int) -> set[int]:
+    """The newest ids of each condition: with its own index each is found faster than all are by one."""
+    found: set[int] = set()
+    for condition in conditions:
+        some = select(id_).where(condition).order_by(id_.desc()).limit(most)
+        found |= {int(each) for each in session.execute(some).scalars() if each is not None}
+    return found
+
+
 def given(*pairs: tuple[Any, Any]) -> list[ColumnElement[bool]]:
     """The conditions that columns have these values; None: any."""
     return [col(column_) == value for column_, value in pairs if value is not None]

@@ -16,7 +16,7 @@ from gateway.store import connections, counts, documents, sales, systems
 from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
-from gateway.store.sql import begins, given, holds_one, moment
+from gateway.store.sql import begins, given, holds_one, moment, page_of
 from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers
@@ -90,9 +90,9 @@ def find_events(session: Session, wanted: Filter) -> Page:
         fits = and_(fits, col(InboxRow.id).in_(_search(session, wanted.q, fits, low, limit + 1)))
     else:
         fits = and_(fits, col(InboxRow.id) > low)
-    events = select_events(session, fits, limit=limit + 1)
-    if len(events) > limit:
-        return Page(events[:limit], events[limit - 1].id)
+    events, last = page_of(select_events(session, fits, limit=limit + 1), limit)
+    if last:
+        return Page(events, last.id)
     return Page(events, low + 1 if low > 0 and all(event.id > low for event in events) else None)
 
 

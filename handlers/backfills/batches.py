@@ -223,7 +223,7 @@ def _to_new(item: Item, number: int, view: View, deps: Deps) -> NewItem | None:
         product = articles.to_product(member, view.vat, deps)
     except MappingError:
         return None
-    return NewItem(member, articles.to_new(product, [member], deps), articles.print_of(member, product))
+    return NewItem(member, articles.to_new(product, group, deps), articles.print_of(member, product))
 
 
 def _begin(
@@ -295,7 +295,7 @@ def _to_done(new: NewItem, view: View, deps: Deps) -> _Ending:
     products.note(member, None, view.vat, seen, written=True)
     outcome = Outcome(State.DONE, facts={"target_entity": "Article", "target_id": str(member.number)})
     ended = Entry("decided", str(State.DONE), at=deps.now())
-    return _Ending(outcome, articles.to_links(member, new.wanted), [ended], tuple(seen.records.values()))
+    return _Ending(outcome, (articles.to_link(member, new.wanted),), [ended], tuple(seen.records.values()))
 
 
 def _to_second_attempt(error: GatewayError | None) -> _Ending:

@@ -1,4 +1,4 @@
-"""One product of the till for one or several items of the books: which one, read, compare, write differences, link.
+"""The product of the till with an item's article: which one, read, compare, write differences, link.
 
 The product of an item's article is that of its family, or one of its own. The till has no operation that moves an
 article to another product, and it is undocumented whether an update of the other product moves it. So it is tried. If
@@ -9,7 +9,7 @@ name nor groups.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,9 +165,9 @@ def is_settled(member: Member, wanted: str, owner: str | None) -> bool:
     return known and owner == member.item.id
 
 
-def to_new(product: Product, members: Sequence[Member], deps: Deps) -> Product:
-    """The product to create, with its groups and turnover groups."""
-    groups = tuple(dict.fromkeys(m.group for m in members if m.group is not None))
+def to_new(product: Product, group: int | None, deps: Deps) -> Product:
+    """The product to create, with its group and turnover groups."""
+    groups = () if group is None else (group,)
     return with_turnover_groups(
         dataclasses.replace(product, number=None, group_numbers=groups), deps.lists.turnover_groups()
     )
@@ -183,8 +183,8 @@ def create(new: Product, deps: Deps) -> int | None:
     return made
 
 
-def update(product: Product, existing: ReadProduct, members: Sequence[Member], deps: Deps) -> bool:
-    """Write what differs, add the product to its groups, and remove it from groups that the gateway had added it to.
+def update(product: Product, existing: ReadProduct, member: Member, deps: Deps) -> bool:
+    """Write what differs, add the product to its group, and remove it from one that the gateway had added it to.
 
     The whole product is written as it was read, so it is read again right before. False, and nothing is written, if
     it was changed at the till meanwhile.
@@ -200,14 +200,13 @@ def update(product: Product, existing: ReadProduct, members: Sequence[Member], d
     else:
         deps.say("the product is like this already; nothing was written", product=existing.product.number)
     number = existing.product.number or 0
-    wanted = {m.group for m in members if m.group is not None}
-    for group in sorted(wanted - set(existing.product.group_numbers)):
+    group, former, present = member.group, member.former_group, existing.product.group_numbers
+    if group is not None and group not in present:
         deps.till.add_products_to_group(group, [number])
         deps.say("put the product into a group", product=number, group=group)
-    former = {m.former_group for m in members if m.former_group is not None}
-    for group in sorted((former - wanted) & set(existing.product.group_numbers)):
-        deps.till.delete_products_from_group(group, [number])
-        deps.say("took the product out of a group", product=number, group=group)
+    if former is not None and former != group and former in present:
+        deps.till.delete_products_from_group(former, [number])
+        deps.say("took the product out of a group", product=number, group=former)
     return True
 
 
@@ -255,23 +254,23 @@ def _is_so(wanted: object, present: object) -> bool:
     return wanted == present or (wanted == "" and present is None)
 
 
-def finish(member: Member, wanted: str, deps: Deps) -> tuple[Link, ...]:
-    """Finish the write of a member: release a former number; returns the links to save."""
+def finish(member: Member, wanted: str, deps: Deps) -> Link:
+    """Finish the write of a member: release a former number; returns the link to save."""
     link, item = member.link, member.item
     if link and link.target_id != str(member.number):
         ownership.release(item.id, int(link.target_id), deps, family=family_of(link))
     if not item.active:
         ownership.free(member.number, deps)
-    return to_links(member, wanted)
+    return to_link(member, wanted)
 
 
-def to_links(member: Member, wanted: str) -> tuple[Link, ...]:
+def to_link(member: Member, wanted: str) -> Link:
     """The link of the item's article. The owner of the article is stored under the lease (`ownership.keep`)."""
     item = member.item
     family = member.family.key if member.family else None
     own = {"group": member.group, "texts": dict(member.traces), "family": family, "guest": member.guest}
     detail = {"content": items.content(item), **own}
-    return (Link(LinkKind.ITEM, item.id, "Article", str(member.number), item.sync_token, wanted, detail),)
+    return Link(LinkKind.ITEM, item.id, "Article", str(member.number), item.sync_token, wanted, detail)
 
 
 REFUSED, BESIDE = "refused", "beside"

@@ -122,7 +122,7 @@ def _handle_article(event: Event, known: ItemContext, deps: Deps) -> Result:
     families_held = (articles.family_of(member.link), member.family.key if member.family else None)
     with ownership.hold([number], deps, families=families_held) as lease:
         written = _write(event, known, lease, deps)
-    return done(written.reason, links=articles.finish(written.member, known.wanted, deps))
+    return done(written.reason, links=(articles.finish(written.member, known.wanted, deps),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +179,11 @@ def _put(
     """Write the article into this product or a new one; False if the till has changed meanwhile."""
     product = articles.to_product(member, vat, deps, present)
     if read is None:
-        made = articles.create(articles.to_new(product, [member], deps), deps)
+        made = articles.create(articles.to_new(product, member.group, deps), deps)
         if made is not None:
             articles.keep_family(member, made, deps)
         return made is not None
-    if not articles.update(product, read, [member], deps):
+    if not articles.update(product, read, member, deps):
         return False
     if not member.guest:
         articles.keep_family(member, read.product.number or 0, deps)
@@ -204,7 +204,7 @@ def _pass_stock_on(event: Event, seen: ItemReading, deps: Deps) -> None:
 def _leave(step: ItemStep, known: ItemContext, deps: Deps) -> Result:
     """Nothing of the item is written; if the settings leave it out, its article becomes inactive by their policy."""
     if step is ItemStep.NOTHING:
-        return done("unchanged", links=articles.to_links(articles.as_before(known.mapped), known.wanted))
+        return done("unchanged", links=(articles.to_link(articles.as_before(known.mapped), known.wanted),))
     refusal = steps.refuse(step, known, deps.settings.products)
     if isinstance(refusal, NotBookable):
         raise refusal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -109,7 +109,7 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
     shared, names = services.of(request), await services.names_of(request)
     before = queries.find_number(request.query_params, "after", low=1, high=queries.LARGEST_ID)
 
-    def look(session: Session) -> tuple[list[AlertRow], list[AlertRow], int | None, ChartFigures]:
+    def look(session: Session) -> tuple[list[AlertRow], Sequence[AlertRow], int | None, ChartFigures]:
         is_mine = (each for each in alerts.find_open(session) if visitor.connection in {None, each.connection})
         return (
             list(is_mine),
