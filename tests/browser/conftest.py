@@ -65,7 +65,10 @@ def is_complaint(line: Any) -> bool:
 
 @pytest.fixture
 def tab(chromium: Any) -> Iterator[Any]:
-    """A fresh tab of a Dutch shop's computer; anything its console complains about fails the test."""
+    """A fresh tab of a Dutch shop's computer; anything its console complains about fails the test.
+
+    A test names it after what it looks at: then the tab closes first, and no page asks a server that has ended.
+    """
     context = chromium.new_context(
         locale="en-GB", timezone_id="Europe/Amsterdam", viewport={"width": 1280, "height": 900}
     )
@@ -135,7 +138,7 @@ def address(migrated_sqlite: Path, tmp_path: Path, valkey_url: str, serve: Calla
 
 
 @pytest.fixture
-def inside(tab: Any, address: str, shoot: Callable[[Any, str], None]) -> Any:
+def inside(address: str, tab: Any, shoot: Callable[[Any, str], None]) -> Any:
     """A tab that logged in through the page."""
     tab.goto(address)
     shoot(tab, "login")

@@ -27,7 +27,7 @@ def tab_to(page: Any, says: str) -> None:
 
 
 def test_a_parked_sale_is_tried_again_with_the_keyboard_alone(
-    tab: Any, address: str, shoot: Callable[[Any, str], None]
+    address: str, tab: Any, shoot: Callable[[Any, str], None]
 ) -> None:
     tab.goto(address)
     tab_to(tab, "Password")

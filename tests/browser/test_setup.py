@@ -99,7 +99,7 @@ def add_article(stage: Stage, number: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_f9_from_nothing_to_the_first_booked_sale_and_a_day_that_agrees(
-    tab: Any, empty_stage: Stage, pictures: Pictures
+    empty_stage: Stage, tab: Any, pictures: Pictures
 ) -> None:
     stage = empty_stage
     begin(tab, stage, pictures)
@@ -125,7 +125,7 @@ def test_f9_from_nothing_to_the_first_booked_sale_and_a_day_that_agrees(
 
 
 @pytest.mark.timeout(300)
-def test_the_set_up_goes_with_the_keyboard_alone(tab: Any, empty_stage: Stage) -> None:
+def test_the_set_up_goes_with_the_keyboard_alone(empty_stage: Stage, tab: Any) -> None:
     tab.set_default_timeout(PATIENCE * 1000)
     tab.goto(empty_stage.url)
     write(tab, "Password", ADMIN_TOKEN)
