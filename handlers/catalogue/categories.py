@@ -100,7 +100,7 @@ def handle(event: Event, deps: Deps) -> Result:
     print_ = categories.fingerprint(wanted)
     if link and link.target_id and link.fingerprint == print_ and not items.is_repeated(event):
         return done("unchanged", links=(_to_link(seen, link.target_id, print_, link),))
-    number = _write(seen.item, wanted, link, deps)
+    number = _write(seen.item, wanted, link, event, deps)
     written = _to_link(seen, str(number), print_, find_link(seen.item.id, deps))
     deps.remember(written)
     deps.resolve(WAITS_FOR_CATEGORY, cause_of_category(seen.item.id))
@@ -138,13 +138,19 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
     if link is not None and link.target_id:
         return {item.parent_id: int(link.target_id)}
     read_at = items.now(deps)
-    parent = deps.books.item(item.parent_id)
-    deps.pass_on(bring_along(ItemReading(parent, read_at), event))
-    raise wait_for(parent)
+    raise _await(ItemReading(deps.books.item(item.parent_id), read_at), event, deps)
 
 
-def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> int:
-    """Create or change the group; returns its number. A group of the same name and parent is taken over."""
+def _await(parent: ItemReading, event: Event, deps: Deps) -> Transient:
+    deps.pass_on(bring_along(parent, event))
+    return wait_for(parent.item)
+
+
+def _write(item: Item, wanted: ArticleGroup, link: Link | None, event: Event, deps: Deps) -> int:
+    """Create or change the group; returns its number. A group of the same name and parent is taken over.
+
+    Raises `Transient` where its new parent is still below it: the parent's own change comes first.
+    """
     existing = find_group(link, wanted, deps)
     if existing is None:
         number = deps.till.create_article_group(wanted)
@@ -156,6 +162,9 @@ def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> i
         return number
     kept = wanted if deps.settings.categories.rename else dataclasses.replace(wanted, name=existing.name)
     if (kept.name, kept.parent or 0) != (existing.name, existing.parent or 0):
+        if item.parent_id and any(group.number == kept.parent for group in flatten(existing.subgroups)):
+            read_at = items.now(deps)
+            raise _await(ItemReading(deps.books.item(item.parent_id), read_at), event, deps)
         changed = ArticleGroup(existing.number, kept.name, kept.name, kept.parent or 0, existing.sort_order)
         deps.till.update_article_group(changed)
         deps.say("changed the article group", number=existing.number, name=kept.name, parent=kept.parent)

@@ -70,13 +70,21 @@ def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
 
 def load(item: Item, deps: Deps, *, repeated: bool) -> ItemContext:
     """What is stored of an item, and whether it belongs at the till. Raises `MappingError` for a filter that fails."""
-    refusal = None
+    refusal, link = None, articles.find_link(item.id, deps)
     if deps.settings.products.enabled:
         try:
             products.require_wanted(item, deps.settings.products)
+            _require_own_number(item, link, deps)
         except NotBookable as reason:
             refusal = reason
-    return ItemContext(item, articles.find_link(item.id, deps), refusal, repeated)
+    return ItemContext(item, link, refusal, repeated)
+
+
+def _require_own_number(item: Item, link: Link | None, deps: Deps) -> None:
+    """An inactive item with another SKU has no article to move to: the one it has leaves the till."""
+    if link and not item.active and bridge.find_number(item, deps) != int(link.target_id):
+        reason = "an inactive item gets no article under another SKU"
+        raise NotBookable(reason, record=name_item(item), field="SKU")
 
 
 def map_as(number: int, group: int | None, known: ItemContext, deps: Deps) -> ItemContext:

@@ -64,6 +64,28 @@ def test_a_category_that_goes_to_the_top_leaves_its_parent(shop: Shop) -> None:
     assert groups(shop)["Cheese"]["parentGroupNumber"] == 0
 
 
+def test_a_parent_that_goes_below_its_child_makes_no_circle(shop: Shop) -> None:
+    """Two changes in the books; the one that was made last is heard first."""
+    top = add_category(shop, "Top")
+    middle = add_category(shop, "Middle", top["Id"])
+    low = add_category(shop, "Low", middle["Id"])
+    for row in (top, middle, low):
+        hear(shop, row["Id"])
+    numbers = {name: group["groupNumber"] for name, group in groups(shop).items()}
+    for below_top, parent in ((low, None), (top, low)):
+        place = {"SubItem": parent is not None, "ParentRef": {"value": parent["Id"]} if parent else None}
+        change(shop, below_top["Id"], **place)
+    hear(shop, top["Id"])
+    retry_waiting(shop)
+    hear(shop, low["Id"])
+    retry_waiting(shop)
+    found = groups(shop)
+    assert {name: group["groupNumber"] for name, group in found.items()} == numbers
+    parents = {name: group["parentGroupNumber"] for name, group in found.items()}
+    assert parents == {"Low": 0, "Top": numbers["Low"], "Middle": numbers["Top"]}
+    assert shop.parked() == []
+
+
 def test_the_tree_hangs_under_the_group_the_settings_name(open_shop: OpenShop) -> None:
     shop = open_shop("[categories]\nroot_group = 1")
     shop.till.till["groups"].put(

@@ -210,7 +210,7 @@ def test_an_owner_that_loses_its_number_lets_another_have_it(shop: Shop, end: di
     assert sale_of(shop, 801) == second
 
 
-@pytest.mark.parametrize("sku", ["", "A-801"])
+@pytest.mark.parametrize("sku", ["", "A-801", "999"])
 def test_an_inactive_item_needs_no_number_to_leave_the_till(shop: Shop, sku: str) -> None:
     known, unknown = add(shop, "801", "1.00"), add(shop, sku, "1.00", Active=False)
     hear(shop, known)
@@ -220,6 +220,17 @@ def test_an_inactive_item_needs_no_number_to_leave_the_till(shop: Shop, sku: str
     change(shop, known, Sku="802", Active=True)
     hear(shop, known)
     assert [article(shop, number)["active"] for number in (801, 802)] == [False, True]
+
+
+def test_an_inactive_item_with_letters_now_leaves_the_till(open_shop: OpenShop) -> None:
+    shop = open_shop('[products]\nsku_with_letters = "allocate"')
+    item = add(shop, "801", "1.00")
+    hear(shop, item)
+    change(shop, item, Sku="A-801", Active=False)
+    assert (hear(shop, item).state, article(shop, 801)["active"]) == ("done", False)
+    change(shop, item, Active=True)
+    number = int(str(hear(shop, item).target_id))
+    assert (number != 801, article(shop, number)["active"], article(shop, 801)["active"]) == (True, True, False)
 
 
 @pytest.mark.parametrize("workers", ["one", "two"])
