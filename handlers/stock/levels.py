@@ -107,15 +107,19 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[St
 def _empty_levels(
     asked: Iterable[Place], levels: Mapping[Place, ArticleStock], deps: Deps
 ) -> dict[Place, ArticleStock]:
-    """The levels of stocked articles that the till does not list: nothing was booked there yet."""
+    """The levels of stocked articles that the till does not list: nothing was booked there yet.
+
+    Asked again, since one of them may keep stock only from now on: its number of before is still there.
+    """
     silent = [where for where in asked if where not in levels]
     found = deps.till.products_of_articles(sorted({article for _, article in silent}))
     kept = {article.number for read in found for article in read.product.articles if article.stock_article}
-    return {
-        (branch, article): ArticleStock(article, branch, free=_NONE, reserved=_NONE)
-        for branch, article in silent
-        if article in kept
+    missing = [(branch, article) for branch, article in silent if article in kept]
+    empty = {
+        (branch, article): ArticleStock(article, branch, free=_NONE, reserved=_NONE) for branch, article in missing
     }
+    branches, articles = (sorted(set(each)) for each in zip(*missing, strict=True)) if missing else ((), ())
+    return empty | {place(row): row for branch in branches for row in deps.till.stock(branch, articles)}
 
 
 def note_stock(differences: Iterable[StockDifference], deps: Deps, *, booked: bool, patient: bool = True) -> None:

@@ -59,6 +59,18 @@ def test_stock_not_listed_at_the_till_is_written_and_unstocked_is_ignored(shop: 
     assert physical(shop, 5001) == Decimal(12)
 
 
+def test_stock_that_the_till_begins_to_keep_meanwhile_is_read_again(open_shop: OpenShop) -> None:
+    """An item whose stock the books keep again: its article and its stock are written at the same time."""
+    shop = open_shop("[stock.branches.1]\nshare = 50\n[stock.branches.2]\nshare = 50")
+    item = stocked(shop, "5001", 12)
+    row = shop.till.till["articles"].get(5001)
+    row["stockArticle"] = False
+    shop.till.misbehaviour.meanwhile["getStock"] = [lambda: None, lambda: row.update(stockArticle=True)]
+    shop.books.set_stock(REALM, item, Decimal(4))
+    hear(shop, item)
+    assert (physical(shop, 5001), physical(shop, 5001, branch=2)) == (Decimal(2), Decimal(2))
+
+
 def test_a_count_in_the_books_changes_stock_an_equal_one_writes_nothing(shop: Shop) -> None:
     item = stocked(shop, "5001", 12)
     shop.books.set_stock(REALM, item, Decimal("7.25"))
