@@ -39,10 +39,11 @@ from mapping.errors import MappingError
 
 _GLANCE, _GLANCE_AT_BACKFILL = 0.2, 0.5  # seconds
 _SILENT_SECONDS, _REMIND_SECONDS = 5.0, 30.0
-_REPORT_EVERY, _UNTOUCHED = 6, 10  # glances
+_REPORT_EVERY, _UNTOUCHED, _REMIND_EVERY = 6, 10, 60  # glances
 _MINUTE, _HOUR = 60, 3600
 OUTSIDE_SECONDS = 30.0
 _NO_WORKER = "no worker has reported for a minute"
+_SAFE = "Ctrl-C is safe, it goes on without us"
 
 
 def resend_order(call: Call) -> int:
@@ -128,9 +129,7 @@ def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> 
         if waited >= remind:
             remind = waited + _REMIND_SECONDS
             left = to_duration(seconds - waited)
-            remark(
-                f"waiting {left} more: {_find_cause(call, glance.event).said}; Ctrl-C is safe, it goes on without us"
-            )
+            remark(f"waiting {left} more: {_find_cause(call, glance.event).said}; {_SAFE}")
         show_progress(f"event {event_id}: {glance.event.state}, {to_duration(waited)}")
         time.sleep(_GLANCE)
         glance = _look(call, event_id, glance, quiet=quiet)
@@ -153,14 +152,6 @@ def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) ->
     for title in glance.titles:
         remark(f"  {title}")
     return glance
-
-
-def report_no_worker(call: Call, event: Event) -> None:
-    """Say that no worker runs, when a request waits for that reason."""
-    with reading(call.engine) as session:
-        runs = event.state != State.RECEIVED or _has_worker(session)
-    if not runs:
-        remark(f"{_NO_WORKER}; the request is kept and handled when one starts")
 
 
 def _has_worker(session: Session) -> bool:
@@ -299,8 +290,8 @@ def _watch(call: Call, event_id: int, until: float) -> Progress:
         if at_end:
             return found
         glances += 1
-        if glances == _UNTOUCHED:
-            report_no_worker(call, found.event)
+        if glances % _REMIND_EVERY == _UNTOUCHED and not found.notes.read:
+            remark(f"waiting: {_find_cause(call, found.event).said}; {_SAFE}")
         time.sleep(_GLANCE_AT_BACKFILL)
 
 

@@ -33,6 +33,8 @@ def test_a_wait_says_for_what_and_how_long_and_ends_in_time(
     assert away in waiting
     assert "Ctrl-C is safe" in waiting
     assert (code, err.splitlines()[-1].startswith("not ended after 6 s")) == (1, True)
+    code, out, err = run("backfill", "products", "--wait", "6")
+    assert (code, "waiting: " + away in err, "it goes on in the background" in out) == (1, True, True)
 
 
 def test_doctor_in_a_cooldown_names_it_and_no_missing_worker(run: Cli, shop: str, engine: Engine) -> None:
