@@ -103,10 +103,14 @@ _MEANINGS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class MappingState:
-    """The document in force, the lists as they were last read, what occurs in sales, and the last reading of lists."""
+    """The document in force, the lists as they were last read, what occurs in sales, and the last reading of lists.
+
+    `made_from` is the document a form was made from: an earlier one, when somebody saved meanwhile.
+    """
 
     version: int
     text: str
+    made_from: str
     known: Mapping[ListName, KnownList]
     values: SalesValues
     example: SaleExample | None
@@ -150,9 +154,10 @@ async def show_mapping(request: Request, _visitor: Visitor) -> Response:
 async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Save, preview, take the proposals, or read the lists anew. What was chosen is shown again unless it was saved."""
     number = (queries.find_text(form, "number") or "").strip()
-    state = await _read(request, number)
-    chosen = mapping_form.read_form(form, _in_force(state), state.lists)
     base = queries.find_number(form, "base") or 0
+    state = await _read(request, number, base)
+    made_from = mapping_form.read_document(settings_document.recall(state.made_from))
+    chosen = mapping_form.merge(mapping_form.read_form(form, made_from, state.lists), made_from, _in_force(state))
     editing = Editing(chosen, base, number=number, is_typed=True)
     match form.get("action"):
         case "save":
@@ -205,8 +210,9 @@ async def _save(request: Request, visitor: Visitor, state: MappingState, editing
         placed = mapping_form.place(error.faults, editing.chosen)
         return _show(request, state, _with(editing, "refused", faults=placed), status=422)
     except Outdated:
-        state = await _read(request, editing.number)
-        return _show(request, state, _with(editing, "outdated", base=state.version), status=409)
+        before, state = _in_force(state), await _read(request, editing.number)
+        chosen = mapping_form.merge(editing.chosen, before, _in_force(state))
+        return _show(request, state, _with(editing, "outdated", base=state.version, chosen=chosen), status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
@@ -275,16 +281,18 @@ def _in_force(state: MappingState) -> Choices:
     return mapping_form.read_document(settings_document.recall(state.text))
 
 
-async def _read(request: Request, number: str = "") -> MappingState:
-    """Raises `Refusal` 404."""
+async def _read(request: Request, number: str = "", base: int | None = None) -> MappingState:
+    """The state, with the document of version `base` as what a form was made from. Raises `Refusal` 404."""
     name = request.path_params["name"]
 
     def look(session: Session) -> MappingState:
         must_exist(session, name)
         version, text = documents.newest(session, name) or (0, settings_document.example())
+        earlier = documents.find(session, name, base) if base and base != version else None
         return MappingState(
             version=version,
             text=text,
+            made_from=earlier.document if earlier else settings_document.example() if base == 0 else text,
             known=systems.read_lists(session, name),
             values=sales_list.find_values(session, name),
             example=sales_list.find_example(session, name, number),

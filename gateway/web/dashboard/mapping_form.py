@@ -155,6 +155,25 @@ def _to_text(setting: MappedSetting, given: str, present: str | None, lists: Lis
     return setting.to_value(option, offered)
 
 
+def merge(chosen: Choices, made_from: Choices, now: Choices) -> Choices:
+    """What a form made from an earlier version chooses, where that is otherwise; all else as it is now."""
+
+    def newer(mine: Any, before: Any, theirs: Any) -> Any:
+        return theirs if mine == before else mine
+
+    controls = {}
+    for path, theirs in now.controls.items():
+        mine, before = chosen.controls[path], made_from.controls[path]
+        said = {name: newer(*(getattr(each, name) for each in (mine, before, theirs))) for name in PARTS}
+        table = dict(theirs.table)
+        for key in {**before.table, **mine.table}:
+            if (row := find_row(mine.table, key)) != find_row(before.table, key):
+                _set_row(table, key, row or "")
+        controls[path] = Control.model_construct(**said, table=table, rule=theirs.rule)
+    singles = {path: newer(chosen.singles[path], made_from.singles[path], now.singles[path]) for path in now.singles}
+    return Choices(controls, singles, newer(chosen.creates, made_from.creates, now.creates))
+
+
 def find_faults(chosen: Choices, before: Choices, lists: Lists) -> dict[str, str]:
     """What is wrong, by the name of the field. A choice that stands in the document already is not looked at."""
     faults: dict[str, str] = {}

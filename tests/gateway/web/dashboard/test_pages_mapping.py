@@ -217,6 +217,23 @@ def test_a_fault_stands_at_its_field_and_nothing_is_lost(mapped: Gateway, browse
     assert '<option value="80" selected>Kas' in row(late.text, "mapping.deposit_accounts=PIN")
 
 
+def test_two_tabs_with_different_fields_keep_what_both_chose(mapped: Gateway, browser: httpx.Client) -> None:
+    first = {"base": "1", "mapping.payment_methods=CONTANT": "", "mapping.deposit_accounts=PIN": ""}
+    other = {**first, "mapping.payment_methods=CONTANT": "2", "mapping.departments:on_miss": "park"}
+    was = in_force(mapped)[2].mapping
+    assert submit(browser, **other).status_code == 303
+    late = submit(browser, **first | {"mapping.deposit_accounts=PIN": "80"})
+    assert (late.status_code, in_force(mapped)[0]) == (409, 2)
+    assert "together with what they saved" in late.text
+    assert '<option value="2" selected>Cash' in row(late.text, "mapping.payment_methods=CONTANT")
+    assert '<option value="80" selected>Kas' in row(late.text, "mapping.deposit_accounts=PIN")
+    again = {"mapping.payment_methods=CONTANT": "2", "mapping.deposit_accounts=PIN": "80"}
+    assert submit(browser, **again).status_code == 303
+    now = in_force(mapped)[2].mapping
+    assert now.payment_methods.table == {**was.payment_methods.table, "CONTANT": "Cash"}
+    assert (now.departments.on_miss, list(now.deposit_accounts.table)) == ("park", ["PIN"])
+
+
 def test_a_preview_follows_what_is_chosen_and_saves_nothing(mapped: Gateway, browser: httpx.Client) -> None:
     shown = browser.get(PAGE).text.split('class="previewed"')[1]
     assert "&lt;b&gt;Bon&lt;/b&gt;" in shown
