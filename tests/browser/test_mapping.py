@@ -13,6 +13,12 @@ Shoot = Callable[[Any, str], None]
 CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
 UNLABELLED = """() => [...document.querySelectorAll("main input:not([type=hidden]), main select")]
   .filter((each) => !each.labels.length).map((each) => each.name)"""
+CUT_OFF = """() => [...document.querySelectorAll("main select")].filter((each) => {
+  const pen = document.createElement("canvas").getContext("2d"), style = getComputedStyle(each);
+  pen.font = style.font;
+  const room = each.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  return each.offsetParent && pen.measureText(each.selectedOptions[0].label).width > room;
+}).map((each) => each.name)"""
 PAGES = ("mapping", "setup/default")
 LOOKS = ((400, "light"), (1280, "light"), (1280, "dark"))
 MAPPING = {"en": "Mapping", "nl": "Toewijzing", "de": "Zuordnung"}
@@ -72,5 +78,6 @@ def test_mapping_and_set_up_fit_a_phone_and_a_desk_in_every_language(
         assert tab.evaluate("document.documentElement.scrollWidth") == width, (path, width)
         assert tab.evaluate(CONTRAST) == [], (path, width, scheme)
         assert tab.evaluate(UNLABELLED) == [], path
+        assert path != "mapping" or tab.evaluate(CUT_OFF) == [], width
     assert tab.get_by_role("link", name=MAPPING[language], exact=True).is_visible()
     context.close()
