@@ -5,7 +5,7 @@ The store is asked the same few statements, however many connections there are.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -24,7 +24,7 @@ from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sales import AMSTERDAM
 from gateway.store.systems import NAMES
 from gateway.store.tables import CursorRow, SystemRow, TokenRow
-from gateway.store.todo import OpenCause, find_causes
+from gateway.store.todo import OpenCause
 from gateway.web import services
 from gateway.web.dashboard import todo
 from gateway.web.dashboard.rendering import render
@@ -47,6 +47,7 @@ class Urgency(IntEnum):
 class ConnectionOverview:
     """One connection. `reads` are this month's metered reads; `silent` are the systems that do not answer.
 
+    `causes` are the open ones but those that somebody put off.
     `failing` are the feeds whose last poll failed; `days_left` until the authorisation ends, where somebody should act.
     """
 
@@ -64,6 +65,7 @@ class ConnectionOverview:
     yesterday: AgreementSum = field(default_factory=AgreementSum)
     month: AgreementSum = field(default_factory=AgreementSum)
     causes: Sequence[OpenCause] = ()
+    put_off: int = 0
     reads: int = 0
 
     @property
@@ -193,7 +195,10 @@ def _look(session: Session, only: str | None = None) -> Overviews:
     rows, failing = _by(systems.all_of(session)), _by(cursors.find_failing(session, now))
     days = agreements.sum_up_each(session, yesterday, yesterday)
     months = agreements.sum_up_each(session, today.replace(day=1), today)
-    causes = _by(find_causes(session, only))
+    standings = connections.standings(session)
+    shown = todo.look(session, only, {key: name for key, name, *_ in standings})
+    causes = _by(each.cause for each in shown if not each.is_snoozed)
+    put_off = Counter(each.cause.connection for each in shown if each.is_snoozed)
     calls = counts.calls_of_month(session, f"{now:%Y-%m}")
     reads = {row.connection: row.calls for row in calls if row.kind == "read" and row.system == QUICKBOOKS}
     none = AgreementSum()
@@ -210,9 +215,10 @@ def _look(session: Session, only: str | None = None) -> Overviews:
             yesterday=days.get(key, none),
             month=months.get(key, none),
             causes=causes.get(key, []),
+            put_off=put_off[key],
             reads=reads.get(key, 0),
         )
-        for key, name, live, paused in connections.standings(session)
+        for key, name, live, paused in standings
         if only in (None, key)
     ]
     return Overviews(now, yesterday, sorted(found, key=lambda each: each.order))

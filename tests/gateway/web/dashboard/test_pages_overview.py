@@ -21,7 +21,7 @@ from gateway.store.tables import AgreementDayRow, SystemRow
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, a_connection
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
-from tests.gateway.web.test_users import Open, admin, join, open_browser
+from tests.gateway.web.test_users import Open, admin, join, open_browser, press
 
 __all__ = ["admin", "open_browser"]  # fixtures
 
@@ -89,6 +89,18 @@ def test_connections_are_sorted_by_what_needs_a_person(gateway: Gateway, browser
     assert "seen 0 s ago" in rows["dear"]
     assert "-€0.10 not explained" in rows["differing"]
     assert "€1,283.30" in rows["default"]
+
+
+@on_both_databases
+def test_a_cause_that_is_put_off_makes_no_connection_urgent(gateway: Gateway, admin: httpx.Client) -> None:
+    connect(gateway, "dear")
+    store(gateway, "1", PARKED, connection="dear", amount_cents=99_900)
+    for snooze, shown in (("", True), ("7", False)):
+        mark = {"cause": "dear/code:no-item", "note": "", "snooze": snooze}
+        assert press(admin, "/todo/mark", **mark).status_code == 303
+        page = admin.get("/overview").text
+        row = page.partition(">dear</a>")[2].partition("</tr>")[0]
+        assert ("€999.00" in row, "One cause is put off" not in row, "needs attention" in row) == (shown,) * 3
 
 
 @on_both_databases
