@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from gateway.connectors.quickbooks.wire import item_of
 from gateway.connectors.quickbooks.wire_customers import customer_of
-from gateway.connectors.quickbooks.wire_documents import document_of
+from gateway.connectors.quickbooks.wire_documents import document_of, shows_void
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
 from gateway.store import agreements, cursors, inbox, links, views
 from gateway.store.events import Change, Flow
@@ -36,6 +36,7 @@ from mapping.settings_document import SettingsDocument
 
 ITEM: Final = "Item"
 CUSTOMER: Final = "Customer"
+PAYMENT: Final = "Payment"
 ESTIMATE: Final = "Estimate"
 SHORTLY: Final = timedelta(minutes=2)  # by when a webhook of a change has come
 LONGEST_SECONDS, MOST_STRETCH, LOOKED_AT = 7200.0, 8, 20
@@ -233,12 +234,24 @@ def _document_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Chan
     return _updated(change, Flow.ORDERS, deps, operation) if operation else None
 
 
+def _payment_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
+    """That somebody removed a payment of ours, unless a webhook told it."""
+    operation = "deleted" if change.deleted else "voided" if shows_void(change) else None
+    if operation is None:
+        return None
+    ours = deps.read(links.find_by_target, LinkKind.PAYMENT, change.id)
+    event = _to_change(change, Flow.ORDERS, operation, operation, deps)
+    with reading(deps.engine) as session:
+        told = _is_told(session, change.updated_at, event.subject)
+    return event if not told and any(not (each.status.is_gone or each.status.is_our_doing) for each in ours) else None
+
+
 def _updated(change: BooksChange, flow: Flow, deps: Deps, operation: str = "updated") -> Change:
     return _to_change(change, flow, operation, f"{operation}:{change.updated_at.isoformat()}", deps)
 
 
 def _what_happened(change: BooksChange, deps: Deps) -> str | None:
-    """What a person did to a document of ours; None for our own writes, for payments, for documents of others."""
+    """What a person did to a document of ours; None for our own writes and for documents of others."""
     link = bookings.find_document(change.entity, change.id, deps)
     if link is None:
         return None if change.deleted else _who_wrote(change, deps)
@@ -279,6 +292,10 @@ def _known_items(_entity: str, deps: Deps) -> list[str]:
     return deps.read(links.source_ids, LinkKind.ITEM)
 
 
+def _known_payments(entity: str, deps: Deps) -> list[str]:
+    return deps.read(links.target_ids, (LinkKind.PAYMENT,), entity)
+
+
 def _known_documents(entity: str, deps: Deps) -> list[str]:
     return deps.read(links.target_ids, bookings.WRITTEN, entity)
 
@@ -288,6 +305,7 @@ DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
 ENTITIES: Final[Mapping[str, Followed]] = {
     ITEM: Followed(lambda _: True, _item_event, _known_items),
     **dict.fromkeys(DOCUMENTS, Followed(lambda _: True, _document_event, _known_documents)),
+    PAYMENT: Followed(lambda _: True, _payment_event, _known_payments),
     CUSTOMER: Followed(lambda settings: settings.customers.enabled, _customer_event),
     ESTIMATE: Followed(lambda settings: settings.stock.count_estimates, _estimate_event),
 }

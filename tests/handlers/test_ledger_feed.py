@@ -14,7 +14,9 @@ from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from handlers.polling import books_feed
+from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.test_orders_repair import void
 
 TOO_MANY = 1100
 DAY = 86_400.0
@@ -48,6 +50,25 @@ def test_a_deleted_a_voided_and_an_edited_document_are_shown_once_each(shop: Sho
     shop.books.put(REALM, "SalesReceipt", {"Id": edited, "PrivateNote": "by hand"})
     assert sorted(look(shop)) == [("deleted", "gone-in-books"), ("edited", "edited-in-books")]
     assert look(shop) == []
+
+
+def test_a_payment_that_somebody_removed_is_told_once(shop: Shop) -> None:
+    look(shop)
+    for _ in range(2):
+        shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
+    shop.settle()
+    assert look(shop) == []
+    kept, deleted, voided, _ = shop.rows("Payment")
+    shop.books.delete(REALM, "Payment", deleted["Id"])
+    void(shop, "Payment", voided)
+    shop.books.put(REALM, "Payment", {"Id": kept["Id"], "PrivateNote": "by hand"})
+    assert sorted(look(shop)) == [("deleted", "gone-in-books"), ("voided", "gone-in-books")]
+    assert look(shop) == []
+    for sale in shop.till.till["receipts"]:
+        shop.resend(sale["receiptId"])
+    assert [row["Balance"] for row in shop.rows("Invoice")] == [0, 0]
+    assert look(shop) == []
+    assert shop.parked() == []
 
 
 def test_what_we_wrote_while_the_capture_was_on_its_way_is_no_edit_of_somebodys(shop: Shop) -> None:

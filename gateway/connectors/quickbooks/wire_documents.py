@@ -132,6 +132,11 @@ def document_of(change: RecordChange) -> CapturedDocument:
     )
 
 
+def shows_void(change: RecordChange) -> bool:
+    """Whether a document or payment was void when it was captured."""
+    return is_voided(change.raw)
+
+
 def is_voided(source: Json) -> bool:
     """A void leaves no flag in JSON: every amount is zero and the note says so."""
     note = fields.find_text(source, "PrivateNote") or ""
