@@ -35,6 +35,7 @@ from gateway.store import (
     users,
     views,
 )
+from gateway.store.events import State
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from handlers.agreement import report
@@ -154,8 +155,19 @@ class Scheduler:
                 task.seconds = books_feed.seconds_between(deps, self._settings.quickbooks_cdc_seconds)
             if source != "till":  # which notifies of each feed by itself
                 self._notifier.notify(found)
+                return
+            self._repeat_refused(name)
 
         return do
+
+    def _repeat_refused(self, name: str) -> None:
+        """The till has answered: what it refused before is handled again."""
+        with reading(self.engine) as session:
+            refused = inbox.find_refused(session, name)
+        if refused:
+            with writing(self.engine) as session:
+                again = [each for each in refused if inbox.requeue(session, each, states=[State.PARKED])]
+            self._notifier.notify(again)
 
     def _is_followed(self, name: str) -> bool:
         connection = self._contexts.context(name).connection

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
+from gateway.errors import AUTH_LOST
 from gateway.store import claims, round_robin, sql, tokens
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
 from gateway.store.events import OPEN, PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
@@ -50,6 +51,7 @@ said_by = attrgetter(*SAID)
 claim = claims.claim
 _ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")  # and the messages of these and the result
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
+_MOST_AGAIN = 1000
 _NO_FACTS = (None,) * len(_FACTS)
 _said_at_the_end = attrgetter(*_ENDS, "result")
 
@@ -302,6 +304,23 @@ def requeue_parked(session: Session, *, connection: str, code: str) -> int:
     """Make every event of a connection that was parked for this cause due again; returns their number."""
     mine = (col(InboxRow.connection) == connection, col(InboxRow.code) == code)
     return len(_make_due(session, *mine, col(InboxRow.state) == State.PARKED))
+
+
+def find_refused(session: Session, connection: str) -> list[int]:
+    """Events to be handled again whose calls the till refused, now that it has answered another.
+
+    It may refuse these calls alone, so they become more seldom. What waits for QuickBooks is left to its login.
+    """
+    works = and_(col(TokenRow.refresh_sealed).is_not(None), col(TokenRow.lost).is_(None))
+    refused = and_(
+        col(InboxRow.connection) == connection,
+        col(InboxRow.state) == State.PARKED,
+        col(InboxRow.code) == AUTH_LOST,
+        col(InboxRow.connection).in_(select(col(TokenRow.connection)).where(works)),
+    )
+    shown = select(col(InboxRow.id), col(InboxRow.received_at), col(InboxRow.updated_at), moment())
+    rows = session.execute(shown.where(refused).limit(_MOST_AGAIN)).all()
+    return [int(id_) for id_, came, tried, now in rows if tokens.is_due_again(tried - came, now - tried)]
 
 
 # An earlier version found events by `record`.

@@ -144,6 +144,11 @@ def _is_due(code: str | None, lasted: timedelta, waited: timedelta) -> bool:
     """Whether to try again what was lost for so long at the last attempt."""
     if code is None:
         return waited >= max(AGAIN_AFTER, lasted) and lasted + waited < AGAIN_FOR
+    return is_due_again(lasted, waited)
+
+
+def is_due_again(lasted: timedelta, waited: timedelta) -> bool:
+    """Whether to repeat a refused call that at the last attempt had been refused for so long."""
     return waited >= max(AGAIN_AFTER, min(lasted / _SHARE, _SELDOM))
 
 

@@ -133,6 +133,8 @@ async def _misbehave_before(plan: Plan | None) -> Response | None:
             raise fail_server("Internal server error, please try again later.")
         case Plan(kind="html_502"):
             return Response("<html><body><h1>502 Bad Gateway</h1></body></html>", 502, media_type="text/html")
+        case Plan(kind="refused"):
+            return Response(status_code=401)
         case Plan(kind="reset"):
             return CutConnection()
         case Plan(kind="delay", seconds=seconds):

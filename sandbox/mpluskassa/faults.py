@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.mpluskassa.structs import Record
 
-KINDS = ("lost_reply", "error_500", "html_502", "delay", "truncate", "reset", "no_lists", "bad_number")
+KINDS = ("lost_reply", "error_500", "html_502", "delay", "truncate", "reset", "no_lists", "bad_number", "refused")
 RAW_SEND = "kassa.raw_send"
 """Where the application leaves the server's own `send` in the scope."""
 
@@ -22,8 +22,8 @@ RAW_SEND = "kassa.raw_send"
 class Plan:
     """One kind of trouble for an operation (`*` is any), the next `times` times; `seconds` is for `delay`.
 
-    `no_lists`: the answer comes without the lists the schema demands. `bad_number`: the first amount of the answer that
-    says so in its name is no number.
+    `refused`: as if the login were wrong, with no more than a status. `no_lists`: the answer comes without the lists
+    the schema demands. `bad_number`: the first amount of the answer that says so in its name is no number.
     """
 
     kind: str

@@ -17,6 +17,8 @@ class Mode(StrEnum):
     truncate     the work is done, the answer breaks off half way
     reset        the connection is cut before the work
     delay        the answer comes `seconds` late
+    bare         an answer with nothing but its time
+    redirect     to a page about maintenance
     hold         the connection is cut, the request stays on the wire and arrives when it is let go
     invalid_grant, unauthorised, forbidden, subscription   the login is refused although it is good: by the token
                  endpoint, with 401, with 403 and 3100, with 403 and 6190
@@ -35,6 +37,8 @@ class Mode(StrEnum):
     UNAUTHORISED = "unauthorised"
     FORBIDDEN = "forbidden"
     SUBSCRIPTION = "subscription"
+    BARE = "bare"
+    REDIRECT = "redirect"
 
 
 @dataclass

@@ -67,6 +67,10 @@ def _refuse(simulation: Simulation, mode: Mode) -> Response:
     match mode:
         case Mode.HTML_502:
             return Response(_HTML, 502, media_type="text/html")
+        case Mode.REDIRECT:
+            return Response(_HTML, 302, {"Location": "https://status.example/"}, media_type="text/html")
+        case Mode.BARE:
+            status, answer = 200, wire.to_answer({}, simulation.clock.now())
         case Mode.INVALID_GRANT:
             status, answer = 400, dict[str, Any](error="invalid_grant")
         case Mode.UNAUTHORISED:

@@ -172,7 +172,8 @@ def status_error(status: int, *, operation: str, writes: bool, pause: float | No
         reason = _sentence(operation, "asked to slow down", None)
         return RateLimited(reason, after=pause or _PAUSE_SECONDS, code=code, asked=pause)
     if status in range(300, 400):
-        row = Meaning(Permanent, "answered with a redirect, which is never followed", _FIX_ADDRESS)
+        # To a page about maintenance, or for good: who waits is told with the address.
+        row = Meaning(Transient, "answered with a redirect, which is never followed", _FIX_ADDRESS)
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _WITHOUT_ANSWER:
         row = Meaning(Transient, "the service did not answer well")
     else:

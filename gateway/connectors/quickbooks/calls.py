@@ -126,7 +126,8 @@ class ApiCall:
     """One request below the company's address.
 
     `writes`: without an answer it is unknown whether it was done. `metered`: Intuit bills it (data out).
-    `note` is a remark for a reader of the log.
+    `note` is a remark for a reader of the log. `holds` is what an answer has, though nothing was found; without it, it
+    is none.
     """
 
     operation: str
@@ -137,6 +138,7 @@ class ApiCall:
     writes: bool = False
     metered: bool = True
     note: str | None = None
+    holds: str | None = None
 
     @property
     def content(self) -> bytes | None:
@@ -164,14 +166,14 @@ def ask(statement: Select) -> ApiCall:
     """A query: in the address, or in the body when it is long."""
     operation, text = f"QUERY {segment(statement.entity)}", statement.text
     if len(text) > _LONGEST_ADDRESS:
-        return ApiCall(operation, "POST", "query", _parameters(), text)
-    return ApiCall(operation, "GET", "query", _parameters(query=text))
+        return ApiCall(operation, "POST", "query", _parameters(), text, holds="QueryResponse")
+    return ApiCall(operation, "GET", "query", _parameters(query=text), holds="QueryResponse")
 
 
 def changes(entities: Sequence[str], since: datetime) -> ApiCall:
     """Change data capture of some entities since a moment at most 30 days ago."""
     parameters = _parameters(entities=",".join(entities), changedSince=write_moment(since))
-    return ApiCall("GET cdc", "GET", "cdc", parameters)
+    return ApiCall("GET cdc", "GET", "cdc", parameters, holds="CDCResponse")
 
 
 def write(entity: str, body: Json, request_id: str, **parameters: str) -> ApiCall:

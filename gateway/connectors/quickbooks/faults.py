@@ -230,8 +230,9 @@ _BY_STATUS: Final[dict[int, Row]] = {
     HTTPStatus.TOO_MANY_REQUESTS: THROTTLED,
     HTTPStatus.REQUEST_TIMEOUT: OUTAGE,
 }
-_OF_A_PROXY: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
-"""Without a fault they come from what stands before QuickBooks, perhaps for a minute only."""
+_OF_THE_REQUEST: Final = frozenset({400, 413, 414, 415, 422, 431})
+"""With any other status, an answer without a fault comes from what stands before QuickBooks, perhaps for a minute only:
+a redirect to a page about maintenance, too."""
 _ABOUT_CHARACTERS: Final = frozenset({"2040", "500", OUTAGE.code})
 
 
@@ -313,7 +314,7 @@ def _find_row(status: int, code: str | None) -> Row:
         return row
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or (code is None and status in _OF_A_PROXY):
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or (code is None and status not in _OF_THE_REQUEST):
         return OUTAGE
     return row or unknown(code, status)
 

@@ -223,7 +223,7 @@ def _to_mapping(content: Json | str | None) -> Mapping[str, Any] | None:
 def unfit(call: ApiCall, what: str) -> GatewayError:
     """The error of a complete answer without the requested data: the outcome of a write is then unknown."""
     reason = message("QuickBooks answered {operation} with {what}", operation=call.operation, what=what)
-    return Unanswered(reason) if call.writes else Permanent(reason, fix="operator of the gateway: report it")
+    return Unanswered(reason) if call.writes else Transient(reason)
 
 
 def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayError | None:
@@ -234,6 +234,8 @@ def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayErr
             message("QuickBooks answered {operation} with something that is not JSON", operation=call.operation)
         )
     fault = faults.find_fault(content)
+    if fault is None and call.holds and content.get(call.holds) is None:
+        return unfit(call, f"no {call.holds}")  # which would read as nothing found, or nothing changed
     return None if fault is None else faults.to_error(reply.status, fault)
 
 

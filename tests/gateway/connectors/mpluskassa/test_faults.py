@@ -117,7 +117,7 @@ def test_a_fault_is_transient_only_when_the_server_says_so(
     [
         (202, Transient, Unanswered),
         (204, Transient, Unanswered),
-        (301, Permanent, Permanent),
+        (301, Transient, Unanswered),
         (401, AuthLost, AuthLost),
         (403, AuthLost, AuthLost),
         (404, Transient, Transient),

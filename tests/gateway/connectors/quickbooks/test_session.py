@@ -7,14 +7,15 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.errors import AuthLost, GatewayError, NotFound, Permanent, RateLimited, Transient, Unanswered
-from mapping.records import Customer
+from gateway.errors import AuthLost, GatewayError, NotFound, RateLimited, Transient, Unanswered
+from mapping.records import Customer, DocumentKind
 from tests.gateway.connectors.quickbooks.conftest import REALM, Tokens
 from tests.gateway.connectors.quickbooks.peer import Peer, Reply, reply
 
@@ -145,9 +146,25 @@ def test_an_answer_of_any_size_stays_bounded(connect: Callable[..., QuickBooks],
 
 def test_32_a_redirect_is_not_followed(books: QuickBooks, peer: Peer) -> None:
     peer.answers(Reply(307, b"", {"location": f"{peer.url}/elsewhere"}))
-    with pytest.raises(Permanent, match="307"):
+    with pytest.raises(Transient, match="307"):
         books.item("11")
     assert len(peer.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"time": "2026-08-01T02:00:00-07:00"}, {"QueryResponse": None, "CDCResponse": None}]
+)
+def test_an_answer_without_its_part_is_not_nothing(books: QuickBooks, peer: Peer, body: dict[str, object]) -> None:
+    asks: list[Callable[[], object]] = [
+        lambda: books.documents_by_number(DocumentKind.SALES_RECEIPT, ["R1"]),
+        lambda: books.count("Item"),
+        lambda: books.changes(["Item"], datetime(2026, 8, 1, tzinfo=UTC)),
+        lambda: books.item("11"),
+    ]
+    for ask in asks:
+        peer.answers(reply(body))
+        with pytest.raises(Transient, match="no "):
+            ask()
 
 
 @pytest.mark.parametrize("act", [read, write])
@@ -228,7 +245,7 @@ def test_59_a_fault_inside_a_good_status_is_still_a_fault(books: QuickBooks, pee
 
 def test_an_answer_without_the_record_is_open_for_a_write_only(books: QuickBooks, peer: Peer) -> None:
     peer.answers(reply({"time": "x"}), reply({"time": "x"}), reply({"Customer": {"Id": "58"}}))
-    with pytest.raises(Permanent):
+    with pytest.raises(Transient):
         read(books)
     for _ in range(2):
         with pytest.raises(Unanswered):
