@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
@@ -10,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from mapping.conditions import is_in_force
 from mapping.errors import MappingError
 from mapping.messages import message
-from mapping.rules import Evaluation, Rule, RuleStep, evaluate, find_row
+from mapping.rules import Rule, evaluate, find_row
 
 Mode = Literal["off", "default", "force", "table", "rule"]
 OnMiss = Literal["park", "default", "skip"]
@@ -75,24 +76,41 @@ class ControlQuestion:
     what: str | None = None
 
 
+class Caught(StrEnum):
+    """What catches a value. Only the look at many values knows `CREATED`, `ABOVE` and `UNKNOWN`."""
+
+    ROW = "row"
+    AUTOMATIC = "automatic"
+    CREATED = "created"
+    ALWAYS = "always"
+    ABOVE = "above"
+    """By the category above it."""
+    FALLBACK = "fallback"
+    LEFT_OUT = "left_out"
+    OFF = "off"
+    RULE = "rule"
+    NOTHING = "nothing"
+    UNKNOWN = "unknown"
+    """What is found by itself is not known while its list was not read."""
+
+
 @dataclass(frozen=True, slots=True)
 class ControlAnswer:
-    """The chosen value (None: leave it out), what chose it, and the rule's steps."""
+    """The chosen value (None: leave it out), and what chose it."""
 
     value: str | None
-    by: str
-    steps: tuple[RuleStep, ...] = ()
+    by: Caught
 
 
 def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
     """Choose the value; MappingError naming the setting and the source value on a miss that parks."""
-    answer = _choose(control, question)
-    if answer.value is not None or control.mode == "off":
-        return answer
+    value, by = _choose(control, question)
+    if value is not None or by is Caught.OFF:
+        return ControlAnswer(value, by)
     if control.on_miss == "skip":
-        return ControlAnswer(None, "skipped on a miss", answer.steps)
+        return ControlAnswer(None, Caught.LEFT_OUT)
     if control.on_miss == "default":
-        return ControlAnswer(control.fallback, "fallback", answer.steps)
+        return ControlAnswer(control.fallback, Caught.FALLBACK)
     raise MappingError(
         message("nothing is mapped for {what}", what=message(question.what) if question.what else f'"{question.key}"'),
         code=f"not-mapped-{question.setting}",
@@ -106,24 +124,24 @@ def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
     )
 
 
-def _run(rule: Rule, question: ControlQuestion) -> Evaluation:
+def _choose(control: Control, question: ControlQuestion) -> tuple[str | None, Caught]:
+    match control.mode:
+        case "off":
+            return None, Caught.OFF
+        case "force":
+            return control.value, Caught.ALWAYS
+        case "rule" if control.rule is not None:
+            return _run(control.rule, question), Caught.RULE
+    row = find_row(control.table, question.key)
+    if row is not None or control.mode == "table":
+        return row, Caught.ROW
+    return question.automatic, Caught.AUTOMATIC
+
+
+def _run(rule: Rule, question: ControlQuestion) -> str | None:
     try:
-        return evaluate(rule, question.source)
+        found = evaluate(rule, question.source).value
     except MappingError as refusal:
         refusal.about(record=refusal.record or question.record, field=f"{question.setting}.rule")
         raise
-
-
-def _choose(control: Control, question: ControlQuestion) -> ControlAnswer:
-    match control.mode:
-        case "off":
-            return ControlAnswer(None, "off")
-        case "force":
-            return ControlAnswer(control.value, "force")
-        case "table":
-            return ControlAnswer(find_row(control.table, question.key), "table")
-        case "rule" if control.rule is not None:
-            result = _run(control.rule, question)
-            return ControlAnswer(None if result.value is None else str(result.value), "rule", result.steps)
-        case _:
-            return ControlAnswer(find_row(control.table, question.key, question.automatic), "matched automatically")
+    return None if found is None else str(found)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from typing import Final, TypeAlias
 
 from mapping import choices
 from mapping.choices import ListName, ListOption
-from mapping.control import Control, ControlQuestion, resolve
+from mapping.control import Caught, Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.rules import find_row
 from mapping.vat_table import NO_CATEGORY, SALES_GROUPS, find_category_row
@@ -19,24 +18,6 @@ BY_CATEGORY: Final = "products.turnover_group_by_category"
 BY_VAT_CODE: Final = "products.turnover_group_by_vat_code"
 MONEY: Final = ("Bank", "Other Current Asset")
 INCOME: Final = ("Income", "Other Income")
-
-
-class Caught(StrEnum):
-    """What catches a value."""
-
-    ROW = "row"
-    AUTOMATIC = "automatic"
-    CREATED = "created"
-    ALWAYS = "always"
-    ABOVE = "above"
-    """By the category above it."""
-    FALLBACK = "fallback"
-    LEFT_OUT = "left_out"
-    OFF = "off"
-    RULE = "rule"
-    NOTHING = "nothing"
-    UNKNOWN = "unknown"
-    """What is found by itself is not known while its list was not read."""
 
 
 _OPEN: Final = (Caught.NOTHING, Caught.LEFT_OUT, Caught.FALLBACK)
@@ -174,16 +155,10 @@ def catch(control: Control, key: str, automatic: str | None) -> tuple[Caught, st
     if control.mode == "rule":
         return Caught.RULE, None
     try:
-        value = resolve(control, ControlQuestion(setting="", key=key, automatic=automatic)).value
+        answer = resolve(control, ControlQuestion(setting="", key=key, automatic=automatic))
     except MappingError:
         return Caught.NOTHING, None
-    if control.mode in ("off", "force"):
-        return (Caught.OFF if control.mode == "off" else Caught.ALWAYS), value
-    if find_row(control.table, key) is not None:
-        return Caught.ROW, value
-    if control.mode == "default" and automatic is not None:
-        return Caught.AUTOMATIC, value
-    return (Caught.LEFT_OUT, None) if value is None else (Caught.FALLBACK, value)
+    return answer.by, answer.value
 
 
 def _of_code(source: SourceValue, offered: _Options, lists: _Lists) -> ListOption | None:

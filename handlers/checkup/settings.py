@@ -13,8 +13,8 @@ from handlers.deps import Deps
 from handlers.references import goods
 from mapping import control, list_entries
 from mapping.choices import ListName, ListOption
-from mapping.control import Control, ControlQuestion
-from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, Caught, catch, first_groups
+from mapping.control import Caught, Control, ControlQuestion
+from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, catch, first_groups
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.records import TaxCode

@@ -237,15 +237,15 @@ ASKED = ControlQuestion("mapping.payment_methods", "PIN", automatic="P7", record
 @pytest.mark.parametrize(
     ("control", "value", "by"),
     [
-        (Control(), "P7", "matched automatically"),
-        (Control(table={"pin": "P9"}), "P9", "matched automatically"),
+        (Control(), "P7", "automatic"),
+        (Control(table={"pin": "P9"}), "P9", "row"),
         (Control(mode="off"), None, "off"),
-        (Control(mode="force", value="P1"), "P1", "force"),
-        (Control(mode="table", table={"Pin ": "P2"}), "P2", "table"),
-        (Control(mode="table", table={"CASH": "P2"}, on_miss="skip"), None, "skipped on a miss"),
+        (Control(mode="force", value="P1"), "P1", "always"),
+        (Control(mode="table", table={"Pin ": "P2"}), "P2", "row"),
+        (Control(mode="table", table={"CASH": "P2"}, on_miss="skip"), None, "left_out"),
         (Control(mode="table", table={"CASH": "P2"}, on_miss="default", fallback="P0"), "P0", "fallback"),
         (Control.model_validate({"mode": "rule", "rule": "x"}), "from rule", "rule"),
-        (Control.model_validate({"mode": "rule", "rule": "y", "on_miss": "skip"}), None, "skipped on a miss"),
+        (Control.model_validate({"mode": "rule", "rule": "y", "on_miss": "skip"}), None, "left_out"),
     ],
 )
 def test_one_control_serves_every_setting(control: Control, value: str | None, by: str) -> None:

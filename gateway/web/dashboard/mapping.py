@@ -25,7 +25,8 @@ from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 from mapping import choices, coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
-from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, Caught
+from mapping.control import Caught
+from mapping.coverage import BY_CATEGORY, BY_VAT_CODE
 from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 from gateway.store.sales_list import SaleExample, SalesValues
 from mapping import choices, coverage, settings_document
 from mapping.choices import ListName, ListOption
-from mapping.control import Control
-from mapping.coverage import CONTROLS, SINGLES, Caught, MappedSetting, MappedValue, SourceValue
+from mapping.control import Caught, Control
+from mapping.coverage import CONTROLS, SINGLES, MappedSetting, MappedValue, SourceValue
 from mapping.messages import join, message
 from mapping.rules import find_row
 from mapping.settings_document import DocumentFault, SettingsDocument
