@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, update
 from sqlmodel import Session, col
@@ -98,21 +98,10 @@ def parse(who: str) -> str:
 
 
 def export(engine: Engine, who: str, *, connection: str | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Every event, log line, link, alert and action that holds the person, as plain data; takes no write lock."""
+    """Every row that holds the person, as plain data, by what it is of; takes no write lock."""
     found = _find(engine, who, connection)
-    person = found.person
-    lines = [_to_line(row, found) for row in _lines(engine, found)]
-    return {
-        "events": [_to_data(row) for row in _events(engine, found)],
-        "journal": lines,
-        "links": [_to_data(row) for row in _scan(engine, LinkRow, _is_link_of(person))],
-        "alerts": [_to_data(row) for row in _scan(engine, AlertRow, _alert_of(engine, found))],
-        "audit": [_to_data(row) for row in _scan(engine, AuditRow, _mentioned(person, "target", "reason"))],
-        "sales": [_to_data(row) for row in _scan(engine, SaleRow, _is_sale_of(found), _NAMED)],
-        "sale_contents": [_to_data(row) for row in _contents(engine, found)],
-        "records": [_to_data(row) for row in _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER)],
-        "documents": _documents(engine, found),
-    }
+    holding = {part.name: [_to_data(row, found) for row in part.rows] for part in _list_parts(engine, found)}
+    return {**holding, "documents": _documents(engine, found)}
 
 
 def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure:
@@ -123,22 +112,41 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
     """
     found = _find(engine, who, connection)
     person, documents = found.person, _documents(engine, found)
-    clean = person.erase_from
-    alerts = _change(engine, AlertRow, _scan(engine, AlertRow, _alert_of(engine, found)), lambda row: {
-        "detail": GONE, "messages": None, "title": clean(row.title), "fix": clean(row.fix)})  # fmt: skip
-    actions = _change(engine, AuditRow, _scan(engine, AuditRow, _mentioned(person, "target", "reason")), lambda row: {
-        "target": clean(row.target), "reason": clean(row.reason), "messages": None})  # fmt: skip
-    lines = _change(engine, JournalRow, _lines(engine, found), lambda row: {
-        "detail": None, "messages": None, "title": clean(row.title)})  # fmt: skip
-    events = _change(engine, InboxRow, _events(engine, found), lambda row: _without(row, found))
-    held = _drop(engine, SaleContentRow, list(_contents(engine, found)))
-    sales = _change(engine, SaleRow, _scan(engine, SaleRow, _is_sale_of(found), _NAMED), lambda _: {"customer": None})
-    seen = _drop(engine, RecordRow, _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER))
     with writing(engine) as session:
         links.forget_addresses(session, person.emails, person.customers)
-    linked = _drop(engine, LinkRow, _scan(engine, LinkRow, _is_link_of(person)))
-    erased = Erased(events, lines, linked, alerts, actions, sales, seen, held)
-    return Erasure(erased, documents, left=personal.find_mentions(engine, person.texts()))
+    erased = {part.name: _erase(engine, part) for part in _list_parts(engine, found)}
+    return Erasure(Erased(**erased), documents, left=personal.find_mentions(engine, person.texts()))
+
+
+class _Part(NamedTuple):
+    """Rows of a table that hold the person, and what an erasure makes of each; None: it is deleted."""
+
+    name: str
+    table: Any
+    rows: Iterable[Any]
+    to_values: Callable[[Any], Mapping[str, Any]] | None = None
+
+
+def _list_parts(engine: Engine, found: _Found) -> list[_Part]:
+    """In the order in which they are erased; rows are read when they are asked for."""
+    person, clean = found.person, found.person.erase_from
+    alerts = _scan(engine, AlertRow, _alert_of(engine, found))
+    actions = _scan(engine, AuditRow, _mentioned(person, "target", "reason"))
+    seen = _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER)
+    sales = _scan(engine, SaleRow, _is_sale_of(found), _NAMED)
+    return [
+        _Part("alerts", AlertRow, alerts, lambda row: {
+            "detail": GONE, "messages": None, "title": clean(row.title), "fix": clean(row.fix)}),
+        _Part("audit", AuditRow, actions, lambda row: {
+            "target": clean(row.target), "reason": clean(row.reason), "messages": None}),
+        _Part("journal", JournalRow, _lines(engine, found), lambda row: {
+            "detail": None, "messages": None, "title": clean(row.title)}),
+        _Part("events", InboxRow, _events(engine, found), lambda row: _without(row, found)),
+        _Part("sale_contents", SaleContentRow, _contents(engine, found)),
+        _Part("sales", SaleRow, sales, lambda _: {"customer": None}),
+        _Part("records", RecordRow, seen),
+        _Part("links", LinkRow, _scan(engine, LinkRow, _is_link_of(person))),
+    ]  # fmt: skip
 
 
 # --- who it is -----------------------------------------------------------------------------------------------------
@@ -343,14 +351,17 @@ def _rows(engine: Engine, table: Any, ids: Iterable[int], *, by: Any = None) -> 
             yield from session.execute(select(table).where(key.in_(some)).order_by(col(table.id))).scalars().all()
 
 
-def _change(engine: Engine, table: Any, found: Iterable[Any], to_values: Callable[[Any], Mapping[str, Any]]) -> int:
-    """Give these rows new values, read again in the transaction that writes them; returns their number."""
-    ids = [row.id for row in found]
+def _erase(engine: Engine, part: _Part) -> int:
+    """Delete these rows, or give them new values, read again in the transaction that writes them; how many."""
+    ids = [row.id for row in part.rows]
     for some in chunks(ids, BATCH):
+        mine = col(part.table.id).in_(some)
         with writing(engine) as session:
-            rows = session.execute(select(table).where(col(table.id).in_(some))).scalars().all()
-            for row in rows:
-                session.execute(update(table).where(col(table.id) == row.id).values(**to_values(row)))
+            if part.to_values is None:
+                session.execute(delete(part.table).where(mine))
+                continue
+            for row in session.execute(select(part.table).where(mine)).scalars().all():
+                session.execute(update(part.table).where(col(part.table.id) == row.id).values(**part.to_values(row)))
         time.sleep(PAUSE_SECONDS)
     return len(ids)
 
@@ -372,22 +383,9 @@ def _to_request(hint: str | None) -> str | None:
     return json.dumps({name: data[name] for name in _WISHES if name in data}) if isinstance(data, Mapping) else None
 
 
-def _drop(engine: Engine, table: Any, rows: Iterable[Any]) -> int:
-    ids = [row.id for row in rows]
-    for some in chunks(ids, BATCH):
-        with writing(engine) as session:
-            session.execute(delete(table).where(col(table.id).in_(some)))
-    return len(ids)
-
-
-def _to_line(row: JournalRow, found: _Found) -> dict[str, Any]:
-    """A line of the person's own event whole; of another one only the part about the person."""
-    data = _to_data(row)
-    if row.event_id not in found.own and "detail" in data:
-        data["detail"] = json.dumps(found.person.records_in(row.connection, row.detail), ensure_ascii=False)
-    return data
-
-
-def _to_data(row: InboxRow | JournalRow | LinkRow | AlertRow | AuditRow | SaleRow | SaleContentRow) -> dict[str, Any]:
+def _to_data(row: Any, found: _Found) -> dict[str, Any]:
+    """The row as plain data; a line of another one's event with only the part of it about the person."""
     data = json.loads(row.model_dump_json(exclude={"lease", "leased_until", "sending_until"}))
+    if isinstance(row, JournalRow) and row.event_id not in found.own and row.detail is not None:
+        data["detail"] = json.dumps(found.person.records_in(row.connection, row.detail), ensure_ascii=False)
     return {name: value for name, value in data.items() if value is not None}
