@@ -200,14 +200,8 @@ def save(
     """
     stored: list[date] = []
     for result in results:
-        values = {
-            "status": result.status,
-            "checked_at": at,
-            "event_id": event_id,
-            "till_cents": result.till_cents,
-            "books_cents": result.books_cents,
-            "difference_cents": result.difference_cents,
-        }
+        found = {name: getattr(result, name) for name in ("status", "till_cents", "books_cents", "difference_cents")}
+        values = {**found, "checked_at": at, "event_id": event_id}
         mine = and_(_of(connection), col(AgreementDayRow.day) == result.day, _is_compared(session, connection))
         newer = or_(col(AgreementDayRow.checked_at).is_(None), col(AgreementDayRow.checked_at) <= at)
         kept = session.execute(
@@ -224,16 +218,10 @@ def _replace(session: Session, connection: str, result: DayResult) -> None:
     session.execute(delete(AgreementRecordRow).where(known))
     rows = [
         {
+            **{name: getattr(each, name) for name in Record.__slots__},
             "connection": connection,
             "day": result.day,
-            "cause": each.cause,
-            "by_policy": each.by_policy,
-            "record": each.record,
-            "reason": each.reason,
-            "fix": each.fix,
             "messages": messages.store(each.record, each.reason, each.fix),
-            "event_id": each.event_id,
-            "cents": each.cents,
         }
         for each in result.records
     ]

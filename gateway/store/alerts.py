@@ -317,12 +317,7 @@ _FINDERS: tuple[_Finder, ...] = (
 def note(session: Session, causes: Sequence[AlertCause]) -> None:
     """Open an alert for every new cause, prolong the open ones, clear those whose cause is gone."""
     for cause in causes:
-        texts: dict[str, str | None] = {
-            "title": cause.title,
-            "detail": cause.detail,
-            "fix": cause.fix,
-            "stage": cause.stage,
-        }
+        texts: dict[str, str | None] = {each: getattr(cause, each) for each in ("title", "detail", "fix", "stage")}
         texts["messages"] = messages.store(cause.title, cause.detail, cause.fix)
         times = {"first_seen": moment(), "seen_at": moment()}
         row = {"cause": cause.key, "connection": cause.connection, "told": "", "clear_told": "", **texts, **times}

@@ -52,16 +52,6 @@ class Certificate:
         return content
 
 
-@dataclass(frozen=True, slots=True)
-class SignOff:
-    """Who signed a day off, when, and with which certificate before them."""
-
-    day: date
-    certificate: int
-    signed_by: str
-    signed_at: datetime
-
-
 def issue(
     session: Session,
     connection: str,
@@ -168,13 +158,12 @@ def withdraw_sign_off(session: Session, signed: Certificate) -> None:
     session.execute(delete(row).where(mine, col(row.certificate) == signed.number))
 
 
-def sign_offs(session: Session, connection: str, start: date, through: date) -> dict[date, SignOff]:
+def sign_offs(session: Session, connection: str, start: date, through: date) -> dict[date, SignOffRow]:
     """The newest sign-off of each day."""
     row = SignOffRow
     mine = and_(col(row.connection) == connection, col(row.day).between(start, through))
-    columns = (col(row.day), col(row.certificate), col(row.signed_by), col(row.signed_at))
-    found = session.execute(select(*columns).where(mine).order_by(col(row.certificate))).all()
-    return {each[0]: SignOff(*each) for each in found}
+    found = session.execute(select(row).where(mine).order_by(col(row.certificate))).scalars()
+    return {each.day: each for each in found}
 
 
 # --- files -------------------------------------------------------------------------------------------------------

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import and_, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -14,8 +12,6 @@ from gateway.errors import Rejected
 from gateway.store.sql import moment
 from gateway.store.tables import SettingsRow
 from mapping.messages import message
-
-_COLUMNS = tuple(col(getattr(SettingsRow, name)) for name in ("version", "document", "author", "created_at"))
 
 
 class Outdated(Rejected):
@@ -28,33 +24,21 @@ class Outdated(Rejected):
         self.version = version
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One document that is or was in force, verbatim."""
-
-    version: int
-    document: str
-    author: str
-    created_at: datetime
-
-
 def newest(session: Session, connection: str) -> tuple[int, str] | None:
     """(version, TOML) in force, or None when the connection runs on the defaults."""
     found = history(session, connection, limit=1)
     return (found[0].version, found[0].document) if found else None
 
 
-def history(session: Session, connection: str, *, limit: int) -> Sequence[Version]:
+def history(session: Session, connection: str, *, limit: int) -> Sequence[SettingsRow]:
     """The last versions, newest first."""
-    statement = select(*_COLUMNS).where(col(SettingsRow.connection) == connection)
-    rows = session.execute(statement.order_by(col(SettingsRow.version).desc()).limit(limit)).all()
-    return [Version(*row) for row in rows]
+    mine = select(SettingsRow).where(col(SettingsRow.connection) == connection)
+    return session.execute(mine.order_by(col(SettingsRow.version).desc()).limit(limit)).scalars().all()
 
 
-def find(session: Session, connection: str, version: int) -> Version | None:
+def find(session: Session, connection: str, version: int) -> SettingsRow | None:
     wanted = and_(col(SettingsRow.connection) == connection, col(SettingsRow.version) == version)
-    row = session.execute(select(*_COLUMNS).where(wanted)).one_or_none()
-    return Version(*row) if row else None
+    return session.execute(select(SettingsRow).where(wanted)).scalar_one_or_none()
 
 
 def save(session: Session, connection: str, document: str, *, author: str, after: int | None = None) -> int:

@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gateway.store.agreements import AgreementStatus
-from gateway.store.certificates import Certificate, SignOff
-from gateway.store.tables import AgreementDayRow, AgreementRecordRow
+from gateway.store.certificates import Certificate
+from gateway.store.tables import AgreementDayRow, AgreementRecordRow, SignOffRow
 from gateway.web.dashboard.csv_files import CsvStyle, defuse
 from mapping.agreement import AGREES, DIFFERS, EXPLAINED
 
@@ -69,7 +69,7 @@ class CalendarDay:
     result: CalendarResult
     row: AgreementDayRow | None = None
     certificate: Certificate | None = None
-    sign_off: SignOff | None = None
+    sign_off: SignOffRow | None = None
 
     @property
     def difference(self) -> int:
@@ -138,7 +138,7 @@ def to_month(
     first: date,
     rows: Iterable[AgreementDayRow],
     certificates: Iterable[Certificate],
-    sign_offs: Mapping[date, SignOff],
+    sign_offs: Mapping[date, SignOffRow],
     *,
     today: date,
 ) -> AgreementMonth:

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.store import audit, documents
-from gateway.store.documents import Outdated, Version
+from gateway.store.documents import Outdated
+from gateway.store.tables import SettingsRow
 from gateway.web import api, queries, services
 from gateway.web.api.settings import ACTION, Draft, to_target
 from gateway.web.dashboard.rendering import render
@@ -57,7 +58,7 @@ class VersionEntry:
 class Look:
     """A version beside the one in force."""
 
-    shown: Version
+    shown: SettingsRow
     in_force: int
     present: str
     entry: VersionEntry
@@ -74,7 +75,7 @@ def list_entries(session: Session, name: str) -> Sequence[VersionEntry]:
     ]
 
 
-def _to_entry(found: Version, before: str, reason: str | None) -> VersionEntry:
+def _to_entry(found: SettingsRow, before: str, reason: str | None) -> VersionEntry:
     diff = compare(before, found.document)
     return VersionEntry(found.version, found.author, found.created_at, reason, diff)
 
