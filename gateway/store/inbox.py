@@ -65,7 +65,11 @@ _HEARD_SINCE = _ONE.where(
     _ROWS.subject == bindparam("of"), _ROWS.id != bindparam("other"), _ROWS.received_at >= bindparam("since")
 )
 _BY_KEY = select(_ROWS.id, _ROWS.state).where(_ROWS.key == bindparam("of"))
-_SECONDS = bindparam("seconds", type_=Float())
+COLUMNS = (*SAID, "correlation", "attempts", "crashes")
+_NEW = {**{name: bindparam(name) for name in COLUMNS}, "received_at": moment(), "updated_at": moment()}
+_INSERT = sql.statement(_INBOX, _NEW, keys=["key"]).returning(_ROWS.id)
+_CLAIMED = {"lease": bindparam("lease"), "leased_until": moment(bindparam("seconds", type_=Float()))}
+_BEGIN = sql.statement(_INBOX, _NEW | _CLAIMED).returning(*(_ROWS[name] for name in claims.COLUMNS))
 _ENDING: Mapping[str, TypeEngine[Any]] = {
     "of": BigInteger(),
     "by": Text(),
@@ -97,18 +101,11 @@ def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
 
 
 def _receive_one(session: Session, change: Change) -> Received:
-    created = session.execute(_insert(session.get_bind().dialect.name), row_values(change)).scalar_one_or_none()
+    created = session.execute(_INSERT, row_values(change)).scalar_one_or_none()
     if created is not None:
         return Received(int(created), created=True, pending=change.state in PENDING)
     row = session.execute(_BY_KEY, {"of": change.key}).one()
     return Received(int(row[0]), created=False, pending=row[1] in PENDING)
-
-
-@cache
-def _insert(dialect: str) -> Any:
-    given: dict[str, Any] = {name: bindparam(name) for name in (*SAID, "correlation", "attempts", "crashes")}
-    row = {**given, "received_at": moment(), "updated_at": moment()}
-    return sql.statement(dialect, _INBOX, row, keys=["key"]).returning(_ROWS.id)
 
 
 _TOLD = (
@@ -136,15 +133,7 @@ def begin(
     rows = [row_values(change) | given for change in sorted(changes, key=attrgetter("subject"))]
     if not rows:
         return {}
-    found = session.execute(_begin(session.get_bind().dialect.name), rows)
-    return {event.key: event for event in (Event(*row) for row in found)}
-
-
-@cache
-def _begin(dialect: str) -> Any:
-    given: dict[str, Any] = {n: bindparam(n) for n in (*SAID, "correlation", "attempts", "crashes", "lease")}
-    row = {**given, "leased_until": moment(_SECONDS), "received_at": moment(), "updated_at": moment()}
-    return sql.statement(dialect, _INBOX, row).returning(*(_ROWS[name] for name in claims.COLUMNS))
+    return {event.key: event for event in (Event(*row) for row in session.execute(_BEGIN, rows))}
 
 
 def row_values(change: Change) -> dict[str, Any]:
@@ -365,7 +354,6 @@ def heard_since(session: Session, event: Event, when: datetime) -> bool:
 # --- rows of the ingress -----------------------------------------------------------------------------------------
 
 
-COLUMNS = (*SAID, "correlation", "attempts", "crashes")
 CORRELATION = COLUMNS.index("correlation")
 KINDS: Mapping[str, TypeEngine[Any]] = {name: getattr(InboxRow, name).type for name in COLUMNS}
 _FLOW, _STATE, _OCCURRED = (COLUMNS.index(name) for name in ("flow", "state", "occurred_at"))

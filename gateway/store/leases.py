@@ -12,8 +12,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 from weakref import WeakValueDictionary
 
 from sqlalchemy import Engine, Float, bindparam, delete, func, select, update
@@ -32,23 +30,25 @@ _guard = threading.Lock()
 _gates: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
 
 
+_ENDS = moment(bindparam("seconds", type_=Float()))
+_TAKE = sql.statement(
+    LeaseRow,
+    {**{name: bindparam(name) for name in ("connection", "work", "lease")}, "leased_until": _ENDS},
+    lambda new: {name: new[name] for name in ("lease", "leased_until")},
+    where=col(LeaseRow.leased_until) < moment(),
+)
+_COUNT_HELD = (
+    select(func.count())
+    .select_from(LeaseRow)
+    .where(col(LeaseRow.lease) == bindparam("by"), col(LeaseRow.leased_until) > _ENDS)
+)
+
+
 def take(session: Session, connection: str, work: str, *, seconds: float, lease: str | None = None) -> str | None:
     """A lease on the work, or None while another owner holds one that has not ended."""
     given = {"connection": connection, "work": work, "lease": lease or uuid.uuid4().hex, "seconds": seconds}
-    statement = _take_statement(session.get_bind().dialect.name).returning(col(LeaseRow.lease))
-    taken: str | None = session.execute(statement, given).scalar()
+    taken: str | None = session.execute(_TAKE.returning(col(LeaseRow.lease)), given).scalar()
     return taken
-
-
-@cache
-def _take_statement(dialect: str) -> Any:
-    """Built once: every article takes a lease."""
-    row: dict[str, Any] = {name: bindparam(name) for name in ("connection", "work", "lease")}
-    until = moment(bindparam("seconds", type_=Float()))
-    ended = col(LeaseRow.leased_until) < moment()
-    values = {**row, "leased_until": until}
-    taken_over = ("lease", "leased_until")
-    return sql.statement(dialect, LeaseRow, values, lambda new: {n: new[n] for n in taken_over}, where=ended)
 
 
 def make_token(process: str) -> str:
@@ -72,14 +72,6 @@ def release(session: Session, lease: str) -> bool:
     """Release a lease, its row is deleted; False when another owner has taken it over."""
     mine = delete(LeaseRow).where(col(LeaseRow.lease) == lease)
     return sql.change(session, mine) > 0
-
-
-_ENDS = moment(bindparam("seconds", type_=Float()))
-_COUNT_HELD = (
-    select(func.count())
-    .select_from(LeaseRow)
-    .where(col(LeaseRow.lease) == bindparam("by"), col(LeaseRow.leased_until) > _ENDS)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +164,7 @@ def _try(lease: Lease, seconds: float) -> bool:
     """Take all works or none, so that two callers who want some of the same never wait for each other."""
     given = {"connection": lease.connection, "lease": lease.token, "seconds": seconds}
     with suppress(_Held), writing(lease.engine, synced=False) as session:
-        session.execute(_take_statement(session.get_bind().dialect.name), [{**given, "work": w} for w in lease.works])
+        session.execute(_TAKE, [{**given, "work": w} for w in lease.works])
         if session.execute(_COUNT_HELD, {"by": lease.token, "seconds": 0.0}).scalar_one() < len(lease.works):
             raise _Held
         return True

@@ -129,6 +129,11 @@ _KEY = ("connection", "kind", "source_id")
 _COLUMNS = tuple(each.name for each in fields(Link))
 _CHANGING = tuple(name for name in _COLUMNS if name not in _KEY)
 _ROW = {**{name: bindparam(name) for name in ("connection", *_COLUMNS)}, "created_at": moment(), "updated_at": moment()}
+_ADD = sql.statement(_LINKS, _ROW, keys=_KEY)
+_UPSERT = sql.statement(_LINKS, _ROW, lambda new: {
+    **{name: new[name] for name in (*_CHANGING, "updated_at")},
+    "generation": case((_LINKS.c.generation > new.generation, _LINKS.c.generation), else_=new.generation),
+}, keys=_KEY)  # fmt: skip
 _SELECT = select(*(_LINKS.c[name] for name in _COLUMNS)).where(_LINKS.c.connection == bindparam("of"))
 _OF_KIND = _SELECT.where(_LINKS.c.kind == bindparam("like"))
 _OF_KINDS = _SELECT.where(_LINKS.c.kind.in_(bindparam("kinds", expanding=True)))
@@ -221,12 +226,12 @@ def save(session: Session, connection: str, *links: Link) -> None:
 
 def save_all(session: Session, found: Iterable[tuple[str, Link]]) -> None:
     if rows := [_to_values(connection, link) for connection, link in found]:
-        session.execute(_upsert(session.get_bind().dialect.name), rows)
+        session.execute(_UPSERT, rows)
 
 
 def add(session: Session, connection: str, link: Link) -> Link:
     """Store the link unless its source record has one; returns the link it has."""
-    session.execute(_add(session.get_bind().dialect.name), _to_values(connection, link))
+    session.execute(_ADD, _to_values(connection, link))
     return find(session, connection, LinkKind(link.kind), link.source_id) or link
 
 
@@ -243,22 +248,6 @@ def _to_flags(link: Link) -> Iterator[tuple[str, Any]]:
         yield "adopted", True
     if link.day:
         yield "day", link.day
-
-
-@cache
-def _add(dialect: str) -> Any:
-    return sql.statement(dialect, _LINKS, _ROW, keys=_KEY)
-
-
-@cache
-def _upsert(dialect: str) -> Any:
-    return sql.statement(dialect, _LINKS, _ROW, _changes, keys=_KEY)
-
-
-def _changes(new: Any) -> dict[str, Any]:
-    known, given = _LINKS.c.generation, new.generation
-    generation = case((known > given, known), else_=given)
-    return {**{name: new[name] for name in (*_CHANGING, "updated_at")}, "generation": generation}
 
 
 def mark_unsure(session: Session, connection: str, found: Iterable[Link]) -> int:

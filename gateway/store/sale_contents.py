@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cache
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
@@ -83,6 +82,11 @@ def find_none(_entity: str, _document_id: str) -> None:
     """No document was read or written."""
 
 
+_ADD = sql.statement(
+    SaleContentRow, {**{name: bindparam(name) for name in (*_KEYS, "content")}, "seen_at": moment()}, keys=_KEYS
+)
+
+
 def save(
     session: Session, connection: str, found: Mapping[str, Mapping[SideName, SaleSide]], *, new: bool = False
 ) -> int:
@@ -99,15 +103,9 @@ def save(
                 row = {"connection": connection, "sale_id": sale_id, "side": name, "content": dumped}
                 rows.append({**row, "version": number + 1})
     if rows:
-        session.execute(_adding(session.get_bind().dialect.name), rows)
+        session.execute(_ADD, rows)
         _drop_middle(session, [row for row in rows if row["version"] > MOST_VERSIONS])
     return len(rows)
-
-
-@cache
-def _adding(dialect: str) -> Any:
-    row: dict[str, Any] = {name: bindparam(name) for name in (*_KEYS, "content")} | {"seen_at": moment()}
-    return sql.statement(dialect, SaleContentRow, row, keys=_KEYS)
 
 
 def _find_newest(session: Session, connection: str, sale_ids: Sequence[str]) -> dict[tuple[str, str], tuple[int, str]]:

@@ -134,8 +134,7 @@ def _record_one(
     else:
         day = event.received_at.astimezone(AMSTERDAM).date()
         row = {**key, "kind": event.entity, "number": event.order_id, "day": day, **values}
-        adding = _adding(session.get_bind().dialect.name, tuple(row), is_read=document is not None)
-        session.execute(adding, row)
+        session.execute(_adding(tuple(row), is_read=document is not None), row)
     if facts:
         sale_contents.tag(session, connection, sale_id, facts.articles, facts.tenders)
     sides = {SideName.TILL: facts.side if facts else None, SideName.BOOKS: document}
@@ -185,10 +184,10 @@ def _to_document(link: Link | None) -> dict[str, Any]:
 
 
 @cache
-def _adding(dialect: str, names: tuple[str, ...], *, is_read: bool) -> Any:
+def _adding(names: tuple[str, ...], *, is_read: bool) -> Any:
     row = _to_bound(names, is_read=is_read)
     changing = [name for name in row if name not in (*_KEY, "kind")]
-    return sql.statement(dialect, _SALES, row, lambda new: {name: new[name] for name in changing}, keys=_KEY)
+    return sql.statement(_SALES, row, lambda new: {name: new[name] for name in changing}, keys=_KEY)
 
 
 @cache

@@ -32,7 +32,7 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -206,7 +206,6 @@ _ROWS = "rows"
 
 
 def statement(
-    dialect: str,
     table: Any,
     row: Row,
     set_: Changes | None = None,
@@ -215,8 +214,8 @@ def statement(
     where: ColumnElement[bool] | None = None,
     index_where: ColumnElement[bool] | None = None,
 ) -> Any:
-    """The statement that `upsert` executes; a hot one is built once for each dialect, with bound parameters."""
-    insert = (postgresql if dialect == "postgresql" else sqlite).insert(table).values(**row)
+    """The statement that `upsert` executes; a hot one is built once, with bound parameters."""
+    insert = postgresql.insert(table).values(**row)  # SQLite has taken this clause over, and its compiler writes it
     if set_ is None:
         return insert.on_conflict_do_nothing(index_elements=keys or None)
     return insert.on_conflict_do_update(
@@ -242,7 +241,7 @@ def upsert(
     the primary key or `keys`. Returns the result: `returning` of each row that was inserted or changed.
     """
     one = isinstance(rows, Mapping)
-    wanted = statement(session.get_bind().dialect.name, table, rows if isinstance(rows, Mapping) else {}, set_, **more)
+    wanted = statement(table, rows if isinstance(rows, Mapping) else {}, set_, **more)
     wanted = wanted.returning(*returning) if returning else wanted
     return session.execute(wanted) if one else session.execute(wanted, rows)
 
