@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 from mapping import tenders
 from mapping.day_summary import GOODS, Day, DayTotals, Goods
@@ -14,7 +13,7 @@ from mapping.money import allocate, show_number, to_cents, to_euros
 from mapping.money_documents import to_payments
 from mapping.orders import MOVE, Posting, merge_taxes, paid_at_once, to_model
 from mapping.records import DocumentKind, DocumentLine, DocumentTax, Payment, SalesDocument, TaxCode, VatAmount, VatKey
-from mapping.references import References, get_tax_code, get_untaxed
+from mapping.references import References, get_tax_code, get_untaxed, to_line, to_tax
 from mapping.sale_identity import fit_number
 from mapping.sections import OrderSettings
 from mapping.tax import Solution, SolverLimits, WantedTotals, solve
@@ -99,7 +98,8 @@ def _money_only(plan: DayPlan, method: str, cents: int) -> Posting:
     """Money received or (negative) refunded: what the goods' document has too little or too much."""
     kind = DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
     lines = (_untaxed_line(plan, "Money moved between payment methods", abs(cents)),)
-    document = _document(plan, kind, lines, (_untaxed(plan, abs(cents)),), tender=method)
+    taxes = (to_tax(get_untaxed(plan.references, plan.name), abs(cents)),)
+    document = _document(plan, kind, lines, taxes, tender=method)
     return Posting(paid_at_once(document, plan.references, method, plan.name))
 
 
@@ -113,9 +113,11 @@ def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: i
         "Money moved between payment methods": clearing,
     }
     lines += [_untaxed_line(plan, name, cents) for name, cents in untaxed.items() if cents]
-    taxes = [_tax(plan, amount) for amount in solution.booked]
-    rest = sum(untaxed.values())
-    return _document(plan, kind, tuple(lines), merge_taxes([*taxes, *([_untaxed(plan, rest)] if rest else [])]))
+    booked = [(get_tax_code(plan.references, *each.key, plan.name), each) for each in solution.booked]
+    taxes = [to_tax(code, each.net_cents, each.vat_cents, each.percentage) for code, each in booked]
+    if rest := sum(untaxed.values()):
+        taxes.append(to_tax(get_untaxed(plan.references, plan.name), rest))
+    return _document(plan, kind, tuple(lines), merge_taxes(taxes))
 
 
 # --- the lines, such that the books' own rounding gives the till's VAT -------------------------------------------
@@ -180,8 +182,7 @@ def _line(plan: DayPlan, goods: Goods, text: str, cents: int) -> DocumentLine:
 
 
 def _untaxed_line(plan: DayPlan, text: str, cents: int) -> DocumentLine:
-    code = get_untaxed(plan.references, shifted=False, record=plan.name)
-    return _to_line(plan, "rounding", code, text, cents)
+    return _to_line(plan, "rounding", get_untaxed(plan.references, plan.name), text, cents)
 
 
 def _to_line(plan: DayPlan, kind: str, code: TaxCode, text: str, cents: int) -> DocumentLine:
@@ -195,18 +196,7 @@ def _to_line(plan: DayPlan, kind: str, code: TaxCode, text: str, cents: int) -> 
             field="orders.summary_item",
             fix="name an item (SKU) in orders.summary_item",
         )
-    return DocumentLine(to_euros(cents), item, code.id, text, class_id=references.class_id)
-
-
-def _tax(plan: DayPlan, amount: VatAmount) -> DocumentTax:
-    code = get_tax_code(plan.references, *amount.key, plan.name)
-    net, tax = to_euros(amount.net_cents), to_euros(amount.vat_cents)
-    return DocumentTax(code.id, net, tax, amount.percentage, code.rate_id)
-
-
-def _untaxed(plan: DayPlan, cents: int) -> DocumentTax:
-    code = get_untaxed(plan.references, shifted=False, record=plan.name)
-    return DocumentTax(code.id, to_euros(cents), to_euros(0), Decimal(0), code.rate_id)
+    return to_line(references, cents, item, code, text)
 
 
 # --- the document and its money ----------------------------------------------------------------------------------

@@ -12,12 +12,19 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from mapping.money import to_euros
-from mapping.records import BooksPayment, DocumentKind, DocumentLine, DocumentTax, Payment, Sale, SalesDocument
-from mapping.references import References, find_account, get_clearing_item, get_order_deposit_item, get_untaxed
+from mapping.records import BooksPayment, DocumentKind, Payment, Sale, SalesDocument
+from mapping.references import (
+    References,
+    find_account,
+    get_clearing_item,
+    get_order_deposit_item,
+    get_untaxed,
+    to_line,
+    to_tax,
+)
 from mapping.sale_identity import fit_number, marker_of_part, name_record
 from mapping.sale_lines import is_paid
 from mapping.sections import OrderSettings
@@ -42,8 +49,7 @@ def to_money_document(
     record = name_record(sale)
     marker = marker_of_part(sale, f"{tender.method}:{tender.day.isoformat()}")
     later = f"-{tender.day:%m%d}" if tender.day != sale.business_date else ""
-    code, amount = get_untaxed(references, shifted=False, record=record), to_euros(cents)
-    line = DocumentLine(amount, get_clearing_item(references, record), code.id, CLEARING, class_id=references.class_id)
+    code, item = get_untaxed(references, record), get_clearing_item(references, record)
     number = fit_number(f"{main.document_number}-{tender.method}{later}", marker)
     return replace(
         main,
@@ -51,9 +57,9 @@ def to_money_document(
         marker=marker,
         document_number=number,
         business_date=tender.day,
-        lines=(line,),
-        taxes=(DocumentTax(code.id, amount, to_euros(0), Decimal(0), code.rate_id),),
-        total=amount,
+        lines=(to_line(references, cents, item, code, CLEARING),),
+        taxes=(to_tax(code, cents),),
+        total=to_euros(cents),
         payment_method_id=references.payment_methods.get(tender.method),
         payment_reference=number,
         deposit_account_id=find_account(references, tender.method, kind, record),
@@ -210,18 +216,17 @@ def to_document(order: Sale, payment: Payment, references: References, settings:
     kind = DocumentKind.SALES_RECEIPT if payment.amount_cents > 0 else DocumentKind.REFUND_RECEIPT
     marker = marker_of_part(order, f"deposit:{key_of(payment)}")
     number = fit_number(f"{settings.number_prefix.order}{order.number}", marker, force_hash=True)
-    code, amount = get_untaxed(references, shifted=False, record=record), to_euros(abs(payment.amount_cents))
-    item = get_order_deposit_item(references, record)
-    line = DocumentLine(amount, item, code.id, f"{DEPOSIT} {order.number}", class_id=references.class_id)
+    cents = abs(payment.amount_cents)
+    code, item = get_untaxed(references, record), get_order_deposit_item(references, record)
     return SalesDocument(
         kind=kind,
         marker=marker,
         document_number=number,
         business_date=payment.business_date or order.business_date,
         customer_id=references.customer_id,
-        lines=(line,),
-        taxes=(DocumentTax(code.id, amount, to_euros(0), Decimal(0), code.rate_id),),
-        total=amount,
+        lines=(to_line(references, cents, item, code, f"{DEPOSIT} {order.number}"),),
+        taxes=(to_tax(code, cents),),
+        total=to_euros(cents),
         currency=references.currency,
         payment_method_id=references.payment_methods.get(payment.method),
         payment_reference=number,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
 
 from mapping import tenders
 from mapping.customers import to_postal
@@ -35,7 +34,6 @@ from mapping.records import (
     SalesDocument,
     TaxCode,
     VatAmount,
-    VatKey,
 )
 from mapping.references import (
     References,
@@ -47,6 +45,8 @@ from mapping.references import (
     get_rounding_item,
     get_tax_code,
     get_untaxed,
+    to_line,
+    to_tax,
 )
 from mapping.sale_identity import (
     bookable,
@@ -57,7 +57,7 @@ from mapping.sale_identity import (
 )
 from mapping.sale_lines import SHIFTED, FlatLine, flatten, is_without_vat, negate, paid_difference, read_totals
 from mapping.sections import OrderSettings
-from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, solve
+from mapping.tax import RoundingModel, SolverLimits, WantedTotals, solve
 from mapping.tenders import PAID_AT_ONCE, RETURNS, Division
 from mapping.unit_prices import find_unit_price, is_rigid, split_line, to_quantity
 
@@ -290,11 +290,14 @@ def to_body(
     }
     for vat, cents in solution.rounding:
         item = get_rounding_item(references, name_record(sale))
-        lines.append(DocumentLine(to_euros(cents), item, codes[vat].id, "Tax rounding", class_id=references.class_id))
+        lines.append(to_line(references, cents, item, codes[vat], "Tax rounding"))
     lines += _untaxed_lines(sale, references, untaxed)
-    taxes = merge_taxes([*_taxes(solution, codes), *_untaxed_taxes(sale, references, sum(untaxed.values()))])
-    total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
-    return DocumentBody(tuple(lines), taxes, total_cents)
+    taxes = [to_tax(codes[each.key], each.net_cents, each.vat_cents, each.percentage) for each in solution.booked]
+    if rest := sum(untaxed.values()):
+        taxes.append(to_tax(get_untaxed(references, name_record(sale)), rest))
+    merged = merge_taxes(taxes)
+    total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in merged)
+    return DocumentBody(tuple(lines), merged, total_cents)
 
 
 def to_model(references: References, settings: OrderSettings) -> RoundingModel:
@@ -321,7 +324,7 @@ def _to_wanted(flat: FlatLine, *, fixed: bool) -> WantedTotals:
 def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
     record = name_record(sale)
     if is_without_vat(sale):
-        return get_untaxed(references, shifted=sale.vat_method == SHIFTED, record=record)
+        return get_untaxed(references, record, shifted=sale.vat_method == SHIFTED)
     return get_tax_code(references, total.code, total.percentage, record)
 
 
@@ -351,21 +354,8 @@ def _untaxed_lines(sale: Sale, references: References, untaxed: dict[str, int]) 
         if cents:
             record = name_record(sale)
             find_item = _ITEMS.get(name, get_rounding_item)
-            item, code = find_item(references, record), get_untaxed(references, shifted=False, record=record)
-            yield DocumentLine(to_euros(cents), item, code.id, name, class_id=references.class_id)
-
-
-def _taxes(solution: Solution, codes: Mapping[VatKey, TaxCode]) -> Iterator[DocumentTax]:
-    for amount in solution.booked:
-        code = codes[amount.key]
-        net, tax = to_euros(amount.net_cents), to_euros(amount.vat_cents)
-        yield DocumentTax(code.id, net, tax, amount.percentage, code.rate_id)
-
-
-def _untaxed_taxes(sale: Sale, references: References, cents: int) -> Iterator[DocumentTax]:
-    if cents:
-        code = get_untaxed(references, shifted=False, record=name_record(sale))
-        yield DocumentTax(code.id, to_euros(cents), to_euros(0), Decimal(0), code.rate_id)
+            item, code = find_item(references, record), get_untaxed(references, record)
+            yield to_line(references, cents, item, code, name)
 
 
 def merge_taxes(taxes: Sequence[DocumentTax]) -> tuple[DocumentTax, ...]:

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from mapping.errors import ItemNeeded, MappingError
 from mapping.messages import message
-from mapping.records import DocumentKind, SaleLine, TaxCode
+from mapping.money import to_euros
+from mapping.records import DocumentKind, DocumentLine, DocumentTax, SaleLine, TaxCode
 from mapping.sale_lines import special_kind
 from mapping.skus import OWN_ENDING
 from mapping.unit_prices import LineAmounts
@@ -142,7 +143,7 @@ def get_tax_code(references: References, code: int, percentage: Decimal, record:
     return found
 
 
-def get_untaxed(references: References, *, shifted: bool, record: str) -> TaxCode:
+def get_untaxed(references: References, record: str, *, shifted: bool = False) -> TaxCode:
     """The 0 % code for rounding lines and sales without VAT, or the reverse-charge code; MappingError when missing."""
     zero = next((code for code in references.tax_codes.values() if code.percentage == 0), None)
     found = references.shifted if shifted else references.untaxed or zero
@@ -171,6 +172,16 @@ def get_untaxed(references: References, *, shifted: bool, record: str) -> TaxCod
             fix="choose a 0 % tax code in the settings",
         )
     return found
+
+
+def to_line(references: References, cents: int, item_id: str, code: TaxCode, text: str) -> DocumentLine:
+    """A line of an amount alone."""
+    return DocumentLine(to_euros(cents), item_id, code.id, text, class_id=references.class_id)
+
+
+def to_tax(code: TaxCode, net_cents: int, vat_cents: int = 0, rate: Decimal = Decimal(0)) -> DocumentTax:
+    """The tax of a code on a document."""
+    return DocumentTax(code.id, to_euros(net_cents), to_euros(vat_cents), rate, code.rate_id)
 
 
 def get_rounding_item(references: References, record: str) -> str:
