@@ -210,7 +210,6 @@ def _of_customer(customer: Customer, deps: Deps) -> LastWritten:
 
 
 def _find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
-    """The relation of the till that is this customer, if there is one."""
     linked = deps.till.relation(known.number) if known.number else None
     if linked and known.link and not parties.is_another(known.link, linked):
         return Match(linked, BY_LINK)

@@ -73,13 +73,14 @@ def _introduce(found: object, deps: Deps) -> PreviewData:
 
 
 def _explain_stock(item: Item, deps: Deps) -> PreviewData:
-    """Branch by branch; nothing is listed where the till keeps no stock of the article."""
+    """Branch by branch. Raises `NotBookable` where the till keeps no stock of the article."""
     settings = deps.settings.stock
-    if not settings.enabled:
-        raise NotBookable("stock is switched off in the settings", field="stock.enabled")
+    quantities.require_enabled(deps)
     read_at = items.now(deps)
     article = quantities.article_of(item, deps)
     measured = levels.measure({article: item}, read_at, deps)
+    if not measured:
+        raise quantities.without_stock(item)
     levels.note_stock(measured, deps, booked=False)
     rows = [levels.to_level(difference, settings) for difference in measured]
     return {"outcome": "stock", "on_hand": item.quantity_on_hand, "formula": settings.formula, "stock": rows}

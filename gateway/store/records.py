@@ -141,7 +141,6 @@ _KNOWN: Final = select(_RECORDS).where(
 
 
 def find_own(event: Event) -> tuple[RecordKind, str] | None:
-    """The record an event is about, or None."""
     match event.flow, event.entity:
         case Flow.PRODUCTS, "Item":
             return RecordKind.PRODUCT, event.entity_id

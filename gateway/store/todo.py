@@ -291,7 +291,6 @@ def mark(session: Session, connection: str, cause: str, **values: Any) -> None:
 
 
 def find_marks(session: Session, connection: str | None = None) -> dict[tuple[str, str], CauseMarkRow]:
-    """The marks by connection and cause."""
     rows = session.execute(select(CauseMarkRow).where(*given((CauseMarkRow.connection, connection)))).scalars()
     return {(row.connection, row.cause): row for row in rows}
 

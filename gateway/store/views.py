@@ -144,7 +144,6 @@ def has_come(session: Session, connection: str, *, source: str, flow: str, since
 
 
 def find_event(session: Session, event_id: int) -> Event | None:
-    """One event by its id."""
     return next(iter(select_events(session, col(InboxRow.id) == event_id)), None)
 
 
@@ -167,7 +166,6 @@ def is_request(entity: str) -> ColumnElement[bool]:
 
 
 def newest_about(session: Session, subject: str) -> Event | None:
-    """The last event of a subject, or None."""
     return next(iter(events_about(session, subject, limit=1)), None)
 
 

@@ -86,7 +86,6 @@ class ItemContext:
 
 
 def decide(known: ItemContext, settings: ProductSettings) -> ItemStep:
-    """The step for this item."""
     if not settings.enabled:
         return ItemStep.OFF
     if known.refusal:

@@ -139,7 +139,6 @@ def move_payments(posting: Posting, deps: Deps) -> Posting:
 
 
 def is_closed(day: date, deps: Deps) -> bool:
-    """Whether the books are closed on this day."""
     closed = deps.lists.company().books_closed_through
     return closed is not None and day <= closed
 

@@ -142,7 +142,6 @@ class Context:
 
 
 def decide(known: Context, settings: OrderSettings) -> Step:
-    """The step for this sale."""
     link = known.link
     if known.sale.kind is SaleKind.ORDER:
         return Step.ORDER_BOOKED if link else Step.DEPOSITS

@@ -105,8 +105,7 @@ _postponed = Postponed()
 
 def handle(event: Event, deps: Deps) -> Result:
     """Update the till's stock of the item from the books and the unposted sales."""
-    if not deps.settings.stock.enabled:
-        return skipped("stock is switched off in the settings")
+    require_enabled(deps)
     with _semaphores[deps.connection].enter():
         return _handle(event, deps)
 
@@ -125,7 +124,7 @@ def _handle(event: Event, deps: Deps) -> Result:
     found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
     levels.note_stock(found, deps, booked=True, patient=patient)
     if not found:
-        return skipped(message("{item} keeps no stock at the till", item=name_item(seen.item)))
+        raise without_stock(seen.item)
     postponed = patient and any(difference.unsure for difference in found)
     _postponed.note(place, deps.now(), postponed=postponed)
     if postponed:
@@ -134,6 +133,16 @@ def _handle(event: Event, deps: Deps) -> Result:
         )
     changed = [difference for difference in found if difference.change]
     return done(None if changed else "unchanged")
+
+
+def require_enabled(deps: Deps) -> None:
+    if not deps.settings.stock.enabled:
+        raise NotBookable("stock is switched off in the settings", field="stock.enabled")
+
+
+def without_stock(item: Item) -> NotBookable:
+    """Of an item that no branch of the till keeps stock of."""
+    return NotBookable(message("{item} keeps no stock at the till", item=name_item(item)), record=name_item(item))
 
 
 def article_of(item: Item, deps: Deps) -> int:

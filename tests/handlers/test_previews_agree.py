@@ -1,4 +1,4 @@
-"""For every state of an item or category, a preview names what the real run then does, and writes nothing."""
+"""For every state of an item, a category, or stock, a preview names what the real run then does, and writes nothing."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from gateway.store import links, requests
-from gateway.store.events import Event, Flow, State
+from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from gateway.store.tables import LinkRow
 from mapping.records import ArticleGroup
 from sandbox.mpluskassa.groups import set_membership
-from tests.handlers.counter import add_category, article, below, change, hear
-from tests.handlers.shop import Shop
+from tests.handlers.counter import add_category, add_stocked, article, below, change, hear, physical
+from tests.handlers.shop import REALM, Shop
 
 FILTER = '[products.filter]\nfield = "Name"\nis = "starts_with"\nvalue = "Web"\n'
 LETTERS = '[products]\nsku_with_letters = "allocate"\nallocate_from = 9000\n'
@@ -81,6 +82,18 @@ def of_till(*acts: Act) -> Prepare:
     def prepare(shop: Shop) -> str:
         found = str(shop.find("Item", Sku="1001")["Id"])
         for act in acts:
+            act(shop, found)
+        return found
+
+    return prepare
+
+
+def stocked(*acts: Act) -> Prepare:
+    """A handled item of twelve pieces."""
+
+    def prepare(shop: Shop) -> str:
+        found = str(add_stocked(shop, "7001", 12)["Id"])
+        for act in (carry, *acts):
             act(shop, found)
         return found
 
@@ -285,3 +298,27 @@ def test_a_preview_names_what_the_real_run_does(shop: Shop, name: str) -> None:
     event = next(event for event in shop.events(flow=flow) if event.entity_id == record)
     real = taken(before, look(shop), State(event.state), record)
     assert (shown["outcome"], real) == (expected, expected), (shown.get("reason"), event.reason)
+
+
+STOCK: dict[str, tuple[str, Prepare]] = {
+    "off": ("skipped", item(switched("[stock]\nenabled = false\n"))),
+    "not at the till": ("skipped", lambda shop: str(add_stocked(shop, "7001", 12)["Id"])),
+    "not counted": ("skipped", item(carry)),
+    "not kept at the till": ("skipped", stocked(at_till(stockArticle=False))),
+    "as it is": ("stock: 0", stocked()),
+    "sold elsewhere": ("stock: -3", stocked(lambda shop, item_id: shop.books.set_stock(REALM, item_id, Decimal(9)))),
+}
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_a_preview_of_stock_names_what_is_written(shop: Shop, name: str) -> None:
+    expected, prepare = STOCK[name]
+    record = prepare(shop)
+    before = physical(shop, 7001)
+    shown = preview(shop, record, Flow.STOCK)
+    event_id = shop.receive(Change(f"stock {name}", Flow.STOCK, "webhook", "Item", record, connection="default"))
+    shop.work()
+    event = shop.event(event_id)
+    real = event.state if event.state != State.DONE else f"stock: {physical(shop, 7001) - before}"
+    said = shown["outcome"] if "stock" not in shown else f"stock: {sum(row['change'] for row in shown['stock'])}"
+    assert (said, real) == (expected, expected), (shown.get("reason"), event.reason)

@@ -143,7 +143,6 @@ class ContractCache:
 
     @property
     def loaded(self) -> Contract | None:
-        """The contract if it was loaded already."""
         return self._contract
 
     def mark_outdated(self) -> None:

@@ -167,7 +167,7 @@ def test_a_dry_run_is_readable_line_by_line(gateway: Gateway, browser: httpx.Cli
 ANSWERS: tuple[tuple[str, Any, str], ...] = (
     ("stock", {"outcome": "parked", "reason": "no VAT code", "fix": "choose one"}, "It would wait for a person."),
     ("products", {"outcome": "unknown", "reason": "no item has the SKU"}, "This record was not found."),
-    ("stock", {"outcome": "stock", "stock": [], "on_hand": None, "formula": "available"}, "The till keeps no stock"),
+    ("stock", {"outcome": "stock", "stock": [], "on_hand": None, "formula": "available"}, "The stock in each branch"),
     ("orders", {"action": "book", "refused": "no item for 9", "fix": "make it"}, "It would not be booked."),
     ("orders", {"action": "nothing: already booked", "already": {"entity": "Invoice", "id": "7"}}, "booked already"),
     ("products", "not what it should be", "There is no result."),
