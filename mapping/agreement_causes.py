@@ -214,6 +214,8 @@ def _say_moved(case: _Case) -> str:
 def _say_elsewhere(case: _Case) -> str:
     till, books = (sorted({str(cell.branch or "none") for cell in side}) for side in (case.till, case.books))
     sold, booked = (join([message(each) if each == "none" else each for each in side]) for side in (till, books))
+    if books == ["none"]:
+        return message("sold at branch {sold}, booked without a branch", sold=sold)
     return message("sold at branch {sold}, booked at branch {booked}", sold=sold, booked=booked)
 
 

@@ -110,6 +110,8 @@ def test_every_cause_is_reported() -> None:
         "sold on 2026-03-14, booked on 2026-03-15 (Original date: 2026-03-14)",
     )
     assert cause_of([sale()], [booked(at(100, branch=2))])[0] is Cause.OTHER_BRANCH
+    nowhere = cause_of([sale()], [booked(at(100, branch=None))])
+    assert nowhere == (Cause.OTHER_BRANCH, "sold at branch 1, booked without a branch")
     assert cause_of([], [booked(at(100))])[0] is Cause.UNKNOWN_SALE
     assert cause_of([sale()], [booked(at(90))])[0] is Cause.AMOUNTS
 
