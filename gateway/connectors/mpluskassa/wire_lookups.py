@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Final
 
 from gateway.connectors.mpluskassa.wire import ApiVersion, Malformed, Row, need, percentage_divisor, rows, text, to_date
 from gateway.connectors.mpluskassa.wire_sales import to_payment, to_vat_amount
+from gateway.errors import Transient
+from mapping.messages import message
 from mapping.records import Branch, Journal, SyncMarkers, TillPaymentMethod, TurnoverGroup, VatGroup
 
 MARKERS: dict[str, str] = {
@@ -19,6 +22,7 @@ MARKERS: dict[str, str] = {
     "stock": "stockId",
 }
 """Our name of a marker to the till's."""
+_LARGEST_MARKER: Final = 2**63 - 1
 
 
 def marker_flags() -> dict[str, bool]:
@@ -26,6 +30,11 @@ def marker_flags() -> dict[str, bool]:
 
 
 def to_sync_markers(row: Row) -> SyncMarkers:
+    """Raises Transient for a marker no till can have reached: a cursor would stand there."""
+    for theirs in MARKERS.values():
+        if (row.get(theirs) or 0) > _LARGEST_MARKER:
+            reason = message("{operation}: the answer held no {name}", operation="getCurrentSyncMarkers", name=theirs)
+            raise Transient(reason, code="MALFORMED", field=theirs)
     return SyncMarkers(**{ours: row.get(theirs) for ours, theirs in MARKERS.items()})
 
 

@@ -21,6 +21,7 @@ from gateway.connectors.mpluskassa.wire_lookups import (
 )
 from gateway.connectors.mpluskassa.wire_products import to_booking, to_movement, to_stock
 from gateway.connectors.mpluskassa.wire_sales import to_relation, to_soap
+from gateway.errors import Transient
 from mapping.records import Branch, Relation, SyncMarkers, TillAddress, TillPaymentMethod, VatGroup
 
 
@@ -117,6 +118,8 @@ def test_markers_are_asked_for_by_flag_and_read_by_name() -> None:
         "includeStockId": True,
     }
     assert to_sync_markers({"receiptSyncMarker": 4, "stockId": 2}) == SyncMarkers(receipt=4, stock=2)
+    with pytest.raises(Transient, match="receiptSyncMarker"):
+        to_sync_markers({"receiptSyncMarker": 10**22})
 
 
 def test_branches_and_ways_to_pay_are_read() -> None:
