@@ -169,7 +169,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     ),
     "tokens": (
         *("connection", "access_sealed", "access_expires_at", "refresh_sealed", "refresh_expires_at"),
-        *("hard_expires_at", "seed", "lease", "leased_until", "lost", "lost_at", "updated_at"),
+        *("hard_expires_at", "seed", "lease", "leased_until", "lost", "lost_code", "lost_at", "updated_at"),
     ),
     "sales": (
         *("id", "connection", "kind", "day", "branch", "branch_name", "amount_cents", "vat_cents", "tenders"),
