@@ -26,6 +26,7 @@ from mapping.messages import message
 
 PAUSED_BY_HAND: Final = "paused by a person"
 ADDRESS: Final = "/setup"
+MISSING: Final = "this has to be filled in"
 SECRETS: Final = "mplus_webhook_secrets"
 FIELDS: Final = ("mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id")
 _MAX_SECRETS = 4
@@ -63,7 +64,7 @@ def to_till(given: Mapping[str, Any], *, needed: Collection[str] = ()) -> Till:
     """
     url, ident, secret, subscription = (queries.find_text(given, name) for name in FIELDS)
     secrets = _find_secrets(given.get(SECRETS))
-    faults = [{"path": name, "message": "this has to be filled in"} for name in needed if not given.get(name)]
+    faults = [{"path": name, "message": MISSING} for name in needed if not given.get(name)]
     faults += [*_url_faults(url), *_secret_faults(secrets)]
     if faults:
         raise Refusal(422, "the till was refused; nothing was changed", faults=faults)

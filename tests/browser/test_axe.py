@@ -50,7 +50,10 @@ THEMES: Mapping[str, dict[str, Any]] = {
     "dark": {"resultTypes": ["violations"], "runOnly": ["color-contrast"]},
 }
 """A theme changes colours and nothing else: all rules in one, those of colours in the other too."""
-FILES = {"/sales.csv", "/audit.csv", "/agreement.csv", "/agreement.json", "/login/oidc", "/login/oidc/callback"}
+FILES = {
+    *("/sales.csv", "/audit.csv", "/agreement.csv", "/agreement.json", "/login/oidc", "/login/oidc/callback"),
+    "/setup/{name}/{step}",
+}
 """Answers that are no page."""
 
 

@@ -140,7 +140,7 @@ def test_the_set_up_goes_with_the_keyboard_alone(empty_stage: Stage, tab: Any) -
     write(tab, "Ident", "shop")
     write(tab, "Secret", "marked-till-secret")
     tab.keyboard.press("Enter")
-    tab.wait_for_url("**/setup/winkel#check")
+    tab.wait_for_url("**/setup/winkel?saved=till#check")
     press(tab, "Connect QuickBooks")
     tab.wait_for_url("**/connect/oauth2**")
     press(tab, "Connect")

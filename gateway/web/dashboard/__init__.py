@@ -56,6 +56,7 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/setup", for_visitors(setup.list_setups, right=Right.CONFIGURE), methods=["GET"]),
     Route("/setup", from_form(setup.begin_setup), methods=["POST"]),
     Route("/setup/{name}", for_visitors(setup.show_setup, right=Right.CONFIGURE), methods=["GET"]),
+    Route("/setup/{name}/{step}", for_visitors(setup.return_to_setup, right=Right.CONFIGURE), methods=["GET"]),
     Route("/setup/{name}/till", from_form(setup.submit_till), methods=["POST"]),
     Route("/setup/{name}/check", from_form(setup.ask_check), methods=["POST"]),
     Route("/setup/{name}/answers", from_form(setup.submit_answers), methods=["POST"]),

@@ -13,7 +13,7 @@ from gateway.store import progress, records, requests, systems, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.store.views import Filter
-from gateway.web import presentation, queries, services
+from gateway.web import presentation, queries, services, setups
 from gateway.web.api import previews
 from gateway.web.api.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.dashboard import preview_results, rendering
@@ -98,6 +98,8 @@ async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) 
     connection = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
     if connection is None:
         raise Refusal(409, "name the connection" if names else "nothing is connected yet")
+    if not form.get("record", "").strip():
+        return await show_form(request, visitor, form, Refusal(400, setups.MISSING))
     try:
         wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
     except Refusal as refusal:

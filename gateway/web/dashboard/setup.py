@@ -35,6 +35,7 @@ from mapping.settings_document import DocumentError, SettingsDocument
 from mapping.vat_table import SALES_GROUPS
 
 NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
+OVER_THEIRS: Final = "What you chose is below: save once more to put it in force over theirs."
 NOT_CONNECTED: Final = "First connect both systems."
 AGAIN: Final = "type it again: what is secret is not shown"
 TILL_SECRETS: Final = ("mplus_ident", "mplus_secret", setups.SECRETS)
@@ -82,6 +83,11 @@ class SetupState:
     def connected(self) -> bool:
         """Whether both systems can be called."""
         return self.has_till and self.authorised
+
+    @property
+    def expects_webhooks(self) -> bool:
+        """Whether this page still waits to show that a system's first webhook arrived."""
+        return self.connected and not HOOKS.keys() <= self.arrived.keys()
 
     @property
     def waiting(self) -> bool:
@@ -146,6 +152,11 @@ async def show_setup(request: Request, _visitor: Visitor) -> Response:
     return _show(request, await _read(request))
 
 
+async def return_to_setup(request: Request, _visitor: Visitor) -> Response:
+    """From the address of one of its forms, which shows what was refused and is opened or reloaded by hand."""
+    return RedirectResponse(to_address(request.path_params["name"]), 303)
+
+
 async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Keep what was typed; a secret that was left empty stays."""
     name, state = request.path_params["name"], await _read(request)
@@ -162,7 +173,7 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
             faults[each["path"]] = join(said, "{first}: {second}")
         refused = {"typed": typed, "faults": faults, "trouble": refusal.reason}
         return _show(request, await _read(request), **refused, status=refusal.status)
-    return RedirectResponse(f"{to_address(name)}#check", 303)
+    return RedirectResponse(f"{to_address(name)}?saved=till#check", 303)
 
 
 async def ask_check(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
@@ -176,11 +187,14 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
     """Put the answers into the settings document; its other lines stay as they are."""
     state = await _read(request)
     name = state.connection.name
+    base = queries.find_number(form, "base")
     try:
         answers = questions.find_answers(_document(state), form)
         if answers or not state.version:
             text = await services.of(request).run(lambda: settings_guide.amend(state.text, answers))
-            draft = Draft(text, visitor.actor, reason="answered in the set-up", after=state.version)
+            draft = Draft(
+                text, visitor.actor, reason="answered in the set-up", after=state.version if base is None else base
+            )
             await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         asked = {*questions.FLOWS, *questions.OTHERS}
@@ -188,8 +202,9 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         rest = settings_document.say_all(fault for fault in error.faults if fault.path not in asked)
         return _show(request, state, answers=form, faults=faults, refused=rest or NOT_SAVED, status=422)
     except Outdated as other:
-        return _show(request, await _read(request), answers=form, refused=other.reason, status=409)
-    return RedirectResponse(f"{to_address(name)}#live", 303)
+        refused = join((message(other.reason), message(OVER_THEIRS)), "{first}. {second}")
+        return _show(request, await _read(request), answers=form, refused=refused, status=409)
+    return RedirectResponse(f"{to_address(name)}?saved={(await _read(request)).version}#live", 303)
 
 
 async def let_live(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
@@ -238,6 +253,8 @@ async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
 async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Remove it, once its name was typed; the next page says what became of its tokens."""
     state = await _read(request)
+    if not state.exists:
+        return RedirectResponse(setups.ADDRESS, 303)  # it is removed: the button was pressed twice
     called, data = state.connection.display_name, queries.find_choice(form, "data", Data)
     if data is None or form.get("confirmed", "").strip() != called:
         trouble = message("nothing was removed: type the name {name} to confirm", name=called)
@@ -277,6 +294,7 @@ def _show(request: Request, state: SetupState, *, status: int = 200, **refused: 
         flow_questions=questions.ask(document, questions.FLOWS),
         other_questions=questions.ask(document, questions.OTHERS),
         choice_words=questions.CHOICES,
+        saved=request.query_params.get("saved"),
         redirect_uri=oauth.redirect_uri(given),
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
         is_of_environment=state.connection.name == connections.DEFAULT and bool(given.mplus_url),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 
 import httpx
@@ -229,6 +230,45 @@ def test_what_needs_both_systems_waits_for_them(gateway: Gateway, browser: httpx
     page = browser.get("/setup/second").text
     for step, button in (("load", "Load now"), ("try", "/preview"), ("live", "Go live")):
         assert (button in part(page, step), "First connect both systems." in part(page, step)) == (True, False)
+
+
+def test_a_refused_form_of_the_set_up_is_shown_at_its_step(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    gateway.admin("PUT", ADDRESS, json=TILL)
+    authorise(gateway, seal)
+    page = browser.get("/setup/second").text
+    actions = re.findall('<form method="post" action="(/setup/[^"]+)"', page)
+    assert len(actions) == 9
+    for action in actions:
+        assert f'id="{action.partition("#")[2]}"' in page, action
+    for address in {action.partition("#")[0] for action in actions}:  # as when the address of a refused form is opened
+        answer = browser.get(address)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/setup/second")
+
+
+def test_what_was_saved_is_told_at_the_next_step(gateway: Gateway, browser: httpx.Client) -> None:
+    form = {"csrf": csrf_of(browser.get("/setup/second").text)}
+    saved = browser.post("/setup/second/till", data=form | TILL)
+    assert saved.headers["location"] == "/setup/second?saved=till#check"
+    assert "The till was saved." in part(browser.get("/setup/second?saved=till").text, "check")
+    assert "The till was saved." not in browser.get("/setup/second").text
+    answered = browser.post("/setup/second/answers", data=form | {"customers.default_debtor": "Balie"})
+    assert answered.headers["location"] == "/setup/second?saved=1#live"
+    assert "Saved: version 1 is in force." in part(browser.get("/setup/second?saved=1").text, "live")
+
+
+def test_two_tabs_do_not_overwrite_each_others_answers(gateway: Gateway, browser: httpx.Client) -> None:
+    gateway.admin("PUT", ADDRESS, json=TILL)
+    form = {"csrf": csrf_of(browser.get("/setup/second").text), "base": "0", "orders.enabled": "on"}
+    assert browser.post("/setup/second/answers", data=form | {"customers.default_debtor": "Balie"}).status_code == 303
+    late = browser.post("/setup/second/answers", data=form | {"orders.fallback_item": "Overig"})
+    assert (late.status_code, 'value="Overig"' in late.text) == (409, True)
+    assert "save once more to put it in force over theirs" in part(late.text, "flows")
+    assert '<span class="chip done">' not in part(late.text, "flows")
+    kept = gateway.admin("GET", f"{ADDRESS}/settings").text
+    assert ("Balie" in kept, "Overig" in kept) == (True, False)
+    assert 'name="base" value="1"' in late.text
+    again = form | {"base": "1", "orders.fallback_item": "Overig"}
+    assert browser.post("/setup/second/answers", data=again).status_code == 303
 
 
 def test_f9_nothing_goes_live_before_both_sides_are_connected(gateway: Gateway, seal: Seal) -> None:

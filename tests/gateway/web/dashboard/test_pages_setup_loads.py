@@ -80,6 +80,7 @@ def test_a_load_of_sales_needs_its_first_day(gateway: Gateway, browser: httpx.Cl
 def test_the_first_webhook_of_each_system_is_told(gateway: Gateway, browser: httpx.Client) -> None:
     page = browser.get(PAGE).text
     assert page.count("None has arrived yet.") == 2
+    assert 'data-refresh="5"' in page  # the first one is shown without a reload
     assert 'value="http' in page
     assert "/webhooks/quickbooks" in page
     assert gateway.deliver([a_cloud_event()]).status_code == 200
@@ -88,6 +89,7 @@ def test_the_first_webhook_of_each_system_is_told(gateway: Gateway, browser: htt
     assert gateway.ring("startSession", a_session_event()).status_code == 200
     first = browser.get(PAGE).text
     assert first.count("The first one arrived at") == 2
+    assert "data-refresh" not in first
     assert gateway.deliver([a_cloud_event("e-2")]).status_code == 200
     assert browser.get(PAGE).text.split('id="webhook-quickbooks-state"')[1][:300] in first
 
