@@ -211,8 +211,13 @@ def connect(tab: Any, stage: Stage, pictures: Pictures) -> None:
 
 def check(tab: Any, pictures: Pictures) -> None:
     """The check names the slip; mended, it asks for the turnover group of new articles."""
+    tab.get_by_label("Customer of sales without a relation").fill("Half a word")
+    tab.get_by_label("Update products that exist").uncheck()
     tab.get_by_role("button", name="Check now").click()
     tab.get_by_text("One thing needs somebody").wait_for()
+    assert tab.get_by_label("Customer of sales without a relation").input_value() == "Half a word", "typed beside it"
+    assert not tab.get_by_label("Update products that exist").is_checked()
+    tab.get_by_label("Update products that exist").check()
     pictures.take(tab, "check-fault", "section[aria-labelledby=books]")
     assert "refused our credentials" in tab.locator("section[aria-labelledby=check]").inner_text()
     tab.get_by_label("Secret", exact=True).fill("marked-till-secret")

@@ -107,6 +107,31 @@
     if (main.dataset.refresh) timer = setTimeout(renew, Number(main.dataset.refresh) * 1000);
   }
 
+  // What was typed in one form of a page is kept while another of its forms is sent, or another page is looked at.
+  // Passwords are not.
+  const drafts = main.dataset.drafts && `drafts ${main.dataset.drafts}`;
+  let sent;
+  const isSwitch = (each) => ["checkbox", "radio"].includes(each.type);
+  function keepDrafts() {
+    const isDraft = (each) => each.id && each.form !== sent && each.type !== "password" && isTyped(each);
+    const typed = [...main.querySelectorAll(FIELDS)].filter(isDraft);
+    sessionStorage.setItem(drafts, JSON.stringify(typed.map((each) => [each.id, isSwitch(each) ? each.checked : each.value])));
+  }
+  function takeDrafts() {
+    for (const [id, value] of JSON.parse(sessionStorage.getItem(drafts) || "[]")) {
+      const field = document.getElementById(id);
+      if (field?.matches(FIELDS)) field[isSwitch(field) ? "checked" : "value"] = value;
+    }
+    sessionStorage.removeItem(drafts);
+  }
+  if (drafts) {
+    takeDrafts();
+    document.addEventListener("submit", (event) => {
+      sent = event.target;
+    });
+    addEventListener("pagehide", keepDrafts);
+  }
+
   function reveal() {
     for (const button of main.querySelectorAll("[data-print]")) button.hidden = false;
   }
