@@ -80,7 +80,6 @@ PREFERENCES = (
     ("SalesFormsPrefs", "CustomTxnNumbers", False, "document numbers", True, "custom transaction numbers on"),
     ("CurrencyPrefs", "MultiCurrencyEnabled", True, "multicurrency", True, "booked in EUR"),
     ("AccountingInfoPrefs", "BookCloseDate", "2026-01-31", "closed books", True, "2026-01-31"),
-    ("TaxPrefs", "PartnerTaxEnabled", True, "sales tax", False, "overrules"),
     ("ProductAndServicesPrefs", "QuantityOnHand", False, "stock", False, "does not track"),
 )
 
@@ -91,9 +90,15 @@ def test_every_preference_that_matters_is_reported(shop: Shop) -> None:
     found = look(shop)
     for _, name, _, check, good, said in PREFERENCES:
         assert (name, found[check]["good"], said in found[check]["said"]) == (name, good, True)
-    prefer(shop, "TaxPrefs", "PartnerTaxEnabled", False)
     prefer(shop, "TaxPrefs", "UsingSalesTax", False)
     assert "switched off" in look(shop)["sales tax"]["said"]
+
+
+def test_books_that_compute_sales_tax_themselves_are_reported(shop: Shop) -> None:
+    prefer(shop, "TaxPrefs", "PartnerTaxEnabled", True)
+    assert "sales tax" not in look(shop)
+    shop.books.put(REALM, "CompanyInfo", {"Id": "1", "Country": "US"})
+    assert "overrules" in look(shop)["sales tax"]["said"]
 
 
 def test_books_of_another_currency_are_reported(shop: Shop) -> None:

@@ -46,6 +46,7 @@ def test_a_sale_with_vat_names_its_rate_and_the_way_out(small_shop: Shop) -> Non
 
 def test_books_that_compute_sales_tax_themselves_get_no_sale_with_vat(shop: Shop) -> None:
     shop.books.set_preference(REALM, "TaxPrefs", "PartnerTaxEnabled", value=True)
+    shop.books.put(REALM, "CompanyInfo", {"Id": "1", "Country": "US"})
     shop.stock(FREE, "4.50", 0, NO_VAT)
     sale = shop.till.sell(lines=[sold(TAXED)])
     shop.till.sell(lines=[sold(FREE, 3)])
@@ -53,6 +54,14 @@ def test_books_that_compute_sales_tax_themselves_get_no_sale_with_vat(shop: Shop
     assert [row["TotalAmt"] for row in shop.rows("SalesReceipt")] == [Decimal("13.50")]
     (event,) = shop.parked()
     assert (event.entity_id, event.code) == (sale["receiptId"], "tax-computed-by-books")
+
+
+def test_automated_sales_tax_is_of_companies_in_the_united_states_only(shop: Shop) -> None:
+    shop.books.set_preference(REALM, "TaxPrefs", "PartnerTaxEnabled", value=True)
+    sale = shop.till.sell(lines=[sold(TAXED)])
+    shop.settle()
+    assert shop.parked() == []
+    assert shop.only("SalesReceipt")["TotalAmt"] == Decimal(sale["totalInclAmount"]) / 100
 
 
 def test_an_item_without_a_tax_code_gets_the_tills_code_of_no_vat(small_shop: Shop) -> None:

@@ -145,10 +145,11 @@ def to_profile(company: Json, preferences: Json) -> CompanyProfile:
     accounting = fields.part(preferences, "AccountingInfoPrefs")
     currency = fields.part(preferences, "CurrencyPrefs")
     tax = fields.part(preferences, "TaxPrefs")
+    country = fields.find_text(company, "Country") or ""
     per_document, per_line = (fields.is_true(accounting, f"ClassTrackingPerTxn{which}") for which in ("", "Line"))
     return CompanyProfile(
         name=fields.find_text(company, "CompanyName") or "",
-        country=fields.find_text(company, "Country") or "",
+        country=country,
         home_currency=fields.find_reference(currency, "HomeCurrency"),
         custom_document_numbers=fields.is_true(sales, "CustomTxnNumbers"),
         tracks_departments=fields.is_true(accounting, "TrackDepartments"),
@@ -159,7 +160,8 @@ def to_profile(company: Json, preferences: Json) -> CompanyProfile:
         tracks_classes=per_document or per_line,
         class_per_document=per_document and not per_line,
         allows_shipping=fields.is_true(sales, "AllowShipping"),
-        computes_tax_itself=fields.is_true(tax, "PartnerTaxEnabled"),
+        # Automated sales tax exists in the United States only; what else may set this preference is not documented.
+        computes_tax_itself=country in ("", "US") and fields.is_true(tax, "PartnerTaxEnabled"),
     )
 
 

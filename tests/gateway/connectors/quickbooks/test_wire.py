@@ -181,6 +181,12 @@ def test_the_company_says_what_it_switched_on() -> None:
     assert (found.multi_currency, found.computes_tax_itself) == (False, False)
 
 
+@pytest.mark.parametrize(("country", "computes"), [("US", True), (None, True), ("NL", False), ("GB", False)])
+def test_automated_sales_tax_exists_in_the_united_states_only(country: str | None, computes: bool) -> None:
+    found = wire.to_profile({"Country": country}, {"TaxPrefs": {"PartnerTaxEnabled": True}})
+    assert found.computes_tax_itself is computes
+
+
 def test_a_company_that_says_nothing_has_everything_off() -> None:
     found = wire.to_profile({}, {})
     assert (found.custom_document_numbers, found.uses_tax, found.books_closed_through) == (False, False, None)
