@@ -126,6 +126,7 @@ GARBAGE: dict[str, Script] = {
     "dtd": lambda conversation: conversation.answer("<!DOCTYPE a><a/>"),
     "server fault": lambda conversation: conversation.answer(fault("SOAP-ENV:Server", "busy"), status=500),
     "bad number": answer_with_words_for_numbers,
+    "redirect": lambda conversation: conversation.answer(b"", status=302, headers={"Location": "http://x"}),
 }
 
 
@@ -141,7 +142,6 @@ def test_61_62_no_whole_answer_is_transient_for_a_read_not_for_a_write(script: S
         (lambda conversation: conversation.answer(fault("SOAP-ENV:Client", "no ident"), status=500), AuthLost),
         (lambda conversation: conversation.answer(fault("SOAP-ENV:Client", "wrong")), Permanent),
         (lambda conversation: conversation.answer(b"", status=403), AuthLost),
-        (lambda conversation: conversation.answer(b"", status=302, headers={"Location": "http://x"}), Permanent),
         (lambda conversation: conversation.answer(b"", status=429, headers={"Retry-After": "9"}), RateLimited),
     ],
 )
