@@ -125,12 +125,14 @@ class Session:
         return answer
 
     def try_token(self, token: str) -> None:
-        """A call that changes nothing and is not metered: a document without lines, which the books do not take.
+        """A call that changes nothing and is not metered: the deletion of a document that does not exist.
 
         Raises AuthLost while they refuse calls, or the writes of a company whose subscription has ended; Transient,
         Unanswered.
         """
-        call = replace(calls.write("SalesReceipt", {}, f"try-{uuid.uuid4()}"), operation="TRY salesreceipt")
+        nothing, request_id = {"Id": "0", "SyncToken": "0"}, f"try-{uuid.uuid4()}"
+        delete = calls.write("SalesReceipt", nothing, request_id, operation="delete")
+        call = replace(delete, operation="TRY salesreceipt")
         refused = self._exchange(call, token).error
         if isinstance(refused, AuthLost | Transient | Unanswered):
             raise refused
