@@ -243,7 +243,7 @@ STATES: dict[str, tuple[str, Prepare]] = {
     "handled, then another SKU": ("created", item(carry, changed(Sku="7009"))),
     "handled, then without SKU": ("parked", item(carry, changed(Sku=None))),
     "handled, then another's SKU": ("parked", item(carry, take_number)),
-    "handled, inactive, and another's SKU": ("skipped", item(carry, take_number, stored(Active=False))),
+    "handled, inactive, and another's SKU": ("deactivated", item(carry, take_number, stored(Active=False))),
     "handled, then a variant": ("updated", item(carry, switched(VARIANTS), changed(Name="Tee - Blue / S"))),
     "handled, and the article is lost": ("created", item(carry, lose, changed(UnitPrice="13.95"))),
     "handled, inactive, and the article is lost": ("skipped", item(carry, lose, END)),

@@ -75,8 +75,10 @@ def misshapen(key: str) -> Permanent:
 
 
 def find_text(source: Json, key: str) -> str | None:
-    """A text, or None where it is absent or empty."""
+    """A text, or None where it is absent or empty; a whole number, as which an id may come, counts too."""
     value = source.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if value is None or isinstance(value, str):
         return value or None
     raise misshapen(key)

@@ -69,7 +69,7 @@ def test_the_suffix_of_an_inactive_item_is_not_part_of_its_name() -> None:
 
 @pytest.mark.parametrize(
     ("bad", "field"),
-    [({"Id": None}, "Id"), ({"UnitPrice": "x"}, "UnitPrice"), ({"ParentRef": "7"}, "ParentRef"), ({"Sku": 5}, "Sku")],
+    [({"Id": None}, "Id"), ({"UnitPrice": "x"}, "UnitPrice"), ({"ParentRef": "7"}, "ParentRef"), ({"Sku": ["5"]}, "Sku")],
 )
 def test_a_field_of_the_wrong_shape_is_named(bad: dict[str, Any], field: str) -> None:
     with pytest.raises(Permanent) as raised:
@@ -179,6 +179,14 @@ def test_the_company_says_what_it_switched_on() -> None:
     assert (found.custom_document_numbers, found.tracks_departments, found.tracks_stock) == (True, True, True)
     assert (found.uses_tax, found.tracks_classes, found.allows_shipping) == (True, True, True)
     assert (found.multi_currency, found.computes_tax_itself) == (False, False)
+
+
+def test_ids_that_come_as_numbers_are_the_same_ids() -> None:
+    row = {"Id": 7, "SyncToken": 3, "Name": "Kaas", "Type": "NonInventory", "ParentRef": {"value": 12}}
+    found = wire.to_item(row)
+    assert (found.id, found.sync_token, found.parent_id) == ("7", "3", "12")
+    with pytest.raises(Permanent, match="Id"):
+        wire.to_item({**row, "Id": True})
 
 
 @pytest.mark.parametrize(("country", "computes"), [("US", True), (None, True), ("NL", False), ("GB", False)])
