@@ -18,7 +18,7 @@ from gateway.store.sales import AMSTERDAM
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
-from gateway.store.tables import AgreementDayRow, InboxRow, ProcessRow, RecordRow, SystemRow
+from gateway.store.tables import AgreementDayRow, ConnectionRow, InboxRow, ProcessRow, RecordRow, SystemRow
 from mapping.choices import ListName, ListOption
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
@@ -164,6 +164,14 @@ def test_each_system_says_when_it_was_seen(gateway: Gateway, browser: httpx.Clie
     page = browser.get("/").text
     assert "no answer for 7 min" in page
     assert "MplusKASSA does not answer" in page
+    assert "Everything is in order" not in page
+
+
+def test_home_is_not_in_order_before_a_connection_is_live(gateway: Gateway, browser: httpx.Client) -> None:
+    with writing(gateway.engine) as session:
+        session.execute(update(ConnectionRow).values(live=False))
+    page = browser.get("/").text
+    assert "No connection is live yet" in page
     assert "Everything is in order" not in page
 
 
