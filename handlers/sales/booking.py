@@ -80,7 +80,7 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
     booked = documents.find(sale, posting, deps) if look else None
     is_found = booked is not None
     if booked is None:
-        if documents.may_be_on_its_way(event, deps):
+        if bookings.may_be_on_its_way(event, deps):
             dates = (posting.document.business_date, sale.business_date)
             documents.look_later(posting.document.marker, dates, event, deps)
         # The earlier document is gone: this is the next one.

@@ -20,10 +20,8 @@ from datetime import date, timedelta
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire import content_of, contents_of, in_basic_plane, to_content
 from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
-from gateway.store import progress
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link
-from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import orders, sale_identity
 from mapping.errors import MappingError
@@ -35,7 +33,6 @@ from mapping.sale_identity import CONTENT_LENGTH, find_installation, find_tag, i
 
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 CHECK, INSTALLATION = "Duplicates", "Installation"
-NO_ANSWER = "no-answer"
 MAX_GENERATIONS = 20
 FRESH = timedelta(minutes=5)
 """A document older than this belongs to an earlier request: it may not be in the books any more."""
@@ -47,16 +44,6 @@ _SISTERS = {
 }
 _MARKED = "[kassabridge:"
 _SALE_KINDS = frozenset(kind.value.lower() for kind in SaleKind)
-
-
-def may_be_on_its_way(event: Event, deps: Deps) -> bool:
-    """Whether an attempt before this one, or an event it superseded, may have sent a request that still arrives."""
-    if event.crashes > 0 or event.code == NO_ANSWER:
-        return True
-    if not event.careful:
-        return False
-    with reading(deps.engine) as session:
-        return any(each.code == NO_ANSWER for each in progress.replaced_by(session, event))
 
 
 def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
@@ -210,7 +197,7 @@ def create(
         again = each > generation or bool(each and not unasked)
         present = read(made.kind, made.id, deps) if again or is_old(made, deps) else made
         if present is not None:
-            _refuse_voided(present, posting)
+            _refuse_voided(present, posting, deps)
             return bring_up_to_date(present, posting, deps), each
         deps.say("the books answered with a document that was deleted since", entity=made.kind, id=made.id)
     raise Permanent(
@@ -227,7 +214,7 @@ def create_or_find(
     try:
         return *create(posting, deps, generation=generation, unasked=unasked), False
     except DuplicateNumber:
-        found = find(sale, posting, deps)
+        found = find(sale, posting, deps) or _take_voided(posting, deps)
         other = _renumber(sale, posting, deps) if found is None else None
         if other is not None:
             return _create_renumbered(sale, other, deps, generation)
@@ -328,8 +315,25 @@ def is_old(made: BookedDocument | BooksPayment, deps: Deps) -> bool:
     return made.created_at is not None and made.created_at < deps.now() - FRESH
 
 
-def _refuse_voided(present: BookedDocument, posting: Posting) -> None:
-    if present.voided:
+def find_voided(posting: Posting, deps: Deps) -> BookedDocument | None:
+    """The posting's document, voided: it still has its number."""
+    wanted = posting.document
+    present = rows(wanted.kind, [wanted.document_number], [wanted.business_date], deps)
+    return next((row for row in present if row.voided and is_marked(row.private_note, wanted.marker)), None)
+
+
+def _take_voided(posting: Posting, deps: Deps) -> BookedDocument | None:
+    voided = find_voided(posting, deps)
+    if voided is None:
+        return None
+    _refuse_voided(voided, posting, deps)
+    return bring_up_to_date(voided, posting, deps)
+
+
+def _refuse_voided(present: BookedDocument, posting: Posting, deps: Deps) -> None:
+    """A person voids what equals the sale; what holds another version of it was voided when the till cancelled that."""
+    now = sale_identity.find_signed_content(sign(posting.document, deps).private_note)
+    if present.voided and sale_identity.find_signed_content(present.private_note) in (None, now):
         raise Permanent(
             message("{kind} {id} of this sale was voided in QuickBooks", kind=message(present.kind), id=present.id),
             code="gone-in-books",

@@ -29,7 +29,7 @@ from mapping.messages import Amount, join, message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, Sale, SaleKind, VatAmount
 from mapping.references import References
-from mapping.sale_identity import is_marked, name_document, sign
+from mapping.sale_identity import name_document, sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
         # Edits are reported elsewhere.
         repairs.restore(posting, found, deps)
         return found
-    if found is None and documents.may_be_on_its_way(event, deps):
+    if found is None and bookings.may_be_on_its_way(event, deps):
         dates = (posting.document.business_date, named.business_date)
         documents.look_later(posting.document.marker, dates, event, deps)
     booked = found or (_revive(posting, deps) if again else None)
@@ -303,9 +303,7 @@ def _adjust_tax(posting: Posting, booked: BookedDocument, plan: DayPlan, deps: D
 
 def _revive(posting: Posting, deps: Deps) -> BookedDocument | None:
     """Write the amounts of a voided document again: it still occupies its number."""
-    wanted = posting.document
-    rows = documents.rows(wanted.kind, [wanted.document_number], [wanted.business_date], deps)
-    voided = next((row for row in rows if row.voided and is_marked(row.private_note, wanted.marker)), None)
+    voided = documents.find_voided(posting, deps)
     return documents.update(posting, voided.id, voided.sync_token, deps) if voided else None
 
 

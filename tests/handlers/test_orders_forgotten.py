@@ -20,6 +20,7 @@ from handlers.stock.quantities import PATIENCE
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.counter import add_stocked, hear, physical
 from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.test_orders_repair import void
 from workers.connections import ConnectionRegistry
 from workers.worker import Worker
 
@@ -259,6 +260,35 @@ def test_a_sale_that_changed_twice_around_a_restored_backup_raises_no_alert(
     booked = [row["TotalAmt"] for kind in ("SalesReceipt", "RefundReceipt") for row in forgetful.rows(kind)]
     assert [total for total in booked if total] == ([Decimal(abs(cents)) / 100] if cents else [])
     assert forgetful.parked() == []
+
+
+def sell_and_lose(shop: Shop) -> dict[str, Any]:
+    """A sale that is booked, voided, and unknown again by a restored backup."""
+    shop.books.switches.request_ids = "forgotten"
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    backup = take_backup(shop)
+    sale = shop.till.sell(lines=[sold(1002)])
+    shop.settle()
+    void(shop, "SalesReceipt", shop.find("SalesReceipt", DocNumber=f"R{sale['transactionString']}"))
+    restore(shop, backup)
+    return sale
+
+
+def test_a_voided_document_of_another_version_of_its_sale_is_used_again(shop: Shop) -> None:
+    sale = sell_and_lose(shop)
+    shop.till.edit_receipt(sale["receiptId"], lines=[sold(1003)], payments=[Tender("PIN", 10000)])
+    shop.settle()
+    assert [(event.code, event.reason) for event in shop.parked()] == []
+    assert sorted(row["TotalAmt"] for row in shop.rows("SalesReceipt")) == [Decimal("12.50"), Decimal("100.00")]
+
+
+def test_a_voided_document_of_the_sale_as_it_is_waits_for_a_person(shop: Shop) -> None:
+    sale = sell_and_lose(shop)
+    shop.settle()
+    (event,) = shop.parked()
+    assert (event.entity_id, event.code) == (sale["receiptId"], "gone-in-books")
+    assert sorted(row["TotalAmt"] for row in shop.rows("SalesReceipt")) == [0, Decimal("12.50")]
 
 
 def test_an_edit_by_a_person_after_a_restored_backup_is_reported(forgetful: Shop) -> None:
