@@ -34,8 +34,16 @@ def config(connection: Connection) -> Config:
 def upgrade(engine: Engine) -> str:
     """Apply missing migrations; other processes wait, find nothing to do and succeed too. Returns the revision.
 
-    The database of a newer release is left as it is, so that a rollback works.
+    The database of a newer release is left as it is, so that a rollback works. Each migration of a database in use has
+    its own transaction: with the locks of one, it would wait for workers of the release before who wait for these.
     """
+    while (revision := _upgrade_once(engine)) is None:
+        pass
+    return revision
+
+
+def _upgrade_once(engine: Engine) -> str | None:
+    """Apply one missing migration, or all of an empty database; returns the revision when none was missing."""
     with engine.begin() as connection:
         # SQLite needs no extra lock: our transactions begin IMMEDIATE.
         if connection.dialect.name == "postgresql":
@@ -48,11 +56,12 @@ def upgrade(engine: Engine) -> str:
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        if not _is_ours_or_newer(connection):
-            from alembic import command
+        if _is_ours_or_newer(connection):
+            return _revision(connection) or ""
+        from alembic import command
 
-            command.upgrade(config(connection), "head")
-        return _revision(connection) or ""
+        command.upgrade(config(connection), "+1" if _revision(connection) else "head")
+    return None
 
 
 def is_current(engine: Engine) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from sqlalchemy import Engine, inspect
+from alembic import command
+from sqlalchemy import Connection, Engine, inspect
 from sqlmodel import SQLModel
 
 from gateway.store import migrate
@@ -54,3 +56,30 @@ def test_f12_a_new_sqlite_file_and_its_journal_are_for_their_owner_alone(tmp_pat
         raw.execute("CREATE TABLE held (id INTEGER)")
         modes = {each.name: oct(each.stat().st_mode & 0o777) for each in path.parent.glob("gateway.db*")}
     assert modes == dict.fromkeys(("gateway.db", "gateway.db-shm", "gateway.db-wal"), "0o600")
+
+
+def wait_for_lock(connection: Connection, upgrading: Future[str]) -> None:
+    """Wait until the upgrade waits for another transaction, or has ended."""
+    here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    waiting = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND database = {here}"  # noqa: S608 - written here
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and not upgrading.done():
+        found = connection.exec_driver_sql(waiting)
+        if found.scalar_one():
+            return
+        time.sleep(0.01)
+
+
+def test_an_upgrade_and_a_worker_of_the_release_before_do_not_deadlock(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    with engine.begin() as connection:
+        command.upgrade(migrate.config(connection), "0034")
+    with ThreadPoolExecutor(1) as pool, engine.begin() as claiming:
+        # A claim reads which logins are lost, then changes rows of the inbox, which a trigger counts.
+        claiming.exec_driver_sql("SELECT lost FROM tokens")
+        upgrading = pool.submit(upgrade, postgres_url)
+        wait_for_lock(claiming, upgrading)
+        claiming.exec_driver_sql("UPDATE inbox SET state = 'working' WHERE id = 1")
+        claiming.commit()
+        assert upgrading.result(timeout=20) >= "0036"
+    engine.dispose()
