@@ -23,11 +23,13 @@ def upgrade() -> None:
     else:
         _count_in_sqlite()
     # A sale's events are kept for good; those of another flow may be deleted, and then the time known so far stays.
-    newest = (
-        f'(SELECT max(updated_at) FROM inbox WHERE inbox.flow = event_counts.flow AND inbox.state = event_counts.state'
-        f' AND {_IS_TRADE.replace("flow <>", "inbox.flow <>")})'
+    # The inbox is read once: meanwhile every worker, and every webhook, waits for the lock.
+    found = f'SELECT flow, state, max(updated_at) FROM inbox WHERE {_ENDED} AND {_IS_TRADE} GROUP BY flow, state'
+    newest = 'SELECT at FROM found WHERE found.flow = event_counts.flow AND found.state = event_counts.state'
+    op.execute(
+        f'WITH found (flow, state, at) AS MATERIALIZED ({found})'
+        f" UPDATE event_counts SET newest = coalesce(({newest}), CASE WHEN flow <> 'orders' THEN newest END)"
     )
-    op.execute(f"UPDATE event_counts SET newest = coalesce({newest}, CASE WHEN flow <> 'orders' THEN newest END)")
 
 
 def _count_in_postgresql() -> None:

@@ -277,3 +277,16 @@ def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
         assert newer is not None
         assert progress.find_next(session, older) == second.id
         assert [each.id for each in progress.replaced_by(session, newer)] == [first.id]
+
+
+def test_the_upgrade_reads_the_inbox_once_however_many_workers_counted(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    read = sa.text("SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables WHERE relname = 'inbox'")
+    counted = "INSERT INTO event_counts (flow, state, shard, events) SELECT 'orders', 'done', n, 1 FROM"
+    with engine.begin() as connection:
+        command.upgrade(migrate.config(connection), "0034")
+        connection.execute(sa.text(f"{counted} generate_series(1, 40) AS n"))
+        before = connection.execute(read).scalar_one()
+        command.upgrade(migrate.config(connection), "0035")
+        assert connection.execute(read).scalar_one() - before <= 2
+    engine.dispose()
