@@ -68,7 +68,7 @@ def forget(engine: Engine, seal: Seal) -> int:
     with reading(engine) as session:
         locked = [found for found in _find_sealed(session) if not seal.fits(found.sealed, found.place)]
     for found in locked:
-        lost = {"lost": LOCKED, "lost_at": moment(), "seed": None} if found.table is TokenRow else {}
+        lost = {"lost": LOCKED, "lost_code": None, "lost_at": moment(), "seed": None} if found.table is TokenRow else {}
         with writing(engine) as session:
             session.execute(update(found.table).where(found.is_there()).values({found.place.column: None} | lost))
     return len(locked)

@@ -95,6 +95,8 @@ def test_with_a_wrong_key_nothing_starts_and_nothing_is_overwritten(engine: Engi
 
 def test_secrets_of_a_lost_key_are_cleared_and_can_be_set_again(engine: Engine) -> None:
     store(engine)
+    with writing(engine) as session:
+        tokens.lose(session, "shop", "its subscription has ended", "6190")
     assert resealing.forget(engine, Seal([NEW, OLD])) == 0
     assert resealing.forget(engine, Seal([NEW])) == 4
     resealing.check(engine, Seal([NEW]))
@@ -104,7 +106,7 @@ def test_secrets_of_a_lost_key_are_cleared_and_can_be_set_again(engine: Engine) 
         assert kept is not None
         assert (kept.realm_id, kept.mplus_url, kept.mplus_secret, kept.live) == ("1", "https://till", None, True)
         assert held is not None
-        assert (held.refresh, held.lost) == (None, resealing.LOCKED)
+        assert (held.refresh, held.lost, held.lost_code) == (None, resealing.LOCKED, None)
         assert tokens.plant(session, "shop", "refresh-token", Seal([NEW]))
         again = tokens.find(session, "shop", Seal([NEW]))
     assert again is not None
