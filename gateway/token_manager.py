@@ -75,9 +75,8 @@ class TokenManager:
                     tokens.accept(session, self.connection)
                     inbox.requeue_parked(session, connection=self.connection, code=AUTH_LOST)
         except (AuthLost, Transient, Permanent, Unanswered) as error:
-            held = self._stored()
             with writing(self.engine) as session:
-                tokens.lose(session, self.connection, held.lost or "", held.lost_code)
+                tokens.note_attempt(session, self.connection)
             if isinstance(error, AuthLost):
                 return False
             raise

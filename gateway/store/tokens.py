@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, and_, func, or_, select, update
+from sqlalchemy import Engine, and_, case, func, or_, select, true, update
 from sqlmodel import Session, col
 
 from gateway.store import connections, leases
@@ -62,7 +62,7 @@ def find(session: Session, connection: str, seal: Seal) -> Tokens | None:
         refresh=seal.open(row.refresh_sealed, _place(connection, "refresh_sealed")) if row.refresh_sealed else None,
         refresh_expires_at=row.refresh_expires_at,
         lost=row.lost,
-        lost_code=row.lost_code,
+        lost_code=row.lost_code if row.lost else None,  # a release before this column clears `lost` alone
         hard_expires_at=row.hard_expires_at,
     )
 
@@ -107,10 +107,20 @@ def plant(session: Session, connection: str, refresh: str, seal: Seal) -> bool:
 
 
 def lose(session: Session, connection: str, reason: str, code: str | None = None) -> None:
-    """Record that the tokens do not work, and when that was found first, and last."""
-    lost_at = func.coalesce(col(TokenRow.lost_at), moment())
+    """Record that the tokens do not work, and when that was found first, and last.
+
+    How long calls were refused before does not count for a login, which is sent again for so long only.
+    """
+    is_same = true() if code else and_(col(TokenRow.lost).is_not(None), col(TokenRow.lost_code).is_(None))
+    lost_at = func.coalesce(case((is_same, col(TokenRow.lost_at))), moment())
     values = {"lost": reason, "lost_code": code, "lost_at": lost_at, "updated_at": moment()}
     session.execute(update(TokenRow).where(col(TokenRow.connection) == connection).values(**values))
+
+
+def note_attempt(session: Session, connection: str) -> None:
+    """What was lost was tried again, without success. A login that somebody made meanwhile stays good."""
+    mine = and_(col(TokenRow.connection) == connection, col(TokenRow.lost).is_not(None))
+    session.execute(update(TokenRow).where(mine).values(updated_at=moment()))
 
 
 def accept(session: Session, connection: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
 from gateway.errors import AUTH_LOST, AuthLost, Permanent, Transient
@@ -14,7 +14,7 @@ from gateway.store import inbox, tokens
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import Change, Flow
 from gateway.store.session import reading, writing
-from gateway.store.tables import InboxRow
+from gateway.store.tables import InboxRow, TokenRow
 from gateway.token_manager import TokenManager
 from tests.gateway.test_token_manager import NAME, REALM, Intuit, due, held, intuit, rewind, token_manager
 
@@ -135,3 +135,46 @@ def test_a_login_that_ended_meanwhile_is_no_refused_call(
     assert not token_manager.try_again(Books())
     assert held(engine).lost
     assert held(engine).lost_code is None
+
+
+def test_a_good_login_refused_once_after_long_refused_calls_is_sent_again(
+    token_manager: TokenManager, engine: Engine
+) -> None:
+    token_manager.access()
+    for is_accepted in (True, False):
+        token_manager.refuse("6190")
+        rewind(engine, 2 * 86_400)
+        if is_accepted:
+            assert token_manager.try_again(Books())
+        with writing(engine) as session:
+            tokens.lose(session, NAME, "Intuit refuses the refresh token, as it does with good ones at times")
+        rewind(engine, 16)
+        assert due(engine) == [NAME]
+        assert token_manager.try_again(Books())
+
+
+def test_a_login_made_during_an_attempt_that_fails_stays_good(token_manager: TokenManager, engine: Engine) -> None:
+    token_manager.access()
+    token_manager.refuse("3100")
+
+    def connect_again(token: str) -> None:
+        with writing(engine) as session:
+            tokens.save(session, NAME, replace(held(engine), lost=None, lost_code=None), token_manager.seal)
+        raise Transient(f"no answer to {token[:1]}")
+
+    with pytest.raises(Transient):
+        token_manager.try_again(connect_again)
+    assert held(engine).lost is None
+    with reading(engine) as session:
+        assert find_causes(session, Thresholds(timedelta(hours=1), 500_000)) == []
+
+
+def test_a_code_that_the_release_before_left_is_no_refusal(token_manager: TokenManager, engine: Engine) -> None:
+    token_manager.access()
+    token_manager.refuse("3100")
+    with writing(engine) as session:  # it knows no code, and clears what it knows
+        session.execute(update(TokenRow).values(lost=None, lost_at=None))
+    assert held(engine).lost_code is None
+    token_manager.renew(token_manager.access())
+    with reading(engine) as session:
+        assert session.execute(select(col(TokenRow.lost_code))).scalar_one() is None
