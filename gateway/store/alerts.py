@@ -132,8 +132,10 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
     resting = select(col(ConnectionRow.name)).where(
         or_(col(ConnectionRow.paused).is_not(None), col(ConnectionRow.live).is_(False))
     )
-    # What a person had tried again, or a healed cause released, has waited since then, however old it is.
-    is_due = col(InboxRow.state).in_((State.RECEIVED, State.WORKING))
+    # What a person had tried again, or a healed cause released, has waited since then, however old it is. At its later
+    # attempts it is as old as it was between them.
+    is_first = and_(col(InboxRow.state) == State.WORKING, col(InboxRow.attempts) <= 1)
+    is_due = or_(col(InboxRow.state) == State.RECEIVED, is_first)
     oldest = func.min(case((is_due, col(InboxRow.updated_at)), else_=col(InboxRow.received_at)))
     for state, key, title in (
         (UNSETTLED, "behind", "{flow} is behind"),

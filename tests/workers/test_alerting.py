@@ -280,10 +280,10 @@ def test_records_that_are_tried_again_are_not_behind(engine: Engine) -> None:
         session.execute(update(InboxRow).values(received_at=moment(-9000), updated_at=moment(-9000)))
         assert inbox.requeue(session, 1, states=[State.PARKED])
     assert keys(engine) == []
-    # Nobody comes for it, or it waits for its next attempt again and again.
-    for left in ({"updated_at": moment(-1000)}, {"state": State.WAITING, "updated_at": moment()}):
+    # Nobody comes for it, or it waits for its next attempt again and again; a till may take a minute for each.
+    for state, attempts, seconds in ((State.RECEIVED, 0, -1000), (State.WAITING, 1, 0), (State.WORKING, 2, 0)):
         with writing(engine) as session:
-            session.execute(update(InboxRow).values(left))
+            session.execute(update(InboxRow).values(state=state, attempts=attempts, updated_at=moment(seconds)))
         assert keys(engine) == ["behind/shop/orders"]
 
 
