@@ -145,9 +145,13 @@ class TokenManager:
         # Whether QuickBooks takes calls again is still to be seen.
         fresh = replace(to_tokens(pair), lost=held.lost if held.lost_code else None, lost_code=held.lost_code)
         with writing(self.engine) as session:
-            kept = tokens.replace(session, self.connection, fresh, self.seal)
-            if held.lost and not held.lost_code:
-                inbox.requeue_parked(session, connection=self.connection, code=AUTH_LOST)
+            now = tokens.find(session, self.connection, self.seal, hold=True)
+            if is_ours := now is None or now.refresh == refresh:
+                kept = tokens.replace(session, self.connection, fresh, self.seal)
+                if held.lost and not held.lost_code:
+                    inbox.requeue_parked(session, connection=self.connection, code=AUTH_LOST)
+        if not is_ours:
+            return self._refresh()  # somebody connected again: that login takes the place of this one
         if not kept:
             raise AuthLost("the connection was removed", code=AUTH_LOST, record=self._name())
         return pair.access

@@ -51,9 +51,9 @@ class Tokens:
         return f"Tokens(access_expires_at={self.access_expires_at}, lost={self.lost!r})"
 
 
-def find(session: Session, connection: str, seal: Seal) -> Tokens | None:
-    """The tokens of a connection, or None when it was never authorised."""
-    row = session.get(TokenRow, connection)
+def find(session: Session, connection: str, seal: Seal, *, hold: bool = False) -> Tokens | None:
+    """The tokens of a connection, or None when it was never authorised; nobody changes what is on `hold` meanwhile."""
+    row = session.get(TokenRow, connection, with_for_update=hold or None)
     if row is None:
         return None
     return Tokens(

@@ -16,9 +16,23 @@ from gateway.store.events import Change, Flow
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, TokenRow
 from gateway.token_manager import TokenManager
-from tests.gateway.test_token_manager import NAME, REALM, Intuit, due, held, intuit, rewind, token_manager
+from tests.gateway.test_token_manager import (
+    CLIENT,
+    NAME,
+    REALM,
+    SEAL,
+    Intuit,
+    Watching,
+    due,
+    held,
+    intuit,
+    never,
+    rewind,
+    token_manager,
+    watching,
+)
 
-__all__ = ["intuit", "token_manager"]
+__all__ = ["intuit", "token_manager", "watching"]
 
 
 @dataclass
@@ -113,6 +127,25 @@ def test_a_person_who_tries_again_need_not_wait(token_manager: TokenManager, eng
         event_id = session.execute(select(col(InboxRow.id))).scalar_one()
         tokens.hurry(session, [event_id])
     assert due(engine) == [NAME]
+
+
+def test_a_login_made_during_a_refresh_is_not_overwritten(watching: Watching, engine: Engine, intuit: Intuit) -> None:
+    token_manager, fresh = TokenManager(engine, NAME, watching, SEAL), ""
+    rejected = token_manager.access()
+    token_manager.refuse("3100")
+
+    def somebody_reconnects() -> None:
+        nonlocal fresh
+        watching.before_answer = lambda: None
+        fresh = str(intuit.simulation.connect(REALM, CLIENT)["refresh_token"])
+        with writing(engine) as session:
+            tokens.plant(session, NAME, fresh, SEAL)
+
+    watching.before_answer = somebody_reconnects
+    assert token_manager.try_again(never)
+    assert watching.used[-1] == fresh
+    assert held(engine).lost is None
+    assert token_manager.access() not in {rejected, None}
 
 
 def test_refused_again_at_once_it_is_tried_no_more_often(token_manager: TokenManager, engine: Engine) -> None:
