@@ -79,8 +79,9 @@ async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | N
 
 def _requeue(session: Session, ids: Sequence[int], states: Sequence[State]) -> list[int]:
     """Have those of these events handled again that are in one of these states; answers them."""
+    # Before the events, as when a login is accepted: otherwise the two wait for each other.
+    tokens.hurry(session, ids)
     changed = [each for each in ids if inbox.requeue(session, each, states=states)]
-    tokens.hurry(session, changed)
     sales.reopen(session, changed)
     records.close(session, changed, waiting=True)
     return changed

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pytest
+from sqlalchemy import text
+
+from gateway.errors import AUTH_LOST
+from gateway.store import inbox, tokens
 from gateway.store.events import State
+from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tables import SaleRow
 from tests.gateway.web.api.test_admin_api import an_event
 from tests.gateway.web.conftest import Gateway
+from tests.servers import wait_until
 
 RETRY = "/admin/events/retry"
 RESEND = "/admin/orders/345/resend"
@@ -99,3 +107,24 @@ def test_d11_an_order_is_known_by_the_cut_number_of_its_document(gateway: Gatewa
         assert [event["entity_id"] for event in found.json()["events"]] == ["receipt-7"]
     assert gateway.admin("POST", f"/admin/orders/{number}/resend").status_code == 202
     assert gateway.rows()[-1].subject == "default/orders/Receipt/receipt-7"
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
+def test_a_retry_while_a_refused_company_is_accepted_is_no_deadlock(gateway: Gateway, seal: Seal) -> None:
+    (event_id,) = gateway.receive(an_event("a", state=State.PARKED, code=AUTH_LOST))
+    with writing(gateway.engine) as session:
+        tokens.plant(session, "default", "refresh", seal)
+        tokens.lose(session, "default", "refused", "3100")
+
+    def is_waiting() -> bool:
+        with writing(gateway.engine) as session:
+            return bool(session.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
+
+    with ThreadPoolExecutor(1) as pool:
+        with writing(gateway.engine) as accepting:
+            tokens.accept(accepting, "default")
+            pressed = pool.submit(gateway.admin, "POST", f"/admin/events/{event_id}/retry")
+            wait_until(is_waiting)
+            inbox.requeue_parked(accepting, connection="default", code=AUTH_LOST)
+        assert pressed.result().status_code == 202
+    assert [row.state for row in gateway.rows()] == ["received"]
