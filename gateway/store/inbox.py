@@ -308,7 +308,7 @@ def find_refused(session: Session, connection: str) -> list[int]:
         col(InboxRow.connection).in_(select(col(TokenRow.connection)).where(works)),
     )
     shown = select(col(InboxRow.id), col(InboxRow.received_at), col(InboxRow.updated_at), moment())
-    rows = session.execute(shown.where(refused).limit(_MOST_AGAIN)).all()
+    rows = session.execute(shown.where(refused).order_by(col(InboxRow.updated_at)).limit(_MOST_AGAIN)).all()
     return [int(id_) for id_, came, tried, now in rows if tokens.is_due_again(tried - came, now - tried)]
 
 

@@ -12,8 +12,9 @@ from sqlmodel import col
 from gateway.errors import AUTH_LOST, AuthLost, Permanent, Transient
 from gateway.store import inbox, tokens
 from gateway.store.alerts import Thresholds, find_causes
-from gateway.store.events import Change, Flow
+from gateway.store.events import Change, Flow, State
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
 from gateway.store.tables import InboxRow, TokenRow
 from gateway.token_manager import TokenManager
 from tests.gateway.test_token_manager import (
@@ -211,3 +212,15 @@ def test_a_code_that_the_release_before_left_is_no_refusal(token_manager: TokenM
     token_manager.renew(token_manager.access())
     with reading(engine) as session:
         assert session.execute(select(col(TokenRow.lost_code))).scalar_one() is None
+
+
+def test_a_call_that_the_till_refused_is_not_left_behind_a_thousand_others(
+    token_manager: TokenManager, engine: Engine
+) -> None:
+    token_manager.access()
+    parked = [Change(str(n), Flow.ORDERS, "t", "Receipt", str(n), NAME, state=State.PARKED) for n in range(1001)]
+    with writing(engine) as session:
+        ids = [each.id for each in inbox.receive(session, parked)]
+        session.execute(update(InboxRow).values(code=AUTH_LOST, received_at=moment(-86_400), updated_at=moment()))
+        session.execute(update(InboxRow).where(col(InboxRow.id) == ids[-1]).values(updated_at=moment(-3600)))
+        assert inbox.find_refused(session, NAME) == [ids[-1]]
