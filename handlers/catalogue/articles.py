@@ -365,7 +365,7 @@ def _move(member: Member, existing: ReadProduct, home: ReadProduct | None, deps:
 
 
 def _found(member: Member, deps: Deps) -> ReadProduct:
-    """A product without  The till may not show it until it has one, so the family's link is stored at once."""
+    """A product without articles. The till may not show it until it has one, so the family's link is stored at once."""
     family = member.family
     known = find_family_product(family.key, deps) if family else None
     name = family.name if family else to_own_name(member.item)

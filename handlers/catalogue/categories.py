@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from gateway.errors import NotFound, Transient
 from gateway.store import links
@@ -138,12 +139,9 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
     if link is not None and link.target_id:
         return {item.parent_id: int(link.target_id)}
     read_at = items.now(deps)
-    raise _await(ItemReading(deps.books.item(item.parent_id), read_at), event, deps)
-
-
-def _await(parent: ItemReading, event: Event, deps: Deps) -> Transient:
-    deps.pass_on(bring_along(parent, event))
-    return wait_for(parent.item)
+    parent = deps.books.item(item.parent_id)
+    deps.pass_on(bring_along(ItemReading(parent, read_at), event))
+    raise wait_for(parent)
 
 
 def _write(item: Item, wanted: ArticleGroup, link: Link | None, event: Event, deps: Deps) -> int:
@@ -163,12 +161,24 @@ def _write(item: Item, wanted: ArticleGroup, link: Link | None, event: Event, de
     kept = wanted if deps.settings.categories.rename else dataclasses.replace(wanted, name=existing.name)
     if (kept.name, kept.parent or 0) != (existing.name, existing.parent or 0):
         if item.parent_id and any(group.number == kept.parent for group in flatten(existing.subgroups)):
-            read_at = items.now(deps)
-            raise _await(ItemReading(deps.books.item(item.parent_id), read_at), event, deps)
+            _bring_up(existing, kept.parent, event, deps)
+            raise wait_for(deps.books.item(item.parent_id))
         changed = ArticleGroup(existing.number, kept.name, kept.name, kept.parent or 0, existing.sort_order)
         deps.till.update_article_group(changed)
         deps.say("changed the article group", number=existing.number, name=kept.name, parent=kept.parent)
     return existing.number or 0
+
+
+def _bring_up(top: ArticleGroup, number: int | None, event: Event, deps: Deps) -> None:
+    """Have the categories between a group and one below it written again, also those that the books did not change.
+
+    Somebody may have moved one of them at the till.
+    """
+    between = [each for each in flatten(top.subgroups) if any(part.number == number for part in flatten([each]))]
+    found = deps.read(links.find_by_targets, [LinkKind.GROUP], [str(each.number) for each in between])
+    for link in chain.from_iterable(found.values()):
+        key, brought = f"{event.key}>{cause_of_category(link.source_id)}", items.follow_gone(Flow.CATEGORIES, event)
+        deps.pass_on(brought._replace(key=key, entity_id=link.source_id, careful=True))
 
 
 def find_group(link: Link | None, wanted: ArticleGroup | None, deps: Deps) -> ArticleGroup | None:

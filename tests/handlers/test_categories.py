@@ -86,6 +86,23 @@ def test_a_parent_that_goes_below_its_child_makes_no_circle(shop: Shop) -> None:
     assert shop.parked() == []
 
 
+def test_a_parent_that_staff_put_below_its_new_child_comes_up_again(shop: Shop) -> None:
+    """The parent did not change in the books: only its group at the till hangs elsewhere."""
+    top, other = add_category(shop, "Top"), add_category(shop, "Other")
+    low = add_category(shop, "Low", other["Id"])
+    for row in (top, other, low):
+        hear(shop, row["Id"])
+    number = groups(shop)["Top"]["groupNumber"]
+    shop.till.till["groups"].get(groups(shop)["Other"]["groupNumber"])["parentGroupNumber"] = number
+    change(shop, top["Id"], SubItem=True, ParentRef={"value": low["Id"]})
+    hear(shop, top["Id"])
+    retry_waiting(shop)
+    found = groups(shop)
+    assert found["Other"]["parentGroupNumber"] == 0
+    assert found["Top"]["parentGroupNumber"] == found["Low"]["groupNumber"]
+    assert {e.state for e in shop.events()} <= {"done", "skipped"}
+
+
 def test_the_tree_hangs_under_the_group_the_settings_name(open_shop: OpenShop) -> None:
     shop = open_shop("[categories]\nroot_group = 1")
     shop.till.till["groups"].put(
