@@ -25,12 +25,13 @@ from mapping.money_documents import key_of
 from mapping.records import DocumentKind
 from mapping.sale_identity import find_tag
 
-_GONE = {
+GONE = {
     "delete": BookingStatus.DELETED,
     "deleted": BookingStatus.DELETED,
     "void": BookingStatus.VOIDED,
     "voided": BookingStatus.VOIDED,
 }
+"""What became of a document or payment, by the operation of its event."""
 EDITED = "edited"
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
@@ -79,7 +80,7 @@ def handle(event: Event, deps: Deps) -> Result:
     if event.operation == EDITED:
         _compare_again(mine, deps)
         return done("it says what the till says") if _says_the_sale(mine, deps) else _show_edit(event, record)
-    how = _GONE.get((event.operation or "").lower())
+    how = GONE.get((event.operation or "").lower())
     if how is None:
         return done("our own document")
     if mine.status.is_our_doing:

@@ -26,6 +26,7 @@ from handlers import known_records
 from handlers.catalogue import items
 from handlers.deps import Deps
 from handlers.polling import captures
+from handlers.polling.books_documents import GONE
 from handlers.polling.captures import Capture
 from handlers.references import parties
 from handlers.sales import bookings, documents, writers
@@ -235,15 +236,16 @@ def _document_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Chan
 
 
 def _payment_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
-    """That somebody removed a payment of ours, unless a webhook told it."""
+    """That somebody removed a payment of ours, unless a webhook told just that: when it was is not always known."""
     operation = "deleted" if change.deleted else "voided" if shows_void(change) else None
     if operation is None:
         return None
     ours = deps.read(links.find_by_target, LinkKind.PAYMENT, change.id)
     event = _to_change(change, Flow.ORDERS, operation, operation, deps)
     with reading(deps.engine) as session:
-        told = _is_told(session, change.updated_at, event.subject)
-    return event if not told and any(not (each.status.is_gone or each.status.is_our_doing) for each in ours) else None
+        told = views.last_received(session, event.subject, source=_WEBHOOK, operations=GONE)
+    is_missing = any(not (each.status.is_gone or each.status.is_our_doing) for each in ours)
+    return event if told is None and is_missing else None
 
 
 def _updated(change: BooksChange, flow: Flow, deps: Deps, operation: str = "updated") -> Change:

@@ -71,6 +71,33 @@ def test_a_payment_that_somebody_removed_is_told_once(shop: Shop) -> None:
     assert shop.parked() == []
 
 
+def test_a_removed_payment_that_a_webhook_told_is_not_told_again(shop: Shop) -> None:
+    """A look through everything finds it once more, and does not know when it was removed."""
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
+    shop.settle()
+    look(shop)
+    told, kept = (row["Id"] for row in shop.rows("Payment"))
+    shop.hear_of("Payment", kept, "Update", key="changed")
+    for payment in (told, kept):
+        shop.books.delete(REALM, "Payment", payment)
+    assert shop.hear_of("Payment", told, "Delete", key="removed").code == "gone-in-books"
+    shop.books.clock.advance(120.0)
+    with writing(shop.engine) as session:
+        cursors.move_to(session, "default", cursors.BOOKS, "2026-01-01T00:00:00+00:00")
+    found = books_feed.poll(shop.deps())
+    assert [shop.event(each).entity_id for each in found if shop.event(each).entity == "Payment"] == [kept]
+
+
+def test_a_webhook_of_another_change_does_not_hide_that_a_payment_is_gone(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
+    shop.settle()
+    look(shop)
+    payment = shop.rows("Payment")[0]["Id"]
+    shop.hear_of("Payment", payment, "Update", key="changed")
+    shop.books.delete(REALM, "Payment", payment)
+    assert look(shop) == [("deleted", "gone-in-books")]
+
+
 def test_what_we_wrote_while_the_capture_was_on_its_way_is_no_edit_of_somebodys(shop: Shop) -> None:
     look(shop)
     id_ = book(shop)
