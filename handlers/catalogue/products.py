@@ -62,7 +62,12 @@ def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
     step = steps.decide(known, settings)
     if step is not ItemStep.MAP:
         return _leave(step, known, deps)
-    result = _handle_article(event, known, deps)
+    try:
+        result = _handle_article(event, known, deps)
+    except NotBookable:  # there may be an article, which the settings leave as it is
+        if moves and item.active:
+            _pass_stock_on(event, seen, deps)
+        raise
     if moves:
         _pass_stock_on(event, seen, deps)
     return result

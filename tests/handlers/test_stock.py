@@ -93,6 +93,14 @@ def test_a_sale_that_the_books_do_not_know_yet_is_taken_off(shop: Shop) -> None:
     assert physical(shop, 5001) == Decimal(18)
 
 
+def test_stock_follows_an_article_that_the_settings_leave_as_it_is(open_shop: OpenShop) -> None:
+    shop = open_shop("[products]\nupdate_existing = false")
+    shop.till.add_product({"description": "Unknown", "articleList": {"article": [{**UNKNOWN, "stockArticle": True}]}})
+    item = add_stocked(shop, "9999", 12)
+    assert hear(shop, item["Id"]).state == "skipped"
+    assert physical(shop, 9999) == Decimal(12)
+
+
 def test_an_unpaid_sale_lowers_the_stock_too(shop: Shop) -> None:
     item = stocked(shop, "5001", 12)
     receipt = shop.till.sell(lines=[sold(5001, 2)], payments=[])
