@@ -272,7 +272,7 @@ def find_faults(form: dict[str, str], name: str) -> dict[str, str]:
     """Why the new password of a form cannot be taken, by field."""
     password = form.get("password", "")
     if not access.SHORTEST <= len(password) <= access.LONGEST:
-        return {"password": "A password has at least 12 characters; several words are easiest to remember."}
+        return {"password": "A password has 12 to 200 characters; several words are easiest to remember."}
     if password.casefold() == name.casefold():
         return {"password": "The password is your name."}
     is_repeated = hmac.compare_digest(password.encode(), form.get("again", "").encode("utf-8", "surrogatepass"))
