@@ -26,7 +26,7 @@ from gateway.errors import (
     Unanswered,
 )
 from gateway.store.events import Event, Outcome, State
-from handlers.sales.bookings import NO_ANSWER
+from handlers.sales.documents import NO_ANSWER
 from mapping.errors import MappingError, NotBookable, ProblemError
 from mapping.messages import message
 

@@ -80,9 +80,8 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
     booked = documents.find(sale, posting, deps) if look else None
     is_found = booked is not None
     if booked is None:
-        if bookings.may_be_on_its_way(event, deps):
-            dates = (posting.document.business_date, sale.business_date)
-            documents.look_later(posting.document.marker, dates, event, deps)
+        dates = (posting.document.business_date, sale.business_date)
+        documents.look_later(posting.document.marker, dates, event, deps)
         # The earlier document is gone: this is the next one.
         booked, generation, is_found = documents.create_or_find(
             sale, posting, deps, generation=link.generation + 1 if link else 0, unasked=not maybe_written

@@ -25,7 +25,6 @@ from gateway.store import links, progress
 from gateway.store.events import Change, Event, Flow
 from gateway.store.known_links import Key, of_other
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading
 from handlers import known_records
 from handlers.catalogue import items, ownership
 from handlers.deps import Deps
@@ -46,7 +45,6 @@ REFERENCES = "references"
 PEOPLE = frozenset({"admin", "cli"})
 """Sources of events requested by a person."""
 _ASKED_FOR = PEOPLE | {"backfill"}
-NO_ANSWER = "no-answer"
 
 
 def is_maybe_written(event: Event, deps: Deps) -> bool:
@@ -57,16 +55,6 @@ def is_maybe_written(event: Event, deps: Deps) -> bool:
     if event.received_at < deps.process.started:
         return True
     return event.careful or event.attempts > 1 or event.source in _ASKED_FOR
-
-
-def may_be_on_its_way(event: Event, deps: Deps) -> bool:
-    """Whether an attempt before this one, or an event it superseded, may have sent a request that still arrives."""
-    if event.crashes > 0 or event.code == NO_ANSWER:
-        return True
-    if not event.careful:
-        return False
-    with reading(deps.engine) as session:
-        return any(each.code == NO_ANSWER for each in progress.replaced_by(session, event))
 
 
 def with_request(session: Session, event: Event) -> Event:

@@ -20,19 +20,21 @@ from datetime import date, timedelta
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire import content_of, contents_of, in_basic_plane, to_content
 from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
+from gateway.store import progress
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link
+from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import orders, sale_identity
 from mapping.errors import MappingError
 from mapping.messages import message
-from mapping.money_documents import payment_tag
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentContent, DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.sale_identity import CONTENT_LENGTH, find_installation, find_tag, is_marked, sign_content, unsigned
 
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 CHECK, INSTALLATION = "Duplicates", "Installation"
+NO_ANSWER = "no-answer"
 MAX_GENERATIONS = 20
 FRESH = timedelta(minutes=5)
 """A document older than this belongs to an earlier request: it may not be in the books any more."""
@@ -110,14 +112,6 @@ def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: 
     if adopted:
         deps.say("adopted a document that something else booked", entity=adopted.kind, id=adopted.id)
     return adopted
-
-
-def find_payments(posting: Posting, deps: Deps) -> dict[str, BooksPayment]:
-    references = [payment.payment_reference for payment in posting.payments if payment.payment_reference]
-    found = deps.books.payments_by_reference(list(dict.fromkeys(references))) if references else ()
-    valid = [payment for payment in found if not payment.voided]
-    wanted = {payment.source_id or "": payment_tag(payment.source_id or "") for payment in posting.payments}
-    return {key: row for key, tag in wanted.items() for row in valid if tag in (row.private_note or "")}
 
 
 def intended(document: SalesDocument, deps: Deps) -> str:
@@ -214,7 +208,10 @@ def create_or_find(
     try:
         return *create(posting, deps, generation=generation, unasked=unasked), False
     except DuplicateNumber:
-        found = find(sale, posting, deps) or _take_voided(posting, deps)
+        found = find(sale, posting, deps) or find_voided(posting, deps)
+        if found and found.voided:
+            _refuse_voided(found, posting, deps)
+            found = bring_up_to_date(found, posting, deps)
         other = _renumber(sale, posting, deps) if found is None else None
         if other is not None:
             return _create_renumbered(sale, other, deps, generation)
@@ -322,14 +319,6 @@ def find_voided(posting: Posting, deps: Deps) -> BookedDocument | None:
     return next((row for row in present if row.voided and is_marked(row.private_note, wanted.marker)), None)
 
 
-def _take_voided(posting: Posting, deps: Deps) -> BookedDocument | None:
-    voided = find_voided(posting, deps)
-    if voided is None:
-        return None
-    _refuse_voided(voided, posting, deps)
-    return bring_up_to_date(voided, posting, deps)
-
-
 def _refuse_voided(present: BookedDocument, posting: Posting, deps: Deps) -> None:
     """A person voids what equals the sale; what holds another version of it was voided when the till cancelled that."""
     now = sale_identity.find_signed_content(sign(posting.document, deps).private_note)
@@ -384,7 +373,9 @@ def report_installation(note: str | None, deps: Deps) -> None:
 
 
 def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> None:
-    """Schedule another search of the days on which another document with this marker may appear."""
+    """Search these days again later for another document with this marker, if an earlier request may still arrive."""
+    if not _may_arrive(event, deps):
+        return
     tag = find_tag(marker) or ""
     hint = {"days": [day.isoformat() for day in dict.fromkeys(days)]}
     deps.pass_on(
@@ -398,3 +389,12 @@ def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> N
             hint=json.dumps({**hint, "since": deps.now().isoformat()}),
         )
     )
+
+
+def _may_arrive(event: Event, deps: Deps) -> bool:
+    """Whether an attempt before this one, or one of an event it superseded, had no answer to a request."""
+    is_lost = event.crashes > 0 or event.code == NO_ANSWER
+    if is_lost or not event.careful:
+        return is_lost
+    with reading(deps.engine) as session:
+        return any(each.code == NO_ANSWER for each in progress.replaced_by(session, event))

@@ -172,10 +172,7 @@ def _search(known: Context, deps: Deps) -> Context:
 
 
 def _look_later(known: Context, deps: Deps) -> None:
-    """Search the books again later, if a request of an earlier attempt may still arrive."""
-    if bookings.may_be_on_its_way(known.event, deps):
-        marker, dates = sale_identity.marker(known.sale), [known.sale.business_date]
-        documents.look_later(marker, dates, known.event, deps)
+    documents.look_later(sale_identity.marker(known.sale), [known.sale.business_date], known.event, deps)
 
 
 def _seek(known: Context, deps: Deps) -> Context:

@@ -14,7 +14,7 @@ from gateway.store import links
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.sales import documents, settlement
+from handlers.sales import settlement
 from mapping.messages import AND, Amount, join, message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink
@@ -115,7 +115,7 @@ def _refuse_double(missing: list[BooksPayment], left: Decimal, booked: BookedDoc
 
 def _find_existing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict[str, BooksPayment]:
     """The payments of the posting in the books, by the till's payment: linked ones, and marked ones."""
-    found = documents.find_payments(posting, deps)
+    found = settlement.find_payments(posting, deps)
     posted = settlement.posted_on(booked.kind, booked.id, deps)
     ours = {payment.source_id or "": posted.get(settlement.key_of(booked, payment)) for payment in posting.payments}
     ids = {key: link.target_id for key, link in ours.items() if link is not None and settlement.is_in_books(link)}

@@ -17,7 +17,7 @@ from handlers.sales import documents
 from mapping import sale_identity
 from mapping.fingerprints import fingerprint
 from mapping.money import to_cents
-from mapping.money_documents import find_source_id
+from mapping.money_documents import find_source_id, payment_tag
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink, Sale
 from mapping.sale_identity import find_tag, is_marked
@@ -36,6 +36,14 @@ def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writte
     again. If another payment settles the document between our read and our write, it is read again.
     """
     repeat(lambda now, again: _settle(posting, now, deps, maybe_written=maybe_written or again), booked, deps)
+
+
+def find_payments(posting: Posting, deps: Deps) -> dict[str, BooksPayment]:
+    references = [payment.payment_reference for payment in posting.payments if payment.payment_reference]
+    found = deps.books.payments_by_reference(list(dict.fromkeys(references))) if references else ()
+    valid = [payment for payment in found if not payment.voided]
+    wanted = {payment.source_id or "": payment_tag(payment.source_id or "") for payment in posting.payments}
+    return {key: row for key, tag in wanted.items() for row in valid if tag in (row.private_note or "")}
 
 
 def repeat(step: Callable[[BookedDocument, bool], None], booked: BookedDocument, deps: Deps) -> None:
@@ -59,7 +67,7 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
     loose = left > posting.document.total - sum(p.total for p in posting.payments if p not in missing)
     if not (missing or (loose and posting.payments)):
         return
-    known = documents.find_payments(posting, deps) if maybe_written or loose else {}
+    known = find_payments(posting, deps) if maybe_written or loose else {}
     for payment in posting.payments:
         before = posted.get(key_of(booked, payment))
         made = known.get(payment.source_id or "")

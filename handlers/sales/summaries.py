@@ -266,7 +266,7 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
         # Edits are reported elsewhere.
         repairs.restore(posting, found, deps)
         return found
-    if found is None and bookings.may_be_on_its_way(event, deps):
+    if found is None:
         dates = (posting.document.business_date, named.business_date)
         documents.look_later(posting.document.marker, dates, event, deps)
     booked = found or (_revive(posting, deps) if again else None)
