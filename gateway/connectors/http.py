@@ -27,7 +27,7 @@ from gateway import ssrf_guard
 MAX_CONNECTIONS: Final = 32
 _MAX_KEPT: Final = 20
 _SHORTEST: Final = 0.001  # a wait of zero would mean non-blocking, which fails differently
-_LONGEST_PAUSE: Final = 14_400.0  # seconds, as between our own attempts; a longer one would need a person
+_LONGEST_PAUSE: Final = 7 * 86_400.0  # seconds; a longer one is not plausible
 _OF_HTTPCORE: Final = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
@@ -170,7 +170,7 @@ def _find_reason(error: BaseException) -> str | None:
 
 
 def find_pause(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by Retry-After (seconds, or a date read against the answer's own Date), from 1 to four hours."""
+    """Seconds to wait by Retry-After (seconds, or a date read against the answer's own Date), from 1 to a week."""
     spelled = {name.lower(): value.strip() for name, value in headers.items()}
     asked = spelled.get("retry-after", "")
     try:

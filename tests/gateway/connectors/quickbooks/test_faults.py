@@ -286,7 +286,7 @@ def test_a_detail_that_helps_is_quoted_on_one_short_line_without_addresses() -> 
         ({"Retry-After": "0"}, 1),
         ({"Retry-After": "-5"}, 1),
         ({"Retry-After": "14400"}, 14400),
-        ({"Retry-After": "1e9"}, 14400),
+        ({"Retry-After": "1e9"}, 604800),
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30),
