@@ -100,6 +100,12 @@ class Progress:
         return self.event_counts.count(*UNSETTLED)
 
     @property
+    def waits(self) -> bool:
+        """Whether it waits for a later attempt, not for its own records: the reason is the event's."""
+        due = self.event.due_at
+        return not self.open and self.event.state not in SETTLED and due is not None and due > self.now
+
+    @property
     def total(self) -> int:
         """The number of records, as far as known."""
         return self.notes.read if self.over else max(self.notes.total, self.notes.read)

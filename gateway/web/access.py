@@ -32,6 +32,8 @@ DELAY_SECONDS = 0.5
 PATIENCE_SECONDS = 1.5  # after that this process counts on its own
 _NETWORK_BITS = 64
 _LONGEST_SOURCE = 64  # a trusted proxy may forward any text
+_INVITED: Final = "invitation "
+"""Before a source whose links are counted: a link that is mistyped or old keeps nobody from logging in."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -88,8 +90,8 @@ async def find_user(request: Request, name: str, password: str) -> User | None:
 
 
 async def find_invited(request: Request, secret: str) -> User | None:
-    """Who is invited by this secret. Raises `Refusal` 429 for a throttled source."""
-    shared, source = services.of(request), source_of(request)
+    """Who is invited by this secret. Raises `Refusal` 429 for a source with too many wrong links."""
+    shared, source = services.of(request), _INVITED + source_of(request)
     claim(shared, source)
     found = await shared.read(lambda session: users.find_invited(session, secret))
     if found is None:
@@ -149,7 +151,8 @@ def _count(engine: Engine, source: str) -> LoginFailures:
         counted = users.count_failure(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
         if counted.failures == FAILURES:
             # One row per throttling, not per failure: wrong tokens cannot fill the table.
-            audit.note(session, actor=source, action="throttled", target="admin token")
+            target = "invitation" if source.startswith(_INVITED) else "admin token"
+            audit.note(session, actor=source.removeprefix(_INVITED), action="throttled", target=target)
     if counted.failures == 1:
         with writing(engine) as session:
             users.purge_failures(session)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+import anyio
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -18,11 +19,12 @@ from gateway.connectors.quickbooks.auth import TokenPair
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, inbox, leases, tokens
+from gateway.store import audit, connections, cursors, inbox, leases, tokens, views
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
 from gateway.web import queries, services, setups
 from gateway.web.problems import Refusal
+from gateway.web.services import Services
 from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import cookie_name, drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
 from mapping.messages import message
@@ -31,6 +33,7 @@ CALLBACK = "/oauth/quickbooks/callback"
 _COOKIE = "_state"
 _STATE_SECONDS = 900
 _PURPOSE = "quickbooks-state"
+_LOOKS, _LOOK_SECONDS = 20, 0.25
 _START_AGAIN = "this answer of QuickBooks does not belong to a connection you started here; start again"
 
 
@@ -79,9 +82,11 @@ async def finish(request: Request) -> Response:
     """Back from the consent page: the state is checked before anything, the company before anything is stored."""
     shared = services.of(request)
     request.state.back = setups.ADDRESS
-    name, actor = await _take_state(request)
+    name, actor, is_first = await _take_state(request)
     page = f"{setups.ADDRESS}/{quote(name, safe='')}"
     request.state.back = f"{page}#books"
+    if not is_first:
+        return await _await_first(shared, name, page)
     given = request.query_params
     if "error" in given:
         raise Refusal(400, "the consent page was left without agreeing")
@@ -96,19 +101,35 @@ async def finish(request: Request) -> Response:
     return response
 
 
-async def _take_state(request: Request) -> tuple[str, str]:
-    """The connection this answer is for, and who asked.
+async def _await_first(shared: Services, name: str, page: str) -> Response:
+    """Consent was pressed twice, and the browser shows this answer only: nothing is stored, the first one decides.
 
-    Raises `Refusal` 400 unless this browser asked for it, once in all processes, and `Transient` while the
-    database cannot say whether it was used.
+    Raises `Refusal` 400 when the company is not connected by then.
+    """
+
+    def is_connected(session: Session) -> bool:
+        key = connections.find_key(session, name)
+        return key is not None and tokens.is_authorised(views.tokens(session).get(key))
+
+    for _ in range(_LOOKS):
+        if await shared.read(is_connected):
+            return RedirectResponse(page, 303)
+        await anyio.sleep(_LOOK_SECONDS)
+    raise Refusal(400, _START_AGAIN)
+
+
+async def _take_state(request: Request) -> tuple[str, str, bool]:
+    """The connection this answer is for, who asked, and whether it is the first answer in all processes.
+
+    Raises `Refusal` 400 unless this browser asked for it, and `Transient` while the database cannot say whether it
+    was used.
     """
     shared, visitor = services.of(request), await find_visitor(request)
     statement = find_statement(request, _PURPOSE, _COOKIE)
     if statement is None or visitor is None or statement["session"] != visitor.session_id:
         raise Refusal(400, _START_AGAIN)
-    if not await shared.write(lambda session: leases.use_once(session, statement["state"], seconds=_STATE_SECONDS)):
-        raise Refusal(400, _START_AGAIN)
-    return str(statement["connection"]), visitor.actor
+    is_first = await shared.write(lambda session: leases.use_once(session, statement["state"], seconds=_STATE_SECONDS))
+    return str(statement["connection"]), visitor.actor, is_first
 
 
 def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:

@@ -17,7 +17,7 @@ from gateway.errors import AUTH_LOST
 from gateway.removal import Data, RemovalResult
 from gateway.store import audit, connections, inbox, requests, tokens, views
 from gateway.store.connections import DEFAULT, Connection
-from gateway.store.events import Change
+from gateway.store.events import SETTLED, Change
 from gateway.store.sealing import Seal
 from gateway.web import actions, queries, services
 from gateway.web.problems import Refusal
@@ -230,6 +230,14 @@ async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
     if (await shared.write(let_go_on)).live:
         return None
     return await _ask(shared, name, requests.go_live(connection=name, actor=actions.SOURCE), "live", actor)
+
+
+async def cancel_live(shared: Services, name: str, *, actor: str) -> None:
+    """End a request to go live that waits for the till. Raises `Refusal` 404, 409."""
+    wanted = requests.go_live(connection=name, actor=actions.SOURCE)
+    event = await shared.read(lambda session: views.newest_about(session, wanted.subject))
+    if event is not None and event.state not in SETTLED:
+        await actions.ignore(shared, event.id, actor=actor, reason=None)
 
 
 def _missing(session: Session, connection: Connection) -> str | None:

@@ -47,6 +47,18 @@ def fits_a_phone(tab: Any) -> bool:
     return bool(tab.evaluate("document.documentElement.scrollWidth") == 400)
 
 
+def test_another_language_keeps_what_a_refused_form_shows(inside: Any, address: str) -> None:
+    inside.goto(f"{address}/connections/default/settings")
+    inside.get_by_label("Why (optional)").fill("the bookkeeper asked")
+    save(inside, "[stock]\nenabled = maybe")
+    inside.wait_for_selector("#faults")
+    inside.get_by_role("button", name="Deutsch").click()
+    inside.wait_for_url(f"{address}/connections/default/settings")
+    assert inside.get_by_role("heading", level=1).inner_text() == "Einstellungen"
+    assert inside.locator("#document").input_value() == "[stock]\nenabled = maybe"
+    assert inside.locator("#reason").input_value() == "the bookkeeper asked"
+
+
 def test_a_person_edits_the_settings_and_is_led_to_the_fault(inside: Any, shoot: Shoot) -> None:
     inside.get_by_role("link", name="Settings", exact=True).click()
     inside.wait_for_url(re.compile("/connections/default/settings"))

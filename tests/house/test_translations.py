@@ -130,6 +130,12 @@ def test_f9_every_word_of_the_pages_is_translated() -> None:
             assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", translated)), english
 
 
+def test_dutch_pages_have_one_word_for_an_item() -> None:
+    """Names of settings and values apart: `mapping.special_items`, {item}."""
+    texts = catalogue.words("nl").values()
+    assert [text for text in texts if re.search(r"(?<![\w.{])items?(?![\w}_])", text, re.IGNORECASE)] == []
+
+
 @pytest.mark.parametrize("language", ["nl", "de"])
 def test_f9_every_setting_is_explained_in_every_language(language: str) -> None:
     guide = settings_guide.explain(SettingsDocument())

@@ -61,6 +61,7 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/setup/{name}/check", from_form(setup.ask_check), methods=["POST"]),
     Route("/setup/{name}/answers", from_form(setup.submit_answers), methods=["POST"]),
     Route("/setup/{name}/live", from_form(setup.let_live), methods=["POST"]),
+    Route("/setup/{name}/live/cancel", from_form(setup.cancel_live), methods=["POST"]),
     Route("/setup/{name}/load", from_form(setup.begin_load), methods=["POST"]),
     Route("/setup/{name}/load/{id}/pause", from_form(partial(setup.hold_load, Hold.PAUSE)), methods=["POST"]),
     Route("/setup/{name}/load/{id}/resume", from_form(partial(setup.hold_load, Hold.RESUME)), methods=["POST"]),

@@ -12,11 +12,13 @@ from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Match
 
 from gateway import catalogue
 from gateway.store.events import Event, Flow, State
@@ -111,14 +113,23 @@ def _tell(
 
 
 def _find_address(request: Request, visitor: Visitor | None) -> str:
-    """The address of this page, for a form that comes back to it; what answers a form has none.
+    """The address of this page, for a form that comes back to it; what answers a form is the page that sent it.
 
     A page without a login repeats no query: a secret may stand in it.
     """
-    if request.method != "GET":
-        return "/"
     is_known = visitor is not None or request.url.path == "/login"
-    return request.url.path + (f"?{request.url.query}" if request.url.query and is_known else "")
+    if request.method == "GET":
+        return request.url.path + (f"?{request.url.query}" if request.url.query and is_known else "")
+    sender = urlsplit(request.headers.get("referer", ""))
+    parts = request.url.path.split("/")
+    above = ["/".join(parts[:count]) for count in range(len(parts), 1, -1)]
+    path = next((path for path in (sender.path, *above) if _is_page(request, path)), "/")
+    return f"{path}?{sender.query}" if sender.query and is_known and path == sender.path else path
+
+
+def _is_page(request: Request, path: str) -> bool:
+    asked = {"type": "http", "method": "GET", "path": path, "headers": []}
+    return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
 
 
 def show_problem(request: Request, status: int, detail: str | None) -> Response:

@@ -1,4 +1,4 @@
-"""Settings that a text for people names by their path: shown in words, as links to where they are chosen."""
+"""What a text for people names by its path: settings in words, as links to where they are chosen, and the login."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from mapping.coverage import CONTROLS, SINGLES
 from mapping.settings_document import SettingsDocument
 from mapping.settings_guide import Setting
 
-_NAMED = re.compile(r'\b(?P<path>[a-z]+\.[a-z_]+)(?:\.[a-z_]+)*\b(?:\s(?:=|is|ist)\s(?P<value>"[a-z_]+"|true|false))?')
+_NAMED = re.compile(
+    r"(?P<login>/connect/quickbooks)\b|"
+    r'\b(?P<path>[a-z]+\.[a-z_]+)(?:\.[a-z_]+)*\b(?:\s(?:=|is|ist)\s(?P<value>"[a-z_]+"|true|false))?'
+)
 TITLES: Final[Mapping[str, str]] = {
     **mapping_form.TITLES,
     "mapping.special_items": "Items for rounding, gift cards and other special lines",
@@ -42,9 +45,17 @@ def _settings() -> Mapping[str, Setting]:
 def show_settings(language: str, text: str, connection: str | None = None, *, may_configure: bool = False) -> Markup:
     """The text with each setting in words; with a connection (as it is called) they are links."""
     shown, end = Markup(), 0
+    words: str
     for found in _NAMED.finditer(text):
-        if setting := _settings().get(found["path"]):
-            words: str = _to_words(language, setting, found["value"])
+        if found["login"]:
+            words = catalogue.translate(language, "Reconnect QuickBooks")
+            if connection is not None and may_configure:
+                address = f"{found['login']}?connection={quote(connection, safe='')}"
+                words = Markup('<a href="{}">{}</a>').format(address, words)
+            shown += escape(text[end : found.start()]) + Markup("<q>{}</q>").format(words)
+            end = found.end()
+        elif setting := _settings().get(found["path"]):
+            words = _to_words(language, setting, found["value"])
             if connection is not None:
                 address = _find_place(setting.path, connection, may_configure=may_configure)
                 words = Markup('<a href="{}">{}</a>').format(address, words)

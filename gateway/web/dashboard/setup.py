@@ -213,6 +213,13 @@ async def let_live(request: Request, visitor: Visitor, _form: dict[str, str]) ->
     return RedirectResponse(f"{to_address(name)}#live", 303)
 
 
+async def cancel_live(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Back to a connection that is not live: the till does not answer."""
+    name = request.path_params["name"]
+    await setups.cancel_live(services.of(request), name, actor=visitor.actor)
+    return RedirectResponse(f"{to_address(name)}#live", 303)
+
+
 async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Load what was there before, of one flow."""
     shared, name, flow = services.of(request), request.path_params["name"], queries.find_choice(form, "flow", Flow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ from tests.servers import wait_until
 BASIC = "Basic " + base64.b64encode(b"client:client-secret").decode()
 OTHER_REALM = "9130355377"
 BOTH = 2
-COMPANIES = {"good-code": REALM, "another-code": REALM, "second-code": OTHER_REALM, "foreign-code": "111"}
+COMPANIES = {"good-code": REALM, "another-code": REALM, "second-code": OTHER_REALM, "foreign-code": "111"} | {
+    "slow-code": REALM
+}
 
 
 class Intuit:
@@ -50,6 +53,7 @@ class Intuit:
         if request.headers["authorization"] != BASIC or form["code"] not in self.codes:
             return JSONResponse({"error": "invalid_grant"}, 400)
         self.codes.discard(form["code"])
+        await asyncio.sleep(0.5 if form["code"] == "slow-code" else 0)
         return JSONResponse(
             {
                 "token_type": "bearer",
@@ -157,7 +161,28 @@ def test_34_a_state_that_is_missing_foreign_or_used_stores_nothing(
     cookie = browser.cookies["kassabridge_state"]
     assert come_back(browser, state).status_code == 303
     browser.cookies.set("kassabridge_state", cookie)
-    assert come_back(browser, state).status_code == 400
+    before = held(gateway, seal)
+    assert come_back(browser, state, code="second-code", realm=OTHER_REALM).headers["location"] == "/setup/default"
+    assert held(gateway, seal) == before
+
+
+def test_a_second_press_of_consent_waits_for_the_first_ones_answer(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
+    state = begin(browser, "?connection=second")
+    with ThreadPoolExecutor() as threads:
+        presses = [threads.submit(come_back, browser, state, "slow-code") for _ in range(BOTH)]
+        answers = [press.result() for press in presses]
+    assert [(each.status_code, each.headers.get("location")) for each in answers] == [(303, "/setup/second")] * BOTH
+    assert held(gateway, seal, "second") == (REALM, "a-refresh-token")
+
+
+def test_a_second_press_of_consent_is_refused_when_the_first_one_was(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
+    state = begin(browser)
+    assert [come_back(browser, state, code="used-code").status_code for _ in range(BOTH)] == [409, 400]
+    assert held(gateway, seal) == (None, None)
 
 
 def test_34_a_company_the_tokens_do_not_open_is_not_connected(

@@ -12,9 +12,10 @@ import pytest
 from gateway.errors import AUTH_LOST
 from gateway.store import connections, inbox, tokens
 from gateway.store.connections import Connection
-from gateway.store.events import Change, Flow, State
+from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from tests.claiming import claim_next
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import TILL_SECRET, Gateway, a_connection, a_session_event, csrf_of
 
@@ -284,6 +285,28 @@ def test_f9_nothing_goes_live_before_both_sides_are_connected(gateway: Gateway, 
     assert found is not None
     assert not found.live  # a worker has to note first where the till stands
     assert gateway.admin("POST", "/admin/connections/none/live").status_code == 404
+
+
+def test_going_live_is_cancelled_on_the_page_while_the_till_is_away(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
+    gateway.admin("PUT", ADDRESS, json=TILL)
+    authorise(gateway, seal)
+    page = browser.get("/setup/second").text
+    form = {"csrf": csrf_of(page)}
+    assert "Cancel going live" not in page
+    assert browser.post("/setup/second/live", data=form).status_code == 303
+    event = claim_next(gateway.engine)
+    assert event is not None
+    assert browser.post("/setup/second/live/cancel", data=form).status_code == 409  # a worker asks the till right now
+    with writing(gateway.engine) as session:
+        inbox.finish(session, event, Outcome(State.WAITING, reason="the till does not answer", wait_seconds=600))
+    assert "Cancel going live" in browser.get("/setup/second").text
+    assert browser.post("/setup/second/live/cancel", data=form).headers["location"] == "/setup/second#live"
+    page = browser.get("/setup/second").text
+    assert ("Cancel going live" in page, ">Go live</button>" in page) == (False, True)
+    assert claim_next(gateway.engine) is None
+    assert browser.post("/setup/second/live/cancel", data=form).status_code == 303  # a second press
 
 
 def test_f9_a_connection_is_paused_and_goes_on(gateway: Gateway) -> None:

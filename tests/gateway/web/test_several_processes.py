@@ -100,7 +100,8 @@ def test_34_a_state_used_at_one_process_is_used_at_every_other(two: Two, browser
         httpx.get(f"{gateway.url}/oauth/quickbooks/callback", params=query, headers=cookies, timeout=20)
         for gateway in (second, first, second)
     ]
-    assert [answer.status_code for answer in answers] == [303, 400, 400]
+    assert [answer.headers.get("location") for answer in answers] == ["/setup/default"] * 3
+    assert [action[1] for action in first.audit()].count("connect") == 1
     assert size(first.engine, TokenRow) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -21,11 +22,12 @@ from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
-from gateway.store.tables import ConnectionRow, UserRow, WebSessionRow
+from gateway.store.tables import AuditRow, ConnectionRow, UserRow, WebSessionRow
 from gateway.web import dashboard
 from gateway.web.services import FAILURES
 from tests.gateway.web.conftest import TOKEN, Gateway, a_connection, csrf_of
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
+from tests.servers import wait_until
 
 PASSWORD = "correct horse battery"
 OTHER = "elsewhere"
@@ -246,18 +248,33 @@ def test_a_session_is_listed_and_ended_and_a_password_changed(
     assert thief.post("/login", data={"name": "Anna", "password": PASSWORD}).status_code == 401
 
 
-def test_guessing_a_password_or_an_invitation_is_throttled(
-    gateway: Gateway, admin: httpx.Client, open_browser: Open
-) -> None:
+def test_guessing_a_password_is_throttled(gateway: Gateway, admin: httpx.Client, open_browser: Open) -> None:
     join(admin, open_browser(), "Anna", "viewer")
     guesser = open_browser()
     names = ("Anna", "nobody", "A\x00B", "x" * 5000)
     said = [guesser.post("/login", data={"name": name, "password": "guess"}).status_code for name in names]
     assert said == [401] * 4
-    said = [guesser.get(f"/invitation/{n}").status_code for n in range(FAILURES)]
-    assert (said[0], said[-1]) == (404, 429)
+    said = [guesser.post("/login", data={"name": "Anna", "password": "guess"}).status_code for _ in range(FAILURES)]
+    assert (said[0], said[-1]) == (401, 429)
     assert guesser.post("/login", data={"name": "Anna", "password": PASSWORD}).status_code == 429
     assert guesser.post("/login", data={"password": TOKEN}).status_code == 303  # the token is never refused
+
+
+def test_wrong_links_of_invitations_keep_nobody_from_logging_in(
+    gateway: Gateway, admin: httpx.Client, open_browser: Open
+) -> None:
+    join(admin, open_browser(), "Anna", "viewer")
+    guesser = open_browser()
+    assert [guesser.get(f"/invitation/{n}").status_code for n in range(FAILURES // 2)] == [404] * (FAILURES // 2)
+    time.sleep(3)  # all sources together ask the database 20 times at once, then twice a second
+    assert [guesser.get(f"/invitation/{n}").status_code for n in range(FAILURES)][-1] == 429
+    login = {"name": "Anna", "password": PASSWORD}
+    wait_until(
+        lambda: guesser.post("/login", data=login).status_code == 303, seconds=10, what="the login"
+    )  # not a minute
+    with reading(gateway.engine) as session:
+        row = session.execute(select(AuditRow).where(col(AuditRow.action) == "throttled")).scalar_one()
+    assert (row.actor, row.target) == ("127.0.0.1", "invitation")
 
 
 def test_an_invitation_ends_after_a_week_and_when_a_new_one_is_made(

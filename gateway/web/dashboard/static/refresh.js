@@ -107,30 +107,30 @@
     if (main.dataset.refresh) timer = setTimeout(renew, Number(main.dataset.refresh) * 1000);
   }
 
-  // What was typed in one form of a page is kept while another of its forms is sent, or another page is looked at.
-  // Passwords are not.
+  // What was typed in one form of a page is kept while another of its forms is sent, or another page is looked at; and
+  // all that stands in a page's forms while another language is chosen. Passwords are not.
   const drafts = main.dataset.drafts && `drafts ${main.dataset.drafts}`;
+  const OF_LANGUAGE = "drafts of a language";
   let sent;
   const isSwitch = (each) => ["checkbox", "radio"].includes(each.type);
-  function keepDrafts() {
-    const isDraft = (each) => each.id && each.form !== sent && each.type !== "password" && isTyped(each);
-    const typed = [...main.querySelectorAll(FIELDS)].filter(isDraft);
-    sessionStorage.setItem(drafts, JSON.stringify(typed.map((each) => [each.id, isSwitch(each) ? each.checked : each.value])));
+  function keepDrafts(name, isDraft) {
+    const kept = [...main.querySelectorAll(FIELDS)].filter((each) => each.id && each.type !== "password" && isDraft(each));
+    sessionStorage.setItem(name, JSON.stringify(kept.map((each) => [each.id, isSwitch(each) ? each.checked : each.value])));
   }
-  function takeDrafts() {
-    for (const [id, value] of JSON.parse(sessionStorage.getItem(drafts) || "[]")) {
+  function takeDrafts(name) {
+    for (const [id, value] of JSON.parse(sessionStorage.getItem(name) || "[]")) {
       const field = document.getElementById(id);
       if (field?.matches(FIELDS)) field[isSwitch(field) ? "checked" : "value"] = value;
     }
-    sessionStorage.removeItem(drafts);
+    sessionStorage.removeItem(name);
   }
-  if (drafts) {
-    takeDrafts();
-    document.addEventListener("submit", (event) => {
-      sent = event.target;
-    });
-    addEventListener("pagehide", keepDrafts);
-  }
+  if (drafts) takeDrafts(drafts);
+  takeDrafts(OF_LANGUAGE);
+  document.addEventListener("submit", (event) => {
+    sent = event.target;
+    if (sent.matches(".languages form")) keepDrafts(OF_LANGUAGE, () => true);
+  });
+  if (drafts) addEventListener("pagehide", () => keepDrafts(drafts, (each) => each.form !== sent && isTyped(each)));
 
   function reveal() {
     for (const button of main.querySelectorAll("[data-print]")) button.hidden = false;

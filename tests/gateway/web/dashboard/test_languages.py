@@ -22,7 +22,7 @@ from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.messages import AND, Amount, join, message
 from tests.browser import shop
-from tests.gateway.web.conftest import TOKEN, Gateway
+from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
 from tests.gateway.web.test_users import open_browser
 from workers import retry_policy
 
@@ -68,6 +68,22 @@ def test_only_a_language_that_exists_is_chosen_and_no_other_site_chooses(gateway
 
 def test_the_chooser_comes_back_to_the_page_with_its_filter(browser: httpx.Client) -> None:
     assert 'name="next" value="/sales?q=12&amp;state="' in browser.get("/sales?q=12&state=").text
+
+
+def test_another_language_on_a_refused_form_leads_back_to_its_page(gateway: Gateway, browser: httpx.Client) -> None:
+    csrf = csrf_of(browser.get("/account").text)
+    for sender, address, form, page in (
+        ("/setup?a=1", "/setup", {"name": "-no"}, "/setup?a=1"),
+        ("/connections/default/settings", "/connections/default/settings", {"document": "x ="}, None),
+        ("/setup/default/till", "/setup/default/rename", {"new_name": "-no"}, "/setup/default/till"),
+        ("/nowhere", "/users", {"name": ""}, "/users"),
+        ("/users/1/email", "/users/1/email", {"email": "x"}, "/users"),
+        ("", "/no/such/page", {}, "/"),
+    ):
+        headers = {"Accept": "text/html", "Referer": gateway.url + sender}
+        refused = browser.post(address, data={"csrf": csrf, **form}, headers=headers)
+        assert refused.status_code in {400, 404, 409, 422}, address
+        assert f'name="next" value="{page or address}"' in refused.text, address
 
 
 def test_a_reason_and_its_way_out_are_shown_in_the_language_of_the_reader(

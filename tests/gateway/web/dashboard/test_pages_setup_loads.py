@@ -65,6 +65,20 @@ def test_a_load_is_begun_paused_and_resumed_from_the_page(gateway: Gateway, brow
     assert ("resume load", "connection default, products") in actions
 
 
+def test_a_load_that_waits_says_for_what_and_until_when(gateway: Gateway, browser: httpx.Client) -> None:
+    post(browser, "load", flow="customers")
+    page = browser.get(PAGE).text
+    assert ("Loading: nothing read yet" in page, "Loading: 0" in page) == (True, False)
+    event = claim_next(gateway.engine)
+    assert event is not None
+    with writing(gateway.engine) as session:
+        inbox.finish(session, event, Outcome(State.WAITING, reason="the till does not answer", wait_seconds=600))
+    for address in (PAGE, "/backfills"):
+        page = browser.get(address).text
+        assert "<p>the till does not answer" in page, address
+        assert "Next attempt" in page, address
+
+
 def test_a_load_of_sales_needs_its_first_day(gateway: Gateway, browser: httpx.Client) -> None:
     for day in ("", "2999-01-01", "soon"):
         refused = post(browser, "load", flow="orders", since=day)

@@ -14,6 +14,7 @@ from tests.browser import shop
 from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
 from tests.gateway.web.dashboard.test_languages import STORED, sentences
 from tests.gateway.web.test_users import join, open_browser
+from tests.servers import wait_until
 
 __all__ = ["open_browser"]
 LONG = "x" * 201
@@ -160,6 +161,11 @@ def test_no_refusal_stays_english_on_german_and_dutch_pages(
     assert left == []
     for _ in range(FAILURES):
         anonymous.post("/login", data={"password": "wrong"})
+    wait_until(
+        lambda: int(anonymous.get("/invitation/odd").headers.get("retry-after", "0")) > 1,
+        seconds=30,
+        what="the links to be throttled",
+    )
     for method, path in (("POST", "/login"), ("GET", "/invitation/odd"), ("POST", "/invitation/odd")):
         assert english_left(anonymous, method, path, {"password": "wrong"}, 429, {}) == [], path
 

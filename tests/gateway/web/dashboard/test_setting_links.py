@@ -7,6 +7,7 @@ import re
 import pytest
 
 from gateway import catalogue
+from gateway.store.tokens import RECONNECT
 from gateway.web.dashboard import questions, setting_links
 from tests.house import templates_in_code
 
@@ -37,6 +38,13 @@ def test_who_may_not_change_the_set_up_is_led_to_the_explanation() -> None:
     assert 'href="/connections/Shop%201/mapping#mapping.tax_codes"' in shown("see mapping.tax_codes")
     assert "<a" not in shown(SKU, connection=None)
     assert "<q>Send stock to the till: off</q>" in shown("set stock.enabled = false", connection=None)
+
+
+def test_a_login_that_is_to_be_made_again_is_a_link_not_a_path() -> None:
+    link = '<q><a href="/connect/quickbooks?connection=Shop%201">QuickBooks neu verbinden</a></q>'
+    assert shown(RECONNECT, "de").startswith(link)
+    for said in (shown(RECONNECT, owner=False), shown(RECONNECT, connection=None)):
+        assert said.startswith("open <q>Reconnect QuickBooks</q> and connect the company again")
 
 
 def test_what_looks_like_a_setting_and_markup_stay_text() -> None:
