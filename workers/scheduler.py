@@ -166,7 +166,7 @@ class Scheduler:
             refused = inbox.find_refused(session, name)
         if refused:
             with writing(self.engine) as session:
-                again = [each for each in refused if inbox.requeue(session, each, states=[State.PARKED])]
+                again = inbox.requeue(session, refused, states=[State.PARKED])
             self._notifier.notify(again)
 
     def _is_followed(self, name: str) -> bool:

@@ -32,7 +32,7 @@ from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import claims, round_robin, sql, tokens
+from gateway.store import claims, records, round_robin, sales, sql, tokens
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
 from gateway.store.events import OPEN, PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.requests import SESSION
@@ -230,16 +230,24 @@ def _pending_of(dialect: str) -> Any:
     return select(_ROWS.subject, func.max(_ROWS.id)).where(among, DUE).group_by(_ROWS.subject)
 
 
-def requeue(session: Session, event_id: int, *, states: Sequence[State]) -> bool:
-    """Make an event due at once, with its attempts reset, if it is in one of `states`."""
-    return bool(_make_due(session, col(InboxRow.id) == event_id, col(InboxRow.state).in_(states), crashes=0))
+def requeue(session: Session, event_ids: Sequence[int], *, states: Sequence[State]) -> list[int]:
+    """Make those events due at once, with their attempts reset, that are in one of `states`; returns their ids."""
+    due = _make_due(session, col(InboxRow.id).in_(event_ids), col(InboxRow.state).in_(states), crashes=0)
+    return [each for each in event_ids if each in due]
 
 
 def _make_due(session: Session, *which: ColumnElement[bool], **more: Any) -> list[int]:
-    """Have these events handled again, with their attempts reset; returns their ids."""
+    """Have these events handled again, with their attempts reset, and say so of their records; returns their ids.
+
+    Every event that is tried again passes here, whoever asks for it.
+    """
     again = {"state": State.RECEIVED, "attempts": 0, "careful": True, "due_at": None, "updated_at": moment(), **more}
     changed = session.execute(update(InboxRow).where(*which).values(again).returning(_ROWS.id))
-    return [int(id_) for id_ in changed.scalars()]
+    ids = [int(id_) for id_ in changed.scalars()]
+    for some in sql.chunks(ids, _MOST_AGAIN):
+        sales.reopen(session, some)
+        records.reopen(session, some)
+    return ids
 
 
 def ignore(session: Session, event_id: int, reason: str) -> bool:
@@ -268,8 +276,13 @@ def park_lost(session: Session, *, code: str) -> int:
         update(InboxRow)
         .where(col(InboxRow.connection).in_(tokens.LOST), col(InboxRow.state).in_(PENDING), ~asked)
         .values(**said, state=State.PARKED, due_at=None, updated_at=moment())
+        .returning(_ROWS.id)
     )
-    return sql.change(session, parked)
+    ids = [int(id_) for id_ in session.execute(parked).scalars()]
+    for some in sql.chunks(ids, _MOST_AGAIN):
+        sales.park(session, some)
+        records.park(session, some)
+    return len(ids)
 
 
 def _record_name() -> ColumnElement[str]:

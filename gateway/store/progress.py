@@ -190,7 +190,7 @@ def resume(session: Session, event: Event) -> bool:
     if event.state not in OPEN or (row is not None and row.cancelled_at is not None):
         return False
     session.execute(update(BackfillRow).where(col(BackfillRow.event_key) == event.key).values(paused_at=None))
-    inbox.requeue(session, event.id, states=PENDING)
+    inbox.requeue(session, [event.id], states=PENDING)
     return True
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, insert, select, tuple_, update
 from sqlmodel import Session, col
 
 from gateway.store import requests
@@ -295,16 +295,25 @@ def find_status(state: State, *, is_linked: bool, is_gone: bool) -> RecordStatus
     return RecordStatus.GONE if is_gone else RecordStatus.LINKED if is_linked else RecordStatus.UNLINKED
 
 
-def close(session: Session, event_ids: Sequence[int], *, waiting: bool) -> None:
-    """A person has these events handled again (`waiting`), or closed them: nothing about their records waits."""
-    mine = col(RecordRow.event_id).in_(event_ids)
+def reopen(session: Session, event_ids: Sequence[int]) -> None:
+    """These events are handled again."""
+    _set_status(session, event_ids, RecordStatus.WAITING)
+
+
+def park(session: Session, event_ids: Sequence[int]) -> None:
+    """These events wait for a person."""
+    _set_status(session, event_ids, RecordStatus.NEEDS_ATTENTION)
+
+
+def close(session: Session, event_ids: Sequence[int]) -> None:
+    """A person has closed these events: nothing about their records waits."""
     linked = and_(col(RecordRow.books_id).is_not(None), col(RecordRow.till_number).is_not(None))
-    for status, which in (
-        ((RecordStatus.WAITING, mine),)
-        if waiting
-        else ((RecordStatus.LINKED, and_(mine, linked)), (RecordStatus.UNLINKED, and_(mine, ~linked)))
-    ):
-        session.execute(update(RecordRow).where(which).values(status=status, updated_at=moment()))
+    _set_status(session, event_ids, case((linked, RecordStatus.LINKED.value), else_=RecordStatus.UNLINKED.value))
+
+
+def _set_status(session: Session, event_ids: Sequence[int], status: RecordStatus | ColumnElement[Any]) -> None:
+    mine = col(RecordRow.event_id).in_(event_ids)
+    session.execute(update(RecordRow).where(mine).values(status=status, updated_at=moment()))
 
 
 def note_altered(session: Session, connection: str, kind: RecordKind, source_ids: Iterable[str]) -> None:

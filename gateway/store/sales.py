@@ -215,6 +215,11 @@ def reopen(session: Session, event_ids: Iterable[int]) -> None:
     _set_status(session, list(event_ids), SaleStatus.WAITING)
 
 
+def park(session: Session, event_ids: Iterable[int]) -> None:
+    """These events wait for a person."""
+    _set_status(session, list(event_ids), SaleStatus.NEEDS_ATTENTION)
+
+
 def end(session: Session, event_ids: Iterable[int]) -> None:
     """These events ended because their connection was removed."""
     _set_status(session, list(event_ids), SaleStatus.SKIPPED)

@@ -81,10 +81,7 @@ def _requeue(session: Session, ids: Sequence[int], states: Sequence[State]) -> l
     """Have those of these events handled again that are in one of these states; answers them."""
     # Before the events, as when a login is accepted: otherwise the two wait for each other.
     tokens.hurry(session, ids)
-    changed = [each for each in ids if inbox.requeue(session, each, states=states)]
-    sales.reopen(session, changed)
-    records.close(session, changed, waiting=True)
-    return changed
+    return inbox.requeue(session, ids, states=states)
 
 
 def _ignore(session: Session, ids: Sequence[int], why: str) -> list[int]:
@@ -92,7 +89,7 @@ def _ignore(session: Session, ids: Sequence[int], why: str) -> list[int]:
     changed = [each for each in ids if inbox.ignore(session, each, why)]
     for each in changed:
         sales.ignore(session, each)
-    records.close(session, changed, waiting=False)
+    records.close(session, changed)
     return changed
 
 

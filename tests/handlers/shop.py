@@ -242,7 +242,7 @@ class Shop:
     def retry(self, event: Event) -> Event:
         """A person's retry of an event."""
         with writing(self.engine) as session:
-            inbox.requeue(session, event.id, states=tuple(State))
+            inbox.requeue(session, [event.id], states=tuple(State))
             tokens.hurry(session, [event.id])
             refused = tokens.find_refused(session)
         for name in refused:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select, update
-from sqlmodel import col
+from sqlmodel import Session, col
 
-from gateway.store import inbox, retention, sales, sales_list
+from gateway.errors import AUTH_LOST
+from gateway.store import inbox, retention, sales, sales_list, tokens
 from gateway.store.events import Event, State
 from gateway.store.sales_list import SaleFilter
 from gateway.store.session import reading, writing
@@ -71,6 +73,46 @@ def test_a_parked_sale_has_its_amount_and_is_booked_on_the_same_row(shop: Shop) 
     assert [(each.status, each.document_entity) for each in rows(shop)] == [("booked", "SalesReceipt")]
 
 
+AGAIN: dict[str, Callable[[Session, Event], object]] = {
+    "a person": lambda session, event: inbox.requeue(session, [event.id], states=[State.PARKED]),
+    "a login": lambda session, event: inbox.requeue_parked(session, connection="default", code=event.code or ""),
+    "a cause": lambda session, event: inbox.requeue_by_code(
+        session, "default", code=event.code or "", cause=inbox.find_causes(session, "default", [event.code or ""])[0][1]
+    ),
+}
+
+
+@pytest.mark.parametrize("who", AGAIN)
+@on_both_databases
+def test_a_sale_tried_again_waits_whoever_asked_for_it(shop: Shop, who: str) -> None:
+    receipt = sell_unknown(shop)
+    assert row(shop, receipt).status == "needs_attention"
+    with writing(shop.engine) as session:
+        assert AGAIN[who](session, shop.newest(receipt))
+    assert (shop.newest(receipt).state, row(shop, receipt).status) == ("received", "waiting")
+
+
+@on_both_databases
+def test_a_sale_whose_login_is_lost_needs_attention_until_it_is_found(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)])["receiptId"]
+    shop.poll()
+    shop.cut_off("books")
+    shop.work()
+    assert row(shop, receipt).status == "waiting"
+    shop.bring_back("books")
+    with writing(shop.engine) as session:
+        tokens.lose(session, "default", "the subscription has ended", "6190")
+        inbox.park_lost(session, code=AUTH_LOST)
+    assert row(shop, receipt).status == "needs_attention"
+    manager = shop.contexts.token_manager("default")
+    with writing(shop.engine) as session:
+        tokens.hurry(session, [shop.newest(receipt).id])
+    assert manager.try_again(shop.deps().books.try_token)
+    assert row(shop, receipt).status == "waiting"
+    shop.work()
+    assert row(shop, receipt).status == "booked"
+
+
 def test_a_sale_that_could_not_be_read_has_a_row_without_an_amount(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)])
     shop.poll()
@@ -81,7 +123,7 @@ def test_a_sale_that_could_not_be_read_has_a_row_without_an_amount(shop: Shop) -
     assert found.number
     shop.bring_back("till")
     with writing(shop.engine) as session:
-        inbox.requeue(session, found.event_id or 0, states=tuple(State))
+        inbox.requeue(session, [found.event_id or 0], states=tuple(State))
     shop.work()
     assert [(each.status, each.amount_cents) for each in rows(shop)] == [("booked", 1250)]
 

@@ -86,7 +86,7 @@ def test_a_record_is_found_by_state_name_number_and_sku(shop: Shop) -> None:
     assert find(status=records.RecordStatus.NEEDS_ATTENTION) == ["Azijn"]
     with writing(shop.engine) as session:
         event = rows(shop, RecordKind.PRODUCT)[made["AB"]["Id"]].event_id
-        records.close(session, [event or 0], waiting=False)
+        records.close(session, [event or 0])
     assert find(status=records.RecordStatus.UNLINKED) == ["Azijn"]
     with reading(shop.engine) as session:
         first = records.find(session, RecordFilter(RecordKind.PRODUCT), limit=1)

@@ -278,7 +278,7 @@ def test_records_that_are_tried_again_are_not_behind(engine: Engine) -> None:
     with writing(engine) as session:
         inbox.receive(session, [Change("1", Flow.ORDERS, "t", "Receipt", "1", "shop", state=State.PARKED)])
         session.execute(update(InboxRow).values(received_at=moment(-9000), updated_at=moment(-9000)))
-        assert inbox.requeue(session, 1, states=[State.PARKED])
+        assert inbox.requeue(session, [1], states=[State.PARKED])
     assert keys(engine) == []
     # Nobody comes for it, or it waits for its next attempt again and again; a till may take a minute for each.
     for state, attempts, seconds in ((State.RECEIVED, 0, -1000), (State.WAITING, 1, 0), (State.WORKING, 2, 0)):

@@ -57,7 +57,7 @@ def test_counts_follow_whatever_happens_to_an_event(engine: Engine) -> None:
     end(engine, last, State.DONE)  # the three older ones are superseded
     assert check(engine)["orders"] == {"received": 1, "skipped": 4, "done": 1}
     with writing(engine) as session:
-        assert inbox.requeue(session, last, states=[State.DONE])
+        assert inbox.requeue(session, [last], states=[State.DONE])
         assert inbox.ignore(session, 3, "not needed")
     assert check(engine) == {"orders": {"received": 2, "skipped": 4}, "stock": {"skipped": 1}}
     end(engine, last, State.WAITING)

@@ -205,9 +205,9 @@ def test_a_retry_by_hand_resets_attempts_and_is_done_once_by_two_people(engine: 
     (received,) = put(engine, change("a"))
     end(engine, inbox.claim(engine, received.id), Outcome(State.PARKED, reason="x"))
     with writing(engine) as session:
-        assert inbox.requeue(session, received.id, states=[State.PARKED])
+        assert inbox.requeue(session, [received.id], states=[State.PARKED])
     with writing(engine) as session:
-        assert not inbox.requeue(session, received.id, states=[State.PARKED])
+        assert not inbox.requeue(session, [received.id], states=[State.PARKED])
     event = inbox.claim(engine, received.id)
     assert event is not None
     assert event.attempts == 1

@@ -122,7 +122,7 @@ def test_an_event_that_is_not_due_yet_does_not_supersede_a_due_one(engine: Engin
     end(engine, event, Outcome(State.WAITING, wait_seconds=3600))
     put(engine, about("3"))
     with writing(engine) as session:
-        assert inbox.requeue(session, 1, states=[State.SKIPPED])
+        assert inbox.requeue(session, [1], states=[State.SKIPPED])
     taken = claim_next(engine)
     assert taken is not None
     assert (taken.key, states(engine)) == ("a:3", ["skipped", "skipped", "working"])
