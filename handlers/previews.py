@@ -13,7 +13,7 @@ from gateway.store.events import Event
 from gateway.store.links import LinkKind
 from gateway.store.requests import By, Side
 from handlers import customers, known_records
-from handlers.catalogue import articles, bridge, categories, items, steps
+from handlers.catalogue import articles, bridge, categories, items, ownership, steps
 from handlers.catalogue import products as flow
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps, on_trial
@@ -108,8 +108,11 @@ def explain_product(item: Item, deps: Deps) -> PreviewData:
                 settings.allocate_from if is_new else number if number is not None else bridge.number_of(item, deps)
             )
             known = flow.map_as(number, None, known, deps)
+        elif is_new:
+            ownership.require_sole(item, deps, number=None)
+            known = dataclasses.replace(known, read=True)
         else:
-            known = dataclasses.replace(known, read=True) if is_new else flow.read(known, deps)
+            known = flow.read(known, deps)
     if refusal := steps.refuse(step, known, settings):
         article = {"article": int(known.link.target_id)} if known.link else {}
         return {**article, **_to_refused(refusal)}

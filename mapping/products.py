@@ -57,6 +57,15 @@ def require_wanted(item: Item, settings: ProductSettings) -> None:
         _require_number(item, settings)
 
 
+def is_wanted(item: Item, settings: ProductSettings) -> bool:
+    """Whether the item belongs in the till; not either where the settings' filter fails on it."""
+    try:
+        require_wanted(item, settings)
+    except MappingError:
+        return False
+    return True
+
+
 def _require_number(item: Item, settings: ProductSettings) -> None:
     """An inactive item whose SKU gives no number does not belong in the till, and nobody has to give it one."""
     try:

@@ -44,6 +44,11 @@ def to_article_number(item: Item, settings: ProductSettings, *, allocated: int |
     )
 
 
+def fold(item: Item) -> str:
+    """The item's SKU, the same for all that differ in capitals and blanks only."""
+    return (item.sku or "").strip().casefold()
+
+
 def find_own_number(sku: str | None) -> int | None:
     """The SKU as an article number; None if it is not one: letters, zero, above the till's limit."""
     text = (sku or "").strip()

@@ -40,7 +40,6 @@ from mapping import products as mapped
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError
 from mapping.records import Item, Product
-from mapping.sections import ProductSettings
 from mapping.skus import find_own_number, needs_allocation
 from mapping.variants import find_family
 
@@ -176,15 +175,7 @@ def _find_given(sold: Iterable[Item], known: Collection[str], deps: Deps) -> dic
     """Numbers that the till does not use for new items whose SKUs have letters, by the item."""
     settings = deps.settings.products
     new = [item for item in sold if item.id not in known and needs_allocation(item, settings)]
-    return bridge.give_all([item for item in new if _is_wanted(item, settings)], deps) if settings.enabled else {}
-
-
-def _is_wanted(item: Item, settings: ProductSettings) -> bool:
-    try:
-        mapped.require_wanted(item, settings)
-    except MappingError:
-        return False
-    return True
+    return bridge.give_all([item for item in new if mapped.is_wanted(item, settings)], deps) if settings.enabled else {}
 
 
 @contextmanager

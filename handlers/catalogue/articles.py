@@ -27,7 +27,7 @@ from mapping.fingerprints import fingerprint
 from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Article, Item, Product
-from mapping.skus import to_own_name
+from mapping.skus import fold, to_own_name
 from mapping.texts import Traces, without_name
 from mapping.variants import Family
 from mapping.vat_table import VatTable, with_turnover_groups
@@ -259,7 +259,7 @@ def finish(member: Member, wanted: str, deps: Deps) -> Link:
     link, item = member.link, member.item
     if link and link.target_id != str(member.number):
         ownership.release(item.id, int(link.target_id), deps, family=family_of(link))
-    if not item.active:
+    if not item.active or ownership.has_new_sku(link, item):
         ownership.free(member.number, deps)
     return to_link(member, wanted)
 
@@ -269,7 +269,7 @@ def to_link(member: Member, wanted: str) -> Link:
     item = member.item
     family = member.family.key if member.family else None
     own = {"group": member.group, "texts": dict(member.traces), "family": family, "guest": member.guest}
-    detail = {"content": items.content(item), **own}
+    detail = {"content": items.content(item), "sku": fold(item), **own}
     return Link(LinkKind.ITEM, item.id, "Article", str(member.number), item.sync_token, wanted, detail)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from gateway.store import links
@@ -11,7 +11,7 @@ from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from mapping.errors import MappingError
 from mapping.records import Item
-from mapping.skus import name_item, needs_allocation, to_article_number
+from mapping.skus import fold, name_item, needs_allocation, to_article_number
 
 _AT_ONCE = 200
 
@@ -46,20 +46,33 @@ def find_numbers(items: Sequence[Item], deps: Deps) -> dict[str, int]:
 
 
 def give_all(items: Sequence[Item], deps: Deps) -> dict[str, int]:
-    """New numbers for items of a load whose SKUs have letters, with two or three calls for all of them.
+    """New numbers for items of a load whose SKUs have letters, with three or four calls for all of them.
 
     Left out, for their events to look closer: items that have a number, or whose SKU another item or the till has.
     """
-    settings, skus = deps.settings.products, Counter((item.sku or "").strip() for item in items)
-    wanted = [item for item in items if needs_allocation(item, settings) and skus[(item.sku or "").strip()] == 1]
+    wanted = [item for item in items if needs_allocation(item, deps.settings.products)]
     if not wanted:
         return {}
+    alike = find_alike(wanted, deps)
+    wanted = [item for item in wanted if all(other.id == item.id for other in alike[fold(item)])]
     if not _has_any(deps):
         _recall(deps)
     given = deps.read(links.find_numbers, [item.id for item in wanted])
     at_till = deps.till.products_by_plu([(item.sku or "").strip() for item in wanted])
     taken = {article.plu for read in at_till for article in read.product.articles}
     return _give_free([item for item in wanted if item.id not in given and (item.sku or "").strip() not in taken], deps)
+
+
+def find_alike(items: Iterable[Item], deps: Deps) -> Mapping[str, Sequence[Item]]:
+    """The active items of the books by SKU, as `skus.fold` has it, for the SKUs of these items."""
+    skus = {(item.sku or "").strip() for item in items}
+    # Whether the books tell capitals from small letters when they search is not documented.
+    spelt = {spelling for sku in skus for spelling in (sku, sku.upper(), sku.lower())}
+    found: dict[str, list[Item]] = defaultdict(list)
+    for item in deps.books.items_by_skus(sorted(spelt)):
+        if item.active:
+            found[fold(item)].append(item)
+    return found
 
 
 def _give_free(items: Sequence[Item], deps: Deps) -> dict[str, int]:

@@ -19,7 +19,7 @@ from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint
 from mapping.messages import message
 from mapping.records import Article, Item, Product
-from mapping.skus import name_item
+from mapping.skus import fold, name_item, needs_allocation
 
 TAKEN = "sku-taken"
 PATIENCE = 10.0
@@ -32,13 +32,14 @@ def name_article(number: int) -> str:
 
 
 @contextmanager
-def hold(numbers: Iterable[int], deps: Deps, *, families: Iterable[str | None] = ()) -> Iterator[Lease]:
+def hold(numbers: Iterable[int], deps: Deps, *, families: Iterable[str | None] = (), sku: str = "") -> Iterator[Lease]:
     """Lock these articles over all processes: events are in order per item, but two items may want one article.
 
     The owner of an article is read, stored (`keep`) and used under this lock. The products of `families` (by key) are
-    locked too: an update sends the whole product with all its articles as they were read.
+    locked too: an update sends the whole product with all its articles as they were read. So is a `sku`, of letters.
     """
-    works = (*map(name_article, numbers), *(f"family.{fingerprint(key)}" for key in families if key))
+    works = [*map(name_article, numbers), *(f"family.{fingerprint(key)}" for key in families if key)]
+    works += [f"sku.{fingerprint(sku)}"] if sku else []
     with leases.alone(deps.engine, deps.connection, *works, process=deps.process.name, patience=PATIENCE) as lease:
         yield lease
 
@@ -99,6 +100,32 @@ def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Produ
     deps.say("takes over the article of a former item", article=number, former=foreign)
     own = (dataclasses.replace(a, ext_id=item.id) if a.number == number else a for a in present.articles)
     return dataclasses.replace(present, articles=tuple(own))
+
+
+def require_sole(
+    item: Item, deps: Deps, *, number: int | None, link: Link | None = None, present: Product | None = None
+) -> None:
+    """Equal SKUs of letters have a number each, so other items with the SKU are looked for when the item gets its own.
+
+    Raises `MappingError` naming both items if another one has an article with this SKU.
+    """
+    settings = deps.settings.products
+    if not item.active or not needs_allocation(item, settings):
+        return
+    article = products.find_article(present, number) if number else None
+    is_owner = number is not None and find_owner(number, deps) == item.id
+    if is_owner and not has_new_sku(link, item) and (article is None or article.active is not False):
+        return
+    for other in bridge.find_alike([item], deps)[fold(item)]:
+        theirs = bridge.find_number(other, deps) if other.id != item.id else None
+        if theirs and find_owner(theirs, deps) == other.id and products.is_wanted(other, settings):
+            _refuse(other, item, theirs, deps)
+
+
+def has_new_sku(link: Link | None, item: Item) -> bool:
+    """Whether the SKU is another than the one under which the article was written; False where that is unknown."""
+    written = (link.detail or {}).get("sku") if link else None
+    return written is not None and written != fold(item)
 
 
 def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mine: bool) -> None:

@@ -24,7 +24,7 @@ from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.records import Item, Product
-from mapping.skus import OWN, name_item
+from mapping.skus import OWN, fold, name_item, needs_allocation
 from mapping.variants import find_family
 
 
@@ -106,7 +106,9 @@ def read(known: ItemContext, deps: Deps, *, absent: bool = False) -> ItemContext
     """The item with its article as the till has it; `absent`: it is known to have none. Raises as `ownership.claim`."""
     number = known.mapped.number
     existing = None if absent else deps.till.product_of_article(number)
-    present = ownership.claim(known.item, number, existing.product if existing else None, deps)
+    there = existing.product if existing else None
+    ownership.require_sole(known.item, deps, number=number, link=known.link, present=there)
+    present = ownership.claim(known.item, number, there, deps)
     return dataclasses.replace(known, read=True, existing=existing, present=present)
 
 
@@ -133,7 +135,8 @@ def _handle_article(event: Event, known: ItemContext, deps: Deps) -> Result:
     if step is not ItemStep.READ:
         return _leave(step, known, deps)
     families_held = (articles.family_of(member.link), member.family.key if member.family else None)
-    with ownership.hold([number], deps, families=families_held) as lease:
+    letters = fold(known.item) if needs_allocation(known.item, deps.settings.products) else ""
+    with ownership.hold([number], deps, families=families_held, sku=letters) as lease:
         written = _write(event, known, lease, deps)
     return done(written.reason, links=(articles.finish(written.member, known.wanted, deps),))
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.store.events import Change, Event, Flow
-from tests.handlers.counter import OpenShop, article, backfill, change, hear, physical
+from tests.handlers.counter import OpenShop, article, backfill, change, has_article, hear, physical
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
 _keys = itertools.count(1)
@@ -83,6 +83,53 @@ def test_of_items_with_one_number_exactly_one_is_done(shop: Shop, skus: tuple[st
     events = at_once(shop, *items)
     owner = require_one_of(shop, int(skus[0]), items)
     assert {event.entity_id for event in events if event.state == "done"} == {owner}
+
+
+LETTERS = '[products]\nsku_with_letters = "allocate"\nallocate_from = 900000\nallocate_to = 900999'
+
+
+@on_both_databases
+@pytest.mark.parametrize(
+    ("skus", "strict"),
+    [(("AB-1", "AB-1"), True), (("AB-1", "ab-1"), True), (("Ab-1", "aB-1", "AB-1"), False)],
+    ids=["equal", "small letters", "books that do not tell case"],
+)
+def test_of_items_with_one_sku_of_letters_exactly_one_is_done(
+    open_shop: OpenShop, skus: tuple[str, ...], *, strict: bool
+) -> None:
+    shop = open_shop(LETTERS)
+    shop.books.companies[REALM].switches.case_sensitive_queries = strict
+    items = [add(shop, sku, f"{price}.00") for price, sku in enumerate(skus, 1)]
+    events = at_once(shop, *items)
+    (owner,) = {event.entity_id for event in events if event.state == "done"}
+    number = int(next(str(event.target_id) for event in events if event.state == "done"))
+    assert require_one_of(shop, number, items) == owner
+    assert [n for n in range(900000, 900004) if has_article(shop, n)] == [number]
+
+
+def test_a_first_load_of_two_items_with_one_sku_of_letters_parks_one(open_shop: OpenShop) -> None:
+    shop = open_shop(LETTERS)
+    items = [add(shop, "AB-1", "1.00"), add(shop, "ab-1", "2.00")]
+    backfill(shop, Flow.PRODUCTS)
+    (parked,) = shop.parked()
+    require_one_of(shop, 900000 if has_article(shop, 900000) else 900001, items)
+    assert parked.entity_id in items
+
+
+@pytest.mark.parametrize("end", [{"Sku": "AB-2"}, {"Active": False}, {"Sku": "802"}], ids=str)
+def test_the_second_of_a_sku_of_letters_goes_on_when_the_first_ends(open_shop: OpenShop, end: dict[str, Any]) -> None:
+    shop = open_shop(LETTERS)
+    first, second = (add(shop, "AB-1", f"{price}.00") for price in (1, 2))
+    for item in (first, second):
+        hear(shop, item)
+    assert [event.entity_id for event in shop.parked()] == [second]
+    change(shop, first, **end)
+    hear(shop, first)
+    assert shop.parked() == []
+    assert (article(shop, 900001)["extArticleId"], article(shop, 900001)["priceIncl"]) == (second, 200)
+    change(shop, first, Sku="ab-1", Active=True)
+    assert hear(shop, first).state == "parked"
+    assert article(shop, 900001)["active"] is True
 
 
 def test_of_items_that_ask_for_an_article_of_the_till_one_adopts_it(shop: Shop) -> None:
