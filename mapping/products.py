@@ -324,12 +324,14 @@ def why_kept(
 
 
 def why_kept_left_out(item: Item, settings: ProductSettings) -> str | None:
-    """Why the article of an item that the settings now leave out stays on sale; None if it does not.
+    """Why the article of an item that does not belong at the till now stays on sale; None if it does not.
 
-    An inactive item's article is made inactive whatever `left_out` says.
+    An inactive item's article is made inactive whatever `left_out` says, unless updates are off.
     """
     if item.active and settings.left_out == "keep":
         return 'products.left_out is "keep"'
+    if not item.active and not settings.update_existing:
+        return NO_UPDATES
     return why_kept("active", settings, Article())
 
 

@@ -88,6 +88,17 @@ def test_what_the_settings_leave_to_the_till_stays_on_sale(open_shop: OpenShop, 
     assert "stays as it is" in (event.reason or "")
 
 
+@pytest.mark.parametrize("more", [{}, {"Sku": "7002"}, {"Sku": ""}, {"Name": "Cheese"}], ids=str)
+def test_an_inactive_item_stays_on_sale_where_updates_are_off(open_shop: OpenShop, more: dict[str, str]) -> None:
+    shop = open_shop(WEB)
+    item = handled(shop)
+    shop.switch(f"[products]\nupdate_existing = false\n{WEB}")
+    change(shop, item, Active=False, **more)
+    event = hear(shop, item)
+    assert (event.state, is_on_sale(shop)) == ("skipped", True)
+    assert "updates are switched off" in (event.reason or "")
+
+
 def test_an_item_that_never_was_at_the_till_is_only_skipped(open_shop: OpenShop) -> None:
     shop = open_shop(WEB)
     written = writes(shop)

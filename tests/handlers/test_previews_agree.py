@@ -246,6 +246,10 @@ STATES: dict[str, tuple[str, Prepare]] = {
     "handled, inactive, and another's SKU": ("deactivated", item(carry, take_number, stored(Active=False))),
     "handled, then a variant": ("updated", item(carry, switched(VARIANTS), changed(Name="Tee - Blue / S"))),
     "handled, and the article is lost": ("created", item(carry, lose, changed(UnitPrice="13.95"))),
+    "handled, inactive, another's SKU, updates off": (
+        "skipped",
+        item(carry, switched(NO_UPDATES), take_number, stored(Active=False)),
+    ),
     "handled, inactive, and the article is lost": ("skipped", item(carry, lose, END)),
     "handled, and marked as another's": ("parked", item(carry, at_till(extArticleId="web-1"), changed(UnitPrice="2"))),
     "left out": ("deactivated", item(carry, switched(FILTER), LEAVE)),
