@@ -16,7 +16,7 @@ from mapping.records import DocumentKind, DocumentLine, DocumentTax, Payment, Sa
 from mapping.references import References, get_tax_code, get_untaxed, to_line, to_tax
 from mapping.sale_identity import fit_number
 from mapping.sections import OrderSettings
-from mapping.tax import Solution, SolverLimits, WantedTotals, solve
+from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, find_reach, solve
 from mapping.tenders import PAID_AT_ONCE, RETURNS
 
 _PARTS = (1, 2, 4, 8, 16, 32, 64)
@@ -130,7 +130,10 @@ def _solve(plan: DayPlan, keys: Iterable[VatKey], sign: int) -> tuple[list[tuple
         nets[goods.code, goods.rate] += sign * cents
     vat = [VatAmount(*key, net, sign * plan.totals.vat.get(key, 0)) for key, net in nets.items()]
     model = to_model(plan.references, plan.settings)
-    limits = SolverLimits(move=MOVE, cap=plan.settings.rounding_cap_cents, model=model)
+    cap = plan.settings.rounding_cap_cents
+    if model is RoundingModel.SUM:
+        cap += find_reach(plan.totals.drift)
+    limits = SolverLimits(move=MOVE, cap=cap, model=model)
     best: tuple[list[tuple[Goods, str]], Solution] | None = None
     failure: MappingError | None = None
     for count in _PARTS:

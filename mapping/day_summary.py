@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 from mapping.messages import message
 from mapping.money import add as sum_cents
 from mapping.money_documents import SETTLED
-from mapping.records import Sale, SaleKind
+from mapping.records import Sale, SaleKind, VatAmount, VatKey
 from mapping.sale_lines import FlatLine, flatten, is_without_vat, paid_difference, read_totals, special_kind
 from mapping.sections import OrderSettings
 from mapping.tenders import by_method
 
 _Key = TypeVar("_Key")
+_Number = TypeVar("_Number", int, Decimal)
 GOODS = "group"
 
 
@@ -58,12 +59,16 @@ class Goods:
 
 @dataclass(frozen=True, slots=True)
 class DayTotals:
-    """Signed cents: net per goods, VAT per (code, rate), money per tender, and Dutch cash rounding."""
+    """Signed cents: net per goods, VAT per (code, rate), money per tender, and Dutch cash rounding.
+
+    `drift`: how far the VAT is from its rate of the net because each sale rounded it, per (code, rate).
+    """
 
     nets: Mapping[Goods, int] = field(default_factory=dict)
-    vat: Mapping[tuple[int, Decimal], int] = field(default_factory=dict)
+    vat: Mapping[VatKey, int] = field(default_factory=dict)
     tenders: Mapping[str, int] = field(default_factory=dict)
     rounding: int = 0
+    drift: Mapping[VatKey, Decimal] = field(default_factory=dict, compare=False)
 
     @property
     def total(self) -> int:
@@ -102,6 +107,7 @@ def add(many: Iterable[DayTotals]) -> DayTotals:
         vat=sum_cents(totals.vat for totals in listed),
         tenders=sum_cents(totals.tenders for totals in listed),
         rounding=sum(totals.rounding for totals in listed),
+        drift=sum_cents(totals.drift for totals in listed),
     )
 
 
@@ -111,10 +117,11 @@ def subtract(left: DayTotals, right: DayTotals) -> DayTotals:
 
 
 def negate(totals: DayTotals) -> DayTotals:
-    return DayTotals(_minus(totals.nets), _minus(totals.vat), _minus(totals.tenders), -totals.rounding)
+    minus = (_minus(totals.nets), _minus(totals.vat), _minus(totals.tenders))
+    return DayTotals(*minus, -totals.rounding, _minus(totals.drift))
 
 
-def _minus(amounts: Mapping[_Key, int]) -> dict[_Key, int]:
+def _minus(amounts: Mapping[_Key, _Number]) -> dict[_Key, _Number]:
     return {key: -cents for key, cents in amounts.items()}
 
 
@@ -137,7 +144,19 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
         vat=sum_cents({total.key: total.vat_cents} for total in totals),
         tenders=sum_cents([tenders]),
         rounding=difference if booked_as_line else 0,
+        drift=sum_cents({each.key: _drift(each, sum(line.vat == each.key for line in flat))} for each in totals),
     )
+
+
+def _drift(total: VatAmount, lines: int) -> Decimal:
+    """How far a sale's VAT is from its rate of the net, as far as rounding explains that.
+
+    The till rounds once for all lines of a rate, or once for each. Half a cent of VAT too much is half a cent of net
+    too little, of which the rate is missing too.
+    """
+    share = total.percentage / 100
+    most = max(1, lines) * (1 + share) / 2
+    return max(-most, min(most, total.vat_cents - total.net_cents * share))
 
 
 def _nets(lines: list[FlatLine], net_cents: int, tips: frozenset[int]) -> Iterator[dict[Goods, int]]:
@@ -161,6 +180,7 @@ def to_json(totals: DayTotals) -> dict[str, Any]:
         "vat": [[code, str(rate), cents] for (code, rate), cents in totals.vat.items()],
         "tenders": dict(totals.tenders),
         "rounding": totals.rounding,
+        "drift": [[code, str(rate), str(cents)] for (code, rate), cents in totals.drift.items()],
     }
 
 
@@ -171,4 +191,5 @@ def from_json(data: Mapping[str, Any]) -> DayTotals:
         vat=sum_cents({(code, Decimal(rate)): cents} for code, rate, cents in data["vat"]),
         tenders=dict(data["tenders"]),
         rounding=data["rounding"],
+        drift={(code, Decimal(rate)): Decimal(cents) for code, rate, cents in data.get("drift", ())},
     )

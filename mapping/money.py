@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TypeVar
 
 Key = TypeVar("Key")
+Cents = TypeVar("Cents", int, Decimal)
 CENT = Decimal("0.01")
 
 
@@ -82,10 +83,10 @@ def show_number(number: Decimal) -> str:
     return f"{number.normalize():f}"
 
 
-def add(many: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
+def add(many: Iterable[Mapping[Key, Cents]]) -> dict[Key, Cents]:
     """The sums of cents by key, without those that are zero."""
-    sums: dict[Key, int] = {}
+    sums: dict[Key, Cents] = {}
     for amounts in many:
         for key, cents in amounts.items():
-            sums[key] = sums.get(key, 0) + cents
+            sums[key] = sums[key] + cents if key in sums else cents
     return {key: cents for key, cents in sums.items() if cents}

@@ -9,9 +9,12 @@ right, then move along plateaus until the net is right.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
+from math import ceil
 
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
@@ -160,8 +163,16 @@ def _to_taxed(total: VatAmount, cap: int) -> VatAmount:
     def tax_of(move: int) -> int:
         return divide_half_up((total.net_cents + move) * numerator, denominator)
 
-    best = min(_nearest_first(cap), key=lambda move: abs(total.vat_cents - tax_of(move)))
+    moves = range(-cap, cap + 1)
+    tax = max(tax_of(-cap), min(tax_of(cap), total.vat_cents))
+    same = moves[bisect_left(moves, tax, key=tax_of) : bisect_right(moves, tax, key=tax_of)]
+    best = min(same or _nearest_first(cap), key=lambda move: (abs(total.vat_cents - tax_of(move)), abs(move), -move))
     return VatAmount(total.code, total.percentage, total.net_cents + best, tax_of(best))
+
+
+def find_reach(drift: Mapping[VatKey, Decimal]) -> int:
+    """How many cents of net have to move, so that their tax makes up for what rounding did to the VAT of each rate."""
+    return sum(ceil(abs(cents) * 100 / rate) for (_, rate), cents in drift.items() if rate)
 
 
 def _nearest_first(cap: int) -> list[int]:

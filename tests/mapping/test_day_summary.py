@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -17,9 +18,10 @@ from mapping.errors import MappingError
 from mapping.figures import Cell, Measure
 from mapping.money import gross_to_tax, show_number, to_cents
 from mapping.orders import Posting
-from mapping.records import DocumentKind, TaxCode
+from mapping.records import DocumentKind, Sale, TaxCode
 from mapping.references import References
 from mapping.sections import OrderSettings
+from tests.mapping.sales import line, receipt
 
 DAY = Day(1, date(2026, 3, 14))
 RATES = {0: Decimal(0), 1: Decimal(9), 2: Decimal(21)}
@@ -98,6 +100,68 @@ def test_the_documents_of_any_day_hold_its_net_vat_and_money_to_the_cent(
         assert len(document.document_number) <= 21
     assert len({posting.document.document_number for posting in postings}) == len(postings)
     assert len({posting.document.marker for posting in postings}) == len(postings)
+
+
+carts = st.lists(st.tuples(st.sampled_from([1, 2]), st.integers(-200, 3000).filter(bool)), min_size=1, max_size=5)
+
+
+def ring_up(cart: list[tuple[int, int]], *, per_line: bool) -> Sale:
+    """A receipt of a till that rounds the VAT of each line, or that of each code."""
+    sale = receipt(*(line(number, gross, code=code) for number, (code, gross) in enumerate(cart, 1)))
+    if not per_line:
+        return sale
+    nets: dict[int, int] = {}
+    for each in sale.lines:
+        nets[each.vat_code or 0] = nets.get(each.vat_code or 0, 0) + (each.total_excl_cents or 0)
+    vat = tuple(
+        replace(each, net_cents=nets[each.code], vat_cents=each.net_cents + each.vat_cents - nets[each.code])
+        for each in sale.vat
+    )
+    return replace(sale, vat=vat, total_excl_cents=sum(nets.values()))
+
+
+def post_as_sum(totals: DayTotals) -> Posting:
+    """The day's document in books that tax the sum of a code's lines."""
+    books = replace(REFERENCES, taxes_sums=True)
+    (posting,) = to_postings(DayPlan(DAY, 1, totals, books, OrderSettings(), {}))
+    return posting
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(carts, min_size=1, max_size=40), st.integers(1, 25), st.booleans())
+def test_books_that_tax_the_sum_take_any_day_with_the_tills_vat(
+    carts_: list[list[tuple[int, int]]], times: int, per_line: bool
+) -> None:
+    sold = [ring_up(cart, per_line=per_line) for cart in carts_ if sum(gross for _, gross in cart) > 0] * times
+    if not sold:
+        return
+    totals = day_summary.total_of(sold, OrderSettings())
+    document = post_as_sum(totals).document
+    assert to_cents(document.total) == totals.total
+    for tax in document.taxes:
+        nets = [each.net for each in document.lines if each.tax_code_id == tax.tax_code_id]
+        assert tax.tax == (sum(nets, Decimal(0)) * tax.percentage / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    booked = {tax.percentage: to_cents(tax.tax) for tax in document.taxes if tax.tax}
+    assert booked == {rate: cents for (_, rate), cents in totals.vat.items() if cents}
+
+
+def test_a_day_of_equal_sales_is_booked_however_many_they_are() -> None:
+    totals = day_summary.total_of([ring_up([(2, 102)], per_line=False)] * 400, OrderSettings())
+    assert post_as_sum(totals).document.taxes[0].tax == Decimal("72.00")
+
+
+def test_vat_that_no_rounding_explains_is_refused_on_a_big_day_too() -> None:
+    wrong = ring_up([(2, 100_00)], per_line=False)
+    (vat,) = wrong.vat
+    vat = replace(vat, net_cents=vat.net_cents - 20, vat_cents=vat.vat_cents + 20)
+    wrong = replace(wrong, vat=(vat,), total_excl_cents=vat.net_cents, lines=())
+    sold = [ring_up([(2, 121)], per_line=False)] * 400
+    wrong = replace(wrong, lines=(line(1, 100_00),))
+    totals = day_summary.total_of([*sold, wrong], OrderSettings(rounding_cap_cents=30))
+    assert day_summary.total_of(sold, OrderSettings()).drift.get((2, Decimal(21)), 0) == 0
+    with pytest.raises(MappingError) as refused:
+        post_as_sum(totals)
+    assert refused.value.code == "tax-rounding-too-large"
 
 
 def test_a_cent_too_much_at_one_rate_does_not_make_up_for_one_too_little_at_another() -> None:
