@@ -103,7 +103,7 @@ class BulkProgress:
 class OpenCause:
     """One cause of a connection, whatever flows it hits. Reason, fix and ids are those of its newest event.
 
-    `records`: how many of its events are the last about a product or a customer.
+    `records`: how many of its events are the last about a product or a customer, which is `named` so.
     """
 
     connection: str | None
@@ -117,6 +117,7 @@ class OpenCause:
     records: int = 0
     sale_id: int | None = None
     record: tuple[str, int] | None = None
+    named: str | None = None
     reason: str | None = None
     fix: str | None = None
     messages: str | None = None
@@ -175,8 +176,9 @@ def _merge(groups: Sequence[OpenCause]) -> list[OpenCause]:
 def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     said = (col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
     about = (col(SaleRow.id), col(RecordRow.kind), col(RecordRow.id))
+    named = func.coalesce(col(RecordRow.books_name), col(RecordRow.till_name))
     words = (
-        select(col(InboxRow.id), *said, *about)
+        select(col(InboxRow.id), *said, *about, named)
         .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
         .outerjoin(RecordRow, col(RecordRow.event_id) == col(InboxRow.id))
     )
@@ -187,8 +189,9 @@ def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any
             "messages": stored,
             "sale_id": sale_id,
             "record": (kind, record_id) if record_id else None,
+            "named": name,
         }
-        for id_, reason, fix, stored, sale_id, kind, record_id in session.execute(
+        for id_, reason, fix, stored, sale_id, kind, record_id, name in session.execute(
             words.where(col(InboxRow.id).in_(event_ids))
         )
     }

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from gateway.store.session import open_engine
+from tests.browser import shop
+
 Shoot = Callable[[Any, str], None]
 CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
 SALES = {"en": "Sales", "nl": "Verkopen", "de": "Verkäufe"}
@@ -26,6 +29,32 @@ def test_a_person_finds_a_sale_by_its_customer_and_opens_it(inside: Any, shoot: 
     link = inside.get_by_role("link", name="Open in QuickBooks")
     assert link.get_attribute("href") == "https://app.qbo.intuit.com/app/invoice?txnId=1205"
     shoot(inside, "sale")
+
+
+WIDEST = "e => [...document.querySelectorAll('.card.table')].some(each => each.scrollWidth > each.clientWidth)"
+LONG = 'line "Plank with a word for the Donaudampfschifffahrtsgesellschaftskapitaenswitwenverein" has no article'
+
+
+@pytest.mark.parametrize("width", [400, 768, 1024, 1280])
+def test_no_column_of_the_sales_is_cut_off_on_any_screen(
+    inside: Any, address: str, tmp_path: Path, shoot: Shoot, width: int
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    shop.park(engine, "1.2.2026.3999", cents=123456789, code="no-item", reason=LONG)
+    engine.dispose()
+    inside.set_viewport_size({"width": width, "height": 900})
+    inside.get_by_role("button", name="Nederlands").click()
+    for page in ("/sales", "/sales?q=1.2.2026.3999", "/overview", "/"):
+        inside.goto(address + page)
+        shoot(inside, f"wide-{page.strip('/')[:5]}-{width}")
+        assert not inside.evaluate(WIDEST), page
+        assert inside.evaluate("document.documentElement.scrollWidth") == width, page
+        for each in inside.locator(".rows.sales tbody :is(.state, .target)").all():
+            assert (each.bounding_box() or {"width": 99})["width"] >= 60, "read letter by letter"
+    inside.goto(f"{address}/sales?q=1.2.2026.3999")
+    inside.locator(".rows.sales tbody a").first.click()
+    inside.wait_for_url(re.compile(r"/sales/\d+"))
+    assert inside.evaluate("document.documentElement.scrollWidth") == width, "a long word"
 
 
 def test_a_booked_sale_shows_both_sides_line_by_line_and_its_versions(inside: Any) -> None:

@@ -10,8 +10,9 @@ import httpx
 from sqlalchemy import update
 from sqlmodel import col
 
-from gateway.store import connections, inbox, todo
+from gateway.store import connections, inbox, records, todo
 from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
@@ -205,6 +206,21 @@ def test_a_note_that_is_changed_takes_nothing_else_back(
     assert re.findall(r"put off until ([^<]+)<", page) == until != []
     assert mark(keeper, note="they deliver") == 303
     assert "put off until" not in keeper.get("/todo").text
+
+
+def test_a_cause_of_one_product_says_which(gateway: Gateway, admin: httpx.Client) -> None:
+    (event_id,) = gateway.receive(Change("k", Flow.PRODUCTS, "poll", "Item", "17", "default"))
+    event = inbox.claim(gateway.engine, event_id)
+    assert event is not None
+    outcome = Outcome(State.PARKED, reason="the item has no SKU", code="no-sku")
+    with writing(gateway.engine) as session:
+        inbox.finish(session, event, outcome)
+        seen = RecordFacts(RecordKind.PRODUCT, "17", books_id="17", books_name="Kaas & <b>zo</b>")
+        records.record_all(session, [(event, outcome, [seen])])
+    for page in ("/", "/todo"):
+        assert "<b>Kaas &amp; &lt;b&gt;zo&lt;/b&gt;</b>: the item has no SKU" in admin.get(page).text, page
+    park(gateway, "18", code="no-sku")
+    assert "Kaas &amp;" not in admin.get("/todo").text
 
 
 @on_both_databases
