@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from datetime import time as time_of_day
 
+from gateway.connectors.quickbooks.calls import is_last_page
 from gateway.errors import RateLimited
 from gateway.store import records, requests
 from gateway.store.events import Change, Event, Flow
@@ -69,7 +70,7 @@ def handle_stock(event: Event, deps: Deps) -> Result:
     page = deps.books.items_page(start, LEVELS_AT_ONCE, include_inactive=True, changed_since=_since(event))
     _expect(page, start, LEVELS_AT_ONCE, event, deps)
     later = _settle([item for item in page if item.active], read_at, event, deps)
-    reached = start + len(page) if len(page) == LEVELS_AT_ONCE else _REST
+    reached = _REST if is_last_page(len(page), LEVELS_AT_ONCE) else start + len(page)
     pages.receive(event, deps, later, reached, read=len(page), unchanged=len(page) - len(later))
     return pages.go_on(message("the stock of {count} items compared", count=start - 1 + len(page)), deps)
 
@@ -130,9 +131,8 @@ def _page_at(position: int, load: batches.LoadState, event: Event, deps: Deps) -
     altered = drift.notice(sold, known, drift.look(sold, known, found, deps), deps)
     if altered:
         deps.say("articles are not as they were left", count=len(altered))
-    return batches.ItemPage(
-        event.key, position, page, read_at, found, altered, is_last=len(page) < ITEMS_AT_ONCE, numbers=numbers
-    )
+    is_last = is_last_page(len(page), ITEMS_AT_ONCE)
+    return batches.ItemPage(event.key, position, page, read_at, found, altered, is_last=is_last, numbers=numbers)
 
 
 def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -> list[Change]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from gateway.connectors.quickbooks.calls import is_last_page
 from gateway.errors import AuthLost, NotConnected
 from gateway.findings import Finding, enumerate_some
 from gateway.store import links
@@ -148,11 +149,13 @@ def look_at_items(deps: Deps) -> Iterator[Finding]:
     """With one read per thousand items."""
     types = deps.settings.products.types
     items: list[Item] = []
-    for page in range(MOST_PAGES):
-        some = deps.books.items_page(1 + page * LOOKED_AT, LOOKED_AT)
+    start = 1
+    for _ in range(MOST_PAGES):
+        some = deps.books.items_page(start, LOOKED_AT)
         items += [item for item in some if item.type in types and not is_own(item)]
-        if len(some) < LOOKED_AT:
+        if is_last_page(len(some), LOOKED_AT):
             break
+        start += len(some)
     yield Finding("items", message("{n} that may become articles", n=len(items)) if items else "none yet")
     if items:
         yield _look_at_articles(items, deps)

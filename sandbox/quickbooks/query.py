@@ -32,7 +32,7 @@ def run(company: Company, text: str) -> tuple[str, Json]:
     rows = _select(company, entity, statement)
     if statement.count:
         return entity.name, {"totalCount": len(rows)}
-    return entity.name, _to_page(entity, statement, rows)
+    return entity.name, _to_page(entity, statement, rows, company.switches.largest_page)
 
 
 def _select(company: Company, entity: Entity, statement: Statement) -> list[Json]:
@@ -45,9 +45,9 @@ def _select(company: Company, entity: Entity, statement: Statement) -> list[Json
     return [row for row in company.table(entity.name).values() if all(test(row) for test in tests)]
 
 
-def _to_page(entity: Entity, statement: Statement, rows: list[Json]) -> Json:
+def _to_page(entity: Entity, statement: Statement, rows: list[Json], largest: int) -> Json:
     ordered = _sort(entity, statement, rows)
-    page = ordered[statement.start - 1 : statement.start - 1 + statement.limit]
+    page = ordered[statement.start - 1 : statement.start - 1 + min(statement.limit, largest)]
     if not page:
         return {}
     shown = [_project(entity, statement, row) for row in page]

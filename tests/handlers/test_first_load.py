@@ -63,6 +63,14 @@ def test_a_catalogue_arrives_with_its_tree_its_members_and_its_stock(shop: Shop)
     assert shop.parked() == []
 
 
+def test_books_with_shorter_pages_than_asked_give_the_whole_catalogue(shop: Shop) -> None:
+    shop.books.switches.largest_page = 100
+    for number in range(7001, 7121):
+        shop.add_item(str(number))
+    load(shop, Flow.PRODUCTS)
+    assert has_article(shop, 7120)
+
+
 def test_a_new_item_costs_one_call_at_the_till_and_a_thousandth_of_a_read(shop: Shop) -> None:
     for number in range(7001, 7041):
         shop.add_item(str(number))

@@ -17,6 +17,7 @@ from gateway.connectors.quickbooks.fields import Json, segment, to_bytes, write_
 from gateway.errors import Permanent
 
 LARGEST_PAGE: Final = 1000
+_ROUND: Final = 100
 
 Operator = Literal["=", "<", ">", "<=", ">=", "LIKE"]
 Value = str | int | Decimal | bool | date | datetime
@@ -84,6 +85,14 @@ class Select:
 def select(entity: str) -> Select:
     """All columns of an entity, spelled as the API spells it (it is case-sensitive)."""
     return Select(_name(entity))
+
+
+def is_last_page(rows: int, size: int) -> bool:
+    """Whether a page of so many rows is the last one.
+
+    One that is shorter than asked by a round number may be cut by a limit of the books' own, so it is not taken for it.
+    """
+    return rows < size and (rows == 0 or rows % _ROUND != 0)
 
 
 def count(entity: str) -> Select:

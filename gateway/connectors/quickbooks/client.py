@@ -127,7 +127,7 @@ class QuickBooks:
     def items_page(
         self, start: int, size: int, *, include_inactive: bool = False, changed_since: datetime | None = None
     ) -> tuple[Item, ...]:
-        """Items in the order of their ids, from row `start` (1-based); fewer than `size` (<= 1000) is the end."""
+        """Items in the order of their ids, from row `start` (1-based), at most `size` (<= 1000): see `is_last_page`."""
         statement = select("Item").and_active_any() if include_inactive else select("Item")
         if changed_since is not None:
             statement = statement.where("MetaData.LastUpdatedTime", ">=", changed_since)

@@ -17,7 +17,7 @@ from gateway.connectors import exchange
 from gateway.connectors.exchange import Exchange, Gate
 from gateway.connectors.http import Limits, NoAnswer, Reply, send
 from gateway.connectors.quickbooks import calls, faults, fields
-from gateway.connectors.quickbooks.calls import LARGEST_PAGE, ApiCall, Select, Value, select
+from gateway.connectors.quickbooks.calls import LARGEST_PAGE, ApiCall, Select, Value, is_last_page, select
 from gateway.connectors.quickbooks.fields import WITH_ACTIVE_FLAG, Json, find_object
 from gateway.connectors.quickbooks.wire_documents import to_void
 from gateway.errors import AuthLost, GatewayError, NotFound, Permanent, RateLimited, Transient, Unanswered
@@ -309,9 +309,9 @@ class Access(Session):
                 if row_id not in seen:
                     seen.add(row_id)
                     yield row
-            if len(page) < size:
+            if is_last_page(len(page), size):
                 return
-            start += size
+            start += len(page)
 
     def write(
         self, entity: str, body: Json, request_id: str, to_record: Callable[[Json], _Record], **parameters: str

@@ -199,6 +199,13 @@ def test_a_day_is_read_page_by_page_and_no_document_comes_twice(books: QuickBook
     ]
 
 
+def test_books_that_give_fewer_rows_than_asked_are_read_to_their_end(books: QuickBooks, peer: Peer) -> None:
+    pages = [[receipt(n) for n in range(first, min(first + 100, 230))] for first in (0, 100, 200)]
+    peer.answers(*(found("SalesReceipt", *rows) for rows in pages))
+    assert len(books.documents_on(RECEIPT, date(2026, 8, 1))) == 230
+    assert [text.split("STARTPOSITION ")[1].split()[0] for text in asked(peer)] == ["1", "101", "201"]
+
+
 @pytest.mark.parametrize(
     ("kind", "parameters"),
     [(INVOICE, {"operation": "void"}), (RECEIPT, {"operation": "update", "include": "void"})],
