@@ -3,7 +3,7 @@
 There is no ORM on this path. A call returns only after its changes are durable; when the database does not
 answer in time it raises `Transient`, and whether the commit happened is then unknown: the sender's retry has
 the same keys and is deduplicated. SQLite's writer has one raw connection, on the event loop: a group's commit is
-faster than a thread switch. PostgreSQL's is in `ingress_postgres`.
+faster than a thread switch. PostgreSQL's is in `postgres`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import chain, islice
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ _INTO = f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at) VALU
 _ROW = f"({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW})"
 # A statement evaluates the conditions of partial indexes and triggers once for all its rows: half the cost of a row.
 _INSERTS = {count: f"{_INTO}{', '.join([_ROW] * count)} ON CONFLICT (key) DO NOTHING" for count in (64, 16, 4, 1)}
-_LENGTH = len("2026-01-01 00:00:00.000000")
+_FORMAT, _LENGTH = "microseconds", len("2026-01-01 00:00:00.000000")
 _NEWEST = "SELECT coalesce(max(id), 0) FROM inbox"
 _FIND = "SELECT id, state, correlation FROM inbox WHERE key = ?"
 
@@ -47,7 +47,8 @@ class SqliteWriter:
 
     async def write(self, changes: Sequence[Change]) -> list[Received]:
         """One transaction. Raises `Transient` when the file stays locked, or cannot be written."""
-        rows = [to_row(change, moment=_to_text) for change in changes]
+        # Times in the format of SQLAlchemy's, so that those of both writers compare equal.
+        rows = [to_row(c, moment=lambda at: at.astimezone(UTC).isoformat(" ", _FORMAT)[:_LENGTH]) for c in changes]
         deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
         while True:
             try:
@@ -68,7 +69,11 @@ class SqliteWriter:
             self._connection = None
 
     def _commit(self, changes: Sequence[Change], rows: Sequence[Sequence[Any]]) -> list[Received]:
-        connection = self._connection or self._open()
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, timeout=_BUSY_MILLISECONDS / 1000, isolation_level=None)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+                self._connection.execute(f"PRAGMA {pragma}")
+        connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
             results = _store(connection, changes, rows)
@@ -79,17 +84,15 @@ class SqliteWriter:
             raise
         return results
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_MILLISECONDS / 1000, isolation_level=None)
-        self._connection = connection
-        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
-
 
 def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequence[Sequence[Any]]) -> list[Received]:
     newest = int(connection.execute(_NEWEST).fetchone()[0])
-    if _insert(connection, rows) == len(rows):
+    created = at = 0
+    for count, statement in _INSERTS.items():
+        while at + count <= len(rows):
+            created += connection.execute(statement, [*chain.from_iterable(rows[at : at + count])]).rowcount
+            at += count
+    if created == len(rows):
         # In one transaction the table numbers its rows consecutively: nothing needs to be read back.
         return [
             Received(row_id, True, change.state in PENDING, row[CORRELATION])
@@ -98,21 +101,6 @@ def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequ
     found = [connection.execute(_FIND, (clean(change.key),)).fetchone() for change in changes]
     fresh = {row_id for row_id, *_ in found if row_id > newest}
     return [Received.of_row(row, fresh) for row in found]
-
-
-def _insert(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> int:
-    """Insert the rows whose keys are new; how many those are."""
-    created = at = 0
-    for count, statement in _INSERTS.items():
-        while at + count <= len(rows):
-            created += connection.execute(statement, [*chain.from_iterable(rows[at : at + count])]).rowcount
-            at += count
-    return created
-
-
-def _to_text(moment: datetime) -> str:
-    # The format of SQLAlchemy's times, so that times of both writers compare equal.
-    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:_LENGTH]
 
 
 PATIENCE_SECONDS = 2.0
@@ -189,23 +177,24 @@ class Ingress:
         while self._waiting:
             # One iteration of the loop lets every request that is already being read join this group.
             await asyncio.sleep(0)
-            await self._commit_group(self._take())
+            taken, size = 0, 0
+            while taken < len(self._waiting) and size < CHANGES_AT_ONCE:
+                size += len(self._waiting[taken].changes)
+                taken += 1
+            group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            self._changes_waiting -= size
+            # A sender that got "try again" meanwhile will repeat its delivery.
+            await self._commit_group([delivery for delivery in group if not delivery.answer.done()])
             while self._unanswered and self._unanswered[0].answer.done():
                 self._unanswered.popleft()
 
-    def _take(self) -> list[_Delivery]:
-        taken, size = 0, 0
-        while taken < len(self._waiting) and size < CHANGES_AT_ONCE:
-            size += len(self._waiting[taken].changes)
-            taken += 1
-        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
-        self._changes_waiting -= size
-        # A sender that got "try again" meanwhile will repeat its delivery.
-        return [delivery for delivery in group if not delivery.answer.done()]
-
     async def _commit_group(self, group: Sequence[_Delivery]) -> None:
         try:
-            _settle(group, await self._write([change for delivery in group for change in delivery.changes]))
+            results = iter(await self._write([change for delivery in group for change in delivery.changes]))
+            for delivery in group:
+                mine = list(islice(results, len(delivery.changes)))
+                if not delivery.answer.done():
+                    delivery.answer.set_result(mine)
         except Transient as failure:
             _fail(group, failure)
         except Exception as error:  # noqa: BLE001 - one bad delivery must not fail the others
@@ -231,17 +220,9 @@ def open_writer(database_url: str, *, patience: float) -> Writer:
     """The writer for a database address as `Settings.database_url` has it."""
     if database_url.startswith("sqlite"):
         return SqliteWriter(sqlite_path(database_url), patience=patience)
-    from gateway.store.ingress_postgres import PostgresWriter  # with its driver, which SQLite does not need
+    from gateway.store.postgres import PostgresWriter  # with its driver, which SQLite does not need
 
     return PostgresWriter(database_url, patience=patience)
-
-
-def _settle(group: Sequence[_Delivery], results: list[Received]) -> None:
-    rest = iter(results)
-    for delivery in group:
-        mine = list(islice(rest, len(delivery.changes)))
-        if not delivery.answer.done():
-            delivery.answer.set_result(mine)
 
 
 def _fail(group: Sequence[_Delivery], error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL with a time limit: a server, or a router before it, may stop answering.
+"""Connections to PostgreSQL with a time limit, of the pool and of the ingress: a server may stop answering.
 
 The kernel notices an absent host, and the server ends a statement that takes too long; neither helps when a device
 between them still acknowledges packets. A thread would wait without end and keep its connection of the pool.
@@ -10,16 +10,23 @@ Behind one, limits are set in each transaction and nothing is prepared.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from gateway.errors import Transient
+from gateway.store.events import Change, Received
+from gateway.store.inbox import COLUMNS, KINDS, clean, to_row
 
 STATEMENT_MILLISECONDS = 15_000
 ANSWER_SECONDS = STATEMENT_MILLISECONDS / 1000 + 5.0  # the server itself has ended the statement by then
@@ -33,6 +40,7 @@ OPTIONS = (
 )
 _INTERVAL = 0.1
 _USED: Final = "kassabridge-used"
+_SHOW_TIMEOUT: Final = "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -74,44 +82,50 @@ def prepare(engine: Engine) -> None:
     The pool's own test is a round trip before every transaction, even of a connection just used.
     """
     event.listen(engine, "do_connect", _connect)
-    event.listen(engine, "begin", _limit_transaction)
-    event.listen(engine, "checkin", _note_use)
-    event.listen(engine, "checkout", _look_at)
+
+    @event.listens_for(engine, "begin")
+    def limit_transaction(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        if is_pooled(connection) and driver is not None and not driver.autocommit:
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS}")
+            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MILLISECONDS}")
+
+    @event.listens_for(engine, "checkin")
+    def note_use(_connection: BoundedConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def test(connection: BoundedConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        used = record.info.get(_USED)
+        if used is not None and time.monotonic() - used > REST_SECONDS and not connection.answers():
+            raise InvalidatePoolError("the connection is dead")
 
 
 def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> BoundedConnection:
     try:
         connection = BoundedConnection.connect(*arguments, **options)
     except psycopg.OperationalError as error:
-        if not is_refused_by_pooler(error):
+        if not _is_refused_by_pooler(error):
             raise
-        connection = BoundedConnection.connect(*arguments, **without_session(options))
+        connection = BoundedConnection.connect(*arguments, **_without_session(options))
         connection.pooled = True
         return connection
     connection.autocommit = True
-    kept = connection.execute(SHOW_TIMEOUT).fetchone()
+    kept = connection.execute(_SHOW_TIMEOUT).fetchone()
     connection.autocommit = False
-    if not is_kept(kept, STATEMENT_MILLISECONDS):
+    if kept != (STATEMENT_MILLISECONDS,):  # a pooler has dropped the setting silently
         connection.pooled, connection.prepare_threshold = True, None
     return connection
 
 
-SHOW_TIMEOUT: Final = "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"
-
-
-def is_refused_by_pooler(error: psycopg.OperationalError) -> bool:
+def _is_refused_by_pooler(error: psycopg.OperationalError) -> bool:
     """Whether a pooler refused the connection because it supports no settings of a session."""
     return "unsupported startup parameter" in str(error)
 
 
-def without_session(options: Mapping[str, Any]) -> dict[str, Any]:
+def _without_session(options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a connection behind a pooler: no session settings, nothing prepared."""
     return {**{name: value for name, value in options.items() if name != "options"}, "prepare_threshold": None}
-
-
-def is_kept(row: tuple[Any, ...] | None, milliseconds: int) -> bool:
-    """Whether the server has the statement timeout we asked for; a pooler may have dropped it silently."""
-    return row is not None and row[0] == milliseconds
 
 
 def is_pooled(connection: Connection) -> bool:
@@ -120,21 +134,107 @@ def is_pooled(connection: Connection) -> bool:
     return isinstance(driver, BoundedConnection) and driver.pooled
 
 
-def _limit_transaction(connection: Connection) -> None:
-    driver = connection.connection.driver_connection
-    if is_pooled(connection) and driver is not None and not driver.autocommit:
-        for name, limit in (
-            ("statement_timeout", STATEMENT_MILLISECONDS),
-            ("idle_in_transaction_session_timeout", IDLE_MILLISECONDS),
-        ):
-            connection.exec_driver_sql(f"SET LOCAL {name} = {limit}")
+# --- the ingress --------------------------------------------------------------------------------------------------
 
 
-def _note_use(_connection: BoundedConnection | None, record: ConnectionPoolEntry) -> None:
-    record.info[_USED] = time.monotonic()
+_CONNECT_SECONDS = 2
+_INGRESS_MILLISECONDS = 1_500
+_INGRESS_OPTIONS: dict[str, Any] = {
+    "autocommit": True,
+    "connect_timeout": _CONNECT_SECONDS,
+    "application_name": "kassabridge ingress",
+    "options": f"-c statement_timeout={_INGRESS_MILLISECONDS} -c TimeZone=UTC",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": _CONNECT_SECONDS * 1000,
+}
+_LEFT_SECONDS = 30.0  # then a device between the server and us has dropped the connection
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_ARRAYS = ", ".join(f"%s::{KINDS[name].compile(_DIALECT)}[]" for name in COLUMNS)
+_INSERT = (
+    f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
+    f" SELECT arriving.*, clock_timestamp(), clock_timestamp() FROM unnest({_ARRAYS}) AS arriving"
+    " ON CONFLICT (key) DO NOTHING RETURNING id, key, state, correlation"
+).encode()
+_FIND = b"SELECT id, key, state, correlation FROM inbox WHERE key = ANY(%s)"
+
+_Row = tuple[int, str, str]
+_IngressConnection = psycopg.AsyncConnection[TupleRow]
 
 
-def _look_at(connection: BoundedConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-    used = record.info.get(_USED)
-    if used is not None and time.monotonic() - used > REST_SECONDS and not connection.answers():
-        raise InvalidatePoolError("the connection is dead")
+class PostgresWriter:
+    """Commits groups of changes: one asynchronous connection of its own, one statement per group.
+
+    A statement that hangs is abandoned together with its connection.
+    """
+
+    def __init__(self, url: str, *, patience: float) -> None:
+        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._patience = patience
+        self._connection: _IngressConnection | None = None
+        self._left_behind: set[asyncio.Task[list[Received]]] = set()
+
+    async def write(self, changes: Sequence[Change]) -> list[Received]:
+        """One transaction. Raises `Transient` when the server is away, refuses writes or does not answer."""
+        task = asyncio.create_task(self._write(changes))
+        done, _ = await asyncio.wait({task}, timeout=self._patience)
+        if not done:
+            # The task ends by the server's, the kernel's or our limit; it is not awaited, and its error is ignored.
+            self._connection = None
+            self._left_behind.add(task)
+            asyncio.get_running_loop().call_later(_LEFT_SECONDS, task.cancel)
+            task.add_done_callback(self._left_behind.discard)
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise Transient("the database did not answer in time", code="database")
+        try:
+            return task.result()
+        except (psycopg.OperationalError, psycopg.InternalError, psycopg.ProgrammingError, OSError) as error:
+            raise Transient("the database cannot be used right now", code=type(error).__name__) from error
+
+    async def close(self) -> None:
+        """Close the connection; the next write opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+        for task in list(self._left_behind):
+            task.cancel()
+        await asyncio.gather(*self._left_behind, return_exceptions=True)
+
+    async def _write(self, changes: Sequence[Change]) -> list[Received]:
+        rows = [to_row(change, moment=lambda moment: moment) for change in changes]
+        keys = [clean(change.key) for change in changes]
+        if self._connection is None or self._connection.closed:
+            self._connection = await _open_for_ingress(self._url)
+        connection = self._connection
+        try:
+            created = await _fetch(connection, _INSERT, [list(column) for column in zip(*rows, strict=True)])
+            known = [key for key in keys if key not in created]
+            found = created | (await _fetch(connection, _FIND, [known]) if known else {})
+        except BaseException:
+            if self._connection is connection:
+                self._connection = None
+            raise
+        finally:
+            if connection is not self._connection:
+                await connection.close()
+        fresh = {row_id for row_id, *_ in created.values()}
+        return [Received.of_row(found[key], fresh) for key in keys]
+
+
+async def _open_for_ingress(url: str) -> _IngressConnection:
+    try:
+        connection = await psycopg.AsyncConnection.connect(url, **_INGRESS_OPTIONS)
+    except psycopg.OperationalError as error:
+        if not _is_refused_by_pooler(error):
+            raise
+        return await psycopg.AsyncConnection.connect(url, **_without_session(_INGRESS_OPTIONS))
+    kept = await (await connection.execute(_SHOW_TIMEOUT)).fetchone()
+    if kept != (_INGRESS_MILLISECONDS,):
+        connection.prepare_threshold = None
+    return connection
+
+
+async def _fetch(connection: _IngressConnection, statement: bytes, values: Sequence[Any]) -> dict[str, _Row]:
+    cursor = await connection.execute(statement, values)
+    return {str(key): (int(row_id), str(state), str(trace)) for row_id, key, state, trace in await cursor.fetchall()}
