@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from gateway.connectors.exchange import Exchange
 from gateway.errors import RateLimited, Transient
 from gateway.observability import counters
-from gateway.store import counts, figures, rate_limits, systems
+from gateway.store import counts, rate_limits, systems
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import reading, writing
 from mapping.messages import message
@@ -294,7 +294,7 @@ class Meter:
                     kind = "read" if what else "call"
                     counts.add_calls(session, connection, system=system, month=f"{day:%Y-%m}", kind=kind, calls=calls)
                     if what:
-                        figures.add_reads(session, connection, day=day, what=what, reads=calls)
+                        counts.add_reads(session, connection, day=day, what=what, reads=calls)
                 now = time.monotonic()
                 systems.note_answers(session, {each: now - at for each, at in answered.items()})
         except Transient:

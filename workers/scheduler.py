@@ -22,7 +22,6 @@ from gateway.process import heartbeat
 from gateway.settings import Settings
 from gateway.store import (
     counts,
-    figures,
     inbox,
     installation,
     leases,
@@ -96,7 +95,7 @@ class Scheduler:
         self._add("alerts", alerting.SECONDS, self._contexts.watch.look)
         self._add("refresh", REFRESH_SECONDS, self._refresh_idle)
         self._add("removals", 5.0, self._follow_removals)
-        self._add("figures", FIGURES_SECONDS, lambda: figures.keep_hour(self.engine))
+        self._add("figures", FIGURES_SECONDS, lambda: counts.keep_hour(self.engine))
         self._add("booked", BOOKED_SECONDS, self._keep_booked)
         self._add("reseal", RESEAL_SECONDS, self._reseal, after=RESEAL_AFTER_SECONDS)
         while not self.stop.wait(TICK_SECONDS):
@@ -273,7 +272,7 @@ class Scheduler:
     def _keep_booked(self) -> None:
         """The sums of today and yesterday change all the time, those of the days before seldom."""
         recount = time.monotonic() >= self._recount_at
-        figures.keep_booked(self.engine, days=figures.CHECKED_DAYS if recount else 2)
+        counts.keep_booked(self.engine, days=counts.CHECKED_DAYS if recount else 2)
         if recount:
             self._recount_at = time.monotonic() + RECOUNT_SECONDS
 

@@ -1,9 +1,13 @@
-"""Kept counts: the totals of all processes, events that have ended, and calls to the systems by month.
+"""Kept counts: the totals of all processes, calls to the systems by month, and small tables for charts.
 
 Each process adds what it counted since its last flush, so that no count is lost when it exits; a scrape reads the
 totals, so any process can answer it. A trigger of the inbox counts the events that end, in the same transaction. In
 PostgreSQL each connection to the server has rows of its own (`shard`), so that workers never wait for each other's;
 `fold_ended` adds them up. Intuit bills reads, so the calls of a month are counted, and its end is forecast.
+
+For charts are kept what was booked by day and location, reads by day, lag and open causes by hour. The clock keeps the
+first and the last from rows of a bounded time, workers add the reads that they count, so that a chart costs the same
+after years.
 """
 
 from __future__ import annotations
@@ -11,19 +15,23 @@ from __future__ import annotations
 import json
 import threading
 from calendar import monthrange
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeAlias
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
-from sqlalchemy import BigInteger, Column, Engine, Integer, func, select, text
+from sqlalchemy import BigInteger, Column, Engine, Integer, and_, delete, func, select, text
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store.session import writing
-from gateway.store.sql import Instant, given, upsert
-from gateway.store.tables import CounterTotalRow, MeterRow
+from gateway.store import connections, views
+from gateway.store.events import BACKFILL, UNSETTLED, State
+from gateway.store.sales import AMSTERDAM, SaleStatus
+from gateway.store.session import reading, writing
+from gateway.store.sql import Instant, given, moment, upsert
+from gateway.store.tables import ConnectionRow, CounterTotalRow, InboxRow, MeterRow, SaleRow
 
 Key: TypeAlias = tuple[str, str]
 """A sample's name and its labels as JSON."""
@@ -43,15 +51,12 @@ class CounterShare:
             now = dict(sample for family in self._registry.collect() for sample in _samples_of(family))
             fresh = {key: value - self._reported.get(key, 0.0) for key, value in now.items()}
             fresh = {key: value for key, value in fresh.items() if value}
-            if fresh:
+            # In one order, so that two processes never deadlock.
+            rows = [{"name": key[0], "labels": key[1], "value": value} for key, value in sorted(fresh.items())]
+            if rows:
                 with writing(engine) as session:
-                    # In one order, so that two processes never deadlock.
-                    rows = [
-                        {"name": name, "labels": labels, "value": fresh[name, labels]} for name, labels in sorted(fresh)
-                    ]
-                    upsert(
-                        session, CounterTotalRow, rows, lambda new: {"value": col(CounterTotalRow.value) + new.value}
-                    )
+                    total = col(CounterTotalRow.value)
+                    upsert(session, CounterTotalRow, rows, lambda new: {"value": total + new.value})
             self._reported = now
 
 
@@ -62,51 +67,26 @@ def _samples_of(family: Metric) -> Iterator[tuple[Key, float]]:
 
 
 def find_totals(session: Session) -> dict[Key, float]:
-    rows = session.execute(
-        select(col(CounterTotalRow.name), col(CounterTotalRow.labels), col(CounterTotalRow.value))
-    ).all()
-    return {(str(name), str(labels)): float(value) for name, labels, value in rows}
+    return {(row.name, row.labels): row.value for row in session.execute(select(CounterTotalRow)).scalars()}
 
 
 def to_families(registry: CollectorRegistry, sums: Mapping[Key, float]) -> Iterator[Metric]:
     """The families of `registry` with the totals instead of this process's counts."""
+
+    def to_order(key: Key) -> tuple[str, str, float]:
+        labels = json.loads(key[1])
+        bound = labels.pop("le", "0")
+        return json.dumps(labels, sort_keys=True), key[0], float(bound)
+
     for family in registry.collect():
         own = {key for key, _ in _samples_of(family)}
         endings = ("_bucket", "_count", "_sum") if family.type == "histogram" else ("_total",)
         names = {family.name + ending for ending in endings}
         known = {key for key in sums if key[0] in names}
         summed = Metric(family.name, family.documentation, family.type)
-        for name, labels in sorted(own | known, key=_order):
+        for name, labels in sorted(own | known, key=to_order):
             summed.add_sample(name, json.loads(labels), sums.get((name, labels), 0.0))
         yield summed
-
-
-def _order(key: Key) -> tuple[str, str, float]:
-    labels = json.loads(key[1])
-    bound = labels.pop("le", "0")
-    return json.dumps(labels, sort_keys=True), key[0], float(bound)
-
-
-class EventCountRow(SQLModel, table=True):
-    """Events of a flow that ended in a state, as one connection to the server counted them; the sum is the number.
-
-    `newest` is when the last of them ended that was trade: no request, dry run, or echo of our own write.
-    """
-
-    __tablename__ = "event_counts"
-
-    flow: str = Field(primary_key=True)
-    state: str = Field(primary_key=True)
-    shard: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    events: int = Field(sa_column=Column(BigInteger(), nullable=False))
-    newest: datetime | None = Field(default=None, sa_column=Column(Instant(), nullable=True))
-
-
-def find_ended(session: Session) -> list[Any]:
-    """(flow, state, events, when the newest of the trade among them ended)."""
-    sums = (func.sum(col(EventCountRow.events)), func.max(col(EventCountRow.newest)))
-    about = (col(EventCountRow.flow), col(EventCountRow.state))
-    return list(session.execute(select(*about, *sums).group_by(*about).having(sums[0] > 0)).all())
 
 
 # Rows that a transaction is changing are left for the next time.
@@ -143,13 +123,11 @@ def read_calls_by_month(
     session: Session, months: Collection[str], connection: str | None = None
 ) -> dict[str, dict[str, int]]:
     """The calls to QuickBooks of some months by kind, over all connections or of one."""
-    mine = given((MeterRow.connection, connection))
     about = (col(MeterRow.month), col(MeterRow.kind))
-    within = (col(MeterRow.month).in_(months), col(MeterRow.system) == "quickbooks", *mine)
+    mine = given((MeterRow.system, "quickbooks"), (MeterRow.connection, connection))
+    sums = select(*about, func.sum(col(MeterRow.calls))).where(col(MeterRow.month).in_(months), *mine).group_by(*about)
     found: dict[str, dict[str, int]] = {}
-    for month, kind, calls in session.execute(
-        select(*about, func.sum(col(MeterRow.calls))).where(*within).group_by(*about)
-    ):
+    for month, kind, calls in session.execute(sums):
         found.setdefault(str(month), {})[str(kind)] = int(calls)
     return found
 
@@ -185,3 +163,159 @@ def forecast_reads(meters: Iterable[MeterRow], *, now: datetime, allowance: int)
     passed = max(_DAY, (now - began).total_seconds())
     days = monthrange(now.year, now.month)[1]
     return ReadAllowance(month, reads, allowance, round(reads * days * _DAY / passed))
+
+
+# --- charts -----------------------------------------------------------------------------------------------------
+
+
+CHECKED_DAYS: Final = 31
+"""Booked sales of so many days are added up anew every hour, those of today and yesterday every few minutes."""
+KEPT_SECONDS: Final = 90 * 86_400.0
+NO_BRANCH: Final = -1
+
+
+class BookedDayRow(SQLModel, table=True):
+    """The booked sales of a location on a day. `branch` is -1 for sales without one."""
+
+    __tablename__ = "booked_days"
+
+    connection: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    branch: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    sales: int = Field(sa_column=Column(BigInteger(), nullable=False))
+    cents: int = Field(sa_column=Column(BigInteger(), nullable=False))
+
+
+class ReadDayRow(SQLModel, table=True):
+    """Metered reads of QuickBooks on a day (UTC), by what was read: an entity of the books, or `cdc`."""
+
+    __tablename__ = "read_days"
+
+    connection: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    what: str = Field(primary_key=True)
+    reads: int = Field(sa_column=Column(BigInteger(), nullable=False))
+
+
+class HourRow(SQLModel, table=True):
+    """The highest lag and number of open causes of a connection within an hour, which `at` begins."""
+
+    __tablename__ = "hours"
+
+    connection: str = Field(primary_key=True)
+    at: datetime = Field(sa_column=Column(Instant(), primary_key=True))
+    lag_seconds: int = Field(sa_column=Column(BigInteger(), nullable=False))
+    causes: int = Field(sa_column=Column(Integer, nullable=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """The highest lag of any connection within an hour, and their open causes."""
+
+    at: datetime
+    lag_seconds: int
+    causes: int
+
+
+def add_reads(session: Session, connection: str, *, day: date, what: str, reads: int) -> None:
+    row = {"connection": connection, "day": day, "what": what, "reads": reads}
+    upsert(session, ReadDayRow, row, lambda new: {"reads": col(ReadDayRow.reads) + new.reads})
+
+
+def reads(session: Session, start: date, through: date, connection: str | None = None) -> dict[tuple[date, str], int]:
+    within = [col(ReadDayRow.day).between(start, through), *_of(ReadDayRow, session, connection)]
+    about = (col(ReadDayRow.day), col(ReadDayRow.what))
+    found = select(*about, func.sum(col(ReadDayRow.reads))).where(*within).group_by(*about)
+    return {(day, str(what)): int(count) for day, what, count in session.execute(found).all()}
+
+
+def booked(
+    session: Session, start: date, through: date, connection: str | None = None
+) -> dict[tuple[date, str, int], int]:
+    """Cents that were booked, by day, connection and location, of all connections or of one."""
+    within = [col(BookedDayRow.day).between(start, through), *_of(BookedDayRow, session, connection)]
+    columns = (col(BookedDayRow.day), col(BookedDayRow.connection), col(BookedDayRow.branch), col(BookedDayRow.cents))
+    rows = session.execute(select(*columns).where(*within)).all()
+    return {(day, str(key), int(branch)): int(cents) for day, key, branch, cents in rows}
+
+
+def hours(session: Session, start: datetime, connection: str | None = None) -> list[Hour]:
+    """Every hour since a moment of which something is known, oldest first."""
+    sums = (func.max(col(HourRow.lag_seconds)), func.sum(col(HourRow.causes)))
+    within = [col(HourRow.at) >= start, *_of(HourRow, session, connection)]
+    found = select(col(HourRow.at), *sums).where(*within).group_by(col(HourRow.at)).order_by(col(HourRow.at))
+    return [Hour(at, int(lag), int(causes)) for at, lag, causes in session.execute(found).all()]
+
+
+def _of(table: Any, session: Session, connection: str | None) -> list[Any]:
+    """The connections as a list: the keys of these tables begin with the connection."""
+    if connection is not None:
+        return [col(table.connection) == connection]
+    names = session.execute(select(col(ConnectionRow.name))).scalars().all()
+    return [col(table.connection).in_(names)]
+
+
+# --- what the clock keeps -----------------------------------------------------------------------------------------
+
+
+def keep_hour(engine: Engine) -> None:
+    """Note lag and open causes of every connection in this hour; what is older than the charts is deleted."""
+    with reading(engine) as session:
+        now = views.now_of(session)
+        hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        name, state = col(InboxRow.connection), col(InboxRow.state)
+        waits = and_(state.in_(UNSETTLED), col(InboxRow.priority) < BACKFILL)
+        oldest = select(name, func.min(col(InboxRow.received_at))).where(waits).group_by(name)
+        lags = {key: max(0, int((now - since).total_seconds())) for key, since in session.execute(oldest)}
+        # What has records wait for a person: a code, or a flow where there is none.
+        parked = select(name, func.coalesce(col(InboxRow.code), col(InboxRow.flow))).where(state == State.PARKED)
+        causes = Counter(key for key, _ in session.execute(parked.distinct()))
+        # A paused connection's work waits as a person wants it.
+        names = session.execute(connections.WORKING).scalars().all()
+        rows = session.execute(select(HourRow).where(col(HourRow.connection).in_(names), col(HourRow.at) == hour))
+        known = {row.connection: (row.lag_seconds, row.causes) for row in rows.scalars()}
+    present = {key: (lags.get(key, 0), causes[key]) for key in names}
+    most = {key: tuple(map(max, present[key], known.get(key, (0, 0)))) for key in names}
+    changed = {key: values for key, values in most.items() if values != known.get(key)}
+    if not changed:
+        return
+    with writing(engine) as session:
+        for key, (lag, open_causes) in sorted(changed.items()):
+            values = {"lag_seconds": lag, "causes": open_causes}
+            upsert(session, HourRow, {"connection": key, "at": hour, **values}, values)
+        if not known:
+            session.execute(delete(HourRow).where(col(HourRow.at) < moment(-KEPT_SECONDS)))
+
+
+def keep_booked(engine: Engine, *, days: int) -> int:
+    """Add up the booked sales of the last days anew; returns how many rows changed, which is none most of the time."""
+    with reading(engine) as session:
+        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        start = today - timedelta(days=days - 1)
+        names = session.execute(select(col(ConnectionRow.name))).scalars().all()
+    return sum(_keep_booked(engine, name, start) for name in names)
+
+
+def _keep_booked(engine: Engine, name: str, start: date) -> int:
+    kept, sale = BookedDayRow, SaleRow
+    stored = select(col(kept.day), col(kept.branch), col(kept.sales), col(kept.cents))
+    branch = func.coalesce(col(sale.branch), NO_BRANCH)
+    sums = select(col(sale.day), branch, func.count(), func.coalesce(func.sum(col(sale.amount_cents)), 0))
+    booked = and_(col(sale.connection) == name, col(sale.day) >= start, col(sale.status) == SaleStatus.BOOKED)
+    with reading(engine) as session:
+        rows = session.execute(stored.where(col(kept.connection) == name, col(kept.day) >= start)).all()
+        known = {(row[0], int(row[1])): (int(row[2]), int(row[3])) for row in rows}
+        rows = session.execute(sums.where(booked).group_by(col(sale.day), branch)).all()
+        found = {(row[0], int(row[1])): (int(row[2]), int(row[3])) for row in rows}
+    fresh = {key: values for key, values in found.items() if known.get(key) != values}
+    gone = known.keys() - found.keys()
+    if not fresh and not gone:
+        return 0
+    with writing(engine) as session:
+        for (day, number), (count, cents) in sorted(fresh.items()):
+            values = {"sales": count, "cents": cents}
+            upsert(session, BookedDayRow, {"connection": name, "day": day, "branch": number, **values}, values)
+        for day, number in sorted(gone):
+            same = given((kept.connection, name), (kept.day, day), (kept.branch, number))
+            session.execute(delete(BookedDayRow).where(*same))
+    return len(fresh) + len(gone)

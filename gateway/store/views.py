@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, func, literal_column, null, or_, select, true, union_all
+from sqlalchemy import ColumnElement, String, and_, func, literal_column, or_, select, true, union_all
 from sqlmodel import Session, col
 
-from gateway.store import connections, counts, documents, sales, systems
+from gateway.store import connections, documents, sales, systems
 from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
 from gateway.store.sql import begins, given, holds_one, moment, page_of
-from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
+from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers
 
@@ -85,15 +84,27 @@ def find_events(session: Session, wanted: Filter) -> Page:
     or none, and still name the next one.
     """
     limit = max(1, min(wanted.limit, LONGEST_PAGE))
-    fits, low = _fits(session, wanted), _find_low(session, wanted)
-    if wanted.q:
-        fits = and_(fits, col(InboxRow.id).in_(_search(session, wanted.q, fits, low, limit + 1)))
-    else:
-        fits = and_(fits, col(InboxRow.id) > low)
-    events, last = page_of(select_events(session, fits, limit=limit + 1), limit)
+    fits, low, id_ = _fits(session, wanted), 0, col(InboxRow.id)
+    # Elsewhere an index holds exactly the events that are listed.
+    if wanted.q or (wanted.state not in OPEN and (wanted.state or wanted.flow or wanted.connection)):
+        newest = session.execute(select(func.max(id_))).scalar_one() or 0
+        before = newest + 1 if wanted.before is None else min(wanted.before, newest + 1)
+        low = max(0, before - 1 - (SEARCHED_BACK if wanted.q else LISTED_BACK))
+    is_near = id_.in_(_search(session, wanted.q, fits, low, limit + 1)) if wanted.q else id_ > low
+    events, last = page_of(select_events(session, fits, is_near, limit=limit + 1), limit)
     if last:
         return Page(events, last.id)
     return Page(events, low + 1 if low > 0 and all(event.id > low for event in events) else None)
+
+
+def _fits(session: Session, wanted: Filter) -> ColumnElement[bool]:
+    equal = ((InboxRow.state, wanted.state), (InboxRow.flow, wanted.flow), (InboxRow.code, wanted.code or None))
+    conditions = [true(), *given(*equal)]
+    if wanted.connection:
+        conditions.append(col(InboxRow.connection).in_(connections.keys_of(session, wanted.connection)))
+    if wanted.before is not None:
+        conditions.append(col(InboxRow.id) < wanted.before)
+    return and_(*conditions)
 
 
 def select_events(session: Session, *wanted: ColumnElement[bool], limit: int | None = None) -> list[Event]:
@@ -102,22 +113,20 @@ def select_events(session: Session, *wanted: ColumnElement[bool], limit: int | N
     return [Event(*row) for row in session.execute(statement).all()]
 
 
-def _find_low(session: Session, wanted: Filter) -> int:
-    """The id after which a page looks; 0 where an index holds exactly the events it lists."""
-    if not wanted.q and (wanted.state in OPEN or not (wanted.state or wanted.flow or wanted.connection)):
-        return 0
-    newest = session.execute(select(func.max(col(InboxRow.id)))).scalar_one() or 0
-    before = newest + 1 if wanted.before is None else min(wanted.before, newest + 1)
-    return max(0, before - 1 - (SEARCHED_BACK if wanted.q else LISTED_BACK))
-
-
 def _search(session: Session, q: str, fits: ColumnElement[bool], low: int, most: int) -> set[int]:
     """The ids of fitting events that hold this text, among those that `find_events` names."""
-    id_ = col(InboxRow.id)
+    id_, number = col(InboxRow.id), q.strip()
     says = holds_one((*_NAMING, InboxRow.reason), [q])
     spellings = dict.fromkeys((q, q.lower(), q.upper()))
     begun = [begins(col(column), spelling) for column in _NAMING for spelling in spellings]
-    parts = [select(id_).where(each).limit(BEGINNINGS) for each in (*begun, *_numbered_in_books(session, q))]
+    # Sales whose number in the books is, or begins with, this text; words are no numbers.
+    begun += [
+        and_(about, begins(col(InboxRow.order_id), printed))
+        for about, printed in _printed_numbers(session, number)
+        if _NUMBER.fullmatch(printed)
+    ]
+    begun += [and_(about, col(InboxRow.entity_id) == sale) for about, sale in _documents_numbered(session, number)]
+    parts = [select(id_).where(each).limit(BEGINNINGS) for each in begun]
     # By an expression, so that no index on the id is read from its end in search of a match.
     parts += [select(id_).where(fits, places, says).order_by((id_ + 0).desc()).limit(most)
               for places in (id_ > low, col(InboxRow.state).in_(OPEN))]  # fmt: skip
@@ -186,18 +195,10 @@ def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[
     found = _named(session, order, col(InboxRow.flow) == Flow.ORDERS, limit)
     if any(event.entity in SALES.values() for event in found):
         return found
-    found += _by_number_in_books(session, order, limit)
+    for about, number in (*_printed_numbers(session, order), *_documents_numbered(session, order)):
+        known = {event.id for event in found}
+        found += [event for event in _named(session, number, about, limit) if event.id not in known]
     return sorted(found, key=lambda event: -event.id)[:limit]
-
-
-def _by_number_in_books(session: Session, number: str, limit: int) -> list[Event]:
-    found: list[Event] = []
-    for about, printed in _printed_numbers(session, number):
-        found += _named(session, printed, about, limit)
-    known = {event.id for event in found}
-    for about, sale_id in _documents_numbered(session, number):
-        found += [event for event in _named(session, sale_id, about, limit) if event.id not in known]
-    return found
 
 
 def _documents_numbered(session: Session, number: str) -> Iterator[tuple[ColumnElement[bool], str]]:
@@ -214,17 +215,6 @@ def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElem
             yield and_(col(InboxRow.connection) == name, col(InboxRow.entity) == SALES[kind]), printed
 
 
-def _numbered_in_books(session: Session, searched: str) -> list[ColumnElement[bool]]:
-    """The sales whose number in the books is, or begins with, the searched text; words are no numbers."""
-    number = searched.strip()
-    begun = [
-        and_(about, begins(col(InboxRow.order_id), printed))
-        for about, printed in _printed_numbers(session, number)
-        if _NUMBER.fullmatch(printed)
-    ]
-    return begun + [and_(about, col(InboxRow.entity_id) == id_) for about, id_ in _documents_numbered(session, number)]
-
-
 def _named(session: Session, order: str, about: ColumnElement[bool], limit: int) -> list[Event]:
     named = or_(col(InboxRow.order_id) == order, col(InboxRow.entity_id) == order)
     return select_events(session, named, about, limit=limit)
@@ -232,12 +222,27 @@ def _named(session: Session, order: str, about: ColumnElement[bool], limit: int)
 
 def flow_statuses(session: Session) -> list[FlowStatus]:
     """Every flow, idle ones included, in the order of the contract."""
-    now, about = now_of(session), (col(InboxRow.flow), col(InboxRow.state))
-    oldest = func.min(col(InboxRow.received_at))
-    still = select(*about, func.count(), oldest, null()).where(col(InboxRow.state).in_(OPEN)).group_by(*about)
-    rows = [*session.execute(still).all(), *((*row[:3], None, row[3]) for row in counts.find_ended(session))]
+    now = now_of(session)
     unseen = _unseen(session, now)
-    return [_to_status(flow, [row for row in rows if row[0] == flow], now, unseen.get(flow)) for flow in Flow]
+    is_open, about = col(InboxRow.state).in_(OPEN), (col(InboxRow.flow), col(InboxRow.state))
+    waiting = select(*about, func.count(), func.min(col(InboxRow.received_at))).where(is_open).group_by(*about)
+    ended, about = func.sum(col(EventCountRow.events)), (col(EventCountRow.flow), col(EventCountRow.state))
+    over = select(*about, ended, func.max(col(EventCountRow.newest))).group_by(*about).having(ended > 0)
+    counts: dict[str, dict[str, int]] = {}
+    times: dict[tuple[str, str], datetime | None] = {}  # when the oldest came, or the newest ended
+    for flow, state, count, time in (*session.execute(waiting), *session.execute(over)):
+        counts.setdefault(flow, {})[state], times[flow, state] = int(count), time
+    return [
+        FlowStatus(
+            flow=flow,
+            counts=counts.get(flow, {}),
+            unsynced_seconds=_age([times.get((flow, state)) for state in UNSETTLED], now),
+            parked_seconds=_age([times.get((flow, State.PARKED))], now),
+            last_done_at=times.get((flow, State.DONE)),
+            unseen_seconds=unseen.get(flow),
+        )
+        for flow in Flow
+    ]
 
 
 def _unseen(session: Session, now: datetime) -> dict[str, float]:
@@ -249,9 +254,9 @@ def _unseen(session: Session, now: datetime) -> dict[str, float]:
     works = and_(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None), col(TokenRow.lost).is_not(None))
     lost = select(col(TokenRow.lost_at)).join(ConnectionRow, col(ConnectionRow.name) == col(TokenRow.connection))
     spans += [(_age([at], now) or 0.0, set(Flow)) for at in session.execute(lost.where(works)).scalars()]
-    for feed in find_failing(session, now):
-        seconds = _age([feed.polled_at], now) if feed.polled_at else None
-        spans.append((seconds or FAILING_SECONDS, flows_of(feed.source)))
+    spans += [
+        (_age([feed.polled_at], now) or FAILING_SECONDS, flows_of(feed.source)) for feed in find_failing(session, now)
+    ]
     return {
         flow: max(seconds for seconds, flows in spans if flow in flows)
         for flow in Flow
@@ -259,21 +264,10 @@ def _unseen(session: Session, now: datetime) -> dict[str, float]:
     }
 
 
-def _to_status(flow: Flow, rows: Sequence[Any], now: datetime, unseen: float | None) -> FlowStatus:
-    oldest = {str(state): first for _, state, _, first, _ in rows}
-    latest = {str(state): last for _, state, _, _, last in rows}
-    return FlowStatus(
-        flow=flow,
-        counts={str(state): int(count) for _, state, count, _, _ in rows},
-        unsynced_seconds=_age([oldest[s] for s in UNSETTLED if s in oldest], now),
-        parked_seconds=_age([oldest[State.PARKED]] if State.PARKED in oldest else [], now),
-        last_done_at=latest.get(State.DONE),
-        unseen_seconds=unseen,
-    )
-
-
-def _age(moments: Sequence[datetime], now: datetime) -> float | None:
-    return max(0.0, (now - min(moments)).total_seconds()) if moments else None
+def _age(moments: Iterable[datetime | None], now: datetime) -> float | None:
+    """Seconds since the oldest of the known moments."""
+    oldest = min(filter(None, moments), default=None)
+    return None if oldest is None else max(0.0, (now - oldest).total_seconds())
 
 
 def now_of(session: Session) -> datetime:
@@ -290,13 +284,3 @@ def cursors(session: Session) -> Sequence[CursorRow]:
 def tokens(session: Session) -> dict[str, TokenRow]:
     """Each connection's tokens, still sealed."""
     return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
-
-
-def _fits(session: Session, wanted: Filter) -> ColumnElement[bool]:
-    equal = ((InboxRow.state, wanted.state), (InboxRow.flow, wanted.flow), (InboxRow.code, wanted.code or None))
-    conditions = [true(), *given(*equal)]
-    if wanted.connection:
-        conditions.append(col(InboxRow.connection).in_(connections.keys_of(session, wanted.connection)))
-    if wanted.before is not None:
-        conditions.append(col(InboxRow.id) < wanted.before)
-    return and_(*conditions)

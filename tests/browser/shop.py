@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import connections, cursors, figures, inbox, journal, links, records, sales, systems, tokens
+from gateway.store import connections, counts, cursors, inbox, journal, links, records, sales, systems, tokens
 from gateway.store.connections import Connection
+from gateway.store.counts import BookedDayRow, HourRow
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.figures import BookedDayRow, HourRow
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
@@ -182,7 +182,7 @@ def fill(engine: Engine) -> None:
                 session.add(BookedDayRow(**of, branch=branch, **sums))
             for what, reads in (("cdc", 90), ("Item", days * 3), ("SalesReceipt", 24)):
                 day = datetime.now(UTC).date() - timedelta(days=days)
-                figures.add_reads(session, "default", day=day, what=what, reads=reads + 1)
+                counts.add_reads(session, "default", day=day, what=what, reads=reads + 1)
         for hours in range(100):
             at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours)
             session.add(HourRow(connection="default", at=at, lag_seconds=hours * 7 % 40, causes=hours % 3))

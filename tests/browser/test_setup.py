@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store import connections, figures
+from gateway.store import connections, counts
 from gateway.store.agreements import AgreementStatus
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import open_engine, writing
@@ -336,6 +336,6 @@ def let_days_pass(stage: Stage) -> None:
         key = connections.find_key(session, "winkel") or ""
         for days in range(1, BEFORE[0][0] + 2):
             session.add(AgreementDayRow(connection=key, day=before(days).date(), status=AgreementStatus.NOT_CLOSED))
-    figures.keep_hour(engine)
-    figures.keep_booked(engine, days=figures.CHECKED_DAYS)
+    counts.keep_hour(engine)
+    counts.keep_booked(engine, days=counts.CHECKED_DAYS)
     engine.dispose()

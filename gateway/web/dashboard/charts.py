@@ -12,8 +12,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from gateway import catalogue
-from gateway.store import figures, sales_list, views
-from gateway.store.figures import NO_BRANCH, Hour
+from gateway.store import counts, sales_list, views
+from gateway.store.counts import NO_BRANCH, Hour
 from gateway.store.sales import AMSTERDAM
 from gateway.web.visitors import chosen_language
 
@@ -152,15 +152,15 @@ def look(session: Session, connection: str | None = None) -> ChartFigures:
     """The figures of the last days and hours, over all connections or of one."""
     now = views.now_of(session)
     today = now.astimezone(AMSTERDAM).date()
-    booked = figures.booked(session, today - timedelta(days=BOOKED_DAYS - 1), today, connection)
+    booked = counts.booked(session, today - timedelta(days=BOOKED_DAYS - 1), today, connection)
     named = {
         (key, number): name
         for key in {key for _, key, _ in booked}
         for number, name in sales_list.branches(session, key)
     }
     month = now.astimezone(UTC).date().replace(day=1)
-    read = figures.reads(session, month, now.astimezone(UTC).date(), connection)
-    return ChartFigures(now, booked, named, figures.hours(session, now - HOURS, connection), read)
+    read = counts.reads(session, month, now.astimezone(UTC).date(), connection)
+    return ChartFigures(now, booked, named, counts.hours(session, now - HOURS, connection), read)
 
 
 def to_booked(request: Request, found: ChartFigures, names: Mapping[str, str]) -> Chart:

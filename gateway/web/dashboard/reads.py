@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import catalogue
-from gateway.store import counts, figures, views
+from gateway.store import counts, views
 from gateway.web import services
 from gateway.web.dashboard import charts
 from gateway.web.dashboard.charts import Chart, ChartRow
@@ -58,7 +58,7 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
         now = views.now_of(session).astimezone(UTC)
         first = now.date().replace(day=1)
         months = counts.read_calls_by_month(session, [f"{each:%Y-%m}" for each in _months(first)], visitor.connection)
-        by_day = figures.reads(session, first, now.date(), visitor.connection)
+        by_day = counts.reads(session, first, now.date(), visitor.connection)
         every = counts.calls_of_month(session, f"{now:%Y-%m}")
         return {"now": now, "months": months, "by_day": by_day, "meters": every}
 

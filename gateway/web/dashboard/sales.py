@@ -17,9 +17,9 @@ from starlette.responses import Response
 from gateway import catalogue
 from gateway.catalogue import to_cents
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
-from gateway.store import figures, sales_list, views
+from gateway.store import counts, sales_list, views
+from gateway.store.counts import NO_BRANCH
 from gateway.store.events import SALES
-from gateway.store.figures import NO_BRANCH
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
@@ -139,7 +139,7 @@ def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
         return shown
     today = views.now_of(session).astimezone(AMSTERDAM).date()
     days = charts.find_days(today - timedelta(days=charts.BOOKED_DAYS - 1), today)
-    booked = figures.booked(session, days[0], today, wanted.connection)
+    booked = counts.booked(session, days[0], today, wanted.connection)
     mine = {key: cents for key, cents in booked.items() if wanted.branch in (None, key[2])}
     keys = {key for _, key, _ in mine}
     named = {(key, number): name for key in keys for number, name in sales_list.branches(session, key)}

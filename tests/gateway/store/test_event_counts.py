@@ -14,7 +14,7 @@ from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.ingress import Ingress
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
-from gateway.store.tables import InboxRow
+from gateway.store.tables import EventCountRow, InboxRow
 
 
 def about(number: int, *, of: str = "", state: State = State.RECEIVED, flow: Flow = Flow.ORDERS) -> Change:
@@ -129,4 +129,4 @@ def test_workers_that_end_events_at_once_lose_no_count(engine: Engine) -> None:
     with reading(engine) as session:
         (status,) = [each for each in views.flow_statuses(session) if each.counts]
         assert status.last_done_at is not None
-        assert session.execute(select(func.count()).select_from(counts.EventCountRow)).scalar_one() == 1
+        assert session.execute(select(func.count()).select_from(EventCountRow)).scalar_one() == 1

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, update
 from sqlmodel import col
 
-from gateway.store import connections, figures, inbox, links, sales
+from gateway.store import connections, counts, inbox, links, sales
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
@@ -44,7 +44,7 @@ def sell(engine: Engine, number: str, cents: int, *, branch: int = 1, connection
 
 def booked(engine: Engine, connection: str | None = None) -> dict[tuple[date, str, int], int]:
     with reading(engine) as session:
-        return figures.booked(session, TODAY - timedelta(days=40), TODAY, connection)
+        return counts.booked(session, TODAY - timedelta(days=40), TODAY, connection)
 
 
 def test_booked_sales_are_added_up_by_day_and_location_and_follow_what_changes(engine: Engine) -> None:
@@ -53,17 +53,17 @@ def test_booked_sales_are_added_up_by_day_and_location_and_follow_what_changes(e
         sell(engine, number, cents, branch=branch)
     sell(engine, "4", 700, days_ago=5)
     sell(engine, "5", 300, connection="b")
-    assert figures.keep_booked(engine, days=2) == 3
+    assert counts.keep_booked(engine, days=2) == 3
     today = {(TODAY, "a", 1): 1250, (TODAY, "a", 2): -100, (TODAY, "b", 1): 300}
     assert booked(engine) == today
-    assert figures.keep_booked(engine, days=31) == 1
+    assert counts.keep_booked(engine, days=31) == 1
     assert booked(engine) == today | {(TODAY - timedelta(days=5), "a", 1): 700}
     assert booked(engine, "b") == {(TODAY, "b", 1): 300}
     with writing(engine) as session:
         session.execute(update(SaleRow).where(col(SaleRow.number) == "3").values(status=SaleStatus.VOIDED))
         session.execute(update(SaleRow).where(col(SaleRow.number) == "2").values(status=SaleStatus.NEEDS_ATTENTION))
-    assert figures.keep_booked(engine, days=2) == 2
-    assert figures.keep_booked(engine, days=2) == 0
+    assert counts.keep_booked(engine, days=2) == 2
+    assert counts.keep_booked(engine, days=2) == 0
     assert booked(engine, "a") == {(TODAY, "a", 1): 1000, (TODAY - timedelta(days=5), "a", 1): 700}
 
 
@@ -80,13 +80,13 @@ def test_an_hour_keeps_its_highest_lag_and_most_open_causes(engine: Engine) -> N
         inbox.receive(session, [waiting, *parked])
         long_ago = datetime.now(UTC) - timedelta(seconds=100)
         session.execute(update(InboxRow).where(col(InboxRow.key) == "w").values(received_at=long_ago))
-    figures.keep_hour(engine)
+    counts.keep_hour(engine)
     with writing(engine) as session:
         session.execute(update(InboxRow).values(state=State.DONE))
-    figures.keep_hour(engine)
+    counts.keep_hour(engine)
     start = datetime.now(UTC) - timedelta(hours=2)
     with reading(engine) as session:
-        every, of_a = figures.hours(session, start), figures.hours(session, start, "a")
+        every, of_a = counts.hours(session, start), counts.hours(session, start, "a")
     assert 100 <= max(hour.lag_seconds for hour in every) < 400
     assert max(hour.causes for hour in every) == 3
     assert [hour.causes for hour in of_a] == [0] * len(of_a)
@@ -96,8 +96,8 @@ def test_reads_of_several_flushes_add_up_by_day_and_kind(engine: Engine) -> None
     connect(engine, "a", "b")
     with writing(engine) as session:
         for connection, what, count in (("a", "Item", 2), ("a", "Item", 3), ("a", "cdc", 1), ("b", "cdc", 4)):
-            figures.add_reads(session, connection, day=TODAY, what=what, reads=count)
+            counts.add_reads(session, connection, day=TODAY, what=what, reads=count)
     with reading(engine) as session:
-        assert figures.reads(session, TODAY, TODAY) == {(TODAY, "Item"): 5, (TODAY, "cdc"): 5}
-        assert figures.reads(session, TODAY, TODAY, "b") == {(TODAY, "cdc"): 4}
-        assert figures.reads(session, TODAY - timedelta(days=9), TODAY - timedelta(days=1)) == {}
+        assert counts.reads(session, TODAY, TODAY) == {(TODAY, "Item"): 5, (TODAY, "cdc"): 5}
+        assert counts.reads(session, TODAY, TODAY, "b") == {(TODAY, "cdc"): 4}
+        assert counts.reads(session, TODAY - timedelta(days=9), TODAY - timedelta(days=1)) == {}

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, insert, update
 from sqlmodel import col
 
-from gateway.store import alerts, audit, connections, counts, figures, inbox, progress, users
+from gateway.store import alerts, audit, connections, counts, inbox, progress, users
 from gateway.store.alerts import WITHHELD, AlertCause
 from gateway.store.audit import AuditFilter
 from gateway.store.events import Outcome, State
@@ -206,7 +206,7 @@ def test_reads_stand_against_the_allowance_by_day_kind_and_month(
     with writing(gateway.engine) as session:
         connections.save(session, a_connection("other", realm_id="2", mplus_subscription_id="s2"), seal)
         for name, what, count in (("default", "item", 1200), ("default", "Odd", 30), ("other", "cdc", 4)):
-            figures.add_reads(session, name, day=today, what=what, reads=count)
+            counts.add_reads(session, name, day=today, what=what, reads=count)
             month = f"{today:%Y-%m}"
             counts.add_calls(session, name, system="quickbooks", month=month, kind="read", calls=count)
     page = admin.get("/reads").text
@@ -223,8 +223,8 @@ def test_home_draws_charts_with_their_tables(gateway: Gateway, admin: httpx.Clie
     page = admin.get("/").text
     assert "chart" not in page.replace("charts", "")  # nothing to draw yet
     sell(gateway.engine, "1", 12345, connection="default")
-    figures.keep_booked(gateway.engine, days=2)
-    figures.keep_hour(gateway.engine)
+    counts.keep_booked(gateway.engine, days=2)
+    counts.keep_hour(gateway.engine)
     page = admin.get("/", headers={"Accept-Language": "nl"}).text
     assert "Geboekt per dag en vestiging" in page
     assert re.search(r"<rect [^>]*><title>[^<]*: €\s123,45</title>", page.replace("\xa0", " "))
