@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -163,7 +163,6 @@ def find_kinds(session: Session, connection: str, kinds: Sequence[LinkKind], sou
 
 
 def created_at(session: Session, connection: str, link: Link) -> datetime | None:
-    """When the link was made."""
     return session.execute(select(_LINKS.c.created_at).where(_is(connection, link))).scalar_one_or_none()
 
 
@@ -236,18 +235,12 @@ def add(session: Session, connection: str, link: Link) -> Link:
 
 
 def _to_values(connection: str, link: Link) -> dict[str, Any]:
-    known = link.detail if link.kind not in BOOKINGS else {**(link.detail or {}), **dict(_to_flags(link))} or None
+    known = link.detail
+    if link.kind in BOOKINGS:
+        flags = dict([_FLAGS[link.status]] if link.status in _FLAGS else [], adopted=link.adopted, day=link.day)
+        known = {**(link.detail or {}), **{name: value for name, value in flags.items() if value}} or None
     detail = json.dumps(known, default=str) if known is not None else None
     return {name: getattr(link, name) for name in _COLUMNS} | {"connection": connection, "detail": detail}
-
-
-def _to_flags(link: Link) -> Iterator[tuple[str, Any]]:
-    if link.status in _FLAGS:
-        yield _FLAGS[link.status]
-    if link.adopted:
-        yield "adopted", True
-    if link.day:
-        yield "day", link.day
 
 
 def mark_unsure(session: Session, connection: str, found: Iterable[Link]) -> int:
@@ -275,20 +268,16 @@ def _to_link(row: Any) -> Link:
     if detail and row.kind in BOOKINGS:
         detail = {name: value for name, value in detail.items() if name not in _FLAG_NAMES} or None
     if row.status not in _STATUSES:
-        raise _is_of_later_release(row, detail or {})
+        # It was written before a rollback; what may be done with the record is not known here.
+        reason = 'a later release has set its status to "{status}", which this release does not know'
+        raise Permanent(
+            message(reason, status=row.status),
+            code=UNKNOWN_STATUS,
+            record=name_document(row.target_entity, (detail or {}).get("document_number"), row.target_id),
+            fix="nothing was changed; install the later release again, then retry the event",
+        )
     named = {name: getattr(row, name) for name in _COLUMNS}
     return Link(**{**named, "detail": detail, "status": BookingStatus(row.status)})
-
-
-def _is_of_later_release(row: Any, detail: Mapping[str, Any]) -> Permanent:
-    """A later release wrote it before a rollback; what may be done with the record is not known here."""
-    reason = 'a later release has set its status to "{status}", which this release does not know'
-    return Permanent(
-        message(reason, status=row.status),
-        code=UNKNOWN_STATUS,
-        record=name_document(row.target_entity, detail.get("document_number"), row.target_id),
-        fix="nothing was changed; install the later release again, then retry the event",
-    )
 
 
 def find_numbers(session: Session, connection: str, item_ids: Sequence[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, select, tuple_, update
 from sqlmodel import Session, col
 
 from gateway.store import requests
@@ -30,8 +30,6 @@ _LISTED: Final = select(RecordRow, col(InboxRow.reason), col(InboxRow.fix), col(
 
 
 class RecordKind(StrEnum):
-    """What a record is."""
-
     PRODUCT = "product"
     CUSTOMER = "customer"
 
@@ -214,32 +212,22 @@ def _write(session: Session, parts: Sequence[_Part]) -> None:
         session.execute(insert(_RECORDS).values(_to_set(columns)), rows)
     for columns, rows in updates.items():
         session.execute(update(_RECORDS).where(_RECORDS.c.id == bindparam("of")).values(_to_set(columns)), rows)
-    for part in parts:
-        if _key(part) not in known:
-            _forget_alone(session, part[0], part[1])
+    # A customer that was known without a relation has one now.
+    for connection, facts, _ in (part for part in parts if _key(part) not in known):
+        if facts.kind is RecordKind.CUSTOMER and facts.books_id and facts.source_id.startswith("relation:"):
+            alone = col(RecordRow.source_id) == f"customer:{facts.books_id}"
+            session.execute(delete(RecordRow).where(_of(connection, facts.kind), alone))
 
 
 def _find_known(session: Session, parts: Sequence[_Part]) -> dict[tuple[str, str, str], Any]:
     wanted: dict[tuple[str, str], list[str]] = {}
     for connection, facts, _ in parts:
         wanted.setdefault((connection, facts.kind), []).append(facts.source_id)
-    found = [
-        row
+    return {
+        (row.connection, row.kind, row.source_id): row
         for (connection, kind), ids in wanted.items()
         for row in session.execute(_KNOWN, {"of": connection, "like": kind, "ids": ids})
-    ]
-    return {(row.connection, row.kind, row.source_id): row for row in found}
-
-
-def _to_values(facts: RecordFacts, known: Any, ended: _Ending | None, *, is_new: bool) -> dict[str, Any]:
-    values = _to_columns(facts, known)
-    if ended:
-        values |= {"event_id": ended.event_id}
-    is_linked = all(values.get(name) or getattr(known, name) for name in ("books_id", "till_number"))
-    values["differs"] = bool(values.get("differs", known.differs)) and is_linked
-    if ended or is_new:
-        values["status"] = find_status(ended.state if ended else State.DONE, is_linked=is_linked, is_gone=facts.gone)
-    return values
+    }
 
 
 def _to_set(columns: Iterable[str]) -> dict[str, Any]:
@@ -247,27 +235,34 @@ def _to_set(columns: Iterable[str]) -> dict[str, Any]:
     return {name: moment() if name in _MOMENTS else bindparam(name) for name in columns}
 
 
-def _to_columns(facts: RecordFacts, known: Any) -> dict[str, Any]:
+def _to_values(facts: RecordFacts, known: Any, ended: _Ending | None, *, is_new: bool) -> dict[str, Any]:
     """The values of columns; those of `_MOMENTS` are set by the statement."""
+
+    def to_text(value: object) -> str:
+        return f"{value.normalize():f}" if hasattr(value, "normalize") else str(value)
+
     plain = ("code", "books_id", "books_name", "till_number", "till_name", "active", "changed_at")
     values = {name: value for name in plain if (value := getattr(facts, name)) is not None}
-    names = [values.get(each) or getattr(known, each) for each in ("books_name", "till_name")]
-    name = next(filter(None, names), "")
+    books_id, till_number, *names = (
+        values.get(each) or getattr(known, each) for each in ("books_id", "till_number", "books_name", "till_name")
+    )
     # A list is sorted by it, and no erasure has to look for it twice.
-    values["name"] = name if facts.kind is RecordKind.PRODUCT else facts.source_id
-    lists = {each: getattr(facts, each) for each in ("fields", "stock")}
-    values |= {each: json.dumps(found, default=_to_text) for each, found in lists.items() if found is not None}
+    values["name"] = next(filter(None, names), "") if facts.kind is RecordKind.PRODUCT else facts.source_id
+    differs, is_linked = known.differs, bool(books_id and till_number)
     if facts.fields is not None or facts.stock is not None:
-        present = {
-            each: json.loads(getattr(known, each) or "[]") if found is None else found for each, found in lists.items()
-        }
-        values["differs"] = is_differing(present["fields"], present["stock"])
+        lists = {each: getattr(facts, each) for each in ("fields", "stock")}
+        values |= {each: json.dumps(found, default=to_text) for each, found in lists.items() if found is not None}
+        present = (
+            json.loads(getattr(known, each) or "[]") if found is None else found for each, found in lists.items()
+        )
+        differs = is_differing(*present)
         values["looked_at"] = None
-    return values | ({"written_at": None} if facts.written else {}) | {"updated_at": None}
-
-
-def _to_text(value: object) -> str:
-    return f"{value.normalize():f}" if hasattr(value, "normalize") else str(value)
+    values["differs"] = bool(differs) and is_linked
+    values |= {"event_id": ended.event_id} if ended else {}
+    values |= {"written_at": None} if facts.written else {}
+    if ended or is_new:
+        values["status"] = find_status(ended.state if ended else State.DONE, is_linked=is_linked, is_gone=facts.gone)
+    return values | {"updated_at": None}
 
 
 def is_differing(fields_: Sequence[Mapping[str, Any]], stock: Sequence[Mapping[str, Any]]) -> bool:
@@ -276,14 +271,6 @@ def is_differing(fields_: Sequence[Mapping[str, Any]], stock: Sequence[Mapping[s
         not each.get("kept") and str(each.get("value") or "") != str(each.get("present") or "") for each in fields_
     )
     return of_fields or any(str(each.get("value")) != str(each.get("present")) for each in stock)
-
-
-def _forget_alone(session: Session, connection: str, facts: RecordFacts) -> None:
-    """A customer that was known without a relation has one now."""
-    if facts.kind is RecordKind.CUSTOMER and facts.books_id and facts.source_id.startswith("relation:"):
-        alone = and_(_of(connection, facts.kind), col(RecordRow.source_id) == f"customer:{facts.books_id}")
-        for row in session.execute(select(RecordRow).where(alone)).scalars().all():
-            session.delete(row)
 
 
 def find_status(state: State, *, is_linked: bool, is_gone: bool) -> RecordStatus:

@@ -10,29 +10,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    Text,
-    UniqueConstraint,
-    and_,
-    bindparam,
-    delete,
-    or_,
-    select,
-    tuple_,
-    update,
-)
-from sqlmodel import Field, Session, SQLModel, col
+from sqlalchemy import Index, UniqueConstraint, and_, bindparam, delete, or_, select, tuple_, update
+from sqlmodel import Session, SQLModel, col
 
 from gateway.store import links, sql
 from gateway.store.links import LinkKind
 from gateway.store.sql import moment, time_field
 from gateway.store.tables import SaleRow, SaleTagRow, TaggedSaleRow
-from gateway.store.tables_of_records import row_id
+from gateway.store.tables_of_records import long_text, row_id
 from mapping import side_by_side
 from mapping.side_by_side import SaleSide
 
@@ -57,14 +45,12 @@ class SaleContentRow(SQLModel, table=True):
     connection: str
     sale_id: str
     side: str
-    version: int = Field(sa_column=Column(Integer, nullable=False))
-    content: str = Field(sa_column=Column(Text(), nullable=False))
+    version: int
+    content: str = long_text(nullable=False)
     seen_at: datetime = time_field()
 
 
 class SideName(StrEnum):
-    """The sides of a sale."""
-
     TILL = "till"
     BOOKS = "books"
 
@@ -104,7 +90,11 @@ def save(
                 rows.append({**row, "version": number + 1})
     if rows:
         session.execute(_ADD, rows)
-        _drop_middle(session, [row for row in rows if row["version"] > MOST_VERSIONS])
+    for each in rows:
+        if each["version"] > MOST_VERSIONS:
+            same = and_(*(getattr(SaleContentRow, name) == each[name] for name in _KEYS[:-1]))
+            middle = col(SaleContentRow.version).between(2, each["version"] - MOST_VERSIONS + 1)
+            session.execute(delete(SaleContentRow).where(same, middle))
     return len(rows)
 
 
@@ -113,16 +103,6 @@ def _find_newest(session: Session, connection: str, sale_ids: Sequence[str]) -> 
     columns = (SaleContentRow.sale_id, SaleContentRow.side, SaleContentRow.version, SaleContentRow.content)
     rows = session.execute(select(*map(col, columns)).where(mine).order_by(col(SaleContentRow.version))).all()
     return {(str(row[0]), str(row[1])): (int(row[2]), str(row[3])) for row in rows}
-
-
-def _drop_middle(session: Session, rows: Iterable[Mapping[str, Any]]) -> None:
-    for row in rows:
-        same = and_(*(getattr(SaleContentRow, name) == row[name] for name in _KEYS[:-1]))
-        session.execute(
-            delete(SaleContentRow).where(
-                same, col(SaleContentRow.version) > 1, col(SaleContentRow.version) <= row["version"] - MOST_VERSIONS + 1
-            )
-        )
 
 
 def to_columns(side: SaleSide | None) -> dict[str, Any]:
@@ -140,13 +120,11 @@ def find_outdated(
 
     A day's document is none of its sales'.
     """
+    sides: dict[str, SaleSide] = {}
     found = links.find_by_targets(session, connection, [LinkKind.DOCUMENT], {number for _, number in documents})
-    sides = {
-        link.source_id: documents[link.target_entity, link.target_id]
-        for some in found.values()
-        for link in some
-        if not link.day and (link.target_entity, link.target_id) in documents
-    }
+    for link in chain(*found.values()):
+        if not link.day and (side := documents.get((link.target_entity, link.target_id))):
+            sides[link.source_id] = side
     is_older = or_(col(SaleRow.document_read_at).is_(None), col(SaleRow.document_read_at) < read_at)
     mine = and_(col(SaleRow.connection) == connection, col(SaleRow.sale_id).in_(sides), is_older)
     columns = (SaleRow.sale_id, *(getattr(SaleRow, name) for name in _SUMS))

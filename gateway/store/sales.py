@@ -100,46 +100,30 @@ def record(
     `find_document` gives a document of the books that it read or wrote. An event about a document changes only a sale
     that is known, and only to call for a person, or to say that this is over. A sale's own event does not end it.
     """
-    for sale_id, facts in seen.items():
-        _record_one(session, event, outcome, sale_id, facts, find_document)
-
-
-def _record_one(
-    session: Session,
-    event: Event,
-    outcome: Outcome,
-    sale_id: str,
-    facts: SaleFacts | None,
-    find_document: FindDocument,
-) -> None:
     connection, is_own = event.connection or "", event.entity in KINDS
-    known = session.execute(_KNOWN, {"of": connection, "sale": sale_id}).one_or_none()
-    if not is_own and (known is None or (outcome.state is not State.PARKED and known.event_id != event.id)):
-        return
-    link = _find_link(session, connection, sale_id)
-    document = find_document(link.target_entity, link.target_id) if link and not link.day else None
-    values: dict[str, Any] = {**_to_columns(facts), **_to_document(link)}
-    if document or (link and known and known.document_id not in (None, link.target_id)):
-        values |= sale_contents.to_columns(document)
-    # An event about the sale's document in the books waits for a person.
-    waits = known and known.event_id != event.id and known.state == State.PARKED and known.entity not in KINDS
-    if not (is_own and waits):
-        values |= {"status": find_status(outcome.state, outcome.code, link), "event_id": event.id}
-    key = {"connection": connection, "sale_id": sale_id}
-    if known is not None:
-        changing = _changing(tuple(values), is_read=document is not None)
-        mine = and_(*(_SALES.c[name] == bindparam(f"of_{name}") for name in _KEY))
-        bound = {**values, **{f"of_{name}": value for name, value in key.items()}}
-        session.execute(changing.where(mine), bound)
-    else:
-        day = event.received_at.astimezone(AMSTERDAM).date()
-        row = {**key, "kind": event.entity, "number": event.order_id, "day": day, **values}
-        session.execute(_adding(tuple(row), is_read=document is not None), row)
-    if facts:
-        sale_contents.tag(session, connection, sale_id, facts.articles, facts.tenders)
-    sides = {SideName.TILL: facts.side if facts else None, SideName.BOOKS: document}
-    if read := {name: side for name, side in sides.items() if side}:
-        sale_contents.save(session, connection, {sale_id: read}, new=known is None)
+    for sale_id, facts in seen.items():
+        known = session.execute(_KNOWN, {"of": connection, "sale": sale_id}).one_or_none()
+        if not is_own and (known is None or (outcome.state is not State.PARKED and known.event_id != event.id)):
+            continue
+        link = _find_link(session, connection, sale_id)
+        document = find_document(link.target_entity, link.target_id) if link and not link.day else None
+        values = _to_columns(facts, link)
+        if document or (link and known and known.document_id not in (None, link.target_id)):
+            values |= sale_contents.to_columns(document)
+        # An event about the sale's document in the books waits for a person.
+        waits = known and known.event_id != event.id and known.state == State.PARKED and known.entity not in KINDS
+        if not (is_own and waits):
+            values |= {"status": find_status(outcome.state, outcome.code, link), "event_id": event.id}
+        if known is None:
+            day = event.received_at.astimezone(AMSTERDAM).date()
+            values = {"kind": event.entity, "number": event.order_id, "day": day, **values}
+        storing = _storing(tuple(values), new=known is None, is_read=document is not None)
+        session.execute(storing, {**values, "of_connection": connection, "of_sale_id": sale_id})
+        if facts:
+            sale_contents.tag(session, connection, sale_id, facts.articles, facts.tenders)
+        sides = {SideName.TILL: facts.side if facts else None, SideName.BOOKS: document}
+        if read := {name: side for name, side in sides.items() if side}:
+            sale_contents.save(session, connection, {sale_id: read}, new=known is None)
 
 
 def _find_link(session: Session, connection: str, sale_id: str) -> Link | None:
@@ -165,40 +149,30 @@ def find_status(state: State, code: str | None, link: Link | None) -> SaleStatus
             return SaleStatus.WAITING
 
 
-def _to_columns(facts: SaleFacts | None) -> dict[str, Any]:
-    if facts is None:
-        return {}
-    columns = {
-        name: getattr(facts, name) for name in ("number", "day", "branch", "customer", "amount_cents", "vat_cents")
-    }
-    named = {"branch_name": facts.branch_name} if facts.branch_name else {}
-    lists = {name: getattr(facts, name) for name in ("tenders", "vat_rates", "turnover_groups")}
-    return {**columns, **named, **{name: json.dumps(value, ensure_ascii=False) for name, value in lists.items()}}
-
-
-def _to_document(link: Link | None) -> dict[str, Any]:
-    if link is None or not link.target_id:
-        return {}
-    number = (link.detail or {}).get("document_number")
-    return {"document_entity": link.target_entity, "document_id": link.target_id, "document_number": number}
+def _to_columns(facts: SaleFacts | None, link: Link | None) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    if facts:
+        plain = ("number", "day", "branch", "customer", "amount_cents", "vat_cents")
+        columns |= {name: getattr(facts, name) for name in plain}
+        lists = ("tenders", "vat_rates", "turnover_groups")
+        columns |= {name: json.dumps(getattr(facts, name), ensure_ascii=False) for name in lists}
+        columns |= {"branch_name": facts.branch_name} if facts.branch_name else {}
+    if link and link.target_id:
+        number = (link.detail or {}).get("document_number")
+        columns |= {"document_entity": link.target_entity, "document_id": link.target_id, "document_number": number}
+    return columns
 
 
 @cache
-def _adding(names: tuple[str, ...], *, is_read: bool) -> Any:
-    row = _to_bound(names, is_read=is_read)
-    changing = [name for name in row if name not in (*_KEY, "kind")]
-    return sql.statement(_SALES, row, lambda new: {name: new[name] for name in changing}, keys=_KEY)
-
-
-@cache
-def _changing(names: tuple[str, ...], *, is_read: bool) -> Any:
-    return update(_SALES).values(**_to_bound(names, is_read=is_read))
-
-
-def _to_bound(names: tuple[str, ...], *, is_read: bool) -> dict[str, Any]:
-    """The columns with bound values, and the times; `is_read`: the document was."""
-    times = {"updated_at": moment(), **({"document_read_at": moment()} if is_read else {})}
-    return {name: bindparam(name) for name in names} | times
+def _storing(names: tuple[str, ...], *, new: bool, is_read: bool) -> Any:
+    """The statement that stores these columns of a sale, and when that was; `is_read`: its document was."""
+    row: dict[str, Any] = {name: bindparam(name) for name in names} | {"updated_at": moment()}
+    row |= {"document_read_at": moment()} if is_read else {}
+    key: dict[str, Any] = {name: bindparam(f"of_{name}") for name in _KEY}
+    if not new:
+        return update(_SALES).where(*(_SALES.c[name] == bound for name, bound in key.items())).values(**row)
+    changing = [name for name in row if name != "kind"]
+    return sql.statement(_SALES, key | row, lambda other: {name: other[name] for name in changing}, keys=_KEY)
 
 
 def ignore(session: Session, event_id: int) -> None:
@@ -237,11 +211,7 @@ def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) 
     """By entity id (event id, state, reason or "") of the newest event of each of these sales."""
     found: dict[str, tuple[int, str, str]] = {}
     for some in sql.chunks(entity_ids, _AT_ONCE):
-        mine = and_(
-            col(InboxRow.connection) == connection,
-            col(InboxRow.flow) == Flow.ORDERS,
-            col(InboxRow.entity_id).in_(some),
-        )
+        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some))
         newest = select(func.max(col(InboxRow.id))).where(mine).group_by(col(InboxRow.entity_id))
         columns = (col(InboxRow.entity_id), col(InboxRow.id), col(InboxRow.state), col(InboxRow.reason))
         for row in session.execute(select(*columns).where(col(InboxRow.id).in_(newest))):
@@ -252,26 +222,20 @@ def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) 
 def changed_since(session: Session, connection: str, entity: str, day: date) -> list[str]:
     """The ids of sales of one kind with an event received on or after this day of the shop."""
     begin = datetime(day.year, day.month, day.day, tzinfo=AMSTERDAM)
-    mine = and_(
-        col(InboxRow.connection) == connection,
-        col(InboxRow.flow) == Flow.ORDERS,
-        col(InboxRow.entity) == entity,
-        col(InboxRow.received_at) >= begin,
-    )
+    mine = and_(_of_sales(connection), col(InboxRow.entity) == entity, col(InboxRow.received_at) >= begin)
     found = session.execute(select(col(InboxRow.entity_id)).where(mine).order_by(col(InboxRow.received_at))).scalars()
     return list(dict.fromkeys(str(each) for each in found))
+
+
+def _of_sales(connection: str) -> ColumnElement[bool]:
+    return and_(col(InboxRow.connection) == connection, col(InboxRow.flow) == Flow.ORDERS)
 
 
 def raise_priority(session: Session, connection: str, entity_ids: Iterable[str]) -> list[int]:
     """Make the waiting events of these sales due now; returns their ids."""
     due: list[int] = []
     for some in sql.chunks(entity_ids, _AT_ONCE):
-        mine = and_(
-            col(InboxRow.connection) == connection,
-            col(InboxRow.flow) == Flow.ORDERS,
-            col(InboxRow.entity_id).in_(some),
-            col(InboxRow.state) == State.WAITING,
-        )
+        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some), col(InboxRow.state) == State.WAITING)
         changed = session.execute(update(InboxRow).where(mine).values(due_at=None).returning(col(InboxRow.id)))
         due += [int(row[0]) for row in changed.all() if row[0] is not None]
     return due
@@ -308,27 +272,7 @@ def find_unposted(
     """
     newer = aliased(InboxRow)
     newest = ~exists().where(and_(col(newer.subject) == col(InboxRow.subject), col(newer.id) > col(InboxRow.id)))
-    mine = and_(
-        col(InboxRow.connection) == connection,
-        col(InboxRow.flow) == Flow.ORDERS,
-        col(InboxRow.entity).in_(entities),
-        ~col(InboxRow.subject).endswith(":dry"),
-        newest,
-    )
-    parts = [
-        _select_known(and_(mine, col(InboxRow.state).in_(OPEN)), connection),
-        _select_known(and_(mine, _IS_SKIPPED, col(InboxRow.code) == waiting_code), connection),
-        _select_known(and_(mine, col(LinkRow.created_at) >= since), connection),
-    ]
-    if named:
-        parts.append(_select_known(and_(mine, col(InboxRow.entity_id).in_(named)), connection))
-    found = session.execute(union(*parts)).all()
-    return [
-        KnownSale(row[0], row[1], row[2], row[3], None if row[4] is None else row[4] < since, row[5]) for row in found
-    ]
-
-
-def _select_known(condition: ColumnElement[bool], connection: str) -> Any:
+    mine = and_(_of_sales(connection), col(InboxRow.entity).in_(entities), ~col(InboxRow.subject).endswith(":dry"))
     document = and_(
         col(LinkRow.connection) == connection,
         col(LinkRow.kind) == LinkKind.DOCUMENT,
@@ -336,4 +280,15 @@ def _select_known(condition: ColumnElement[bool], connection: str) -> Any:
     )
     columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)
     maybe_written = or_(col(InboxRow.careful), col(InboxRow.source) == "backfill")
-    return select(*map(col, columns), maybe_written).outerjoin(LinkRow, document).where(condition)
+    known = select(*map(col, columns), maybe_written).outerjoin(LinkRow, document).where(mine, newest)
+    parts = [
+        known.where(col(InboxRow.state).in_(OPEN)),
+        known.where(_IS_SKIPPED, col(InboxRow.code) == waiting_code),
+        known.where(col(LinkRow.created_at) >= since),
+    ]
+    if named:
+        parts.append(known.where(col(InboxRow.entity_id).in_(named)))
+    return [
+        KnownSale(entity, entity_id, state, code, None if booked_at is None else booked_at < since, unsure)
+        for entity, entity_id, state, code, booked_at, unsure in session.execute(union(*parts))
+    ]

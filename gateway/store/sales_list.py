@@ -17,7 +17,7 @@ from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.sale_contents import ARTICLE, TENDER
 from gateway.store.sales import AMSTERDAM, SaleStatus
-from gateway.store.sql import given, holds_one, newest_ids, page_of
+from gateway.store.sql import between, given, holds_one, newest_ids, page_of
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping.coverage import SourceValue
 
@@ -30,6 +30,7 @@ LOOKED_BACK = 30_000
 _GONE = frozenset({BookingStatus.DELETED, BookingStatus.REPLACING, BookingStatus.REMOVED})
 _EXACT = (SaleRow.number, SaleRow.document_number, SaleRow.document_id)
 _NAMES = (col(SaleRow.number), col(SaleRow.sale_id))
+_NEWEST_FIRST = (col(SaleRow.day).desc(), col(SaleRow.id).desc())
 _PARTLY = (SaleRow.number, SaleRow.document_number, SaleRow.customer, SaleRow.branch_name)
 
 
@@ -96,8 +97,6 @@ class SalesPage:
 
 @dataclass(frozen=True, slots=True)
 class SalesTotal:
-    """The number of sales that fit, and their sums in cents."""
-
     count: int
     amount_cents: int
     vat_cents: int
@@ -107,7 +106,18 @@ def search(session: Session, wanted: SaleFilter) -> SaleFilter:
     """The filter with what its `q` finds: one search for all that is read with this filter."""
     if not wanted.q or wanted.found is not None:
         return wanted
-    return replace(wanted, found=tuple(_search(session, wanted.q, wanted.q_cents)))
+    text, cents = wanted.q.strip(), wanted.q_cents
+    conditions = [col(column) == text for column in _EXACT]
+    # The index of the till's ids begins with the connection.
+    every = select(col(ConnectionRow.name))
+    conditions.append(and_(col(SaleRow.connection).in_(every), col(SaleRow.sale_id) == text))
+    if cents is not None:
+        conditions.append(col(SaleRow.amount_cents).in_({cents, -cents}))
+    newest = session.execute(select(func.max(col(SaleRow.id)))).scalar_one() or 0
+    conditions.append(and_(col(SaleRow.id) > newest - LOOKED_BACK, holds_one(_PARTLY, [text])))
+    # Each step uses an index, or reads the newest rows only.
+    found = newest_ids(session, col(SaleRow.id), conditions, MOST_FOUND).union(_sold(session, text))
+    return replace(wanted, found=tuple(sorted(found, reverse=True)[:MOST_FOUND]))
 
 
 def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPage:
@@ -122,7 +132,7 @@ def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPag
         .outerjoin(InboxRow, col(InboxRow.id) == col(SaleRow.event_id))
         .outerjoin(LinkRow, link)
         .where(*_conditions(session, wanted))
-        .order_by(col(SaleRow.day).desc(), col(SaleRow.id).desc())
+        .order_by(*_NEWEST_FIRST)
         .limit(limit + 1)
     )
     found, last = page_of([ListedSale(*row) for row in session.execute(statement).all()], limit)
@@ -161,20 +171,15 @@ def branches(session: Session, connection: str) -> list[tuple[int, str | None]]:
     """The number and newest name of every location with sales, one step through the index for each."""
     found: list[tuple[int, str | None]] = []
     mine = col(SaleRow.connection) == connection
-    after = -1
+    first = select(func.min(col(SaleRow.branch))).where(mine)
+    newest = select(col(SaleRow.branch_name)).where(mine).order_by(*_NEWEST_FIRST).limit(1)
     while True:
-        after_it = select(func.min(col(SaleRow.branch))).where(mine, col(SaleRow.branch) > after)
-        number = session.execute(after_it).scalar_one()
+        after = col(SaleRow.branch) > (found[-1][0] if found else -1)
+        number = session.execute(first.where(after)).scalar_one()
         if number is None:
             return found
-        newest = (
-            select(col(SaleRow.branch_name))
-            .where(mine, col(SaleRow.branch) == number)
-            .order_by(col(SaleRow.day).desc(), col(SaleRow.id).desc())
-            .limit(1)
-        )
-        found.append((int(number), session.execute(newest).scalar_one_or_none()))
-        after = number
+        name = session.execute(newest.where(col(SaleRow.branch) == number)).scalar_one_or_none()
+        found.append((int(number), name))
 
 
 def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool]]:
@@ -185,10 +190,7 @@ def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool
         has_ids = wanted.q or wanted.tender
         kind = col(SaleRow.kind).concat("") if has_ids else col(SaleRow.kind)
         conditions.append(kind == wanted.kind)
-    if wanted.start:
-        conditions.append(col(SaleRow.day) >= wanted.start)
-    if wanted.through:
-        conditions.append(col(SaleRow.day) <= wanted.through)
+    conditions += between(col(SaleRow.day), wanted.start, wanted.through)
     if wanted.cause:
         caused = and_(col(InboxRow.state) == State.PARKED, col(InboxRow.code) == wanted.cause)
         conditions.append(col(SaleRow.event_id).in_(select(col(InboxRow.id)).where(caused)))
@@ -210,11 +212,7 @@ def _is_among(ids: Sequence[int | None]) -> ColumnElement[bool]:
 
 def _within_amounts(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool]]:
     """The bounds of the amount; few sales within them are found by their index, for they may be far apart in time."""
-    lowest, highest = wanted.lowest, wanted.highest
-    bounds = [
-        *([col(SaleRow.amount_cents) >= lowest] if lowest is not None else []),
-        *([col(SaleRow.amount_cents) <= highest] if highest is not None else []),
-    ]
+    bounds = between(col(SaleRow.amount_cents), wanted.lowest, wanted.highest)
     if not bounds:
         return []
     some = session.execute(select(col(SaleRow.id)).where(*bounds).limit(MOST_FOUND + 1)).scalars().all()
@@ -222,10 +220,8 @@ def _within_amounts(session: Session, wanted: SaleFilter) -> list[ColumnElement[
 
 
 def tenders(session: Session) -> list[str]:
-    """The names of all ways to pay that occur."""
-    return sorted(
-        session.execute(select(col(SaleTagRow.key)).where(col(SaleTagRow.kind) == TENDER).distinct()).scalars()
-    )
+    names = select(col(SaleTagRow.key)).where(col(SaleTagRow.kind) == TENDER).distinct()
+    return sorted(session.execute(names).scalars())
 
 
 def _paid_by(session: Session, name: str) -> list[ColumnElement[bool]]:
@@ -250,23 +246,6 @@ def _sold(session: Session, text: str) -> Iterator[int]:
         for id_ in session.execute(select(tag).where(of_articles, which).limit(MOST_ARTICLES)).scalars().all():
             mine = select(col(TaggedSaleRow.sale_id)).where(col(TaggedSaleRow.tag_id) == id_)
             yield from session.execute(mine.order_by(col(TaggedSaleRow.sale_id).desc()).limit(MOST_FOUND)).scalars()
-
-
-def _search(session: Session, text: str, cents: int | None) -> list[int]:
-    """The ids of the sales with this number, amount or name. Each step uses an index, or reads the newest rows only."""
-    found = newest_ids(session, col(SaleRow.id), _matches(session, text.strip(), cents), MOST_FOUND)
-    return sorted(found.union(_sold(session, text.strip())), reverse=True)[:MOST_FOUND]
-
-
-def _matches(session: Session, text: str, cents: int | None) -> Iterator[ColumnElement[bool]]:
-    yield from (col(column) == text for column in _EXACT)
-    # The index of the till's ids begins with the connection.
-    every = select(col(ConnectionRow.name))
-    yield and_(col(SaleRow.connection).in_(every), col(SaleRow.sale_id) == text)
-    if cents is not None:
-        yield col(SaleRow.amount_cents).in_({cents, -cents})
-    newest = session.execute(select(func.max(col(SaleRow.id)))).scalar_one() or 0
-    yield and_(col(SaleRow.id) > newest - LOOKED_BACK, holds_one(_PARTLY, [text]))
 
 
 DAYS = 90
@@ -309,11 +288,9 @@ def find_values(session: Session, connection: str) -> SalesValues:
     """What occurs in the last `DAYS` days, or in the newest `MOST` sales of them."""
     first = views.now_of(session).astimezone(AMSTERDAM).date() - timedelta(days=DAYS)
     names = ("tenders", "vat_rates", "turnover_groups", "branch", "branch_name", "amount_cents")
-    mine = and_(
-        col(SaleRow.connection) == connection, col(SaleRow.day) >= first, col(SaleRow.amount_cents).is_not(None)
-    )
-    newest = select(*(getattr(SaleRow, name) for name in names)).where(mine)
-    rows = session.execute(newest.order_by(col(SaleRow.day).desc(), col(SaleRow.id).desc()).limit(MOST)).all()
+    mine = and_(col(SaleRow.connection) == connection, col(SaleRow.amount_cents).is_not(None))
+    newest = select(*(getattr(SaleRow, name) for name in names)).where(mine, col(SaleRow.day) >= first)
+    rows = session.execute(newest.order_by(*_NEWEST_FIRST).limit(MOST)).all()
     counts: dict[str, dict[str, list[int]]] = {name: {} for name in ("tenders", "rates", "groups", "branches")}
     # Parsed at once: one call for each sale would cost several times as much.
     parsed = json.loads(f"[{','.join(f'[{row[0] or _NONE},{row[1] or _NONE},{row[2] or _NONE}]' for row in rows)}]")
@@ -348,7 +325,7 @@ def find_example(session: Session, connection: str, number: str = "") -> SaleExa
     """The sale of this number, or without one the newest that was read."""
     mine = and_(col(SaleRow.connection) == connection, col(SaleRow.amount_cents).is_not(None))
     wanted = and_(mine, or_(col(SaleRow.number) == number, col(SaleRow.document_number) == number)) if number else mine
-    newest = select(SaleRow).where(wanted).order_by(col(SaleRow.day).desc(), col(SaleRow.id).desc()).limit(1)
+    newest = select(SaleRow).where(wanted).order_by(*_NEWEST_FIRST).limit(1)
     row = session.execute(newest).scalar_one_or_none()
     if row is None:
         return None

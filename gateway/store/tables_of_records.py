@@ -178,7 +178,7 @@ class CertificateRow(SQLModel, table=True):
     number: int
     day: date
     result: str
-    document: str = Field(sa_column=Column(Text(), nullable=False))
+    document: str = long_text(nullable=False)
     digest: str
     signature: str
     public_key: str
@@ -283,7 +283,7 @@ class SystemListRow(SQLModel, table=True):
 
     connection: str = Field(primary_key=True)
     name: str = Field(primary_key=True)
-    options: str = Field(sa_column=Column(Text(), nullable=False))
+    options: str = long_text(nullable=False)
     read_at: datetime = time_field()
 
 
