@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, update
@@ -18,22 +19,20 @@ from sqlmodel import Session, col
 from gateway.store import connections, links, personal, sale_contents
 from gateway.store.events import ENDED
 from gateway.store.links import LinkKind
-from gateway.store.personal import GONE, Person
+from gateway.store.personal import EMAIL, GONE, OF_PEOPLE, RELATION, TEXTS, Person
 from gateway.store.records import RecordKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.sale_contents import SaleContentRow
-from gateway.store.session import reading, writing
-from gateway.store.sql import chunks, holds_one, moment
+from gateway.store.session import reading, windows, writing
+from gateway.store.sql import chunks, given, holds_one, moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
 from mapping.customers import email_spellings
 
 WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
 """Ids read at once, rows changed by one write, and a pause after it: SQLite has no queue of writers."""
-_TEXTS = ("hint", "result", "reason", "record", "fix", "subject")
-_ASKED = (*(getattr(InboxRow, name) for name in _TEXTS), InboxRow.email)
+_ASKED = (*(getattr(InboxRow, name) for name in TEXTS), InboxRow.email)
 _SAID = (JournalRow.detail, JournalRow.title)
-_OF_PEOPLE = (LinkKind.CUSTOMER, LinkKind.RELATION)
-_EMAIL, _RELATION, _CUSTOMER = "email:", "relation:", "customer:"
+_CUSTOMER = "customer:"
 _OF_MANY = frozenset({AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL, "Day"})
 """Events that are about many records: of these only what mentions the person goes."""
 _WISHES = ("resend", "dry_run", "actor", "by", "side", "since", "from", "through", "settings")
@@ -90,7 +89,7 @@ def parse(who: str) -> str:
     """The person's name in the form used for the search. Raises `Unclear`."""
     text = who.strip().lower()
     prefix, _, number = text.partition(":")
-    shaped = {_RELATION: number.isdigit(), _CUSTOMER: number.isalnum()}.get(f"{prefix}:", False)
+    shaped = {RELATION: number.isdigit(), _CUSTOMER: number.isalnum()}.get(f"{prefix}:", False)
     is_number = shaped and number.isascii()
     if not is_number and not personal.is_address(text):
         raise Unclear("name an e-mail address, relation:NUMBER (of the till) or customer:ID (of QuickBooks)")
@@ -129,9 +128,14 @@ class _Part(NamedTuple):
 
 def _list_parts(engine: Engine, found: _Found) -> list[_Part]:
     """In the order in which they are erased; rows are read when they are asked for."""
-    person, clean = found.person, found.person.erase_from
-    alerts = _scan(engine, AlertRow, _alert_of(engine, found))
+    person, clean, own = found.person, found.person.erase_from, found.own
+    # Alerts quote the reason of an event.
+    reasons = {row.reason for row in _rows(engine, InboxRow, own) if row.reason and row.reason != GONE}
+    quoted, said = _mentioned(person, "title", "detail", "fix"), _mentioned(person, *TEXTS, "email")
+    alerts = _scan(engine, AlertRow, lambda row: row.detail in reasons or quoted(row))
     actions = _scan(engine, AuditRow, _mentioned(person, "target", "reason"))
+    of_others = holds_one(_ASKED, person.texts())
+    others = _scan(engine, InboxRow, lambda row: row.id not in own and said(row), of_others)
     seen = _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER)
     sales = _scan(engine, SaleRow, _is_sale_of(found), _NAMED)
     return [
@@ -141,11 +145,11 @@ def _list_parts(engine: Engine, found: _Found) -> list[_Part]:
             "target": clean(row.target), "reason": clean(row.reason), "messages": None}),
         _Part("journal", JournalRow, _lines(engine, found), lambda row: {
             "detail": None, "messages": None, "title": clean(row.title)}),
-        _Part("events", InboxRow, _events(engine, found), lambda row: _without(row, found)),
+        _Part("events", InboxRow, chain(_rows(engine, InboxRow, own), others), lambda row: _without(row, found)),
         _Part("sale_contents", SaleContentRow, _contents(engine, found)),
         _Part("sales", SaleRow, sales, lambda _: {"customer": None}),
         _Part("records", RecordRow, seen),
-        _Part("links", LinkRow, _scan(engine, LinkRow, _is_link_of(person))),
+        _Part("links", LinkRow, _scan(engine, LinkRow, person.has_link)),
     ]  # fmt: skip
 
 
@@ -159,12 +163,16 @@ def _find(engine: Engine, who: str, called: str | None) -> _Found:
         person = _identify(session, parse(who), called and connections.find_past_key(session, called))
     found = _Found(person)
     coarse = list(personal.list_prefilters(person))
-    said, known = holds_one(_SAID, coarse), or_(holds_one(_ASKED, coarse), _is_about(person))
+    is_about = (
+        and_(col(InboxRow.entity) == entity, col(InboxRow.entity_id).in_([number for _, number in numbers]))
+        for entity, numbers in person.records.items()
+    )
+    said, known = holds_one(_SAID, coarse), or_(holds_one(_ASKED, coarse), *is_about)
     by_line: set[int] = set()
     for row in _scan(engine, JournalRow, lambda row: person.is_referred_to(row.connection, row.detail), said):
         person.learn(row.connection, row.detail)
         by_line |= {row.event_id} if row.event_id else set()
-    by_itself = _scan(engine, InboxRow, lambda row: _is_event_of(row, person), known)
+    by_itself = _scan(engine, InboxRow, person.has_event, known)
     for row in (*by_itself, *_rows(engine, InboxRow, by_line)):
         if row.entity not in _OF_MANY and row.id is not None:
             found.own.add(row.id)
@@ -179,11 +187,14 @@ def _identify(session: Session, who: str, connection: str | None) -> Person:
     person = Person()
     if personal.is_address(who):
         person.emails.update(email_spellings(who))
-        keyed = col(LinkRow.source_id).in_([f"{_EMAIL}{each}" for each in person.emails])
+        keyed = col(LinkRow.source_id).in_([f"{EMAIL}{each}" for each in person.emails])
         person.customers |= _targets(session, keyed, connection)
     else:
-        name, number = _only(session, connection), who.partition(":")[2]
-        if who.startswith(_RELATION):
+        names = [name for name in connections.names(session) if connection in {None, name}]
+        if len(names) != 1:
+            raise Unclear("numbers are of one connection: name it" if names else "nothing is connected yet")
+        (name,), number = names, who.partition(":")[2]
+        if who.startswith(RELATION):
             person.relations.add((name, number))
             person.customers |= _targets(session, col(LinkRow.source_id) == who, name)
         else:
@@ -191,77 +202,38 @@ def _identify(session: Session, who: str, connection: str | None) -> Person:
     _refuse_debtor(session, person)
     keys = session.execute(select(col(LinkRow.connection), col(LinkRow.source_id)).where(_link_to(person))).all()
     for name, key in keys:
-        if key.startswith(_EMAIL):
-            person.emails.update(email_spellings(key.removeprefix(_EMAIL)))
+        if key.startswith(EMAIL):
+            person.emails.update(email_spellings(key.removeprefix(EMAIL)))
         else:
-            person.relations.add((str(name), key.removeprefix(_RELATION)))
+            person.relations.add((str(name), key.removeprefix(RELATION)))
     return person
-
-
-def _only(session: Session, connection: str | None) -> str:
-    names = [name for name in connections.names(session) if connection in {None, name}]
-    if len(names) != 1:
-        raise Unclear("numbers are of one connection: name it" if names else "nothing is connected yet")
-    return names[0]
 
 
 def _refuse_debtor(session: Session, person: Person) -> None:
     """The default debtor, linked by its name, is no person: it stands for all walk-in customers."""
     for name, customer in person.customers:
-        mine = and_(col(LinkRow.connection) == name, col(LinkRow.target_id) == customer, _is_customer())
+        mine = given((LinkRow.connection, name), (LinkRow.kind, LinkKind.CUSTOMER), (LinkRow.target_id, customer))
         named = col(LinkRow.source_id).startswith("name:")
-        if session.execute(select(col(LinkRow.id)).where(mine, named).limit(1)).first():
+        if session.execute(select(col(LinkRow.id)).where(*mine, named).limit(1)).first():
             raise Unclear(f"customer {customer} is the default debtor of {name}, and no person")
 
 
-def _is_customer() -> ColumnElement[bool]:
-    return col(LinkRow.kind) == LinkKind.CUSTOMER
-
-
 def _targets(session: Session, keyed: ColumnElement[bool], connection: str | None) -> set[tuple[str, str]]:
-    here = [col(LinkRow.connection) == connection] if connection else []
-    about = select(col(LinkRow.connection), col(LinkRow.target_id)).where(_is_customer(), keyed, *here)
-    return {(str(name), str(target)) for name, target in session.execute(about).all() if target}
+    mine = given((LinkRow.connection, connection or None), (LinkRow.kind, LinkKind.CUSTOMER))
+    about = select(col(LinkRow.connection), col(LinkRow.target_id)).where(keyed, *mine)
+    return {(name, target) for name, target in session.execute(about) if target}
 
 
 def _link_to(person: Person) -> ColumnElement[bool]:
     of = (and_(col(LinkRow.connection) == name, col(LinkRow.target_id) == number) for name, number in person.customers)
-    at = (and_(col(LinkRow.connection) == name, col(LinkRow.source_id) == f"{_RELATION}{number}")
+    at = (and_(col(LinkRow.connection) == name, col(LinkRow.source_id) == f"{RELATION}{number}")
           for name, number in person.relations)  # fmt: skip
-    by = [col(LinkRow.source_id).in_([f"{_EMAIL}{each}" for each in sorted(person.emails)])]
-    keyed = or_(col(LinkRow.source_id).startswith(_EMAIL), col(LinkRow.source_id).startswith(_RELATION))
-    return and_(col(LinkRow.kind).in_(_OF_PEOPLE), keyed, or_(false(), *of, *at, *by))
+    by = [col(LinkRow.source_id).in_([f"{EMAIL}{each}" for each in sorted(person.emails)])]
+    keyed = or_(col(LinkRow.source_id).startswith(EMAIL), col(LinkRow.source_id).startswith(RELATION))
+    return and_(col(LinkRow.kind).in_(OF_PEOPLE), keyed, or_(false(), *of, *at, *by))
 
 
 # --- what is about it ----------------------------------------------------------------------------------------------
-
-
-def _is_event_of(row: InboxRow, person: Person) -> bool:
-    name = row.connection or ""
-    known = {"Relation": person.relations, "Customer": person.customers}.get(row.entity, set())
-    texts = (row.email, row.hint, row.result, row.reason, row.record, row.fix, row.subject)
-    return (name, row.entity_id) in known or any(person.is_referred_to(row.connection, text) for text in texts)
-
-
-def _is_about(person: Person) -> ColumnElement[bool]:
-    of = (
-        (("Relation", number) for _, number in person.relations),
-        (("Customer", number) for _, number in person.customers),
-    )
-    pairs = [
-        and_(col(InboxRow.entity) == entity, col(InboxRow.entity_id) == number)
-        for each in of
-        for entity, number in each
-    ]
-    return or_(false(), *pairs)
-
-
-def _events(engine: Engine, found: _Found) -> Iterator[InboxRow]:
-    """The person's own events, and those of others that mention it."""
-    yield from _rows(engine, InboxRow, found.own)
-    mentioned = _mentioned(found.person, *_TEXTS, "email")
-    holds = holds_one(_ASKED, found.person.texts())
-    yield from _scan(engine, InboxRow, lambda row: row.id not in found.own and mentioned(row), holds)
 
 
 def _lines(engine: Engine, found: _Found) -> Iterator[JournalRow]:
@@ -276,18 +248,6 @@ def _lines(engine: Engine, found: _Found) -> Iterator[JournalRow]:
     yield from _scan(engine, JournalRow, is_mine, holds_one(_SAID, personal.list_prefilters(person)))
 
 
-def _is_link_of(person: Person) -> Callable[[LinkRow], bool]:
-    keys = {f"{_EMAIL}{each}" for each in person.emails}
-
-    def is_mine(row: LinkRow) -> bool:
-        keyed = row.source_id.startswith((_EMAIL, _RELATION))
-        numbered = (row.connection, row.source_id.removeprefix(_RELATION)) in person.relations
-        linked = (row.connection, row.target_id) in person.customers or row.source_id in keys or numbered
-        return row.kind in _OF_PEOPLE and ((keyed and linked) or person.is_mentioned(row.detail))
-
-    return is_mine
-
-
 def _is_sale_of(found: _Found) -> Callable[[SaleRow], bool]:
     mentioned = _mentioned(found.person, "customer")
     return lambda row: (row.connection, row.sale_id) in found.sales or mentioned(row)
@@ -300,13 +260,6 @@ def _contents(engine: Engine, found: _Found) -> Iterator[SaleContentRow]:
     for some in chunks(keys, BATCH):
         with reading(engine) as session:
             yield from sale_contents.find_rows(session, some)
-
-
-def _alert_of(engine: Engine, found: _Found) -> Callable[[AlertRow], bool]:
-    """Alerts quote the reason of an event."""
-    reasons = {row.reason for row in _rows(engine, InboxRow, found.own) if row.reason and row.reason != GONE}
-    mentioned = _mentioned(found.person, "title", "detail", "fix")
-    return lambda row: row.detail in reasons or mentioned(row)
 
 
 def _mentioned(person: Person, *names: str) -> Callable[[Any], bool]:
@@ -335,7 +288,7 @@ def _scan(
     engine: Engine, table: Any, wanted: Callable[[Any], bool], coarse: ColumnElement[bool] | None = None
 ) -> Iterator[Any]:
     """The matching rows, oldest first. `coarse` is the filter that SQL can apply."""
-    for window in personal.windows(engine, table.__table__, WINDOW):
+    for window in windows(engine, table.__table__, WINDOW):
         query = select(table).where(*window).order_by(col(table.id))
         if coarse is not None:
             query = query.where(coarse)
@@ -367,20 +320,14 @@ def _erase(engine: Engine, part: _Part) -> int:
 
 
 def _without(row: InboxRow, found: _Found) -> dict[str, Any]:
-    cleaned: dict[str, Any] = {name: found.person.erase_from(getattr(row, name)) for name in _TEXTS}
+    cleaned: dict[str, Any] = {name: found.person.erase_from(getattr(row, name)) for name in TEXTS}
     if row.id in found.own:
-        hint = None if row.state in ENDED else _to_request(cleaned["hint"])
+        data = None if row.state in ENDED else personal.parse_json(cleaned["hint"])
+        # Only the request of an open event's hint stays: a dry run must stay one.
+        asked = {name: data[name] for name in _WISHES if name in data} if isinstance(data, Mapping) else None
+        hint = None if asked is None else json.dumps(asked)
         cleaned |= {"email": None, "reason": GONE if row.reason else None, "result": None, "hint": hint}
     return cleaned | {"messages": None, "updated_at": moment()}
-
-
-def _to_request(hint: str | None) -> str | None:
-    """Only the request of an open event's hint: a dry run must stay one."""
-    try:
-        data = json.loads(hint or "null")
-    except ValueError:
-        return None
-    return json.dumps({name: data[name] for name in _WISHES if name in data}) if isinstance(data, Mapping) else None
 
 
 def _to_data(row: Any, found: _Found) -> dict[str, Any]:

@@ -8,13 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, String, Table, func, select
+from sqlalchemy import Engine, String, func, select
 from sqlmodel import SQLModel
 
-from gateway.store.session import reading
+from gateway.store.links import LinkKind
+from gateway.store.session import reading, windows
 from gateway.store.sql import holds_one
-from gateway.store.tables_of_records import RecordRow
+from gateway.store.tables import InboxRow, LinkRow, RecordRow
 
+EMAIL, RELATION = "email:", "relation:"
+"""The starts of the source ids of links to a person's customer."""
+OF_PEOPLE = (LinkKind.CUSTOMER, LinkKind.RELATION)
+TEXTS = ("hint", "result", "reason", "record", "fix", "subject")
+"""The columns of an event that may mention a person."""
 GONE = "(erased)"
 SHORTEST = 5
 """Characters of a name, street or number by which a text is recognised; shorter ones would match half the table."""
@@ -37,6 +43,11 @@ class Person:
     relations: set[tuple[str, str]] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
 
+    @property
+    def records(self) -> Mapping[str, set[tuple[str, str]]]:
+        """By what the inbox calls them."""
+        return {"Relation": self.relations, "Customer": self.customers}
+
     def texts(self) -> list[str]:
         """The texts that identify the person, the longest first; also escaped as JSON writes them in ASCII."""
         known = {*self.emails, *self.words}
@@ -55,45 +66,43 @@ class Person:
         return any(each.lower() in lower for each in self.texts())
 
     def has_record(self, row: RecordRow) -> bool:
-        numbered = (row.connection, row.till_number) in self.relations or (
-            row.connection,
-            row.books_id,
-        ) in self.customers
-        return numbered or (row.code or "").lower() in self.emails
+        is_relation = (row.connection, row.till_number) in self.relations
+        is_customer = (row.connection, row.books_id) in self.customers
+        return is_relation or is_customer or (row.code or "").lower() in self.emails
+
+    def has_event(self, row: InboxRow) -> bool:
+        texts = (row.email, *(getattr(row, name) for name in TEXTS))
+        is_record = (row.connection or "", row.entity_id) in self.records.get(row.entity, set())
+        return is_record or any(self.is_referred_to(row.connection, text) for text in texts)
+
+    def has_link(self, row: LinkRow) -> bool:
+        source, is_keyed = row.source_id, row.source_id.startswith((EMAIL, RELATION))
+        is_relation = (row.connection, source.removeprefix(RELATION)) in self.relations
+        is_customer = (row.connection, row.target_id) in self.customers
+        is_own = is_keyed and (source.removeprefix(EMAIL) in self.emails or is_relation or is_customer)
+        return row.kind in OF_PEOPLE and (is_own or self.is_mentioned(row.detail))
 
     def is_referred_to(self, connection: str | None, text: str | None) -> bool:
         """Whether logged JSON names the customer or relation, or an address, of the person."""
-        lower = (text or "").lower()
-        if any(each in lower for each in self.emails):
+        text = text or ""
+        if any(each in text.lower() for each in self.emails):
             return True
-        customers = [number for name, number in self.customers if name == connection]
-        relations = [number for name, number in self.relations if name == connection]
         customer = r'"CustomerRef": \{{[^{{}}]*"value": "{}"'
-        found = any(re.search(customer.format(re.escape(each)), text or "") for each in customers)
-        return found or any(
-            re.search(rf'"(?:relation|relationNumber|relation_number)": "?{re.escape(each)}"?[,}}\]]', text or "")
-            for each in relations
+        relation = r'"(?:relation|relationNumber|relation_number)": "?{}"?[,}}\]]'
+        return any(
+            name == connection and re.search(pattern.format(re.escape(number)), text)
+            for pattern, known in ((customer, self.customers), (relation, self.relations))
+            for name, number in known
         )
 
     def learn(self, connection: str | None, text: str | None) -> None:
         """Add the names, streets and numbers of the person's records in this JSON."""
-        try:
-            data = json.loads(text or "null")
-        except ValueError:
-            return
-        for each in _records(data):
-            if self._is_mine(connection, each):
-                self.words |= {
-                    word for word in _words(each) if (len(word) >= SHORTEST and not _ADDRESS.fullmatch(word))
-                }
+        words = (word for record in self.records_in(connection, text) for word in _words(record))
+        self.words |= {word for word in words if len(word) >= SHORTEST and not is_address(word)}
 
     def records_in(self, connection: str | None, text: str | None) -> list[Mapping[str, Any]]:
         """The person's records in this JSON, without those of other people."""
-        try:
-            data = json.loads(text or "null")
-        except ValueError:
-            return []
-        return [each for each in _records(data) if self._is_mine(connection, each)]
+        return [each for each in _records(parse_json(text)) if self._is_mine(connection, each)]
 
     def _is_mine(self, connection: str | None, record: Mapping[str, Any]) -> bool:
         mails = (record.get("PrimaryEmailAddr"), record.get("BillEmail"), record.get("email"), record.get("Email"))
@@ -104,11 +113,16 @@ class Person:
         customer = reference.get("value") if isinstance(reference, Mapping) else None
         if customer is None and "DisplayName" in record:
             customer = record.get("Id")
-        relation = record.get("relationNumber", record.get("relation"))
-        return (connection or "", str(customer)) in self.customers or (
-            connection or "",
-            str(relation),
-        ) in self.relations
+        relation, name = record.get("relationNumber", record.get("relation")), connection or ""
+        return (name, str(customer)) in self.customers or (name, str(relation)) in self.relations
+
+
+def parse_json(text: str | None) -> Any:
+    """What the text says; None where it is none, or no JSON."""
+    try:
+        return json.loads(text or "null")
+    except ValueError:
+        return None
 
 
 def _records(data: Any) -> Iterator[Mapping[str, Any]]:
@@ -163,21 +177,10 @@ def find_mentions(engine: Engine, texts: Sequence[str]) -> list[dict[str, Any]]:
         # Sealed values and digests hold no readable text.
         for column in (c for c in table.columns if isinstance(c.type, String) and not c.name.endswith("_sealed")):
             rows, counted = 0, select(func.count()).select_from(table).where(holds_one([column], texts))
-            for window in windows(engine, table):
+            for window in windows(engine, table, _WINDOW):
                 with reading(engine) as session:
                     rows += session.execute(counted.where(*window)).scalar_one()
             if rows:
                 why = _WHY.get(table.name, _OTHERWISE)
                 found.append({"table": table.name, "column": column.name, "rows": rows, "why": why})
     return found
-
-
-def windows(engine: Engine, table: Table, size: int = _WINDOW) -> Iterator[list[ColumnElement[bool]]]:
-    """Conditions that part a table by its ids; a table without ids is one part."""
-    if (id_ := table.columns.get("id")) is None:
-        yield []
-        return
-    with reading(engine) as session:
-        low, high = session.execute(select(func.min(id_), func.max(id_))).one()
-    for first in range(low or 0, (high or -1) + 1, size):
-        yield [id_.between(first, first + size - 1)]

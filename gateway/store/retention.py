@@ -21,12 +21,12 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Engine, Table, and_, case, delete, func, or_, select, text, true, tuple_, update
 from sqlmodel import Session, SQLModel, col
 
-from gateway.store import figures, sales, tables, todo, views  # noqa: F401 - figures and todo have tables
+from gateway.store import connections, counts, sales, tables, todo, views  # noqa: F401 - counts and todo have tables
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.sale_contents import SaleContentRow
-from gateway.store.session import reading, writing
-from gateway.store.sql import change, chunks, days_ago, moment
+from gateway.store.session import reading, windows, writing
+from gateway.store.sql import change, chunks, fixed, moment
 from gateway.store.tables import (
     AlertRow,
     BackfillRow,
@@ -91,7 +91,7 @@ def purge(engine: Engine, *, days: int, stopped: Callable[[], bool] = lambda: Fa
 def forget(session: Session, what: str, *, days: int, limit: int) -> int:
     """Delete or empty the first `limit` rows by one of the rules; returns their number."""
     table, since, where, emptied = _RULES[what]
-    old = select(col(table.id)).where(where, getattr(table, since) < days_ago(days))
+    old = select(col(table.id)).where(where, getattr(table, since) < fixed(-86_400.0 * days))
     mine = col(table.id).in_(old.order_by(getattr(table, since)).limit(limit))
     gone = update(table).where(mine).values(**dict.fromkeys(emptied)) if emptied else delete(table).where(mine)
     return change(session, gone)
@@ -136,10 +136,7 @@ class Removed:
 
 def begin_removal(session: Session, key: str, status: Status) -> None:
     """Free the company and the till, and start no more work. The tokens wait for their revocation, marked as lost."""
-    gone = (
-        *("realm_id", "mplus_url", "mplus_ident_sealed", "mplus_secret_sealed", "mplus_subscription_id"),
-        *("mplus_webhook_secrets_sealed", "paused"),
-    )
+    gone = ("realm_id", "mplus_url", "mplus_subscription_id", *connections.SEALED, "paused")
     values = {**dict.fromkeys(gone), "live": False, "status": status}
     times = {"removed_at": func.coalesce(col(ConnectionRow.removed_at), moment()), "updated_at": moment()}
     session.execute(update(ConnectionRow).where(col(ConnectionRow.name) == key).values(**values, **times))
@@ -202,9 +199,8 @@ def _find_open(session: Session, key: str) -> list[int]:
 def _close(session: Session, gone: Removed, ids: list[int]) -> int:
     waits = or_(col(InboxRow.state).in_((*PENDING, State.PARKED)), _died())
     reason = message("the connection {name} was removed", name=gone.called)
-    unsure = message(
-        "{reason}; whether the last write of this arrived is not known: look in the other system", reason=reason
-    )
+    why = "{reason}; whether the last write of this arrived is not known: look in the other system"
+    unsure = message(why, reason=reason)
     unclear = or_(col(InboxRow.state) == State.UNCERTAIN, _died())
     values = {
         "state": State.SKIPPED,
@@ -235,20 +231,16 @@ def purge_removed(engine: Engine, gone: Removed) -> Iterator[int]:
 
 def _purge_by_id(engine: Engine, table: Table, key: str) -> Iterator[int]:
     """In windows of ids, found without a lock: rows of this connection may be few among millions."""
-    after, newest = 0, 0
-    with reading(engine) as session:
-        newest = session.execute(select(func.max(table.c.id))).scalar_one() or 0
-    while after < newest:
-        window = [table.c.connection == key, table.c.id > after, table.c.id <= after + WINDOW]
-        if table.name == InboxRow.__tablename__:
-            window.append(table.c.state != State.WORKING)
+    mine = select(table.c.id).where(table.c.connection == key)
+    if table.name == InboxRow.__tablename__:
+        mine = mine.where(table.c.state != State.WORKING)
+    for window in windows(engine, table, WINDOW):
         with reading(engine) as session:
-            ids = session.execute(select(table.c.id).where(*window)).scalars().all()
+            ids = session.execute(mine.where(*window)).scalars().all()
         for some in chunks(ids, BATCH):
             with writing(engine) as session:
                 session.execute(delete(table).where(table.c.id.in_(some)))
             yield len(some)
-        after += WINDOW
 
 
 def _purge_by_key(engine: Engine, table: Table, gone: Removed) -> Iterator[int]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import ColumnElement, Connection, Engine, Table, event, func, select
 from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
@@ -24,6 +24,7 @@ Answer = TypeVar("Answer")
 CONNECT_SECONDS = 5
 BUSY_MILLISECONDS = 10_000
 WAL_TRIES, WAL_PAUSE_SECONDS = 100, 0.05
+_NO_WAIT = "SET LOCAL synchronous_commit = off"
 _NORMAL, _USUAL, _NOW = 1, "usual synchronous", "synchronous now"  # of SQLite
 # Down, full, out of connections; a read-only standby; a connection that was cut; every connection in use.
 _TRANSIENT = (OperationalError, InternalError, InterfaceError, PoolTimeout)
@@ -88,10 +89,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     for pragma in (f"busy_timeout={BUSY_MILLISECONDS}", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
-    _switch_to_wal(connection)
-
-
-def _switch_to_wal(connection: Any) -> None:
     # Switching the mode of a new file does not wait for other processes, even with a busy timeout.
     for _ in range(WAL_TRIES):
         with suppress(sqlite3.OperationalError):
@@ -102,23 +99,19 @@ def _switch_to_wal(connection: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
+    options, info = connection.get_execution_options(), connection.info
     if options.get("reading", False):
         connection.exec_driver_sql("BEGIN")
         return
-    _set_synchronous(connection, most=_NORMAL if options.get("unsynced", False) else None)
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _set_synchronous(connection: Connection, *, most: int | None) -> None:
-    """Wait for the disk at most so much in the next transaction; None: as much as usual."""
-    info = connection.info
-    if most is not None and _USUAL not in info:
+    # How much this transaction waits for the disk: as usual, or less.
+    unsynced = options.get("unsynced", False)
+    if unsynced and _USUAL not in info:
         info[_USUAL] = info[_NOW] = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
-    wanted = info.get(_USUAL) if most is None else min(most, info[_USUAL])
+    wanted = min(_NORMAL, info[_USUAL]) if unsynced else info.get(_USUAL)
     if wanted != info.get(_NOW):
         connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
         info[_NOW] = wanted
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager
@@ -131,7 +124,7 @@ def writing(engine: Engine, *, synced: bool = True) -> Iterator[Session]:
     bound = engine if synced else _unsynced(engine)
     with _as_transient(), Session(bound, expire_on_commit=False) as session, session.begin():
         if not synced and engine.dialect.name == "postgresql":
-            session.connection().exec_driver_sql("SET LOCAL synchronous_commit = off")
+            session.connection().exec_driver_sql(_NO_WAIT)
         yield session
 
 
@@ -140,13 +133,19 @@ def changing(engine: Engine) -> Iterator[Connection]:
     """As `writing` without `synced`, for a few statements on tables: a session would cost as much as they do."""
     with _as_transient(), _unsynced(engine).begin() as connection:
         if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+            connection.exec_driver_sql(_NO_WAIT)
         yield connection
 
 
 @lru_cache(maxsize=4)
 def _unsynced(engine: Engine) -> Engine:
     return engine.execution_options(unsynced=True)
+
+
+@lru_cache(maxsize=4)
+def _unlocked(engine: Engine) -> Engine:
+    autocommit = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
+    return engine.execution_options(reading=True, **autocommit)
 
 
 @contextmanager
@@ -156,16 +155,19 @@ def reading(engine: Engine) -> Iterator[Session]:
     In SQLite it is one snapshot. In PostgreSQL each statement has its own snapshot, as in a READ COMMITTED transaction,
     whose begin and end would be two more round trips.
     """
-    with _as_transient(), Session(_read_only(engine), expire_on_commit=False) as session:
+    with _as_transient(), Session(_unlocked(engine), expire_on_commit=False) as session:
         yield session
 
 
-@lru_cache(maxsize=4)
-def _read_only(engine: Engine) -> Engine:
-    options: dict[str, Any] = {"reading": True}
-    if engine.dialect.name == "postgresql":
-        options["isolation_level"] = "AUTOCOMMIT"
-    return engine.execution_options(**options)
+def windows(engine: Engine, table: Table, size: int) -> Iterator[list[ColumnElement[bool]]]:
+    """Conditions that part a table by its ids, so many at a time; a table without ids is one part."""
+    if (id_ := table.columns.get("id")) is None:
+        yield []
+        return
+    with reading(engine) as session:
+        low, high = session.execute(select(func.min(id_), func.max(id_))).one()
+    for first in range(low or 0, (high or -1) + 1, size):
+        yield [id_.between(first, first + size - 1)]
 
 
 @contextmanager

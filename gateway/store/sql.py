@@ -30,7 +30,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    true,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
@@ -96,27 +95,17 @@ def fixed(offset: float = 0.0) -> ColumnElement[datetime]:
     return select(moment(offset)).scalar_subquery()
 
 
-def days_ago(days: float) -> ColumnElement[datetime]:
-    """`fixed`, so many days of 24 hours before now."""
-    return fixed(-86_400.0 * days)
-
-
 _LAST, _SURROGATES = 0x10FFFF, range(0xD800, 0xE000)
 
 
 def begins(column: Any, prefix: str) -> ColumnElement[bool]:
     """Whether a column begins with this: a range of the index, which `LIKE` is not on every database."""
-    following = _following(prefix)
-    return and_(column >= prefix, column < following if following else true())
-
-
-def _following(prefix: str) -> str:
-    """The first text after every one that begins with this; empty where there is none."""
     shorter = prefix.rstrip(chr(_LAST))
     if not shorter:
-        return ""
+        return and_(column >= prefix)  # no text comes after all of those
     code = ord(shorter[-1]) + 1
-    return shorter[:-1] + chr(_SURROGATES.stop if code in _SURROGATES else code)
+    following = shorter[:-1] + chr(_SURROGATES.stop if code in _SURROGATES else code)
+    return and_(column >= prefix, column < following)
 
 
 class _holds(FunctionElement[bool]):  # noqa: N801 - reads as a function in statements
@@ -130,17 +119,12 @@ class _holds(FunctionElement[bool]):  # noqa: N801 - reads as a function in stat
         super().__init__(column, literal(f"%{escaped}%"))
 
 
-@compiles(_holds, "sqlite")
-def _sqlite_holds(element: _holds, compiler: Any, **kw: Any) -> str:
-    # LIKE ignores case here; lowering each text for it would be slow.
+@compiles(_holds)
+def _compile_holds(element: _holds, compiler: Any, **kw: Any) -> str:
+    # SQLite's LIKE ignores case; lowering each text for it would be slow.
+    like = "ILIKE" if compiler.dialect.name == "postgresql" else "LIKE"
     column_, pattern = (compiler.process(each, **kw) for each in element.clauses)
-    return f"({column_} LIKE {pattern} ESCAPE '/')"
-
-
-@compiles(_holds, "postgresql")
-def _postgresql_holds(element: _holds, compiler: Any, **kw: Any) -> str:
-    column_, pattern = (compiler.process(each, **kw) for each in element.clauses)
-    return f"({column_} ILIKE {pattern} ESCAPE '/')"
+    return f"({column_} {like} {pattern} ESCAPE '/')"
 
 
 def holds_one(columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[bool]:
@@ -172,6 +156,12 @@ def newest_ids(session: Session, id_: Any, conditions: Iterable[ColumnElement[bo
 def given(*pairs: tuple[Any, Any]) -> list[ColumnElement[bool]]:
     """The conditions that columns have these values; None: any."""
     return [col(column_) == value for column_, value in pairs if value is not None]
+
+
+def between(column_: Any, first: Any, last: Any) -> list[ColumnElement[bool]]:
+    """The conditions that a column has a value in this range; None: the range has no end there."""
+    from_first = [] if first is None else [column_ >= first]
+    return from_first if last is None else [*from_first, column_ <= last]
 
 
 class epoch(FunctionElement[float]):  # noqa: N801 - reads as a function in statements
