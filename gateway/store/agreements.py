@@ -7,16 +7,16 @@ that day and earlier ones are not compared.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.store.events import ENDED
-from gateway.store.sql import given, upsert
+from gateway.store.sql import between, change, given, upsert
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, InboxRow
 from mapping import messages
 
@@ -88,34 +88,21 @@ def open_days(session: Session, connection: str, today: date, *, due_at: datetim
 
     Days that differed within the last week are compared along with it.
     """
-    newest = session.execute(select(func.max(col(AgreementDayRow.day))).where(_of(connection))).scalar_one()
-    if newest is None:
-        _add(session, connection, today, None)
+    row, day = AgreementDayRow, col(AgreementDayRow.day)
+    newest = session.execute(select(func.max(day)).where(_of(connection))).scalar_one()
+    first = today - timedelta(days=1) if newest is None else max(newest, today - WATCHED)
+    fresh: dict[str, Any] = {"connection": connection, "status": AgreementStatus.NOT_CLOSED, "due_at": None}
+    fresh |= dict.fromkeys(("till_cents", "books_cents", "difference_cents"), 0)
+    for number in range((today - first).days):
+        upsert(session, row, {**fresh, "day": first + timedelta(days=number + 1)})
+    if newest is None or newest >= today:
         return
-    if newest >= today:
-        return
-    first = max(newest, today - WATCHED)
-    for number in range(1, (today - first).days + 1):
-        _add(session, connection, first + timedelta(days=number), None)
     # The newest day until now is over; so are the days without a row since.
-    over = and_(
-        _of(connection), col(AgreementDayRow.day) < today, col(AgreementDayRow.day) > _baseline(session, connection)
-    )
-    unsure = and_(
-        col(AgreementDayRow.status).in_((AgreementStatus.NOT_CLOSED, AgreementStatus.DIFFERS, AgreementStatus.FAILED)),
-        col(AgreementDayRow.day) >= today - timedelta(days=MAX_DAYS),
-    )
-    late = and_(col(AgreementDayRow.checked_at).is_(None), col(AgreementDayRow.day) >= today - WATCHED)
-    session.execute(update(AgreementDayRow).where(over, or_(unsure, late)).values(due_at=due_at))
-
-
-def _baseline(session: Session, connection: str) -> date:
-    return first_day(session, connection) or date.max
-
-
-def _add(session: Session, connection: str, day: date, due_at: datetime | None) -> None:
-    row = {"connection": connection, "day": day, "status": AgreementStatus.NOT_CLOSED, "due_at": due_at}
-    upsert(session, AgreementDayRow, {**row, "till_cents": 0, "books_cents": 0, "difference_cents": 0})
+    open_ones = (AgreementStatus.NOT_CLOSED, AgreementStatus.DIFFERS, AgreementStatus.FAILED)
+    unsure = and_(col(row.status).in_(open_ones), day >= today - timedelta(days=MAX_DAYS))
+    late = and_(col(row.checked_at).is_(None), day >= today - WATCHED)
+    over = (_of(connection), day < today, _is_compared(session, connection), or_(unsure, late))
+    session.execute(update(row).where(*over).values(due_at=due_at))
 
 
 def mark(session: Session, connection: str, days: Iterable[date], *, now: datetime, at_once: bool = False) -> None:
@@ -126,11 +113,9 @@ def mark(session: Session, connection: str, days: Iterable[date], *, now: dateti
 
 def mark_differing(session: Session, connection: str, *, now: datetime, at_once: bool = False) -> None:
     """A document of the books changed that may be part of a difference: like `mark`, for every differing day."""
-    differing = and_(
-        and_(_of(connection), col(AgreementDayRow.status) == AgreementStatus.DIFFERS),
-        _is_watched(session, connection, now),
-    )
-    _put_forward(session, differing, now, at_once=at_once)
+    is_differing = col(AgreementDayRow.status) == AgreementStatus.DIFFERS
+    mine = and_(_of(connection), is_differing, _is_watched(session, connection, now))
+    _put_forward(session, mine, now, at_once=at_once)
 
 
 _DAYS = AgreementDayRow.__table__.c  # type: ignore[attr-defined]
@@ -183,12 +168,12 @@ def find_repaired(session: Session, connection: str, *, now: datetime) -> list[d
 def take_due(session: Session, connection: str, *, now: datetime) -> list[date]:
     """The days to compare now, at most a week, claimed for this process."""
     due = and_(_of(connection), col(AgreementDayRow.due_at) <= now)
-    first = session.execute(select(func.min(col(AgreementDayRow.day))).where(due)).scalar_one()
+    day = col(AgreementDayRow.day)
+    first = session.execute(select(func.min(day)).where(due)).scalar_one()
     if first is None:
         return []
-    some = and_(due, col(AgreementDayRow.day) < first + timedelta(days=MAX_DAYS))
-    taken = session.execute(update(AgreementDayRow).where(some).values(due_at=None).returning(col(AgreementDayRow.day)))
-    return sorted(row[0] for row in taken.all())
+    taking = update(AgreementDayRow).where(due, day < first + timedelta(days=MAX_DAYS)).values(due_at=None)
+    return sorted(session.execute(taking.returning(day)).scalars())
 
 
 def save(
@@ -204,97 +189,67 @@ def save(
         values = {**found, "checked_at": at, "event_id": event_id}
         mine = and_(_of(connection), col(AgreementDayRow.day) == result.day, _is_compared(session, connection))
         newer = or_(col(AgreementDayRow.checked_at).is_(None), col(AgreementDayRow.checked_at) <= at)
-        kept = session.execute(
-            update(AgreementDayRow).where(mine, newer).values(**values).returning(col(AgreementDayRow.day))
-        ).one_or_none()
-        if kept is not None:
-            _replace(session, connection, result)
-            stored.append(result.day)
+        if not change(session, update(AgreementDayRow).where(mine, newer).values(**values)):
+            continue
+        stored.append(result.day)
+        known = given((AgreementRecordRow.connection, connection), (AgreementRecordRow.day, result.day))
+        session.execute(delete(AgreementRecordRow).where(*known))
+        rows = []
+        for each in result.records:
+            row = {name: getattr(each, name) for name in Record.__slots__}
+            said = messages.store(each.record, each.reason, each.fix)
+            rows.append({**row, "connection": connection, "day": result.day, "messages": said})
+        if rows:
+            session.execute(insert(AgreementRecordRow), rows)
     return stored
-
-
-def _replace(session: Session, connection: str, result: DayResult) -> None:
-    known = and_(col(AgreementRecordRow.connection) == connection, col(AgreementRecordRow.day) == result.day)
-    session.execute(delete(AgreementRecordRow).where(known))
-    rows = [
-        {
-            **{name: getattr(each, name) for name in Record.__slots__},
-            "connection": connection,
-            "day": result.day,
-            "messages": messages.store(each.record, each.reason, each.fix),
-        }
-        for each in result.records
-    ]
-    if rows:
-        session.execute(insert(AgreementRecordRow), rows)
 
 
 def fail(session: Session, connection: str, days: Iterable[date], *, event_id: int, at: datetime) -> None:
     """The comparison of these days could not be made; their stored results are no longer valid."""
     mine = and_(_of(connection), col(AgreementDayRow.day).in_(list(days)), _is_compared(session, connection))
-    session.execute(
-        update(AgreementDayRow).where(mine).values(status=AgreementStatus.FAILED, checked_at=at, event_id=event_id)
-    )
+    values = {"status": AgreementStatus.FAILED, "checked_at": at, "event_id": event_id}
+    session.execute(update(AgreementDayRow).where(mine).values(**values))
 
 
 def find(
     session: Session, *, connection: str | None, start: date | None, through: date | None, limit: int
 ) -> list[AgreementDayRow]:
-    """The latest results of days, newest first."""
-    query = select(AgreementDayRow).order_by(col(AgreementDayRow.day).desc(), col(AgreementDayRow.connection))
-    wanted = [
-        *([_of(connection)] if connection else []),
-        *([col(AgreementDayRow.day) >= start] if start else []),
-        *([col(AgreementDayRow.day) <= through] if through else []),
-    ]
-    return list(session.execute(query.where(*wanted).limit(limit)).scalars())
+    day = col(AgreementDayRow.day)
+    wanted = [*given((AgreementDayRow.connection, connection)), *between(day, start, through)]
+    newest = select(AgreementDayRow).where(*wanted).order_by(day.desc(), col(AgreementDayRow.connection)).limit(limit)
+    return list(session.execute(newest).scalars())
 
 
 def sum_up(session: Session, start: date, through: date, connection: str | None = None) -> AgreementSum:
     """The compared days of a period, over all connections or of one."""
-    found = AgreementSum()
-    for _, status, *sums in _sums(session, start, through, connection):
-        found = _add_up(found, status, *map(int, sums))
-    return found
+    mine = given((AgreementDayRow.connection, connection))
+    sums = session.execute(select(*_SUMS).where(_has_result(start, through), *mine)).one()
+    return AgreementSum(*(int(each or 0) for each in sums))
 
 
 def sum_up_each(session: Session, start: date, through: date) -> dict[str, AgreementSum]:
     """The compared days of a period, of each connection that has any."""
-    found: dict[str, AgreementSum] = {}
-    for connection, status, *sums in _sums(session, start, through, None):
-        found[connection] = _add_up(found.get(connection, AgreementSum()), status, *map(int, sums))
-    return found
+    by_name = select(_DAYS.connection, *_SUMS).group_by(_DAYS.connection)
+    rows = session.execute(by_name.where(_has_result(start, through)))
+    return {name: AgreementSum(*map(int, sums)) for name, *sums in rows}
 
 
-def _sums(session: Session, start: date, through: date, connection: str | None) -> Sequence[Any]:
-    """By connection and status: the number of days and the sums of till, books and difference."""
-    day = AgreementDayRow
-    sums = (func.sum(column) for column in (day.till_cents, day.books_cents, day.difference_cents))
-    compared = and_(
-        col(day.day).between(start, through),
-        col(day.checked_at).is_not(None),
-        col(day.status) != AgreementStatus.NOT_CLOSED,
-        *given((day.connection, connection)),
-    )
-    about = (col(day.connection), col(day.status))
-    return session.execute(select(*about, func.count(), *sums).where(compared).group_by(*about)).all()
+_FAILED = _DAYS.status == AgreementStatus.FAILED
+_COUNTED = (~_FAILED, _DAYS.status == AgreementStatus.DIFFERS, _FAILED)
+_ADDED = (_DAYS.till_cents, _DAYS.books_cents, _DAYS.difference_cents)
+_SUMS = (
+    *(func.sum(case((each, 1), else_=0)) for each in _COUNTED),
+    *(func.sum(case((_FAILED, 0), else_=each)) for each in _ADDED),
+)
+"""In the order of `AgreementSum`."""
 
 
-def _add_up(found: AgreementSum, status: str, count: int, till: int, books: int, difference: int) -> AgreementSum:
-    if status == AgreementStatus.FAILED:
-        return replace(found, failed=found.failed + count)
-    return replace(
-        found,
-        days=found.days + count,
-        differing=found.differing + (count if status == AgreementStatus.DIFFERS else 0),
-        till_cents=found.till_cents + till,
-        books_cents=found.books_cents + books,
-        difference_cents=found.difference_cents + difference,
-    )
+def _has_result(start: date, through: date) -> ColumnElement[bool]:
+    compared = and_(_DAYS.checked_at.is_not(None), _DAYS.status != AgreementStatus.NOT_CLOSED)
+    return and_(_DAYS.day.between(start, through), compared)
 
 
 def records_of(session: Session, days: Sequence[AgreementDayRow]) -> dict[tuple[str, date], list[AgreementRecordRow]]:
-    """The records of these days, by connection and day."""
     found: dict[tuple[str, date], list[AgreementRecordRow]] = {(each.connection, each.day): [] for each in days}
     if not days:
         return found
@@ -313,7 +268,7 @@ def _of(connection: str) -> ColumnElement[bool]:
 
 
 def _is_compared(session: Session, connection: str) -> ColumnElement[bool]:
-    return col(AgreementDayRow.day) > _baseline(session, connection)
+    return col(AgreementDayRow.day) > (first_day(session, connection) or date.max)
 
 
 def _is_watched(session: Session, connection: str, now: datetime) -> ColumnElement[bool]:

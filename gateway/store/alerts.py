@@ -27,19 +27,8 @@ from mapping.messages import message
 
 ROLES = ("web", "worker", "clock")
 KINDS = (
-    "parked",
-    "paused",
-    "lost",
-    "refused",
-    "reconnect",
-    "behind",
-    "uncertain",
-    "silent",
-    "poll",
-    "plan",
-    "process",
-    "agreement",
-    "comparison",
+    *("parked", "paused", "lost", "refused", "reconnect", "behind", "uncertain"),
+    *("silent", "poll", "plan", "process", "agreement", "comparison"),
 )
 """The first part of a cause's key."""
 OF_PEOPLE = frozenset({Flow.CUSTOMERS, Flow.ORDERS})
@@ -94,14 +83,8 @@ def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator
     for name, flow, code, count, id_ in groups:
         reason, fix = said.get(id_, (None, None))
         # A reason may quote the other system about a person: that is shown after login only.
-        shown = WITHHELD if flow in OF_PEOPLE else reason
-        yield AlertCause(
-            f"parked/{name}/{flow}/{code}",
-            message(_PARKED[flow], count=count),
-            shown or "",
-            fix or "open them in the dashboard",
-            name,
-        )
+        shown, fix = WITHHELD if flow in OF_PEOPLE else reason or "", fix or "open them in the dashboard"
+        yield AlertCause(f"parked/{name}/{flow}/{code}", message(_PARKED[flow], count=count), shown, fix, name)
 
 
 _PARKED: Final[Mapping[str, str]] = {
@@ -141,49 +124,37 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
         (UNSETTLED, "behind", "{flow} is behind"),
         ((State.UNCERTAIN,), "uncertain", "a write of {flow} has been without an answer for long"),
     ):
+        name, flow = col(InboxRow.connection), col(InboxRow.flow)
         found = (
-            select(col(InboxRow.connection), col(InboxRow.flow), func.count(), oldest)
+            select(name, flow, func.count(), oldest)
             .where(col(InboxRow.state).in_(state), col(InboxRow.priority) < BACKFILL)
-            .where(col(InboxRow.connection).not_in(resting), col(InboxRow.connection).not_in(tokens.LOST))
-            .group_by(col(InboxRow.connection), col(InboxRow.flow))
+            .where(name.not_in(resting), name.not_in(tokens.LOST))
+            .group_by(name, flow)
             .having(oldest < _now - patience.behind)
         )
         for name, flow, count, _ in session.execute(found).all():
-            late = message(
-                "{count} wait, the oldest for more than {minutes} minutes",
-                count=count,
-                minutes=f"{patience.behind.total_seconds() / 60:.0f}",
-            )
+            minutes = f"{patience.behind.total_seconds() / 60:.0f}"
+            late = message("{count} wait, the oldest for more than {minutes} minutes", count=count, minutes=minutes)
             fix = "see in the dashboard what they wait for: the other system, or a worker process"
             yield AlertCause(f"{key}/{name}/{flow}", message(title, flow=message(flow)), late, fix, name)
 
 
 def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
     lost = set(session.execute(tokens.LOST).scalars())
+    # Whether a clock process has run long enough to have asked both systems.
+    clocks = [each.started_at for each in installation.alive(session) if each.role == "clock"]
+    is_asking = now - min(clocks, default=now) > timedelta(seconds=SETTLING_SECONDS)
     for silence in systems.find_silent(session, now):
-        if silence.failure is None and not _is_asking(session, now):
+        if silence.failure is None and not is_asking:
             continue
         if silence.system == QUICKBOOKS and silence.connection in lost:
             continue
         name = systems.NAMES[silence.system]
         since = message("it has not answered for {minutes} minutes", minutes=max(1, round(silence.seconds / 60)))
         detail = message("{since}: {failure}", since=since, failure=silence.failure) if silence.failure else since
-        fix = message(
-            "look whether {name} works and can be reached from here, then at the address and credentials", name=name
-        )
-        yield AlertCause(
-            f"silent/{silence.connection}/{name}",
-            message("{name} does not answer", name=name),
-            detail,
-            fix,
-            silence.connection,
-        )
-
-
-def _is_asking(session: Session, now: datetime) -> bool:
-    """Whether a clock process has run long enough to have asked both systems."""
-    started = [each.started_at for each in installation.alive(session) if each.role == "clock"]
-    return bool(started) and now - min(started) > timedelta(seconds=SETTLING_SECONDS)
+        title, key = message("{name} does not answer", name=name), f"silent/{silence.connection}/{name}"
+        fix = "look whether {name} works and can be reached from here, then at the address and credentials"
+        yield AlertCause(key, title, detail, message(fix, name=name), silence.connection)
 
 
 def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
@@ -196,19 +167,16 @@ def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> It
         fix = "look at the other system, then at the address and credentials of the connection"
         if kind := cursors.part_of(row.source):
             title = message("QuickBooks cannot say what changed of its records of the kind {kind}", kind=kind)
-            fix = message(
-                "open what was changed last of the kind {kind} in QuickBooks and save it; or ask Intuit's support",
-                kind=kind,
-            )
+            fix = "open what was changed last of the kind {kind} in QuickBooks and save it; or ask Intuit's support"
+            fix = message(fix, kind=kind)
         yield AlertCause(f"poll/{row.connection}/{row.source}", title, row.failure or "", fix, row.connection)
 
 
 def _used_plan(session: Session, patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
-    made = counts.forecast_reads(
-        counts.calls_of_month(session, f"{now:%Y-%m}"), now=now, allowance=patience.monthly_reads
-    )
+    calls = counts.calls_of_month(session, f"{now:%Y-%m}")
+    made = counts.forecast_reads(calls, now=now, allowance=patience.monthly_reads)
     if made.warning:
-        stage = "used up" if made.share >= 1 else "80 %"
+        stage, state = ("used up", "used up") if made.share >= 1 else ("80 %", "nearly used up")
         detail = message(
             "{reads} of {allowance} reads in {month}; at this pace {forecast} by its end",
             reads=made.reads,
@@ -217,10 +185,7 @@ def _used_plan(session: Session, patience: Thresholds, now: datetime) -> Iterato
             forecast=made.forecast,
         )
         fix = "poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS"
-        title = message(
-            "the monthly allowance of QuickBooks reads is {state}",
-            state=message("used up" if made.share >= 1 else "nearly used up"),
-        )
+        title = message("the monthly allowance of QuickBooks reads is {state}", state=message(state))
         yield AlertCause(f"plan/{made.month}", title, detail, fix, stage=stage)
 
 
@@ -255,19 +220,16 @@ def _differing(session: Session, _patience: Thresholds, now: datetime) -> Iterat
         days = sorted({str(when) for when, *_ in found})
         more_days = "till and books differ on {day} and {n} other days"
         title = message(more_days if days[1:] else "till and books differ on {day}", day=days[0], n=len(days) - 1)
-        named = list(map(_name_difference, found[:_MAX_NAMED]))
-        more = [message("and {n} more", n=len(found) - _MAX_NAMED)] if len(found) > _MAX_NAMED else []
+        named = []
+        for when, what, cause, cents in found[:_MAX_NAMED]:
+            kind, _, number = what.partition(" ")
+            said = {"record": message("{kind} {number}", kind=message(kind), number=number), "cause": message(cause)}
+            named.append(message("{day} {record}: {cause}, {amount}", day=when, amount=messages.Amount(cents), **said))
+        if len(found) > _MAX_NAMED:
+            named.append(message("and {n} more", n=len(found) - _MAX_NAMED))
         stage = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
-        detail = messages.join([*named, *more], "{first}; {second}")
+        detail = messages.join(named, "{first}; {second}")
         yield AlertCause(f"agreement/{name}", title, detail, _FIX_DAYS, name, stage)
-
-
-def _name_difference(found: tuple[date, str, str, int]) -> messages.Message:
-    when, what, cause, cents = found
-    kind, _, number = what.partition(" ")
-    record = message("{kind} {number}", kind=message(kind), number=number)
-    amount = messages.Amount(cents)
-    return message("{day} {record}: {cause}, {amount}", day=when, record=record, cause=message(cause), amount=amount)
 
 
 def _not_compared(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
@@ -276,20 +238,13 @@ def _not_compared(session: Session, _patience: Thresholds, now: datetime) -> Ite
     # The first row of a connection is never compared, and today not yet.
     opened = aliased(AgreementDayRow)
     first = select(func.min(col(opened.day))).where(col(opened.connection) == col(ConnectionRow.name)).scalar_subquery()
-    waits = and_(col(day.status) == AgreementStatus.NOT_CLOSED, col(day.due_at) < now - OVERDUE)
-    lost = and_(
-        col(day.status) == AgreementStatus.NOT_CLOSED,
-        col(day.due_at).is_(None),
-        col(day.day) < (now - timedelta(days=2)).date(),
-    )
-    about = (col(day.connection), func.min(col(day.day)), func.count())
+    lost = and_(col(day.due_at).is_(None), col(day.day) < (now - timedelta(days=2)).date())
+    waits = and_(col(day.status) == AgreementStatus.NOT_CLOSED, or_(col(day.due_at) < now - OVERDUE, lost))
     late = (
-        select(*about)
+        select(col(day.connection), func.min(col(day.day)), func.count())
         .join(ConnectionRow, col(ConnectionRow.name) == col(day.connection))
-        .where(
-            col(day.connection).in_(connections.WORKING), col(day.day) > first, col(day.day) >= (now - WATCHED).date()
-        )
-        .where(or_(col(day.status) == AgreementStatus.FAILED, waits, lost))
+        .where(or_(col(day.status) == AgreementStatus.FAILED, waits), col(day.connection).in_(connections.WORKING))
+        .where(col(day.day) > first, col(day.day) >= (now - WATCHED).date())
         .group_by(col(day.connection))
     )
     for name, when, count in session.execute(late).all():
@@ -301,15 +256,8 @@ def _not_compared(session: Session, _patience: Thresholds, now: datetime) -> Ite
 
 _Finder = Callable[[Session, Thresholds, datetime], Iterator[AlertCause]]
 _FINDERS: tuple[_Finder, ...] = (
-    _parked,
-    _stopped,
-    _behind,
-    _silent,
-    _failing_polls,
-    _used_plan,
-    _gone_processes,
-    _differing,
-    _not_compared,
+    *(_parked, _stopped, _behind, _silent, _failing_polls),
+    *(_used_plan, _gone_processes, _differing, _not_compared),
 )
 
 
@@ -341,18 +289,12 @@ def take_unsent(session: Session, *, limit: int = 20) -> list[AlertRow]:
     cleared = and_(
         col(AlertRow.cleared_at).is_not(None), col(AlertRow.clear_sent_at).is_(None), col(AlertRow.sent_at).is_not(None)
     )
-    free = or_(col(AlertRow.sending_until).is_(None), col(AlertRow.sending_until) < moment())
-    due = and_(or_(raised, cleared), free)
-    # New alerts go first: a channel that keeps failing must not delay them.
     tried = col(AlertRow.sending_until)
+    due = and_(or_(raised, cleared), or_(tried.is_(None), tried < moment()))
+    # New alerts go first: a channel that keeps failing must not delay them.
     first = select(col(AlertRow.id)).where(due).order_by(tried.is_not(None), tried, col(AlertRow.id)).limit(limit)
-    statement = (
-        update(AlertRow)
-        .where(and_(col(AlertRow.id).in_(first), due))
-        .values(sending_until=moment(SENDING_SECONDS))
-        .returning(AlertRow)
-    )
-    return sorted(session.execute(statement).scalars(), key=lambda row: row.id or 0)
+    taking = update(AlertRow).where(col(AlertRow.id).in_(first), due).values(sending_until=moment(SENDING_SECONDS))
+    return sorted(session.execute(taking.returning(AlertRow)).scalars(), key=lambda row: row.id or 0)
 
 
 def mark_sent(session: Session, alert: AlertRow, channels: Sequence[str], *, everyone: bool) -> None:
@@ -362,13 +304,11 @@ def mark_sent(session: Session, alert: AlertRow, channels: Sequence[str], *, eve
     values["sending_until"] = None if everyone else moment(RETRY_SECONDS)
     if everyone:
         values["clear_sent_at" if clear else "sent_at"] = moment()
-    session.execute(
-        update(AlertRow).where(and_(col(AlertRow.id) == alert.id, col(AlertRow.stage) == alert.stage)).values(**values)
-    )
+    same = and_(col(AlertRow.id) == alert.id, col(AlertRow.stage) == alert.stage)
+    session.execute(update(AlertRow).where(same).values(**values))
 
 
 def find_open(session: Session) -> list[AlertRow]:
-    """Open alerts, oldest first."""
     lasting = select(AlertRow).where(col(AlertRow.cleared_at).is_(None)).order_by(col(AlertRow.id))
     return list(session.execute(lasting).scalars())
 

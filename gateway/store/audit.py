@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select
+from sqlalchemy import and_, false, func, insert, or_, select
 from sqlmodel import Session, col
 
 from gateway.store import inbox
@@ -49,25 +49,21 @@ def find_page(
     session: Session, wanted: AuditFilter | None = None, *, before: int | None, limit: int
 ) -> tuple[Sequence[AuditRow], int | None]:
     """The actions before a cursor (None: all), newest first, and the cursor of the next page (None at the end)."""
-    conditions = _conditions(session, wanted) if wanted else []
-    if before is not None:
-        conditions.append(col(AuditRow.id) < before)
-    statement = select(AuditRow).where(*conditions).order_by(col(AuditRow.id).desc()).limit(limit + 1)
-    rows, last = page_of(session.execute(statement).scalars().all(), limit)
-    return rows, last and last.id
-
-
-def _conditions(session: Session, wanted: AuditFilter) -> list[ColumnElement[bool]]:
+    wanted, id_ = wanted or AuditFilter(), col(AuditRow.id)
     conditions = given((AuditRow.actor, wanted.actor), (AuditRow.action, wanted.action))
     # Rows are numbered as time goes on: a bound of time is one of numbers, which every index here has.
     if wanted.start is not None:
-        conditions.append(col(AuditRow.id) >= _find_bound(session, wanted.start))
+        conditions.append(id_ >= _find_bound(session, wanted.start))
     if wanted.end is not None:
-        conditions.append(col(AuditRow.id) < _find_bound(session, wanted.end))
+        conditions.append(id_ < _find_bound(session, wanted.end))
     if wanted.within is not None:
         mine = [and_(col(AuditRow.actor) == actor, col(AuditRow.at) >= since) for actor, since in wanted.within]
-        conditions.append(or_(*mine) if mine else col(AuditRow.id) < 0)
-    return conditions
+        conditions.append(or_(false(), *mine))
+    if before is not None:
+        conditions.append(id_ < before)
+    newest = select(AuditRow).where(*conditions).order_by(id_.desc()).limit(limit + 1)
+    rows, last = page_of(session.execute(newest).scalars().all(), limit)
+    return rows, last and last.id
 
 
 def _find_bound(session: Session, when: datetime) -> int:
@@ -82,14 +78,12 @@ def _find_bound(session: Session, when: datetime) -> int:
 def actors(session: Session) -> list[str]:
     """Everybody who ever acted, in order, one step through the index for each."""
     found: list[str] = []
-    after = ""
     while len(found) < MOST_ACTORS:
-        following = session.execute(select(func.min(col(AuditRow.actor))).where(col(AuditRow.actor) > after))
-        name = following.scalar_one()
+        after = col(AuditRow.actor) > (found[-1] if found else "")
+        name = session.execute(select(func.min(col(AuditRow.actor))).where(after)).scalar_one()
         if name is None:
             break
         found.append(str(name))
-        after = found[-1]
     return found
 
 

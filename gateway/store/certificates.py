@@ -21,14 +21,14 @@ from sqlmodel import Session, col
 
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
-from gateway.store.sql import moment, upsert
+from gateway.store.sql import between, given, moment, upsert
 from gateway.store.tables import CertificateRow, ConnectionRow, SigningKeyRow, SignOffRow
 from mapping import certificates
 
 EXPORT: Final = "kassabridge certificates 1"
-_HEADER = frozenset({"format", "installation", "connection", "company", "number", "previous", "supersedes"}) | {
-    "compared_at"
-}
+_HEADER = frozenset(
+    ["format", "installation", "connection", "company", "number", "previous", "supersedes", "compared_at"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,8 @@ def find(
     later = table.alias("later")
     same_day = and_(later.c.connection == table.c.connection, later.c.day == table.c.day)
     after = select(func.min(later.c.number)).where(same_day, later.c.number > table.c.number).scalar_subquery()
-    wanted = [
-        *([_of(connection)] if connection else []),
-        *([table.c.day >= start] if start else []),
-        *([table.c.day <= through] if through else []),
-        *([after.is_(None)] if newest_only else []),
-    ]
+    wanted = [*given((table.c.connection, connection)), *between(table.c.day, start, through)]
+    wanted += [after.is_(None)] if newest_only else []
     columns = [table.c[name] for name in Certificate.__dataclass_fields__ if name != "superseded_by"]
     query = select(*columns, after).where(*wanted).order_by(table.c.id.desc()).limit(limit)
     found = [Certificate(*row) for row in session.execute(query)]
@@ -271,8 +267,12 @@ def find_key(engine: Engine, seal: Seal) -> SigningKey:
     with reading(engine) as session:
         found = _oldest(session)
     if found is None:
+        made = Ed25519PrivateKey.generate()
+        public = base64.b64encode(made.public_key().public_bytes_raw()).decode()
+        sealed = seal.seal(base64.b64encode(made.private_bytes_raw()).decode(), _place(public))
         with writing(engine) as session:
-            _add_key(session, seal)
+            row = {"public_key": public, "secret_sealed": sealed, "created_at": moment()}
+            session.execute(insert(SigningKeyRow).values(**row))
             found = _oldest(session)  # of two processes at once, both take the same
     public, sealed = found or ("", "")
     secret = base64.b64decode(seal.open(sealed, _place(public)))
@@ -289,13 +289,6 @@ def _oldest(session: Session) -> tuple[str, str] | None:
     usable = select(col(row.public_key), col(row.secret_sealed)).where(col(row.secret_sealed).is_not(None))
     found = session.execute(usable.order_by(col(row.created_at), col(row.public_key)).limit(1)).one_or_none()
     return (str(found[0]), str(found[1])) if found else None
-
-
-def _add_key(session: Session, seal: Seal) -> None:
-    made = Ed25519PrivateKey.generate()
-    public = base64.b64encode(made.public_key().public_bytes_raw()).decode()
-    sealed = seal.seal(base64.b64encode(made.private_bytes_raw()).decode(), _place(public))
-    session.execute(insert(SigningKeyRow).values(public_key=public, secret_sealed=sealed, created_at=moment()))
 
 
 def _place(public: str) -> SealedColumn:

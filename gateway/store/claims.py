@@ -73,7 +73,6 @@ class LeaseLost(GatewayError):
 
     @classmethod
     def of(cls, event_id: int) -> LeaseLost:
-        """The error for this event."""
         return cls(f"event {event_id} was taken over by another worker")
 
 
@@ -157,17 +156,14 @@ def _taking(*which: ColumnElement[bool]) -> Any:
     )
 
 
-def _newest_of_subject() -> Any:
-    subject = select(_ROWS.subject).where(_ROWS.id == bindparam("of")).scalar_subquery()
-    # An abandoned row still holds the subject's lock, so it is taken over before anything newer. A person's request
-    # is not superseded by a later webhook.
-    order = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.priority, _ROWS.id.desc())
-    wanted = and_(_ROWS.subject == subject, DUE, _NOT_OURS, round_robin.may_run(bindparam("excluded", expanding=True)))
-    return select(_ROWS.id).where(wanted).order_by(*order).limit(1).scalar_subquery()
-
-
+_OF_SUBJECT = _ROWS.subject == select(_ROWS.subject).where(_ROWS.id == bindparam("of")).scalar_subquery()
+_CLAIMABLE = and_(_OF_SUBJECT, DUE, _NOT_OURS, round_robin.may_run(bindparam("excluded", expanding=True)))
+# An abandoned row still holds the subject's lock, so it is taken over before anything newer. A person's request is not
+# superseded by a later webhook.
+_FIRST = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.priority, _ROWS.id.desc())
+_NEWEST = select(_ROWS.id).where(_CLAIMABLE).order_by(*_FIRST).limit(1).scalar_subquery()
 _TAKE_ONE = _taking(_ROWS.id == bindparam("of"), DUE)
-_TAKE_NEWEST = _taking(_ROWS.id == _newest_of_subject(), DUE)
+_TAKE_NEWEST = _taking(_ROWS.id == _NEWEST, DUE)
 
 
 @cache
@@ -210,12 +206,8 @@ def claim(
     """
     try:
         with writing(engine, synced=False) as session:
-            taken = _take(
-                session,
-                _TAKE_NEWEST,
-                (seconds, process),
-                {"of": event_id, "excluded": [*excluded], "ours": [*ours]},
-            )
+            bound = {"of": event_id, "excluded": [*excluded], "ours": [*ours]}
+            taken = _take(session, _TAKE_NEWEST, (seconds, process), bound)
     except IntegrityError:
         return None  # another worker has this subject; when it finishes, the next is notified
     return next(iter(taken), None)

@@ -22,6 +22,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
 """What a connection may be called: it is part of addresses, metrics and commands."""
 NAME_RULE = "a name is up to 40 letters, digits, dots, dashes or underscores, a letter or digit first"
 SEALED = ("mplus_ident_sealed", "mplus_secret_sealed", "mplus_webhook_secrets_sealed")
+_PLAIN = ("realm_id", "mplus_url", "mplus_subscription_id", "live", "paused")
 
 
 class Status(StrEnum):
@@ -84,12 +85,8 @@ def save(session: Session, connection: Connection, seal: Seal) -> None:
     hooks = ",".join(connection.mplus_webhook_secrets)
     texts = dict(zip(SEALED, (connection.mplus_ident, connection.mplus_secret, hooks), strict=True))
     values = {
-        "realm_id": connection.realm_id,
-        "mplus_url": connection.mplus_url,
-        "mplus_subscription_id": connection.mplus_subscription_id,
+        **{name: getattr(connection, name) for name in _PLAIN},
         **{name: seal.seal(text, _place(connection.name, name)) if text else None for name, text in texts.items()},
-        "live": connection.live,
-        "paused": connection.paused,
         "updated_at": moment(),
     }
     shown = connection.display_name or connection.name
@@ -107,7 +104,6 @@ def find(session: Session, name: str, seal: Seal, *, hold: bool = False) -> Conn
 
 
 def every(session: Session, seal: Seal) -> list[Connection]:
-    """All connections, by name."""
     rows = session.execute(select(ConnectionRow).where(_ACTIVE).order_by(col(ConnectionRow.name))).scalars()
     return [_open(row, seal) for row in rows]
 
@@ -141,10 +137,8 @@ def choose(session: Session, wanted: str | None) -> list[str]:
 
 def find_key(session: Session, called: str) -> str | None:
     """The key of the connection with this display name or first name."""
-    rows = session.execute(
-        select(col(ConnectionRow.name), _shown()).where(_ACTIVE, or_(_shown() == called, _is(called)))
-    )
-    keys = {str(shown): str(name) for name, shown in rows.all()}
+    mine = (_ACTIVE, or_(_shown() == called, _is(called)))
+    keys = {shown: name for name, shown in session.execute(select(col(ConnectionRow.name), _shown()).where(*mine))}
     return keys.get(called) or next(iter(keys.values()), None)
 
 
@@ -206,12 +200,10 @@ def names_by_realm(session: Session) -> dict[str, str]:
 
 
 def names_by_account(session: Session) -> dict[Account, list[str]]:
-    columns = (col(ConnectionRow.name), col(ConnectionRow.realm_id), col(ConnectionRow.mplus_url))
-    rows = session.execute(select(*columns).where(_ACTIVE))
     found: dict[Account, list[str]] = {}
-    for name, realm, url in rows.all():
-        for account in (Account(QUICKBOOKS, realm or ""), Account(MPLUSKASSA, url or "")):
-            found.setdefault(account, []).append(name)
+    for row in session.execute(select(ConnectionRow).where(_ACTIVE)).scalars():
+        for account in (Account(QUICKBOOKS, row.realm_id or ""), Account(MPLUSKASSA, row.mplus_url or "")):
+            found.setdefault(account, []).append(row.name)
     return found
 
 
@@ -225,12 +217,10 @@ def go_live(session: Session, name: str) -> None:
 
 
 def learn_line_amounts(session: Session, name: str, amounts: LineAmounts) -> None:
-    """Store what the company of this connection takes as the amount of a line."""
     _change(session, name, line_amounts=amounts)
 
 
 def is_live(session: Session, name: str) -> bool:
-    """Whether a person let this connection go live, paused or not."""
     return bool(session.execute(select(col(ConnectionRow.live)).where(_is(name))).scalar_one_or_none())
 
 
@@ -242,15 +232,10 @@ def _open(row: ConnectionRow, seal: Seal) -> Connection:
     sealed = {name: getattr(row, name) for name in SEALED}
     ident, secret, hooks = (seal.open(text, _place(row.name, name)) if text else None for name, text in sealed.items())
     return Connection(
-        name=row.name,
-        realm_id=row.realm_id,
-        mplus_url=row.mplus_url,
+        **{name: getattr(row, name) for name in ("name", *_PLAIN)},
         mplus_ident=ident,
         mplus_secret=secret,
-        mplus_subscription_id=row.mplus_subscription_id,
         mplus_webhook_secrets=tuple(each for each in (hooks or "").split(",") if each),
-        live=row.live,
-        paused=row.paused,
         line_amounts=LineAmounts(row.line_amounts),
         display_name=row.display_name or row.name,
     )

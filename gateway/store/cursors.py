@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, select, update
 from sqlmodel import Session, col
@@ -28,6 +29,8 @@ RECEIPTS = "mpluskassa.receipt"
 INVOICES = "mpluskassa.invoice"
 ORDERS = "mpluskassa.deposits"
 RELATIONS = "mpluskassa.relation"
+_MARKERS = {RECEIPTS: "receipt", INVOICES: "invoice", ORDERS: "order", RELATIONS: "relation"}
+"""The marker at the till of each of these feeds."""
 BOOKS = "quickbooks.cdc"
 CUSTOMERS = "quickbooks.customers"
 """No poll: its position is the time since when the index of the customers' addresses is complete."""
@@ -59,25 +62,16 @@ def ensure(session: Session, connection: str, source: str, position: str | None)
 def begin(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:
     """Start every cursor of a connection that has none: the till's at its markers, the books' at this moment."""
     ensure(session, connection, BOOKS, at.isoformat())
-    for source, marker in _by_source(markers).items():
-        ensure(session, connection, source, str(marker or 0))
+    for source, name in _MARKERS.items():
+        ensure(session, connection, source, str(getattr(markers, name) or 0))
 
 
 def begin_again(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:
     """Like `begin`, but existing cursors of the till are moved: earlier changes are skipped."""
     ensure(session, connection, BOOKS, at.isoformat())
-    for source, marker in _by_source(markers).items():
-        move_to(session, connection, source, str(marker or 0))
+    for source, name in _MARKERS.items():
+        move_to(session, connection, source, str(getattr(markers, name) or 0))
         session.execute(update(CursorRow).where(_is(connection, source)).values(began_at=moment()))
-
-
-def _by_source(markers: SyncMarkers) -> dict[str, int | None]:
-    return {
-        RECEIPTS: markers.receipt,
-        INVOICES: markers.invoice,
-        ORDERS: markers.order,
-        RELATIONS: markers.relation,
-    }
 
 
 def find(session: Session, connection: str, source: str) -> str | None:
@@ -92,7 +86,6 @@ def is_behind(session: Session, connection: str, source: str, *, seconds: float)
 
 
 def began_at(session: Session, connection: str, source: str) -> datetime | None:
-    """Since when this source is followed."""
     return session.execute(select(col(CursorRow.began_at)).where(_is(connection, source))).scalar_one_or_none()
 
 
@@ -102,7 +95,6 @@ def polled_at(session: Session, connection: str, source: str) -> datetime | None
 
 
 def failure(session: Session, connection: str, source: str) -> str | None:
-    """Why the last poll of this source failed, or None."""
     return session.execute(select(col(CursorRow.failure)).where(_is(connection, source))).scalar_one_or_none()
 
 
@@ -110,10 +102,9 @@ def find_failing(session: Session, now: datetime) -> list[CursorRow]:
     """The feeds of live, authorised connections whose last poll failed, without a success for a while."""
     earlier = now - timedelta(seconds=FAILING_SECONDS)
     late = or_(col(CursorRow.polled_at).is_(None), col(CursorRow.polled_at) < earlier)
-    failing = and_(col(CursorRow.failure).is_not(None), late, col(CursorRow.connection).in_(connections.WORKING))
-    return list(
-        session.execute(select(CursorRow).where(failing, col(CursorRow.connection).not_in(tokens.LOST))).scalars()
-    )
+    failing = and_(col(CursorRow.failure).is_not(None), late)
+    works = and_(col(CursorRow.connection).in_(connections.WORKING), col(CursorRow.connection).not_in(tokens.LOST))
+    return list(session.execute(select(CursorRow).where(failing, works)).scalars())
 
 
 def flows_of(source: str) -> set[Flow]:
@@ -196,25 +187,20 @@ def follow(
     """Like `advance`, for a feed of the till: records before a position reached long enough ago are not read again."""
     if not leases.renew(session, lease, seconds=LEASE_SECONDS):
         return False
-    late = or_(col(CursorRow.marked_at).is_(None), col(CursorRow.marked_at) < moment(-OVERLAP_SECONDS))
-    before, marked, settled = col(CursorRow.position), col(CursorRow.marked), col(CursorRow.settled)
-    session.execute(
-        update(CursorRow)
-        .where(_is(connection, source))
-        .values(
-            position=str(position),
-            witness=",".join(sorted(witness)) or None,
-            settled=case((late, func.coalesce(marked, before)), else_=func.coalesce(settled, before)),
-            # A feed that is read for the first time has nothing to read again.
-            generation=case(
-                (before.is_(None), newest_generation(session, connection)), else_=col(CursorRow.generation)
-            ),
-            marked=case((late, str(position)), else_=marked),
-            marked_at=case((late, moment()), else_=col(CursorRow.marked_at)),
-            polled_at=moment(),
-            failure=None,
-        )
-    )
+    row = CursorRow
+    late = or_(col(row.marked_at).is_(None), col(row.marked_at) < moment(-OVERLAP_SECONDS))
+    before, newest = col(row.position), newest_generation(session, connection)
+    values = {
+        "position": str(position),
+        "witness": ",".join(sorted(witness)) or None,
+        "settled": func.coalesce(case((late, col(row.marked)), else_=col(row.settled)), before),
+        # A feed that is read for the first time has nothing to read again.
+        "generation": case((before.is_(None), newest), else_=col(row.generation)),
+        "marked": case((late, str(position)), else_=col(row.marked)),
+        "marked_at": case((late, moment()), else_=col(row.marked_at)),
+        **_polled(),
+    }
+    session.execute(update(row).where(_is(connection, source)).values(**values))
     return True
 
 
@@ -257,7 +243,7 @@ def read_again(session: Session, connection: str, source: str, at: int, *, ended
     if not leases.renew(session, lease, seconds=LEASE_SECONDS):
         return False
     late = case((col(CursorRow.reread_until) > moment(), max(0, at - _LATE_RECORDS)))
-    values = {"reread_at": late if ended else at, "polled_at": moment(), "failure": None}
+    values = {"reread_at": late if ended else at, **_polled()}
     session.execute(update(CursorRow).where(_is(connection, source)).values(**values))
     return True
 
@@ -274,13 +260,15 @@ def advance(session: Session, connection: str, source: str, position: str, *, le
     """Move the cursor, in the transaction that stored what was found; False if the lease was lost."""
     if not leases.renew(session, lease, seconds=LEASE_SECONDS):
         return False
-    values = {"position": position, "polled_at": moment(), "failure": None}
-    session.execute(update(CursorRow).where(_is(connection, source)).values(**values))
+    session.execute(update(CursorRow).where(_is(connection, source)).values(position=position, **_polled()))
     return True
 
 
+def _polled() -> dict[str, Any]:
+    return {"polled_at": moment(), "failure": None}
+
+
 def renew(engine: Engine, lease: str) -> None:
-    """Prolong a lease that we still hold."""
     with writing(engine, synced=False) as session:
         leases.renew(session, lease, seconds=LEASE_SECONDS)
 
@@ -288,15 +276,17 @@ def renew(engine: Engine, lease: str) -> None:
 def move_to(session: Session, connection: str, source: str, position: str | None) -> None:
     """Set a cursor that only one event moves, or the start of a feed."""
     ensure(session, connection, source, position)
-    cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))
-    session.execute(
-        update(CursorRow).where(_is(connection, source)).values(position=position, polled_at=moment(), **cleared)
-    )
+    values = {
+        "position": position,
+        "polled_at": moment(),
+        **dict.fromkeys(("settled", "marked", "marked_at", "witness")),
+    }
+    session.execute(update(CursorRow).where(_is(connection, source)).values(**values))
 
 
 def release(engine: Engine, connection: str, source: str, lease: str, *, failure: str | None = None) -> None:
     """Give the lease back; without `failure` the poll counts as done now."""
-    done = {"failure": failure} if failure else {"failure": None, "polled_at": moment()}
+    done = {"failure": failure} if failure else _polled()
     with writing(engine, synced=False) as session:
         if leases.release(session, lease):
             session.execute(update(CursorRow).where(_is(connection, source)).values(**done))

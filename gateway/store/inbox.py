@@ -82,7 +82,6 @@ _ENDING: Mapping[str, TypeEngine[Any]] = {
 
 @cache
 def _finishing(dialect: str) -> Any:
-    """The end of several events."""
     given = sql.bound_rows(dialect, _ENDING).c
     # As a term, or SQLite looks up the rows by their state and not by their ids.
     state = _ROWS.state if dialect == "postgresql" else literal_column("inbox.state || ''", Text)
@@ -97,23 +96,20 @@ def _finishing(dialect: str) -> Any:
 
 def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
     """Store the changes that are new, in the caller's transaction; returns one `Received` per change, in order."""
-    return [_receive_one(session, change) for change in changes]
+    received = []
+    for change in changes:
+        created = session.execute(_INSERT, row_values(change)).scalar_one_or_none()
+        if created is not None:
+            received.append(Received(int(created), created=True, pending=change.state in PENDING))
+            continue
+        row_id, state = session.execute(_BY_KEY, {"of": change.key}).one()
+        received.append(Received(int(row_id), created=False, pending=state in PENDING))
+    return received
 
 
-def _receive_one(session: Session, change: Change) -> Received:
-    created = session.execute(_INSERT, row_values(change)).scalar_one_or_none()
-    if created is not None:
-        return Received(int(created), created=True, pending=change.state in PENDING)
-    row = session.execute(_BY_KEY, {"of": change.key}).one()
-    return Received(int(row[0]), created=False, pending=row[1] in PENDING)
-
-
-_TOLD = (
-    select(_ROWS.subject)
-    .where(_ROWS.subject.in_(bindparam("of", expanding=True)))
-    .where(or_(_ROWS.state.in_(OPEN), _ROWS.received_at >= bindparam("since")))
-    .distinct()
-)
+_OF_THESE = _ROWS.subject.in_(bindparam("of", expanding=True))
+_IS_TOLD = or_(_ROWS.state.in_(OPEN), _ROWS.received_at >= bindparam("since"))
+_TOLD = select(_ROWS.subject).where(_OF_THESE, _IS_TOLD).distinct()
 
 
 def find_told(session: Session, subjects: Sequence[str], since: datetime) -> set[str]:
@@ -182,21 +178,18 @@ def finish_all(session: Session, ended: Sequence[tuple[Event, Outcome]]) -> bool
     """Record the outcomes, in the caller's transaction; whether every claim is still ours."""
     if not ended:
         return True
-    rows = [_to_end(event, outcome) for event, outcome in ended]
+    rows: list[Sequence[Any]] = []
+    for event, outcome in ended:
+        waits, facts = outcome.wait_seconds, outcome.facts
+        rows.append((  # in the order of `_ENDING`
+            *(event.id, event.lease, 0 if outcome.burn_attempt else 1, waits is not None, waits or 0.0),
+            *_said_at_the_end(outcome),
+            *(map(facts.get, _FACTS) if facts else _NO_FACTS),
+            outcome.messages or messages.store(outcome.reason, outcome.record, outcome.fix),
+        ))  # fmt: skip
     dialect = session.get_bind().dialect.name
     result: Any = session.execute(_finishing(dialect), sql.bind_rows(dialect, _ENDING, rows))
     return bool(result.rowcount == len(ended))
-
-
-def _to_end(event: Event, outcome: Outcome) -> tuple[Any, ...]:
-    """The values in the order of `_ENDING`."""
-    waits, facts = outcome.wait_seconds, outcome.facts
-    return (
-        *(event.id, event.lease, 0 if outcome.burn_attempt else 1, waits is not None, waits or 0.0),
-        *_said_at_the_end(outcome),
-        *(map(facts.get, _FACTS) if facts else _NO_FACTS),
-        outcome.messages or messages.store(outcome.reason, outcome.record, outcome.fix),
-    )
 
 
 def due_ids(session: Session, *, limit: int) -> list[int]:
@@ -224,7 +217,7 @@ def pending_of(session: Session, subjects: Sequence[str]) -> dict[str, int]:
 
 @cache
 def _pending_of(dialect: str) -> Any:
-    among = _ROWS.subject.in_(bindparam("of", expanding=True))
+    among: ColumnElement[bool] = _OF_THESE
     if dialect == "postgresql":  # an array: one text, planned once, however many they are
         among = _ROWS.subject == any_(bindparam("of", type_=ARRAY(Text())))
     return select(_ROWS.subject, func.max(_ROWS.id)).where(among, DUE).group_by(_ROWS.subject)
@@ -264,12 +257,10 @@ def park_lost(session: Session, *, code: str) -> int:
     its sales are read by themselves, and each counts once.
     """
     asked = or_(and_(col(InboxRow.priority) == URGENT, round_robin.is_asked()), col(InboxRow.entity) == SESSION)
+    its_tokens = col(TokenRow.connection) == col(InboxRow.connection)
+    way_out = case((col(TokenRow.lost_code).is_(None), tokens.RECONNECT), else_=tokens.REFUSED)
     why, fix = (
-        select(said).where(col(TokenRow.connection) == col(InboxRow.connection)).correlate(InboxRow).scalar_subquery()
-        for said in (
-            col(TokenRow.lost),
-            case((col(TokenRow.lost_code).is_(None), tokens.RECONNECT), else_=tokens.REFUSED),
-        )
+        select(said).where(its_tokens).correlate(InboxRow).scalar_subquery() for said in (col(TokenRow.lost), way_out)
     )
     said = {"code": code, "reason": why, "record": _record_name(), "fix": fix}
     parked = (
@@ -314,48 +305,31 @@ def find_refused(session: Session, connection: str) -> list[int]:
     It may refuse these calls alone, so they become more seldom. What waits for QuickBooks is left to its login.
     """
     works = and_(col(TokenRow.refresh_sealed).is_not(None), col(TokenRow.lost).is_(None))
-    refused = and_(
-        col(InboxRow.connection) == connection,
-        col(InboxRow.state) == State.PARKED,
-        col(InboxRow.code) == AUTH_LOST,
-        col(InboxRow.connection).in_(select(col(TokenRow.connection)).where(works)),
-    )
-    shown = select(col(InboxRow.id), col(InboxRow.received_at), col(InboxRow.updated_at), moment())
-    rows = session.execute(shown.where(refused).order_by(col(InboxRow.updated_at)).limit(_MOST_AGAIN)).all()
+    working = select(col(TokenRow.connection)).where(works)
+    mine = and_(_ROWS.connection == connection, _ROWS.connection.in_(working))
+    refused = and_(mine, _ROWS.state == State.PARKED, _ROWS.code == AUTH_LOST)
+    shown = select(_ROWS.id, _ROWS.received_at, _ROWS.updated_at, moment()).where(refused)
+    rows = session.execute(shown.order_by(_ROWS.updated_at).limit(_MOST_AGAIN)).all()
     return [int(id_) for id_, came, tried, now in rows if tokens.is_due_again(tried - came, now - tried)]
 
 
 # An earlier version found events by `record`.
-_CAUSE = func.coalesce(col(InboxRow.cause), col(InboxRow.record))
-
-
+_CAUSE = func.coalesce(_ROWS.cause, _ROWS.record)
+_CAUSED = and_(_ROWS.connection == bindparam("of"), _ROWS.state.in_((State.PARKED, State.WAITING)))
 # Built once: it is used for every item that changed.
-_FIND_CAUSES = (
-    select(col(InboxRow.code), _CAUSE)
-    .where(
-        col(InboxRow.connection) == bindparam("connection"),
-        col(InboxRow.state).in_((State.PARKED, State.WAITING)),
-        col(InboxRow.code).in_(bindparam("codes", expanding=True)),
-    )
-    .distinct()
-)
+_FIND_CAUSES = select(_ROWS.code, _CAUSE).where(_CAUSED, _ROWS.code.in_(bindparam("codes", expanding=True))).distinct()
 
 
 def find_causes(session: Session, connection: str, codes: Sequence[str]) -> list[tuple[str, str]]:
     """Code and key of every cause with one of these codes for which an event waits or is parked."""
-    found = session.execute(_FIND_CAUSES, {"connection": connection, "codes": list(codes)})
+    found = session.execute(_FIND_CAUSES, {"of": connection, "codes": list(codes)})
     return [(str(code), str(cause)) for code, cause in found.all()]
 
 
 def requeue_by_code(session: Session, connection: str, *, code: str, cause: str) -> list[int]:
     """Make events due again that wait or are parked for this cause, which is gone now; returns the ids."""
-    caused = and_(
-        col(InboxRow.connection) == connection,
-        col(InboxRow.state).in_((State.PARKED, State.WAITING)),
-        col(InboxRow.code) == code,
-        _CAUSE.is_not_distinct_from(cause),
-    )
-    return _make_due(session, caused)
+    waits = and_(_ROWS.connection == connection, _ROWS.state.in_((State.PARKED, State.WAITING)))
+    return _make_due(session, waits, _ROWS.code == code, _CAUSE.is_not_distinct_from(cause))
 
 
 def heard_since(session: Session, event: Event, when: datetime) -> bool:

@@ -45,7 +45,6 @@ _KINDS = {**_GIVEN, "then": Instant()}
 
 @cache
 def _inserting(dialect: str) -> Any:
-    """The insertion of lines, in their order."""
     given = sql.bound_rows(dialect, _KINDS).c
     rows = select(*(given[name] for name in _GIVEN), func.coalesce(given["then"], moment()))
     return insert(_LINES).from_select([*_GIVEN, "at"], rows)
@@ -67,7 +66,6 @@ def write(session: Session, logs: Iterable[tuple[str | None, int | None, Sequenc
 
 
 def of_event(session: Session, event_id: int) -> list[Entry]:
-    """The whole log of one event, oldest first."""
     rows = session.execute(select(JournalRow).where(col(JournalRow.event_id) == event_id).order_by(col(JournalRow.id)))
     return [
         Entry(r.kind, r.title, r.system, json.loads(r.detail) if r.detail else None, r.milliseconds, r.at, r.messages)

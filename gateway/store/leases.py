@@ -52,7 +52,6 @@ def take(session: Session, connection: str, work: str, *, seconds: float, lease:
 
 
 def make_token(process: str) -> str:
-    """A new token of a lease that this process holds."""
     return f"{process}{uuid.uuid4().hex}"
 
 
@@ -76,8 +75,6 @@ def release(session: Session, lease: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease on some work, as long as it is prolonged."""
-
     engine: Engine
     connection: str
     works: tuple[str, ...]
@@ -190,5 +187,4 @@ def use_once(session: Session, secret: str, *, seconds: float) -> bool:
 
 
 def purge_marks(session: Session) -> None:
-    """Delete what is no longer valid."""
     session.execute(delete(UsedOnceRow).where(col(UsedOnceRow.ends_at) < moment()))

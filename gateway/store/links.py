@@ -156,7 +156,6 @@ def find_all(session: Session, connection: str, kind: LinkKind, source_ids: Iter
 
 
 def find_kinds(session: Session, connection: str, kinds: Sequence[LinkKind], source_ids: Iterable[str]) -> list[Link]:
-    """Every link of one of these kinds and one of these source records."""
     given: dict[str, Any] = {"of": connection, "kinds": list(kinds)}
     parts = (session.execute(_BY_SOURCES, {**given, "ids": some}) for some in sql.chunks(source_ids, _AT_ONCE))
     return [_to_link(row) for rows in parts for row in rows]
@@ -201,7 +200,6 @@ def _by_targets(dialect: str) -> Any:
 
 
 def find_under(session: Session, connection: str, kind: LinkKind, prefix: str) -> list[Link]:
-    """Every link of this kind whose source id begins with this."""
     begun = _OF_KIND.where(sql.begins(_LINKS.c.source_id, prefix)).order_by(_LINKS.c.id)
     return [_to_link(row) for row in session.execute(begun, {"of": connection, "like": kind})]
 

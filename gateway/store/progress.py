@@ -53,7 +53,6 @@ class EventCounts:
     last: datetime | None = None
 
     def count(self, *states: State) -> int:
-        """Events in these states."""
         return sum(self.counts.get(state, 0) for state in states)
 
 
@@ -85,13 +84,11 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """How long it has run, or ran."""
         end = max(self.event.updated_at, self.event_counts.last or self.event.updated_at) if self.over else self.now
         return max(0.0, (end - self.event.received_at).total_seconds())
 
     @property
     def parked(self) -> int:
-        """Records that wait for a person."""
         return self.event_counts.count(State.PARKED)
 
     @property
@@ -138,9 +135,8 @@ class Progress:
 
     @property
     def since(self) -> str | None:
-        """The requested first day, None for everything."""
-        found: str | None = json.loads(self.event.hint or "{}").get("since")
-        return found
+        """The requested first day as it was stored."""
+        return self.event.asked.get("since")
 
 
 def get(session: Session, event_id: int) -> Progress:
@@ -151,8 +147,15 @@ def get(session: Session, event_id: int) -> Progress:
 
 def look(session: Session, event: Event) -> Progress:
     """The progress of this backfill. The backfill of stock that follows it is separate."""
-    notes, counts = read_notes(session, event), count_events(session, event)
-    return Progress(event, notes, counts, views.now_of(session), *find_holds(session, event))
+    rows = InboxRow.__table__.c  # type: ignore[attr-defined]
+    lately = and_(rows.state.in_(SETTLED), rows.updated_at > moment(-PACE_SECONDS))
+    columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
+    mine = begins(rows.key, f"{event.key}:")  # one event for each record
+    found = session.execute(select(*columns).where(mine).group_by(rows.state)).all()
+    last = max((row[3] for row in found), default=None)
+    counts = EventCounts({row[0]: row[1] for row in found}, sum(int(row[2]) for row in found), last)
+    notes, now = read_notes(session, event), views.now_of(session)
+    return Progress(event, notes, counts, now, *find_holds(session, event))
 
 
 def find_holds(session: Session, event: Event) -> tuple[bool, bool]:
@@ -194,18 +197,7 @@ def resume(session: Session, event: Event) -> bool:
     return True
 
 
-def count_events(session: Session, event: Event) -> EventCounts:
-    """The events of this backfill so far, one for each record."""
-    rows = InboxRow.__table__.c  # type: ignore[attr-defined]
-    lately = and_(rows.state.in_(SETTLED), rows.updated_at > moment(-PACE_SECONDS))
-    columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
-    found = session.execute(select(*columns).where(begins(rows.key, f"{event.key}:")).group_by(rows.state)).all()
-    last = max((row[3] for row in found), default=None)
-    return EventCounts({str(row[0]): int(row[1]) for row in found}, sum(int(row[2]) for row in found), last)
-
-
 def running(session: Session) -> list[Progress]:
-    """Running backfills, newest first."""
     return _find(session, col(InboxRow.state).in_(UNSETTLED))
 
 
@@ -231,7 +223,6 @@ def read_notes(session: Session, event: Event) -> Notes:
 
 
 def note(session: Session, event: Event, notes: Notes) -> None:
-    """Store these notes, in the caller's transaction."""
     values = dataclasses.asdict(notes)
     upsert(session, BackfillRow, {"event_key": event.key, "connection": event.connection or "", **values}, values)
 

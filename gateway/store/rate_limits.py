@@ -153,7 +153,8 @@ def cool_down(engine: Engine, account: Account, seconds: float | None = None) ->
     as one.
     """
     with writing(engine) as session:
-        state = session.execute(_STATE, {"of_system": account.system, "of_account": account.name}).one_or_none()
+        bound = {"of_system": account.system, "of_account": account.name}
+        state = session.execute(_STATE, bound).one_or_none()
         if state is None:
             return 0.0
         left = max(0.0, float(state.cooldown))
@@ -161,13 +162,9 @@ def cool_down(engine: Engine, account: Account, seconds: float | None = None) ->
             return left
         level = min(_MAX_LEVEL, _decayed(state.refusal_level, state.since_refusal) + 1.0)
         pause = seconds if seconds is not None else min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** (level - 1.0))
-        refused = {"refusal_level": level, "refused_at": epoch()}
-        cooling = {"cooldown_from": epoch(), "cooldown_until": epoch() + pause}
-        session.execute(
-            update(RateLimitRow)
-            .where(and_(col(RateLimitRow.system) == account.system, col(RateLimitRow.account) == account.name))
-            .values({**refused, **cooling})
-        )
+        values = {"refusal_level": level, "refused_at": epoch()}
+        values |= {"cooldown_from": epoch(), "cooldown_until": epoch() + pause}
+        session.execute(update(_LIMITS).where(_THE_ACCOUNT).values(values), bound)
         return pause
 
 
@@ -183,11 +180,8 @@ def is_cooling(row: Any) -> ColumnElement[bool]:
 
 
 def find_cooldowns(session: Session) -> dict[Account, float]:
-    left = col(RateLimitRow.cooldown_until) - epoch()
-    rows = session.execute(
-        select(col(RateLimitRow.system), col(RateLimitRow.account), left).where(is_cooling(RateLimitRow))
-    ).all()
-    return {Account(row[0], row[1]): float(row[2]) for row in rows}
+    left = select(_LIMITS.c.system, _LIMITS.c.account, _LIMITS.c.cooldown_until - epoch())
+    return {Account(*key): float(seconds) for *key, seconds in session.execute(left.where(is_cooling(_LIMITS.c)))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,7 +274,6 @@ def is_differing(fields_: Sequence[Mapping[str, Any]], stock: Sequence[Mapping[s
 
 
 def find_status(state: State, *, is_linked: bool, is_gone: bool) -> RecordStatus:
-    """The status of a record whose last event ended like this."""
     if state is State.PARKED:
         return RecordStatus.NEEDS_ATTENTION
     if state not in ENDED:

@@ -32,8 +32,6 @@ LONGEST_PERIOD = timedelta(days=92)
 
 
 class By(StrEnum):
-    """The key of a record."""
-
     ID = "id"
     SKU = "sku"
     NAME = "name"

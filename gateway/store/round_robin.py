@@ -106,18 +106,7 @@ def find_due_connections(session: Session) -> list[DueConnection]:
 
     Costs one look into the index per connection, however many events wait.
     """
-    return [DueConnection(str(name), bool(resting)) for name, resting in session.execute(_select_due()).all()]
-
-
-@cache
-def _select_due() -> Select[Any]:
-    first = select(_least_name(after=literal("")).label("name")).cte("names", recursive=True)
-    names = first.union_all(select(_least_name(after=first.c.name)).where(first.c.name.is_not(None)))
-    return (
-        select(names.c.name, names.c.name.in_(_resting()))
-        .where(names.c.name.is_not(None), names.c.name.not_in(_cooling()))
-        .order_by(names.c.name)
-    )
+    return [DueConnection(str(name), bool(resting)) for name, resting in session.execute(_DUE_CONNECTIONS).all()]
 
 
 def _least_name(*, after: ColumnElement[Any]) -> ColumnElement[str]:
@@ -251,3 +240,12 @@ def give_back(session: Session, events: Sequence[Event]) -> None:
     free = {"state": State.RECEIVED, "attempts": _ROWS.attempts - 1, "lease": None, "due_at": None}
     released = update(_INBOX).where(held).values(**free, leased_until=None)
     session.execute(released, [{"of": each.id, "by": each.lease} for each in events])
+
+
+_FIRST_NAME = select(_least_name(after=literal("")).label("name")).cte("names", recursive=True)
+_NAMES = _FIRST_NAME.union_all(select(_least_name(after=_FIRST_NAME.c.name)).where(_FIRST_NAME.c.name.is_not(None))).c
+_DUE_CONNECTIONS = (
+    select(_NAMES.name, _NAMES.name.in_(_resting()))
+    .where(_NAMES.name.is_not(None), _NAMES.name.not_in(_cooling()))
+    .order_by(_NAMES.name)
+)

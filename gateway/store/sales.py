@@ -135,7 +135,6 @@ def _find_link(session: Session, connection: str, sale_id: str) -> Link | None:
 
 
 def find_status(state: State, code: str | None, link: Link | None) -> SaleStatus:
-    """The status of a sale whose last event ended like this."""
     match state:
         case State.PARKED:
             return SaleStatus.NEEDS_ATTENTION

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -72,9 +71,9 @@ class Seal:
         """The text, if one of the first keys opens it."""
         try:
             if not sealed.startswith(_MARK):
-                return _open_older(sealed, self._older[:most])
+                return MultiFernet(self._older[:most]).decrypt(sealed.encode("ascii")).decode()
             content = base64.urlsafe_b64decode(sealed.removeprefix(_MARK).encode("ascii"))
-        except (UnicodeEncodeError, binascii.Error):
+        except (ValueError, InvalidToken):
             return None
         for key in self._ring[:most]:
             try:
@@ -82,15 +81,6 @@ class Seal:
             except (InvalidTag, ValueError):
                 continue
         return None
-
-
-def _open_older(sealed: str, keys: Sequence[Fernet]) -> str | None:
-    for key in keys:
-        try:
-            return key.decrypt(sealed.encode("ascii")).decode()
-        except InvalidToken:
-            continue
-    return None
 
 
 def _derive(key: str, purpose: bytes) -> bytes:

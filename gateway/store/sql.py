@@ -62,7 +62,6 @@ class Instant(TypeDecorator[datetime]):
 
 
 def time_field(*, nullable: bool = False) -> Any:
-    """A column of a table that holds a moment."""
     return Field(default=None, sa_column=Column(Instant(), nullable=nullable))
 
 
@@ -109,8 +108,6 @@ def begins(column: Any, prefix: str) -> ColumnElement[bool]:
 
 
 class _holds(FunctionElement[bool]):  # noqa: N801 - reads as a function in statements
-    """Whether a column holds a text, in any case."""
-
     type = Boolean()
     inherit_cache = True
 

@@ -6,14 +6,12 @@ web process calls neither system.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Engine, and_, case, func, or_, select
 from sqlmodel import Session, col
 
@@ -102,36 +100,33 @@ def all_of(session: Session) -> list[SystemRow]:
     return list(session.execute(select(SystemRow)).scalars())
 
 
+_OPTIONS = TypeAdapter(tuple[ListOption, ...])
+
+
 @dataclass(frozen=True, slots=True)
 class KnownList:
-    """A list and the moment it was read."""
-
     options: tuple[ListOption, ...]
     read_at: datetime
 
 
 def save_list(session: Session, connection: str, name: ListName, options: Iterable[ListOption]) -> None:
-    """Store what a list holds now."""
-    values = {"options": json.dumps([_to_data(each) for each in options], ensure_ascii=False), "read_at": moment()}
+    values = {"options": _OPTIONS.dump_json(tuple(options), exclude_none=True).decode(), "read_at": moment()}
     upsert(session, SystemListRow, {"connection": connection, "name": name, **values}, values)
 
 
 def without_lists(session: Session) -> list[str]:
     """The live connections of which no list was ever read."""
-    known = select(col(SystemListRow.connection))
-    live = and_(col(ConnectionRow.live), col(ConnectionRow.name).not_in(known), col(ConnectionRow.removed_at).is_(None))
-    return list(
-        session.execute(select(col(ConnectionRow.name)).where(live).order_by(col(ConnectionRow.name))).scalars()
-    )
+    known, name = select(col(SystemListRow.connection)), col(ConnectionRow.name)
+    live = and_(col(ConnectionRow.live), name.not_in(known), col(ConnectionRow.removed_at).is_(None))
+    return list(session.execute(select(name).where(live).order_by(name)).scalars())
 
 
 def read_lists(session: Session, connection: str) -> dict[ListName, KnownList]:
     rows = session.execute(select(SystemListRow).where(col(SystemListRow.connection) == connection)).scalars()
-    known = {each.value for each in ListName}
     return {
-        ListName(row.name): KnownList(tuple(map(_to_option, json.loads(row.options))), row.read_at)
+        ListName(row.name): KnownList(_OPTIONS.validate_json(row.options), row.read_at)
         for row in rows
-        if row.name in known
+        if row.name in set(ListName)
     }
 
 
@@ -139,19 +134,8 @@ def company_names(session: Session) -> dict[tuple[str, str], str]:
     """What the books call their company, by connection and the company's id; none before it was read."""
     mine = col(SystemListRow.name) == ListName.COMPANY
     rows = session.execute(select(SystemListRow).where(mine)).scalars()
-    found = [(row.connection, _to_option(each)) for row in rows for each in json.loads(row.options)]
+    found = [(row.connection, company) for row in rows for company in _OPTIONS.validate_json(row.options)]
     return {(connection, company.id): company.name for connection, company in found}
-
-
-def _to_data(option: ListOption) -> Mapping[str, object]:
-    said = {name: value for name, value in dataclasses.asdict(option).items() if value is not None}
-    return {**said, **({"rate": str(option.rate)} if option.rate is not None else {})}
-
-
-def _to_option(row: Mapping[str, object]) -> ListOption:
-    known = {field.name: row[field.name] for field in dataclasses.fields(ListOption) if field.name in row}
-    rate = {"rate": Decimal(str(row["rate"]))} if "rate" in row else {}
-    return ListOption(**{**known, **rate})  # type: ignore[arg-type]
 
 
 def note_webhook(session: Session, connections: Iterable[str], system: str) -> None:

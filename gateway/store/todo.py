@@ -25,8 +25,6 @@ KEPT_SECONDS: Final = 90 * 86_400.0
 
 
 class BulkAction(StrEnum):
-    """What is done to many records at once."""
-
     RETRY = "retry"
     IGNORE = "ignore"
 
@@ -60,8 +58,6 @@ class BulkActionRow(SQLModel, table=True):
 
 
 class BulkEventRow(SQLModel, table=True):
-    """An event of such an action."""
-
     __tablename__ = "bulk_events"
 
     bulk_id: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
@@ -86,16 +82,13 @@ class BulkProgress:
 
     @property
     def total(self) -> int:
-        """All its events."""
         return sum(self.counts.values())
 
     def count(self, *states: State) -> int:
-        """Its events in these states."""
         return sum(self.counts.get(state, 0) for state in states)
 
     @property
     def open(self) -> int:
-        """Events that are not handled yet."""
         return self.count(*UNSETTLED)
 
 
@@ -129,7 +122,6 @@ class OpenCause:
 
 
 def key_of(code: str | None, flow: str) -> str:
-    """The key of the cause of an event."""
     return f"code:{code}" if code else f"flow:{flow}"
 
 
@@ -145,35 +137,32 @@ def find_causes(session: Session, connection: str | None = None) -> list[OpenCau
         .where(col(InboxRow.state) == State.PARKED, *given((InboxRow.connection, connection)))
         .group_by(*about)
     ).all()
-    causes = _merge([
-        OpenCause(key, code, (flow,), int(count), int(sold), int(cents), since, int(newest), int(listed))
-        for key, code, flow, count, sold, cents, since, newest, listed in groups
-    ])  # fmt: skip
-    told = _tell(session, [cause.event_id for cause in causes])
-    found = [replace(cause, **told.get(cause.event_id, {})) for cause in causes]
+    # One cause for all flows that it hits; events without a code have no cause in common with other flows.
+    causes: dict[tuple[str, str], OpenCause] = {}
+    for key, code, flow, count_, sold, cents, since, newest, listed in groups:
+        cause = OpenCause(key, code, (flow,), int(count_), int(sold), int(cents), since, int(newest), int(listed))
+        known = causes.get(cause.key)
+        causes[cause.key] = _merge(cause, known) if known else cause
+    told = _tell(session, [cause.event_id for cause in causes.values()])
+    found = [replace(cause, **told.get(cause.event_id, {})) for cause in causes.values()]
     return sorted(found, key=lambda cause: (-cause.cents, -cause.count, -cause.event_id))
 
 
-def _merge(groups: Sequence[OpenCause]) -> list[OpenCause]:
-    """One cause for all flows that it hits; events without a code have no cause in common with other flows."""
-    merged: dict[tuple[str, str], OpenCause] = {}
-    for each in groups:
-        other = merged.get(each.key)
-        merged[each.key] = each if other is None else OpenCause(
-            each.connection,
-            each.code,
-            tuple(sorted({*each.flows, *other.flows})),
-            each.count + other.count,
-            each.sales + other.sales,
-            each.cents + other.cents,
-            min(each.since, other.since),
-            max(each.event_id, other.event_id),
-            each.records + other.records,
-        )  # fmt: skip
-    return list(merged.values())
+def _merge(one: OpenCause, other: OpenCause) -> OpenCause:
+    return replace(
+        one,
+        flows=tuple(sorted({*one.flows, *other.flows})),
+        count=one.count + other.count,
+        sales=one.sales + other.sales,
+        cents=one.cents + other.cents,
+        since=min(one.since, other.since),
+        event_id=max(one.event_id, other.event_id),
+        records=one.records + other.records,
+    )
 
 
 def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Of each event its words, and the sale and the record that it is the newest about."""
     said = (col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
     about = (col(SaleRow.id), col(RecordRow.kind), col(RecordRow.id))
     named = func.coalesce(col(RecordRow.books_name), col(RecordRow.till_name))
@@ -181,20 +170,14 @@ def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any
         select(col(InboxRow.id), *said, *about, named)
         .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
         .outerjoin(RecordRow, col(RecordRow.event_id) == col(InboxRow.id))
+        .where(col(InboxRow.id).in_(event_ids))
     )
-    return {
-        int(id_ or 0): {
-            "reason": reason,
-            "fix": fix,
-            "messages": stored,
-            "sale_id": sale_id,
-            "record": (kind, record_id) if record_id else None,
-            "named": name,
-        }
-        for id_, reason, fix, stored, sale_id, kind, record_id, name in session.execute(
-            words.where(col(InboxRow.id).in_(event_ids))
-        )
-    }
+    found = {}
+    for id_, reason, fix, stored, sale_id, kind, record_id, name in session.execute(words):
+        texts = {"reason": reason, "fix": fix, "messages": stored}
+        record = (kind, record_id) if record_id else None
+        found[id_] = {**texts, "sale_id": sale_id, "record": record, "named": name}
+    return found
 
 
 # --- what is done to many -----------------------------------------------------------------------------------------
@@ -211,24 +194,19 @@ def _is_of(keys: Collection[tuple[str, str]], states: Collection[State] = (State
     conditions: list[ColumnElement[bool]] = []
     for connection, key in keys:
         kind, _, value = key.partition(":")
-        of_cause = (
-            col(InboxRow.code) == value
-            if kind == "code"
-            else and_(col(InboxRow.flow) == value, col(InboxRow.code).is_(None))
-        )
+        of_code = col(InboxRow.code) == value
+        of_flow = and_(col(InboxRow.flow) == value, col(InboxRow.code).is_(None))
         mine = col(InboxRow.connection) == connection if connection else col(InboxRow.connection).is_(None)
-        conditions.append(and_(mine, of_cause))
+        conditions.append(and_(mine, of_code if kind == "code" else of_flow))
     return and_(col(InboxRow.state).in_(states), or_(*conditions))
 
 
 def count(session: Session, keys: Collection[tuple[str, str]]) -> Selected:
-    """How much these causes hold up."""
     if not keys:
         return Selected(0, 0, 0)
     sums = (func.count(), func.count(col(SaleRow.id)), func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0))
     found = select(*sums).select_from(InboxRow).outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
-    row = session.execute(found.where(_is_of(keys))).one()
-    return Selected(int(row[0]), int(row[1]), int(row[2]))
+    return Selected(*map(int, session.execute(found.where(_is_of(keys))).one()))
 
 
 def find_events(session: Session, keys: Collection[tuple[str, str]], without: Collection[str]) -> list[int]:
@@ -241,7 +219,6 @@ def find_events(session: Session, keys: Collection[tuple[str, str]], without: Co
 
 
 def begin(session: Session, action: BulkAction, **about: Any) -> int:
-    """Note that an action begins; returns its number."""
     row = {"action": action, "begun_at": moment(), **about}
     return int(session.execute(insert(BulkActionRow).values(row).returning(col(BulkActionRow.id))).scalar_one() or 0)
 
@@ -264,11 +241,9 @@ def find_bulk(session: Session, bulk_id: int) -> BulkProgress | None:
 
 def find_recent(session: Session, connection: str | None, *, limit: int = 5) -> list[BulkProgress]:
     """The last actions (of people who may see this connection only), newest first."""
-    mine = given((BulkActionRow.connection, connection))
-    ids = session.execute(
-        select(col(BulkActionRow.id)).where(*mine).order_by(col(BulkActionRow.id).desc()).limit(limit)
-    ).scalars()
-    return [each for number in list(ids) if (each := find_bulk(session, number or 0)) is not None]
+    id_, mine = col(BulkActionRow.id), given((BulkActionRow.connection, connection))
+    ids = session.execute(select(id_).where(*mine).order_by(id_.desc()).limit(limit)).scalars().all()
+    return [each for number in ids if (each := find_bulk(session, number or 0)) is not None]
 
 
 def find_ignored(session: Session, bulk_id: int) -> list[int]:
@@ -306,9 +281,10 @@ def purge(session: Session) -> int:
     keys = {cause.key for cause in find_causes(session)}
     gone = [key for key in find_marks(session) if key not in keys]
     for connection, cause in gone:
-        mine = (col(CauseMarkRow.connection) == connection, col(CauseMarkRow.cause) == cause)
+        mine = given((CauseMarkRow.connection, connection), (CauseMarkRow.cause, cause))
         session.execute(delete(CauseMarkRow).where(*mine))
-    old = select(col(BulkActionRow.id)).where(col(BulkActionRow.begun_at) < moment(-KEPT_SECONDS))
-    session.execute(delete(BulkEventRow).where(col(BulkEventRow.bulk_id).in_(old)))
-    session.execute(delete(BulkActionRow).where(col(BulkActionRow.begun_at) < moment(-KEPT_SECONDS)))
+    is_old = col(BulkActionRow.begun_at) < moment(-KEPT_SECONDS)
+    of_old = col(BulkEventRow.bulk_id).in_(select(col(BulkActionRow.id)).where(is_old))
+    session.execute(delete(BulkEventRow).where(of_old))
+    session.execute(delete(BulkActionRow).where(is_old))
     return len(gone)

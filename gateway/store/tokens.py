@@ -56,10 +56,12 @@ def find(session: Session, connection: str, seal: Seal, *, hold: bool = False) -
     row = session.get(TokenRow, connection, with_for_update=hold or None)
     if row is None:
         return None
+    sealed = {name: getattr(row, name) for name in SEALED}
+    access, refresh = (seal.open(text, _place(connection, name)) if text else None for name, text in sealed.items())
     return Tokens(
-        access=seal.open(row.access_sealed, _place(connection, "access_sealed")) if row.access_sealed else None,
+        access=access,
         access_expires_at=row.access_expires_at,
-        refresh=seal.open(row.refresh_sealed, _place(connection, "refresh_sealed")) if row.refresh_sealed else None,
+        refresh=refresh,
         refresh_expires_at=row.refresh_expires_at,
         lost=row.lost,
         lost_code=row.lost_code if row.lost else None,  # a release before this column clears `lost` alone
@@ -81,17 +83,13 @@ def replace(session: Session, connection: str, tokens: Tokens, seal: Seal) -> bo
 
 
 def _to_values(connection: str, tokens: Tokens, seal: Seal) -> dict[str, Any]:
-    kept = {"lost_at": None} if tokens.lost is None else {}
+    plain = ("access_expires_at", "refresh_expires_at", "hard_expires_at", "lost", "lost_code")
+    texts = dict(zip(SEALED, (tokens.access, tokens.refresh), strict=True))
     return {
-        "access_sealed": seal.seal(tokens.access, _place(connection, "access_sealed")) if tokens.access else None,
-        "access_expires_at": tokens.access_expires_at,
-        "refresh_sealed": seal.seal(tokens.refresh, _place(connection, "refresh_sealed")) if tokens.refresh else None,
-        "refresh_expires_at": tokens.refresh_expires_at,
-        "hard_expires_at": tokens.hard_expires_at,
-        "lost": tokens.lost,
-        "lost_code": tokens.lost_code,
+        **{name: seal.seal(text, _place(connection, name)) if text else None for name, text in texts.items()},
+        **{name: getattr(tokens, name) for name in plain},
+        **({"lost_at": None} if tokens.lost is None else {}),
         "updated_at": moment(),
-        **kept,
     }
 
 
@@ -146,15 +144,13 @@ def find_refused(session: Session) -> list[str]:
     kept = and_(col(TokenRow.refresh_sealed).is_not(None), col(TokenRow.connection).not_in(removed))
     lost = and_(col(TokenRow.lost).is_not(None), col(TokenRow.lost_at).is_not(None))
     shown = (col(TokenRow.connection), col(TokenRow.lost_code), col(TokenRow.lost_at), col(TokenRow.updated_at))
-    rows = session.execute(select(*shown, moment()).where(lost, kept))
-    return [name for name, code, first, tried, now in rows if _is_due(code, tried - first, now - tried)]
-
-
-def _is_due(code: str | None, lasted: timedelta, waited: timedelta) -> bool:
-    """Whether to try again what was lost for so long at the last attempt."""
-    if code is None:
-        return waited >= max(AGAIN_AFTER, lasted) and lasted + waited < AGAIN_FOR
-    return is_due_again(lasted, waited)
+    due = []
+    for name, code, first, tried, now in session.execute(select(*shown, moment()).where(lost, kept)):
+        lasted, waited = tried - first, now - tried
+        is_due_login = waited >= max(AGAIN_AFTER, lasted) and lasted + waited < AGAIN_FOR
+        if is_due_again(lasted, waited) if code else is_due_login:
+            due.append(name)
+    return due
 
 
 def is_due_again(lasted: timedelta, waited: timedelta) -> bool:
@@ -192,7 +188,6 @@ def _take_old_lease(session: Session, connection: str, lease: str) -> bool:
 
 
 def release(engine: Engine, connection: str, lease: str) -> None:
-    """Release the lease to refresh."""
     mine = and_(col(TokenRow.connection) == connection, col(TokenRow.lease) == lease)
     with writing(engine) as session:
         leases.release(session, lease)

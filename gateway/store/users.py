@@ -80,7 +80,7 @@ def add(session: Session, name: str, role: Role, connection: str | None) -> int 
 
 
 def find(session: Session, user_id: int) -> User | None:
-    row = session.execute(select(UserRow).where(col(UserRow.id) == user_id)).scalars().one_or_none()
+    row = session.get(UserRow, user_id)
     return _to_user(row) if row else None
 
 
@@ -111,15 +111,15 @@ def to_email(text: str) -> str | None:
 
 def change_email(session: Session, user_id: int, email: str | None) -> bool:
     """Another address for single sign-on; the account of the earlier one no longer counts. False when it is taken."""
-    if (
-        email
-        and session.execute(
-            select(col(UserRow.id)).where(col(UserRow.email) == email, col(UserRow.id) != user_id)
-        ).first()
-    ):
+    others = select(col(UserRow.id)).where(col(UserRow.email) == email, col(UserRow.id) != user_id)
+    if email and session.execute(others).first():
         return False
-    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(email=email, subject=None))
+    _change(session, user_id, email=email, subject=None)
     return True
+
+
+def _change(session: Session, user_id: int, **values: object) -> None:
+    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(**values))
 
 
 def sign_on(session: Session, subject: str, email: str | None) -> tuple[User, bool] | NoUser:
@@ -147,8 +147,7 @@ def sign_on(session: Session, subject: str, email: str | None) -> tuple[User, bo
 
 def invite(session: Session, user_id: int, secret: str) -> None:
     """Let who has the secret choose this person's password, once, within a week. An earlier invitation ends."""
-    changes = {"invitation": _digest(secret), "invitation_ends_at": moment(INVITATION_SECONDS)}
-    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(changes))
+    _change(session, user_id, invitation=_digest(secret), invitation_ends_at=moment(INVITATION_SECONDS))
 
 
 def find_invited(session: Session, secret: str) -> User | None:
@@ -168,21 +167,19 @@ def accept(session: Session, secret: str, password: str) -> int | None:
 
 def change_password(session: Session, user_id: int, password: str, *, keep: str) -> None:
     """Another hash of a password; ends the person's sessions except the one with the digest `keep`."""
-    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(password=password))
+    _change(session, user_id, password=password)
     others = and_(col(WebSessionRow.user_id) == user_id, col(WebSessionRow.digest) != keep)
     session.execute(delete(WebSessionRow).where(others))
 
 
 def enable(session: Session, user_id: int, *, enabled: bool) -> None:
     """Let a person in again, or keep them out and end their sessions."""
-    changes = {"disabled_at": None if enabled else moment(), "invitation": None, "invitation_ends_at": None}
-    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(changes))
+    _change(session, user_id, disabled_at=None if enabled else moment(), invitation=None, invitation_ends_at=None)
     end_all(session, user_id)
 
 
 def change_role(session: Session, user_id: int, role: Role) -> None:
-    """Another role, from the next request on."""
-    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(role=role))
+    _change(session, user_id, role=role)
 
 
 def remove(session: Session, user_id: int) -> None:
@@ -300,8 +297,7 @@ def purge_failures(session: Session, *, most: int = MAX_SOURCES) -> None:
     """Delete expired rows, and of the rest all but the `most` that last longest. In its own transaction."""
     ends_at = col(LoginFailureRow.ends_at)
     last = select(ends_at).order_by(ends_at.desc()).offset(most).limit(1).scalar_subquery()
-    # Locked rows are left for the next time, so that no one waits.
     expired = select(col(LoginFailureRow.source)).where(or_(ends_at <= epoch(), ends_at <= last))
-    session.execute(
-        delete(LoginFailureRow).where(col(LoginFailureRow.source).in_(expired.with_for_update(skip_locked=True)))
-    )
+    # Locked rows are left for the next time, so that no one waits.
+    gone = col(LoginFailureRow.source).in_(expired.with_for_update(skip_locked=True))
+    session.execute(delete(LoginFailureRow).where(gone))
