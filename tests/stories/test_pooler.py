@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from gateway.doctor import checks
+from gateway import doctor
 from gateway.store.session import open_engine, reading, writing
 from sandbox.mpluskassa.lines import ItemSold
 from tests import forking
@@ -45,13 +45,13 @@ def test_limits_hold_in_each_transaction_and_nothing_is_prepared(pooled_url: str
         with reading(engine) as session:
             session.execute(text("SELECT count(*) FROM inbox WHERE id > :n"), {"n": number})
             assert session.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
-    assert "PgBouncer" in checks.check_pooler(engine).said
+    assert "PgBouncer" in doctor.check_pooler(engine).said
     engine.dispose()
 
 
 def test_a_direct_connection_is_not_taken_for_a_pooler(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
-    finding = checks.check_pooler(engine)
+    finding = doctor.check_pooler(engine)
     assert finding.said.startswith("none")
     engine.dispose()
 

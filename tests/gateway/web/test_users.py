@@ -348,7 +348,8 @@ def test_what_only_a_later_release_knows_is_read_only_or_stopped(
         assert retention.find_removed(session) == []  # or its tokens would be revoked and its data purged
     with pytest.raises(Rejected, match="there is no connection"):
         removal.remove(gateway.engine, gateway.settings, OTHER, removal.Data.PURGE, actor="test")
-    found = {each.subject: each for each in doctor.check_connections(gateway.settings, gateway.engine, seal)}
+    at = doctor.Installation(gateway.settings, gateway.engine, seal)
+    found = {each.subject: each for each in doctor.check_connections(at)}
     assert "later release" in found[f"connection {OTHER}"].said
     assert found[f"connection {OTHER}"].fix
 
