@@ -36,19 +36,9 @@ class DayComparison:
     rows: tuple[DifferenceRow, ...]
 
     @property
-    def differences(self) -> dict[Cell, int]:
-        """Books less till, by cell."""
-        return subtract(self.books, self.till)
-
-    @property
     def agrees(self) -> bool:
         """Whether every cell is equal, and no two differences cancel each other out."""
         return not self.rows
-
-    @property
-    def is_explained(self) -> bool:
-        """Whether all differences follow from the settings."""
-        return all(row.by_policy for row in self.rows)
 
 
 def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: date, through: date) -> DayComparison:
@@ -64,7 +54,8 @@ def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: 
     if rest:
         reason = "the gateway cannot say which record makes this difference"
         rows.append(DifferenceRow(Cause.UNEXPLAINED, "-", reason, rest, fix=find_remedy(Cause.UNEXPLAINED, [], [])))
-    return DayComparison(start, through, sums[0], sums[1], tuple(sorted(rows, key=_order)))
+    rows.sort(key=lambda row: (min((cell.day for cell in row.differences), default=date.min), row.record))
+    return DayComparison(start, through, sums[0], sums[1], tuple(rows))
 
 
 def _by_group(records: Iterable[_Record]) -> dict[str, list[_Record]]:
@@ -74,44 +65,39 @@ def _by_group(records: Iterable[_Record]) -> dict[str, list[_Record]]:
     return groups
 
 
-def _order(row: DifferenceRow) -> tuple[date, str]:
-    return min((cell.day for cell in row.differences), default=date.min), row.record
-
-
 def to_report(comparison: DayComparison, *, journal: Figures | None, more: Mapping[str, Any]) -> dict[str, Any]:
     """The comparison as JSON-able data, amounts in cents.
 
     `journal` is what the till's own journal has more than its documents as read (None: it could not be asked); any
     of it means that this reading of the till is not complete, so nothing agrees.
     """
-    cells = sorted({**comparison.till, **comparison.books}, key=_place)
+    sums = {"till": comparison.till, "books": comparison.books}
+    gaps = subtract(comparison.books, comparison.till)
     rest = [row for row in comparison.rows if row.cause is Cause.UNEXPLAINED]
+    status = EXPLAINED if comparison.rows else AGREES
+    if journal or not all(row.by_policy for row in comparison.rows):
+        status = DIFFERS
     return {
         "agrees": comparison.agrees and not journal,
-        "status": _status(comparison, journal),
+        "status": status,
         "from": comparison.start.isoformat(),
         "through": comparison.through.isoformat(),
         "totals": {
-            side: {str(measure): total_of(figures, measure) for measure in Measure}
-            for side, figures in {"till": comparison.till, "books": comparison.books}.items()
+            side: {str(measure): total_of(figures, measure) for measure in Measure} for side, figures in sums.items()
         },
-        "cells": [_cell_row(cell, comparison) for cell in cells],
+        "cells": [
+            {**_to_cell(cell), **{side: sums[side].get(cell, 0) for side in sums}, "difference": gaps.get(cell, 0)}
+            for cell in sorted({**comparison.till, **comparison.books}, key=_place)
+        ],
         "rows": [_to_row(row) for row in comparison.rows],
         "unexplained_cents": sum(abs(cents) for row in rest for cents in row.differences.values()),
-        "journal": _to_journal(journal),
+        "journal": {
+            "asked": journal is not None,
+            "agrees": not journal if journal is not None else None,
+            "differences": _to_differences(journal or {}),
+        },
         **more,
     }
-
-
-def _status(comparison: DayComparison, journal: Figures | None) -> str:
-    if journal or not comparison.is_explained:
-        return DIFFERS
-    return EXPLAINED if comparison.rows else AGREES
-
-
-def _cell_row(cell: Cell, comparison: DayComparison) -> dict[str, Any]:
-    till, books = comparison.till.get(cell, 0), comparison.books.get(cell, 0)
-    return {**_to_cell(cell), "till": till, "books": books, "difference": books - till}
 
 
 def _to_cell(cell: Cell) -> dict[str, Any]:
@@ -119,7 +105,6 @@ def _to_cell(cell: Cell) -> dict[str, Any]:
 
 
 def _to_row(row: DifferenceRow) -> dict[str, Any]:
-    cells = sorted(row.differences, key=_place)
     return {
         "cause": str(row.cause),
         "by_policy": row.by_policy,
@@ -129,17 +114,12 @@ def _to_row(row: DifferenceRow) -> dict[str, Any]:
         "event": row.sale_state.event if row.sale_state else None,
         "state": row.sale_state.state if row.sale_state else None,
         "documents": [{"entity": each.entity, "id": each.id, "number": each.number} for each in row.documents],
-        "differences": [{**_to_cell(cell), "cents": row.differences[cell]} for cell in cells],
+        "differences": _to_differences(row.differences),
     }
 
 
-def _to_journal(journal: Figures | None) -> dict[str, Any]:
-    cells = sorted(journal or {}, key=_place)
-    return {
-        "asked": journal is not None,
-        "agrees": not journal if journal is not None else None,
-        "differences": [{**_to_cell(cell), "cents": (journal or {})[cell]} for cell in cells],
-    }
+def _to_differences(figures: Figures) -> list[dict[str, Any]]:
+    return [{**_to_cell(cell), "cents": figures[cell]} for cell in sorted(figures, key=_place)]
 
 
 def _place(cell: Cell) -> tuple[date, int, str, str]:
@@ -164,12 +144,29 @@ def to_text(report: Mapping[str, Any]) -> str:
         mark = "<" if cell["difference"] else ""
         amounts = (show_cents(cell[side]) for side in ("till", "books", "difference"))
         rows.append((cell["day"], str(cell["branch"] or "none"), what, mark, *amounts))
-    parts = [_verdict(report), _table(rows)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    parts = [_verdict(report)]
+    for row in rows:
+        aligned = (
+            text.rjust(width) if column >= _RIGHT_FROM else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        parts.append("  ".join(aligned).rstrip())
     parts += ["", *(_lines_of(row) for row in report["rows"])] if report["rows"] else []
-    parts += list(_journal_lines(report["journal"]))
+    if not report["journal"]["asked"]:
+        parts.append("The till's own journal could not be asked; its documents alone were compared.")
+    parts += [
+        f"The till's journal has {show_cents(each['cents'])} more than its documents: "
+        f"{each['day']} branch {each['branch']} {name_measure(each)}"
+        for each in report["journal"]["differences"]
+    ]
     parts += [f"Not sales at the till: {report['not_sales']}"] if report.get("not_sales") else []
-    parts += list(_lines_of_others(report.get("others_in_books") or {}))
-    parts += list(_lines_of_payments(report.get("payments_in_books_only") or {}))
+    parts += _lines_of_others(report.get("others_in_books") or {})
+    paid = report.get("payments_in_books_only") or {}
+    if paid.get("payments"):
+        named = (name_document("Payment", each.get("number"), each["id"]) for each in paid["records"][:_MAX_OTHERS])
+        count = _count(paid["payments"], "payment")
+        parts.append(f"Paid in QuickBooks only: {count}, {show_cents(paid['cents'])}: {', '.join(named)}.")
     if reads := report.get("reads"):
         parts.append(f"Read: {reads['quickbooks']} calls of QuickBooks (metered), {reads['mpluskassa']} of MplusKASSA.")
     return "\n".join(parts)
@@ -191,17 +188,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if column >= _RIGHT_FROM else text.ljust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
 def _lines_of(row: Mapping[str, Any]) -> str:
     event = f" (event {row['event']}, {row['state']})" if row["event"] and row["cause"] != "not booked" else ""
     parts = (
@@ -210,17 +196,6 @@ def _lines_of(row: Mapping[str, Any]) -> str:
     )
     fix = [f"what to do: {row['fix']}"] if row.get("fix") else []
     return f"{row['record']}: {row['cause']}. {row['reason']}{event}\n    " + "\n    ".join([*parts, *fix])
-
-
-def _journal_lines(journal: Mapping[str, Any]) -> Iterable[str]:
-    if not journal["asked"]:
-        yield "The till's own journal could not be asked; its documents alone were compared."
-    for each in journal["differences"]:
-        what = name_measure(each)
-        yield (
-            f"The till's journal has {show_cents(each['cents'])} more than its documents: "
-            f"{each['day']} branch {each['branch']} {what}"
-        )
 
 
 def _lines_of_others(others: Mapping[str, Any]) -> Iterable[str]:
@@ -233,11 +208,3 @@ def _lines_of_others(others: Mapping[str, Any]) -> Iterable[str]:
         yield f"    {named} of {each['day']}: {show_cents(each['cents'])}{like}"
     if others["documents"] > _MAX_OTHERS:
         yield f"    and {others['documents'] - _MAX_OTHERS} more"
-
-
-def _lines_of_payments(others: Mapping[str, Any]) -> Iterable[str]:
-    if others.get("payments"):
-        some = others["records"][:_MAX_OTHERS]
-        named = ", ".join(name_document("Payment", each.get("number"), each["id"]) for each in some)
-        count = _count(others["payments"], "payment")
-        yield f"Paid in QuickBooks only: {count}, {show_cents(others['cents'])}: {named}."

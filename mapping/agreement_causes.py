@@ -160,9 +160,16 @@ def explain(
         return None
     cause, reason = next((cause, words(case)) for cause, fits, words in _CAUSES if fits(case))
     sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
-    fix = find_remedy(cause, sales, documents)
+    named = [sale.name for sale in sales] or [record.name for record in documents]
     return DifferenceRow(
-        cause, _name(case), reason, differences, tuple(documents), sale_state, fix, by_policy=_is_policy(cause, case)
+        cause,
+        named[0] if len(named) == 1 else message("{record} and {n} more", record=named[0], n=len(named) - 1),
+        reason,
+        differences,
+        tuple(documents),
+        sale_state,
+        fix=find_remedy(cause, sales, documents),
+        by_policy=_is_policy(cause, case),
     )
 
 
@@ -174,11 +181,6 @@ def _is_policy(cause: Cause, case: _Case) -> bool:
         return True
     adopted = bool(case.documents) and all(record.adopted for record in case.documents)
     return adopted and not total_of(case.difference, *_TURNOVER)
-
-
-def _name(case: _Case) -> str:
-    named = [sale.name for sale in case.sales] or [record.name for record in case.documents]
-    return named[0] if len(named) == 1 else message("{record} and {n} more", record=named[0], n=len(named) - 1)
 
 
 # --- conditions and words ----------------------------------------------------------------------------------------
@@ -350,7 +352,12 @@ _BY_STATE: Mapping[str, str] = {
 def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[BooksRecord]) -> str:
     """What to do about a difference of this cause; it may be "wait"."""
     sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
-    template = _for_missing(sale_state) if cause is Cause.NOT_BOOKED else _REMEDIES[cause]
+    if cause is not Cause.NOT_BOOKED:
+        template = _REMEDIES[cause]
+    elif sale_state is None:
+        template = _RESEND
+    else:
+        template = _BY_STATE.get(sale_state.state, "wait: event {event} is on its way; ./run events shows it")
     named = [record.name for record in documents if record.entity != "Payment"]
     payments = [record.name for record in documents if record.entity == "Payment"] or named
     order = next((sale.number for sale in sales if sale.number), None) or "ORDER"
@@ -362,9 +369,3 @@ def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[B
         event=sale_state.event if sale_state else "",
         command=_RESEND.format(order=order),
     )
-
-
-def _for_missing(sale_state: SaleState | None) -> str:
-    if sale_state is None:
-        return _RESEND
-    return _BY_STATE.get(sale_state.state, "wait: event {event} is on its way; ./run events shows it")

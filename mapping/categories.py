@@ -24,20 +24,16 @@ def parents_first(items: Iterable[Item]) -> tuple[Item, ...]:
     while left:
         ready = [item for item in left.values() if item.parent_id not in left]
         if not ready:
-            raise _circle(left)
+            raise MappingError(
+                "these categories are each other's parents",
+                code="categories-circular",
+                record=", ".join(map(name_item, left.values())),
+                field="category",
+                fix="move one of them to the top in QuickBooks",
+            )
         ordered += sorted(ready, key=lambda item: (item.name.casefold(), item.id))
         left = {id_: item for id_, item in left.items() if item not in ready}
     return tuple(ordered)
-
-
-def _circle(items: Mapping[str, Item]) -> MappingError:
-    return MappingError(
-        "these categories are each other's parents",
-        code="categories-circular",
-        record=", ".join(map(name_item, items.values())),
-        field="category",
-        fix="move one of them to the top in QuickBooks",
-    )
 
 
 def to_group(
@@ -50,18 +46,7 @@ def to_group(
     """
     if item.type != CATEGORY:
         raise NotBookable("only a category becomes an article group", record=name_item(item), field="type")
-    name = to_own_name(item)
-    wanted = ArticleGroup(number=None, name=name, text=name, parent=_parent(item, settings, groups))
-    if existing is None:
-        return replace(wanted, deleted=not item.active)
-    kept = wanted if settings.rename else replace(wanted, name=existing.name, text=existing.text)
-    return replace(kept, number=existing.number, sort_order=existing.sort_order, deleted=not item.active)
-
-
-def _parent(item: Item, settings: CategorySettings, groups: Mapping[str, int]) -> int | None:
-    if item.parent_id is None:
-        return settings.root_group or None
-    if item.parent_id not in groups:
+    if item.parent_id is not None and item.parent_id not in groups:
         raise MappingError(
             "the category above it has no article group yet",
             code="no-parent-group",
@@ -69,7 +54,13 @@ def _parent(item: Item, settings: CategorySettings, groups: Mapping[str, int]) -
             field="category",
             fix="it is retried once the parent has arrived; if not, back-fill the categories",
         )
-    return groups[item.parent_id]
+    parent = groups[item.parent_id] if item.parent_id is not None else settings.root_group or None
+    name = to_own_name(item)
+    wanted = ArticleGroup(number=None, name=name, text=name, parent=parent)
+    if existing is None:
+        return replace(wanted, deleted=not item.active)
+    kept = wanted if settings.rename else replace(wanted, name=existing.name, text=existing.text)
+    return replace(kept, number=existing.number, sort_order=existing.sort_order, deleted=not item.active)
 
 
 def fingerprint(group: ArticleGroup) -> str:

@@ -28,9 +28,21 @@ Content = dict[str, Any]
 def describe_day(report: Mapping[str, Any], day: date) -> Content:
     """What a report of `mapping.agreement.to_report` says about one day, without anything that changes by itself."""
     cells = [cell for cell in report["cells"] if cell["day"] == day.isoformat()]
-    records = [_describe_record(row, here) for row in report["rows"] if (here := _only(day, row["differences"]))]
     journal = report["journal"]
-    beyond = [_name_cell(each) | {"cents": each["cents"]} for each in _only(day, journal["differences"])]
+    beyond = _differences_of(day, journal["differences"])
+    records = [
+        {
+            "record": row["record"],
+            "cause": row["cause"],
+            "by_policy": row["by_policy"],
+            "reason": without_quotes(row),
+            "event": row["event"],
+            "documents": row["documents"],
+            "differences": here,
+        }
+        for row in report["rows"]
+        if (here := _differences_of(day, row["differences"]))
+    ]
     turnover = {side: sum(cell[side] for cell in cells if cell["measure"] in _TURNOVER) for side in ("till", "books")}
     return {
         "day": day.isoformat(),
@@ -43,24 +55,12 @@ def describe_day(report: Mapping[str, Any], day: date) -> Content:
     }
 
 
-def _only(day: date, cells: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [cell for cell in cells if cell["day"] == day.isoformat()]
+def _differences_of(day: date, cells: Iterable[Mapping[str, Any]]) -> list[Content]:
+    return [_name_cell(cell) | {"cents": cell["cents"]} for cell in cells if cell["day"] == day.isoformat()]
 
 
 def _name_cell(cell: Mapping[str, Any]) -> Content:
     return {name: cell[name] for name in ("branch", "measure", "key")}
-
-
-def _describe_record(row: Mapping[str, Any], here: Iterable[Mapping[str, Any]]) -> Content:
-    return {
-        "record": row["record"],
-        "cause": row["cause"],
-        "by_policy": row["by_policy"],
-        "reason": without_quotes(row),
-        "event": row["event"],
-        "documents": row["documents"],
-        "differences": [_name_cell(each) | {"cents": each["cents"]} for each in here],
-    }
 
 
 def without_quotes(row: Mapping[str, Any]) -> str:

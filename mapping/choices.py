@@ -88,8 +88,8 @@ def propose(name: str, options: Iterable[ListOption]) -> ListOption | None:
     if not wanted:
         return None
     ranked = [(_likeness(wanted, _plain(each.name)), each) for each in options]
-    best = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
-    return best[1] if best[0] >= _ALIKE else None
+    likeness, best = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
+    return best if likeness >= _ALIKE else None
 
 
 def _likeness(wanted: str, name: str) -> float:

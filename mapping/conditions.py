@@ -91,7 +91,6 @@ class AnyOf(_Node):
     any: tuple[Condition, ...]
 
     def holds(self, source: object) -> bool:
-        """Whether the record meets at least one condition."""
         return any(condition.holds(source) for condition in self.any)
 
 
@@ -192,7 +191,8 @@ def find(source: object, path: str) -> Any:
     for name, key, wanted in split_path(path):
         value = _step(value, name)
         if key is not None:
-            value = _pick(value, key, wanted)
+            rows = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+            value = next((row for row in rows if str(_step(row, key)) == wanted), None)
         if value is None:
             return None
     return value
@@ -206,9 +206,3 @@ def _step(value: object, name: str) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str) and name.isdecimal():
         return value[int(name)] if int(name) < len(value) else None
     return None
-
-
-def _pick(value: object, key: str, wanted: str) -> Any:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return None
-    return next((row for row in value if str(_step(row, key)) == wanted), None)

@@ -131,17 +131,13 @@ def _choose(control: Control, question: ControlQuestion) -> tuple[str | None, Ca
         case "force":
             return control.value, Caught.ALWAYS
         case "rule" if control.rule is not None:
-            return _run(control.rule, question), Caught.RULE
+            try:
+                found = evaluate(control.rule, question.source).value
+            except MappingError as refusal:
+                refusal.about(record=refusal.record or question.record, field=f"{question.setting}.rule")
+                raise
+            return None if found is None else str(found), Caught.RULE
     row = find_row(control.table, question.key)
     if row is not None or control.mode == "table":
         return row, Caught.ROW
     return question.automatic, Caught.AUTOMATIC
-
-
-def _run(rule: Rule, question: ControlQuestion) -> str | None:
-    try:
-        found = evaluate(rule, question.source).value
-    except MappingError as refusal:
-        refusal.about(record=refusal.record or question.record, field=f"{question.setting}.rule")
-        raise
-    return None if found is None else str(found)

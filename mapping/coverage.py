@@ -21,10 +21,8 @@ INCOME: Final = ("Income", "Other Income")
 
 
 _OPEN: Final = (Caught.NOTHING, Caught.LEFT_OUT, Caught.FALLBACK)
-
-
 _Options: TypeAlias = Sequence[ListOption]
-_Lists: TypeAlias = Mapping[ListName, _Options]
+Lists: TypeAlias = Mapping[ListName, _Options]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class MappedSetting:
     targets: ListName
     kinds: tuple[str | None, ...] = ()
 
-    def offered(self, lists: Mapping[ListName, Sequence[ListOption]]) -> list[ListOption]:
+    def offered(self, lists: Lists) -> list[ListOption]:
         return [each for each in lists.get(self.targets, ()) if not self.kinds or each.kind in self.kinds]
 
     def to_value(self, option: ListOption, options: Iterable[ListOption]) -> str:
@@ -93,34 +91,21 @@ class MappedValue:
         return self.caught is Caught.NOTHING
 
 
-_Find: TypeAlias = Callable[[SourceValue, _Options, _Lists], ListOption | None]
+_Find: TypeAlias = Callable[[SourceValue, _Options, Lists], ListOption | None]
 
 
 def cover(
-    setting: MappedSetting,
-    control: Control,
-    sources: Iterable[SourceValue],
-    lists: Mapping[ListName, Sequence[ListOption]],
-    *,
-    creates: bool = False,
-) -> list[MappedValue]:
-    """Each value with what catches it; `creates`: what is missing in the books is created there."""
-    offered = setting.offered(lists)
-    return [_cover_one(setting, control, source, offered, lists, creates=creates) for source in sources]
-
-
-def _cover_one(
-    setting: MappedSetting,
-    control: Control,
-    source: SourceValue,
-    offered: Sequence[ListOption],
-    lists: Mapping[ListName, Sequence[ListOption]],
-    *,
-    creates: bool,
+    setting: MappedSetting, control: Control, source: SourceValue, lists: Lists, *, creates: bool = False
 ) -> MappedValue:
-    find = _AUTOMATIC.get(setting.path)
+    """The value with what catches it; `creates`: what is missing in the books is created there."""
+    offered, find = setting.offered(lists), _AUTOMATIC.get(setting.path)
     found = find(source, offered, lists) if find else None
-    key = _find_key(source.key, control, lists) if setting.path == BY_CATEGORY else source.key
+    key = source.key
+    if setting.path == BY_CATEGORY and key != NO_CATEGORY:
+        # The key by which the settings name the category, or one above it.
+        categories = lists.get(ListName.CATEGORIES, ())
+        id_ = next((each.id for each in categories if (each.full or each.name) == key), None)
+        key = find_category_row(key.split(":"), control, id_)[0]
     caught, value = catch(control, key, found.id if found else None)
     row, target = find_row(control.table, source.key), choices.find(value, offered)
     if caught is Caught.ROW and row is None:
@@ -132,14 +117,6 @@ def _cover_one(
     is_open = row is None and found is None and caught is not Caught.ABOVE and setting.path != "products.vat"
     proposal = _propose(setting, source, offered) if is_open else None
     return MappedValue(source, row, caught, target, proposal)
-
-
-def _find_key(name: str, control: Control, lists: _Lists) -> str:
-    """The key by which the settings name a category, or one above it."""
-    if name == NO_CATEGORY:
-        return name
-    ids = (each.id for each in lists.get(ListName.CATEGORIES, ()) if (each.full or each.name) == name)
-    return find_category_row(name.split(":"), control, next(ids, None))[0]
 
 
 def _propose(setting: MappedSetting, source: SourceValue, offered: _Options) -> ListOption | None:
@@ -161,24 +138,24 @@ def catch(control: Control, key: str, automatic: str | None) -> tuple[Caught, st
     return answer.by, answer.value
 
 
-def _of_code(source: SourceValue, offered: _Options, lists: _Lists) -> ListOption | None:
-    code = choices.find(source.key, lists.get(ListName.TAX_CODES, ()))
-    return choices.of_rate(code.rate, offered) if code else None
-
-
-def _to_rate(text: str) -> Decimal | None:
+def _of_rate(source: SourceValue, offered: _Options, _: Lists) -> ListOption | None:
     try:
-        return Decimal(text)
+        return choices.of_rate(Decimal(source.key), offered)
     except InvalidOperation:
         return None
 
 
-def _by_name(source: SourceValue, offered: _Options, _: _Lists) -> ListOption | None:
+def _of_code(source: SourceValue, offered: _Options, lists: Lists) -> ListOption | None:
+    code = choices.find(source.key, lists.get(ListName.TAX_CODES, ()))
+    return choices.of_rate(code.rate, offered) if code else None
+
+
+def _by_name(source: SourceValue, offered: _Options, _: Lists) -> ListOption | None:
     return choices.named(source.name, offered)
 
 
 _AUTOMATIC: Final[Mapping[str, _Find]] = {
-    "mapping.tax_codes": lambda source, offered, _: choices.of_rate(_to_rate(source.key), offered),
+    "mapping.tax_codes": _of_rate,
     "mapping.terms": lambda source, offered, _: next((each for each in offered if str(each.days) == source.key), None),
     "mapping.payment_methods": _by_name,
     "mapping.departments": _by_name,
@@ -188,9 +165,7 @@ _AUTOMATIC: Final[Mapping[str, _Find]] = {
 """What the gateway finds by rate, name or days without being told, by setting."""
 
 
-def first_groups(
-    lists: Mapping[ListName, Sequence[ListOption]], chosen: Control
-) -> list[tuple[ListOption, ListOption]]:
+def first_groups(lists: Lists, chosen: Control) -> list[tuple[ListOption, ListOption]]:
     """(VAT code, turnover group) that a new article gets for which nothing is chosen: neither one for all nor a row."""
     groups = [each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in SALES_GROUPS]
     groups.sort(key=lambda group: int(group.id))

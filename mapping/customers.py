@@ -125,15 +125,17 @@ def to_customer(
     An existing customer keeps its id, its display name and everything the till does not have. One that was `renamed`
     at the till is renamed in the books, unless a person wrote its display name there.
     """
-    person = not relation.company
-    given, family = _split_name(relation.name if person else relation.contact or "")
+    person = relation.contact if relation.company else relation.name
+    given, _, family = _clean(person or "", 2 * NAME_LENGTH).partition(" ")  # "de Vries" stays together
+    if not family:
+        given, family = "", given
     wanted = Customer(
         display_name=_name_again(existing, relation, attempt, renamed=renamed)
         if existing
         else _pick_name(relation, attempt),
         email=next(iter(email_addresses(relation.email)), None),
-        given_name=given,
-        family_name=family,
+        given_name=given[:NAME_LENGTH] or None,
+        family_name=family[:NAME_LENGTH] or None,
         company_name=_clean(relation.company or "", NAME_LENGTH) or None,
         phone=_clean(relation.phone or "", PHONE_LENGTH) or None,
         mobile=_clean(relation.mobile or "", PHONE_LENGTH) or None,
@@ -142,7 +144,22 @@ def to_customer(
         vat_number=_clean((relation.vat_number or "").replace(" ", ""), VAT_LENGTH) or None,
         active=relation.active,
     )
-    return wanted if existing is None else _over(existing, wanted, relation)
+    if existing is None:
+        return wanted
+    return replace(
+        existing,
+        display_name=wanted.display_name,
+        email=keep_spelling(existing.email, relation.email),
+        given_name=wanted.given_name or existing.given_name,
+        family_name=wanted.family_name or existing.family_name,
+        company_name=wanted.company_name or existing.company_name,
+        phone=wanted.phone or existing.phone,
+        mobile=wanted.mobile or existing.mobile,
+        billing=wanted.billing or existing.billing,
+        shipping=wanted.shipping or existing.shipping,
+        vat_number=wanted.vat_number or existing.vat_number,
+        active=wanted.active,
+    )
 
 
 def _name_again(existing: Customer, relation: Relation, attempt: int, *, renamed: bool) -> str:
@@ -171,24 +188,6 @@ def _pick_name(relation: Relation, attempt: int) -> str:
     )
 
 
-def _over(existing: Customer, wanted: Customer, relation: Relation) -> Customer:
-    """The customer with the till's values over the books' values."""
-    return replace(
-        existing,
-        display_name=wanted.display_name,
-        email=keep_spelling(existing.email, relation.email),
-        given_name=wanted.given_name or existing.given_name,
-        family_name=wanted.family_name or existing.family_name,
-        company_name=wanted.company_name or existing.company_name,
-        phone=wanted.phone or existing.phone,
-        mobile=wanted.mobile or existing.mobile,
-        billing=wanted.billing or existing.billing,
-        shipping=wanted.shipping or existing.shipping,
-        vat_number=wanted.vat_number or existing.vat_number,
-        active=wanted.active,
-    )
-
-
 def to_postal(address: TillAddress | None, countries: Mapping[str, str] | None = None) -> PostalAddress | None:
     """The till's address in the books' format; None if it is empty."""
     if address is None:
@@ -211,14 +210,6 @@ def content_fingerprint(customer: Customer) -> str:
     owned = replace(customer, id=None, sync_token=None, vat_number=None, currency=None)
     # "raw" stands for a field of earlier versions: links in the database name these fingerprints.
     return fingerprint({**{each.name: getattr(owned, each.name) for each in fields(owned)}, "raw": {}})
-
-
-def _split_name(name: str) -> tuple[str | None, str | None]:
-    """Given and family name; "de Vries" stays together, a single word is a family name."""
-    given, _, family = _clean(name, 2 * NAME_LENGTH).partition(" ")
-    if not family:
-        return None, given[:NAME_LENGTH] or None
-    return given[:NAME_LENGTH], family[:NAME_LENGTH]
 
 
 def _clean(text: str, length: int) -> str:

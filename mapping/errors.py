@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +79,16 @@ class ProblemError(Exception):
 
 class MappingError(ProblemError):
     """A record cannot be translated; a person has to act, so the job is parked."""
+
+
+@contextmanager
+def naming(**parts: str | None) -> Iterator[None]:
+    """A `MappingError` raised inside gets these parts of its problem: where it is raised they are not known."""
+    try:
+        yield
+    except MappingError as refusal:
+        refusal.about(**parts)
+        raise
 
 
 class NotBookable(MappingError):

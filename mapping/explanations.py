@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from mapping import customers, products
 from mapping.conditions import find
 from mapping.products import POLICY_FIELDS
 from mapping.records import Article, Customer, Item, Product, Relation
-from mapping.rules import Rule, RuleStep, Value, evaluate
+from mapping.rules import RuleStep, Value, evaluate
 from mapping.sections import CustomerSettings, ProductField, ProductSettings
 from mapping.texts import Traces
 from mapping.vat_table import VatTable
@@ -72,59 +72,36 @@ def explain(
 ) -> tuple[Explanation, ...]:
     """Every field that has a value or is emptied, in the order of the record. Raises what `to_product` raises."""
     wanted, before = products.to_wanted(item, settings, vat, existing, number, traces)
-    at_till = _AtTill(before, products.find_kept_ours(wanted, before, traces))
+    ours = products.find_kept_ours(wanted, before, traces)
     names = (each.name for each in fields(Article) if each.name in _ORIGINS)
-    plain = [_explain(name, getattr(wanted, name), item, settings, at_till) for name in names]
-    own = _explain_custom(wanted, item, settings, before)
-    return tuple(each for each in (*plain, *own) if each.value is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class _AtTill:
-    """The article as the till has it, and the fields with the gateway's own text."""
-
-    article: Article | None
-    ours: frozenset[str]
-
-
-def _explain(name: str, wanted: Value, item: Item, settings: ProductSettings, at_till: _AtTill) -> Explanation:
-    rule = next((rule for field, rule in settings.fields.items() if field == name), None)
-    value, steps = _run(rule, item) if rule else (None, ())
-    return Explanation(
-        field=name,
-        value=wanted,
-        present=getattr(at_till.article, name) if at_till.article else None,
-        source=f"products.fields.{name}" if value is not None else _ORIGINS[name].said,
-        steps=steps or _default_steps(name, wanted, item),
-        kept=_kept(name, settings, at_till),
-    )
-
-
-def _kept(name: str, settings: ProductSettings, at_till: _AtTill) -> str | None:
-    if name == "number":
-        return None
-    field: ProductField = _GOVERNOR.get(name, name)  # type: ignore[assignment]
-    return products.why_kept(field, settings, at_till.article, at_till.ours)
-
-
-def _default_steps(name: str, value: Value, item: Item) -> tuple[RuleStep, ...]:
-    path = _ORIGINS[name].path
-    return (RuleStep(f"field {path}", find(item.rule_source, path), value),) if path and value is not None else ()
-
-
-def _explain_custom(
-    wanted: Article, item: Item, settings: ProductSettings, before: Article | None
-) -> Iterator[Explanation]:
+    found = [_explain(name, item, settings, wanted, before, ours) for name in names]
     kept = products.why_kept("custom", settings, before)
     for name, rule in settings.custom_fields.items():
-        present = before.custom_fields.get(name) if before else None
-        value, steps = wanted.custom_fields.get(name), _run(rule, item)[1]
-        yield Explanation(f"custom.{name}", value, present, f"products.custom_fields.{name}", steps, kept)
+        value, present = wanted.custom_fields.get(name), before.custom_fields.get(name) if before else None
+        steps = evaluate(rule, item.rule_source).steps
+        found.append(Explanation(f"custom.{name}", value, present, f"products.custom_fields.{name}", steps, kept))
+    return tuple(each for each in found if each.value is not None)
 
 
-def _run(rule: Rule, item: Item) -> tuple[Value, tuple[RuleStep, ...]]:
-    found = evaluate(rule, item.rule_source)
-    return found.value, found.steps
+def _explain(
+    name: str, item: Item, settings: ProductSettings, wanted: Article, before: Article | None, ours: frozenset[str]
+) -> Explanation:
+    """The explanation of a field of the article; in the fields of `ours` the till has the gateway's own text."""
+    value, origin = getattr(wanted, name), _ORIGINS[name]
+    rule = next((rule for field, rule in settings.fields.items() if field == name), None)
+    found = evaluate(rule, item.rule_source) if rule else None
+    steps = found.steps if found else ()
+    if not steps and origin.path and value is not None:
+        steps = (RuleStep(f"field {origin.path}", find(item.rule_source, origin.path), value),)
+    governor: ProductField = _GOVERNOR.get(name, name)  # type: ignore[assignment]
+    return Explanation(
+        field=name,
+        value=value,
+        present=getattr(before, name) if before else None,
+        source=f"products.fields.{name}" if found and found.value is not None else origin.said,
+        steps=steps,
+        kept=None if name == "number" else products.why_kept(governor, settings, before, ours),
+    )
 
 
 NO_UPDATES = "customers.update_existing is switched off"
@@ -151,7 +128,7 @@ def explain_customer(
     ruled = customers.to_customer(relation, settings=settings, attempt=len(tried))
     written = customers.to_customer(relation, settings=settings, existing=existing) if existing else ruled
     sides = _Sides(relation, ruled, existing, written, kept, TILL_HAS_NONE, {"display_name": BOOKS_NAME})
-    return _explain_all(_customer_origins(relation), sides, {"display_name": tried})
+    return _explain_all(_customer_origins(relation), sides, tried)
 
 
 def explain_relation(
@@ -233,19 +210,20 @@ class _Sides:
 
 
 def _explain_all(
-    origins: Mapping[str, _Origin], sides: _Sides, tried: Mapping[str, Sequence[RuleStep]] | None = None
+    origins: Mapping[str, _Origin], sides: _Sides, tried: Sequence[RuleStep] = ()
 ) -> tuple[Explanation, ...]:
-    rows = (_explain_one(name, origin, sides, (tried or {}).get(name, ())) for name, origin in origins.items())
-    return tuple(row for row in rows if row.value is not None or row.present is not None)
-
-
-def _explain_one(name: str, origin: _Origin, sides: _Sides, tried: Sequence[RuleStep]) -> Explanation:
-    value, present = _part(sides.ruled, name), _part(sides.present, name)
-    taken = f"field {origin.source}"
-    before = _part(sides.source, origin.path)
-    start = tried[0].before if tried else value
-    steps = (RuleStep(taken, before, start), *tried) if value is not None else ()
-    return Explanation(name, value, present, origin.said, steps, _why_kept(name, value, present, sides))
+    found = []
+    for name, origin in origins.items():
+        value, present = _part(sides.ruled, name), _part(sides.present, name)
+        if value is None and present is None:
+            continue
+        names = tried if name == "display_name" else ()
+        taken = RuleStep(
+            f"field {origin.source}", _part(sides.source, origin.path), names[0].before if names else value
+        )
+        steps = (taken, *names) if value is not None else ()
+        found.append(Explanation(name, value, present, origin.said, steps, _why_kept(name, value, present, sides)))
+    return tuple(found)
 
 
 def _why_kept(name: str, value: Value, present: Value, sides: _Sides) -> str | None:

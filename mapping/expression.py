@@ -92,7 +92,16 @@ class _Reader:
             if self._strict and symbol == "/" and before == self._names_read and operand({}) == 0:
                 raise ExpressionError("it always divides by zero")
             others.append((_OPERATORS[symbol], operand))
-        return _to_chain(first, tuple(others)) if others else first
+        if not others:
+            return first
+
+        def compute(values: Mapping[str, Decimal]) -> Decimal:
+            result = first(values)
+            for operate, value in others:
+                result = operate(result, value(values))
+            return result
+
+        return compute
 
     def _read_factor(self, depth: int) -> _Node:
         negative = False
@@ -116,15 +125,12 @@ class _Reader:
             while self._take(",") is not None:
                 arguments.append(self.read_sum(depth + 1))
             return self._closed(lambda values: _FUNCTIONS[token]([argument(values) for argument in arguments]))
-        return self._read_name(token)
-
-    def _read_name(self, name: str) -> _Node:
-        if name not in self._names:
+        if token not in self._names:
             known = ", ".join(sorted(self._names))
-            raise ExpressionError(message('"{name}" is not known; use {known}', name=name, known=known))
-        self.used.add(name)
+            raise ExpressionError(message('"{name}" is not known; use {known}', name=token, known=known))
+        self.used.add(token)
         self._names_read += 1
-        return lambda values: values[name]
+        return lambda values: values[token]
 
     def _closed(self, node: _Node) -> _Node:
         if self._take(")") is None:
@@ -147,16 +153,6 @@ def _split(text: str) -> list[str]:
         tokens.append(match.group().strip())
         at = match.end()
     return tokens
-
-
-def _to_chain(first: _Node, others: Sequence[tuple[_Operator, _Node]]) -> _Node:
-    def compute(values: Mapping[str, Decimal]) -> Decimal:
-        result = first(values)
-        for operate, operand in others:
-            result = operate(result, operand(values))
-        return result
-
-    return compute
 
 
 def _divide(left: Decimal, right: Decimal) -> Decimal:

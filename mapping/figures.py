@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -88,15 +89,17 @@ def of_sale(
     settle a debt and are no money.
     """
     day, branch = sale.business_date, sale.branch
-    rounding = 0 if cash_rounding_cap is None else _rounding(sale, cash_rounding_cap)
-    untaxed = _lone(Cell(branch, day, Measure.NET, "0"), rounding)
+    rounding = 0
+    if cash_rounding_cap is not None:
+        with suppress(MappingError):
+            rounding = paid_difference(sale, cap_cents=cash_rounding_cap)
     debts = redeemed(sale, gift_cards) + money_documents.settled(sale)
-    settled = _lone(Cell(branch, day, Measure.NET, "0"), -debts)
+    untaxed = _lone(Cell(branch, day, Measure.NET, "0"), rounding - debts)
     in_money = money_documents.without_deposits(without_gift_cards(sale, gift_cards))
     stated = (VatAmount(0, Decimal(0), sale.total_incl_cents, 0),) if is_without_vat(sale) else sale.vat
     paid = _tender_figures(in_money.payments, sale, names)
     received = _account_figures(in_money.payments, sale, names)
-    return add([*_vat_figures(stated, branch, day), untaxed, settled, *paid, *received])
+    return add([*_vat_figures(stated, branch, day), untaxed, *paid, *received])
 
 
 def as_stated(sale: Sale, names: Names) -> dict[Cell, int]:
@@ -129,13 +132,6 @@ def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
 def payments_of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
     """Only the money of a journal."""
     return add(_tender(journal.branch, journal.business_date, payment, names) for payment in journal.payments)
-
-
-def _rounding(sale: Sale, cap: int) -> int:
-    try:
-        return paid_difference(sale, cap_cents=cap)
-    except MappingError:
-        return 0
 
 
 def _vat_figures(amounts: Iterable[VatAmount], branch: int, day: date) -> Iterable[Figures]:
@@ -178,7 +174,13 @@ def of_document(document: BookedDocument, branch: int | None, names: Names) -> d
     day, sign = document.business_date, -1 if document.kind in RETURNS else 1
     lines = [(rate, sign * cents, clears) for rate, cents, clears in _nets(document, names)]
     nets = add(_lone(Cell(branch, day, Measure.NET, rate), cents) for rate, cents, clears in lines if not clears)
-    taxes = add(_lone(Cell(branch, day, Measure.VAT, rate), sign * cents) for rate, cents in _taxes(document))
+    taxes = add(
+        _lone(
+            Cell(branch, day, Measure.VAT, UNKNOWN if percentage is None else show_number(percentage)),
+            sign * round_to_cents(tax),
+        )
+        for percentage, tax in document.tax_lines
+    )
     total = sign * round_to_cents(document.total)
     rest = total - sum(cents for _, cents, _ in lines) - sum(taxes.values())
     found = [nets, taxes, _lone(Cell(branch, day, Measure.NET, UNKNOWN), rest)]
@@ -212,11 +214,6 @@ def _nets(document: BookedDocument, names: Names) -> Iterable[tuple[str, int, bo
             code_id = code or ""  # known where the company has no tax codes: `list_entries.NO_TAX`
             rate = show_number(names.rates[code_id] or Decimal(0)) if code_id in names.rates else UNKNOWN
             yield rate, round_to_cents(amount), item in names.clearing
-
-
-def _taxes(document: BookedDocument) -> Iterable[tuple[str, int]]:
-    for percentage, tax in document.tax_lines:
-        yield UNKNOWN if percentage is None else show_number(percentage), round_to_cents(tax)
 
 
 def _lone(cell: Cell, cents: int) -> Figures:

@@ -14,9 +14,8 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from mapping import customers, list_entries, orders, products, settings_document
-from mapping.control import Control, ControlQuestion, resolve
+from mapping.control import Control, ControlQuestion
 from mapping.errors import MappingError, NotBookable
-from mapping.orders import Posting
 from mapping.records import Customer, Item, ListEntry, Relation, Sale, TaxCode
 from mapping.references import References
 from mapping.sale_lines import is_without_vat, read_totals
@@ -49,44 +48,37 @@ def dump(record: Any) -> Data:
 def map_again(entry: Mapping[str, Any], settings: SettingsDocument) -> Data:
     """What these settings make of a recorded record; a refusal is an outcome, too."""
     try:
-        return _MAPPINGS[entry["kind"]](entry["record"], entry["known"], settings)
+        return _map(entry["kind"], entry["record"], entry["known"], settings)
     except MappingError as refusal:
         outcome = "skipped" if isinstance(refusal, NotBookable) else "parked"
         return {"outcome": outcome, "reason": refusal.reason, "field": refusal.field}
 
 
-def _map_item(record: Data, known: Data, settings: SettingsDocument) -> Data:
-    item = _adapter(Item).validate_python(record)
-    vat = _adapter(VatTable).validate_python(known["vat"])
-    product = products.to_product(item, settings=settings.products, vat=vat, allocated=known["number"])
-    return {"article": dump(product.articles[0]), "product": dump(dataclasses.replace(product, articles=()))}
-
-
-def _map_relation(record: Data, _known: Data, settings: SettingsDocument) -> Data:
-    relation = _adapter(Relation).validate_python(record)
-    customers.require_wanted(relation)
-    return {"customer": dump(customers.to_customer(relation, settings=settings.customers))}
-
-
-def _map_customer(record: Data, known: Data, settings: SettingsDocument) -> Data:
-    customer = _adapter(Customer).validate_python(record)
-    customers.require_switched_on(settings.customers)
-    customers.require_wanted_at_till(customer, known["currency"])
-    return {"relation": dump(customers.to_relation(customer))}
-
-
-def _map_sale(record: Data, known: Data, settings: SettingsDocument) -> Data:
-    sale = _adapter(Sale).validate_python(record)
-    references = _refer(sale, known, settings)
-    posting: Posting = orders.to_posting(sale, references, settings.orders)
-    return {
-        "document": dump(posting.document),
-        "payments": [dump(each) for each in posting.payments],
-        "beside": [dump(each) for each in posting.beside],
-    }
-
-
-_MAPPINGS: Final = {"item": _map_item, "relation": _map_relation, "customer": _map_customer, "sale": _map_sale}
+def _map(kind: str, record: Data, known: Data, settings: SettingsDocument) -> Data:
+    match kind:
+        case "item":
+            item = _adapter(Item).validate_python(record)
+            vat = _adapter(VatTable).validate_python(known["vat"])
+            product = products.to_product(item, settings=settings.products, vat=vat, allocated=known["number"])
+            return {"article": dump(product.articles[0]), "product": dump(dataclasses.replace(product, articles=()))}
+        case "relation":
+            relation = _adapter(Relation).validate_python(record)
+            customers.require_wanted(relation)
+            return {"customer": dump(customers.to_customer(relation, settings=settings.customers))}
+        case "customer":
+            customer = _adapter(Customer).validate_python(record)
+            customers.require_switched_on(settings.customers)
+            customers.require_wanted_at_till(customer, known["currency"])
+            return {"relation": dump(customers.to_relation(customer))}
+        case "sale":
+            sale = _adapter(Sale).validate_python(record)
+            posting = orders.to_posting(sale, _refer(sale, known, settings), settings.orders)
+            return {
+                "document": dump(posting.document),
+                "payments": [dump(each) for each in posting.payments],
+                "beside": [dump(each) for each in posting.beside],
+            }
+    raise KeyError(kind)
 
 
 def _refer(sale: Sale, known: Data, settings: SettingsDocument) -> References:
@@ -97,8 +89,7 @@ def _refer(sale: Sale, known: Data, settings: SettingsDocument) -> References:
 
     def choose(rule: Control, setting: str, kind: str, key: str) -> str | None:
         asked = ControlQuestion(setting=setting, key=key, automatic=automatic.get(setting, {}).get(key))
-        chosen = resolve(rule, asked).value
-        return list_entries.by_name_or_id(chosen, entries.get(kind, ())) if chosen else None
+        return list_entries.choose(rule, asked, entries.get(kind, ()))
 
     def each_tender(rule: Control, setting: str, kind: str) -> dict[str, str]:
         found = {code: choose(rule, setting, kind, code) for code in known["tenders"]}
@@ -207,11 +198,9 @@ def _without_text(line: Mapping[str, Any]) -> Data:
 
 def to_file(entries: Sequence[Data], settings: SettingsDocument, *, with_persons: bool) -> Data:
     """The content of a file, its records in order, each with what the settings make of it."""
-    made = [{**each, "result": map_again(each, settings)} for each in entries]
-    data = settings_document.to_data(settings)
     return {
         "format": FORMAT,
         "personal_data": "kept" if with_persons else "replaced",
-        "settings": data,
-        "records": made,
+        "settings": settings_document.to_data(settings),
+        "records": [{**each, "result": map_again(each, settings)} for each in entries],
     }

@@ -151,6 +151,12 @@ def by_name_or_id(chosen: str, entries: Iterable[ListEntry]) -> str:
 # --- what the settings choose of them ----------------------------------------------------------------------------
 
 
+def choose(rule: Control, question: ControlQuestion, entries: Iterable[ListEntry]) -> str | None:
+    """The id of the entry that the settings choose; None if the value is left out. Raises as `resolve` does."""
+    chosen = resolve(rule, question).value
+    return by_name_or_id(chosen, entries) if chosen else None
+
+
 def require_home(company: CompanyProfile, currency: str) -> str:
     """The till's `currency`, which must be the company's. Raises `MappingError` naming both; nothing is converted."""
     if company.home_currency not in (None, currency):
@@ -253,9 +259,9 @@ def deposit_accounts(tenders: Iterable[str], accounts: Sequence[ListEntry], rule
     found: dict[str, str] = {}
     for code in tenders:
         what = message('the account of payment method "{code}"', code=code)
-        chosen = resolve(rule, ControlQuestion(setting="mapping.deposit_accounts", key=code, what=what)).value
-        if chosen:
-            found[code] = by_name_or_id(chosen, accounts)
+        account = choose(rule, ControlQuestion(setting="mapping.deposit_accounts", key=code, what=what), accounts)
+        if account:
+            found[code] = account
     return found
 
 
@@ -298,8 +304,7 @@ def _of_branch(
     question = ControlQuestion(
         setting=setting, key=str(branch), automatic=entry.id if entry else None, what=name_branch(branch, branches)
     )
-    chosen = resolve(rule, question).value
-    return by_name_or_id(chosen, entries) if chosen else None
+    return choose(rule, question, entries)
 
 
 def term(sale: Sale, relation: Relation | None, terms: Sequence[ListEntry], rule: Control) -> str | None:
@@ -311,8 +316,7 @@ def term(sale: Sale, relation: Relation | None, terms: Sequence[ListEntry], rule
         return None
     same = next((entry.id for entry in terms if entry.active and entry.due_days == days), None)
     what = message("a term of {days} days", days=days)
-    chosen = resolve(rule, ControlQuestion(setting="mapping.terms", key=str(days), automatic=same, what=what)).value
-    return by_name_or_id(chosen, terms) if chosen else None
+    return choose(rule, ControlQuestion(setting="mapping.terms", key=str(days), automatic=same, what=what), terms)
 
 
 def shipping_method(method: str, rule: Control) -> str | None:

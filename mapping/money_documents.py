@@ -81,7 +81,25 @@ def to_payments(paid: Iterable[Payment], document: SalesDocument, references: Re
 
     A payment of the till is recognised by its id in the note.
     """
-    return tuple(_to_payment(payment, position, document, references) for position, payment in enumerate(paid, 1))
+    made = []
+    for position, payment in enumerate(paid, 1):
+        key = payment.id or f"{payment.method}-{position}"
+        made.append(
+            BooksPayment(
+                customer_id=document.customer_id,
+                total=to_euros(payment.amount_cents),
+                business_date=payment.business_date or document.business_date,
+                payment_method_id=references.payment_methods.get(payment.method),
+                payment_reference=document.document_number,
+                deposit_account_id=references.deposit_accounts.get(
+                    payment.method, references.default_deposit_account_id
+                ),
+                private_note=f"{document.marker} {payment_tag(key)}",
+                currency=references.currency,
+                source_id=key,
+            )
+        )
+    return tuple(made)
 
 
 def without_rounding(paid: Sequence[Payment], unbooked_cents: int) -> list[Payment]:
@@ -91,21 +109,6 @@ def without_rounding(paid: Sequence[Payment], unbooked_cents: int) -> list[Payme
         largest = max(range(len(kept)), key=lambda index: abs(kept[index].amount_cents))
         kept[largest] = replace(kept[largest], amount_cents=kept[largest].amount_cents - unbooked_cents)
     return kept
-
-
-def _to_payment(payment: Payment, position: int, document: SalesDocument, references: References) -> BooksPayment:
-    key = payment.id or f"{payment.method}-{position}"
-    return BooksPayment(
-        customer_id=document.customer_id,
-        total=to_euros(payment.amount_cents),
-        business_date=payment.business_date or document.business_date,
-        payment_method_id=references.payment_methods.get(payment.method),
-        payment_reference=document.document_number,
-        deposit_account_id=references.deposit_accounts.get(payment.method, references.default_deposit_account_id),
-        private_note=f"{document.marker} {payment_tag(key)}",
-        currency=references.currency,
-        source_id=key,
-    )
 
 
 def payment_tag(source_id: str) -> str:

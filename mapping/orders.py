@@ -266,21 +266,23 @@ def to_body(
 
     MappingError if something is not mapped or does not add up.
     """
+    record = name_record(sale)
     totals, whole = _read(sale, settings, sign)
-    parts = [split_line(line, references.line_amounts) for line in whole]
-    flat = [part for line in parts for part in line]
-    wanted = [_to_wanted(part, fixed=len(line) > 1 and part is line[0]) for line in parts for part in line]
+    flat = [part for line in whole for part in split_line(line, references.line_amounts)]
+    # Lines whose unit price is short are moved last.
+    wanted = [
+        WantedTotals(each.vat, each.net_cents, is_rigid(each.net_cents, each.line.quantity), each.fixed)
+        for each in flat
+    ]
     limits = SolverLimits(cap=settings.rounding_cap_cents, model=to_model(references, settings))
     if any(each.fixed for each in wanted):
         limits = replace(limits, move=MOVE)
-    solution = solve(totals, wanted, limits=limits, record=name_record(sale))
+    solution = solve(totals, wanted, limits=limits, record=record)
     codes = {total.key: _tax_code(sale, references, total) for total in totals}
-    lines = [
-        each
-        for line, net in zip(flat, solution.nets, strict=True)
-        if net or not line.remainder
-        for each in _to_lines(line, net, references, codes[line.vat], name_record(sale))
-    ]
+    lines: list[DocumentLine] = []
+    for line, net in zip(flat, solution.nets, strict=True):
+        if net or not line.remainder:
+            lines += _to_lines(line, net, references, codes[line.vat], record)
     untaxed = {
         "Tax rounding": solution.untaxed,
         "Cash rounding": sign * extras.cash_rounding,
@@ -289,12 +291,14 @@ def to_body(
         CLEARING: sign * extras.clearing,
     }
     for vat, cents in solution.rounding:
-        item = get_rounding_item(references, name_record(sale))
-        lines.append(to_line(references, cents, item, codes[vat], "Tax rounding"))
-    lines += _untaxed_lines(sale, references, untaxed)
+        lines.append(to_line(references, cents, get_rounding_item(references, record), codes[vat], "Tax rounding"))
+    for name, cents in untaxed.items():
+        if cents:
+            item = _ITEMS.get(name, get_rounding_item)(references, record)
+            lines.append(to_line(references, cents, item, get_untaxed(references, record), name))
     taxes = [to_tax(codes[each.key], each.net_cents, each.vat_cents, each.percentage) for each in solution.booked]
     if rest := sum(untaxed.values()):
-        taxes.append(to_tax(get_untaxed(references, name_record(sale)), rest))
+        taxes.append(to_tax(get_untaxed(references, record), rest))
     merged = merge_taxes(taxes)
     total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in merged)
     return DocumentBody(tuple(lines), merged, total_cents)
@@ -314,11 +318,6 @@ def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmoun
         stated = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
         flat = tuple(negate(line) for line in flat)
     return stated, [replace(line, line=replace(line.line, quantity=to_quantity(line.line.quantity))) for line in flat]
-
-
-def _to_wanted(flat: FlatLine, *, fixed: bool) -> WantedTotals:
-    """The wanted totals of a line. Lines whose unit price is short are moved last; one with a remainder never."""
-    return WantedTotals(flat.vat, flat.net_cents, is_rigid(flat.net_cents, flat.line.quantity), fixed)
 
 
 def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
@@ -347,15 +346,6 @@ def _to_lines(
     stocked = references.stock_items.get(flat.line.article)
     if stocked and stocked != line.item_id and flat.line.quantity:
         yield replace(line, net=to_euros(0), item_id=stocked, quantity=flat.line.quantity, unit_price=to_euros(0))
-
-
-def _untaxed_lines(sale: Sale, references: References, untaxed: dict[str, int]) -> Iterator[DocumentLine]:
-    for name, cents in untaxed.items():
-        if cents:
-            record = name_record(sale)
-            find_item = _ITEMS.get(name, get_rounding_item)
-            item, code = find_item(references, record), get_untaxed(references, record)
-            yield to_line(references, cents, item, code, name)
 
 
 def merge_taxes(taxes: Sequence[DocumentTax]) -> tuple[DocumentTax, ...]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from mapping import texts, variants
-from mapping.errors import MappingError, NotBookable
+from mapping.errors import MappingError, NotBookable, naming
 from mapping.fingerprints import fingerprint as fingerprint_of
 from mapping.messages import message
 from mapping.money import round_to_cents
@@ -50,11 +50,16 @@ def require_wanted(item: Item, settings: ProductSettings) -> None:
     if item.type not in settings.types:
         reason = message('products.types in the settings leaves out items of type "{type}"', type=item.type)
         raise NotBookable(reason, record=name_item(item), field="products.types")
-    if not _passes_filter(item, settings):
+    with naming(record=name_item(item), field="products.filter"):
+        passes = settings.filter is None or settings.filter.holds(item.rule_source)
+    if not passes:
         reason = "products.filter in the settings leaves this item out"
         raise NotBookable(reason, record=name_item(item), field="products.filter")
     if not item.active and not needs_allocation(item, settings):
-        _require_number(item, settings)
+        try:
+            to_article_number(item, settings)
+        except MappingError as refusal:  # nobody has to give a number to an item that is inactive
+            raise NotBookable(refusal.reason, record=name_item(item), field="SKU") from refusal
 
 
 def is_wanted(item: Item, settings: ProductSettings) -> bool:
@@ -64,22 +69,6 @@ def is_wanted(item: Item, settings: ProductSettings) -> bool:
     except MappingError:
         return False
     return True
-
-
-def _require_number(item: Item, settings: ProductSettings) -> None:
-    """An inactive item whose SKU gives no number does not belong in the till, and nobody has to give it one."""
-    try:
-        to_article_number(item, settings)
-    except MappingError as refusal:
-        raise NotBookable(refusal.reason, record=name_item(item), field="SKU") from refusal
-
-
-def _passes_filter(item: Item, settings: ProductSettings) -> bool:
-    try:
-        return settings.filter is None or settings.filter.holds(item.rule_source)
-    except MappingError as refusal:
-        refusal.about(record=name_item(item), field="products.filter")
-        raise
 
 
 def to_product(
@@ -153,8 +142,14 @@ def to_traces(item: Item, *, settings: ProductSettings, vat: VatTable, allocated
 
 
 def to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
-    """The article as the books want it: mapped fields over the default ones, before any write policy."""
-    return _mapped(item, to_default_article(item, number, settings, vat), settings)
+    """The article as the books want it, before any write policy: a mapped field without a result has its default."""
+    default = to_default_article(item, number, settings, vat)
+    found = {name: _run(rule, item, name) for name, rule in settings.fields.items()}
+    mapped: dict[str, Any] = {name: str(value) for name, value in found.items() if value is not None}
+    custom = {name: _run(rule, item, name) for name, rule in settings.custom_fields.items()}
+    return replace(
+        default, **mapped, custom_fields={name: value for name, value in custom.items() if value is not None}
+    )
 
 
 def find_article(product: Product | None, number: int) -> Article | None:
@@ -207,7 +202,12 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
     family = variants.find_family(item, settings)
     name = variants.to_variant_name(item, family, settings)
     vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, record=name_item(item), branch=settings.vat_branch)
-    price = to_price(item, settings, _percentage(item, vat, vat_code, settings))
+    code = vat.tax_codes.get(item.tax_code_id or "")
+    percentage = code.percentage if code else None
+    if percentage is None and vat_code is not None:
+        percentage = vat.find_percentage(vat_code, settings.vat_branch)
+    price = to_price(item, settings, percentage)
+    is_tracked = item.track_stock or item.type == "Inventory"
     parts = family.parts if family else {}
     return Article(
         number=number,
@@ -224,18 +224,11 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
         vat_code=vat_code,
         price_incl_cents=price.incl_cents,
         price_excl_cents=price.excl_cents,
-        stock_article=_is_stock_article(item, settings),
+        stock_article=is_tracked if settings.stock_article == "tracked" else settings.stock_article == "always",
         webshop=settings.webshop,
         colour=parts.get("colour"),
         size=parts.get("size"),
     )
-
-
-def _percentage(item: Item, vat: VatTable, vat_code: int | None, settings: ProductSettings) -> Decimal | None:
-    code = vat.tax_codes.get(item.tax_code_id or "")
-    if code is not None and code.percentage is not None:
-        return code.percentage
-    return None if vat_code is None else vat.find_percentage(vat_code, settings.vat_branch)
 
 
 def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) -> Price:
@@ -279,28 +272,9 @@ def has_stale_price(wanted: Article, present: Article, vat: VatTable, branch: in
     return False
 
 
-def _is_stock_article(item: Item, settings: ProductSettings) -> bool:
-    if settings.stock_article == "tracked":
-        return item.track_stock or item.type == "Inventory"
-    return settings.stock_article == "always"
-
-
-def _mapped(item: Item, article: Article, settings: ProductSettings) -> Article:
-    """Put the mapped fields over the default ones; a rule without a result leaves the default."""
-    found = {name: _run(rule, item, name) for name, rule in settings.fields.items()}
-    mapped: dict[str, Any] = {name: str(value) for name, value in found.items() if value is not None}
-    custom = {name: _run(rule, item, name) for name, rule in settings.custom_fields.items()}
-    return replace(
-        article, **mapped, custom_fields={name: value for name, value in custom.items() if value is not None}
-    )
-
-
 def _run(rule: Rule, item: Item, field: str) -> Value:
-    try:
+    with naming(record=name_item(item), field=f"products.fields.{field}"):
         return evaluate(rule, item.rule_source).value
-    except MappingError as refusal:
-        refusal.about(record=name_item(item), field=f"products.fields.{field}")
-        raise
 
 
 def why_kept(

@@ -81,35 +81,31 @@ def get_item(references: References, line: SaleLine, record: str) -> str:
     if found is None and _is_cash_rounding(line):
         return get_rounding_item(references, record)
     found = found or references.fallback_item_id
-    if found is None:
-        raise _no_item(line, record)
-    return found
-
-
-def _is_cash_rounding(line: SaleLine) -> bool:
-    """Whether this is the line by which a till rounds a cash total to five cents: a few cents and no article."""
-    return not line.article and 0 < abs(line.total_incl_cents or 0) <= CASH_ROUNDING_CENTS
-
-
-def _no_item(line: SaleLine, record: str) -> MappingError:
-    if not line.article:
-        return MappingError(
+    if found is None and not line.article:
+        raise MappingError(
             message('line "{text}" has an amount but no article', text=line.text),
             code="line-without-article",
             record=record,
             field="article",
             fix="choose orders.fallback_item in the settings for amounts without an article",
         )
-    return MappingError(
-        message('article {article} "{text}" does not exist in QuickBooks', article=line.article, text=line.text),
-        code="no-item",
-        record=record,
-        field="article",
-        fix=message(
-            'give an item in QuickBooks the SKU "{article}", or choose a fallback item in the settings',
-            article=line.article,
-        ),
-    )
+    if found is None:
+        raise MappingError(
+            message('article {article} "{text}" does not exist in QuickBooks', article=line.article, text=line.text),
+            code="no-item",
+            record=record,
+            field="article",
+            fix=message(
+                'give an item in QuickBooks the SKU "{article}", or choose a fallback item in the settings',
+                article=line.article,
+            ),
+        )
+    return found
+
+
+def _is_cash_rounding(line: SaleLine) -> bool:
+    """Whether this is the line by which a till rounds a cash total to five cents: a few cents and no article."""
+    return not line.article and 0 < abs(line.total_incl_cents or 0) <= CASH_ROUNDING_CENTS
 
 
 def get_tax_code(references: References, code: int, percentage: Decimal, record: str) -> TaxCode:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -81,8 +81,14 @@ class FieldValue(_Function):
         return path
 
     def run(self, source: object, trace: Trace) -> Value:
-        """Read the field; the default replaces a missing or empty one."""
-        found = _scalar(find(source, self.path), self.path)
+        found = find(source, self.path)
+        if found is not None and not isinstance(found, (bool, int, Decimal, str, date)):
+            raise MappingError(
+                message('"{path}" is not a single value', path=self.path),
+                code="not-a-single-value",
+                field=self.path,
+                fix="let the path go on to one value, e.g. add .value",
+            )
         value = self.default if found in (None, "") else found
         trace.append(RuleStep(f"field {self.path}", found, value))
         return value
@@ -137,8 +143,7 @@ class Number(_Transform):
     decimals: int | None = Field(default=None, ge=0, le=9, description="Decimals to round to; none keeps all")
 
     def apply(self, value: Value) -> Value:
-        number = _decimal(value, "number") * self.multiply + self.add
-        return number if self.decimals is None else _rounded(number, self.decimals)
+        return _rounded(_decimal(value, "number") * self.multiply + self.add, self.decimals)
 
     def describe(self) -> str:
         return f"number x {self.multiply} + {self.add}"
@@ -151,7 +156,6 @@ class Money(_Transform):
     to: Literal["cents", "euros"] = Field(default="cents", description="Unit of the result")
 
     def apply(self, value: Value) -> Value:
-        """Convert the amount; euros are rounded half up to whole cents."""
         amount = _decimal(value, "money")
         return int(_rounded(amount * 100, 0)) if self.to == "cents" else _rounded(amount / 100, 2)
 
@@ -167,8 +171,7 @@ class Percentage(_Transform):
     decimals: int | None = Field(default=2, ge=0, le=9, description="Decimals to round to; none keeps all")
 
     def apply(self, value: Value) -> Value:
-        number = _decimal(value, "percentage") * self.percent / 100
-        return number if self.decimals is None else _rounded(number, self.decimals)
+        return _rounded(_decimal(value, "percentage") * self.percent / 100, self.decimals)
 
     def describe(self) -> str:
         return f"{self.percent} % of it"
@@ -182,8 +185,15 @@ class DayRule(_Transform):
     format: str | None = Field(default=None, description='How to write it, e.g. "%d-%m-%Y"; none keeps a date')
 
     def apply(self, value: Value) -> Value:
-        """Read, move and write the date."""
-        day = _date(value) + timedelta(days=self.add_days)
+        try:
+            day = date.fromisoformat(str(value)[:10]) + timedelta(days=self.add_days)
+        except ValueError as error:
+            raise MappingError(
+                message('"{value}" is not a date', value=value),
+                code="not-a-date",
+                field="date",
+                fix="choose a source field that holds a date like 2026-01-31",
+            ) from error
         return day if self.format is None else day.strftime(self.format)
 
     def describe(self) -> str:
@@ -201,7 +211,6 @@ class Lookup(_Transform):
         return find_row(self.table, str(value), self.otherwise)
 
     def describe(self) -> str:
-        """Name the table's size."""
         return f"lookup in {len(self.table)} rows"
 
 
@@ -228,15 +237,10 @@ class Concatenate(_Function):
     separator: str = Field(default=" ", description="Put between the parts")
 
     def run(self, source: object, trace: Trace) -> Value:
-        """Join the existing parts."""
         parts = [part.run(source, trace) for part in self.of]
         text = self.separator.join(str(part) for part in parts if part not in (None, ""))
         trace.append(RuleStep("concatenate", None, text or None))
         return text or None
-
-
-def _as_rule(written: Any) -> Any:
-    return {"do": "field", "path": written} if isinstance(written, str) else written
 
 
 Rule = Annotated[
@@ -244,7 +248,7 @@ Rule = Annotated[
         FieldValue | Constant | Text | Number | Money | Percentage | DayRule | Lookup | Choice | Concatenate,
         Field(discriminator="do"),
     ],
-    BeforeValidator(_as_rule),
+    BeforeValidator(lambda written: {"do": "field", "path": written} if isinstance(written, str) else written),
 ]
 
 for _model in (_Transform, Text, Number, Money, Percentage, DayRule, Lookup, Choice, Concatenate):
@@ -265,19 +269,8 @@ def find_row(table: Mapping[str, T], key: str, otherwise: T | None = None) -> T 
     return next((row for name, row in table.items() if name.strip().casefold() == wanted), otherwise)
 
 
-def _scalar(value: object, path: str) -> Value:
-    if value is None or isinstance(value, (bool, int, Decimal, str, date)):
-        return value
-    raise MappingError(
-        message('"{path}" is not a single value', path=path),
-        code="not-a-single-value",
-        field=path,
-        fix="let the path go on to one value, e.g. add .value",
-    )
-
-
-def _rounded(number: Decimal, decimals: int) -> Decimal:
-    return number.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+def _rounded(number: Decimal, decimals: int | None) -> Decimal:
+    return number if decimals is None else number.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
 
 
 def _decimal(value: Value, function: str) -> Decimal:
@@ -293,19 +286,3 @@ def _decimal(value: Value, function: str) -> Decimal:
             fix="choose a source field that holds a number",
         )
     return number
-
-
-def _date(value: Value) -> date:
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError as error:
-        raise MappingError(
-            message('"{value}" is not a date', value=value),
-            code="not-a-date",
-            field="date",
-            fix="choose a source field that holds a date like 2026-01-31",
-        ) from error

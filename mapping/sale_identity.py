@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mapping import tenders
-from mapping.errors import MappingError, NotBookable
+from mapping.errors import NotBookable, naming
 from mapping.fingerprints import fingerprint
 from mapping.messages import message
 from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument
@@ -112,11 +112,8 @@ def _off(sale: Sale, settings: OrderSettings) -> str | None:
 
 
 def _passes_filter(sale: Sale, settings: OrderSettings) -> bool:
-    try:
+    with naming(record=name_record(sale), field="orders.filter"):
         return settings.filter is None or settings.filter.holds(sale)
-    except MappingError as refusal:
-        refusal.about(record=name_record(sale), field="orders.filter")
-        raise
 
 
 def _wrong_type(sale: Sale) -> str | None:

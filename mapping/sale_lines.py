@@ -30,7 +30,8 @@ _SPECIAL_GROUPS = {
 class FlatLine:
     """A line with an amount of its own: its VAT code and rate, its net in signed cents, and texts that belong to it.
 
-    A `remainder` is the amount that the pieces of the line before it do not cover, if any.
+    A `remainder` is the amount that the pieces of the line before it do not cover, if any; that line is `fixed`: its
+    amount is never changed.
     """
 
     line: SaleLine
@@ -38,6 +39,7 @@ class FlatLine:
     net_cents: int
     notes: tuple[str, ...] = ()
     remainder: bool = False
+    fixed: bool = False
 
 
 def every_line(lines: Iterable[SaleLine]) -> Iterator[SaleLine]:
@@ -78,16 +80,33 @@ def flatten(sale: Sale, totals: Sequence[VatAmount], *, tolerance_cents: int) ->
     """
     record = name_record(sale)
     readings = _READINGS if any(line.sublines for line in sale.lines) else _READINGS[:1]
-    candidates = [
-        _to_flat(reading(sale.lines), totals, net_of) for reading in readings for net_of in (_net_stated, _net_of_gross)
-    ]
+    candidates: list[tuple[FlatLine, ...]] = []
+    for reading in readings:
+        noted = [(line, notes, _vat_of(line, totals)) for line, notes in reading(sale.lines)]
+        taxed = [(line, notes, vat) for line, notes, vat in noted if vat is not None]
+        candidates += [
+            tuple(FlatLine(line, vat, net_of(line, vat[1]), notes) for line, notes, vat in taxed)
+            for net_of in (_net_stated, _net_of_gross)
+        ]
     best = min(candidates, key=lambda lines: _distance(lines, totals))
     for flat in best:
         if flat.vat == _UNKNOWN:
             raise _unknown_code(flat.line, totals, record)
     for total, gap, count in _gaps(best, totals):
         if abs(gap) > max(tolerance_cents, count):
-            raise _mismatch(total, gap, record)
+            raise MappingError(
+                message(
+                    "the lines of VAT code {code} add up to {amount} without VAT, the sale's own total says {total}",
+                    code=total.code,
+                    amount=Amount(total.net_cents + gap),
+                    total=Amount(total.net_cents),
+                ),
+                code="net-total-differs",
+                record=record,
+                field="lines",
+                fix="open the sale in the till and compare its lines with its VAT totals; book it by hand if they "
+                "differ there",
+            )
     return best
 
 
@@ -102,40 +121,17 @@ def _gaps(lines: Sequence[FlatLine], totals: Sequence[VatAmount]) -> Iterator[tu
         yield total, sum(nets) - total.net_cents, len(nets)
 
 
-def _mismatch(total: VatAmount, gap: int, record: str) -> MappingError:
-    return MappingError(
-        message(
-            "the lines of VAT code {code} add up to {amount} without VAT, the sale's own total says {total}",
-            code=total.code,
-            amount=Amount(total.net_cents + gap),
-            total=Amount(total.net_cents),
-        ),
-        code="net-total-differs",
-        record=record,
-        field="lines",
-        fix="open the sale in the till and compare its lines with its VAT totals; book it by hand if they differ there",
-    )
-
-
 Noted = tuple[SaleLine, tuple[str, ...]]
 
 
-def _every_line(lines: Iterable[SaleLine]) -> list[Noted]:
-    """A parent's total leaves its sublines out: all of them count."""
-    return _fold(_walk(lines, keep=lambda _: True))
-
-
-def _parents_only(lines: Iterable[SaleLine]) -> list[Noted]:
-    """A parent's total includes its sublines: only parents count."""
-    return _fold([(line, False) for line in lines])
-
-
-def _parts_instead(lines: Iterable[SaleLine]) -> list[Noted]:
-    """A parent with sublines that have amounts is only a heading (components with different VAT)."""
-    return _fold(_walk(lines, keep=lambda line: not any(map(has_amount, line.sublines))))
-
-
-_READINGS: tuple[Callable[[Iterable[SaleLine]], list[Noted]], ...] = (_every_line, _parents_only, _parts_instead)
+_READINGS: tuple[Callable[[Iterable[SaleLine]], list[Noted]], ...] = (
+    # A parent's total leaves its sublines out: all of them count.
+    lambda lines: _fold(_walk(lines, keep=lambda _: True)),
+    # A parent's total includes its sublines: only parents count.
+    lambda lines: _fold([(line, False) for line in lines]),
+    # A parent with sublines that have amounts is only a heading (components with different VAT).
+    lambda lines: _fold(_walk(lines, keep=lambda line: not any(map(has_amount, line.sublines)))),
+)
 
 
 def _walk(
@@ -195,13 +191,6 @@ def _unknown_code(line: SaleLine, totals: Sequence[VatAmount], record: str) -> M
         field="vat",
         fix="correct the VAT code of this article in the till",
     )
-
-
-def _to_flat(
-    noted: Iterable[Noted], totals: Sequence[VatAmount], net_of: Callable[[SaleLine, Decimal], int]
-) -> tuple[FlatLine, ...]:
-    found = [(line, notes, _vat_of(line, totals)) for line, notes in noted]
-    return tuple(FlatLine(line, vat, net_of(line, vat[1]), notes) for line, notes, vat in found if vat is not None)
 
 
 def _vat_of(line: SaleLine, totals: Sequence[VatAmount]) -> VatKey | None:
@@ -276,27 +265,18 @@ def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
             field="vat",
             fix="open the sale in the till and compare its VAT totals with its total; report it to MplusKASSA",
         )
-    return (*_add_up(sale.vat), *_unstated(sale))
-
-
-def _add_up(amounts: Iterable[VatAmount]) -> Iterable[VatAmount]:
-    added: dict[VatKey, VatAmount] = {}
-    for each in amounts:
-        known = added.get(each.key)
-        added[each.key] = (
-            each
-            if known is None
-            else replace(known, net_cents=known.net_cents + each.net_cents, vat_cents=known.vat_cents + each.vat_cents)
+    totals: dict[VatKey, VatAmount] = {}
+    for each in sale.vat:
+        known = totals.get(each.key, replace(each, net_cents=0, vat_cents=0))
+        totals[each.key] = replace(
+            known, net_cents=known.net_cents + each.net_cents, vat_cents=known.vat_cents + each.vat_cents
         )
-    return added.values()
-
-
-def _unstated(sale: Sale) -> Iterator[VatAmount]:
     seen = {amount.code for amount in sale.vat}
     for line in every_line(sale.lines):
         if line.vat_code is not None and line.vat_percentage is not None and line.vat_code not in seen:
             seen.add(line.vat_code)
-            yield VatAmount(line.vat_code, line.vat_percentage, 0, 0)
+            totals[line.vat_code, line.vat_percentage] = VatAmount(line.vat_code, line.vat_percentage, 0, 0)
+    return tuple(totals.values())
 
 
 def is_paid(sale: Sale) -> bool:

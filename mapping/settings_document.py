@@ -104,13 +104,13 @@ class DocumentError(ValueError):
 
 
 def parse(toml_text: str) -> SettingsDocument:
-    """Read a TOML document that is to be put in force; SettingsError with every fault."""
+    """Read a TOML document that is to be put in force; DocumentError with every fault."""
     return parse_data(_read(toml_text))
 
 
 def recall(toml_text: str) -> SettingsDocument:
     """Read a document that is already in force: it may lack what newer versions require of a new one."""
-    return _validate(_read(toml_text), in_force=True)
+    return parse_data(_read(toml_text), in_force=True)
 
 
 def _read(toml_text: str) -> Mapping[str, Any]:
@@ -135,18 +135,18 @@ def _too_deep() -> DocumentError:
     return refuse("its tables, lists and functions stand too deep within each other", "take some of them apart")
 
 
-def parse_data(data: Mapping[str, Any]) -> SettingsDocument:
-    """Read a document from plain data (TOML or JSON already read); SettingsError with every fault."""
-    return _validate(data, in_force=False)
-
-
-def _validate(data: Mapping[str, Any], *, in_force: bool) -> SettingsDocument:
+def parse_data(data: Mapping[str, Any], *, in_force: bool = False) -> SettingsDocument:
+    """Read a document from plain data (TOML or JSON already read); DocumentError with every fault."""
     if is_too_deep(data):
         raise _too_deep()
     try:
         return SettingsDocument.model_validate(data, context={IN_FORCE: in_force})
     except ValidationError as error:
-        raise DocumentError(_to_faults(error.errors(include_url=False))) from error
+        rows = error.errors(include_url=False)
+        faults = [_to_fault(row) for row in rows[:MAX_FAULTS]]
+        if more := len(rows) - len(faults):
+            faults.append(DocumentFault("(document)", message("and {n} more faults", n=more), "mend these first"))
+        raise DocumentError(tuple(faults)) from error
 
 
 def to_data(document: SettingsDocument) -> dict[str, Any]:
@@ -158,7 +158,11 @@ def example() -> str:
     """A complete document as TOML, every setting with its meaning and default, made from the schema."""
     lines = ["# Settings of a connection. What is commented out has the default shown.", "version = 1"]
     for name, section in sections(SettingsDocument):
-        lines += ["", f"# {first_sentence(section)}", f"[{name}]", *_example_lines(section)]
+        lines += ["", f"# {first_sentence(section)}", f"[{name}]"]
+        for setting, field in section.model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            lines.append(f"# {field.description}")
+            lines.append(f"# {setting} is not set" if default is None else f"# {setting} = {to_toml(default)}")
     return "\n".join(lines) + "\n"
 
 
@@ -166,13 +170,6 @@ def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield name, field.annotation
-
-
-def _example_lines(section: type[BaseModel]) -> Iterator[str]:
-    for name, field in section.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        yield f"# {field.description}"
-        yield f"# {name} is not set" if default is None else f"# {name} = {to_toml(default)}"
 
 
 def to_toml(value: object) -> str:
@@ -209,16 +206,6 @@ _HINTS = {
     ),
     HOUR_AND_MINUTE: 'write hours and minutes, such as "04:00"',
 }
-
-
-def _to_faults(rows: Sequence[Mapping[str, Any]]) -> tuple[DocumentFault, ...]:
-    first = tuple(map(_to_fault, rows[:MAX_FAULTS]))
-    more = len(rows) - len(first)
-    return (
-        (*first, DocumentFault("(document)", message("and {n} more faults", n=more), "mend these first"))
-        if more
-        else first
-    )
 
 
 def _to_fault(row: Mapping[str, Any]) -> DocumentFault:
@@ -302,8 +289,5 @@ def find_excess(text: str) -> str | None:
 
 def is_too_deep(value: Any, *, left: int = DEEPEST) -> bool:
     """Whether tables and lists are nested more than `DEEPEST` times."""
-    if isinstance(value, Mapping):
-        return left == 0 or any(is_too_deep(each, left=left - 1) for each in value.values())
-    if isinstance(value, list | tuple):
-        return left == 0 or any(is_too_deep(each, left=left - 1) for each in value)
-    return False
+    inner = list(value.values()) if isinstance(value, Mapping) else value
+    return isinstance(inner, list | tuple) and (left == 0 or any(is_too_deep(each, left=left - 1) for each in inner))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from mapping.errors import MappingError
 from mapping.money import add, gross_to_net, round_to_cents, show_number
-from mapping.records import BookedDocument, BookedLine, Sale, SaleLine
+from mapping.records import BookedDocument, Sale, SaleLine
 from mapping.sale_lines import every_line, flatten, has_amount, is_without_vat, read_totals
 from mapping.tenders import RETURNS
 
@@ -61,6 +61,11 @@ def of_sale(sale: Sale) -> SaleSide:
         rate = show_number(amount.percentage)
         taxes[rate] = taxes.get(rate, 0) + amount.vat_cents
     tenders = add({payment.description or payment.method: payment.amount_cents} for payment in sale.payments)
+    lines = []
+    for line, net_cents, percentage in _read_lines(sale)[:MOST_LINES]:
+        number = str(line.article) if line.article else None
+        name = line.text[:LONGEST_NAME] if number else ""
+        lines.append(SideLine(name, number, line.plu or None, show_number(line.quantity), net_cents, _show(percentage)))
     return SaleSide(
         day=sale.business_date.isoformat(),
         total_cents=sale.total_incl_cents,
@@ -68,7 +73,7 @@ def of_sale(sale: Sale) -> SaleSide:
         taxes=tuple(taxes.items()),
         tenders=tuple(tenders.items()),
         customer=str(sale.relation_number) if sale.relation_number else None,
-        lines=tuple(_to_line(line, net, rate) for line, net, rate in _read_lines(sale))[:MOST_LINES],
+        lines=tuple(lines),
     )
 
 
@@ -87,12 +92,6 @@ def _read_lines(sale: Sale) -> list[tuple[SaleLine, int, Decimal | None]]:
         return found
 
 
-def _to_line(line: SaleLine, net_cents: int, rate: Decimal | None) -> SideLine:
-    number = str(line.article) if line.article else None
-    name = line.text[:LONGEST_NAME] if number else ""
-    return SideLine(name, number, line.plu or None, show_number(line.quantity), net_cents, _show(rate))
-
-
 def of_document(booked: BookedDocument, rates: Mapping[str, Decimal | None] = _NO_RATES) -> SaleSide:
     """A document of the books; `rates` are those of the tax codes, by their ids, as far as they are known."""
     sign = -1 if booked.kind in RETURNS else 1
@@ -100,21 +99,20 @@ def of_document(booked: BookedDocument, rates: Mapping[str, Decimal | None] = _N
     for rate, tax in booked.tax_lines:
         if rate is not None:
             taxes[show_number(rate)] = taxes.get(show_number(rate), 0) + sign * round_to_cents(tax)
+    lines = []
+    for line in booked.lines[:MOST_LINES]:
+        quantity = _show(None if line.quantity is None else sign * line.quantity)
+        net_cents = sign * round_to_cents(line.net or Decimal(0))
+        name = (line.item_name or "")[:LONGEST_NAME]
+        lines.append(SideLine(name, line.item_id, None, quantity, net_cents, _show(rates.get(line.tax_code_id or ""))))
     return SaleSide(
         day=booked.business_date.isoformat() if booked.business_date else "",
         total_cents=sign * round_to_cents(booked.total),
         vat_cents=sign * round_to_cents(booked.tax),
         taxes=tuple(taxes.items()),
         customer=booked.customer_id,
-        lines=tuple(_to_books_line(line, sign, rates) for line in booked.lines[:MOST_LINES]),
+        lines=tuple(lines),
     )
-
-
-def _to_books_line(line: BookedLine, sign: int, rates: Mapping[str, Decimal | None]) -> SideLine:
-    quantity = _show(None if line.quantity is None else sign * line.quantity)
-    net_cents = sign * round_to_cents(line.net or Decimal(0))
-    name = (line.item_name or "")[:LONGEST_NAME]
-    return SideLine(name, line.item_id, None, quantity, net_cents, _show(rates.get(line.tax_code_id or "")))
 
 
 def _show(number: Decimal | None) -> str | None:
@@ -125,20 +123,21 @@ def _show(number: Decimal | None) -> str | None:
 
 
 def dump(side: SaleSide) -> str:
-    """The side as compact JSON, equal for equal sides."""
-    lines = [[line.name, line.code, line.sku, line.quantity, line.net_cents, line.rate] for line in side.lines]
-    head = [side.day, side.total_cents, side.vat_cents, side.taxes, side.tenders, side.customer]
-    return json.dumps([*head, lines], ensure_ascii=False, separators=(",", ":"))
+    """The side as compact JSON, its fields in their order; equal for equal sides."""
+    return json.dumps(astuple(side), ensure_ascii=False, separators=(",", ":"))
 
 
 def load(stored: str) -> SaleSide:
     day, total, vat, taxes, tenders, customer, lines = json.loads(stored)
-    kept = tuple(SideLine(*line) for line in lines)
-    return SaleSide(day, total, vat, _to_pairs(taxes), _to_pairs(tenders), customer, kept)
-
-
-def _to_pairs(stored: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    return tuple((name, cents) for name, cents in stored)
+    return SaleSide(
+        day,
+        total,
+        vat,
+        taxes=tuple((rate, cents) for rate, cents in taxes),
+        tenders=tuple((name, cents) for name, cents in tenders),
+        customer=customer,
+        lines=tuple(SideLine(*line) for line in lines),
+    )
 
 
 # --- compared -----------------------------------------------------------------------------------------------------

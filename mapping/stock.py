@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
-from mapping.errors import MappingError, NotBookable
+from mapping.errors import MappingError, NotBookable, naming
 from mapping.expression import Expression, ExpressionError, read_expression
 from mapping.messages import message
 from mapping.records import Item
@@ -48,11 +48,8 @@ def to_quantities(
     shared: dict[tuple[str, Decimal], dict[int, Decimal]] = {}
     for branch, row in sorted(rows.items()):
         formula = row.formula or settings.formula
-        try:
+        with naming(field=f"stock.branches.{branch}.formula" if row.formula else "stock.formula"):
             quantity = _quantity(figures, settings, row, record)
-        except MappingError as error:
-            error.about(field=f"stock.branches.{branch}.formula" if row.formula else "stock.formula")
-            raise
         shared.setdefault((formula, quantity), {})[branch] = row.share
     found = {b: q for (_, whole), shares in shared.items() for b, q in _share_out(whole, shares, settings).items()}
     return dict(sorted(found.items()))
@@ -104,7 +101,14 @@ def _unknown_branch(branch: int | None, branches: Sequence[int], record: str) ->
 
 def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, record: str) -> Decimal:
     formula = read_expression(row.formula or settings.formula, names=STOCK_NAMES)
-    values = _values(figures, settings, settings.safety if row.safety is None else row.safety)
+    values = {
+        "available": figures.on_hand,
+        "on_hand": figures.on_hand,
+        "reserved": figures.unposted + (figures.estimates if settings.count_estimates else 0),
+        "unposted": figures.unposted,
+        "estimates": figures.estimates,
+        "safety": settings.safety if row.safety is None else row.safety,
+    }
     try:
         value = formula.evaluate(values)
     except ExpressionError as error:
@@ -121,15 +125,3 @@ def _without_value(formula: Expression, error: object, record: str) -> MappingEr
         record=record,
         fix="correct the formula in the settings",
     )
-
-
-def _values(figures: Figures, settings: StockSettings, safety: Decimal) -> dict[str, Decimal]:
-    estimates = figures.estimates if settings.count_estimates else Decimal(0)
-    return {
-        "available": figures.on_hand,
-        "on_hand": figures.on_hand,
-        "reserved": figures.unposted + estimates,
-        "unposted": figures.unposted,
-        "estimates": figures.estimates,
-        "safety": safety,
-    }

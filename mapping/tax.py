@@ -16,7 +16,7 @@ from decimal import Decimal
 from enum import StrEnum
 from math import ceil
 
-from mapping.errors import MappingError
+from mapping.errors import MappingError, naming
 from mapping.messages import Amount, message
 from mapping.money import divide_half_up, ratio_of
 from mapping.records import VatAmount, VatKey
@@ -81,29 +81,32 @@ def solve(
     Raises MappingError (field "vat", naming `record`) when the lines and the till's totals are too far apart, or a
     line has a VAT code for which the till states no total.
     """
-    try:
-        return _solve(totals, wanted, limits)
-    except MappingError as refusal:
-        refusal.about(record=record)
-        raise
-
-
-def _solve(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], limits: SolverLimits) -> Solution:
-    by_code = _group(totals, wanted)
     nets = [line.net_cents for line in wanted]
     rounding: list[tuple[VatKey, int]] = []
     booked: list[VatAmount] = []
-    for total in totals:
-        indices = by_code[total.key]
-        settled = _settle_code(total, [wanted[index] for index in indices], limits)
-        for index, net in zip(indices, settled.nets, strict=True):
-            nets[index] = net
-        if settled.rounding:
-            rounding.append((total.key, settled.rounding))
-        booked.append(VatAmount(total.code, total.percentage, settled.net, settled.tax))
+    with naming(record=record):
+        by_code = _group(totals, wanted)
+        for total in totals:
+            indices = by_code[total.key]
+            settled = _settle_code(total, [wanted[index] for index in indices], limits)
+            for index, net in zip(indices, settled.nets, strict=True):
+                nets[index] = net
+            if settled.rounding:
+                rounding.append((total.key, settled.rounding))
+            booked.append(VatAmount(total.code, total.percentage, settled.net, settled.tax))
     untaxed = sum(t.net_cents + t.vat_cents for t in totals) - sum(b.net_cents + b.vat_cents for b in booked)
     if abs(untaxed) > limits.cap:
-        raise _too_far(untaxed, limits.cap)
+        raise MappingError(
+            message(
+                "the tax rounding differs by {amount} in all, more than the cap of {cap}",
+                amount=Amount(untaxed),
+                cap=Amount(limits.cap),
+            ),
+            code="tax-rounding-too-large",
+            record=record,
+            field="vat",
+            fix="raise the rounding cap in the settings, or book this sale by hand",
+        )
     return Solution(tuple(nets), tuple(rounding), untaxed, tuple(booked))
 
 
@@ -136,24 +139,24 @@ def _settle_code(total: VatAmount, wanted: Sequence[WantedTotals], limits: Solve
         return _settle_net(_to_taxed(total, limits.cap), wanted, limits)
     for missing in _nearest_first(limits.cap):
         tax = total.vat_cents - missing
-        for extra in (0, limits.cap):
-            puzzle = _Problem(wanted, total, tax, limits.move, extra)
-            nets = puzzle.settle()
-            if nets is not None:
-                return _Settled(tuple(nets[:-1]), nets[-1], total.net_cents, tax)
+        if nets := _find_nets(wanted, total, tax, limits):
+            return _Settled(tuple(nets[:-1]), nets[-1], total.net_cents, tax)
     raise _unsolvable(total, wanted)
 
 
 def _settle_net(total: VatAmount, wanted: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
     """Only the nets have to add up: the tax is stated (model "code"), zero, or already that of the net."""
-    if not total.percentage and total.vat_cents:
+    untaxed = VatAmount(0, total.percentage * 0, total.net_cents, 0)
+    nets = None if total.vat_cents and not total.percentage else _find_nets(wanted, untaxed, 0, limits)
+    if nets is None:
         raise _unsolvable(total, wanted)
-    for extra in (0, limits.cap):
-        puzzle = _Problem(wanted, VatAmount(0, total.percentage * 0, total.net_cents, 0), 0, limits.move, extra)
-        nets = puzzle.settle()
-        if nets is not None:
-            return _Settled(tuple(nets[:-1]), nets[-1], total.net_cents, total.vat_cents)
-    raise _unsolvable(total, wanted)
+    return _Settled(tuple(nets[:-1]), nets[-1], total.net_cents, total.vat_cents)
+
+
+def _find_nets(wanted: Sequence[WantedTotals], total: VatAmount, tax: int, limits: SolverLimits) -> list[int] | None:
+    """Nets of the lines that add up to the net and this tax, and of a rounding line, at best zero; None without any."""
+    settled = (_Problem(wanted, total, tax, limits.move, extra).settle() for extra in (0, limits.cap))
+    return next((nets for nets in settled if nets is not None), None)
 
 
 def _to_taxed(total: VatAmount, cap: int) -> VatAmount:
@@ -273,16 +276,11 @@ class _Problem:
         for index in indices:
             if len(moved) == abs(amount):
                 break
-            if self._slide(nets, index, direction):
+            net = nets[index] + direction
+            if abs(net - self._wanted[index]) <= self._reach[index] and self._tax_of(net) == self._tax_of(nets[index]):
+                nets[index] = net
                 moved.append(index)
         return moved
-
-    def _slide(self, nets: list[int], index: int, direction: int) -> bool:
-        net = nets[index] + direction
-        if abs(net - self._wanted[index]) > self._reach[index] or self._tax_of(net) != self._tax_of(nets[index]):
-            return False
-        nets[index] = net
-        return True
 
 
 def _tiers(wanted: Sequence[WantedTotals]) -> list[list[int]]:
@@ -309,17 +307,4 @@ def _unsolvable(total: VatAmount, wanted: Sequence[WantedTotals]) -> MappingErro
         code="vat-lines-differ",
         field="vat",
         fix="compare the sale's lines with its VAT totals in the till, or raise the rounding cap in the settings",
-    )
-
-
-def _too_far(untaxed: int, cap: int) -> MappingError:
-    return MappingError(
-        message(
-            "the tax rounding differs by {amount} in all, more than the cap of {cap}",
-            amount=Amount(untaxed),
-            cap=Amount(cap),
-        ),
-        code="tax-rounding-too-large",
-        field="vat",
-        fix="raise the rounding cap in the settings, or book this sale by hand",
     )

@@ -97,28 +97,18 @@ def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cen
         case DocumentKind.CREDIT_MEMO:
             return Division(clearing=-sum(money.values()), beside=money)
         case _ if sum(money.values()) == total_cents:
-            return _divide_at_once(money, day, total_cents, sign=-1 if kind in RETURNS else 1)
+            # The largest tender of the document's day and direction is its own; the others get separate documents.
+            sign = -1 if kind in RETURNS else 1
+            own = [tender for tender, cents in money.items() if tender.day == day and sign * cents > 0]
+            main = max(own, key=lambda tender: abs(money[tender]), default=None)
+            held = money[main] if main else 0
+            beside = {tender: cents for tender, cents in money.items() if tender != main}
+            return Division(main.method if main else NO_MONEY, clearing=held - total_cents, beside=beside)
         case _ if len(money) == 1:
             return Division(next(iter(money)).method)
-        case _:
-            raise _unequal(money, total_cents, record)
-
-
-def _divide_at_once(money: Mapping[Tender, int], day: date, total_cents: int, *, sign: int) -> Division:
-    """The largest tender of the document's day and direction is the document's; the others get separate documents."""
-    own = [tender for tender, cents in money.items() if tender.day == day and sign * cents > 0]
-    main = max(own, key=lambda tender: abs(money[tender]), default=None)
-    held = money[main] if main else 0
-    beside = {tender: cents for tender, cents in money.items() if tender != main}
-    return Division(main.method if main else NO_MONEY, clearing=held - total_cents, beside=beside)
-
-
-def _unequal(money: Mapping[Tender, int], total_cents: int, record: str) -> MappingError:
-    paid = join(
-        [message("{amount} by {method}", amount=Amount(cents), method=tender.method) for tender, cents in money.items()]
-    )
-    return MappingError(
-        message("{paid} was paid for {amount}", paid=paid, amount=Amount(total_cents)),
+    by_method = (message("{amount} by {method}", amount=Amount(c), method=tender.method) for tender, c in money.items())
+    raise MappingError(
+        message("{paid} was paid for {amount}", paid=join([*by_method]), amount=Amount(total_cents)),
         code="tenders-differ",
         record=record,
         field="payments",

@@ -58,9 +58,12 @@ def empty_cleared(wanted: Article, before: Article | None, traces: Traces, setti
     """
     if before is None:
         return wanted
+    # The optional texts that come from the item; removing one from the settings does not empty it.
+    by_name = _ATTRIBUTES if settings.variants else ()
+    by_rule = [name for name in ("barcode", *_ATTRIBUTES) if name in settings.fields]
     plain: dict[str, Any] = {
         name: ""
-        for name in _mapped(settings)
+        for name in ("extra_text", *by_name, *by_rule)
         if getattr(wanted, name) is None and _is_ours(name, getattr(before, name), traces)
     }
     free = {
@@ -69,13 +72,6 @@ def empty_cleared(wanted: Article, before: Article | None, traces: Traces, setti
         if name not in wanted.custom_fields and _is_ours(_CUSTOM + name, before.custom_fields.get(name), traces)
     }
     return replace(wanted, **plain, custom_fields={**wanted.custom_fields, **free})
-
-
-def _mapped(settings: ProductSettings) -> frozenset[str]:
-    """The optional texts that come from the item; removing one from the settings does not empty it."""
-    by_name = _ATTRIBUTES if settings.variants else ()
-    by_rule = {name for name in ("barcode", *_ATTRIBUTES) if name in settings.fields}
-    return frozenset(("extra_text", *by_name, *by_rule))
 
 
 def _is_ours(name: str, text: object, traces: Traces) -> bool:

@@ -49,8 +49,12 @@ def find_unit_price(net_cents: int, quantity: Decimal) -> Decimal | None:
     net = to_euros(net_cents)
     with localcontext(prec=_DIGITS):
         nearest = ((net / quantity).quantize(_UNIT, way) for way in (ROUND_HALF_UP, ROUND_DOWN, ROUND_UP))
-        found = next((price for price in nearest if multiply(quantity, price) == net), None)
-        return None if found is None else _shortest(found)
+        price = next((price for price in nearest if multiply(quantity, price) == net), None)
+        if price is None:
+            return None
+        # Whole cents with two decimals, finer amounts with as many as needed; zero without a sign.
+        price = price.quantize(CENT) if price == price.quantize(CENT) else price.normalize()
+        return price or abs(price)
 
 
 def is_rigid(net_cents: int, quantity: Decimal) -> bool:
@@ -72,24 +76,14 @@ def split_line(flat: FlatLine, amounts: LineAmounts) -> tuple[FlatLine, ...]:
     quantity = flat.line.quantity
     if not quantity or (amounts is LineAmounts.ROUNDED and abs(quantity) < _SURE_BELOW):
         return (flat,)
-    net = _exact_part(flat.net_cents, quantity) if amounts is LineAmounts.EXACT else _near(flat.net_cents, quantity)
+    if amounts is LineAmounts.EXACT:
+        # The largest part that is the quantity times whole cents: of its fraction in lowest terms only multiples are.
+        unit, _ = abs(quantity).as_integer_ratio()
+        part = abs(flat.net_cents) // unit * unit
+        net = part if flat.net_cents >= 0 else -part
+    else:
+        with localcontext(prec=_DIGITS):
+            price = (to_euros(flat.net_cents) / quantity).quantize(_UNIT, ROUND_HALF_UP)
+            net = to_cents(multiply(quantity, price))
     rest = replace(flat.line, quantity=Decimal(0), text=f"Remainder: {flat.line.text}")
-    return replace(flat, net_cents=net), FlatLine(rest, flat.vat, flat.net_cents - net, remainder=True)
-
-
-def _exact_part(net_cents: int, quantity: Decimal) -> int:
-    """The largest part of the net that is the quantity times whole cents, without any rounding."""
-    unit, _ = abs(quantity).as_integer_ratio()  # as a fraction in lowest terms: only its multiples are whole cents
-    part = abs(net_cents) // unit * unit
-    return part if net_cents >= 0 else -part
-
-
-def _near(net_cents: int, quantity: Decimal) -> int:
-    with localcontext(prec=_DIGITS):
-        return to_cents(multiply(quantity, (to_euros(net_cents) / quantity).quantize(_UNIT, ROUND_HALF_UP)))
-
-
-def _shortest(price: Decimal) -> Decimal:
-    """Whole cents with two decimals, finer amounts with as many as needed; zero without a sign."""
-    price = price.quantize(CENT) if price == price.quantize(CENT) else price.normalize()
-    return price or abs(price)
+    return replace(flat, net_cents=net, fixed=True), FlatLine(rest, flat.vat, flat.net_cents - net, remainder=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mapping import patterns
-from mapping.errors import MappingError
+from mapping.errors import naming
 from mapping.records import Item
 from mapping.rules import evaluate
 from mapping.sections import ProductSettings
@@ -59,11 +59,8 @@ def _find_name(item: Item, settings: ProductSettings) -> str | None:
         return path[-1] if not wanted or wanted & known_as else None
     if settings.family_field is None:
         return None
-    try:
+    with naming(record=name_item(item), field="products.family_field"):
         value = evaluate(settings.family_field, item.rule_source).value
-    except MappingError as refusal:
-        refusal.about(record=name_item(item), field="products.family_field")
-        raise
     return None if value is None else str(value).strip()
 
 

@@ -75,36 +75,28 @@ def get_vat_code(
         )
     except MappingError as miss:
         split = table.find_split(rate) if rate is not None and branch is None else None
-        raise _split_code(key, split, record) if split else _no_code(key, rate, record) from miss
+        if split:
+            said = (
+                'tax code "{key}" has no VAT code with one rate at all branches: {split}, and an article has one VAT '
+                "code"
+            )
+            raise MappingError(
+                message(said, key=key, split=split),
+                record=record,
+                code="no-vat-code",
+                field="products.vat_branch",
+                fix="name the branch whose rates decide in products.vat_branch, or add the tax code to products.vat",
+            ) from miss
+        shown = message("without a rate") if rate is None else message("of {rate} %", rate=show_number(rate))
+        said = 'give the item a tax code whose rate the till has, or add "{key}" to products.vat in the settings'
+        raise MappingError(
+            message('tax code "{key}" {shown} has no VAT code at the till', key=key, shown=shown),
+            code="no-vat-code",
+            record=record,
+            field="products.vat",
+            fix=message(said, key=key),
+        ) from miss
     return None if answer.value is None else _as_code(answer.value, record)
-
-
-def _split_code(key: str, split: str, record: str) -> MappingError:
-    return MappingError(
-        message(
-            'tax code "{key}" has no VAT code with one rate at all branches: {split}, and an article has one VAT code',
-            key=key,
-            split=split,
-        ),
-        record=record,
-        code="no-vat-code",
-        field="products.vat_branch",
-        fix="name the branch whose rates decide in products.vat_branch, or add the tax code to products.vat",
-    )
-
-
-def _no_code(key: str, rate: Decimal | None, record: str) -> MappingError:
-    shown = message("without a rate") if rate is None else message("of {rate} %", rate=show_number(rate))
-    return MappingError(
-        message('tax code "{key}" {shown} has no VAT code at the till', key=key, shown=shown),
-        code="no-vat-code",
-        record=record,
-        field="products.vat",
-        fix=message(
-            'give the item a tax code whose rate the till has, or add "{key}" to products.vat in the settings',
-            key=key,
-        ),
-    )
 
 
 def _as_code(value: str, record: str) -> int:

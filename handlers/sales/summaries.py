@@ -22,8 +22,7 @@ from handlers.references.parties import Buyer
 from handlers.result import Result, done
 from handlers.sales import bookings, days, documents, drafts, repairs, settlement
 from mapping import day_summary, orders, sale_identity
-from mapping.day_postings import DayPlan, to_postings
-from mapping.day_summary import Day, DayTotals
+from mapping.day_summary import Day, DayPlan, DayTotals, to_postings
 from mapping.errors import MappingError
 from mapping.messages import Amount, join, message
 from mapping.orders import Posting

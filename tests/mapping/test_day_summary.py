@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapping import day_summary
-from mapping.day_postings import DayPlan, to_postings
-from mapping.day_summary import Day, DayTotals, Goods
+from mapping.day_summary import Day, DayPlan, DayTotals, Goods, to_postings
 from mapping.errors import MappingError
 from mapping.figures import Cell, Measure
 from mapping.money import gross_to_tax, show_number, to_cents

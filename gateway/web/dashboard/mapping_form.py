@@ -262,7 +262,7 @@ def to_blocks(chosen: Choices, lists: Lists, values: SalesValues) -> list[Block]
         known = {source.key.strip().casefold() for source in found}
         sources = [*found, *(SourceValue(key, key) for key in control.table if key.strip().casefold() not in known)]
         creates = chosen.creates and setting.path == "mapping.payment_methods"
-        covered = coverage.cover(setting, control, sources, lists, creates=creates)
+        covered = [coverage.cover(setting, control, source, lists, creates=creates) for source in sources]
         blocks.append(Block(setting, control, setting.offered(lists), covered, setting.targets in lists))
     return blocks
 
