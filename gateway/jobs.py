@@ -106,9 +106,17 @@ class BlockingConsumer(Consumer):
 
     def __next__(self) -> MessageProxy | None:
         message: MessageProxy | None = next(self._polling)
-        if message is None:
-            self._wait()
-        return message
+        if message is not None:
+            return message
+        if self._stopping.is_set() or self._polling.outstanding_message_count >= self._prefetch:
+            time.sleep(FULL_SECONDS)
+            return None
+        try:
+            # From the end of the list to its start: every message stays. BLMOVE needs Redis 6.2.
+            self._client.brpoplpush(self._key, self._key, timeout=self._seconds)
+        except redis.ConnectionError as error:
+            raise dramatiq.errors.ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+        return None
 
     def ack(self, message: MessageProxy) -> None:
         self._polling.ack(message)
@@ -119,16 +127,6 @@ class BlockingConsumer(Consumer):
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """They were taken and not begun."""
         self._polling.requeue(messages)
-
-    def _wait(self) -> None:
-        if self._stopping.is_set() or self._polling.outstanding_message_count >= self._prefetch:
-            time.sleep(FULL_SECONDS)
-            return
-        try:
-            # From the end of the list to its start: every message stays. BLMOVE needs Redis 6.2.
-            self._client.brpoplpush(self._key, self._key, timeout=self._seconds)
-        except redis.ConnectionError as error:
-            raise dramatiq.errors.ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
 
 
 def send_wake_up(broker: dramatiq.Broker, event_id: int) -> None:

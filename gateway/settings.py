@@ -12,7 +12,7 @@ import tempfile
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -133,16 +133,10 @@ def _private_or_https(name: str, value: str) -> str:
     url = str(_HTTP(name, value))
     parts = urlsplit(url)
     # A name is resolved when it is called, and refused then if it is outside the private network.
-    if parts.scheme == "http" and _is_public_number(parts.hostname or ""):
-        raise SettingsError(name, "should begin with https:// outside a private network")
+    with suppress(ValueError):
+        if parts.scheme == "http" and ip_address(parts.hostname or "").is_global:
+            raise SettingsError(name, "should begin with https:// outside a private network")
     return url
-
-
-def _is_public_number(host: str) -> bool:
-    try:
-        return ip_address(host).is_global
-    except ValueError:
-        return False
 
 
 _INTUIT_TOKEN = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa: S105 - an address
@@ -155,11 +149,11 @@ def variable(
     read: Callable[[str, str], Any] = _text,
     default: str = "",
     *,
-    name: str | None = None,
+    name: str = "",
     secret: bool = False,
 ) -> Any:
     """A field that is read from the variable of its name, or of another `name`."""
-    return field(metadata={"variable": (name, meaning, read, default, secret)})
+    return field(metadata={"variable": Variable(name, meaning, read, default, secret)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,12 +245,10 @@ class Settings:
         return self.database_url.startswith("postgresql")
 
 
-def _to_variable(of: Field[Any]) -> Variable:
-    name, *said = of.metadata["variable"]
-    return Variable(name or of.name.upper(), *said)
-
-
-VARIABLES: Mapping[str, Variable] = {each.name: _to_variable(each) for each in fields(Settings)}
+VARIABLES: Mapping[str, Variable] = {
+    each.name: replace(each.metadata["variable"], name=each.metadata["variable"].name or each.name.upper())
+    for each in fields(Settings)
+}
 """Of each field of the settings its variable."""
 
 

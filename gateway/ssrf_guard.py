@@ -123,14 +123,9 @@ def _unpacked(address: Address) -> Iterator[Address]:
         if address in network:
             yield IPv4Address((int(address) >> shift) & 0xFFFFFFFF)
     if address in _LOCAL_TRANSLATORS:
-        yield from (_translated(int(address), length) for length in _PREFIX_LENGTHS)
+        rest = (int(address) >> 64 << 56) | (int(address) & ((1 << 56) - 1))
+        yield from (IPv4Address((rest >> (88 - length)) & 0xFFFFFFFF) for length in _PREFIX_LENGTHS)
     if address.teredo:
         yield from address.teredo
     if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
         yield IPv4Address(int(address) & 0xFFFFFFFF)
-
-
-def _translated(address: int, length: int) -> IPv4Address:
-    """The IPv4 address behind a translator's prefix of this length."""
-    rest = (address >> 64 << 56) | (address & ((1 << 56) - 1))
-    return IPv4Address((rest >> (88 - length)) & 0xFFFFFFFF)

@@ -41,11 +41,23 @@ class TokenManager:
         held = self._held()
         if held.access and held.access_expires_at and held.access_expires_at - MARGIN > self.now():
             return held.access
-        return self._renewed(held.access)
+        return self.renew(held.access)
 
-    def renew(self, rejected: str) -> str:
-        """A replacement for the token the books just refused."""
-        return self._renewed(rejected)
+    def renew(self, stale: str | None) -> str:
+        """A token other than `stale`: another process's fresh one, or our own refresh. One process at a time."""
+        self.before_refresh()
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            if fresh := self._fresher_than(stale):
+                return fresh
+            if lease := tokens.take(self.engine, self.connection):
+                try:
+                    # The process that had the lease before may have stored a fresh token.
+                    return self._fresher_than(stale) or self._refresh()
+                finally:
+                    tokens.release(self.engine, self.connection, lease)
+            time.sleep(LOOK_SECONDS)
+        raise Transient("another process is refreshing the QuickBooks token and has not finished", code="refreshing")
 
     def refuse(self, code: str) -> None:
         """QuickBooks refuses calls with a fresh token: until `try_again` finds it accepts them, none is sent."""
@@ -108,22 +120,6 @@ class TokenManager:
         """The connection as messages name it, by its present name."""
         with reading(self.engine) as session:
             return f"connection {connections.display_names(session).get(self.connection, self.connection)}"
-
-    def _renewed(self, stale: str | None) -> str:
-        """A token other than `stale`: another process's fresh one, or our own refresh. One process at a time."""
-        self.before_refresh()
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
-            if fresh := self._fresher_than(stale):
-                return fresh
-            if lease := tokens.take(self.engine, self.connection):
-                try:
-                    # The process that had the lease before may have stored a fresh token.
-                    return self._fresher_than(stale) or self._refresh()
-                finally:
-                    tokens.release(self.engine, self.connection, lease)
-            time.sleep(LOOK_SECONDS)
-        raise Transient("another process is refreshing the QuickBooks token and has not finished", code="refreshing")
 
     def _fresher_than(self, stale: str | None) -> str | None:
         held = self._held()

@@ -21,10 +21,10 @@ from gateway.connectors.exchange import Exchange, without_lists
 from gateway.connectors.http import Limits, open_http
 from gateway.connectors.mpluskassa.calls import TILL_LIMITS
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import GatewayError, Permanent, Transient
 from gateway.observability import counters
+from gateway.removal import open_oauth
 from gateway.settings import Settings
 from gateway.store import certificates, claims, connections, documents, installation, rate_limits, views
 from gateway.store.certificates import SigningKey
@@ -131,8 +131,12 @@ class ConnectionRegistry:
         self._thread.documents = documents
         if self._installation is None:
             self._installation = installation.name_of(self._engine)
-        if fresh:
-            self._try_refused(context)
+        if fresh and (login := self.token_manager(name)).is_refused():
+            # A person asks for something: calls that QuickBooks refused before are tried now.
+            try:
+                login.try_again(context.books.try_token)
+            except GatewayError as error:
+                _log.warning("could not try a refused login again", reason=error.reason)
         if self._process is None:
             with reading(self._engine) as session:
                 began = views.now_of(session)
@@ -156,16 +160,6 @@ class ConnectionRegistry:
             known=known,
             in_a_row=context.at_till.in_a_row,
         )
-
-    def _try_refused(self, context: ConnectionContext) -> None:
-        """A person asks for something: calls that QuickBooks refused before are tried now."""
-        login = self.token_manager(context.connection.name)
-        if not login.is_refused():
-            return
-        try:
-            login.try_again(context.books.try_token)
-        except GatewayError as error:
-            _log.warning("could not try a refused login again", reason=error.reason)
 
     def _key(self) -> SigningKey:
         if self._signing_key is None:
@@ -279,24 +273,13 @@ class ConnectionRegistry:
             documents[booked.kind, booked.id] = booked
 
     def token_manager(self, name: str) -> TokenManager:
-        return TokenManager(self._engine, name, self._oauth(), self._seal, before_refresh=self._before_call)
+        oauth = open_oauth(self._http, self._settings, limits=REFRESH_LIMITS)
+        return TokenManager(self._engine, name, oauth, self._seal, before_refresh=self._before_call)
 
     def _before_call(self) -> None:
         """This thread is about to wait for another system; a thread that handles no event has nobody to tell."""
         if announce := getattr(self._thread, "before_call", None):
             announce()
-
-    def _oauth(self) -> OAuth:
-        given = self._settings
-        return OAuth(
-            self._http,
-            client_id=given.quickbooks_client_id,
-            client_secret=given.quickbooks_client_secret,
-            authorize_url=given.quickbooks_authorize_url,
-            token_url=given.quickbooks_token_url,
-            revoke_url=given.quickbooks_revoke_url,
-            limits=REFRESH_LIMITS,
-        )
 
     def _observer(self, connection: str, limiter: RateLimiter) -> Callable[[Exchange], None]:
         def observe(exchange: Exchange) -> None:

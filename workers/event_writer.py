@@ -100,16 +100,13 @@ class EventWriter:
         with self._lock:
             self._waiting.append(request)
             first, self._writing = not self._writing, True
-        if first or not self._wait(request):
+        if not first:
+            request.turn.acquire()  # until another thread has written it, or it is this thread's turn to write
+        if not request.done:
             self._write_all(request)
         if request.error is not None:
             raise request.error
         return request
-
-    def _wait(self, request: Request) -> bool:
-        """Whether another thread has written it; if not, it is this thread's turn to write."""
-        request.turn.acquire()
-        return request.done
 
     def _write_all(self, own: Request) -> None:
         """Write everything that waits, this thread's own request among it."""

@@ -168,7 +168,13 @@ class RateLimiter:
     @contextmanager
     def __call__(self, _operation: str = "") -> Iterator[HeldSlot]:
         """Run one call. Raises `RateLimited` when the wait would be too long; nothing was sent then."""
-        slot = self._find_kept() or self._begin()
+        # Of this thread's call before; a thread that was stopped meanwhile has none any more.
+        kept: HeldSlot | None = getattr(self._thread, "slot", None)
+        if kept is not None and not self._may_keep(kept):
+            self._end_kept()
+            kept = None
+        self._thread.slot = None
+        slot = kept or self._begin()
         try:
             yield slot
         finally:
@@ -176,15 +182,6 @@ class RateLimiter:
                 self._thread.slot = slot
             else:
                 self._end(slot)
-
-    def _find_kept(self) -> HeldSlot | None:
-        """The slot of this thread's call before; a thread that was stopped meanwhile has none any more."""
-        slot: HeldSlot | None = getattr(self._thread, "slot", None)
-        if slot is not None and not self._may_keep(slot):
-            self._end_kept()
-            return None
-        self._thread.slot = None
-        return slot
 
     def _may_keep(self, slot: HeldSlot) -> bool:
         is_recent = time.monotonic() < slot.since + KEEP_SECONDS
@@ -201,6 +198,9 @@ class RateLimiter:
         if not self._local.acquire(seconds=SLOT_PATIENCE):
             raise self._refusal(SHORT_COOLDOWN, cooling=False)
         try:
+            if not self._opened:
+                rate_limits.open_account(self._engine, self.account, self._limit)
+                self._opened = True
             number = self._take(deadline)
         except BaseException:
             self._local.release()
@@ -216,13 +216,15 @@ class RateLimiter:
             self._local.release()
 
     def _take(self, deadline: float) -> int:
-        if not self._opened:
-            rate_limits.open_account(self._engine, self.account, self._limit)
-            self._opened = True
         while time.monotonic() < deadline:
             match rate_limits.take_slot(self._engine, self.account, self._limit, self._holder, patience=START_PATIENCE):
+                case Slot(number, wait) if wait <= 0:
+                    return number
                 case Slot(number, wait):
-                    if self._wait_to_start(wait):
+                    time.sleep(wait)
+                    with reading(self._engine) as session:
+                        is_cooling = self.account in rate_limits.find_cooldowns(session)  # it began meanwhile
+                    if not is_cooling:
                         return number
                     self._release(number)
                 case Later(seconds, cooling=True) if seconds <= SHORT_COOLDOWN:
@@ -232,14 +234,6 @@ class RateLimiter:
                 case Taken():
                     time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
         raise self._refusal(SHORT_COOLDOWN, cooling=False)
-
-    def _wait_to_start(self, seconds: float) -> bool:
-        """Wait, then say whether the call may start: not if a cooldown began meanwhile."""
-        if seconds <= 0:
-            return True
-        time.sleep(seconds)
-        with reading(self._engine) as session:
-            return self.account not in rate_limits.find_cooldowns(session)
 
     def _release(self, number: int, *, rest: float = 0.0) -> None:
         try:

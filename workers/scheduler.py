@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import structlog
@@ -110,9 +110,12 @@ class Scheduler:
         self._tasks.setdefault(name, PeriodicTask(name, seconds, do, time.monotonic() + after))
 
     def _run(self, task: PeriodicTask) -> None:
-        failed = True
+        failed, kind = True, task.name.partition("/")[0]
+        # All polls of a system report to Sentry's monitors as one.
+        name = {"till": "poll-till", "books": "poll-books", "refresh": "refresh"}.get(kind)
+        monitored = alerting.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
         try:
-            with logs.correlated(inbox.new_correlation(), task=task.name), _monitored(task):
+            with logs.correlated(inbox.new_correlation(), task=task.name), monitored:
                 task.do()
             failed = False
         except GatewayError as error:
@@ -279,13 +282,6 @@ class Scheduler:
     def _report(self) -> None:
         installation.report(self.engine, "clock")
         self._contexts.meter.flush()
-
-
-def _monitored(task: PeriodicTask) -> AbstractContextManager[None]:
-    """Polls and refreshes report to Sentry's monitors, all polls of a system as one."""
-    kind, _, _ = task.name.partition("/")
-    name = {"till": "poll-till", "books": "poll-books", "refresh": "refresh"}.get(kind)
-    return alerting.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
 
 
 def open_scheduler(given: Settings, notifier: Notifier, *, process: str = "") -> Scheduler:

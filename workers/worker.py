@@ -281,7 +281,13 @@ class Worker:
         deps: Deps | None = None
         try:
             if event.crashes >= retry_policy.MAX_CRASHES:
-                return Result(_crashed(event)), None
+                parked = Outcome(
+                    State.PARKED,
+                    reason=message("the worker crashed {crashes} times while working on this", crashes=event.crashes),
+                    code="crashed",
+                    fix="look at the memory of the worker process, then retry the event",
+                )
+                return Result(parked), None
             claim = Claim(event.id, event.lease or "")
             deps = self.contexts.deps(
                 event.connection or "",
@@ -343,15 +349,6 @@ def _run(event: Event, deps: Deps) -> Result:
             raise
         deps.say("looked once more, in fresh lists")
         return handler(event, deps)
-
-
-def _crashed(event: Event) -> Outcome:
-    return Outcome(
-        State.PARKED,
-        reason=message("the worker crashed {crashes} times while working on this", crashes=event.crashes),
-        code="crashed",
-        fix="look at the memory of the worker process, then retry the event",
-    )
 
 
 def _complete(outcome: Outcome, event: Event, facts: Mapping[str, object]) -> Outcome:

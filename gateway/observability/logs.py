@@ -49,7 +49,11 @@ def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: Text
     terminal = bool(getattr(out, "isatty", bool)())
     style = settings.log_format or ("console" if terminal else "json")
     render = _render_json if style == "json" else _render_console
-    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _Redacted(redactor), render]
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        lambda _logger, _method, event: redactor.clean(event),
+        render,
+    ]
     foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared]
     formatter = structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=foreign)
     _install(formatter, settings.log_level.upper(), out)
@@ -78,26 +82,12 @@ def correlated(correlation: str, **facts: str | int | None) -> Iterator[None]:
         yield
 
 
-class _Named:
-    def __init__(self, role: str) -> None:
-        self._role = role
-
-    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event["role"] = self._role
+def _steps(role: str) -> list[Processor]:
+    def name(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["role"] = role
         event.pop("color_message", None)  # uvicorn's second copy of its message
         return event
 
-
-class _Redacted:
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
-
-    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        cleaned: dict[str, Any] = self._redactor.clean(event)
-        return cleaned
-
-
-def _steps(role: str) -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -105,7 +95,7 @@ def _steps(role: str) -> list[Processor]:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.ExceptionRenderer(lambda exc_info: redaction.to_text(exc_info[1])),
         structlog.processors.StackInfoRenderer(),
-        _Named(role),
+        name,
     ]
 
 

@@ -85,7 +85,10 @@ class Redactor:
             case int() | float():
                 cleaned = value if self.text(str(value)) == str(value) else MASK
             case Mapping():
-                cleaned = {self.text(str(k)): self._field(str(k), v, depth) for k, v in value.items()}
+                cleaned = {
+                    self.text(str(k)): MASK if v and _TELLING_KEY.fullmatch(str(k)) else self.clean(v, depth=depth + 1)
+                    for k, v in value.items()
+                }
             case list() | tuple() | set() | frozenset():
                 cleaned = [self.clean(item, depth=depth + 1) for item in value]
             case bytes() | bytearray():
@@ -93,11 +96,6 @@ class Redactor:
             case _:
                 cleaned = self.text(str(value))
         return cleaned
-
-    def _field(self, key: str, value: Any, depth: int) -> Any:
-        if value and _TELLING_KEY.fullmatch(key):
-            return MASK
-        return self.clean(value, depth=depth + 1)
 
     def _without_known(self, text: str) -> str:
         if self._known is None:
@@ -110,8 +108,7 @@ class Redactor:
 def to_redactor(values: Iterable[str], *, addresses: Iterable[str] = ()) -> Redactor:
     """A redactor for these secrets and for the passwords inside these addresses."""
     passwords = (urlsplit(address).password for address in addresses if "://" in address)
-    known = {value for value in (*values, *(unquote(p) for p in passwords if p)) if value}
-    return Redactor(frozenset(known))
+    return Redactor(frozenset(filter(None, (*values, *(unquote(p) for p in passwords if p)))))
 
 
 def _to_forms(secret: str) -> set[str]:
@@ -148,14 +145,10 @@ def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
         yield from ("", why, "")
     yield "Traceback (most recent call last):"
     yield from (line.rstrip("\n") for line in traceback.format_tb(error.__traceback__))
-    yield _to_line(error)
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from _lines(each, seen)
-
-
-def _to_line(error: BaseException) -> str:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     text = str(error) if may_be_shown(kind.__module__, kind.__qualname__) else MASK
-    return f"{name}: {text}" if text else name
+    yield f"{name}: {text}" if text else name
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _lines(each, seen)

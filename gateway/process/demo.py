@@ -191,7 +191,18 @@ def _find_port(usual: int, *, taken: set[int]) -> int:
 def _keep(path: Path) -> Secrets:
     try:
         with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
-            json.dump(asdict(_invent()), file, indent=1)
+            made = Secrets(
+                client_id=f"demo-{secrets.token_hex(12)}",
+                client_secret=secrets.token_urlsafe(24),
+                realm_id=f"9130{secrets.randbelow(10**12):012d}",
+                refresh_token=f"demo-{secrets.token_hex(16)}",
+                verifier=secrets.token_urlsafe(24),
+                ident=f"demo-{secrets.token_hex(4)}",
+                secret=secrets.token_urlsafe(18),
+                subscription_id=str(uuid.uuid4()),
+                webhook_secret=base64.b64encode(secrets.token_bytes(32)).decode("ascii"),
+            )
+            json.dump(asdict(made), file, indent=1)
     except FileExistsError:
         pass
     try:
@@ -199,17 +210,3 @@ def _keep(path: Path) -> Secrets:
         return Secrets(**{field.name: str(kept[field.name]) for field in fields(Secrets)})
     except (ValueError, KeyError, TypeError):
         raise SettingsError(str(path), "should hold the demo's secrets, but cannot be read; delete it") from None
-
-
-def _invent() -> Secrets:
-    return Secrets(
-        client_id=f"demo-{secrets.token_hex(12)}",
-        client_secret=secrets.token_urlsafe(24),
-        realm_id=f"9130{secrets.randbelow(10**12):012d}",
-        refresh_token=f"demo-{secrets.token_hex(16)}",
-        verifier=secrets.token_urlsafe(24),
-        ident=f"demo-{secrets.token_hex(4)}",
-        secret=secrets.token_urlsafe(18),
-        subscription_id=str(uuid.uuid4()),
-        webhook_secret=base64.b64encode(secrets.token_bytes(32)).decode("ascii"),
-    )

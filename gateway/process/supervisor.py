@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ class Post:
     started: float = 0.0
     due: float | None = None
     delay: float = FIRST_DELAY
-    done: bool = field(default=False)
+    done: bool = False
 
     def is_ready(self) -> bool:
         """Whether the next stage may begin, as far as this child is concerned."""
@@ -283,25 +283,19 @@ class Supervisor:
     def _end(self, post: Post) -> None:
         process = post.process
         assert process is not None
-        self._drain(post, process)
+        process.kill()
+        if file := process.output:  # a grandchild may still hold the pipe: what is waiting is read, no more
+            while file in self._selector.get_map():
+                try:
+                    self._read(post, file)
+                except BlockingIOError:
+                    self._selector.unregister(file)
+            self._console.end(post.child.name)
         post.process, how = None, process.reap()
         if post.child.once and how == "exit code 0":
             post.done = True
         elif not self._stopping:
             self._fall(post, f"ended ({how})")
-
-    def _drain(self, post: Post, process: ChildProcess) -> None:
-        """Pass on its last output. A grandchild may still hold the pipe, so this returns when no data is waiting."""
-        process.kill()
-        file = process.output
-        if file is None:
-            return
-        while file in self._selector.get_map():
-            try:
-                self._read(post, file)
-            except BlockingIOError:
-                self._selector.unregister(file)
-        self._console.end(post.child.name)
 
     def _fall(self, post: Post, what: str) -> None:
         if post.child.once:

@@ -9,10 +9,10 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import LiteralString, TextIO
+from typing import Final, TextIO
 
 from gateway.process import commands, demo, valkey
 from gateway.process.commands import Command
@@ -42,7 +42,11 @@ class StartPlan:
     is_migrated: bool
 
     def to_stages(self) -> list[list[Child]]:
-        first = self._outside()
+        first: list[Child] = []
+        if self.demo is not None:
+            ports = (self.demo.quickbooks_port, self.demo.mplus_port)
+            command = Command(commands.simulators().argv, self.demo.to_sandbox())
+            first.append(self._child("sandbox", command, OUTSIDE, ready=lambda: all(map(_listens, ports))))
         if self.valkey is not None:
             where, command = valkey.find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
             first.append(self._child("valkey", command, BROKER, ready=lambda: valkey.answers(where)))
@@ -54,13 +58,6 @@ class StartPlan:
             # Webhooks need not wait for a release step that migrates nothing; those who use its settings do.
             return [first, [release, web], workers]
         return [first, [release], [web, *workers]]
-
-    def _outside(self) -> list[Child]:
-        if self.demo is None:
-            return []
-        ports = (self.demo.quickbooks_port, self.demo.mplus_port)
-        command = Command(commands.simulators().argv, self.demo.to_sandbox())
-        return [self._child("sandbox", command, OUTSIDE, ready=lambda: all(map(_listens, ports)))]
 
     def _ours(self) -> list[Child]:
         port, host = self.settings.port, self.settings.host
@@ -103,7 +100,17 @@ def start(settings: Settings, environ: Mapping[str, str], var: Path) -> int:
         port, host = settings.port, settings.host
         if not _await(lambda: demo.is_free(port, host), seconds=CRASH_SECONDS if crashed else 0.0):
             raise SettingsError("PORT", f"should be a free port, but another program listens on {port}")
-        plan = _plan(settings, {**environ, "LOG_FORMAT": style, "PYTHONUNBUFFERED": "1"}, var)
+        demo.refuse_mixing(environ, var)
+        shop = demo.prepare(settings, var) if demo.is_wanted(environ) else None
+        told = shop.to_gateway() if shop else {}
+        plan = StartPlan(
+            settings,
+            var,
+            environ={**environ, "LOG_FORMAT": style, "PYTHONUNBUFFERED": "1", **told},
+            valkey=_find_valkey(var) if settings.redis_url == valkey.address(var) else None,
+            demo=shop,
+            is_migrated=is_migrated(settings),
+        )
         stages = plan.to_stages()
         console.say(f"starting {', '.join(child.name for stage in stages for child in stage)}")
 
@@ -114,39 +121,31 @@ def start(settings: Settings, environ: Mapping[str, str], var: Path) -> int:
         return Supervisor(stages, console, piped=terminal or style == "console", announce=announce).run()
 
 
-def _plan(settings: Settings, environ: Mapping[str, str], var: Path) -> StartPlan:
-    demo.refuse_mixing(environ, var)
-    shop = demo.prepare(settings, var) if demo.is_wanted(environ) else None
-    environ = {**environ, **(shop.to_gateway() if shop else {})}
-    plan = StartPlan(settings, var, environ, None, shop, is_migrated(settings))
-    return replace(plan, valkey=_find_valkey(var)) if settings.redis_url == valkey.address(var) else plan
-
-
 def is_migrated(settings: Settings) -> bool:
     """Whether the database has this code's schema, seen without SQLAlchemy, whose import takes longer than the look."""
-    look = _ask_postgres if settings.is_postgres else _ask_sqlite
-    return look(settings.database_url, "SELECT version_num FROM alembic_version") == max(known_revisions())
+    row = _ask_postgres(settings.database_url) if settings.is_postgres else _ask_sqlite(settings.database_url)
+    return row is not None and row[0] == max(known_revisions())
 
 
-def _ask_sqlite(url: str, question: str) -> str | None:
-    file = Path(url.removeprefix("sqlite:///")).resolve()
-    try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=LOOK_SECONDS)) as database:
-            row = database.execute(question).fetchone()
-    except sqlite3.Error:  # the release step says what is wrong
-        return None
-    return str(row[0]) if row else None
+_QUESTION: Final = "SELECT version_num FROM alembic_version"
 
 
-def _ask_postgres(url: str, question: LiteralString) -> str | None:
+def _ask_sqlite(url: str) -> tuple[object, ...] | None:
+    file = f"{Path(url.removeprefix('sqlite:///')).resolve().as_uri()}?mode=rw"
+    # The release step says what is wrong.
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file, uri=True, timeout=LOOK_SECONDS)) as database:
+        row: tuple[object, ...] | None = database.execute(_QUESTION).fetchone()
+        return row
+    return None
+
+
+def _ask_postgres(url: str) -> tuple[object, ...] | None:
     import psycopg
 
-    try:
-        with psycopg.connect(url.replace("+psycopg", "", 1), connect_timeout=LOOK_SECONDS) as database:
-            row = database.execute(question).fetchone()
-    except psycopg.Error:
-        return None
-    return str(row[0]) if row else None
+    address = url.replace("+psycopg", "", 1)
+    with suppress(psycopg.Error), psycopg.connect(address, connect_timeout=LOOK_SECONDS) as database:
+        return database.execute(_QUESTION).fetchone()
+    return None
 
 
 def _find_valkey(var: Path) -> Path:
