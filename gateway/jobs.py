@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -172,16 +172,14 @@ class Notifier:
             self._bell.wait()
             self._bell.clear()
             closing = self._closing.is_set()
-            self._send([self._ids.popleft() for _ in range(len(self._ids))][:WAKES_AT_ONCE])
+            batch = [self._ids.popleft() for _ in range(len(self._ids))][:WAKES_AT_ONCE]
+            if self.resting:
+                batch = []  # the sweeper finds these rows
+            try:
+                # A message that is taken later finds these events, too.
+                most = len(batch) if len(batch) <= FEW else WAKES_AT_ONCE - self._broker.count_waiting()
+                for event_id in batch[: max(0, most)]:
+                    send_wake_up(self._broker, event_id)
+            except (redis.RedisError, dramatiq.errors.DramatiqError, OSError):
+                self._resting_until = time.monotonic() + REST_SECONDS
             self._closing.wait(PAUSE_SECONDS)
-
-    def _send(self, batch: Sequence[int]) -> None:
-        if self.resting:
-            return
-        try:
-            # A message that is taken later finds these events, too.
-            most = len(batch) if len(batch) <= FEW else WAKES_AT_ONCE - self._broker.count_waiting()
-            for event_id in batch[: max(0, most)]:
-                send_wake_up(self._broker, event_id)
-        except (redis.RedisError, dramatiq.errors.DramatiqError, OSError):
-            self._resting_until = time.monotonic() + REST_SECONDS

@@ -130,19 +130,21 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
     if excess := find_excess(text):
         raise refuse(excess, _BY_HAND)
     try:
-        document = tomlkit.parse(_uncover(text, answers))
+        document, expected = tomlkit.parse(_uncover(text, answers)), tomllib.loads(text, parse_float=Decimal)
         for path, answer in answers.items():
             table, name = path.split(".")
             section = document.setdefault(table, tomlkit.table())
             if not isinstance(section, Mapping):
                 raise _refuse()
             _put(section, name, answer)
+            expected.setdefault(table, {})[name] = answer
+            if answer is None:
+                del expected[table][name]
         amended = tomlkit.dumps(document)
         made = tomllib.loads(amended, parse_float=Decimal)
-        expected = _expected(text, answers)
     except (tomllib.TOMLDecodeError, TOMLKitError, RecursionError):
         raise _refuse() from None
-    if _without_empty(made) != expected:
+    if _without_empty(made) != _without_empty(expected):
         raise _refuse()
     parse(amended)
     return amended
@@ -175,16 +177,6 @@ def _put(table: Any, name: str, value: Any) -> None:
         table[name] = tomlkit.value(to_toml(value))
     elif value is None and present is not None:
         del table[name]
-
-
-def _expected(text: str, answers: Mapping[str, Any]) -> Mapping[str, Any]:
-    data = tomllib.loads(text, parse_float=Decimal)
-    for path, answer in answers.items():
-        table, name = path.split(".")
-        data.setdefault(table, {})[name] = answer
-        if answer is None:
-            del data[table][name]
-    return _without_empty(data)
 
 
 def _without_empty(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -24,7 +24,6 @@ from gateway.store import alerts as rows
 from gateway.store import connections, installation
 from gateway.store.alerts import Thresholds
 from gateway.store.session import reading, writing
-from gateway.store.tables import AlertRow
 
 SECONDS = 15.0
 PATIENCE_SECONDS = 20.0  # for one channel; this process holds an alert that is being sent for a minute
@@ -56,7 +55,16 @@ class Watch:
                 unsent = rows.take_unsent(session, limit=1)
             if not unsent:
                 break
-            self._send(unsent[0])
+            alert = unsent[0]
+            with reading(self._engine) as session:
+                called = connections.display_names(session).get(alert.connection or "")
+            message = alerts.to_message(alert, self._settings, called=called)
+            reached = {name for name in (alert.clear_told if message.cleared else alert.told).split(",") if name}
+            _log.info("alert", cause=alert.cause, title=alert.title, cleared=message.cleared)
+            reached |= {each.name for each in self._senders if each.name not in reached and each.send(message)}
+            everyone = reached >= {each.name for each in self._senders}
+            with writing(self._engine) as session:
+                rows.mark_sent(session, alert, sorted(reached), everyone=everyone)
 
     def stand_in(self) -> None:
         """Look for causes when no clock process runs: a stopped clock cannot report itself."""
@@ -64,16 +72,6 @@ class Watch:
             roles = {process.role for process in installation.alive(session)}
         if "clock" not in roles:
             self.look()
-
-    def _send(self, alert: AlertRow) -> None:
-        with reading(self._engine) as session:
-            called = connections.display_names(session).get(alert.connection or "")
-        message = alerts.to_message(alert, self._settings, called=called)
-        reached = {name for name in (alert.clear_told if message.cleared else alert.told).split(",") if name}
-        _log.info("alert", cause=alert.cause, title=alert.title, cleared=message.cleared)
-        reached |= {each.name for each in self._senders if each.name not in reached and each.send(message)}
-        with writing(self._engine) as session:
-            rows.mark_sent(session, alert, sorted(reached), everyone=reached >= {each.name for each in self._senders})
 
 
 class AlertSender:

@@ -53,22 +53,19 @@ class StartPlan:
         # The release step reads the till's markers, so the simulators are up before it.
         more = self.demo.to_release(self.environ) if self.demo else {}
         release = self._child("migrate", Command(commands.migrate().argv, more), BROKER, once=True)
-        web, *workers = self._ours()
+        port, host = self.settings.port, self.settings.host
+        reached = "127.0.0.1" if host == commands.EVERYWHERE else host
+        web = self._child("web", commands.web(self.settings, host=host), WEB, ready=lambda: _listens(port, reached))
+        worker = commands.worker(self.settings, shutdown_milliseconds=WORKER_SECONDS * 1000)
+        if self.settings.worker_processes > 1:
+            workers = [self._child("worker", worker, WORK), self._child("clock", commands.clock(), WORK)]
+        else:  # a clock of its own would take 100 MiB, most of it the same code
+            both = Command(worker.argv, {**worker.environ, commands.SCHEDULING: "1"})
+            workers = [self._child("worker", both, WORK)]
         if self.is_migrated:
             # Webhooks need not wait for a release step that migrates nothing; those who use its settings do.
             return [first, [release, web], workers]
         return [first, [release], [web, *workers]]
-
-    def _ours(self) -> list[Child]:
-        port, host = self.settings.port, self.settings.host
-        reached = "127.0.0.1" if host == commands.EVERYWHERE else host
-        worker = commands.worker(self.settings, shutdown_milliseconds=WORKER_SECONDS * 1000)
-        web = self._child("web", commands.web(self.settings, host=host), WEB, ready=lambda: _listens(port, reached))
-        if self.settings.worker_processes > 1:
-            return [web, self._child("worker", worker, WORK), self._child("clock", commands.clock(), WORK)]
-        # A clock of its own would take 100 MiB, most of it the same code.
-        both = Command(worker.argv, {**worker.environ, commands.SCHEDULING: "1"})
-        return [web, self._child("worker", both, WORK)]
 
     def _child(
         self, name: str, command: Command, rank: int, *, ready: Callable[[], bool] = lambda: True, once: bool = False
