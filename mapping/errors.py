@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,36 +44,20 @@ class ProblemError(Exception):
         cause: str | None = None,
     ) -> None:
         super().__init__(reason)
-        self.problem = Problem(reason=reason, code=code, record=record, field=field, fix=fix, cause=cause)
+        self.reason, self.code, self.record = reason, code, record
+        self.field, self.fix, self.cause = field, fix, cause
 
-    def about(self, **parts: Any) -> None:
+    @property
+    def problem(self) -> Problem:
+        return Problem(
+            reason=self.reason, code=self.code, record=self.record, field=self.field, fix=self.fix, cause=self.cause
+        )
+
+    def about(self, **parts: str | None) -> None:
         """Change parts of the problem, where more is known than where it was raised."""
-        self.problem = dataclasses.replace(self.problem, **parts)
+        for name, value in parts.items():
+            setattr(self, name, value)
         self.args = (self.reason,)
-
-    @property
-    def reason(self) -> str:
-        return self.problem.reason or ""
-
-    @property
-    def code(self) -> str | None:
-        return self.problem.code
-
-    @property
-    def record(self) -> str | None:
-        return self.problem.record
-
-    @property
-    def field(self) -> str | None:
-        return self.problem.field
-
-    @property
-    def fix(self) -> str | None:
-        return self.problem.fix
-
-    @property
-    def cause(self) -> str | None:
-        return self.problem.cause
 
 
 class MappingError(ProblemError):

@@ -5,97 +5,72 @@ Labels are our own words (flows, states, systems) and names of connections, neve
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 REGISTRY = CollectorRegistry()
+_counter, _histogram = partial(Counter, registry=REGISTRY), partial(Histogram, registry=REGISTRY)
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 _CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LAG_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 
-DELIVERIES = Counter(
+DELIVERIES = _counter(
     "kassabridge_webhook_deliveries",
     "Webhook deliveries by source (quickbooks, mpluskassa) and result (stored, known, refused, unavailable).",
     ("source", "result"),
-    registry=REGISTRY,
 )
-VERIFIERS = Counter(
+VERIFIERS = _counter(
     "kassabridge_webhook_verifier_used",
     "Authentic QuickBooks deliveries by the position of the verifier token that signed them.",
     ("position",),
-    registry=REGISTRY,
 )
-SESSION_EVENTS = Counter(
-    "kassabridge_till_session_events",
-    "Authentic session events of tills by whether they report a sale.",
-    ("settles",),
-    registry=REGISTRY,
+SESSION_EVENTS = _counter(
+    "kassabridge_till_session_events", "Authentic session events of tills by whether they report a sale.", ("settles",)
 )
-SECONDS = Histogram(
+SECONDS = _histogram(
     "kassabridge_webhook_seconds",
     "Seconds from having an authentic delivery to its answer.",
     ("source",),
     buckets=_SECONDS,
-    registry=REGISTRY,
 )
-COMMITS = Counter("kassabridge_ingress_commits", "Group commits made by the webhook endpoints.", registry=REGISTRY)
-CHANGES = Counter("kassabridge_ingress_changes", "Changes committed by the webhook endpoints.", registry=REGISTRY)
-REFUSED_LOGINS = Counter("kassabridge_refused_logins", "Wrong admin tokens and passwords.", registry=REGISTRY)
-ATTEMPTS = Counter(
-    "kassabridge_attempts",
-    "Attempts at events by flow and the state they ended in.",
-    ("flow", "state"),
-    registry=REGISTRY,
+COMMITS = _counter("kassabridge_ingress_commits", "Group commits made by the webhook endpoints.")
+CHANGES = _counter("kassabridge_ingress_changes", "Changes committed by the webhook endpoints.")
+REFUSED_LOGINS = _counter("kassabridge_refused_logins", "Wrong admin tokens and passwords.")
+ATTEMPTS = _counter(
+    "kassabridge_attempts", "Attempts at events by flow and the state they ended in.", ("flow", "state")
 )
-ATTEMPT_SECONDS = Histogram(
-    "kassabridge_attempt_seconds",
-    "Seconds an attempt took, outside calls included.",
-    ("flow",),
-    buckets=_CALL_SECONDS,
-    registry=REGISTRY,
+ATTEMPT_SECONDS = _histogram(
+    "kassabridge_attempt_seconds", "Seconds an attempt took, outside calls included.", ("flow",), buckets=_CALL_SECONDS
 )
-LAG_SECONDS = Histogram(
+LAG_SECONDS = _histogram(
     "kassabridge_lag_seconds",
     "Seconds from hearing of a change to its end (done or skipped), backfills left out.",
     ("flow",),
     buckets=_LAG_SECONDS,
-    registry=REGISTRY,
 )
-CALL_SECONDS = Histogram(
+CALL_SECONDS = _histogram(
     "kassabridge_call_seconds",
     "Seconds of outside calls by system and outcome (ok, refused, throttled, unauthorised, unavailable, unanswered).",
     ("system", "outcome"),
     buckets=_CALL_SECONDS,
-    registry=REGISTRY,
 )
-THROTTLED = Counter(
+THROTTLED = _counter(
     "kassabridge_throttled",
     "Calls put off before they were made: cooldown (the other side refused calls) or busy (our own limits).",
     ("system", "why"),
-    registry=REGISTRY,
 )
-MESSAGES = Counter(
+MESSAGES = _counter(
     "kassabridge_alert_messages",
     "Alerts and all-clears by channel (email, webhook, sentry) and whether it took them (sent, failed).",
     ("channel", "result"),
-    registry=REGISTRY,
 )
-
-
-_ALL = (DELIVERIES, VERIFIERS, SESSION_EVENTS, SECONDS, COMMITS, CHANGES, REFUSED_LOGINS, ATTEMPTS, ATTEMPT_SECONDS,
-        LAG_SECONDS, CALL_SECONDS, THROTTLED, MESSAGES)  # fmt: skip
 
 # Finding a child by its labels costs more than counting, and every delivery counts three times.
 delivery = cache(DELIVERIES.labels)
 verifier = cache(VERIFIERS.labels)
 seconds = cache(SECONDS.labels)
-
-
-def labels_of(family: str) -> tuple[str, ...]:
-    """The labels of one of our families; none for a name that is not ours."""
-    return next((each._labelnames for each in _ALL if each._name == family), ())  # noqa: SLF001 - there is no public name
 
 
 def outcome_of(status: int | None, error: str | None) -> str:

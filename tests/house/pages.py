@@ -186,7 +186,8 @@ def list_impersonal() -> Iterator[Sequence[str]]:
 def list_metrics() -> Iterator[Sequence[str]]:
     """Every family of numbers on /metrics but those of the process itself."""
     for family in [*health.Gauges(None).collect(), *health.families(Gauge(datetime.now(UTC)))]:
-        names = counters.labels_of(family.name) or getattr(family, "_labelnames", ())
+        of = counters.REGISTRY._names_to_collectors.get(family.name, family)
+        names = getattr(of, "_labelnames", ())
         ending = "_total" if family.type == "counter" else ""
         shown = ", ".join(f"`{name}`" for name in names)
         yield f"`{family.name}{ending}`", family.type, shown, family.documentation
