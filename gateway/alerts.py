@@ -63,7 +63,6 @@ class AlertMessage:
 
     @property
     def text(self) -> str:
-        """The whole message in plain words."""
         words = partial(catalogue.translate, self.language)
         lines = [self.title, self.detail, words("Since {moment} UTC.", moment=f"{self.since:%Y-%m-%d %H:%M}")]
         if self.cleared:

@@ -55,7 +55,6 @@ def show_month(language: str, month: date) -> str:
 
 
 def weekdays(language: str) -> list[tuple[str, str]]:
-    """The short and the whole name of each day of the week, from Monday on."""
     names = (get_day_names(width, "stand-alone", locale=_LOCALES[language]) for width in ("abbreviated", "wide"))
     short, whole = names
     return [(short[number], whole[number]) for number in range(len(short))]
@@ -108,7 +107,6 @@ def _show_value(language: str, value: str) -> str:
 
 
 def explain(language: str, path: str, english: str) -> str:
-    """What the setting at this path of the document means."""
     return words(language).get(path, english)
 
 

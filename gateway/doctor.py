@@ -61,7 +61,6 @@ class Installation:
 
 
 def examine(at: Installation) -> Iterator[Finding]:
-    """Every check of this side, in order."""
     return findings.run(CHECKS, at, otherwise="start it, or correct DATABASE_URL")
 
 
@@ -221,7 +220,6 @@ def check_schema(at: Installation) -> Finding:
 
 
 def check_version(at: Installation) -> Finding:
-    """Whether the server is new enough."""
     with reading(at.engine) as session:
         number = int(session.execute(text("SHOW server_version_num")).scalar_one())
     major = number // 10_000
@@ -230,7 +228,6 @@ def check_version(at: Installation) -> Finding:
 
 
 def check_pooler(engine: Engine) -> Finding:
-    """Whether a transaction pooler lies before the database."""
     with reading(engine) as session:
         pooled = postgres.is_pooled(session.connection())
     said = (
@@ -252,7 +249,6 @@ def check_capacity(at: Installation) -> Finding:
 
 
 def check_clocks(at: Installation) -> Finding:
-    """How far the clocks of this machine and the database are apart."""
     with reading(at.engine) as session:
         skew = abs((views.now_of(session) - datetime.now(UTC)).total_seconds())
     fix = (

@@ -241,7 +241,6 @@ class Settings:
 
     @property
     def is_postgres(self) -> bool:
-        """Whether the state is kept in PostgreSQL (else SQLite)."""
         return self.database_url.startswith("postgresql")
 
 

@@ -146,7 +146,6 @@ class _Case:
         return [record for record in self.documents if record.state is state]
 
     def is_of(self, *measures: Measure) -> bool:
-        """Whether only these measures differ."""
         return all(cell.measure in measures for cell in self.difference)
 
 

@@ -291,7 +291,6 @@ class Agreed:
 
 
 def agree(relation: Relation, customer: Customer) -> Agreed:
-    """What both sides have now."""
     return Agreed(_hashes(relation), _hashes(to_relation(customer)))
 
 
@@ -306,7 +305,6 @@ def changed_alone(relation: Relation, customer: Customer, agreed: Agreed) -> tup
 
 
 def keep_of_relation(wanted: Relation, present: Relation, fields: Collection[str]) -> Relation:
-    """The wanted relation with these fields as they are."""
     return replace(wanted, **{name: getattr(present, name) for name in fields})
 
 

@@ -201,7 +201,6 @@ def to_json(totals: DayTotals) -> dict[str, Any]:
 
 
 def from_json(data: Mapping[str, Any]) -> DayTotals:
-    """What `to_json` wrote."""
     return DayTotals(
         nets=sum_cents({Goods(kind, code, Decimal(rate)): cents} for kind, code, rate, cents in data["nets"]),
         vat=sum_cents({(code, Decimal(rate)): cents} for code, rate, cents in data["vat"]),

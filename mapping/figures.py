@@ -124,13 +124,11 @@ def payments_of(order: Sale, names: Names) -> dict[Cell, int]:
 
 
 def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
-    """A branch's day from the till's own journal."""
     vat = _vat_figures(journal.vat, journal.branch, journal.business_date)
     return add([*vat, payments_of_journal(journal, names)])
 
 
 def payments_of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
-    """Only the money of a journal."""
     return add(_tender(journal.branch, journal.business_date, payment, names) for payment in journal.payments)
 
 

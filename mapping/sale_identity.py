@@ -236,7 +236,6 @@ def marker(sale: Sale) -> str:
 
 
 def marker_tag(sale: Sale) -> str:
-    """The machine-readable part of the marker."""
     return f"[kassabridge:{sale.kind.value.lower()}:{sale.id}]"
 
 

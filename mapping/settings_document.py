@@ -261,7 +261,6 @@ class KeyLine:
 
 
 def find_keys(lines: Sequence[str]) -> Iterator[KeyLine]:
-    """Every line that opens a table or sets a key."""
     table: Path = ()
     for at, line in enumerate(lines):
         if heading := _TABLE.match(line):

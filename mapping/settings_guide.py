@@ -64,7 +64,6 @@ class GuideSection:
 
 
 def explain(document: SettingsDocument) -> tuple[GuideSection, ...]:
-    """The whole guide, with the values of this document."""
     return tuple(
         GuideSection(name, first_sentence(model), tuple(_settings(name, model, getattr(document, name))))
         for name, model in sections(SettingsDocument)

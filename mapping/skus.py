@@ -72,7 +72,6 @@ def needs_allocation(item: Item, settings: ProductSettings) -> bool:
 
 
 def is_digits(text: str) -> bool:
-    """Whether the text is plain digits 0 to 9 and nothing else."""
     return text.isascii() and text.isdecimal()
 
 

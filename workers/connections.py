@@ -186,7 +186,6 @@ class ConnectionRegistry:
         return self._names
 
     def close(self) -> None:
-        """Close the outgoing connections and write the last counts."""
         self.meter.flush()
         self._rate_limiters.close()
         self._http.close()

@@ -84,7 +84,6 @@ class EventWriter:
         self._lock = threading.Lock()
 
     def claim_next(self, most: int = 1) -> list[Event]:
-        """The next due events, at most so many."""
         return self._submit(Request((), most)).claimed
 
     def record(self, ended: Sequence[Ended], *, wants: int) -> tuple[list[int], list[Event]]:
@@ -216,7 +215,6 @@ _details = attrgetter(*_DETAILS)
 
 
 def say_end(outcome: Outcome) -> Entry:
-    """The last line of an event's log."""
     if type(outcome.reason) is str and not any(_details(outcome)):
         return _plain_ending(outcome.state, outcome.reason)
     said = outcome.named(*_DETAILS)

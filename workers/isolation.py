@@ -32,7 +32,6 @@ class Isolation:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a thread waits until it can run alone."""
         return self._wanting > 0
 
     @contextmanager
@@ -107,7 +106,6 @@ class QuickGroups:
             self._changed.notify_all()
 
     def grow(self) -> None:
-        """A group has ended without a call."""
         with self._changed:
             self.size = min(2 * self.size, MOST_AT_ONCE)
 
@@ -149,7 +147,6 @@ class Holds:
         self.add(event, begun=False)
 
     def remove(self, event: Event) -> None:
-        """It has ended, or was never begun."""
         with self._lock:
             self._holds.pop(event.lease or "", None)
 
@@ -162,7 +159,6 @@ class Holds:
         return len(self._holds)
 
     def count_busy(self) -> int:
-        """How many threads handle an event."""
         return sum(hold.since is not None for hold in self._all().values())
 
     def is_stuck(self) -> bool:

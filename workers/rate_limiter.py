@@ -116,7 +116,6 @@ class FairSemaphore:
             return False
 
     def release(self) -> None:
-        """Give the permit to the next thread."""
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().set()
@@ -140,7 +139,6 @@ class RateLimiter:
 
     @property
     def is_held(self) -> bool:
-        """Whether a call is under way."""
         return self._held > 0
 
     @contextmanager

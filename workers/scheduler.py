@@ -84,7 +84,6 @@ class Scheduler:
         self.stop = threading.Event()
 
     def run(self) -> None:
-        """Tick until stopped."""
         self._add("repair", REPAIR_SECONDS, self._repair)
         self._add("prune", PRUNE_SECONDS, self._prune)
         self._add("presence", PRESENCE_SECONDS, self._report)
@@ -294,7 +293,6 @@ def open_scheduler(given: Settings, notifier: Notifier, *, process: str = "") ->
 
 
 def main() -> None:
-    """Run until SIGTERM or Ctrl-C."""
     given = settings.read(os.environ)
     failpoints.arm(os.environ)
     heartbeat.start(os.environ)

@@ -221,7 +221,6 @@ class Worker:
         self._give_back(group)
 
     def _give_back(self, group: Group) -> None:
-        """Release the events that have not begun."""
         events = [*group.waiting]
         group.waiting.clear()
         if not events:

@@ -67,7 +67,6 @@ class Redactor:
         return re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
 
     def text(self, text: str) -> str:
-        """The text without any secret."""
         masked = self._without_known(text)
         if not _SUSPECT.search(masked):
             return masked

@@ -51,12 +51,10 @@ def worker(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_M
 
 
 def clock() -> Command:
-    """The clock: polls and housekeeping."""
     return Command(_python("workers.scheduler"))
 
 
 def simulators() -> Command:
-    """The simulators of both systems."""
     return Command(_python("sandbox"))
 
 

@@ -106,7 +106,6 @@ class Demo:
         }
 
     def to_gateway(self) -> dict[str, str]:
-        """What the gateway's own processes need to find the simulators."""
         books, its = self.quickbooks_url, self.secrets
         return {
             "QUICKBOOKS_ENVIRONMENT": "sandbox",
@@ -133,7 +132,6 @@ class Demo:
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Whether no real system is configured."""
     return not any(environ.get(name, "").strip() for name in _REAL)
 
 

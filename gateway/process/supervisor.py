@@ -243,7 +243,6 @@ class Supervisor:
         self._announce()
 
     def _turn(self, longest: float) -> None:
-        """One round: wait for an event, then handle it."""
         dues = [post.due - time.monotonic() for post in self._posts if post.due is not None]
         for key, _ in self._selector.select(max(0.0, min([longest, *dues]))):
             key.data(key.fileobj)
