@@ -28,7 +28,6 @@ from mapping.records import (
     Sale,
     SaleKind,
     SalesDocument,
-    TaxCode,
     VatAmount,
     VatKey,
 )
@@ -284,7 +283,7 @@ def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
 def _money_only(plan: DayPlan, method: str, cents: int) -> Posting:
     """Money received or (negative) refunded: what the goods' document has too little or too much."""
     kind = DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
-    lines = (_untaxed_line(plan, "Money moved between payment methods", abs(cents)),)
+    lines = (_line(plan, None, "Money moved between payment methods", abs(cents)),)
     taxes = (to_tax(get_untaxed(plan.references, plan.name), abs(cents)),)
     document = _document(plan, kind, lines, taxes, tender=method)
     return Posting(paid_at_once(document, plan.references, method, plan.name))
@@ -299,15 +298,12 @@ def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: i
         "Cash rounding": sign * plan.totals.rounding,
         "Money moved between payment methods": clearing,
     }
-    lines += [_untaxed_line(plan, name, cents) for name, cents in untaxed.items() if cents]
+    lines += [_line(plan, None, name, cents) for name, cents in untaxed.items() if cents]
     booked = [(get_tax_code(plan.references, *each.key, plan.name), each) for each in solution.booked]
     taxes = [to_tax(code, each.net_cents, each.vat_cents, each.percentage) for code, each in booked]
     if rest := sum(untaxed.values()):
         taxes.append(to_tax(get_untaxed(plan.references, plan.name), rest))
     return _document(plan, kind, tuple(lines), merge_taxes(taxes))
-
-
-# --- the lines, such that the books' own rounding gives the till's VAT -------------------------------------------
 
 
 _Parts = list[tuple[Goods, str]]
@@ -356,18 +352,12 @@ def _split(plan: DayPlan, sign: int, count: int) -> tuple[_Parts, list[WantedTot
     return parts, wanted
 
 
-def _line(plan: DayPlan, goods: Goods, text: str, cents: int) -> DocumentLine:
-    code = get_tax_code(plan.references, goods.code, goods.rate, plan.name)
-    return _to_line(plan, goods.kind, code, text, cents)
-
-
-def _untaxed_line(plan: DayPlan, text: str, cents: int) -> DocumentLine:
-    return _to_line(plan, "rounding", get_untaxed(plan.references, plan.name), text, cents)
-
-
-def _to_line(plan: DayPlan, kind: str, code: TaxCode, text: str, cents: int) -> DocumentLine:
+def _line(plan: DayPlan, goods: Goods | None, text: str, cents: int) -> DocumentLine:
+    """A line of these goods; without goods it is one without VAT."""
     references = plan.references
-    item = references.special_items.get(kind) or references.fallback_item_id
+    tax_code = goods and get_tax_code(references, goods.code, goods.rate, plan.name)
+    code = tax_code or get_untaxed(references, plan.name)
+    item = references.special_items.get(goods.kind if goods else "rounding") or references.fallback_item_id
     if item is None:
         raise MappingError(
             "there is no item for the lines of a day's document",
