@@ -120,8 +120,10 @@ def send_mail(settings: Settings, message: AlertMessage) -> None:
     parts = urlsplit(settings.smtp_url)
     host = parts.hostname or "localhost"
     try:
-        with _connect(parts.scheme, host, parts.port) as server:
-            secure = parts.scheme == "smtps" or _start_tls(server, host)
+        is_tls = parts.scheme == "smtps"
+        connect = partial(smtplib.SMTP_SSL, context=ssl.create_default_context()) if is_tls else smtplib.SMTP
+        with connect(host, parts.port or (465 if is_tls else 587), timeout=SECONDS) as server:
+            secure = is_tls or _start_tls(server, host)
             if parts.username:
                 if not secure and not _is_here(host):
                     raise NotDelivered("the mail server has no TLS; the password was not sent")
@@ -132,12 +134,6 @@ def send_mail(settings: Settings, message: AlertMessage) -> None:
     if refused:
         # The other recipients have it; sent again, they would get it twice.
         _log.warning("the mail server refused a recipient of alerts", recipients=len(refused))
-
-
-def _connect(scheme: str, host: str, port: int | None) -> smtplib.SMTP:
-    if scheme == "smtps":
-        return smtplib.SMTP_SSL(host, port or 465, timeout=SECONDS, context=ssl.create_default_context())
-    return smtplib.SMTP(host, port or 587, timeout=SECONDS)
 
 
 def _start_tls(server: smtplib.SMTP, host: str) -> bool:

@@ -109,7 +109,18 @@ def to_wanted(
 ) -> tuple[Article, Article | None]:
     """The article before the write policies, and the till's of its number. Raises as `to_product` does."""
     require_wanted(item, settings)
-    _require_home_currency(item, settings)
+    if item.currency and item.currency != settings.currency:
+        raise MappingError(
+            message(
+                "the item is priced in {currency}, the till in {till_currency}; prices are not converted",
+                currency=item.currency,
+                till_currency=settings.currency,
+            ),
+            code="other-currency",
+            record=name_item(item),
+            field="currency",
+            fix=message("price the item in {currency}", currency=settings.currency),
+        )
     number = to_article_number(item, settings, allocated=allocated)
     before = find_article(existing, number)
     _require_own(item, before, settings)
@@ -178,22 +189,6 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
         )
     if not settings.update_existing:
         raise NotBookable(NO_UPDATES, record=name_item(item), field="products")
-
-
-def _require_home_currency(item: Item, settings: ProductSettings) -> None:
-    currency = item.currency
-    if currency and currency != settings.currency:
-        raise MappingError(
-            message(
-                "the item is priced in {currency}, the till in {till_currency}; prices are not converted",
-                currency=currency,
-                till_currency=settings.currency,
-            ),
-            code="other-currency",
-            record=name_item(item),
-            field="currency",
-            fix=message("price the item in {currency}", currency=settings.currency),
-        )
 
 
 def to_default_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:

@@ -206,7 +206,18 @@ class Worker:
             _lag_seconds(event.flow).observe(max(0.0, lag.total_seconds()))
         failpoints.reach(failpoints.BEFORE_RECORD, event.entity)
         group.since = group.since if group.ended else began
-        group.ended.append(_to_ended(event, result, deps, called=group.called))
+        outcome = _complete(result.outcome, event, {**(deps.facts if deps else {}), **result.outcome.facts})
+        ended = Ended(
+            event,
+            outcome,
+            result,
+            sales=till_sales.find_facts(event, deps),
+            entries=[*(deps.log if deps else []), say_end(outcome)],
+            records=tuple(deps.records.values()) if deps else (),
+            find_document=partial(till_sales.find_document, deps),
+            called=group.called,
+        )
+        group.ended.append(ended)
         self.holds.pause(event)
 
     def _before_call(self, group: Group) -> None:
@@ -302,15 +313,6 @@ class Worker:
             outcome = retry_policy.outcome_of(error, event)
             _report(error, event, outcome)
             return Result(outcome), deps
-
-
-def _to_ended(event: Event, result: Result, deps: Deps | None, *, called: bool) -> Ended:
-    facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
-    outcome = _complete(result.outcome, event, facts)
-    entries = [*(deps.log if deps else []), say_end(outcome)]
-    seen = tuple(deps.records.values()) if deps else ()
-    find_document = partial(till_sales.find_document, deps)
-    return Ended(event, outcome, result, till_sales.find_facts(event, deps), entries, seen, find_document, called)
 
 
 def _tell_unstored(error: Exception) -> None:

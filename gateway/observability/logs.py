@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator, MutableMapping
@@ -48,7 +47,7 @@ def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: Text
     # A worker's stdout is Dramatiq's pipe, which is not a terminal.
     terminal = bool(getattr(out, "isatty", bool)())
     style = settings.log_format or ("console" if terminal else "json")
-    render = _render_json if style == "json" else _render_console
+    render = structlog.processors.JSONRenderer(default=str) if style == "json" else _render_console
     last: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         lambda _logger, _method, event: redactor.clean(event),
@@ -112,10 +111,6 @@ def _install(formatter: logging.Formatter, level: str, out: TextIO) -> None:
     for name in _QUIET:
         logging.getLogger(name).setLevel("WARNING")
     logging.captureWarnings(capture=True)
-
-
-def _render_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    return json.dumps(event, ensure_ascii=True, default=str)
 
 
 def _render_console(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:

@@ -251,16 +251,11 @@ class Supervisor:
                 self._end(post)
             elif post.due is not None and post.due <= time.monotonic() and not self._stopping:
                 self._start(post)
-            elif not self._stopping:
-                self._observe(post)
-
-    def _observe(self, post: Post) -> None:
-        """Kill a child one of whose processes hangs: it may hold a lock that the others need."""
-        monitor = post.process.heartbeat if post.process else None
-        still = monitor.find_stalled() if monitor else None
-        if post.process is not None and still is not None:
-            self._console.say(f"{post.child.name} has hung for {still:.0f} s and is killed")
-            post.process.kill()
+            elif post.process is not None and post.process.heartbeat is not None and not self._stopping:
+                still = post.process.heartbeat.find_stalled()
+                if still is not None:  # a process that hangs may hold a lock that the others need
+                    self._console.say(f"{post.child.name} has hung for {still:.0f} s and is killed")
+                    post.process.kill()
 
     def _start(self, post: Post) -> None:
         post.due, post.started = None, time.monotonic()
