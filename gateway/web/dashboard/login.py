@@ -61,9 +61,11 @@ def show(
 ) -> Response:
     """The login page; `refused` says why single sign-on let nobody in, and what to do."""
     settings = services.of(request).settings
+    back = {} if request.url.path == LOGIN else {"here": LOGIN}  # the provider's answer is read once
     return render(
         request,
         "login.html",
+        **back,
         status=status,
         next=wanted,
         given=given,
@@ -122,6 +124,7 @@ def to_local(address: str) -> str:
 
 
 Answer = TypeVar("Answer")
+LOGIN: Final = "/login"
 CALLBACK: Final = "/login/oidc/callback"
 WAY: Final = "by single sign-on"
 PURPOSE: Final = "single-sign-on"

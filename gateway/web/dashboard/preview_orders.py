@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 PLANS: Final = {
     "book": "It would be booked.",
@@ -58,6 +58,7 @@ UNNAMED, PROMISED = "(id in QuickBooks, name unknown)", "(would be made)"
 NOTES: Final = (UNNAMED, PROMISED)
 MADE: Final = {"customer": "Customer", "item": "Item", "payment method": "Payment method", "account": "Account"}
 
+_KINDS: Final[Mapping[str, Literal["day", "money"]]] = {"TxnDate": "day", "DueDate": "day", "TotalAmt": "money"}
 _NAMED_BY_THEMSELVES: Final = frozenset({"ShipMethodRef"})
 Names = Mapping[str, Mapping[str, str]]
 
@@ -66,10 +67,14 @@ _PROMISE: Final = "(would be created: "
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A value as people read it, and what there is to say of it: one of `NOTES`, or nothing."""
+    """A value as people read it, and what there is to say of it: one of `NOTES`, or nothing.
+
+    `kind` says of what is no text that it is a day or money.
+    """
 
     text: str
     note: str = ""
+    kind: Literal["text", "day", "money"] = "text"
 
     def __str__(self) -> str:
         return f"{self.text} {self.note}".strip()
@@ -133,7 +138,7 @@ def _plain(name: str, body: Mapping[str, Any], names: Names) -> Told:
     """A field as people read it: of a reference the record's name, or its id with `UNNAMED` behind it."""
     value = body.get(name)
     if not isinstance(value, Mapping):
-        return Told(show(value))
+        return Told(show(value), kind=_KINDS.get(name, "text"))
     record_id = _id_of(value)
     if name in _NAMED_BY_THEMSELVES or record_id.startswith(_PROMISE):
         return _told(record_id)

@@ -125,7 +125,7 @@ class Outlook:
     """A preview's answer; what does not apply is empty. `headline` is a sentence of `OUTCOMES` or `PLANS`.
 
     `article` is the record's number over there, which is called `number`; `match` says how it was found. `steps` are
-    what would be done with a sale beside its document, `sale` is the sale as the till has it.
+    what would be done with a sale beside its document, `sale` is the sale as the till has it, `already` its document.
     """
 
     headline: str
@@ -143,6 +143,7 @@ class Outlook:
     plan: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     sale: Mapping[str, Any] = field(default_factory=dict)
+    already: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(event: Event) -> Outlook | None:
@@ -211,10 +212,9 @@ def _show_pieces(value: Any) -> str:
 def _to_order(result: Mapping[str, Any]) -> Outlook:
     refused = result.get("refused")
     already = result.get("already") or {}
-    number = f", number {already['number']}" if already.get("number") else ""
     return Outlook(
         headline="It would not be booked." if refused else preview_orders.PLANS.get(result["action"], result["action"]),
-        title=f"{already['entity']} {already['id']}{number}" if already else "",
+        already=already,
         reason=refused,
         place=result.get("field"),
         fix=result.get("fix"),

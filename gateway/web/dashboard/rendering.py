@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
@@ -81,8 +81,8 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         "called": lambda key: names.get(key, key),
         "money": partial(catalogue.show_money, language),
         "number": partial(catalogue.show_number, language),
-        "decimal": lambda text: catalogue.show_number(language, Decimal(text)) if text else "",
-        "euros": lambda text: catalogue.show_money(language, to_cents(Decimal(text))),
+        "decimal": partial(_show_decimal, partial(catalogue.show_number, language)),
+        "euros": partial(_show_decimal, lambda number: catalogue.show_money(language, to_cents(number))),
         "iso_day": lambda text: catalogue.show_day(language, date.fromisoformat(text)) if text else "",
         "day": partial(catalogue.show_day, language),
         "month_name": partial(catalogue.show_month, language),
@@ -110,6 +110,14 @@ def _tell(
     button = f'"{catalogue.translate(language, "Send to QuickBooks again")}"'
     said = _RESEND.sub(lambda _: button, catalogue.say(language, text, stored))
     return show_settings(language, said, connection, may_configure=may_configure)
+
+
+def _show_decimal(show: Callable[[Decimal], str], text: str | None) -> str:
+    """A decimal number as people write it; a text that is none, as it is."""
+    try:
+        return show(Decimal(text)) if text else ""
+    except InvalidOperation:
+        return str(text)
 
 
 def _find_address(request: Request, visitor: Visitor | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 
 from sqlmodel import Session
@@ -96,14 +97,18 @@ class _Found:
         return any(each.state in (State.RECEIVED, State.WORKING) for each in self.events)
 
 
-async def show_sale(request: Request, visitor: Visitor) -> Response:
-    """The sale at the till beside its document."""
+async def show_sale(
+    request: Request, visitor: Visitor, *, faults: Mapping[str, str] = MappingProxyType({}), status: int = 200
+) -> Response:
+    """The sale at the till beside its document; `faults` say what is wrong with the form of what can be done."""
     found = await _read(request, visitor)
     row, event = found.sale.row, found.event
     names = await services.names_of(request)
     return render(
         request,
         "sale.html",
+        status=status,
+        faults=faults,
         sale=found.sale,
         row=row,
         event=event,
@@ -196,7 +201,11 @@ async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) ->
         case "retry", Event() as event:
             await actions.retry(shared, event.id, actor=visitor.actor, reason=reason)
         case "ignore", Event() as event:
-            await actions.ignore(shared, event.id, actor=visitor.actor, reason=find_reason(form))
+            try:
+                why = find_reason(form)
+            except Refusal as refusal:
+                return await show_sale(request, visitor, faults={"reason": refusal.reason}, status=refusal.status)
+            await actions.ignore(shared, event.id, actor=visitor.actor, reason=why)
         case _:
             raise Refusal(404, "there is no such button")
     return RedirectResponse(f"/sales/{row.id}", 303)

@@ -110,6 +110,7 @@ def test_nobody_is_let_in_who_was_not_invited(stage: Stage) -> None:
     refused = stage.log_in()
     assert refused.status_code == 403
     assert "Ask an owner to invite you under People" in refused.text
+    assert 'name="next" value="/login">' in refused.text  # another language: the provider's answer is read once
     with writing(stage.gateway.engine) as session:
         users.change_email(session, user_id, "anna@kantoor.example")
     for unverified in (False, None):

@@ -114,9 +114,9 @@ def test_e4_a_preview_waits_without_a_script_and_then_shows_field_by_field(
     assert "http-equiv" not in page
     for shown in (
         "It exists at the till and would be updated.",
-        "<b>13.95</b>",
-        "<code>field UnitPrice</code> 13.95 → 13.95",
-        "12.50",
+        "<b>€13.95</b>",
+        "<code>field UnitPrice</code> 13.95 → €13.95",
+        "€12.50",
         "products.write.price is &#34;create&#34;",
         "left as it is",
         "products.fields.description",
@@ -149,12 +149,16 @@ def test_a_dry_run_is_readable_line_by_line(gateway: Gateway, browser: httpx.Cli
         "<li>Payment method: Maaltijdbon</li>",
     ):
         assert shown in page, shown
-    assert "VAT 21 % of 20.25: 4.25" in page
+    assert "VAT 21 % of €20.25: €4.25" in page
     assert "PIN → 3 (id in QuickBooks, name unknown)" in page
     german = browser.get(address, headers={"Accept-Language": "de"}).text
     assert "PIN → 3 (Id in QuickBooks, Name unbekannt)" in german
     for shown in (
-        "<h2>Verkaufsbeleg · 24.50</h2>",
+        "<h2>Verkaufsbeleg · 24,50\xa0€</h2>",
+        "<dt>Datum</dt><dd>20.11.2026</dd>",
+        "10,125",
+        "<b>20,25\xa0€</b>",
+        "USt 21 % von 20,25\xa0€: 4,25\xa0€",
         "<li>Zahlungsmethode: Maaltijdbon</li>",
         "ein früherer Versuch wurde nicht fertig",
         "<dd>Jansen (würde angelegt)</dd>",
@@ -185,15 +189,32 @@ def test_every_answer_has_a_sentence(gateway: Gateway, browser: httpx.Client) ->
             assert str(content.get(part, "") if isinstance(content, dict) else "") in page
 
 
+def test_a_sale_that_is_booked_names_its_document_in_the_language_of_the_reader(
+    gateway: Gateway, browser: httpx.Client
+) -> None:
+    address = ask(browser, flow="orders", record="1").headers["location"]
+    already = {"entity": "Invoice", "id": "7", "number": "R1"}
+    settle(gateway, gateway.rows()[-1].id, {"action": "nothing: already booked", "already": already})
+    assert '<span class="muted">Rechnung R1</span>' in browser.get(address, headers={"Accept-Language": "de"}).text
+    address = ask(browser, flow="orders", record="2").headers["location"]
+    answer = {"action": "book", "refused": "no item for 9", "field": "Article", "fix": "make it"}
+    settle(gateway, gateway.rows()[-1].id, {**answer, "sale": {"tenders": [{"name": "PIN", "amount": "1226.40"}]}})
+    page = browser.get(address, headers={"Accept-Language": "nl"}).text
+    assert '<p class="muted">Artikel</p>' in page
+    assert "PIN €\xa01.226,40" in page
+
+
 def test_stock_is_shown_branch_by_branch(gateway: Gateway, browser: httpx.Client) -> None:
     address = ask(browser, flow="stock", by="id", record="17").headers["location"]
-    rows = [{"branch": 1, "article": 7001, "present": 12, "value": "9", "change": -3, "share": 50}]
+    rows = [{"branch": 1, "article": 7001, "present": 12.5, "value": "9.5", "change": -3, "share": 50}]
     settle(gateway, gateway.rows()[-1].id, {"outcome": "stock", "stock": rows, "on_hand": 9, "formula": "available"})
     page = browser.get(address).text
     assert "QuickBooks has 9 on hand." in page
     assert ">-3<" in page
-    assert "<b>9</b>" in page
+    assert "<b>9.5</b>" in page
     assert "50 % of the quantity" in page
+    dutch = browser.get(address, headers={"Accept-Language": "nl"}).text
+    assert ("12,5" in dutch, "<b>9,5</b>" in dutch, "12.5" in dutch) == (True, True, False)
 
 
 def test_records_seen_last_and_an_events_page_lead_to_a_preview(gateway: Gateway, browser: httpx.Client) -> None:

@@ -305,7 +305,9 @@ def test_a_sale_shows_both_sides_and_what_is_to_be_done(gateway: Gateway, browse
     assert page.index("What you can do") < page.index('<details class="card technical"')
     assert f'href="/events/{row.event_id}"' in page
     form = {"csrf": csrf_of(page), "reason": ""}
-    assert browser.post(f"/sales/{row.id}/ignore", data=form).status_code == 400
+    refused = browser.post(f"/sales/{row.id}/ignore", data=form)
+    assert (refused.status_code, f"<h1>{row.number} " in refused.text) == (400, True)
+    assert re.search(r'id="reason-fault" role="alert">say why it is ignored', refused.text)
     answer = browser.post(f"/sales/{row.id}/ignore", data={**form, "reason": "a gift"})
     assert answer.headers["location"] == f"/sales/{row.id}"
     page = browser.get(f"/sales/{row.id}").text
