@@ -142,31 +142,24 @@ def _to_late(limits: Limits, *, sent: bool) -> NoAnswer:
 
 def _to_no_answer(error: httpx.RequestError, request: httpx.Request, progress: _Progress) -> NoAnswer:
     cause: BaseException | None = error
+    said = None  # what the operating system said, such as "Connection refused"
     while cause is not None:
         if isinstance(cause, ssrf_guard.Forbidden):
             return NoAnswer(f"must not be called: {cause}", "FORBIDDEN", sent=False, lasting=True)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return NoAnswer("has a certificate that is not trusted", "TLS", sent=False, lasting=True)
+        if said is None and isinstance(cause, OSError):
+            said = cause.strerror or None
         cause = cause.__cause__ or cause.__context__  # httpcore's pool raises without a cause
     # The library's message may hold the address with its parameters: only its host is named.
-    said = type(error).__name__
+    kind = type(error).__name__
     if not progress.sent:
         url = request.url  # the error knows its request only where a client sent it
         where = f"{url.host}:{url.port or (80 if url.scheme == 'http' else 443)}"
-        return NoAnswer(f"cannot be reached at {where} ({_find_reason(error) or said})", "UNREACHABLE", sent=False)
+        return NoAnswer(f"cannot be reached at {where} ({said or kind})", "UNREACHABLE", sent=False)
     if isinstance(error, httpx.TimeoutException):
-        return NoAnswer(f"did not answer in time ({said})", "TIMEOUT", sent=True)
-    return NoAnswer(f"broke off before the answer was whole ({said})", "CUT", sent=True)
-
-
-def _find_reason(error: BaseException) -> str | None:
-    """What the operating system said, such as "Connection refused"."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror
-        found = found.__cause__ or found.__context__
-    return None
+        return NoAnswer(f"did not answer in time ({kind})", "TIMEOUT", sent=True)
+    return NoAnswer(f"broke off before the answer was whole ({kind})", "CUT", sent=True)
 
 
 def find_pause(headers: Mapping[str, str]) -> float | None:

@@ -69,7 +69,12 @@ def clean_xml(document: bytes) -> tuple[bytes, int]:
         encoding = "utf-8"
         document, high = _HIGH.subn(b"", document)
         raw += high
-    document, broken = _decodable(document, encoding)
+    broken = 0
+    try:
+        document.decode(encoding)
+    except UnicodeDecodeError:
+        decoded = document.decode(encoding, "replace")
+        document, broken = decoded.encode(encoding, "replace"), max(1, decoded.count("\ufffd"))
     return document, raw + references + broken
 
 
@@ -79,12 +84,3 @@ def _is_allowed(reference: bytes) -> bool:
         return False
     code = int(digits, 16 if reference.startswith(b"x") else 10)
     return code <= sys.maxunicode and not _FORBIDDEN.match(chr(code))
-
-
-def _decodable(document: bytes, encoding: str) -> tuple[bytes, int]:
-    try:
-        document.decode(encoding)
-    except UnicodeDecodeError:
-        decoded = document.decode(encoding, "replace")
-        return decoded.encode(encoding, "replace"), max(1, decoded.count("\ufffd"))
-    return document, 0

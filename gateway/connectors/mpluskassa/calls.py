@@ -25,13 +25,7 @@ from gateway.connectors.exchange import Exchange, Gate
 from gateway.connectors.http import Limits, NoAnswer, Reply, Transport, find_pause, send
 from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
 from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
-from gateway.connectors.mpluskassa.faults import (
-    MissingOperation,
-    fault_error,
-    result_error,
-    status_error,
-    transient,
-)
+from gateway.connectors.mpluskassa.faults import MissingOperation, fault_error, result_error, status_error, transient
 from gateway.errors import GatewayError, NotFound, Permanent, RateLimited, Transient
 from mapping.messages import message
 
@@ -194,9 +188,12 @@ class Caller:
         except NoAnswer as failure:
             return _Outcome(error=_link_error(failure, operation, writes=writes))
         outcome = self._understand(contract, operation, reply, writes=writes)
-        if outcome.answer is not None:
-            outcome = replace(outcome, error=_refusal(outcome.answer, operation, writes=writes))
-        error = outcome.error
+        answer, error = outcome.answer, outcome.error
+        if answer is not None and (writes or answer.get("result")):
+            # A read may end without a result; that there is no such record is an answer to it.
+            refusal = result_error(answer, operation=operation)
+            error = refusal if writes or not isinstance(refusal, NotFound) else None
+            outcome = replace(outcome, error=error)
         if error is not None:
             error.about(**{name: self.link.scrub(text) for name, text in error.problem.named("reason", "code").items()})
         return outcome
@@ -211,19 +208,17 @@ class Caller:
         except SoapFault as fault:
             error = fault_error(fault.code, fault.message, operation=operation, writes=writes)
         except Garbled as failure:
-            error = self._garbled(operation, reply, failure.reason, writes=writes)
+            if reply.status == HTTPStatus.OK:
+                self.contracts.mark_outdated()
+                said = message("{operation}: {reason}", operation=operation, reason=message(failure.reason))
+                error = transient(said, code="GARBLED", writes=writes)
+            else:
+                error = self._status_error(operation, reply, writes=writes)
         else:
             if reply.status == HTTPStatus.OK:
                 return _Outcome(reply.status, answer, dropped=dropped)
             error = status_error(reply.status, operation=operation, writes=writes)
         return _Outcome(reply.status, error=error)
-
-    def _garbled(self, operation: str, reply: Reply, reason: str, *, writes: bool) -> GatewayError:
-        if reply.status != HTTPStatus.OK:
-            return self._status_error(operation, reply, writes=writes)
-        self.contracts.mark_outdated()
-        said = message("{operation}: {reason}", operation=operation, reason=message(reason))
-        return transient(said, code="GARBLED", writes=writes)
 
     def _status_error(self, operation: str, reply: Reply, *, writes: bool) -> GatewayError:
         pause = find_pause(reply.headers)
@@ -260,14 +255,6 @@ class Caller:
             self._observe(exchange)
         except Exception:  # noqa: BLE001 - an error of the observer must not fail a completed write
             _log.exception("the observer of till exchanges failed")
-
-
-def _refusal(answer: dict[str, Any], operation: str, *, writes: bool) -> GatewayError | None:
-    """The error of the answer's result. A read may end without one; that there is no such record is an answer to it."""
-    if not writes and not answer.get("result"):
-        return None
-    error = result_error(answer, operation=operation)
-    return None if isinstance(error, NotFound) and not writes else error
 
 
 def read_description(link: TillEndpoint) -> bytes:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from gateway.connectors.mpluskassa import wire_catalogue
 from gateway.connectors.mpluskassa.calls import Area, chunks
 from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
 from gateway.connectors.mpluskassa.wire import (
@@ -20,27 +21,7 @@ from gateway.connectors.mpluskassa.wire import (
     to_page,
     to_text_list,
 )
-from gateway.connectors.mpluskassa.wire_lookups import (
-    marker_flags,
-    to_api_version,
-    to_branch,
-    to_journal,
-    to_payment_method,
-    to_sync_markers,
-    to_turnover_group,
-    to_vat_groups,
-)
-from gateway.connectors.mpluskassa.wire_products import (
-    to_booking,
-    to_corrections,
-    to_group,
-    to_group_request,
-    to_movement,
-    to_new_group_request,
-    to_read_product,
-    to_soap,
-    to_stock,
-)
+from gateway.connectors.mpluskassa.wire_sales import to_journal
 from gateway.errors import AuthLost, NotFound, Permanent
 from mapping.records import (
     ArticleGroup,
@@ -92,12 +73,12 @@ class Products(Area):
 
     def create_product(self, product: Product) -> int:
         """Make a product with its articles; returns its number. Not idempotent: after Unanswered, look for it."""
-        answer = self._calls.write("createProduct", product=to_soap(product, None))
+        answer = self._calls.write("createProduct", product=wire_catalogue.to_soap(product, None))
         return made_number(answer, "productNumber", operation="createProduct")
 
     def update_product(self, product: Product, existing: ReadProduct) -> None:
         """Change the fields of the record; the rest of the product is sent back as it was read."""
-        self._calls.write("updateProduct", product=to_soap(product, existing.raw))
+        self._calls.write("updateProduct", product=wire_catalogue.to_soap(product, existing.raw))
 
     def create_empty_product(self, name: str, groups: tuple[int, ...]) -> ReadProduct:
         """Make a product that has no article yet. Not every installation may take one."""
@@ -107,13 +88,15 @@ class Products(Area):
         """Move an article, with all its fields as read, to another product. Raises Permanent when refused."""
         row = next(row for row in rows(source.raw, "articleList", "article") if row.get("articleNumber") == number)
         joined = [*rows(target.raw, "articleList", "article"), row]
-        body = to_soap(Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}})
+        body = wire_catalogue.to_soap(
+            Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}}
+        )
         self._calls.write("updateProduct", product=body)
 
     def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
         # pluNumbers is required even without a PLU.
         answer = self._calls.read("getProducts", request={"pluNumbers": to_text_list(()), **filters})
-        return tuple(map(to_read_product, rows(answer, "productList", "product")))
+        return tuple(map(wire_catalogue.to_read_product, rows(answer, "productList", "product")))
 
 
 def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadProduct:
@@ -128,16 +111,16 @@ class Groups(Area):
     def article_groups(self, numbers: Iterable[int] = ()) -> tuple[ArticleGroup, ...]:
         """The groups with all below them: these, or (none named) the whole tree."""
         answer = self._calls.read("getArticleGroups", request={"groupNumbers": list(numbers)})
-        return tuple(map(to_group, rows(answer, "articleGroupList", "articleGroups")))
+        return tuple(map(wire_catalogue.to_group, rows(answer, "articleGroupList", "articleGroups")))
 
     def create_article_group(self, group: ArticleGroup) -> int:
         """Make a group; returns its number."""
-        answer = self._calls.write("newArticleGroup", request=to_new_group_request(group))
+        answer = self._calls.write("newArticleGroup", request=wire_catalogue.to_new_group_request(group))
         return made_number(answer, "groupNumber", operation="newArticleGroup")
 
     def update_article_group(self, group: ArticleGroup) -> None:
         """Change a group's name, text, position or parent, as far as the record has them."""
-        self._calls.write("updateArticleGroup", request=to_group_request(group))
+        self._calls.write("updateArticleGroup", request=wire_catalogue.to_group_request(group))
 
     def delete_article_group(self, number: int) -> None:
         """Delete a group; its products stay."""
@@ -162,7 +145,10 @@ class Stock(Area):
         """The stock of these articles, or (none named) of all that keep stock."""
         request = {"branchNumber": branch, "articleNumbers": {"articleNumbers": list(articles)}}
         answer = self._calls.read("getStock", request=request)
-        return tuple(to_stock(row, branch=branch, default_places=self._places) for row in rows(answer, "articleStocks"))
+        return tuple(
+            wire_catalogue.to_stock(row, branch=branch, default_places=self._places)
+            for row in rows(answer, "articleStocks")
+        )
 
     def stock_changes(
         self, branches: Iterable[int], since_stock_id: int, limit: int, *, articles: Iterable[int] = ()
@@ -179,7 +165,7 @@ class Stock(Area):
             sinceStockIdLimit=limit,
         )
         answer = self._calls.read("getStockHistoryV2", request=request)
-        read = partial(to_movement, default_places=self._places)
+        read = partial(wire_catalogue.to_movement, default_places=self._places)
         return to_page(rows(answer, "articleStockHistory"), read, marker="stockId", key="stockId")
 
     def names_employees(self) -> bool:
@@ -199,7 +185,7 @@ class Stock(Area):
 
         Not safe to repeat: read the stock first. Once refused, this client does not offer it again.
         """
-        request = to_corrections(branch, changes, employee=employee, reference=reference)
+        request = wire_catalogue.to_corrections(branch, changes, employee=employee, reference=reference)
         try:
             answer = self._calls.write("saveStockCorrections", request=request)
         except Permanent as error:
@@ -212,7 +198,7 @@ class Stock(Area):
         self, branch: int, article: int, change: Decimal, *, employee: int | None = None, reference: str | None = None
     ) -> int | None:
         """Add (or, negative, subtract) pieces. Not safe to repeat: after Unanswered, read the stock first."""
-        request = to_booking(branch, article, change, employee=employee, reference=reference)
+        request = wire_catalogue.to_booking(branch, article, change, employee=employee, reference=reference)
         stock_id: int | None = self._calls.write("updateStock", request=request).get("stockId")
         return stock_id
 
@@ -222,33 +208,35 @@ class Lookups(Area):
 
     def api_version(self) -> ApiVersion:
         """The cheapest call, also used to test the connection."""
-        return to_api_version(self._calls.read("getApiVersion"))
+        return wire_catalogue.to_api_version(self._calls.read("getApiVersion"))
 
     def sync_markers(self) -> SyncMarkers:
         """The counters that show what changed since the last read."""
         try:
-            return to_sync_markers(self._calls.read("getCurrentSyncMarkersV2", request=marker_flags()))
+            return wire_catalogue.to_sync_markers(
+                self._calls.read("getCurrentSyncMarkersV2", request=wire_catalogue.marker_flags())
+            )
         except MissingOperation:
             pass
-        return to_sync_markers(self._calls.read("getCurrentSyncMarkers"))
+        return wire_catalogue.to_sync_markers(self._calls.read("getCurrentSyncMarkers"))
 
     def branches(self) -> tuple[Branch, ...]:
-        return tuple(map(to_branch, rows(self._calls.read("getBranches"), "branches", "branch")))
+        return tuple(map(wire_catalogue.to_branch, rows(self._calls.read("getBranches"), "branches", "branch")))
 
     def vat_groups(self) -> tuple[VatGroup, ...]:
         """The VAT codes of all branches, in per cent."""
-        return to_vat_groups(rows(self._calls.read("getVatGroupList"), "vatGroup"))
+        return wire_catalogue.to_vat_groups(rows(self._calls.read("getVatGroupList"), "vatGroup"))
 
     def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
         answer = self._calls.read("getTurnoverGroups", request={})
-        return tuple(map(to_turnover_group, rows(answer, "turnoverGroupList", "turnoverGroup")))
+        return tuple(map(wire_catalogue.to_turnover_group, rows(answer, "turnoverGroupList", "turnoverGroup")))
 
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
         try:
             answer = self._calls.read("getPaymentMethodsV2", request={})
         except MissingOperation:
             answer = self._calls.read("getPaymentMethods")
-        return tuple(map(to_payment_method, rows(answer, "paymentMethodList", "paymentMethod")))
+        return tuple(map(wire_catalogue.to_payment_method, rows(answer, "paymentMethodList", "paymentMethod")))
 
     def journals(
         self, start: date, through: date, branches: Iterable[int], *, of_orders: bool = False

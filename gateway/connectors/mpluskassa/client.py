@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
@@ -35,13 +35,7 @@ from gateway.connectors.mpluskassa.wire import (
     to_page,
     to_text_list,
 )
-from gateway.connectors.mpluskassa.wire_sales import (
-    find_number,
-    to_change,
-    to_relation,
-    to_sale,
-    to_soap,
-)
+from gateway.connectors.mpluskassa.wire_sales import find_number, to_change, to_relation, to_sale, to_soap
 from gateway.errors import AUTH_LOST, NotConnected
 from mapping.customers import email_key, email_keys, email_spellings
 from mapping.records import Relation, Sale, SaleKind
@@ -92,20 +86,22 @@ class Sales(Area):
         """These sales, whole; unknown ones are left out. An invoice is never finalised by reading."""
         source = _SOURCES[kind]
         knows_ids = self._calls.contract().knows(source.operation, "request", source.ids)
-        read: Callable[[SaleKind, list[str]], list[Row]] = self._some if knows_ids else self._each
-        found = [(chunk, row) for chunk in chunks(ids, _IDS_AT_ONCE) for row in read(kind, chunk)]
-        # An installation that ignores the filter answers with everything it has.
-        return tuple(self._sale(kind, row) for chunk, row in found if row.get(source.id) in chunk)
+        found: list[Row] = []
+        for chunk in chunks(ids, _IDS_AT_ONCE):
+            if knows_ids:
+                read = self._rows(kind, includeLineList=True, **{source.ids: chunk})
+            else:
+                answers = [self._calls.read(source.one, **{source.id: each}) for each in chunk]
+                read = [answer[source.element] for answer in answers if answer.get(source.element)]
+            # An installation that ignores the filter answers with everything it has.
+            found += [row for row in read if row.get(source.id) in chunk]
+        return tuple(self._sale(kind, row) for row in found)
 
     def sales_of_day(self, kind: SaleKind, day: date, branches: Iterable[int] = ()) -> tuple[Sale, ...]:
         """The sales of one business day (of these branches, or all), without their lines."""
         when = to_date_struct(day)
         found = self._rows(
-            kind,
-            fromFinancialDate=when,
-            throughFinancialDate=when,
-            branchNumbers=list(branches),
-            includeLineList=False,
+            kind, fromFinancialDate=when, throughFinancialDate=when, branchNumbers=list(branches), includeLineList=False
         )
         return tuple(self._sale(kind, row) for row in found)
 
@@ -123,14 +119,6 @@ class Sales(Area):
         found = self._rows(kind, includeLineList=True, **{source.numbers: [year_number]})
         same = (row for row in found if row.get(field) and year_number.items() <= row[field].items())
         return next((self._sale(kind, row) for row in same), None)
-
-    def _some(self, kind: SaleKind, ids: list[str]) -> list[Row]:
-        return self._rows(kind, includeLineList=True, **{_SOURCES[kind].ids: ids})
-
-    def _each(self, kind: SaleKind, ids: list[str]) -> list[Row]:
-        source = _SOURCES[kind]
-        answers = [self._calls.read(source.one, **{source.id: each}) for each in ids]
-        return [answer[source.element] for answer in answers if answer.get(source.element)]
 
     def _rows(self, kind: SaleKind, **filters: Any) -> list[Row]:
         return checked(self._rows_apart(kind, **filters))

@@ -168,18 +168,14 @@ class ContractCache:
             if self._cache is None or not self._cache.exists():
                 raise
             return Contract(self._cache.read_bytes())
-        self._keep(wsdl)
+        if self._cache is not None:
+            # A full or read-only disk must not stop the flows; the copy is optional.
+            with contextlib.suppress(OSError):
+                self._cache.parent.mkdir(parents=True, exist_ok=True)
+                draft = self._cache.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+                draft.write_bytes(wsdl)
+                draft.replace(self._cache)
         return contract
-
-    def _keep(self, wsdl: bytes) -> None:
-        if self._cache is None:
-            return
-        # A full or read-only disk must not stop the flows; the copy is optional.
-        with contextlib.suppress(OSError):
-            self._cache.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._cache.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-            draft.write_bytes(wsdl)
-            draft.replace(self._cache)
 
 
 def _load(wsdl: bytes) -> Any:

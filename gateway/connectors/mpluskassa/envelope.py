@@ -105,16 +105,11 @@ def read_answer(content: bytes, expected: Element) -> dict[str, Any]:
         raise Garbled("the answer belongs to another operation or namespace")
     values = _values(expected.type, node, depth=_TOP)
     values = values if isinstance(values, dict) else {}
-    _require_lists(expected.type, values)
+    if isinstance(expected.type, ComplexType) and str(values.get("result") or "OK").endswith("OK"):
+        for name, element in expected.type.elements:
+            if element.min_occurs > 0 and _find_repeated(element.type) and values.get(name) is None:
+                raise Garbled(message("the answer lacks its {name}", name=name), name)
     return values
-
-
-def _require_lists(kind: Any, values: dict[str, Any]) -> None:
-    if not isinstance(kind, ComplexType) or not str(values.get("result") or "OK").endswith("OK"):
-        return
-    for name, element in kind.elements:
-        if element.min_occurs > 0 and _find_repeated(element.type) and values.get(name) is None:
-            raise Garbled(message("the answer lacks its {name}", name=name), name)
 
 
 def parse_document(content: bytes) -> Any:
@@ -172,22 +167,17 @@ def _read_child(values: dict[str, Any], fields: dict[str, Element], child: Any, 
         if element is not None or _find_homes(fields, name):
             raise Garbled("an element of the answer is in a foreign namespace", name)
     elif element is None:
-        _put_bare(values, fields, child, depth)
+        # The item of a list that came without the element around it; an element of no list is an addition.
+        homes = _find_homes(fields, name)
+        if len(homes) > 1:
+            raise Garbled(message("a {name} came without the list it belongs to", name=name), name)
+        for outer, inner in homes:
+            found = values.get(outer) or {}
+            values[outer] = {name: [*found.get(name, ()), _item(inner, child, depth - 1)]}
     elif element.accepts_multiple:
         values.setdefault(name, []).append(_item(element, child, depth))
     else:
         values[name] = _values(element.type, child, depth=depth - 1)
-
-
-def _put_bare(values: dict[str, Any], fields: dict[str, Element], child: Any, depth: int) -> None:
-    """The item of a list that came without the element around it; an element of no list is an addition."""
-    name = etree.QName(child).localname
-    homes = _find_homes(fields, name)
-    if len(homes) > 1:
-        raise Garbled(message("a {name} came without the list it belongs to", name=name), name)
-    for outer, inner in homes:
-        rows = values.get(outer) or {}
-        values[outer] = {name: [*rows.get(name, ()), _item(inner, child, depth - 1)]}
 
 
 def _find_homes(fields: dict[str, Element], name: str) -> list[tuple[str, Element]]:

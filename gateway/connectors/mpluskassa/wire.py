@@ -7,6 +7,7 @@ their decimals in a neighbour field, dates are structs of numbers in which 0 mea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -285,12 +286,8 @@ def to_page(
                 reason, field = fault.reason, fault.field
             except _UNFORESEEN as fault:
                 reason, field = f"not understood ({type(fault).__name__})", None
-        unreadable.append(UnreadableRow(str(row.get(key, "?")), reason, field, markers[-1], _find_number(row, number)))
+        called = None
+        with suppress(Malformed, *_UNFORESEEN):
+            called = number(row)
+        unreadable.append(UnreadableRow(str(row.get(key, "?")), reason, field, markers[-1], called))
     return RecordPage(tuple(records), max(markers, default=0) or None, tuple(unreadable))
-
-
-def _find_number(row: Row, number: Callable[[Row], str | None]) -> str | None:
-    try:
-        return number(row)
-    except (Malformed, *_UNFORESEEN):
-        return None

@@ -1,9 +1,9 @@
-"""The till's relations and sales <-> records. Pure."""
+"""The till's relations, sales and day journals <-> records. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -23,7 +23,7 @@ from gateway.connectors.mpluskassa.wire import (
     to_percentage,
     to_quantity,
 )
-from mapping.records import Payment, Relation, Sale, SaleKind, SaleLine, TillAddress, VatAmount
+from mapping.records import Journal, Payment, Relation, Sale, SaleKind, SaleLine, TillAddress, VatAmount
 
 # The till's name of each field of ours that is a text, in a relation and in the addresses.
 _RELATION = {
@@ -97,7 +97,7 @@ class _Shape:
 def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
     """A receipt, invoice or order. Raises Malformed when an amount, the date or the branch is missing."""
     shape = _SHAPES[kind]
-    lines = _Lines(default_places, sale_divisor(row))
+    divisor = sale_divisor(row)
     # The vendor's own client writes 0 for a branch that nobody named.
     branches = [each for each in (row.get("financialBranchNumber"), row.get("entryBranchNumber")) if each is not None]
     branch: int = next(filter(None, branches), 0) if branches else need(row, "entryBranchNumber")
@@ -119,8 +119,8 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
         total_incl_cents=need(row, "totalInclAmount"),
         total_excl_cents=need(row, "totalExclAmount"),
         vat_method=row.get("vatMethod") or "",
-        vat=tuple(to_vat_amount(each, lines.divisor) for each in rows(row, "vatGroupList", "vatGroup")),
-        lines=lines.read(row, "lineList"),
+        vat=tuple(to_vat_amount(each, divisor) for each in rows(row, "vatGroupList", "vatGroup")),
+        lines=_to_lines(rows(row, "lineList", "line"), divisor, default_places),
         payments=_to_payments(rows(row, "paymentList", "payment")),
         paid_cents=row.get(shape.paid) or 0,
         credited_id=text(row, shape.credited),
@@ -192,62 +192,53 @@ def _circumstances(row: Row) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """Reads lines in the number formats of one document."""
-
-    default_places: int
-    divisor: int
-
-    def read(self, row: Row, wrapper: str) -> tuple[SaleLine, ...]:
-        return tuple(self._line(each) for each in rows(row, wrapper, "line"))
-
-    def _line(self, row: Row) -> SaleLine:
-        return SaleLine(
+def _to_lines(found: Iterable[Row], divisor: int, default_places: int) -> tuple[SaleLine, ...]:
+    """Lines in the number formats of one document."""
+    lines: list[SaleLine] = []
+    for row in found:
+        data = part(row, "data")
+        line = SaleLine(
             id=row.get("lineId") or "",
             article=row.get("articleNumber") or 0,
             text=row.get("text") or "",
+            quantity=to_quantity(data.get("quantity"), data.get("decimalPlaces"), default_places=default_places),
+            unit_incl_cents=data.get("price"),
+            unit_excl_cents=data.get("priceExcl"),
+            total_incl_cents=data.get("totalInclAmount"),
+            total_excl_cents=data.get("totalExclAmount"),
+            discount_cents=data.get("discountAmount"),
+            discount_percentage=to_percentage(data.get("discountPercentage"), divisor),
+            vat_code=data.get("vatCode"),
+            vat_percentage=to_percentage(data.get("vatPercentage"), divisor),
+            turnover_group=data.get("turnoverGroup"),
+            turnover_group_type=text(data, "turnoverGroupType"),
+            price_type=text(data, "priceType"),
             plu=text(row, "pluNumber"),
             kind=text(row, "lineKind"),
             type=text(row, "lineType"),
-            sublines=self.read(row, "preparationList"),
-            **self._data(part(row, "data")),
+            sublines=_to_lines(rows(row, "preparationList", "line"), divisor, default_places),
         )
-
-    def _data(self, data: Row) -> dict[str, Any]:
-        return {
-            "quantity": to_quantity(
-                data.get("quantity"), data.get("decimalPlaces"), default_places=self.default_places
-            ),
-            "unit_incl_cents": data.get("price"),
-            "unit_excl_cents": data.get("priceExcl"),
-            "total_incl_cents": data.get("totalInclAmount"),
-            "total_excl_cents": data.get("totalExclAmount"),
-            "discount_cents": data.get("discountAmount"),
-            "discount_percentage": to_percentage(data.get("discountPercentage"), self.divisor),
-            "vat_code": data.get("vatCode"),
-            "vat_percentage": to_percentage(data.get("vatPercentage"), self.divisor),
-            "turnover_group": data.get("turnoverGroup"),
-            "turnover_group_type": text(data, "turnoverGroupType"),
-            "price_type": text(data, "priceType"),
-        }
+        lines.append(line)
+    return tuple(lines)
 
 
-# --- printed numbers ---------------------------------------------------------------------------------------------
+def to_journal(row: Row) -> Journal:
+    day = to_date(row.get("financialDate"))
+    if day is None:
+        raise Malformed("the till left out the date of a journal", field="financialDate")
+    vat = rows(row, "vatGroupList", "vatGroup")
+    divisor = percentage_divisor(each.get("vatPercentage") for each in vat)
+    return Journal(
+        business_date=day,
+        branch=need(row, "branchNumber"),
+        vat=tuple(to_vat_amount(each, divisor) for each in vat),
+        payments=tuple(to_payment(each) for each in rows(row, "paymentList", "payment")),
+    )
 
 
-def _receipt_number(row: Row) -> str | None:
-    number = part(row, "receiptNumber")
-    parts = [number.get(name) for name in ("branchNumber", "workplaceNumber", "year", "number")]
-    return None if None in parts else ".".join(map(str, parts))
-
-
-def _invoice_number(row: Row) -> str | None:
-    return text(part(row, "branchInvoiceNumber"), "displayString") or _year_number(part(row, "invoiceNumber"))
-
-
-def _year_number(number: Row) -> str | None:
-    parts = [number.get(name) for name in ("year", "number")]
+def _printed(number: Row, *names: str) -> str | None:
+    """A printed number of these parts; None where one of them is missing."""
+    parts = [number.get(name) for name in names]
     return None if None in parts else ".".join(map(str, parts))
 
 
@@ -258,12 +249,27 @@ def _order_state(row: Row) -> str | None:
 
 _SHAPES = {
     SaleKind.RECEIPT: _Shape(
-        "receiptId", _receipt_number, "receiptType", lambda row: text(row, "state"), credited="creditedReceiptId"
+        "receiptId",
+        lambda row: _printed(part(row, "receiptNumber"), "branchNumber", "workplaceNumber", "year", "number"),
+        "receiptType",
+        lambda row: text(row, "state"),
+        credited="creditedReceiptId",
     ),
     SaleKind.INVOICE: _Shape(
-        "invoiceId", _invoice_number, "invoiceType", lambda row: text(row, "state"), credited="creditedInvoiceId"
+        "invoiceId",
+        lambda row: (
+            text(part(row, "branchInvoiceNumber"), "displayString")
+            or _printed(part(row, "invoiceNumber"), "year", "number")
+        ),
+        "invoiceType",
+        lambda row: text(row, "state"),
+        credited="creditedInvoiceId",
     ),
     SaleKind.ORDER: _Shape(
-        "orderId", lambda row: _year_number(part(row, "orderNumber")), "orderType", _order_state, paid="prepaidAmount"
+        "orderId",
+        lambda row: _printed(part(row, "orderNumber"), "year", "number"),
+        "orderType",
+        _order_state,
+        paid="prepaidAmount",
     ),
 }

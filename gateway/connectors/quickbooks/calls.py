@@ -104,7 +104,7 @@ def quote(value: Value) -> str:
     """A value in single quotes, with backslash and apostrophe escaped by backslash; true and false are not quoted."""
     if isinstance(value, bool):
         return str(value).lower()
-    spelled = _spell(value)
+    spelled = write_moment(value) if isinstance(value, datetime) else str(value)
     try:
         spelled.encode()
     except UnicodeEncodeError:
@@ -112,16 +112,6 @@ def quote(value: Value) -> str:
             "a text to look up in the books holds broken characters", fix="correct the text at its source"
         ) from None
     return "'" + spelled.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _spell(value: Value) -> str:
-    match value:
-        case datetime():
-            return write_moment(value)
-        case date():
-            return value.isoformat()
-        case _:
-            return str(value)
 
 
 def _name(name: str) -> str:

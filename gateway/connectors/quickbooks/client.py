@@ -109,7 +109,7 @@ class QuickBooks:
 
     def items_by_skus(self, skus: Sequence[str]) -> tuple[Item, ...]:
         """Every item with one of these SKUs, inactive ones too, with one read."""
-        return tuple(wire.to_item(row) for row in self._access.rows_in(select("Item"), "Sku", skus))
+        return self._access.find_in("Item", "Sku", skus, wire.to_item)
 
     def items_by_name(self, name: str) -> tuple[Item, ...]:
         """Every item with exactly this name, inactive ones too."""
@@ -122,7 +122,7 @@ class QuickBooks:
 
     def items_by_ids(self, item_ids: Sequence[str]) -> tuple[Item, ...]:
         """The items that exist among these, with one read per 200."""
-        return tuple(wire.to_item(row) for row in self._access.rows_in(select("Item"), "Id", item_ids))
+        return self._access.find_in("Item", "Id", item_ids, wire.to_item)
 
     def items_page(
         self, start: int, size: int, *, include_inactive: bool = False, changed_since: datetime | None = None
@@ -157,8 +157,7 @@ class QuickBooks:
 
     def customers_by_emails(self, emails: Sequence[str]) -> tuple[Customer, ...]:
         """Every customer whose address field is exactly one of these, inactive ones too, with one read."""
-        found = self._access.rows_in(select("Customer"), "PrimaryEmailAddr", emails)
-        return tuple(self._to_customer(row) for row in found)
+        return self._access.find_in("Customer", "PrimaryEmailAddr", emails, self._to_customer)
 
     def all_customers(self) -> Iterator[Customer]:
         """Every customer, inactive ones too, with one read per thousand, made while it is iterated over."""
@@ -166,7 +165,7 @@ class QuickBooks:
 
     def customers_by_ids(self, customer_ids: Sequence[str]) -> tuple[Customer, ...]:
         """The customers that exist among these, inactive ones too, with one read per 200."""
-        return tuple(self._to_customer(row) for row in self._access.rows_in(select("Customer"), "Id", customer_ids))
+        return self._access.find_in("Customer", "Id", customer_ids, self._to_customer)
 
     def customers_by_name(self, display_name: str) -> tuple[Customer, ...]:
         """The customers of this name, made inactive or not."""
@@ -237,8 +236,7 @@ class QuickBooks:
 
     def present_rows(self, entity: str, ids: Sequence[str], as_of: datetime) -> tuple[RecordChange, ...]:
         """Those of these rows that exist as of now, inactive ones too, with one read per 200."""
-        found = self._access.rows_in(select(entity), "Id", ids)
-        return tuple(wire.to_change(entity, row, as_of) for row in found)
+        return self._access.find_in(entity, "Id", ids, lambda row: wire.to_change(entity, row, as_of))
 
     def rows(self, statement: Select) -> tuple[Json, ...]:
         """The raw objects a query finds, for entities without a record type."""
@@ -257,8 +255,7 @@ class QuickBooks:
 
     def documents_by_number(self, kind: DocumentKind, numbers: Sequence[str]) -> tuple[BookedDocument, ...]:
         """Every document with one of these numbers, with one read per 200 numbers."""
-        found = self._access.rows_in(select(kind), "DocNumber", numbers)
-        return tuple(map(self._booking(kind), found))
+        return self._access.find_in(kind, "DocNumber", numbers, self._booking(kind))
 
     def documents_on(self, kind: DocumentKind, business_date: date) -> tuple[BookedDocument, ...]:
         found = self._access.pages(select(kind).where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
@@ -271,8 +268,7 @@ class QuickBooks:
 
     def documents_by_id(self, kind: DocumentKind, document_ids: Sequence[str]) -> tuple[BookedDocument, ...]:
         """Those of these documents that still exist, with one read per 200."""
-        found = self._access.rows_in(select(kind), "Id", document_ids)
-        return tuple(wire_documents.to_booked(kind, row) for row in found)
+        return self._access.find_in(kind, "Id", document_ids, partial(wire_documents.to_booked, kind))
 
     def create_document(self, document: SalesDocument, request_id: str, *, send_number: bool = True) -> BookedDocument:
         """The document as booked: compare its total. Raises DuplicateNumber, with the other document if known."""
@@ -280,13 +276,7 @@ class QuickBooks:
         return self._access.write(document.kind, body, request_id, self._booking(document.kind))
 
     def update_document(
-        self,
-        document: SalesDocument,
-        request_id: str,
-        *,
-        document_id: str,
-        sync_token: str,
-        send_number: bool = True,
+        self, document: SalesDocument, request_id: str, *, document_id: str, sync_token: str, send_number: bool = True
     ) -> BookedDocument:
         """The document after a full update. Raises Conflict when it changed meanwhile."""
         body = wire_documents.to_document_change(document, document_id, sync_token, send_number=send_number)
@@ -298,9 +288,7 @@ class QuickBooks:
         if booked.total != 0:
             raise Permanent(
                 message(
-                    "QuickBooks did not void {kind} {number}",
-                    kind=kind,
-                    number=booked.document_number or document_id,
+                    "QuickBooks did not void {kind} {number}", kind=kind, number=booked.document_number or document_id
                 ),
                 fix="bookkeeper: void or delete it in QuickBooks by hand, then mark this as done",
             )
@@ -318,8 +306,7 @@ class QuickBooks:
 
     def payments_by_reference(self, references: Sequence[str]) -> tuple[BooksPayment, ...]:
         """Every payment with one of these reference numbers, with one read per 200."""
-        found = self._access.rows_in(select("Payment"), "PaymentRefNum", references)
-        return tuple(wire_documents.to_payment(row) for row in found)
+        return self._access.find_in("Payment", "PaymentRefNum", references, wire_documents.to_payment)
 
     def payments_between(self, start: date, through: date) -> tuple[BooksPayment, ...]:
         """All payments of these business dates, both included, with one read per 500."""
@@ -328,8 +315,7 @@ class QuickBooks:
 
     def payments_by_id(self, payment_ids: Sequence[str]) -> tuple[BooksPayment, ...]:
         """Those of these payments that still exist, with one read per 200."""
-        found = self._access.rows_in(select("Payment"), "Id", payment_ids)
-        return tuple(wire_documents.to_payment(row) for row in found)
+        return self._access.find_in("Payment", "Id", payment_ids, wire_documents.to_payment)
 
     def create_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
         return self._access.write(

@@ -237,7 +237,6 @@ _ABOUT_CHARACTERS: Final = frozenset({"2040", "500", OUTAGE.code})
 
 
 def unknown(code: str | None, status: int) -> Row:
-    """An unknown fault: permanent."""
     return Row(
         code or f"HTTP {status}",
         (status,),

@@ -174,7 +174,11 @@ class Session:
                 self._record(call, request, started, error=error)
                 raise error from failure
         content = find_object(reply.body)
-        refused = _leave_open(call, reply.status, _find_error(call, reply, content))
+        refused = _find_error(call, reply, content)
+        # A write with a transient failure at the books may have been done: a repeat with the same request id is safe.
+        is_limited = isinstance(refused, RateLimited) and _is_refused(reply.status)
+        if call.writes and isinstance(refused, Transient) and not is_limited:
+            refused = Unanswered(refused.reason, code=refused.code)
         answer = _Answer(reply.status, content or {}, refused)
         self._record(call, request, started, reply=reply, content=answer.content, error=answer.error)
         return answer
@@ -241,14 +245,6 @@ def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayErr
     return None if fault is None else faults.to_error(reply.status, fault)
 
 
-def _leave_open(call: ApiCall, status: int, error: GatewayError | None) -> GatewayError | None:
-    """A write with a transient failure at the books may have been done: a repeat with the same request id is safe."""
-    refused = isinstance(error, RateLimited) and _is_refused(status)
-    if call.writes and isinstance(error, Transient) and not refused:
-        return Unanswered(error.reason, code=error.code)
-    return error
-
-
 def _is_about_the_token(answer: _Answer) -> bool:
     """Whether another token may help: status 401, or the code of an ended token with any other status."""
     if not isinstance(answer.error, AuthLost):
@@ -287,12 +283,13 @@ class Access(Session):
     def find(self, statement: Select, to_record: Callable[[Json], _Record]) -> tuple[_Record, ...]:
         return tuple(to_record(row) for row in self.rows(statement))
 
-    def rows_in(self, statement: Select, field: str, values: Sequence[Value]) -> Iterator[Json]:
-        """Rows with one of some values, inactive ones too where the entity has that difference."""
-        if statement.entity in WITH_ACTIVE_FLAG:
-            statement = statement.and_active_any()
-        for first in range(0, len(values), _CHUNK):
-            yield from self.pages(statement.where_in(field, values[first : first + _CHUNK]))
+    def find_in(
+        self, entity: str, field: str, values: Sequence[Value], to_record: Callable[[Json], _Record]
+    ) -> tuple[_Record, ...]:
+        """Records with one of some values, inactive ones too where the entity has that difference."""
+        statement = select(entity).and_active_any() if entity in WITH_ACTIVE_FLAG else select(entity)
+        chunks = (values[first : first + _CHUNK] for first in range(0, len(values), _CHUNK))
+        return tuple(to_record(row) for some in chunks for row in self.pages(statement.where_in(field, some)))
 
     def all_rows(self, entity: str) -> Iterator[Json]:
         """Every row of a list entity, inactive ones too."""

@@ -62,15 +62,6 @@ def to_stored(item: Item | RecordChange) -> Json:
     return item.raw
 
 
-def to_tax_codes(codes: Iterable[Json], rates: Iterable[Json], *, on: date) -> tuple[TaxCode, ...]:
-    """TaxCode rows joined with the TaxRate rows in force on a day.
-
-    The percentage is None where it cannot be said: no sales rate, a rate that is not in force, or tax upon tax.
-    """
-    rates_by_id = {fields.need_text(rate, "Id"): _rate_on(rate, on) for rate in rates}
-    return tuple(_to_tax_code(code, rates_by_id) for code in codes)
-
-
 @dataclass(frozen=True, slots=True)
 class TaxTable:
     """The books' tax codes with every rate they had and will have: the rate of any day needs no other read."""
@@ -79,7 +70,12 @@ class TaxTable:
     rates: tuple[Json, ...]
 
     def on(self, day: date) -> tuple[TaxCode, ...]:
-        return to_tax_codes(self.codes, self.rates, on=day)
+        """The codes with the rates in force on a day.
+
+        The percentage is None where it cannot be said: no sales rate, a rate that is not in force, or tax upon tax.
+        """
+        rates_by_id = {fields.need_text(rate, "Id"): _rate_on(rate, day) for rate in self.rates}
+        return tuple(_to_tax_code(code, rates_by_id) for code in self.codes)
 
 
 def _to_tax_code(code: Json, rates_by_id: dict[str, Decimal | None]) -> TaxCode:
@@ -174,8 +170,12 @@ def to_change_set(answer: Json) -> ChangeSet:
     as_of = find_moment(answer.get("time"))
     if as_of is None:
         raise fields.misshapen("time")
-    changes = tuple(change for group in _groups(answer) for change in _to_changes(group, as_of))
-    return ChangeSet(changes, as_of, possibly_truncated=len(changes) >= LARGEST_ANSWER)
+    changes: list[RecordChange] = []
+    for group in _groups(answer):
+        for entity, value in group.items():
+            if isinstance(value, list):
+                changes += [to_change(entity, row, as_of) for row in fields.rows(group, entity)]
+    return ChangeSet(tuple(changes), as_of, possibly_truncated=len(changes) >= LARGEST_ANSWER)
 
 
 def _groups(answer: Json) -> Iterator[Json]:
@@ -186,12 +186,6 @@ def _groups(answer: Json) -> Iterator[Json]:
                 raise to_error(_OK, fault)
             if group is not response:
                 yield group
-
-
-def _to_changes(group: Json, as_of: datetime) -> Iterator[RecordChange]:
-    for entity, value in group.items():
-        if isinstance(value, list):
-            yield from (to_change(entity, row, as_of) for row in fields.rows(group, entity))
 
 
 def to_change(entity: str, row: Json, as_of: datetime) -> RecordChange:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -60,13 +59,16 @@ def to_document_body(document: SalesDocument, *, send_number: bool = True) -> di
     document does not add up, a key is too long, or a value the books require is missing.
     """
     _check_sum(document)
+    note = document.private_note or ""
+    note = note if document.marker in note[:_SEEN] else f"{document.marker}\n{note}"
     codes = {line.tax_code_id for line in document.lines if line.tax_code_id}
     body = {
         "TxnDate": document.business_date.isoformat(),
         **({} if codes & _US_CODES else {"GlobalTaxCalculation": "TaxExcluded" if codes else "NotApplicable"}),
         "CustomerRef": {"value": document.customer_id},
         "Line": [_to_line(number, line) for number, line in enumerate(document.lines, start=1)],
-        "PrivateNote": _note(document),
+        # The private note always holds the marker: the document can always be found by it.
+        "PrivateNote": fields.fit_prose("PrivateNote", note),
     }
     optional = _optional_fields(document, send_number=send_number) | _own_fields(document)
     return body | present(optional | {"TxnTaxDetail": _tax_detail(document.taxes)})
@@ -181,12 +183,6 @@ def _own_fields(document: SalesDocument) -> dict[str, Any]:
     return own
 
 
-def _note(document: SalesDocument) -> str | None:
-    """The private note, which always holds the marker: the document can always be found by it."""
-    note = document.private_note or ""
-    return fields.fit_prose("PrivateNote", note if document.marker in note[:_SEEN] else f"{document.marker}\n{note}")
-
-
 def _to_line(number: int, line: DocumentLine) -> dict[str, Any]:
     detail = {
         "ItemRef": {"value": line.item_id},
@@ -215,20 +211,19 @@ def _tax_detail(taxes: tuple[DocumentTax, ...]) -> dict[str, Any] | None:
         by_rate.setdefault((tax.rate_id, tax.percentage), []).append(tax)
     return {
         "TotalTax": sum((tax.tax for tax in taxes), Decimal(0)),
-        "TaxLine": [_to_tax_line(rate_id, percentage, group) for (rate_id, percentage), group in by_rate.items()],
-    }
-
-
-def _to_tax_line(rate_id: str | None, percentage: Decimal, taxes: list[DocumentTax]) -> dict[str, Any]:
-    return {
-        "Amount": sum((tax.tax for tax in taxes), Decimal(0)),
-        "DetailType": "TaxLineDetail",
-        "TaxLineDetail": {
-            "TaxRateRef": {"value": rate_id},
-            "PercentBased": True,
-            "TaxPercent": percentage,
-            "NetAmountTaxable": sum((tax.net for tax in taxes), Decimal(0)),
-        },
+        "TaxLine": [
+            {
+                "Amount": sum((tax.tax for tax in group), Decimal(0)),
+                "DetailType": "TaxLineDetail",
+                "TaxLineDetail": {
+                    "TaxRateRef": {"value": rate_id},
+                    "PercentBased": True,
+                    "TaxPercent": percentage,
+                    "NetAmountTaxable": sum((tax.net for tax in group), Decimal(0)),
+                },
+            }
+            for (rate_id, percentage), group in by_rate.items()
+        ],
     }
 
 
@@ -255,7 +250,19 @@ def _inexact(document: SalesDocument, why: str) -> Permanent:
 
 def to_payment_body(payment: BooksPayment) -> dict[str, Any]:
     """The body that books a payment. Raises Permanent when it settles more than it brings, or a key is too long."""
-    _check_links(payment)
+    # A credit memo brings money into the payment; everything else it is linked to takes some out.
+    settled = sum((-link.amount if link.kind == "CreditMemo" else link.amount for link in payment.links), Decimal(0))
+    if payment.total < 0 or settled > payment.total:
+        raise Permanent(
+            message(
+                "the payment does not add up: it settles {settled} and brings {total}",
+                settled=settled,
+                total=payment.total,
+            ),
+            record=payment.payment_reference,
+            field="Line",
+            fix="operator of the gateway: report this sale, its mapping is wrong",
+        )
     body = {
         "TotalAmt": payment.total,
         "CustomerRef": {"value": payment.customer_id},
@@ -283,11 +290,16 @@ def to_payment(source: Json) -> BooksPayment:
     day = fields.find_date(source, "TxnDate")
     if day is None:
         raise fields.misshapen("TxnDate")
+    links: list[PaymentLink] = []
+    for line in fields.rows(source, "Line"):
+        for linked in fields.rows(line, "LinkedTxn"):
+            kind, linked_id = fields.need_text(linked, "TxnType"), fields.need_text(linked, "TxnId")
+            links.append(PaymentLink(kind, linked_id, fields.need_number(line, "Amount")))
     return BooksPayment(
         customer_id=fields.find_reference(source, "CustomerRef") or "",
         total=fields.need_number(source, "TotalAmt"),
         business_date=day,
-        links=tuple(_to_links(fields.rows(source, "Line"))),
+        links=tuple(links),
         payment_method_id=fields.find_reference(source, "PaymentMethodRef"),
         payment_reference=fields.find_text(source, "PaymentRefNum"),
         deposit_account_id=fields.find_reference(source, "DepositToAccountRef"),
@@ -307,26 +319,3 @@ def _created_at(source: Json) -> datetime | None:
 def _to_tax(line: Json) -> tuple[Decimal | None, Decimal]:
     percentage = fields.find_number(fields.part(line, "TaxLineDetail"), "TaxPercent")
     return percentage, fields.find_number(line, "Amount") or Decimal(0)
-
-
-def _to_links(lines: list[Json]) -> Iterable[PaymentLink]:
-    for line in lines:
-        for linked in fields.rows(line, "LinkedTxn"):
-            kind, linked_id = fields.need_text(linked, "TxnType"), fields.need_text(linked, "TxnId")
-            yield PaymentLink(kind, linked_id, fields.need_number(line, "Amount"))
-
-
-def _check_links(payment: BooksPayment) -> None:
-    # A credit memo brings money into the payment; everything else it is linked to takes some out.
-    settled = sum((-link.amount if link.kind == "CreditMemo" else link.amount for link in payment.links), Decimal(0))
-    if payment.total < 0 or settled > payment.total:
-        raise Permanent(
-            message(
-                "the payment does not add up: it settles {settled} and brings {total}",
-                settled=settled,
-                total=payment.total,
-            ),
-            record=payment.payment_reference,
-            field="Line",
-            fix="operator of the gateway: report this sale, its mapping is wrong",
-        )

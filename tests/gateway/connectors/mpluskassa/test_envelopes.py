@@ -12,7 +12,7 @@ import pytest
 from lxml import etree
 
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.wire_products import to_read_product
+from gateway.connectors.mpluskassa.wire_catalogue import to_read_product
 from mapping.records import Article, ArticleGroup, Product, Relation, SaleKind, TillAddress
 from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, IDENT, REAL_WSDL, SECRET, SoapServer, says
 from tests.gateway.connectors.mpluskassa.test_products import RAW

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connectors.mpluskassa.wire_products import (
+from gateway.connectors.mpluskassa.wire_catalogue import (
     ARTICLE_FIELDS,
     to_group,
     to_group_request,
     to_new_group_request,
-    to_product,
+    to_read_product,
     to_soap,
 )
 from mapping.records import Article, ArticleGroup, Product
@@ -72,7 +72,7 @@ def articles_of(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_a_product_is_read_with_its_articles() -> None:
-    read = to_product(RAW)
+    read = to_read_product(RAW).product
     assert (read.number, read.description, read.group_numbers, read.sync_marker) == (10, "Koffie", (1, 2), 5)
     assert [article.number for article in read.articles] == [100, 101]
     first = read.articles[0]
@@ -162,7 +162,7 @@ def test_a_free_field_changes_alone_and_keeps_its_type() -> None:
     assert by_name["Sterkte"]["isRequired"] is True
     assert by_name["Kg"] == {"fieldName": "Kg", "dataType": "DATA-TYPE-DECIMAL", "intValue": 25, "decimalPlaces": 2}
     assert "X" not in by_name
-    read = to_product({"articleList": {"article": fields}}).articles[0].custom_fields
+    read = to_read_product({"articleList": {"article": fields}}).product.articles[0].custom_fields
     assert read == {**wanted, "Merk": "7", "Om": moment}
 
 

@@ -36,7 +36,7 @@ def code(*rate_ids: str, applicable: str = "TaxOnAmount", **more: Any) -> dict[s
 
 
 def join(code_row: dict[str, Any], *rates: dict[str, Any]) -> TaxCode:
-    (found,) = wire.to_tax_codes([code_row], rates, on=ON)
+    (found,) = wire.TaxTable((code_row,), tuple(rates)).on(ON)
     return found
 
 
@@ -105,7 +105,7 @@ def test_a_tax_code_has_the_rate_in_force_on_the_day() -> None:
 @pytest.mark.parametrize(("day", "value"), [(date(2012, 9, 30), 19), (date(2012, 10, 1), 21)])
 def test_a_rate_changes_with_its_day(day: date, value: int) -> None:
     rates = [rate("3", "21", period("19", "2001-01-01", "2012-09-30"), period("21", "2012-10-01"))]
-    assert wire.to_tax_codes([code("3")], rates, on=day)[0].percentage == value
+    assert wire.TaxTable((code("3"),), tuple(rates)).on(day)[0].percentage == value
 
 
 def test_of_two_rates_in_force_the_later_start_counts() -> None:

@@ -1,4 +1,4 @@
-"""Products, article groups and stock <-> the till's SOAP structures. Pure.
+"""Products, article groups, stock and the small lists of the till <-> its SOAP structures. Pure.
 
 The vendor does not document what updateProduct does with a missing element, so an update is the whole product as it
 was read, sub-lists included, with only the fields of our record changed.
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from gateway.connectors.mpluskassa.wire import (
+    ApiVersion,
     ReadProduct,
     Row,
     known,
     need,
+    percentage_divisor,
     rows,
     text,
     to_date,
@@ -25,7 +27,20 @@ from gateway.connectors.mpluskassa.wire import (
     to_quantity,
     to_scaled,
 )
-from mapping.records import Article, ArticleGroup, ArticleStock, Product, StockMovement
+from gateway.errors import Transient
+from mapping.messages import message
+from mapping.records import (
+    Article,
+    ArticleGroup,
+    ArticleStock,
+    Branch,
+    Product,
+    StockMovement,
+    SyncMarkers,
+    TillPaymentMethod,
+    TurnoverGroup,
+    VatGroup,
+)
 
 ARTICLE_FIELDS: dict[str, str] = {
     "number": "articleNumber",
@@ -50,31 +65,18 @@ ARTICLE_FIELDS: dict[str, str] = {
 }
 """Our field of an article to the till's."""
 _DERIVED_OF_PRODUCT = frozenset({"syncMarker"})
-_DERIVED_OF_ARTICLE = frozenset(
-    {
-        "syncMarker",
-        "changeTimestamp",
-        "createTimestamp",
-        "averagePurchasePrice",
-        "vatPercentage",
-        "vatPercentageAlternative",
-        "categoryId",
-        "supplierRelationName",
-        "articleDiscountGroupName",
-    }
-)
+_DERIVED_OF_ARTICLE = frozenset((
+    "syncMarker", "changeTimestamp", "createTimestamp", "averagePurchasePrice", "vatPercentage",
+    "vatPercentageAlternative", "categoryId", "supplierRelationName", "articleDiscountGroupName",
+))  # fmt: skip
 """Read-only, deprecated or computed by the till from another field: sending them back could contradict it."""
 _PRICE_LISTS = ("salesPriceList", "priceGroupList", "barcodeList", "relationArticleDiscountList")
 """Further prices of an article, each with and without VAT at the article's own rate."""
 
 
 def to_read_product(row: Row) -> ReadProduct:
-    return ReadProduct(to_product(row), row)
-
-
-def to_product(row: Row) -> Product:
     """A product of `getProducts`."""
-    return Product(
+    product = Product(
         number=row.get("productNumber"),
         description=row.get("description"),
         articles=tuple(to_article(each) for each in rows(row, "articleList", "article")),
@@ -82,6 +84,7 @@ def to_product(row: Row) -> Product:
         extra_text=row.get("extraText"),
         sync_marker=row.get("syncMarker"),
     )
+    return ReadProduct(product, row)
 
 
 def to_article(row: Row) -> Article:
@@ -155,21 +158,18 @@ def to_soap(product: Product, existing: Row | None) -> dict[str, Any]:
     groups = list(dict.fromkeys((*rows(body, "groupNumbers"), *product.group_numbers)))
     if groups:
         body["groupNumbers"] = groups
-    body["articleList"] = {"article": _articles(product.articles, rows(existing, "articleList", "article"))}
-    return body
-
-
-def _articles(wanted: Iterable[Article], existing: list[Row]) -> list[dict[str, Any]]:
-    merged = [_as_read(row) for row in existing]
-    for article in wanted:
+    present = rows(existing, "articleList", "article")
+    merged = [_as_read(row) for row in present]
+    for article in product.articles:
         # The matching existing article: by number, else (still without one) by our own id on it.
         key, value = ("extArticleId", article.ext_id) if article.number is None else ("articleNumber", article.number)
-        place = next((place for place, row in enumerate(existing) if value and row.get(key) == value), None)
+        place = next((place for place, row in enumerate(present) if value and row.get(key) == value), None)
         if place is None:
             merged.append(_merged(article, {}))
         else:
             merged[place] = _merged(article, merged[place])
-    return merged
+    body["articleList"] = {"article": merged}
+    return body
 
 
 def _as_read(row: Row) -> dict[str, Any]:
@@ -188,7 +188,16 @@ def _merged(article: Article, body: dict[str, Any]) -> dict[str, Any]:
     if rate_changed:
         merged |= {name: _without_net(merged[name]) for name in _PRICE_LISTS if name in merged}
     if article.custom_fields:
-        merged["customFieldList"] = {"customField": _custom_fields(article.custom_fields, merged)}
+        fields = {row["fieldName"]: dict(row) for row in rows(merged, "customFieldList", "customField")}
+        for name, value in article.custom_fields.items():
+            if value is not None:
+                present = fields.get(name, {})
+                fields[name] = {
+                    "fieldName": name,
+                    **known(isRequired=present.get("isRequired")),
+                    **_typed(value, is_text=present.get("dataType") == "DATA-TYPE-STRING"),
+                }
+        merged["customFieldList"] = {"customField": list(fields.values())}
     return merged
 
 
@@ -211,32 +220,14 @@ def _without_net(prices: Row) -> dict[str, Any]:
     }
 
 
-def _custom_fields(wanted: Mapping[str, Any], body: Row) -> list[dict[str, Any]]:
-    fields = {row["fieldName"]: dict(row) for row in rows(body, "customFieldList", "customField")}
-    for name, value in wanted.items():
-        if value is not None:
-            fields[name] = {"fieldName": name, **_required(fields.get(name)), **_typed(value, fields.get(name))}
-    return list(fields.values())
-
-
-def _required(row: Row | None) -> dict[str, Any]:
-    return known(isRequired=row.get("isRequired")) if row else {}
-
-
-def _typed(value: Any, row: Row | None) -> dict[str, Any]:
+def _typed(value: Any, *, is_text: bool) -> dict[str, Any]:
     """A free field's value by its Python type, unless the till holds the field as text."""
-    is_text = row is not None and row.get("dataType") == "DATA-TYPE-STRING"
-    kind, field, written = ("STRING", "strValue", str(value)) if is_text else _written(value)
+    row = None if is_text else next((row for row in _CUSTOM_TYPES if isinstance(value, row[0])), None)
+    if row is None:
+        return {"dataType": "DATA-TYPE-STRING", "strValue": str(value)}
+    _, kind, field, write = row
     places = {"decimalPlaces": to_scaled(value)[1]} if kind == "DECIMAL" else {}
-    return {"dataType": f"DATA-TYPE-{kind}", field: written, **places}
-
-
-def _written(value: Any) -> tuple[str, str, Any]:
-    known_as = next((row for row in _CUSTOM_TYPES if isinstance(value, row[0])), None)
-    if known_as is None:
-        return "STRING", "strValue", str(value)
-    _, kind, field, write = known_as
-    return kind, field, write(value)
+    return {"dataType": f"DATA-TYPE-{kind}", field: write(value), **places}
 
 
 # bool before int and datetime before date: each is also the other.
@@ -289,18 +280,18 @@ def to_movement(row: Row, *, default_places: int = 0) -> StockMovement:
 
 def to_corrections(branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str) -> dict[str, Any]:
     """A SaveStockCorrectionsRequest that adds to (or, negative, subtracts from) each article of one branch."""
+    scaled = {article: to_scaled(change) for article, change in changes.items()}
+    corrections = [
+        {"articleNumber": article, "amount": value, "decimalPlaces": places}
+        for article, (value, places) in scaled.items()
+    ]
     return {
         "branchNumber": branch,
         "employeeNumber": employee,
         "reference": reference,
-        "stockCorrectionList": {"correction": [_to_correction(*change) for change in changes.items()]},
+        "stockCorrectionList": {"correction": corrections},
         "correctionMode": "STOCK-CORRECTION-MODE-RELATIVE",
     }
-
-
-def _to_correction(article: int, change: Decimal) -> dict[str, int]:
-    value, places = to_scaled(change)
-    return {"articleNumber": article, "amount": value, "decimalPlaces": places}
 
 
 def to_booking(
@@ -315,3 +306,79 @@ def to_booking(
         "decimalPlaces": places,
         **known(employeeNumber=employee, reference=reference),
     }
+
+
+# --- small lists and markers ------------------------------------------------------------------------------------------
+
+
+MARKERS: dict[str, str] = {
+    "article": "articleSyncMarker",
+    "article_group": "articleGroupSyncMarker",
+    "relation": "relationSyncMarker",
+    "receipt": "receiptSyncMarker",
+    "invoice": "invoiceSyncMarker",
+    "order": "orderSyncMarker",
+    "stock": "stockId",
+}
+"""Our name of a marker to the till's."""
+_LARGEST_MARKER: Final = 2**63 - 1
+
+
+def marker_flags() -> dict[str, bool]:
+    return {f"include{theirs[0].upper()}{theirs[1:]}": True for theirs in MARKERS.values()}
+
+
+def to_sync_markers(row: Row) -> SyncMarkers:
+    """Raises Transient for a marker no till can have reached: a cursor would stand there."""
+    for theirs in MARKERS.values():
+        if (row.get(theirs) or 0) > _LARGEST_MARKER:
+            reason = message("{operation}: the answer held no {name}", operation="getCurrentSyncMarkers", name=theirs)
+            raise Transient(reason, code="MALFORMED", field=theirs)
+    return SyncMarkers(**{ours: row.get(theirs) for ours, theirs in MARKERS.items()})
+
+
+def to_vat_groups(found: Iterable[Row]) -> tuple[VatGroup, ...]:
+    """The VAT codes of all branches, in per cent: one rate of 100 or more shows that all are in hundredths."""
+    listed = list(found)
+    divisor = percentage_divisor(need(row, "vatPercentage") for row in listed)
+    return tuple(
+        VatGroup(
+            code=need(row, "vatCode"),
+            percentage=Decimal(need(row, "vatPercentage")) / divisor,
+            branch=row.get("branchNumber") or None,
+            country=text(row, "countryIso3"),
+        )
+        for row in listed
+    )
+
+
+def to_branch(row: Row) -> Branch:
+    return Branch(
+        number=need(row, "branchNumber"),
+        name=text(row, "branchName") or "",
+        country=text(row, "countryIso3"),
+        workplaces=tuple(need(each, "workplaceNumber") for each in rows(row, "workplaces", "workplace")),
+    )
+
+
+def to_payment_method(row: Row) -> TillPaymentMethod:
+    return TillPaymentMethod(
+        code=need(row, "method"), description=text(row, "description") or "", type=text(row, "type")
+    )
+
+
+def to_turnover_group(row: Row) -> TurnoverGroup:
+    return TurnoverGroup(
+        number=need(row, "turnoverGroup"),
+        name=text(row, "turnoverGroupName") or "",
+        type=text(row, "turnoverGroupType"),
+        vat_code=row.get("defaultVatCode"),
+    )
+
+
+def to_api_version(row: Row) -> ApiVersion:
+    numbers = (row.get(f"service{name}Number") or 0 for name in ("Major", "Minor", "Revision"))
+    return ApiVersion(
+        service=text(row, "serviceVersionDisplayString") or ".".join(map(str, numbers)),
+        workers=row.get("serviceMaxWorkerThreads"),
+    )
