@@ -115,14 +115,16 @@ def _update(relation: Relation, found: Customer, known: LastWritten, deps: Deps)
             deps.say("another writer was faster; reading the customer again", attempt=attempt)
             found = deps.books.customer(found.id or "")
     raise Conflict(
-        "the customer keeps changing in QuickBooks",
-        record=message('customer "{name}"', name=found.display_name),
+        "the customer keeps changing in QuickBooks", record=message('customer "{name}"', name=found.display_name)
     )
 
 
 def carry_customer(event: Event, deps: Deps) -> Result:
     """A customer of the books changed: apply a merge, and write it to the till if that is wanted."""
-    merged_ids = _follow_merge(event, deps)
+    merged_ids = [str(event.asked["deleted_id"])] if event.asked.get("deleted_id") else []
+    for merged_id in merged_ids:
+        known_records.note_merge(known_records.CUSTOMER, merged_id, event.entity_id, deps)
+        parties.move(merged_id, event.entity_id, deps)
     if not parties.links_with(event.entity_id, deps):
         parties.mark(event.entity_id, deps)
     parties.note((), deps, gone=merged_ids)
@@ -140,16 +142,6 @@ def carry_customer(event: Event, deps: Deps) -> Result:
     if known.customer == customers.content_fingerprint(customer):
         return done("our own change, or nothing of it changed")
     return _to_till(customer, known, event, deps)
-
-
-def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
-    """Point links of a merged customer to the remaining one; returns the merged ids."""
-    merged_id = event.asked.get("deleted_id")
-    if not merged_id:
-        return ()
-    known_records.note_merge(known_records.CUSTOMER, str(merged_id), event.entity_id, deps)
-    parties.move(str(merged_id), event.entity_id, deps)
-    return (str(merged_id),)
 
 
 def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
+from gateway.errors import DuplicateName
 from gateway.store import claims, inbox, requests
 from gateway.store import links as stored_links
 from gateway.store.certificates import SigningKey
@@ -25,7 +26,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
 from gateway.store.session import ConnectionStore, writing
 from handlers.lists import Lists
-from mapping import settings_document
+from mapping import list_entries, settings_document
 from mapping.records import BookedDocument, Sale
 from mapping.settings_document import SettingsDocument
 from mapping.unit_prices import LineAmounts
@@ -158,6 +159,25 @@ class Deps(ConnectionStore):
             claims.hold(session, self.claim)
             stored_links.forget(session, self.connection, kind, source_id)
         self.links.pop((kind, source_id), None)
+
+    def create_entry(self, entity: ListEntity, name: str, identity: Sequence[str], said: str) -> str:
+        """Make an entry that a small list of the books lacks, and say so; returns its id.
+
+        `identity` begins the request id. The successor of an inactive entry is another one: the books may repeat their
+        first answer.
+        """
+        token = self.books.request_id(*identity, *list_entries.former_ids(name, self.lists.entries(entity)))
+        try:
+            made = self.books.create_entry(entity, name, token)
+        except DuplicateName:  # another sale made it, in books that did not recognise the common request id
+            found = list_entries.named(name, self.lists.read_again(entity))
+            if found is None:
+                raise
+            return found.id
+        if not self.dry_run:
+            self.lists.add(entity, made)
+            self.say(said, name=name, id=made.id)
+        return made.id
 
     def pass_on(self, *changes: Change) -> None:
         """Put follow-up changes into the inbox at once; repeated changes are recognised by their keys."""

@@ -80,10 +80,6 @@ def _read_item(name: str, deps: Deps) -> tuple[object, Data]:
     return item, {"number": number, "vat": dump(articles.vat_table(deps))}
 
 
-def _read_relation(name: str, deps: Deps) -> tuple[object, Data]:
-    return requested.get_relation(By.EMAIL if "@" in name else By.ID, name, deps), {}
-
-
 def _read_customer(name: str, deps: Deps) -> tuple[object, Data]:
     found = requested.get_customer(By.EMAIL if "@" in name else By.ID, name, deps)
     return found, {"currency": require_home(deps.lists.company(), deps.settings.products.currency)}
@@ -142,7 +138,7 @@ def _match_automatically(
 
 _READERS: Final[Mapping[str, Callable[[str, Deps], tuple[object, Data]]]] = {
     "item": _read_item,
-    "relation": _read_relation,
+    "relation": lambda name, deps: (requested.get_relation(By.EMAIL if "@" in name else By.ID, name, deps), {}),
     "customer": _read_customer,
     "sale": _read_sale,
 }

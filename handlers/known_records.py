@@ -115,7 +115,6 @@ def note_merge(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> No
 
 
 def find_remaining(entity: str, merged_id: str, deps: Deps) -> str | None:
-    """The record that this one was merged into, if known."""
     link = deps.read(links.find, LinkKind.MERGED, _merge_key(entity, merged_id))
     return link.target_id if link else None
 
@@ -141,7 +140,6 @@ def cause_of_item(wanted: str) -> str:
 
 
 def cause_of_customer(customer_id: str) -> str:
-    """The cause of events that wait for a customer."""
     return f"customer {customer_id}"
 
 

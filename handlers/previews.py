@@ -140,13 +140,6 @@ def _explain_end(known: ItemContext, deps: Deps) -> PreviewData:
     }
 
 
-def _find_parent(item: Item, deps: Deps) -> Item | None:
-    try:
-        return deps.books.item(item.parent_id) if item.parent_id else None
-    except NotFound:
-        return None
-
-
 def _explain_article(known: ItemContext, deps: Deps, *, is_new: bool) -> PreviewData:
     """Field by field; `is_new`: its number is given when it is written."""
     member, read, present = known.mapped, known.existing, known.present
@@ -163,7 +156,7 @@ def _explain_article(known: ItemContext, deps: Deps, *, is_new: bool) -> Preview
     fields = [{**dataclasses.asdict(each), **(given if each.field == "number" else {})} for each in found]
     wanted, branch = articles.to_product(member, known.vat, deps, present), deps.settings.products.vat_branch
     family = _explain_family(known.item, present, deps)
-    places = [*family.pop("rows", ()), *_explain_group(_find_parent(known.item, deps), present, deps)]
+    places = [*family.pop("rows", ()), *_explain_group(known.item, present, deps)]
     changed = read is not None and articles.differs(wanted, read.product, known.vat, branch)
     changed = changed or any(map(_is_written, places))
     return {
@@ -179,8 +172,12 @@ def _is_written(row: PreviewData) -> bool:
     return row["kept"] is None and value != present
 
 
-def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> list[PreviewData]:
+def _explain_group(item: Item, present: Product | None, deps: Deps) -> list[PreviewData]:
     """The group that its product becomes a member of, if the item has a category."""
+    try:
+        parent = deps.books.item(item.parent_id) if item.parent_id else None
+    except NotFound:
+        return []
     if parent is None or parent.type != CATEGORY or not categories.are_groups_written(deps):
         return []
     number = _group_numbers((parent.id,), deps).get(parent.id, UNGIVEN)

@@ -28,8 +28,13 @@ def done(reason: str | None = None, *, links: tuple[Link, ...] = (), **facts: An
     return Result(Outcome(State.DONE, reason=reason, facts=_known(facts)), links)
 
 
-def skipped(reason: str, *, links: tuple[Link, ...] = (), **facts: Any) -> Result:
-    return Result(Outcome(State.SKIPPED, reason=reason, facts=_known(facts)), links)
+def skipped(reason: str, **facts: Any) -> Result:
+    return Result(Outcome(State.SKIPPED, reason=reason, facts=_known(facts)))
+
+
+def waiting(reason: str, seconds: float, *, changes: tuple[Change, ...] = ()) -> Result:
+    """The rest is handled after so long, which counts as no attempt."""
+    return Result(Outcome(State.WAITING, reason=reason, wait_seconds=seconds, burn_attempt=False), changes=changes)
 
 
 def parked(reason: str, *, code: str, record: str, fix: str, links: tuple[Link, ...] = (), **facts: Any) -> Result:

@@ -6,7 +6,7 @@ The others are sales of ours that another program booked too, and sales that the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import chain
@@ -50,7 +50,6 @@ class BooksSide:
     adopted: set[str] = field(default_factory=set)
 
     def method_ids(self) -> set[str]:
-        """The payment methods that documents and payments name."""
         on_documents = (document.payment_method_id for document in self.documents.values())
         on_payments = (payment.payment_method_id for payment in self.payments.values())
         return {each for each in (*on_documents, *on_payments) if each}
@@ -83,18 +82,7 @@ def read(deps: Deps, start: date, through: date) -> BooksSide:
     for kind in DocumentKind:
         _keep(side, deps.books.documents_between(kind, start, through))
     side.payments |= {payment.id or "": payment for payment in deps.books.payments_between(start, through)}
-    _recognise_by_link(side, deps)
-    return side
-
-
-def _keep(side: BooksSide, found: Iterable[BookedDocument]) -> None:
-    for document in found:
-        side.documents[document.id] = document
-        side.recognise(document.id, document.private_note)
-
-
-def _recognise_by_link(side: BooksSide, deps: Deps) -> None:
-    """Use the link: the note of our document or payment may have been edited."""
+    # Use the link: the note of our document or payment may have been edited.
     unmarked = [each for each in side.documents if each not in side.groups]
     documents = deps.read(links.find_by_targets, [LinkKind.DOCUMENT], unmarked)
     payments = deps.read(links.find_by_targets, [LinkKind.PAYMENT], side.payments.keys())
@@ -109,6 +97,13 @@ def _recognise_by_link(side: BooksSide, deps: Deps) -> None:
         group = side.groups.get(link.source_id.split("/")[1]) if link.source_id.count("/") > 1 else None
         if group:
             side.groups.setdefault(link.target_id, group)
+    return side
+
+
+def _keep(side: BooksSide, found: Iterable[BookedDocument]) -> None:
+    for document in found:
+        side.documents[document.id] = document
+        side.recognise(document.id, document.private_note)
 
 
 def group_of(sale_id: str, link: Link | None) -> str:
@@ -155,8 +150,19 @@ def to_records(
 ) -> list[BooksRecord]:
     branches = _Branches(till, groups, deps)
     documents = (_to_record(side, each, branches, names) for each in side.documents if each in side.groups)
-    payments = (_to_payment(payment, side.groups[each], branches, names)
-                for each, payment in side.payments.items() if each in side.groups)  # fmt: skip
+    payments = (
+        BooksRecord(
+            group=side.groups[each],
+            entity="Payment",
+            id=payment.id or "",
+            figures=figures.of_payment(payment, branches.of_group(side.groups[each]), names),
+            state=DocumentState.VOIDED if payment.voided else DocumentState.PRESENT,
+            partial=True,
+            number=payment.payment_reference,
+        )
+        for each, payment in side.payments.items()
+        if each in side.groups
+    )
     gone = (BooksRecord(group, entity, each, {}, DocumentState.GONE) for group, entity, each in side.gone)
     return [*documents, *payments, *gone]
 
@@ -175,18 +181,6 @@ def _to_record(side: BooksSide, document_id: str, branches: _Branches, names: Na
         foreign=document_id in side.foreign,
         number=document.document_number,
         adopted=document_id in side.adopted,
-    )
-
-
-def _to_payment(payment: BooksPayment, group: str, branches: _Branches, names: Names) -> BooksRecord:
-    return BooksRecord(
-        group=group,
-        entity="Payment",
-        id=payment.id or "",
-        figures=figures.of_payment(payment, branches.of_group(group), names),
-        state=DocumentState.VOIDED if payment.voided else DocumentState.PRESENT,
-        partial=True,
-        number=payment.payment_reference,
     )
 
 
@@ -226,29 +220,19 @@ def claim_doubles(side: BooksSide, till: TillSide, groups: Mapping[str, str], de
 
     Such a document has the sale's number (as its own, or in its note or memo) and its amount.
     """
-    named = {name: sale for sale in till.sales.values() for name in _names(sale, deps)}
+    named: dict[str, Sale] = {}
+    for sale in till.sales.values():
+        named[sale.id] = sale
+        if sale.number:
+            named[sale.number] = named[sale_identity.document_number(sale, deps.settings.orders)] = sale
     booked = {side.groups[each] for each, row in side.documents.items() if each in side.groups and not row.voided}
     for document in _list_others(side):
-        about = (named[word] for word in _words(document) if word in named)
-        sale = next((each for each in about if abs(each.total_incl_cents) == abs(_cents(document))), None)
-        if sale is not None and groups[sale.id] in booked:
-            side.groups[document.id] = groups[sale.id]
+        texts = (document.document_number, document.private_note, document.customer_memo)
+        about = (named[word] for text in texts for word in _WORD.findall(text or "") if word in named)
+        same = next((each for each in about if abs(each.total_incl_cents) == abs(_cents(document))), None)
+        if same is not None and groups[same.id] in booked:
+            side.groups[document.id] = groups[same.id]
             side.foreign.add(document.id)
-
-
-def _names(sale: Sale, deps: Deps) -> Iterator[str]:
-    yield sale.id
-    if sale.number:
-        yield sale.number
-        yield sale_identity.document_number(sale, deps.settings.orders)
-
-
-def _words(document: BookedDocument) -> list[str]:
-    return [
-        word
-        for text in (document.document_number, document.private_note, document.customer_memo)
-        for word in _WORD.findall(text or "")
-    ]
 
 
 def describe(side: BooksSide, till: TillSide, groups: Mapping[str, str]) -> dict[str, Any]:
@@ -269,7 +253,11 @@ def describe(side: BooksSide, till: TillSide, groups: Mapping[str, str]) -> dict
 
 def describe_payments(side: BooksSide) -> dict[str, Any]:
     """The payments of these days on our documents that are only in the books, for example a bank transfer."""
-    found = [each for id_, each in side.payments.items() if id_ not in side.groups and _is_on_ours(each, side)]
+    found = [
+        each
+        for id_, each in side.payments.items()
+        if id_ not in side.groups and not each.voided and any(link.id in side.groups for link in each.links)
+    ]
     return {
         "payments": len(found),
         "cents": sum(round_to_cents(each.total) for each in found),
@@ -283,10 +271,6 @@ def describe_payments(side: BooksSide) -> dict[str, Any]:
             for each in found[:MAX_NAMED]
         ],
     }
-
-
-def _is_on_ours(payment: BooksPayment, side: BooksSide) -> bool:
-    return not payment.voided and any(link.id in side.groups for link in payment.links)
 
 
 def _list_others(side: BooksSide) -> Iterable[BookedDocument]:

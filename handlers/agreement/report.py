@@ -12,14 +12,14 @@ from gateway.errors import GatewayError, Transient
 from gateway.store import agreements, inbox, links, requests
 from gateway.store import certificates as issued
 from gateway.store.agreements import AgreementStatus, DayResult, Record
-from gateway.store.events import PENDING, Event, Outcome, State
+from gateway.store.events import PENDING, Event, State
 from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF
 from gateway.store.session import writing
 from handlers.agreement import books_side, till_side
 from handlers.deps import Deps
 from handlers.references import goods
-from handlers.result import Result, done, telling
+from handlers.result import Result, done, telling, waiting
 from mapping import agreement, certificates, control, list_entries
 from mapping.agreement_causes import Cause
 from mapping.control import ControlQuestion
@@ -49,9 +49,10 @@ def handle(event: Event, deps: Deps) -> Result:
         if by_itself and (event.attempts >= TRIES or not isinstance(error, Transient)):
             deps.write(agreements.fail, till_side.days(start, through), event_id=event.id, at=began)
         raise
-    if _is_in_flight(report) and began - event.received_at < PATIENCE:
+    is_in_flight = any(row["state"] in (State.RECEIVED, State.WORKING) for row in report["rows"])
+    if is_in_flight and began - event.received_at < PATIENCE:
         reason = "sales are on their way into the books; compared again in a moment"
-        return Result(Outcome(State.WAITING, reason=reason, wait_seconds=PAUSE_SECONDS, burn_attempt=False))
+        return waiting(reason, PAUSE_SECONDS)
     found = to_results(report, open_from=_today(deps))
     closed = {day for day in till_side.days(start, through) if day < _today(deps)}
     key = deps.signing() if closed and deps.signing else None
@@ -75,11 +76,6 @@ def _to_words(report: Mapping[str, Any]) -> Message:
     verdict = verdicts.get(report["status"], "{period} differs, explained by {n} records: {said}")
     period = name_period(report["from"], report["through"])
     return message(verdict, period=period, n=len(report["rows"]), said=said)
-
-
-def _is_in_flight(report: Mapping[str, Any]) -> bool:
-    """Whether a sale is being booked now: its day cannot be compared reliably at this moment."""
-    return any(row["state"] in (State.RECEIVED, State.WORKING) for row in report["rows"])
 
 
 def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> dict[str, Any]:
@@ -196,9 +192,14 @@ def _to_status(records: tuple[Record, ...], wrong: list[Record], *, is_open: boo
 def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator[Record]:
     for row in report["rows"]:
         here = [each for each in row["differences"] if each["day"] == day.isoformat()]
-        if here and not (is_open and _is_on_the_way(row)):
+        # On the way into the books.
+        is_coming = row["cause"] == Cause.NOT_BOOKED and (row["event"] is None or row["state"] in _ON_THE_WAY)
+        if here and not (is_open and is_coming):
             reason = certificates.without_quotes(row)
-            yield Record(row["cause"], row["by_policy"], row["record"], reason, row["fix"], row["event"], _size(here))
+            # In cents: of the turnover, or the largest shift within it if the turnover is equal.
+            turnover = sum(each["cents"] for each in here if each["measure"] in _TURNOVER)
+            size = abs(turnover) or max(abs(each["cents"]) for each in here)
+            yield Record(row["cause"], row["by_policy"], row["record"], reason, row["fix"], row["event"], size)
     for each in report["journal"]["differences"]:
         if each["day"] == day.isoformat():
             what = agreement.name_measure(each)
@@ -207,17 +208,6 @@ def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator
             yield Record(
                 Cause.UNEXPLAINED, False, message("branch {n}", n=each["branch"]), reason, fix, None, abs(each["cents"])
             )
-
-
-def _is_on_the_way(row: Mapping[str, Any]) -> bool:
-    return row["cause"] == Cause.NOT_BOOKED and (row["event"] is None or row["state"] in _ON_THE_WAY)
-
-
-def _size(differences: list[Mapping[str, Any]]) -> int:
-    """A record's difference in cents: of the turnover, or the largest shift within it if the turnover is equal."""
-    turnover: int = sum(each["cents"] for each in differences if each["measure"] in _TURNOVER)
-    largest: int = max(abs(each["cents"]) for each in differences)
-    return abs(turnover) or largest
 
 
 SECONDS = 60.0
@@ -229,8 +219,12 @@ def plan(deps: Deps) -> list[int]:
         return []
     now = deps.now()
     repaired = deps.read(agreements.find_repaired, now=now)
+    # Yesterday is compared after the day's documents are made.
+    closes, hour = time.fromisoformat(deps.settings.orders.day_closes), time(deps.settings.agreement.hour)
+    begin = datetime.combine(_today(deps), max(hour, closes), tzinfo=_AMSTERDAM)
+    due_at = begin + agreements.SETTLE if closes >= hour else begin
     with writing(deps.engine) as session:
-        agreements.open_days(session, deps.connection, _today(deps), due_at=_night(deps))
+        agreements.open_days(session, deps.connection, _today(deps), due_at=due_at)
         agreements.mark(session, deps.connection, repaired, now=now, at_once=True)
         days = agreements.take_due(session, deps.connection, now=now)
         if not days:
@@ -242,11 +236,3 @@ def plan(deps: Deps) -> list[int]:
 def _today(deps: Deps) -> date:
     """The first day that is not over yet."""
     return deps.now().astimezone(_AMSTERDAM).date()
-
-
-def _night(deps: Deps) -> datetime:
-    """The time from which yesterday is compared: after the day's documents are made."""
-    closes = time.fromisoformat(deps.settings.orders.day_closes)
-    hour = time(deps.settings.agreement.hour)
-    begin = datetime.combine(_today(deps), max(hour, closes), tzinfo=_AMSTERDAM)
-    return begin + (agreements.SETTLE if closes >= hour else agreements.SETTLE * 0)

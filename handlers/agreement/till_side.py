@@ -32,7 +32,6 @@ class TillSide:
     sales: dict[str, Sale] = field(default_factory=dict)
 
     def add(self, found: Iterable[Sale]) -> None:
-        """Keep these sales, each once."""
         for sale in found:
             self.sales[sale.id] = sale
 
@@ -100,13 +99,14 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
         events = sales.newest_events(session, deps.connection, side.sales)
         counted = [sale for sale in side.sales.values() if counted_elsewhere(sale, settings) is None]
         marked = drafts.mark_all(session, counted, deps)
+    states = {id_: SaleState(number, state, code or None) for id_, (number, state, code) in events.items()}
     return [
         TillRecord(
             group=groups[sale.id],
             name=name_record(sale),
             figures=_figures(sale, names, deps),
             left_out=_left_out(sale, deps),
-            sale_state=_to_sale_state(events.get(sale.id)),
+            sale_state=states.get(sale.id),
             number=sale.number,
         )
         for sale in marked
@@ -126,10 +126,6 @@ def _left_out(sale: Sale, deps: Deps) -> str | None:
         return None
     refusal = find_refusal(sale, deps.settings.orders)
     return refusal.reason if refusal else None
-
-
-def _to_sale_state(event: tuple[int, str, str] | None) -> SaleState | None:
-    return SaleState(event[0], event[1], event[2] or None) if event else None
 
 
 def describe_others(side: TillSide, deps: Deps) -> str:

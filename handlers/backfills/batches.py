@@ -118,7 +118,6 @@ class _Ending:
 
 
 def find_load(deps: Deps) -> LoadState:
-    """What this process keeps of the load of this connection."""
     found = deps.process.loads.setdefault(deps.connection, LoadState())
     assert isinstance(found, LoadState)
     return found
@@ -150,7 +149,6 @@ def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
 
 
 def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: bool) -> Change:
-    """The event of an item that a backfill has read."""
     return Change(
         key=f"{event.key}:{item.id}",
         flow=flow,
@@ -218,12 +216,7 @@ def _to_new(item: Item, number: int, view: View, deps: Deps) -> NewItem | None:
 
 
 def _begin(
-    batch: Batch,
-    changes: Mapping[str, Change],
-    new: Mapping[str, NewItem],
-    event: Event,
-    deps: Deps,
-    **counts: int,
+    batch: Batch, changes: Mapping[str, Change], new: Mapping[str, NewItem], event: Event, deps: Deps, **counts: int
 ) -> dict[str, Event]:
     """Store the batch's events and the position after it; returns the events of new items, claimed, by item.
 

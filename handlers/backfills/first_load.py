@@ -146,18 +146,14 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     every = list(_articles(page, deps).items())
     for some in (dict(every[start : start + size]) for start in range(0, len(every), size)):
         found = levels.settle(some, read_at, deps, patient=True, together=together)
-        _store_seen(found, deps)
+        # For the pages, in transactions of their own: SQLite has no queue of writers.
+        seen: dict[tuple[str, str], RecordFacts] = {}
+        levels.note_stock(found, dataclasses.replace(deps, records=seen), booked=True)
+        facts = list(seen.values())
+        for first in range(0, len(facts), SEEN_AT_ONCE):
+            deps.write(records.record_seen, facts[first : first + SEEN_AT_ONCE])
         unsure |= {difference.item.id: difference.item for difference in found if difference.unsure}
     return [batches.to_change(event, item, read_at, Flow.STOCK) for item in unsure.values()]
-
-
-def _store_seen(found: Sequence[levels.StockDifference], deps: Deps) -> None:
-    """For the pages, in transactions of their own: SQLite has no queue of writers."""
-    seen: dict[tuple[str, str], RecordFacts] = {}
-    levels.note_stock(found, dataclasses.replace(deps, records=seen), booked=True)
-    every = list(seen.values())
-    for start in range(0, len(every), SEEN_AT_ONCE):
-        deps.write(records.record_seen, every[start : start + SEEN_AT_ONCE])
 
 
 def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:

@@ -14,13 +14,13 @@ from typing import Any
 from sqlmodel import Session
 
 from gateway.store import inbox, progress
-from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, Received, State
+from gateway.store.events import BACKFILL, Change, Event, Flow, Received
 from gateway.store.progress import CANCELLED, STOCK, Progress
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import polls, till_feed
 from handlers.polling.till_feed import TillSource
-from handlers.result import Result, done, skipped
+from handlers.result import Result, done, skipped, waiting
 from mapping.errors import MappingError
 from mapping.messages import message
 
@@ -42,7 +42,6 @@ def unless_paused(handle: Callable[[Event, Deps], Result]) -> Callable[[Event, D
 
 
 def find_since(event: Event) -> date | None:
-    """The requested first day of the backfill."""
     since = event.asked.get("since")
     return date.fromisoformat(since) if since else None
 
@@ -105,11 +104,10 @@ def expect(event: Event, deps: Deps, count: Callable[[], int]) -> None:
 def go_on(progress: str, deps: Deps, *, seconds: float = 0.0) -> Result:
     """Not done: the rest is handled later, after more urgent events."""
     deps.say(progress)
-    return Result(Outcome(State.WAITING, reason=progress, wait_seconds=seconds, burn_attempt=False))
+    return waiting(progress, seconds)
 
 
 def look(event: Event, deps: Deps) -> Progress:
-    """How far this backfill has come."""
     with reading(deps.engine) as session:
         return progress.look(session, event)
 

@@ -53,7 +53,6 @@ class Member:
 
     @property
     def former_group(self) -> int | None:
-        """The group the gateway put the product into."""
         return group_of(self.link)
 
     @property
@@ -190,7 +189,8 @@ def update(product: Product, existing: ReadProduct, member: Member, deps: Deps) 
     it was changed at the till meanwhile.
     """
     if differs(product, existing.product, vat_table(deps), deps.settings.products.vat_branch):
-        if not _is_as_read(existing, deps):
+        if deps.till.product(existing.product.number or 0) != existing:
+            deps.say("it was changed at the till at this moment; it is read again", product=existing.product.number)
             return False
         try:
             deps.till.update_product(_with_turnover(product, existing.product, deps), existing)
@@ -208,14 +208,6 @@ def update(product: Product, existing: ReadProduct, member: Member, deps: Deps) 
         deps.till.delete_products_from_group(former, [number])
         deps.say("took the product out of a group", product=number, group=former)
     return True
-
-
-def _is_as_read(existing: ReadProduct, deps: Deps) -> bool:
-    now = deps.till.product(existing.product.number or 0)
-    if now == existing:
-        return True
-    deps.say("it was changed at the till at this moment; it is read again", product=existing.product.number)
-    return False
 
 
 def _with_turnover(product: Product, present: Product, deps: Deps) -> Product:
@@ -302,7 +294,9 @@ def find_place(member: Member, existing: ReadProduct | None, lease: Lease, deps:
     home = _find_home(member, existing, deps)
     if existing is None or (home and home.product.number == existing.product.number):
         return ProductSlot(home)
-    if not _may_leave(existing.product, deps):
+    # Only families that the gateway created are split: the staff's own products stay as they are.
+    is_ours = deps.settings.products.variants and _find_families(existing.product, deps)
+    if len(existing.product.articles) > 1 and not is_ours:
         return ProductSlot(existing, guest=BESIDE)
     lease.require()
     if again or guest_of(member.link) != REFUSED:
@@ -334,12 +328,6 @@ def _is_free(product: Product, member: Member, deps: Deps) -> bool:
     name = member.family.name if member.family else None
     same = name is not None and (product.description or "").casefold() == name.casefold()
     return same and not _find_families(product, deps)
-
-
-def _may_leave(product: Product, deps: Deps) -> bool:
-    """Only families that the gateway created are split: the staff's own products stay as they are."""
-    known = deps.settings.products.variants and _find_families(product, deps)
-    return len(product.articles) == 1 or bool(known)
 
 
 def _find_families(product: Product, deps: Deps) -> list[str]:

@@ -24,7 +24,17 @@ def number_of(item: Item, deps: Deps) -> int:
     settings = deps.settings.products
     if not needs_allocation(item, settings):
         return to_article_number(item, settings)
-    return to_article_number(item, settings, allocated=_find(item, deps) or _give(item, deps))
+    known = _find(item, deps)
+    if known is None and not deps.read(links.has_numbers):
+        # This database may be older than the till's articles (a restored backup) or empty: they name their item.
+        _recall(deps)
+        known = _find(item, deps)
+    while known is None:
+        number = _number_by_sku(item, deps) or _next_number(item, deps)
+        if deps.write(links.claim_number, item.id, number):
+            deps.say("the SKU has a number of its own", sku=item.sku, number=number)
+        known = _find(item, deps)
+    return to_article_number(item, settings, allocated=known)
 
 
 def find_number(item: Item, deps: Deps) -> int | None:
@@ -55,12 +65,23 @@ def give_all(items: Sequence[Item], deps: Deps) -> dict[str, int]:
         return {}
     alike = find_alike(wanted, deps)
     wanted = [item for item in wanted if all(other.id == item.id for other in alike[fold(item)])]
-    if not _has_any(deps):
+    if not deps.read(links.has_numbers):
         _recall(deps)
     given = deps.read(links.find_numbers, [item.id for item in wanted])
     at_till = deps.till.products_by_plu([(item.sku or "").strip() for item in wanted])
     taken = {article.plu for read in at_till for article in read.product.articles}
-    return _give_free([item for item in wanted if item.id not in given and (item.sku or "").strip() not in taken], deps)
+    new = [item for item in wanted if item.id not in given and (item.sku or "").strip() not in taken]
+    reserved = _reserved(deps)
+    start = deps.read(links.next_number, reserved[0], reserved[-1])
+    # As far as the first block has them that has a number which the till does not use.
+    for block in _blocks(range(start, reserved.stop) if new else range(0)):
+        owners = _owners(block, deps)
+        ours, free = set(owners.values()), [number for number in block if number not in owners]
+        pairs = [*zip((item for item in new if item.id not in ours), free, strict=False)]
+        if pairs:
+            with writing(deps.engine) as session:
+                return {item.id: n for item, n in pairs if links.claim_number(session, deps.connection, item.id, n)}
+    return {}
 
 
 def find_alike(items: Iterable[Item], deps: Deps) -> Mapping[str, Sequence[Item]]:
@@ -75,37 +96,8 @@ def find_alike(items: Iterable[Item], deps: Deps) -> Mapping[str, Sequence[Item]
     return found
 
 
-def _give_free(items: Sequence[Item], deps: Deps) -> dict[str, int]:
-    """The next numbers of the range that the till does not use, as far as the first block with one has them."""
-    reserved = _reserved(deps)
-    start = deps.read(links.next_number, reserved[0], reserved[-1])
-    for block in _blocks(range(start, reserved.stop) if items else range(0)):
-        owners = _owners(block, deps)
-        ours, free = set(owners.values()), [number for number in block if number not in owners]
-        pairs = [*zip((item for item in items if item.id not in ours), free, strict=False)]
-        if pairs:
-            with writing(deps.engine) as session:
-                return {item.id: n for item, n in pairs if links.claim_number(session, deps.connection, item.id, n)}
-    return {}
-
-
 def _find(item: Item, deps: Deps) -> int | None:
     return deps.read(links.find_numbers, [item.id]).get(item.id)
-
-
-def _give(item: Item, deps: Deps) -> int:
-    """The number that the item already has at the till, else one that the till does not use.
-
-    This database may be older than the till's articles (a restored backup) or empty: the articles name their item.
-    """
-    if not _has_any(deps):
-        _recall(deps)
-    while (known := _find(item, deps)) is None:
-        known = _number_by_sku(item, deps) or _next_number(item, deps)
-        if _claim(item.id, known, deps):
-            deps.say("the SKU has a number of its own", sku=item.sku, number=known)
-            return known
-    return known
 
 
 def _number_by_sku(item: Item, deps: Deps) -> int | None:
@@ -143,7 +135,7 @@ def _recall(deps: Deps) -> None:
         owners = _owners(block, deps)
         for number, owner in owners.items():
             if owner.isdecimal():
-                _claim(owner, number, deps)
+                deps.write(links.claim_number, owner, number)
         if not owners:
             return
 
@@ -153,14 +145,6 @@ def _owners(block: range, deps: Deps) -> dict[int, str]:
     found = (article for read in deps.till.products_of_articles(block) for article in read.product.articles)
     taken = {article.number: article.ext_id or "" for article in found if article.number in block}
     return {number: taken[number] for number in block if number in taken}
-
-
-def _claim(item_id: str, number: int, deps: Deps) -> bool:
-    return deps.write(links.claim_number, item_id, number)
-
-
-def _has_any(deps: Deps) -> bool:
-    return deps.read(links.has_numbers)
 
 
 def _reserved(deps: Deps) -> range:

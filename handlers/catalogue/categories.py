@@ -28,7 +28,6 @@ WAITS_FOR_CATEGORY = "category-first"
 
 
 def cause_of_category(category_id: str) -> str:
-    """The cause of events that wait for a category."""
     return f"category {category_id}"
 
 
@@ -39,11 +38,17 @@ def group_of(item: Item, event: Event, deps: Deps) -> int | None:
     """
     if item.parent_id is None or not deps.settings.categories.enabled:
         return None
-    group = deps.read(links.find, LinkKind.GROUP, item.parent_id)
-    if group is None:
-        _bring_missing(item.parent_id, event, deps)
+    if group := find_link(item.parent_id, deps):
+        return group_number(group, deps)
+    read_at = items.now(deps)
+    try:
+        parent = deps.books.item(item.parent_id)
+    except NotFound:
         return None
-    return group_number(group, deps)
+    if parent.type != CATEGORY:
+        return None
+    deps.pass_on(bring_along(ItemReading(parent, read_at), event))
+    raise wait_for(parent)
 
 
 def group_number(link: Link, deps: Deps) -> int | None:
@@ -53,17 +58,6 @@ def group_number(link: Link, deps: Deps) -> int | None:
 
 def are_groups_written(deps: Deps) -> bool:
     return deps.settings.categories.enabled and deps.settings.products.content
-
-
-def _bring_missing(parent_id: str, event: Event, deps: Deps) -> None:
-    read_at = items.now(deps)
-    try:
-        parent = deps.books.item(parent_id)
-    except NotFound:
-        return
-    if parent.type == CATEGORY:
-        deps.pass_on(bring_along(ItemReading(parent, read_at), event))
-        raise wait_for(parent)
 
 
 def bring_along(parent: ItemReading, event: Event) -> Change:
@@ -86,7 +80,6 @@ NEVER_HAD = "the category was deleted and the till never had it"
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Update the till's group from the category."""
     if not deps.settings.categories.enabled:
         return skipped("categories are switched off in the settings")
     link = find_link(event.entity_id, deps)

@@ -113,9 +113,7 @@ def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:
     except MappingError:
         return True  # its own event reports the error
     branch = deps.settings.products.vat_branch
-    return articles.differs(wanted, present, view.vat, branch) or _has_left_its_group(link, present, deps)
-
-
-def _has_left_its_group(link: Link, present: Product, deps: Deps) -> bool:
+    if articles.differs(wanted, present, view.vat, branch):
+        return True
     group = articles.group_of(link)
     return group is not None and categories.are_groups_written(deps) and group not in present.group_numbers

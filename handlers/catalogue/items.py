@@ -41,9 +41,11 @@ class ItemReading:
 def read(event: Event, deps: Deps) -> ItemReading:
     """The item of this event. Raises NotFound if the books do not have it any more."""
     stored, stored_at = find_in_hint(event, "item"), find_in_hint(event, "read_at")
-    if stored and stored_at:
+    if stored and stored_at and not is_repeated(event):
         brought = ItemReading(wire.to_item(stored), datetime.fromisoformat(stored_at))
-        if not _is_stale(event, brought, deps):
+        with reading(deps.engine) as session:
+            is_stale = inbox.heard_since(session, event, brought.read_at)
+        if not is_stale:
             return brought
     read_at = now(deps)
     return ItemReading(deps.books.item(event.entity_id), read_at)
@@ -81,7 +83,6 @@ def find_merged(event: Event) -> str | None:
 
 
 def to_merge_hint(merged_id: str) -> str:
-    """The hint of an event about a merge into its item or customer."""
     return simplejson.dumps({"deleted_id": merged_id})
 
 
@@ -116,10 +117,3 @@ def content(item: Item | RecordChange) -> str:
 def is_repeated(event: Event) -> bool:
     """Whether this is a repeat, or a person's request: then no stored state is trusted."""
     return event.attempts > 1 or event.careful
-
-
-def _is_stale(event: Event, brought: ItemReading, deps: Deps) -> bool:
-    if is_repeated(event):
-        return True
-    with reading(deps.engine) as session:
-        return inbox.heard_since(session, event, brought.read_at)

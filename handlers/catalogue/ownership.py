@@ -45,7 +45,6 @@ def hold(numbers: Iterable[int], deps: Deps, *, families: Iterable[str | None] =
 
 
 def find_owner(number: int, deps: Deps) -> str | None:
-    """The item that owns the article, or None."""
     link = deps.read(links.find, LinkKind.ARTICLE, str(number))
     return link.target_id if link else None
 
@@ -64,20 +63,21 @@ def free(number: int, deps: Deps) -> None:
     deps.resolve(TAKEN, name_article(number))
     waiting = deps.read(links.find_under, LinkKind.CLAIM, f"{number}/")
     if waiting:
-        deps.pass_on(*(_to_change(number, link.target_id, deps) for link in waiting))
+        deps.pass_on(
+            *(
+                Change(
+                    key=f"{deps.connection}:{name_article(number)} is free:{link.target_id}:{uuid.uuid4().hex}",
+                    flow=Flow.PRODUCTS,
+                    source=items.OURS,
+                    entity=items.ENTITY,
+                    entity_id=link.target_id,
+                    connection=deps.connection,
+                )
+                for link in waiting
+            )
+        )
     for link in waiting:
         deps.forget(LinkKind.CLAIM, link.source_id)
-
-
-def _to_change(number: int, item_id: str, deps: Deps) -> Change:
-    return Change(
-        key=f"{deps.connection}:{name_article(number)} is free:{item_id}:{uuid.uuid4().hex}",
-        flow=Flow.PRODUCTS,
-        source=items.OURS,
-        entity=items.ENTITY,
-        entity_id=item_id,
-        connection=deps.connection,
-    )
 
 
 def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Product | None:
@@ -140,7 +140,15 @@ def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mi
     if other and not (mine and item.active):
         _refuse(other, item, number, deps)
     if not was_theirs and not other:
-        raise _refuse_foreign(item, article)
+        said = message(
+            'article {number} "{description}" is marked as belonging to "{ext_id}", which is not {item}',
+            number=article.number,
+            description=article.description,
+            ext_id=article.ext_id,
+            item=name_item(item),
+        )
+        fix = "give the item another SKU in QuickBooks, or empty the article's external id at the till, then retry"
+        raise _taken(number, said, fix)
 
 
 def _find_other_owner(item_id: str, number: int, deps: Deps) -> Item | None:
@@ -160,49 +168,19 @@ def _refuse(other: Item, item: Item, number: int, deps: Deps) -> NoReturn:
             field="SKU",
         )
     deps.remember(Link(LinkKind.CLAIM, f"{number}/{item.id}", "Item", item.id))
-    raise MappingError(
-        message(
-            "{other} and {item} both ask for article {number}",
-            other=name_item(other),
-            item=name_item(item),
-            number=number,
-        ),
-        record=name_article(number),
-        field="SKU",
-        fix="give one of the two another SKU in QuickBooks, or make it inactive; this event then continues",
-        code=TAKEN,
-    )
+    said = "{other} and {item} both ask for article {number}"
+    fix = "give one of the two another SKU in QuickBooks, or make it inactive; this event then continues"
+    raise _taken(number, message(said, other=name_item(other), item=name_item(item), number=number), fix)
 
 
-def _refuse_foreign(item: Item, article: Article) -> MappingError:
-    return MappingError(
-        message(
-            'article {number} "{description}" is marked as belonging to "{ext_id}", which is not {item}',
-            number=article.number,
-            description=article.description,
-            ext_id=article.ext_id,
-            item=name_item(item),
-        ),
-        record=name_article(article.number or 0),
-        field="SKU",
-        fix="give the item another SKU in QuickBooks, or empty the article's external id at the till, then retry",
-        code=TAKEN,
-    )
+def _taken(number: int, said: str, fix: str) -> MappingError:
+    return MappingError(said, record=name_article(number), field="SKU", fix=fix, code=TAKEN)
 
 
 def refuse_hidden(item: Item, number: int) -> MappingError:
-    """The till says the number is taken, but shows no such article."""
-    return MappingError(
-        message(
-            "the till says that article {number} exists, but does not show it to {item}",
-            number=number,
-            item=name_item(item),
-        ),
-        record=name_article(number),
-        field="SKU",
-        fix="look for the number at the till, or give the item another SKU in QuickBooks, then retry",
-        code=TAKEN,
-    )
+    said = "the till says that article {number} exists, but does not show it to {item}"
+    fix = "look for the number at the till, or give the item another SKU in QuickBooks, then retry"
+    return _taken(number, message(said, number=number, item=name_item(item)), fix)
 
 
 def release(item_id: str, number: int, deps: Deps, *, family: str | None = None) -> None:

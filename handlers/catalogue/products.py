@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import Conflict, NotFound
@@ -29,10 +28,16 @@ from mapping.variants import find_family
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Update the till from the item."""
     if items.is_ours(event.entity_id, deps):
         return skipped(OWN)
-    _follow_merge(event, deps)
+    if merged_id := items.find_merged(event):
+        # Its article is switched off, and its sales are booked on the remaining item.
+        known_records.note_merge(known_records.ITEM, merged_id, event.entity_id, deps)
+        link = articles.find_link(merged_id, deps)
+        if link and link.fingerprint != items.GONE:
+            _switch_off(link, deps)
+            deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
+        ownership.move(merged_id, event.entity_id, deps)
     try:
         seen = items.read(event, deps)
     except NotFound:
@@ -75,21 +80,18 @@ def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
 
 def load(item: Item, deps: Deps, *, repeated: bool) -> ItemContext:
     """What is stored of an item, and whether it belongs at the till. Raises `MappingError` for a filter that fails."""
-    refusal, link = None, articles.find_link(item.id, deps)
+    refusal: NotBookable | None = None
+    link = articles.find_link(item.id, deps)
     if deps.settings.products.enabled:
         try:
             products.require_wanted(item, deps.settings.products)
-            _require_own_number(item, link, deps)
         except NotBookable as reason:
             refusal = reason
+        # An inactive item with another SKU has no article to move to: the one it has leaves the till.
+        if not refusal and link and not item.active and bridge.find_number(item, deps) != int(link.target_id):
+            said = "an inactive item gets no article under another SKU"
+            refusal = NotBookable(said, record=name_item(item), field="SKU")
     return ItemContext(item, link, refusal, repeated)
-
-
-def _require_own_number(item: Item, link: Link | None, deps: Deps) -> None:
-    """An inactive item with another SKU has no article to move to: the one it has leaves the till."""
-    if link and not item.active and bridge.find_number(item, deps) != int(link.target_id):
-        reason = "an inactive item gets no article under another SKU"
-        raise NotBookable(reason, record=name_item(item), field="SKU")
 
 
 def map_as(number: int, group: int | None, known: ItemContext, deps: Deps) -> ItemContext:
@@ -137,20 +139,12 @@ def _handle_article(event: Event, known: ItemContext, deps: Deps) -> Result:
     families_held = (articles.family_of(member.link), member.family.key if member.family else None)
     letters = fold(known.item) if needs_allocation(known.item, deps.settings.products) else ""
     with ownership.hold([number], deps, families=families_held, sku=letters) as lease:
-        written = _write(event, known, lease, deps)
-    return done(written.reason, links=(articles.finish(written.member, known.wanted, deps),))
+        written, remark = _write(event, known, lease, deps)
+    return done(remark, links=(articles.finish(written, known.wanted, deps),))
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The article as it was written, with a remark."""
-
-    member: Member
-    reason: str | None
-
-
-def _write(event: Event, known: ItemContext, lease: Lease, deps: Deps) -> Written:
-    """Create or change the article under its lock."""
+def _write(event: Event, known: ItemContext, lease: Lease, deps: Deps) -> tuple[Member, str | None]:
+    """Create or change the article under its lock; returns it as it was written, and a remark."""
     member, item, number = known.mapped, known.item, known.mapped.number
     # An update would move an article of this number from another product, so it is searched before it joins a product.
     is_absent = bool(items.find_in_hint(event, "absent")) and item.active and member.family is None
@@ -172,7 +166,7 @@ def _write(event: Event, known: ItemContext, lease: Lease, deps: Deps) -> Writte
         lease.require()
         if _put(placed, place.read, present, known.vat, deps):
             note(placed, present, known.vat, deps, written=True)
-            return Written(placed, place.reason)
+            return placed, place.reason
     if known.existing:
         raise Conflict(
             message("{item} keeps changing at the till", item=name_item(item)), record=ownership.name_article(number)
@@ -237,19 +231,6 @@ def _leave(step: ItemStep, known: ItemContext, deps: Deps) -> Result:
     article = message("article {number}", number=link.target_id)
     said = message("{reason}: {article} is inactive now", reason=reason, article=article)
     return done(said, links=(left,), target_id=link.target_id)
-
-
-def _follow_merge(event: Event, deps: Deps) -> None:
-    """Two items were merged: deactivate the merged item's article, book its sales on the remaining item."""
-    merged_id = items.find_merged(event)
-    if merged_id is None:
-        return
-    known_records.note_merge(known_records.ITEM, merged_id, event.entity_id, deps)
-    link = articles.find_link(merged_id, deps)
-    if link and link.fingerprint != items.GONE:
-        _switch_off(link, deps)
-        deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
-    ownership.move(merged_id, event.entity_id, deps)
 
 
 def _gone(event: Event, deps: Deps) -> Result:

@@ -39,10 +39,7 @@ from mapping.sections import ProductSettings
 from mapping.skus import name_item
 from mapping.vat_table import VatTable
 
-ItemStep = Enum(
-    "ItemStep",
-    "OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHING NEVER_HAD READ LOST EXISTS WRITE",
-)
+ItemStep = Enum("ItemStep", "OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHING NEVER_HAD READ LOST EXISTS WRITE")
 """What to do with an item: see the table at the head of this module."""
 
 

@@ -71,11 +71,10 @@ def handle_draft(event: Event, deps: Deps) -> Result:
     warnings = [
         Finding("(document)", message("could not be checked: {why}", why=why), _LATER) for why in unasked.values()
     ]
-    rows = {
-        "faults": _to_rows(faults),
-        "warnings": _to_rows([*warnings, *_try_filter(items, draft, present)]),
-        "unasked": list(unasked),
-    }
+    if items and _let_in(items, present) and not _let_in(items, draft):  # probably a mistake
+        said = message("none of the first {n} items of QuickBooks would flow", n=len(items))
+        warnings.append(Finding("products.filter", said, "look at products.filter and products.types once more"))
+    rows = {"faults": _to_rows(faults), "warnings": _to_rows(warnings), "unasked": list(unasked)}
     return telling(done(message("{n} faults in a settings document that is to be put in force", n=len(faults))), rows)
 
 
@@ -173,13 +172,6 @@ def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[
     return []
 
 
-def _try_filter(items: list[Item], draft: Deps, present: Deps) -> Iterator[Finding]:
-    """A filter that leaves out every item is probably a mistake."""
-    if items and _let_in(items, present) and not _let_in(items, draft):
-        said = message("none of the first {n} items of QuickBooks would flow", n=len(items))
-        yield Finding("products.filter", said, "look at products.filter and products.types once more")
-
-
 def _let_in(items: list[Item], deps: Deps) -> bool:
     for item in items:
         try:
@@ -219,23 +211,12 @@ def _entries(found: Iterable[ListEntry]) -> Iterator[ListOption]:
             yield ListOption(entry.id, entry.name, full=entry.full_name, kind=entry.type, days=entry.due_days)
 
 
-def _tax_codes(deps: Deps) -> Iterator[ListOption]:
-    for code in deps.lists.tax_codes(deps.now().date()):
-        if code.active:
-            yield ListOption(code.id, code.name, rate=code.percentage)
-
-
 def _vat_codes(groups: Iterable[VatGroup]) -> Iterator[ListOption]:
     """A code with its rate; where branches differ it has none, and its name says them."""
     rates = {code: {each.percentage for each in groups if each.code == code} for code in {g.code for g in groups}}
     for code, some in sorted(rates.items()):
         name = " / ".join(f"{rate.normalize():f} %" for rate in sorted(some))
         yield ListOption(str(code), name, rate=next(iter(some)) if len(some) == 1 else None)
-
-
-def _turnover_groups(deps: Deps) -> Iterator[ListOption]:
-    for group in sorted(deps.lists.turnover_groups(), key=lambda group: group.number):
-        yield ListOption(str(group.number), group.name, kind=group.type, vat_code=group.vat_code)
 
 
 def _article_groups(groups: Iterable[ArticleGroup], above: str = "") -> Iterator[ListOption]:
@@ -252,14 +233,12 @@ def _company(deps: Deps) -> Iterator[ListOption]:
         yield ListOption(deps.books.realm_id, company.name)
 
 
-def _categories(found: Iterable[Item]) -> Iterator[ListOption]:
-    for each in found:
-        if each.active:
-            yield ListOption(each.id, each.name, full=":".join(category_path(each, itself=True)))
-
-
 _LISTS: Final[Mapping[ListName, Callable[[Deps], Iterable[ListOption]]]] = {
-    ListName.TAX_CODES: _tax_codes,
+    ListName.TAX_CODES: lambda deps: (
+        ListOption(code.id, code.name, rate=code.percentage)
+        for code in deps.lists.tax_codes(deps.now().date())
+        if code.active
+    ),
     ListName.ACCOUNTS: lambda deps: _entries(deps.lists.entries("Account")),
     ListName.PAYMENT_METHODS: lambda deps: _entries(deps.lists.entries("PaymentMethod")),
     ListName.LOCATIONS: lambda deps: _entries(deps.lists.entries("Department")),
@@ -268,9 +247,16 @@ _LISTS: Final[Mapping[ListName, Callable[[Deps], Iterable[ListOption]]]] = {
     ListName.VAT_CODES: lambda deps: _vat_codes(deps.lists.vat_groups()),
     ListName.TENDERS: lambda deps: (ListOption(m.code, m.description) for m in deps.lists.payment_methods()),
     ListName.BRANCHES: lambda deps: (ListOption(str(each.number), each.name) for each in deps.lists.branches()),
-    ListName.TURNOVER_GROUPS: _turnover_groups,
+    ListName.TURNOVER_GROUPS: lambda deps: (
+        ListOption(str(group.number), group.name, kind=group.type, vat_code=group.vat_code)
+        for group in sorted(deps.lists.turnover_groups(), key=lambda group: group.number)
+    ),
     ListName.ARTICLE_GROUPS: lambda deps: _article_groups(deps.till.article_groups()),
-    ListName.CATEGORIES: lambda deps: _categories(deps.books.categories()),
+    ListName.CATEGORIES: lambda deps: (
+        ListOption(each.id, each.name, full=":".join(category_path(each, itself=True)))
+        for each in deps.books.categories()
+        if each.active
+    ),
     ListName.COMPANY: _company,
 }
 

@@ -103,11 +103,7 @@ def _look_at_habits(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
         what = message("set aside" if kept == "park" else "booked on the first open day")
         yield Finding(
             "closed books",
-            message(
-                "closed through {day}; earlier sales are {what}",
-                day=company.books_closed_through,
-                what=what,
-            ),
+            message("closed through {day}; earlier sales are {what}", day=company.books_closed_through, what=what),
         )
     if deps.settings.stock.enabled and not company.tracks_stock:
         yield Finding(

@@ -60,7 +60,13 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     yield from _look_at_tax_codes(mapped, deps)
     yield from _look_at_categories(deps)
     looks = (goods.special_items, partial(goods.settings_item, "fallback"), goods.summary_item)
-    yield from dict.fromkeys(finding for look in looks for finding in _look_at_items(look, deps))
+    refused: list[Finding] = []
+    for look in looks:
+        try:
+            look(deps)
+        except MappingError as error:
+            refused.append(Finding(error.field or "items", error.reason, error.fix or ""))
+    yield from dict.fromkeys(refused)
 
 
 def _missing(subject: str, said: str) -> Finding:
@@ -120,13 +126,6 @@ def _look_at_categories(deps: Deps) -> Iterator[Finding]:
     for name in wanted:
         if name.strip().casefold() not in known:
             yield _missing(BY_CATEGORY, message("QuickBooks has no category {name}", name=name))
-
-
-def _look_at_items(look: Callable[[Deps], object], deps: Deps) -> Iterator[Finding]:
-    try:
-        look(deps)
-    except MappingError as error:
-        yield Finding(error.field or "items", error.reason, error.fix or "")
 
 
 def look_at_till(deps: Deps) -> Iterator[Finding]:
@@ -256,7 +255,6 @@ def _is_row_of(name: str, code: str) -> bool:
 
 
 def look_at_both(deps: Deps) -> Iterator[Finding]:
-    """Check each rate, payment method and branch of the till."""
     known = [code for code in deps.lists.tax_codes(deps.now().date()) if code.active]
     for rate in sorted({group.percentage for group in deps.lists.vat_groups()}):
         yield _look_at_rate(rate, known, deps)

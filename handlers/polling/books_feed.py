@@ -134,7 +134,12 @@ def _receive(deps: Deps, lease: str) -> list[int]:
                 refused[change.entity] = (position, str(error))
     # A repeated capture releases again: a sale that was parked while its item's event ended is found the next time.
     known_records.release_items(found.items, deps)
-    _note_people(found, deps)
+    if deps.settings.customers.enabled:
+        parties.note(found.people, deps, gone=found.gone)
+        active = [customer.id or "" for customer in found.people if customer.active]
+        known_records.release_customers([*found.gone, *active], deps)
+    else:
+        parties.mark_unsure(deps)
     with writing(deps.engine) as session:
         received = inbox.receive(session, found.fresh)
         agreements.mark(session, deps.connection, found.days, now=deps.now())
@@ -182,16 +187,6 @@ def _scope(deps: Deps, lease: str, entities: list[str]) -> captures.Scope:
     )
 
 
-def _note_people(found: _Found, deps: Deps) -> None:
-    """Index the customers' addresses; release sales that wait for a customer that is active again."""
-    if not deps.settings.customers.enabled:
-        parties.mark_unsure(deps)
-        return
-    parties.note(found.people, deps, gone=found.gone)
-    active = [customer.id or "" for customer in found.people if customer.active]
-    known_records.release_customers([*found.gone, *active], deps)
-
-
 # --- one change ---
 
 
@@ -220,14 +215,6 @@ def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | 
     version = f"{change.updated_at.isoformat()}:{content}"
     event = _to_change(change, Flow.PRODUCTS, "changed", version, deps)
     return event._replace(hint=items.to_hint(change, read_at))
-
-
-def _customer_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
-    return _updated(change, Flow.CUSTOMERS, deps) if deps.settings.customers.to_till else None
-
-
-def _estimate_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
-    return _updated(change, Flow.STOCK, deps)
 
 
 def _document_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
@@ -290,24 +277,24 @@ def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
     return writers.UNLINKED if writers.is_of_known_sale(note, deps) else None
 
 
-def _known_items(_entity: str, deps: Deps) -> list[str]:
-    return deps.read(links.source_ids, LinkKind.ITEM)
-
-
-def _known_payments(entity: str, deps: Deps) -> list[str]:
-    return deps.read(links.target_ids, (LinkKind.PAYMENT,), entity)
-
-
-def _known_documents(entity: str, deps: Deps) -> list[str]:
-    return deps.read(links.target_ids, bookings.WRITTEN, entity)
-
-
 DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
 # Customers need no known ids: they are merged or made inactive, never deleted.
 ENTITIES: Final[Mapping[str, Followed]] = {
-    ITEM: Followed(lambda _: True, _item_event, _known_items),
-    **dict.fromkeys(DOCUMENTS, Followed(lambda _: True, _document_event, _known_documents)),
-    PAYMENT: Followed(lambda _: True, _payment_event, _known_payments),
-    CUSTOMER: Followed(lambda settings: settings.customers.enabled, _customer_event),
-    ESTIMATE: Followed(lambda settings: settings.stock.count_estimates, _estimate_event),
+    ITEM: Followed(lambda _: True, _item_event, lambda _, deps: deps.read(links.source_ids, LinkKind.ITEM)),
+    **dict.fromkeys(
+        DOCUMENTS,
+        Followed(
+            lambda _: True, _document_event, lambda entity, deps: deps.read(links.target_ids, bookings.WRITTEN, entity)
+        ),
+    ),
+    PAYMENT: Followed(
+        lambda _: True, _payment_event, lambda entity, deps: deps.read(links.target_ids, (LinkKind.PAYMENT,), entity)
+    ),
+    CUSTOMER: Followed(
+        lambda settings: settings.customers.enabled,
+        lambda change, _, deps: _updated(change, Flow.CUSTOMERS, deps) if deps.settings.customers.to_till else None,
+    ),
+    ESTIMATE: Followed(
+        lambda settings: settings.stock.count_estimates, lambda change, _, deps: _updated(change, Flow.STOCK, deps)
+    ),
 }

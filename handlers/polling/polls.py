@@ -56,10 +56,7 @@ def _to_relation_change(connection: str, relation: Relation) -> Change:
 
 
 def _follow_sales(
-    name: str,
-    kind: SaleKind,
-    wanted: Callable[[OrderSettings], bool],
-    marker: Callable[[SyncMarkers], int | None],
+    name: str, kind: SaleKind, wanted: Callable[[OrderSettings], bool], marker: Callable[[SyncMarkers], int | None]
 ) -> TillSource:
     return TillSource(
         name,
@@ -74,24 +71,9 @@ def _follow_sales(
 
 
 TILL_SOURCES: tuple[TillSource, ...] = (
-    _follow_sales(
-        cursors.RECEIPTS,
-        SaleKind.RECEIPT,
-        lambda orders: orders.receipts,
-        lambda markers: markers.receipt,
-    ),
-    _follow_sales(
-        cursors.INVOICES,
-        SaleKind.INVOICE,
-        lambda orders: orders.invoices,
-        lambda markers: markers.invoice,
-    ),
-    _follow_sales(
-        cursors.ORDERS,
-        SaleKind.ORDER,
-        lambda orders: orders.deposits,
-        lambda markers: markers.order,
-    ),
+    _follow_sales(cursors.RECEIPTS, SaleKind.RECEIPT, lambda orders: orders.receipts, lambda markers: markers.receipt),
+    _follow_sales(cursors.INVOICES, SaleKind.INVOICE, lambda orders: orders.invoices, lambda markers: markers.invoice),
+    _follow_sales(cursors.ORDERS, SaleKind.ORDER, lambda orders: orders.deposits, lambda markers: markers.order),
     TillSource(
         cursors.RELATIONS,
         "Relation",
@@ -125,16 +107,12 @@ def poll_till(deps: Deps, *, hinted: str | None = None) -> list[int]:
             lease = _take(deps, source.name)
             with cursors.recorded(deps.engine, deps.connection, source.name, lease):
                 ids = till_feed.follow(deps, source, newest, lease, hands_over=bool(hinted), only_new=shown)
-            found += _notified(deps, ids)
+            deps.notify(ids)
+            found += ids
         except Exception as error:  # noqa: BLE001 - whatever it is, the other sources are not to blame
             failure = failure or error
     if failure:
         raise failure
-    return found
-
-
-def _notified(deps: Deps, found: list[int]) -> list[int]:
-    deps.notify(found)
     return found
 
 
@@ -147,7 +125,8 @@ def _look_ahead(deps: Deps, source: TillSource, found: list[int]) -> int:
     except Permanent as error:
         deps.say("the newest records could not be read alone", source=source.name, reason=error.reason)
         return 0  # read again below, row by row
-    found += _notified(deps, ids)
+    deps.notify(ids)
+    found += ids
     return reached
 
 
@@ -221,7 +200,6 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def handle_request(event: Event, deps: Deps) -> Result:
-    """Poll both systems on a person's request."""
     sales, items = poll_till(deps), books_feed.poll(deps)
     deps.say(
         message(

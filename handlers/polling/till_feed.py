@@ -107,13 +107,7 @@ def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], i
 
 
 def follow(
-    deps: Deps,
-    source: TillSource,
-    newest: int | None,
-    lease: str,
-    *,
-    hands_over: bool = False,
-    only_new: bool = False,
+    deps: Deps, source: TillSource, newest: int | None, lease: str, *, hands_over: bool = False, only_new: bool = False
 ) -> list[int]:
     """Receive what came since the last poll, up to the newest marker; returns the events to work on now.
 

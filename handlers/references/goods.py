@@ -24,7 +24,7 @@ from handlers.lists import LISTS_SECONDS
 from mapping import control
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
-from mapping.list_entries import by_name_or_id, former_ids, named
+from mapping.list_entries import by_name_or_id, named
 from mapping.messages import AND, join, message
 from mapping.records import Item, Sale, SaleLine
 from mapping.references import ROUNDING_ITEM, OwnItem
@@ -96,7 +96,12 @@ def _find(wanted: Collection[int], lines: Iterable[SaleLine], deps: Deps) -> tup
     asked = {number: list(dict.fromkeys(filter(None, (str(number), plus.get(number))))) for number in unknown}
     read = deps.books.items_by_skus(sorted({sku for skus in asked.values() for sku in skus})) if asked else ()
     for number, skus in asked.items():
-        items = [item for sku in skus for item in read if _has_sku(item, sku) and item.type in _SELLABLE]
+        items = [
+            item
+            for sku in skus
+            for item in read
+            if (item.sku or "").strip().casefold() == sku.strip().casefold() and item.type in _SELLABLE
+        ]
         if item := _choose(number, [each for each in items if each.active], deps):
             deps.lists.note_stocked(item, sold=True)
             link = Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token)
@@ -113,10 +118,6 @@ def _find_quiet(item_ids: Iterable[str], deps: Deps) -> set[str]:
     with reading(deps.engine) as session:
         told = inbox.find_told(session, list(subjects), since)
     return {id_ for subject, id_ in subjects.items() if subject not in told}
-
-
-def _has_sku(item: Item, sku: str) -> bool:
-    return (item.sku or "").strip().casefold() == sku.strip().casefold()
 
 
 def summary_item(deps: Deps) -> str | None:
@@ -223,32 +224,29 @@ def _fallback(missing: Mapping[int, _Missing], record: str, deps: Deps) -> dict[
         return {}
     fallback = deps.settings.orders.fallback_item
     if deps.settings.orders.missing_item == "park" or not fallback:
-        raise _refuse(missing, record)
+        # The first one is the cause: when it exists, the sale is retried and names the next missing one.
+        first = next(iter(missing.values()))
+        absent = ", ".join(each.sku for each in missing.values() if not each.inactive)
+        inactive = [name_item(item) for each in missing.values() for item in each.inactive]
+        said = [message("QuickBooks has no item with SKU {skus}", skus=absent)] if absent else []
+        said += [message("inactive in QuickBooks: {items}", items=join(inactive))] if inactive else []
+        todo = [message("create the item with this SKU")] if absent else []
+        if inactive:
+            todo += [message("make the item active again, or give its SKU to the one that takes its place")]
+        raise MappingError(
+            message("{record}: {what}", record=record, what=join(said, "{first}; {second}")),
+            code=known_records.INACTIVE_ITEM if first.inactive else known_records.MISSING_ITEM,
+            record=name_item(first.inactive[0]) if first.inactive else message("item with SKU {sku}", sku=first.sku),
+            cause=known_records.cause_of_item(first.sku),
+            field="SKU" if absent else "active",
+            fix=message(
+                '{todo} in QuickBooks: the sale then continues (or choose orders.missing_item = "fallback")',
+                todo=join(todo, "{first}; {second}"),
+            ),
+        )
     item = _named_item("fallback", fallback, deps, setting="orders.fallback_item")
     deps.say("booked on the fallback item", skus=[each.sku for each in missing.values()], item=item)
     return dict.fromkeys(missing, item)
-
-
-def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
-    """The first one is the cause: when it exists, the sale is retried and names the next missing one."""
-    first = next(iter(missing.values()))
-    absent = ", ".join(each.sku for each in missing.values() if not each.inactive)
-    inactive = [name_item(item) for each in missing.values() for item in each.inactive]
-    said = [message("QuickBooks has no item with SKU {skus}", skus=absent)] if absent else []
-    said += [message("inactive in QuickBooks: {items}", items=join(inactive))] if inactive else []
-    todo = [message("create the item with this SKU")] if absent else []
-    todo += [message("make the item active again, or give its SKU to the one that takes its place")] if inactive else []
-    return MappingError(
-        message("{record}: {what}", record=record, what=join(said, "{first}; {second}")),
-        code=known_records.INACTIVE_ITEM if first.inactive else known_records.MISSING_ITEM,
-        record=name_item(first.inactive[0]) if first.inactive else message("item with SKU {sku}", sku=first.sku),
-        cause=known_records.cause_of_item(first.sku),
-        field="SKU" if absent else "active",
-        fix=message(
-            '{todo} in QuickBooks: the sale then continues (or choose orders.missing_item = "fallback")',
-            todo=join(todo, "{first}; {second}"),
-        ),
-    )
 
 
 # --- items of an account -----------------------------------------------------------------------------------------
@@ -270,19 +268,17 @@ def _of_account(sale: Sale, line: SaleLine, deps: Deps, country: str | None) -> 
     asked = ControlQuestion(
         setting="mapping.income_accounts", key=key, record=name_record(sale), source=sale, what=what
     )
-    chosen = control.resolve(rows, asked).value
-    return _item_of(chosen, deps) if chosen else None
-
-
-def _item_of(account: str, deps: Deps) -> str:
+    account = control.resolve(rows, asked).value
+    if not account:
+        return None
     accounts = deps.lists.entries("Account")
     account_id = by_name_or_id(account, accounts)
-    key = f"account:{account_id}"
-    if known := _linked(key, deps):
+    own = f"account:{account_id}"
+    if known := _linked(own, deps):
         return known
     name = next((entry.name for entry in accounts if entry.id == account_id), account)
     item_id = _find_or_make(f"{name}{OWN_ENDING}", account_id, deps)
-    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item_id))
+    deps.remember(Link(LinkKind.SPECIAL, own, "Item", item_id))
     return item_id
 
 
@@ -322,7 +318,14 @@ def own_item(own: OwnItem, deps: Deps) -> str:
     if known := _linked(key, deps):
         return known
     name = f"{account} - {own.name}" if account else own.name
-    item_id = _make_own(name, own, account, deps)
+    present = deps.books.items_by_name(name)
+    if found := _active(present):
+        item_id = found.id
+    else:
+        account_id = _named_account(own, account, deps) if account else _own_account(own, deps)
+        deps.say("making an item in QuickBooks", name=name, account=account_id)
+        token = deps.books.request_id("item", own.setting, account_id, *_former_ids(name, present, deps))
+        item_id = _create(name, account_id, token, deps)
     deps.remember(Link(LinkKind.SPECIAL, key, "Item", item_id))
     return item_id
 
@@ -331,16 +334,6 @@ def own_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
     """The ids of all items ever used for this, under any settings; none is created."""
     found = deps.read(links.find_under, LinkKind.SPECIAL, f"{own.name}:")
     return frozenset(link.target_id for link in found)
-
-
-def _make_own(name: str, own: OwnItem, account: str | None, deps: Deps) -> str:
-    present = deps.books.items_by_name(name)
-    if found := _active(present):
-        return found.id
-    account_id = _named_account(own, account, deps) if account else _own_account(own, deps)
-    deps.say("making an item in QuickBooks", name=name, account=account_id)
-    token = deps.books.request_id("item", own.setting, account_id, *_former_ids(name, present, deps))
-    return _create(name, account_id, token, deps)
 
 
 def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
@@ -358,18 +351,7 @@ def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
 
 
 def _own_account(own: OwnItem, deps: Deps) -> str:
-    entry = named(own.name, deps.lists.entries("Account"))
-    if entry is None:
-        gone = former_ids(own.name, deps.lists.entries("Account"))
-        token = deps.books.request_id("account", own.setting, *gone)
-        try:
-            entry = deps.books.create_entry("Account", own.name, token)
-        except DuplicateName:  # as above
-            found = named(own.name, deps.lists.read_again("Account"))
-            if found is None:
-                raise
-            return found.id
-        deps.say("made an account in QuickBooks", name=own.name, id=entry.id)
-        if not deps.dry_run:
-            deps.lists.add("Account", entry)
-    return entry.id
+    if entry := named(own.name, deps.lists.entries("Account")):
+        return entry.id
+    said = "made an account in QuickBooks"
+    return deps.create_entry("Account", own.name, ("account", own.setting), said)

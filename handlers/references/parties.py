@@ -118,10 +118,8 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
 def default_debtor(deps: Deps) -> str:
     """The customer for walk-ins, created if it does not exist."""
     name = deps.settings.customers.default_debtor
-    return _linked(deps, debtor(name)) or _by_name(name, deps)
-
-
-def _by_name(name: str, deps: Deps) -> str:
+    if linked := _linked(deps, debtor(name)):
+        return linked
     found = oldest(deps.books.customers_by_name(name))
     company, currency = deps.lists.company(), deps.settings.products.currency
     require_home(company, currency)
@@ -170,14 +168,11 @@ def create(relation: Relation, deps: Deps) -> Customer:
         return _create(relation, deps)
     work = f"customer of relation {relation.number}"
     with leases.alone(deps.engine, deps.connection, work, process=deps.process.name):
-        return remember(relation, _created_meanwhile(relation, deps) or _create(relation, deps), deps)
-
-
-def _created_meanwhile(relation: Relation, deps: Deps) -> Customer | None:
-    with reading(deps.engine) as session:
-        found = links.find_all(session, deps.connection, LinkKind.CUSTOMER, _keys(relation))
-    ids = {link.target_id for link in found.values() if not _is_stale(link) and not is_another(link, relation)}
-    return choose(deps.books.customers_by_ids(sorted(ids)), deps) if ids else None
+        with reading(deps.engine) as session:
+            found = links.find_all(session, deps.connection, LinkKind.CUSTOMER, _keys(relation))
+        ids = {link.target_id for link in found.values() if not _is_stale(link) and not is_another(link, relation)}
+        meanwhile = choose(deps.books.customers_by_ids(sorted(ids)), deps) if ids else None
+        return remember(relation, meanwhile or _create(relation, deps), deps)
 
 
 def _create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
@@ -278,7 +273,6 @@ def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
 
 
 def key_of_email(email: str) -> str:
-    """The link key of an e-mail address."""
     return f"email:{email}"
 
 

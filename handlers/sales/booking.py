@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from gateway.errors import GatewayError, Permanent
+from gateway.errors import Permanent
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
 from handlers.deps import Deps
@@ -24,25 +24,26 @@ _REQUIRED, _REFUSED = "2020", "6000"
 
 
 def book(
-    sale: Sale,
-    link: Link | None,
-    event: Event,
-    deps: Deps,
-    *,
-    kind: DocumentKind | None = None,
-    maybe_written: bool,
+    sale: Sale, link: Link | None, event: Event, deps: Deps, *, kind: DocumentKind | None = None, maybe_written: bool
 ) -> Result:
     """Book a sale that is not in the books. `maybe_written`: look first."""
     posting, _ = drafts.prepare(sale, deps, kind=kind)
     try:
         return _book(sale, drafts.open_up(posting, deps), link, event, deps, maybe_written=maybe_written)
     except Permanent as error:
-        if drafts.learn_closed(error, deps):
-            return _book(sale, drafts.open_up(posting, deps), link, event, deps, maybe_written=True)
-        if not _is_stale(error, deps):
-            raise
-        fresh = _look_again(sale, posting, deps, error, kind=kind)
-        return _book(sale, drafts.open_up(fresh, deps), link, event, deps, maybe_written=True)
+        if not drafts.learn_closed(error, deps):
+            if not _is_stale(error, deps):
+                raise
+            deps.say("the books do not take what it refers to; looking it up again", reason=error.reason)
+            parties.forget(posting.document.customer_id, deps)
+            goods.forget({line.item_id for line in posting.document.lines}, deps)
+            for name in ("PaymentMethod", "Department", "Class", "Term", "Account", "tax_codes"):
+                deps.lists.forget(name)
+            before = posting
+            posting, _ = drafts.prepare(sale, deps, kind=kind)
+            if posting == before:
+                raise
+        return _book(sale, drafts.open_up(posting, deps), link, event, deps, maybe_written=True)
 
 
 def _is_stale(error: Permanent, deps: Deps) -> bool:
@@ -52,19 +53,6 @@ def _is_stale(error: Permanent, deps: Deps) -> bool:
         deps.lists.forget("company")
         return deps.lists.company().multi_currency
     return error.code in _STALE or (error.code == _REFUSED and deps.lists.company().multi_currency)
-
-
-def _look_again(sale: Sale, posting: Posting, deps: Deps, error: GatewayError, *, kind: DocumentKind | None) -> Posting:
-    """The posting with all references looked up again; raises the same error if that changes nothing."""
-    deps.say("the books do not take what it refers to; looking it up again", reason=error.reason)
-    parties.forget(posting.document.customer_id, deps)
-    goods.forget({line.item_id for line in posting.document.lines}, deps)
-    for name in ("PaymentMethod", "Department", "Class", "Term", "Account", "tax_codes"):
-        deps.lists.forget(name)
-    fresh, _ = drafts.prepare(sale, deps, kind=kind)
-    if fresh == posting:
-        raise error
-    return fresh
 
 
 class OutdatedDocument(Exception):

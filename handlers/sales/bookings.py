@@ -72,14 +72,8 @@ def find(sale_id: str, deps: Deps) -> Link | None:
 
 def find_document(entity: str, document_id: str, deps: Deps) -> Link | None:
     """The link of a document of the books that we wrote: of a day, of a sale, or of money beside one; or None."""
-    return deps.read(find_written, entity, document_id)
-
-
-def find_written(session: Session, connection: str, entity: str, document_id: str) -> Link | None:
-    """`find_document` in the caller's transaction."""
-    return choose_written(
-        entity, links.find_by_targets(session, connection, WRITTEN, [document_id]).get(document_id, ())
-    )
+    found = deps.read(links.find_by_targets, WRITTEN, [document_id])
+    return choose_written(entity, found.get(document_id, ()))
 
 
 def choose_written(entity: str, found: Sequence[Link]) -> Link | None:

@@ -142,7 +142,10 @@ def relink(known: Context, booked: BookedDocument, deps: Deps) -> Link:
     content = find_signed_content(booked.private_note) or bookings.seen(booked.content)["seen"]
     successor = booking.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
     successor = dataclasses.replace(successor, sync_token=None, generation=link.generation + 1)
-    kept = () if sale_identity.is_withdrawn(sale) else _find_payments(sale, booked, deps)
+    kept: tuple[BooksPayment, ...] = ()
+    if not sale_identity.is_withdrawn(sale):
+        kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, booked.kind)
+        kept = drafts.prepare(sale, deps, kind=kind)[0].payments
     settlement.recall(sale, booked, deps, wanted=kept)
     settlement.part_from(link, kept, deps)
     money_documents.hand_over(link, booked, deps)
@@ -150,12 +153,6 @@ def relink(known: Context, booked: BookedDocument, deps: Deps) -> Link:
     deps.remember(successor)
     deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
     return successor
-
-
-def _find_payments(sale: Sale, booked: BookedDocument, deps: Deps) -> tuple[BooksPayment, ...]:
-    kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, booked.kind)
-    posting, _ = drafts.prepare(sale, deps, kind=kind)
-    return posting.payments
 
 
 def is_unchanged(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool:

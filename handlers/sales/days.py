@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from gateway.store import links, sales
-from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
+from gateway.store.events import PENDING, Change, Event, Flow, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.deps import Deps
-from handlers.result import Result, done, parked
+from handlers.result import Result, done, parked, waiting
 from handlers.sales import bookings, documents, drafts, repairs, settlement
 from mapping import sale_identity
 from mapping.day_summary import Day, is_summarised
@@ -51,13 +51,7 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result
         deps.say("its day is looked at again: something of it was removed in QuickBooks", day=day.key)
     changes = tuple(to_change(each, sale, event, deps) for each in idle)
     wait = max(seconds_until_close(day, deps), 0.0) + _PATIENCE
-    outcome = Outcome(
-        State.WAITING,
-        reason=message("waits for the document of its day, {key}", key=day.key),
-        wait_seconds=wait,
-        burn_attempt=False,
-    )
-    return Result(outcome, changes=changes)
+    return waiting(message("waits for the document of its day, {key}", key=day.key), wait, changes=changes)
 
 
 def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
@@ -88,7 +82,6 @@ def seconds_until_close(day: Day, deps: Deps) -> float:
 
 
 def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
-    """The request to sum up a day because of this sale."""
     version = sale_identity.content(sale)[:12]
     return Change(
         key=f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}",
@@ -105,7 +98,13 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
 
 def is_complete(day: Day, deps: Deps) -> bool:
     """Whether all documents and payments of a day are in the books; reads each of them."""
-    return not any(is_gone(link, deps) or _lacks_payments(link, deps) for link in find_documents(day, deps))
+    for link in find_documents(day, deps):
+        if is_gone(link, deps):
+            return False
+        repairs.look(link, deps)
+        if _lost_payments(link, deps):
+            return False
+    return True
 
 
 def find_documents(day: Day, deps: Deps) -> list[Link]:
@@ -116,11 +115,6 @@ def is_gone(link: Link, deps: Deps) -> bool:
     """Whether the document was deleted or voided in the books."""
     current = documents.read(link.target_entity, link.target_id, deps)
     return current is None or current.voided
-
-
-def _lacks_payments(link: Link, deps: Deps) -> bool:
-    repairs.look(link, deps)
-    return bool(_lost_payments(link, deps))
 
 
 def _lost_payments(link: Link, deps: Deps) -> list[str]:

@@ -59,18 +59,15 @@ def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
     numbers, days = [wanted.document_number, sale.number], [wanted.business_date, sale.business_date]
     if _is_of_sale(sale, posting):
         numbers += sale_identity.document_numbers(sale, deps.settings.orders)
-    for kind in _kinds(sale, wanted.kind):
+    likely = _SISTERS[wanted.kind]
+    kinds = likely if sale.version == 1 else (*likely, *(each for each in DocumentKind if each not in likely))
+    for kind in kinds:
         found = list(rows(kind, numbers, days, deps))
         ours = next((row for row in found if is_marked(row.private_note, wanted.marker) and not row.voided), None)
         if ours is not None:
             return ours
         others += found if kind in _SISTERS[wanted.kind] else []
     return _adopt(others, sale, posting, deps) if deps.settings.orders.adopt else None
-
-
-def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
-    likely = _SISTERS[kind]
-    return likely if sale.version == 1 else (*likely, *(each for each in DocumentKind if each not in likely))
 
 
 def find_marked(sale: Sale, deps: Deps, link: Link | None = None) -> BookedDocument | None:
@@ -374,7 +371,12 @@ def report_installation(note: str | None, deps: Deps) -> None:
 
 def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> None:
     """Search these days again later for another document with this marker, if an earlier request may still arrive."""
-    if not _may_arrive(event, deps):
+    # An attempt before this one, or one of an event it superseded, had no answer to a request.
+    may_arrive = event.crashes > 0 or event.code == NO_ANSWER
+    if event.careful and not may_arrive:
+        with reading(deps.engine) as session:
+            may_arrive = any(each.code == NO_ANSWER for each in progress.replaced_by(session, event))
+    if not may_arrive:
         return
     tag = find_tag(marker) or ""
     hint = {"days": [day.isoformat() for day in dict.fromkeys(days)]}
@@ -389,12 +391,3 @@ def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> N
             hint=json.dumps({**hint, "since": deps.now().isoformat()}),
         )
     )
-
-
-def _may_arrive(event: Event, deps: Deps) -> bool:
-    """Whether an attempt before this one, or one of an event it superseded, had no answer to a request."""
-    is_lost = event.crashes > 0 or event.code == NO_ANSWER
-    if is_lost or not event.careful:
-        return is_lost
-    with reading(deps.engine) as session:
-        return any(each.code == NO_ANSWER for each in progress.replaced_by(session, event))

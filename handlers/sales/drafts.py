@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from gateway.errors import DuplicateName, Permanent
+from gateway.errors import Permanent
 from gateway.store import connections, known_links, links
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.references import goods, parties
@@ -45,21 +45,25 @@ _ITEMS: Mapping[str, Callable[[Deps], Any]] = {
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and its references. Raises `MappingError` if anything is unclear."""
     deps.links.load([(LinkKind.DOCUMENT, sale.id), *known_links.of_sale(sale, deps.settings)])
-    posting, references = _prepare(mark(sale, deps), deps, kind)
-    posting = _keep_number(sale, posting, deps)
+    marked = mark(sale, deps)
+    references, posting = find_references(marked, deps), None
+    while posting is None:
+        try:
+            posting = orders.to_posting(marked, references, deps.settings.orders, kind=kind)
+        except ItemNeeded as needed:
+            if getattr(references, needed.reference):
+                raise
+            deps.say("an item of ours is needed", why=needed.reason)
+            references = dataclasses.replace(references, **{needed.reference: _ITEMS[needed.reference](deps)})
+    link = deps.links[LinkKind.DOCUMENT, sale.id]
+    _, other = sale_identity.document_numbers(sale, deps.settings.orders)
+    # A document that got its other number, because another sale's has the first, keeps it.
+    if link is not None and bookings.detail(link, "document_number") == other:
+        posting = dataclasses.replace(posting, document=dataclasses.replace(posting.document, document_number=other))
     deps.links.clear()
     beside = tuple(sign(document, deps.installation) for document in posting.beside)
     signed = dataclasses.replace(posting, document=sign(posting.document, deps.installation), beside=beside)
     return signed, references
-
-
-def _keep_number(sale: Sale, posting: Posting, deps: Deps) -> Posting:
-    """A document that got its other number, because another sale's has the first, keeps it."""
-    link = deps.links[LinkKind.DOCUMENT, sale.id]
-    _, other = sale_identity.document_numbers(sale, deps.settings.orders)
-    if link is None or bookings.detail(link, "document_number") != other:
-        return posting
-    return dataclasses.replace(posting, document=dataclasses.replace(posting.document, document_number=other))
 
 
 def in_money(sale: Sale, deps: Deps) -> Sale:
@@ -76,7 +80,6 @@ def mark(sale: Sale, deps: Deps) -> Sale:
 
 
 def mark_all(session: Session, sales: Sequence[Sale], deps: Deps) -> list[Sale]:
-    """The same for many sales."""
     return [_mark(sale, _find_deposits(session, sale, deps), deps) for sale in sales]
 
 
@@ -101,18 +104,6 @@ def _find_deposits(session: Session, sale: Sale, deps: Deps) -> list[Deposit]:
 
 def _in_money(marked: Sale, deps: Deps) -> Sale:
     return without_deposits(without_gift_cards(marked, deps.settings.mapping.gift_card_tenders))
-
-
-def _prepare(sale: Sale, deps: Deps, kind: DocumentKind | None) -> tuple[Posting, References]:
-    references = find_references(sale, deps)
-    while True:
-        try:
-            return orders.to_posting(sale, references, deps.settings.orders, kind=kind), references
-        except ItemNeeded as needed:
-            if getattr(references, needed.reference):
-                raise
-            deps.say("an item of ours is needed", why=needed.reason)
-            references = dataclasses.replace(references, **{needed.reference: _ITEMS[needed.reference](deps)})
 
 
 def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting:
@@ -183,6 +174,7 @@ def find_references(sale: Sale, deps: Deps) -> References:
     buyer = parties.buyer(sale, deps)
     country = parties.country(sale, buyer.relation, deps)
     original = deps.links[LinkKind.DOCUMENT, sale.credited_id] if sale.credited_id else None
+    number = bookings.detail(original, "number") if original else None
     found = goods.find(sale, deps, country=country)
     rates = () if is_without_vat(sale) else read_totals(sale)
     tenders = by_method(_in_money(sale, deps).payments)
@@ -197,7 +189,7 @@ def find_references(sale: Sale, deps: Deps) -> References:
         gift_card_tenders=settings.mapping.gift_card_tenders,
         shipping_method=_shipping_method(sale, deps),
         original_id=original.target_id if original and original.target_entity == DocumentKind.INVOICE else None,
-        original=_name_original(sale, original),
+        original=f"{sale.kind.value.lower()} {number or sale.credited_id}" if sale.credited_id else None,
         countries=settings.customers.countries,
         line_amounts=deps.line_amounts,
     )
@@ -237,27 +229,12 @@ def find_listed(
 def payment_methods(tenders: Iterable[str], known: KnownLists, deps: Deps) -> dict[str, str]:
     """The id of the books' payment method for each of these tenders; those that are missing are created."""
     chosen = {code: list_entries.payment_method(code, known, deps.settings.mapping) for code in tenders}
-    new = dict.fromkeys(each for each in chosen.values() if isinstance(each, NewMethod))
-    made = {each: _create_method(each, deps) for each in new}
+    made: dict[NewMethod, str] = {}
+    for new in dict.fromkeys(each for each in chosen.values() if isinstance(each, NewMethod)):
+        said = "created a payment method in QuickBooks"
+        made[new] = deps.create_entry("PaymentMethod", new.shortened, ("payment method", new.name), said)
     found = {code: made[each] if isinstance(each, NewMethod) else each for code, each in chosen.items()}
     return {code: id_ for code, id_ in found.items() if id_}
-
-
-def _create_method(method: NewMethod, deps: Deps) -> str:
-    # The successor of one that was made inactive is another one: the books may repeat their first answer.
-    gone = list_entries.former_ids(method.shortened, deps.lists.entries("PaymentMethod"))
-    token = deps.books.request_id("payment method", method.name, *gone)
-    try:
-        made = deps.books.create_entry("PaymentMethod", method.shortened, token)
-    except DuplicateName:  # another sale made it, in books that did not recognise the common request id
-        found = list_entries.named(method.shortened, deps.lists.read_again("PaymentMethod"))
-        if found is None:
-            raise
-        return found.id
-    if not deps.dry_run:
-        deps.lists.add("PaymentMethod", made)
-        deps.say("created a payment method in QuickBooks", name=method.name, id=made.id)
-    return made.id
 
 
 def _shipping_method(sale: Sale, deps: Deps) -> str | None:
@@ -268,10 +245,3 @@ def _shipping_method(sale: Sale, deps: Deps) -> str | None:
     delivered = deps.till.sales(SaleKind.ORDER, sale.order_ids) if sale.order_ids and not sale.delivery_method else ()
     method = next((each.delivery_method for each in (sale, *delivered) if each.delivery_method), None)
     return list_entries.shipping_method(method, rule) if method else None
-
-
-def _name_original(sale: Sale, original: Link | None) -> str | None:
-    if not sale.credited_id:
-        return None
-    number = bookings.detail(original, "number") if original else None
-    return f"{sale.kind.value.lower()} {number or sale.credited_id}"

@@ -11,7 +11,7 @@ from typing import Any, Final
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import NotFound
-from gateway.store.links import BookingStatus, Link
+from gateway.store.links import BookingStatus
 from handlers.deps import Deps
 from handlers.result import Result, done, telling
 from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs, steps
@@ -88,11 +88,15 @@ def without_writes(deps: Deps) -> Deps:
 
 def dry_run(known: Context, settle_on: Callable[[], tuple[Step, Context]], deps: Deps) -> Result:
     """Store exactly what would be sent and why, as JSON on the row. `settle_on` gives the step of a real run."""
-    planned: dict[str, Any] = {"sale": _introduce(known.sale, deps), "already": _name(known.link)}
+    planned: dict[str, Any] = {"sale": _introduce(known.sale, deps), "already": None}
+    if link := known.link:
+        number = bookings.detail(link, "document_number")
+        planned["already"] = {"entity": link.target_entity, "id": link.target_id, "number": number}
     try:
         step, found = settle_on()
         if step in _WITHOUT_PLAN:
-            return done(_WITHOUT_PLAN[step](found))
+            day = Day(found.sale.branch, found.sale.business_date)
+            return done(message(_WITHOUT_PLAN[step], key=day.key))
         if step is Step.REFUSE and found.refusal:
             raise found.refusal
         posting, references = _draft(step, found, deps)
@@ -107,19 +111,11 @@ def dry_run(known: Context, settle_on: Callable[[], tuple[Step, Context]], deps:
     return telling(done("dry run: nothing was written"), planned)
 
 
-def _sum_up(known: Context) -> str:
-    day = Day(known.sale.branch, known.sale.business_date)
-    return message("dry run: the sale is summed up in the document of {key}; nothing was written", key=day.key)
-
-
-def _leave_order(_: Context) -> str:
-    return "dry run: an order is booked as the receipt or invoice that delivers it; nothing was written"
-
-
-_WITHOUT_PLAN: Final[Mapping[Step, Callable[[Context], str]]] = {
-    Step.SUM_UP: _sum_up,
-    Step.DEPOSITS: _leave_order,
-    Step.ORDER_BOOKED: _leave_order,
+_OF_ORDER = "dry run: an order is booked as the receipt or invoice that delivers it; nothing was written"
+_WITHOUT_PLAN: Final[Mapping[Step, str]] = {
+    Step.SUM_UP: "dry run: the sale is summed up in the document of {key}; nothing was written",
+    Step.DEPOSITS: _OF_ORDER,
+    Step.ORDER_BOOKED: _OF_ORDER,
 }
 
 
@@ -157,16 +153,6 @@ def _introduce(sale: Sale, deps: Deps) -> dict[str, Any]:
             {"name": names.get(payment.method) or payment.method, "amount": to_euros(payment.amount_cents)}
             for payment in sale.payments
         ],
-    }
-
-
-def _name(link: Link | None) -> dict[str, str | None] | None:
-    if link is None:
-        return None
-    return {
-        "entity": link.target_entity,
-        "id": link.target_id,
-        "number": bookings.detail(link, "document_number"),
     }
 
 
@@ -255,7 +241,6 @@ def _find_references(content: Any) -> Iterator[tuple[str, str]]:
 
 
 def _plan(step: Step, known: Context, posting: Posting | None, deps: Deps) -> Plan:
-    """What the step would do."""
     if steps.is_parked(step):
         return _planned(PARK, steps.park(step, known).outcome.reason or "")
     if step is Step.RELINK:

@@ -97,20 +97,17 @@ def is_complete(kind: str, document_id: str, deps: Deps) -> bool:
 
 def are_present(known: Iterable[Link], deps: Deps) -> bool:
     """Whether the books still have all these documents; reads each, and marks the links of those that are gone."""
-    gone = [link for link in known if link.status is not BookingStatus.REMOVED and not _is_present(link, deps)]
-    return not gone
+    complete = True
+    for link in known:
+        if link.status is not BookingStatus.REMOVED and _find_present(link, deps) is None:
+            deps.remember(dataclasses.replace(link, fingerprint=None, status=BookingStatus.DELETED))
+            complete = False
+    return complete
 
 
 def _find_present(link: Link, deps: Deps) -> BookedDocument | None:
     found = documents.read(link.target_entity, link.target_id, deps)
     return None if found is None or found.voided else found
-
-
-def _is_present(link: Link, deps: Deps) -> bool:
-    if _find_present(link, deps) is not None:
-        return True
-    deps.remember(dataclasses.replace(link, fingerprint=None, status=BookingStatus.DELETED))
-    return False
 
 
 def hand_over(former: Link, booked: BookedDocument, deps: Deps) -> None:
@@ -131,12 +128,24 @@ def _write(
     sale: Sale, document: SalesDocument, before: Link | None, found: BookedDocument | None, deps: Deps
 ) -> tuple[BookedDocument, int]:
     generation = before.generation if before else 0
-    if found is not None and _is_edited(found, deps):
-        _report_edit(found, deps)
-        return found, generation
-    if found is not None and found.kind is document.kind:
-        return documents.bring_up_to_date(found, Posting(document), deps), generation
     if found is not None:
+        unlinked = Link(LinkKind.MONEY, "", found.kind, found.id)
+        if not bookings.is_as_left(unlinked, found.content, deps):  # a person edited it, as far as its signature tells
+            deps.say("the document was edited in QuickBooks; it stays as it is", entity=found.kind, id=found.id)
+            deps.pass_on(
+                Change(
+                    key=f"edited:{deps.connection}:{found.kind}:{found.id}:{found.sync_token}",
+                    flow=Flow.ORDERS,
+                    source="gateway",
+                    entity=found.kind,
+                    entity_id=found.id,
+                    connection=deps.connection,
+                    operation="edited",
+                )
+            )
+            return found, generation
+        if found.kind is document.kind:
+            return documents.bring_up_to_date(found, Posting(document), deps), generation
         documents.delete(found.kind, found.id, found.sync_token, deps)
     generation += found is not None or before is not None
     try:
@@ -148,26 +157,6 @@ def _write(
         return _write(sale, document, before, found, deps)
     deps.say("booked money beside the document", entity=made.kind, id=made.id, total=str(made.total))
     return made, generation
-
-
-def _is_edited(found: BookedDocument, deps: Deps) -> bool:
-    """Whether a person edited a document since a gateway wrote it, as far as its signature tells."""
-    return not bookings.is_as_left(Link(LinkKind.MONEY, "", found.kind, found.id), found.content, deps)
-
-
-def _report_edit(found: BookedDocument, deps: Deps) -> None:
-    deps.say("the document was edited in QuickBooks; it stays as it is", entity=found.kind, id=found.id)
-    deps.pass_on(
-        Change(
-            key=f"edited:{deps.connection}:{found.kind}:{found.id}:{found.sync_token}",
-            flow=Flow.ORDERS,
-            source="gateway",
-            entity=found.kind,
-            entity_id=found.id,
-            connection=deps.connection,
-            operation="edited",
-        )
-    )
 
 
 def _remove(link: Link, deps: Deps) -> None:

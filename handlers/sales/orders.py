@@ -118,17 +118,13 @@ def _take(step: Step, known: Context, deps: Deps) -> tuple[Result | Context, Dep
     except Conflict:
         if step not in _UPDATES:
             raise
-        return _read_again(known, deps), deps
+        deps.say("another writer was faster; reading the document again", attempt=known.attempts + 1)
+        return dataclasses.replace(_unread(_again(known)), tried=True), deps
     except Permanent as refusal:
         learned = drafts.learn(refusal, deps)
         if learned is None:
             raise
         return dataclasses.replace(_load(known.sale, known.event, learned), looked=True), learned
-
-
-def _read_again(known: Context, deps: Deps) -> Context:
-    deps.say("another writer was faster; reading the document again", attempt=known.attempts + 1)
-    return dataclasses.replace(_unread(_again(known)), tried=True)
 
 
 def _again(known: Context) -> Context:
@@ -175,10 +171,6 @@ def _look_later(known: Context, deps: Deps) -> None:
     documents.look_later(sale_identity.marker(known.sale), [known.sale.business_date], known.event, deps)
 
 
-def _seek(known: Context, deps: Deps) -> Context:
-    return dataclasses.replace(known, sought=True, successor=documents.find_marked(known.sale, deps, known.booked))
-
-
 def _read(known: Context, deps: Deps) -> Context:
     link = known.booked
     return dataclasses.replace(known, read=True, current=documents.read(link.target_entity, link.target_id, deps))
@@ -193,16 +185,6 @@ def _compare(known: Context, deps: Deps) -> Context:
     cancelled = known.refusal is not None
     edited = bookings.is_edited(link, current, deps) if cancelled else changes.differs(known.sale, link, current, deps)
     return dataclasses.replace(known, edited=edited)
-
-
-def _check(known: Context, deps: Deps) -> Context:
-    unchanged = changes.is_unchanged(known.sale, known.booked, known.document, deps)
-    return dataclasses.replace(known, unchanged=unchanged)
-
-
-def _draft(known: Context, deps: Deps) -> Context:
-    posting, _ = drafts.prepare(known.sale, deps, kind=DocumentKind.INVOICE)
-    return dataclasses.replace(known, posting=posting)
 
 
 def _book(known: Context, deps: Deps) -> Result:
@@ -227,11 +209,17 @@ def _relink(known: Context, deps: Deps) -> Context:
 _LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
     Step.LOOK: _look,
     Step.SEARCH: _search,
-    Step.SEEK: _seek,
+    Step.SEEK: lambda known, deps: dataclasses.replace(
+        known, sought=True, successor=documents.find_marked(known.sale, deps, known.booked)
+    ),
     Step.READ: _read,
     Step.COMPARE: _compare,
-    Step.CHECK: _check,
-    Step.DRAFT: _draft,
+    Step.CHECK: lambda known, deps: dataclasses.replace(
+        known, unchanged=changes.is_unchanged(known.sale, known.booked, known.document, deps)
+    ),
+    Step.DRAFT: lambda known, deps: dataclasses.replace(
+        known, posting=drafts.prepare(known.sale, deps, kind=DocumentKind.INVOICE)[0]
+    ),
 }
 _NOT_OF_A_DOCUMENT: Final = {Step.ORDER_BOOKED, Step.DEPOSITS, Step.SUM_UP}
 _UPDATES: Final = {Step.UPDATE, Step.REVIVE}

@@ -103,8 +103,15 @@ def _missing(posting: Posting, before: dict[str, BooksPayment]) -> list[BooksPay
 
 def _refuse_double(missing: list[BooksPayment], left: Decimal, booked: BookedDocument, deps: Deps) -> str | None:
     """Why a missing payment is not posted again: a payment of others settles the document."""
-    others = _payments_of_others(booked, deps) if missing else []
-    if not others or sum(payment.total for payment in missing) <= left:
+    if not missing or sum(payment.total for payment in missing) <= left:
+        return None
+    with reading(deps.engine) as session:
+        others = [
+            message("payment {id}", id=each)
+            for each in booked.payment_ids
+            if not links.find_by_target(session, deps.connection, LinkKind.PAYMENT, each)
+        ]
+    if not others:
         return None
     return message(
         "a payment of {amounts} is not posted again, because {others} settles the document",
@@ -173,17 +180,6 @@ def _as_till_has_it(
 
 def _settles(row: BooksPayment, booked: BookedDocument) -> Decimal:
     return sum((link.amount for link in row.links if (link.kind, link.id) == (booked.kind, booked.id)), Decimal(0))
-
-
-def _payments_of_others(booked: BookedDocument, deps: Deps) -> list[str]:
-    """What settles the document and was posted by others."""
-    with reading(deps.engine) as session:
-        strange = [
-            each
-            for each in booked.payment_ids
-            if not links.find_by_target(session, deps.connection, LinkKind.PAYMENT, each)
-        ]
-    return [message("payment {id}", id=each) for each in strange]
 
 
 def _open_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> Decimal:

@@ -147,8 +147,11 @@ def decide(known: Context, settings: OrderSettings) -> Step:
         return Step.ORDER_BOOKED if link else Step.DEPOSITS
     if known.summed_up:
         return Step.SUM_UP
+    if link is None and known.refusal:
+        is_search = sale_identity.is_withdrawn(known.sale) and known.maybe_written and not known.looked
+        return Step.SEARCH if is_search else Step.REFUSE
     if link is None:
-        return _decide_new(known)
+        return Step.SKIP if known.other else Step.BOOK
     if known.is_asked and not known.looked:
         return Step.LOOK
     return _decide_unbookable(known, link, settings) if known.refusal else _decide_bookable(known, link, settings)
@@ -163,13 +166,6 @@ def _decide_bookable(known: Context, link: Link, settings: OrderSettings) -> Ste
     if not known.is_asked or link.adopted or not is_settled_apart:
         return Step.NOTHING
     return Step.RESTORE if known.read else Step.READ
-
-
-def _decide_new(known: Context) -> Step:
-    if known.refusal:
-        is_search = sale_identity.is_withdrawn(known.sale) and known.maybe_written and not known.looked
-        return Step.SEARCH if is_search else Step.REFUSE
-    return Step.SKIP if known.other else Step.BOOK
 
 
 def _decide_unbookable(known: Context, link: Link, settings: OrderSettings) -> Step:
@@ -210,15 +206,11 @@ def _decide_changed(known: Context, link: Link, settings: OrderSettings) -> Step
     step = _decide_payments(known, link)
     if not step and settings.changed == PARK:
         step = _decide_unfinished(known, link)
-    return step or _decide_written(known)
-
-
-def _decide_written(known: Context) -> Step:
-    if known.is_same_kind:
-        return _decide_compared(known) or Step.UPDATE
-    if known.read and known.current is None:
+    if step:
+        return step
+    if not known.is_same_kind and known.read and known.current is None:
         return Step.REPLACE
-    return _decide_compared(known) or Step.REPLACE
+    return _decide_compared(known) or (Step.UPDATE if known.is_same_kind else Step.REPLACE)
 
 
 def _decide_payments(known: Context, link: Link) -> Step | None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 from gateway.errors import Incident
 from gateway.store import known_links, links, sales
-from gateway.store.events import Event, Outcome, State
+from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.references.parties import Buyer
-from handlers.result import Result, done
+from handlers.result import Result, done, waiting
 from handlers.sales import bookings, days, documents, drafts, repairs, settlement
 from mapping import day_summary, orders, sale_identity
 from mapping.day_summary import Day, DayPlan, DayTotals, to_postings
@@ -27,7 +27,6 @@ from mapping.errors import MappingError
 from mapping.messages import Amount, join, message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, Sale, SaleKind, VatAmount
-from mapping.references import References
 from mapping.sale_identity import name_document, sign
 
 
@@ -60,7 +59,7 @@ def handle(event: Event, deps: Deps) -> Result:
     wait = days.seconds_until_close(day, deps)
     if wait > 0:
         reason = message("the day closes at {time}", time=deps.settings.orders.day_closes)
-        return Result(Outcome(State.WAITING, reason=reason, wait_seconds=wait, burn_attempt=False))
+        return waiting(reason, wait)
     state = _find(day, deps)
     if state.pending is not None:
         deps.say("an earlier run did not come to its end: finishing that first")
@@ -161,22 +160,22 @@ def _link(day: Day, state: _State, counted: Sequence[Sale], others: Sequence[Sal
     with writing(deps.engine) as session:
         for sale in (*counted, *others):
             if (sale.branch, sale.business_date) == (day.branch, day.date):
-                links.save(session, deps.connection, _to_link(sale, day, state, left_out=sale in others))
+                links.save(
+                    session,
+                    deps.connection,
+                    Link(
+                        LinkKind.DOCUMENT,
+                        sale.id,
+                        state.target_entity,
+                        state.target_id,
+                        fingerprint=sale_identity.content(sale),
+                        detail={"number": sale.number, "total_cents": sale.total_incl_cents},
+                        status=BookingStatus.LEFT_OUT if sale in others else BookingStatus.BOOKED,
+                        day=day.key,
+                    ),
+                )
         woken = sales.raise_priority(session, deps.connection, [sale.id for sale in (*counted, *others)])
     deps.notify(woken)
-
-
-def _to_link(sale: Sale, day: Day, state: _State, *, left_out: bool) -> Link:
-    return Link(
-        LinkKind.DOCUMENT,
-        sale.id,
-        state.target_entity,
-        state.target_id,
-        fingerprint=sale_identity.content(sale),
-        detail={"number": sale.number, "total_cents": sale.total_incl_cents},
-        status=BookingStatus.LEFT_OUT if left_out else BookingStatus.BOOKED,
-        day=day.key,
-    )
 
 
 def _find(day: Day, deps: Deps) -> _State:
@@ -220,7 +219,15 @@ def book(
     """
     day_sale = _to_day_sale(day)
     groups = {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
-    plan = DayPlan(day, sequence, totals, _references(day_sale, totals, deps), deps.settings.orders, groups)
+    rates = dict.fromkeys([*totals.vat, *((each.code, each.rate) for each in totals.nets)])
+    amounts = [VatAmount(code, rate, 0, 0) for code, rate in rates]
+    buyer = Buyer(parties.default_debtor(deps))
+    references = replace(
+        drafts.find_listed(day_sale, totals.tenders, buyer, deps, rates=amounts),
+        fallback_item_id=goods.summary_item(deps),
+        special_items=goods.special_items(deps),
+    )
+    plan = DayPlan(day, sequence, totals, references, deps.settings.orders, groups)
     signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
     postings = [drafts.open_up(posting, deps) for posting in signed]
     return [_post(posting, day_sale, plan, event, deps, again=again) for posting in postings]
@@ -246,17 +253,6 @@ def _to_day_sale(day: Day) -> Sale:
     )
 
 
-def _references(day_sale: Sale, totals: DayTotals, deps: Deps) -> References:
-    rates = dict.fromkeys([*totals.vat, *((each.code, each.rate) for each in totals.nets)])
-    amounts = [VatAmount(code, rate, 0, 0) for code, rate in rates]
-    buyer = Buyer(parties.default_debtor(deps))
-    return replace(
-        drafts.find_listed(day_sale, totals.tenders, buyer, deps, rates=amounts),
-        fallback_item_id=goods.summary_item(deps),
-        special_items=goods.special_items(deps),
-    )
-
-
 def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: Deps, *, again: bool) -> BookedDocument:
     # A search costs two metered reads per document; a duplicate would double a day's turnover.
     named = replace(day_sale, number=posting.document.document_number)
@@ -268,7 +264,10 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
     if found is None:
         dates = (posting.document.business_date, named.business_date)
         documents.look_later(posting.document.marker, dates, event, deps)
-    booked = found or (_revive(posting, deps) if again else None)
+    booked = found
+    if again and (voided := documents.find_voided(posting, deps)):
+        # It still occupies its number: its amounts are written again.
+        booked = documents.update(posting, voided.id, voided.sync_token, deps)
     if booked is None:
         booked, _, _ = documents.create_or_find(named, posting, deps, generation=1 if again else 0)
     if found is None or documents.is_the_write(found, posting.document, deps):  # never over an edit by hand
@@ -298,12 +297,6 @@ def _adjust_tax(posting: Posting, booked: BookedDocument, plan: DayPlan, deps: D
         return replace(fresh, document=sign(fresh.document, deps.installation))
 
     return documents.adjust_tax(posting, booked, deps, solve=solve)
-
-
-def _revive(posting: Posting, deps: Deps) -> BookedDocument | None:
-    """Write the amounts of a voided document again: it still occupies its number."""
-    voided = documents.find_voided(posting, deps)
-    return documents.update(posting, voided.id, voided.sync_token, deps) if voided else None
 
 
 def name(documents: Sequence[BookedDocument]) -> str:

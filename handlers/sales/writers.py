@@ -14,11 +14,11 @@ from sqlmodel import Session
 
 from gateway.errors import NotFound
 from gateway.store import links
-from gateway.store.events import Change, Event, Flow, Outcome, State
+from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import writing
 from handlers.deps import Deps
-from handlers.result import Result, done, parked, skipped
+from handlers.result import Result, done, parked, skipped, waiting
 from handlers.sales import bookings, documents, settlement, till_sales
 from mapping.day_summary import Day
 from mapping.messages import message
@@ -56,8 +56,7 @@ def handle_check(event: Event, deps: Deps) -> Result:
     left = next((seconds - elapsed for seconds in LOOKS if seconds > elapsed), None)
     if left is None:
         return done("one document")
-    reason = "an earlier request may still reach the books"
-    return Result(Outcome(State.WAITING, reason=reason, wait_seconds=left, burn_attempt=False))
+    return waiting("an earlier request may still reach the books", left)
 
 
 def _is_of_a_sale(document: BookedDocument) -> bool:
@@ -101,35 +100,36 @@ def _settle_day(document: BookedDocument, known: Iterable[Link], deps: Deps) -> 
 
 def _settle_second(first: BookedDocument, document: BookedDocument, record: str, deps: Deps) -> Result:
     """The second document of one record: deleted if it is untouched and of this installation, else parked."""
-    if find_installation(document.private_note) not in (None, deps.installation) or not _is_untouched(document):
-        return parked(
-            message(
-                "{record} is in QuickBooks twice: {document} and {other}",
-                record=record,
-                document=_name(first),
-                other=_name(document),
-            ),
-            code="doubled",
-            record=record,
-            fix=message("delete {document} in QuickBooks, then ignore this event", document=_name(document)),
-            target_entity=document.kind,
-            target_id=document.id,
-        )
+    is_untouched = document.sync_token == _FIRST and not document.is_linked
+    if find_installation(document.private_note) not in (None, deps.installation) or not is_untouched:
+        return _tell_doubled(record, _name(first), _name(document), document.kind, document.id)
     token = deps.books.request_id("delete", document.kind, document.id, document.sync_token)
     deps.books.delete_document(document.kind, document.id, document.sync_token, token)
     deps.say("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
+    said = "two requests of the gateway booked {record}: {document} was deleted, {other} is kept"
+    reason = message(said, record=record, document=_name(document), other=_name(first))
+    return _tell_removed(record, reason, first.kind, first.id)
+
+
+def _tell_doubled(record: str, first: str, second: str, entity: str, second_id: str | None) -> Result:
     return parked(
-        message(
-            "two requests of the gateway booked {record}: {document} was deleted, {other} is kept",
-            record=record,
-            document=_name(document),
-            other=_name(first),
-        ),
+        message("{record} is in QuickBooks twice: {document} and {other}", record=record, document=first, other=second),
+        code="doubled",
+        record=record,
+        fix=message("delete {document} in QuickBooks, then ignore this event", document=second),
+        target_entity=entity,
+        target_id=second_id,
+    )
+
+
+def _tell_removed(record: str, reason: str, entity: str, kept_id: str) -> Result:
+    return parked(
+        reason,
         code="doubled-removed",
         record=record,
         fix="nothing; ignore this event when you have seen it",
-        target_entity=first.kind,
-        target_id=first.id,
+        target_entity=entity,
+        target_id=kept_id,
     )
 
 
@@ -142,30 +142,11 @@ def _check_payments(marker: str, deps: Deps) -> Result | None:
     record = f"sale {bookings.detail(booked, 'number') or booked.source_id}"
     named, other = (message("Payment {id}", id=each) for each in (second.id, first.target_id))
     if second.sync_token != _FIRST:
-        return parked(
-            message(
-                "{record} is in QuickBooks twice: {document} and {other}", record=record, document=other, other=named
-            ),
-            code="doubled",
-            record=record,
-            fix=message("delete {document} in QuickBooks, then ignore this event", document=named),
-            target_entity="Payment",
-            target_id=second.id,
-        )
+        return _tell_doubled(record, other, named, "Payment", second.id)
     settlement.void(Link(LinkKind.PAYMENT, "", "Payment", second.id or "", second.sync_token), deps)
-    return parked(
-        message(
-            "two requests of the gateway posted a payment of {record}: {document} was voided, {other} is kept",
-            record=record,
-            document=named,
-            other=other,
-        ),
-        code="doubled-removed",
-        record=record,
-        fix="nothing; ignore this event when you have seen it",
-        target_entity="Payment",
-        target_id=first.target_id,
-    )
+    said = "two requests of the gateway posted a payment of {record}: {document} was voided, {other} is kept"
+    reason = message(said, record=record, document=named, other=other)
+    return _tell_removed(record, reason, "Payment", first.target_id)
 
 
 def handle_unlinked(event: Event, deps: Deps) -> Result:
@@ -175,10 +156,6 @@ def handle_unlinked(event: Event, deps: Deps) -> Result:
     except NotFound:
         return skipped("it is gone from the books again")
     return skipped("it was voided") if document.voided else settle(document, deps)
-
-
-def _is_untouched(document: BookedDocument) -> bool:
-    return document.sync_token == _FIRST and not document.is_linked
 
 
 def _name(document: BookedDocument) -> str:
@@ -205,17 +182,13 @@ def tags(link: Link) -> frozenset[str]:
     match link.kind:
         case LinkKind.DOCUMENT if not link.day:
             return frozenset(f"{name}:{link.source_id}" for name in _SALE_KINDS)
-        case LinkKind.MONEY | LinkKind.DEPOSIT:
-            return frozenset({_tag_of_part(link)})
+        case LinkKind.DEPOSIT:
+            order_id, _, payment = link.source_id.partition("/")
+            return frozenset({f"order:{order_id}:deposit:{'_'.join(payment.split())}"})
+        case LinkKind.MONEY:
+            return frozenset({link.source_id.split("/", 2)[2].removeprefix("kassabridge:")})
         case _:
             return frozenset()
-
-
-def _tag_of_part(link: Link) -> str:
-    if link.kind == LinkKind.DEPOSIT:
-        order_id, _, payment = link.source_id.partition("/")
-        return f"order:{order_id}:deposit:{'_'.join(payment.split())}"
-    return link.source_id.split("/", 2)[2].removeprefix("kassabridge:")
 
 
 def find_link(note: str | None, deps: Deps) -> Link | None:

@@ -88,6 +88,10 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[St
         )
         for article, item in items.items()
     }
+    wanted = {
+        article: stock.to_quantities(figures[article], deps.settings.stock, branches=branches, record=name_item(item))
+        for article, item in items.items()
+    }
     return [
         StockDifference(
             branch,
@@ -99,7 +103,7 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[St
             figures[article],
         )
         for article, item in items.items()
-        for branch, quantity in _wanted(item, figures[article], branches, deps).items()
+        for branch, quantity in wanted[article].items()
         if (branch, article) in levels
     ]
 
@@ -186,10 +190,6 @@ def _documents(movement: StockMovement) -> list[str]:
     return [id_ for id_ in (movement.receipt_id, movement.invoice_id, movement.order_id) if id_]
 
 
-def _wanted(item: Item, figures: Figures, branches: Sequence[int], deps: Deps) -> dict[int, Decimal]:
-    return stock.to_quantities(figures, deps.settings.stock, branches=branches, record=name_item(item))
-
-
 def _present(level: ArticleStock, counted: Sequence[StockMovement]) -> Decimal:
     later = [m.change for m in counted if place(m) == place(level) and m.stock_id > (level.stock_id or 0)]
     # The books count all pieces, promised to an order or not.
@@ -217,20 +217,19 @@ class Unposted:
 
 def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
     """What is not in the books' quantities of `since` or later; `named` are ids of sales to search too."""
-    found = deps.read(
-        sales.find_unposted,
-        _LEAVING,
-        since=since,
-        waiting_code=NOT_YET,
-        named=named,
-    )
+    found = deps.read(sales.find_unposted, _LEAVING, since=since, waiting_code=NOT_YET, named=named)
     counted = {row.entity_id: row for row in found if _is_unposted(row)}
     pieces: dict[int, Decimal] = {}
     unsure: set[int] = set()
-    for sale_id, lines in _lines(counted.values(), deps):
-        for article, quantity in _pieces(lines):
+    open_sales = (
+        sale
+        for entity in till_sales.ENTITIES.values()
+        for sale in till_sales.read_all(entity, [id_ for id_, row in counted.items() if row.entity == entity], deps)
+    )
+    for sale in open_sales:
+        row = counted[sale.id]
+        for article, quantity in _pieces(sale.lines):
             pieces[article] = pieces.get(article, Decimal(0)) + quantity
-            row = counted[sale_id]
             if row.booked is False or row.maybe_written or row.state in _BEING_BOOKED:
                 unsure.add(article)
     return Unposted(pieces, frozenset(unsure), frozenset(row.entity_id for row in found))
@@ -243,13 +242,6 @@ def _is_unposted(row: KnownSale) -> bool:
     if row.state in {State.DONE, State.SKIPPED}:
         return row.code == NOT_YET
     return True
-
-
-def _lines(rows: Iterable[KnownSale], deps: Deps) -> Iterator[tuple[str, Sequence[SaleLine]]]:
-    every = list(rows)
-    for entity in till_sales.ENTITIES.values():
-        ids = [row.entity_id for row in every if row.entity == entity]
-        yield from ((sale.id, sale.lines) for sale in till_sales.read_all(entity, ids, deps))
 
 
 def _pieces(lines: Iterable[SaleLine]) -> Iterator[tuple[int, Decimal]]:
@@ -313,24 +305,20 @@ def book_together(differences: Sequence[StockDifference], deps: Deps) -> bool:
     by_branch: defaultdict[int, list[StockDifference]] = defaultdict(list)
     for difference in differences:
         by_branch[difference.branch].append(difference)
-    for branch, some in by_branch.items():
-        _book_branch(branch, some, deps)
-    return True
-
-
-def _book_branch(branch: int, differences: Sequence[StockDifference], deps: Deps) -> None:
-    changes = {difference.article: difference.change for difference in differences}
     employee = deps.settings.orders.employee_number
-    try:
-        stock_id = deps.till.update_stock_together(branch, changes, employee=employee, reference=_REFERENCE)
-    except AuthLost:
-        raise
-    except Permanent as error:
-        deps.say("the till refuses to book many at once; they are booked one by one", reason=error.reason)
-        return
-    written = {str(difference.article): [str(difference.present), str(difference.wanted)] for difference in differences}
-    deps.say("changed the stock of many", branch=branch, articles=len(differences), before_and_after=written)
-    deps.remember(*(_to_link(difference, stock_id) for difference in differences))
+    for branch, some in by_branch.items():
+        changes = {each.article: each.change for each in some}
+        try:
+            stock_id = deps.till.update_stock_together(branch, changes, employee=employee, reference=_REFERENCE)
+        except AuthLost:
+            raise
+        except Permanent as error:
+            deps.say("the till refuses to book many at once; they are booked one by one", reason=error.reason)
+            continue
+        written = {str(each.article): [str(each.present), str(each.wanted)] for each in some}
+        deps.say("changed the stock of many", branch=branch, articles=len(some), before_and_after=written)
+        deps.remember(*(_to_link(each, stock_id) for each in some))
+    return True
 
 
 def _to_link(difference: StockDifference, stock_id: int | None) -> Link:

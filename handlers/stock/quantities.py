@@ -107,22 +107,18 @@ def handle(event: Event, deps: Deps) -> Result:
     """Update the till's stock of the item from the books and the unposted sales."""
     require_enabled(deps)
     with _semaphores[deps.connection].enter():
-        return _handle(event, deps)
-
-
-def _handle(event: Event, deps: Deps) -> Result:
-    try:
-        seen = items.read(event, deps)
-    except NotFound:
-        return skipped("the books do not have this item any more")
-    deps.learn(sku=seen.item.sku, record=name_item(seen.item))
-    stock.to_figures(seen.item)
-    article = article_of(seen.item, deps)
-    deps.learn(target_entity="Article", target_id=str(article))
-    place = (deps.connection, article)
-    patient = event.attempts <= PATIENCE and not _postponed.is_due(place, deps.now())
-    found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
-    levels.note_stock(found, deps, booked=True, patient=patient)
+        try:
+            seen = items.read(event, deps)
+        except NotFound:
+            return skipped("the books do not have this item any more")
+        deps.learn(sku=seen.item.sku, record=name_item(seen.item))
+        stock.to_figures(seen.item)
+        article = article_of(seen.item, deps)
+        deps.learn(target_entity="Article", target_id=str(article))
+        place = (deps.connection, article)
+        patient = event.attempts <= PATIENCE and not _postponed.is_due(place, deps.now())
+        found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
+        levels.note_stock(found, deps, booked=True, patient=patient)
     if not found:
         raise without_stock(seen.item)
     postponed = patient and any(difference.unsure for difference in found)

@@ -22,7 +22,9 @@ _ERRORS = frozenset({
 })  # fmt: skip
 _POSITIONS = {
     **dict.fromkeys(_ERRORS, slice(0, 1)),
-    **dict.fromkeys(("done", "skipped", "parked", "go_on", "say", "message", "_park", "_wrong"), slice(0, 3)),
+    **dict.fromkeys(
+        ("done", "skipped", "parked", "waiting", "go_on", "say", "message", "_park", "_wrong"), slice(0, 3)
+    ),
     **dict.fromkeys(("Refusal", "_refused"), slice(1, 2)),
     "incomplete": slice(0, 1),
     "DocumentFault": slice(1, 3),
@@ -33,6 +35,7 @@ _POSITIONS = {
     "refuse": slice(0, 2),
     **dict.fromkeys(("Outcome", "Change"), slice(0, 0)),
 }
+_FIRST_ONLY = frozenset({"done", "skipped", "parked", "waiting", "go_on", "say", "message"})
 _KEYWORDS = frozenset({"reason", "fix", "title", "detail", "said"})
 _VARIABLES = frozenset({"reason", "fix", "said", "title", "detail", "why", "what"})
 
@@ -73,7 +76,7 @@ def _texts_of(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in _POSITIONS:
-            texts = node.args[:1] if name in {"done", "skipped", "parked", "go_on", "say", "message"} else node.args
+            texts = node.args[:1] if name in _FIRST_ONLY else node.args
             yield from texts[_POSITIONS[name]]
             yield from (each.value for each in node.keywords if name != "message" and each.arg in _KEYWORDS)
 
