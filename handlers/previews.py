@@ -25,6 +25,7 @@ from mapping import products
 from mapping.categories import CATEGORY
 from mapping.customers import email_key
 from mapping.errors import MappingError, NotBookable
+from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
 from mapping.skus import OWN, name_item, needs_allocation
 from mapping.variants import find_family
@@ -64,10 +65,14 @@ def _introduce(found: object, deps: Deps) -> PreviewData:
             return {"item": name_item(found), "id": found.id, "name": found.name}
         case Relation():
             deps.learn(email=email_key(found.email))
-            return {"who": f"relation {found.number}", "id": found.number, "name": found.company or found.name}
+            return {
+                "who": message("relation {number}", number=found.number),
+                "id": found.number,
+                "name": found.company or found.name,
+            }
         case Customer():
             deps.learn(email=email_key(found.email))
-            return {"who": f"customer {found.id}", "id": found.id, "name": found.display_name}
+            return {"who": message("customer {number}", number=found.id), "id": found.id, "name": found.display_name}
         case _:
             raise TypeError(f"nothing is known of a {type(found).__name__}")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from mapping import customers, products
 from mapping.conditions import find
+from mapping.messages import join, message
 from mapping.products import POLICY_FIELDS
 from mapping.records import Article, Customer, Item, Product, Relation
 from mapping.rules import RuleStep, Value, evaluate
@@ -25,21 +26,21 @@ class _Origin:
 
     @property
     def said(self) -> str:
-        return f"{self.source}, {self.rule}" if self.rule else self.source
+        return join((self.source, self.rule)) if self.rule else self.source
 
 
 _NAME, _PRICE = _Origin("Name", "Name"), _Origin("UnitPrice", "UnitPrice")
-_PART = _Origin("Name or Sku", "Name", "by products.family_pattern")
+_PART = _Origin("Name or Sku", "Name", message("by products.family_pattern"))
 _ORIGINS = {
     "number": _Origin("Sku", "Sku"),
     "ext_id": _Origin("Id", "Id"),
-    "plu": _Origin("Sku", rule="when it is not the number itself"),
+    "plu": _Origin("Sku", rule=message("when it is not the number itself")),
     "active": _Origin("Active", "Active"),
     **dict.fromkeys(("description", "receipt_text", "invoice_text", "display_text"), _NAME),
     "extra_text": _Origin("Description", "Description"),
-    "barcode": _Origin("Sku", "Sku", "when it is an EAN or GTIN (products.barcode_from_sku)"),
+    "barcode": _Origin("Sku", "Sku", message("when it is an EAN or GTIN (products.barcode_from_sku)")),
     "turnover_group": _Origin("products.turnover_group"),
-    "vat_code": _Origin("SalesTaxCodeRef", "SalesTaxCodeRef.value", "by its rate (products.vat)"),
+    "vat_code": _Origin("SalesTaxCodeRef", "SalesTaxCodeRef.value", message("by its rate (products.vat)")),
     **dict.fromkeys(("price_incl_cents", "price_excl_cents"), _PRICE),
     "stock_article": _Origin("products.stock_article"),
     "webshop": _Origin("products.webshop"),
@@ -146,12 +147,14 @@ def _customer_origins(relation: Relation) -> Mapping[str, _Origin]:
     named = next((name for name in ("company", "name", "contact") if getattr(relation, name)), "name")
     person = "contact" if relation.company else "name"
     till_name = {"company": "companyName"}
-    country = "by customers.countries, else by its known names"
+    country = message("by customers.countries, else by its known names")
     return {
-        "display_name": _Origin(till_name.get(named, named), named, "the first there is of companyName, name, contact"),
-        "email": _Origin("email", "email", "the first address, in lower case"),
-        "given_name": _Origin(person, person, "the first word of several"),
-        "family_name": _Origin(person, person, "what follows the first word"),
+        "display_name": _Origin(
+            till_name.get(named, named), named, message("the first there is of companyName, name, contact")
+        ),
+        "email": _Origin("email", "email", message("the first address, in lower case")),
+        "given_name": _Origin(person, person, message("the first word of several")),
+        "family_name": _Origin(person, person, message("what follows the first word")),
         "company_name": _Origin("companyName", "company"),
         "phone": _Origin("telephone", "phone"),
         "mobile": _Origin("mobile", "mobile"),
@@ -163,7 +166,7 @@ def _customer_origins(relation: Relation) -> Mapping[str, _Origin]:
         "shipping.postal_code": _Origin("deliveryZipcode", "delivery_address.postal_code"),
         "shipping.city": _Origin("deliveryCity", "delivery_address.city"),
         "shipping.country": _Origin("deliveryCountry", "delivery_address.country", country),
-        "vat_number": _Origin("vatNumber", "vat_number", "without blanks"),
+        "vat_number": _Origin("vatNumber", "vat_number", message("without blanks")),
         "active": _Origin("active", "active"),
     }
 
@@ -173,15 +176,15 @@ def _relation_origins(customer: Customer) -> Mapping[str, _Origin]:
     names = {"CompanyName": customer.company_name, person: customer.given_name or customer.family_name}
     named = next((source for source, name in names.items() if name), "DisplayName")
     paths = {"CompanyName": "company_name", person: "given_name", "DisplayName": "display_name"}
-    street = "the last of its lines"
+    street = message("the last of its lines")
     return {
         "name": _Origin(
-            named, paths[named], "the first there is of CompanyName, GivenName and FamilyName, DisplayName"
+            named, paths[named], message("the first there is of CompanyName, GivenName and FamilyName, DisplayName")
         ),
         "ext_id": _Origin("Id", "id"),
-        "email": _Origin("PrimaryEmailAddr", "email", "the first address, in lower case"),
+        "email": _Origin("PrimaryEmailAddr", "email", message("the first address, in lower case")),
         "company": _Origin("CompanyName", "company_name"),
-        "contact": _Origin(person, "given_name", "where there is a CompanyName"),
+        "contact": _Origin(person, "given_name", message("where there is a CompanyName")),
         "phone": _Origin("PrimaryPhone", "phone"),
         "mobile": _Origin("Mobile", "mobile"),
         "address.street": _Origin("BillAddr", "billing.lines", street),

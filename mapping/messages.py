@@ -44,6 +44,9 @@ class Message(str):
         made.template, made.values = template, values
         return made
 
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self  # `dataclasses.asdict` copies what it finds; a message is not changed
+
 
 def message(template: str, **values: object) -> Message:
     """The template with its {names} filled in. Values that are messages or amounts are translated, others are not."""

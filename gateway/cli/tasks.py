@@ -360,8 +360,9 @@ def to_lines(event: Event) -> Iterator[str]:
     if found is None or not found.sale:
         return
     yield found.headline
-    if found.title:
-        yield f"  in the books as  {found.title}"
+    if there := found.already:
+        number = f", number {there['number']}" if there.get("number") else ""
+        yield f"  in the books as  {there['entity']} {there['id']}{number}"
     yield from (f"  - {step}" for step in found.steps)
     for name, value in (("why", found.reason), ("field", found.place), ("to do", found.fix)):
         if value:

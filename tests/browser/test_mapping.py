@@ -48,6 +48,15 @@ def test_a_choice_shows_at_once_what_it_does_and_is_saved(inside: Any, shoot: Sh
     assert inside.get_by_text("chosen in the mapping").is_visible()
 
 
+def test_a_form_in_which_nothing_was_chosen_is_no_change(inside: Any, address: str) -> None:
+    inside.goto(f"{address}/connections/default/mapping")
+    inside.get_by_role("button", name="Save", exact=True).click()
+    inside.get_by_text("Nothing differs from what is in force.").wait_for()
+    inside.get_by_role("button", name="Refresh lists").click()
+    inside.get_by_text("A worker is reading the lists").wait_for()
+    assert inside.locator("main").get_attribute("data-refresh") == "1", "it waits for ever"
+
+
 def test_a_first_load_is_begun_and_paused_and_an_address_copied(inside: Any, address: str, shoot: Shoot) -> None:
     inside.goto(f"{address}/setup/default")
     inside.get_by_role("button", name="Load now").first.click()

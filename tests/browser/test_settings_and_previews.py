@@ -150,6 +150,8 @@ def test_everything_works_without_a_script(scriptless: Any, address: str, tmp_pa
     scriptless.wait_for_selector("text=Field by field", timeout=30_000)
     scriptless.get_by_role("link", name="Back to the document you tried").click()
     assert "safety = 2" in scriptless.get_by_label("The document (TOML)").input_value()
+    scriptless.goto(f"{address}/agreement")
+    assert scriptless.locator("[data-print]").is_hidden(), "a button that does nothing"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -41,7 +41,8 @@ TITLES: Final[Mapping[str, str]] = {
     coverage.BY_CATEGORY: "Turnover groups by category",
     coverage.BY_VAT_CODE: "Turnover groups by VAT code",
 }
-NUMBERS: Final = frozenset({"products.turnover_group", "categories.root_group"})
+ROOT_GROUP: Final = "categories.root_group"
+NUMBERS: Final = frozenset({"products.turnover_group", ROOT_GROUP})
 """Settings that are a number in the document."""
 
 
@@ -97,6 +98,8 @@ class PreviewLine:
 
 def read_document(document: SettingsDocument) -> Choices:
     singles = {each.path: _get(document, each.path) for each in SINGLES}
+    if singles[ROOT_GROUP] == 0:
+        singles[ROOT_GROUP] = None  # the top is no choice in the form
     return Choices(
         {each.path: _get(document, each.path) for each in CONTROLS},
         {path: "" if value is None else str(value) for path, value in singles.items()},
@@ -228,7 +231,7 @@ def to_answers(text: str, chosen: Choices, before: Choices) -> dict[str, Any]:
             answers[setting.path] = _to_table(written.get(section, {}).get(name), new, old)
     for path, value in chosen.singles.items():
         if value != before.singles[path]:
-            empty = 0 if path == "categories.root_group" else None
+            empty = 0 if path == ROOT_GROUP else None
             answers[path] = empty if not value else int(value) if path in NUMBERS else value
     if chosen.creates != before.creates:
         answers[CREATES] = chosen.creates

@@ -17,6 +17,7 @@ from gateway.web import presentation, queries, services, setups
 from gateway.web.api import previews
 from gateway.web.api.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.dashboard import preview_results, rendering
+from gateway.web.dashboard.records import name_branches
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -119,6 +120,7 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         event=event,
         waiting=event.state not in SETTLED,
         found=preview_results.read(event),
+        branches=await services.of(request).read(lambda session: name_branches(session, event.connection or "")),
         raw=presentation.parse(event.result),
         is_trial=requests.SETTINGS in asked,
         by=asked.get("by", "id"),

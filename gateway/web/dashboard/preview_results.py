@@ -129,7 +129,7 @@ class Outlook:
     """
 
     headline: str
-    title: str = ""
+    titles: tuple[str, ...] = ()
     reason: str | None = None
     place: str | None = None
     fix: str | None = None
@@ -167,7 +167,7 @@ def _to_item(result: Mapping[str, Any]) -> Outlook:
     sentences = IN_BOOKS if into == "books" else {}
     return Outlook(
         headline=sentences.get(outcome) or OUTCOMES.get(outcome, outcome),
-        title=" · ".join(str(result[name]) for name in ("name", "item", "who") if result.get(name)),
+        titles=tuple(result[name] for name in ("name", "item", "who") if result.get(name)),
         reason=result.get("reason"),
         place=result.get("field"),
         fix=result.get("fix"),

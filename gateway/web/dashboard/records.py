@@ -94,7 +94,7 @@ async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> 
     def look(session: Session) -> tuple[RecordsPage, dict[str, dict[str, str]]]:
         found = records.find(session, wanted)
         keys = {each.row.connection for each in found.records if each.row.stock}
-        return found, {key: _name_branches(session, key) for key in keys}
+        return found, {key: name_branches(session, key) for key in keys}
 
     page, branches = await shared.read(look)
     query = {name: given[name] for name in FIELDS if given.get(name)}
@@ -175,7 +175,7 @@ async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> R
     )
 
 
-def _name_branches(session: Session, connection: str) -> dict[str, str]:
+def name_branches(session: Session, connection: str) -> dict[str, str]:
     """What sales call the locations, else the till's own list, by their numbers as stock has them."""
     listed = systems.read_lists(session, connection).get(ListName.BRANCHES)
     known = {option.id: option.name for option in listed.options} if listed else {}
@@ -208,7 +208,7 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
         ]
         looked = [views.find_event(session, each) for each in asked if each <= queries.LARGEST_ID]
         own = [each for each in looked if each is not None and each.connection == row.connection]
-        branches = _name_branches(session, row.connection) if row.stock else {}
+        branches = name_branches(session, row.connection) if row.stock else {}
         return _Found(record, sorted(events, key=lambda event: -event.id)[:_EVENTS], own, branches)
 
     found = await services.of(request).read(look)

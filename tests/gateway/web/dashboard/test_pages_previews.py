@@ -8,11 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.store import inbox, records
+from gateway.store import inbox, records, systems
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
 from mapping import messages
+from mapping.choices import ListName, ListOption
+from mapping.messages import join, message
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages import an_event
 
@@ -119,7 +121,7 @@ def test_e4_a_preview_waits_without_a_script_and_then_shows_field_by_field(
         "€12.50",
         "products.write.price is &#34;create&#34;",
         "left as it is",
-        "products.fields.description",
+        '#products.fields">',
         "<code>text upper</code> kaas → KAAS",
         "unchanged",
         "&lt;b&gt;Kaas",
@@ -206,11 +208,14 @@ def test_a_sale_that_is_booked_names_its_document_in_the_language_of_the_reader(
 
 def test_stock_is_shown_branch_by_branch(gateway: Gateway, browser: httpx.Client) -> None:
     address = ask(browser, flow="stock", by="id", record="17").headers["location"]
+    with writing(gateway.engine) as session:
+        systems.save_list(session, "default", ListName.BRANCHES, [ListOption("1", "Winkel Zeist")])
     rows = [{"branch": 1, "article": 7001, "present": 12.5, "value": "9.5", "change": -3, "share": 50}]
     settle(gateway, gateway.rows()[-1].id, {"outcome": "stock", "stock": rows, "on_hand": 9, "formula": "available"})
     page = browser.get(address).text
     assert "QuickBooks has 9 on hand." in page
     assert ">-3<" in page
+    assert '<th scope="row">Winkel Zeist</th>' in page
     assert "<b>9.5</b>" in page
     assert "50 % of the quantity" in page
     dutch = browser.get(address, headers={"Accept-Language": "nl"}).text
@@ -243,8 +248,9 @@ def test_records_seen_last_and_an_events_page_lead_to_a_preview(gateway: Gateway
     assert ask(browser, flow="products", record="1", connection="none").status_code == 404
 
 
+FIRST_ADDRESS = "the first address, in lower case"
 PERSON = {
-    "who": "relation 5",
+    "who": message("relation {number}", number=5),
     "id": 5,
     "name": "Bakkerij Jansen",
     "outcome": "updated",
@@ -261,6 +267,7 @@ PERSON = {
             "kept": "a customer that exists keeps its name",
         },
         {"field": "billing.city", "value": "Zeist", "present": None, "source": "city", "steps": [], "kept": None},
+        {"field": "email", "value": "a@b.nl", "source": join(("email", message(FIRST_ADDRESS))), "steps": []},
     ],
 }
 IN_WORDS = (
@@ -274,6 +281,7 @@ IN_WORDS = (
     ("nl", "een klant die bestaat, houdt zijn naam", "Plaats", "geschreven"),
     ("de", "Es gibt es in QuickBooks, und es würde aktualisiert.", "Gefunden an der E-Mail-Adresse.", "Anzeigename"),
     ("de", "ein Kunde, den es gibt, behält seinen Namen", "Ort", "geschrieben"),
+    ("de", "Bakkerij Jansen · Relation 5", "email, die erste Adresse, in Kleinbuchstaben"),
 )
 
 
