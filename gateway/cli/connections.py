@@ -17,7 +17,6 @@ from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
 from gateway.store.views import Filter
 from gateway.web import api, presentation
-from gateway.web.api.status import Overview
 from gateway.web.dashboard import versions
 from mapping import settings_document
 
@@ -32,12 +31,6 @@ def show_status(call: Call) -> int:
     if call.arguments.connection:
         shown = [connection for connection in overview.connections if connection.name in names]
         overview = dataclasses.replace(overview, connections=shown)
-    call.answer(api.status.to_status(call.settings, overview), *_to_lines(overview))
-    paused = any(connection.paused for connection in overview.connections)
-    return PROBLEM if overview.count(State.PARKED) or paused else GOOD
-
-
-def _to_lines(overview: Overview) -> list[str]:
     lines = []
     for connection in overview.connections:
         status = f"paused: {connection.paused}" if connection.paused else "live" if connection.live else "not live yet"
@@ -49,7 +42,10 @@ def _to_lines(overview: Overview) -> list[str]:
         lines.append(f"{flow.flow:<11} {counts}{waits}")
     lines += [tasks.to_line(found) for found in overview.backfills if not found.over]
     running = ", ".join(sorted(process.role for process in overview.processes)) or "nothing"
-    return [*(lines or ["nothing is connected yet"]), f"running     {running}"]
+    lines = [*(lines or ["nothing is connected yet"]), f"running     {running}"]
+    call.answer(api.status.to_status(call.settings, overview), *lines)
+    paused = any(connection.paused for connection in overview.connections)
+    return PROBLEM if overview.count(State.PARKED) or paused else GOOD
 
 
 def list_events(call: Call) -> int:
@@ -133,10 +129,8 @@ def handle_config(call: Call) -> int:
     if key is None and wanted != connections.DEFAULT:
         call.find_connections()
     name = key or connections.DEFAULT
-    return _show(call, name) if call.arguments.what == "show" else _apply(call, name)
-
-
-def _show(call: Call, name: str) -> int:
+    if call.arguments.what == "apply":
+        return _apply(call, name)
     with reading(call.engine) as session:
         version, text = documents.newest(session, name) or (0, settings_document.example())
     settings = settings_document.to_data(settings_document.recall(text))

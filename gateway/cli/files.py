@@ -28,46 +28,29 @@ def handle_certificate(call: Call) -> int:
     if asked.what == "verify":
         if not asked.file:
             raise Misuse("certificate verify needs a FILE (or - for stdin)")
-        return _verify(call, _read(call))
+        return _verify(call)
     if asked.file or asked.key:
         raise Misuse("usage: certificate list [--from DATE] [--through DATE] | certificate verify FILE [--key KEY]")
-    return _list(call)
-
-
-def _list(call: Call) -> int:
-    """The certificates of one connection or all; as data they are the file that `verify` reads."""
     from gateway.store import certificates
     from gateway.store.session import reading
 
-    start, through = call.arguments.start, call.arguments.through
     found: list[Certificate] = []
     with reading(call.engine) as session:
         for name in call.find_connections():
-            found += certificates.find(session, connection=name, start=start, through=through)
-    if call.as_json:
+            found += certificates.find(session, connection=name, start=asked.start, through=asked.through)
+    if call.as_json:  # the file that `verify` reads
         key = certificates.find_key(call.engine, call.seal)
         show_json(certificates.export(found, key=key, at=datetime.now(UTC)))
         return GOOD
     for each in found:
-        show(_to_line(each, call.called(each.connection)))
+        content, called = each.content, call.called(each.connection)
+        till, books = show_cents(content["till_cents"]), show_cents(content["books_cents"])
+        later = f", superseded by {each.superseded_by}" if each.superseded_by else ""
+        records = f", {count(len(content['records']), 'record')}" if content["records"] else ""
+        show(f"{called} {each.number}: {each.day} {each.result}, till {till}, books {books}{records}{later}")
     if not found:
         show("no day is certified yet: a day is, when it is over and was compared (./run agree)")
     return GOOD
-
-
-def _to_line(each: Certificate, called: str) -> str:
-    content = each.content
-    till, books = show_cents(content["till_cents"]), show_cents(content["books_cents"])
-    later = f", superseded by {each.superseded_by}" if each.superseded_by else ""
-    records = f", {count(len(content['records']), 'record')}" if content["records"] else ""
-    return f"{called} {each.number}: {each.day} {each.result}, till {till}, books {books}{records}{later}"
-
-
-def _read(call: Call) -> Any:
-    try:
-        return json.loads(call.read_file(call.arguments.file), object_pairs_hook=_without_repetition)
-    except (ValueError, RecursionError) as error:
-        return f"no JSON: {error}"
 
 
 def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -77,11 +60,16 @@ def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _verify(call: Call, file: Any) -> int:
+def _verify(call: Call) -> int:
     """Whether a file is valid; with the installation's own keys at hand, also whether this installation signed it."""
     from gateway.store import certificates
 
-    faults = [file] if isinstance(file, str) else list(certificates.find_faults(file))
+    try:
+        file = json.loads(call.read_file(call.arguments.file), object_pairs_hook=_without_repetition)
+    except (ValueError, RecursionError) as error:
+        file, faults = None, [f"no JSON: {error}"]
+    else:
+        faults = list(certificates.find_faults(file))
     signed_by: set[str] = set() if faults else certificates.keys_of(file)
     own, kept = _look_at_home(call, [] if faults else file["certificates"])
     faults += kept
@@ -92,20 +80,18 @@ def _verify(call: Call, file: Any) -> int:
         faults.append(f"it is signed with {strange}, which is not the key {whose}")
     entries = [] if faults else [each["certificate"] for each in file["certificates"]]
     keys, compared = sorted(signed_by), bool(trusted)
+    lines = [f"not valid: {fault}" for fault in faults]
+    if not faults:
+        newest = sorted({(each["connection"], each["day"]): each for each in entries}.items())
+        lines = [f"{name} {day}: {each['result']}, certificate {each['number']}" for (name, day), each in newest]
+        lines.append(f"valid: {count(len(entries), 'certificate')} of {count(len(newest), 'day')}")
     call.answer(
         {"valid": not faults, "faults": faults, "certificates": len(entries), "keys": keys, "own": compared},
-        *([f"not valid: {fault}" for fault in faults] or _say_valid(entries)),
+        *lines,
     )
     if not (faults or compared or call.as_json):
         remark(f"signed with {', '.join(keys)}: compare it with the key on the installation's Agreement page")
     return PROBLEM if faults else GOOD
-
-
-def _say_valid(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
-    newest = {(each["connection"], each["day"]): each for each in entries}
-    for (connection, day), each in sorted(newest.items()):
-        yield f"{connection} {day}: {each['result']}, certificate {each['number']}"
-    yield f"valid: {count(len(entries), 'certificate')} of {count(len(newest), 'day')}"
 
 
 def _look_at_home(call: Call, entries: Sequence[dict[str, Any]]) -> tuple[set[str], list[str]]:
@@ -149,7 +135,7 @@ def _record(call: Call, path: Path) -> int:
     from gateway.cli import tasks
     from gateway.store import requests
 
-    wanted = list(_wanted(call.arguments.records or _recorded_before(call, path)))
+    wanted = list(_find_wanted(call, path))
     names = call.connection_names()
     if len(names) > 1:
         raise Misuse(
@@ -175,7 +161,12 @@ def _record(call: Call, path: Path) -> int:
     return PROBLEM if result["missing"] else GOOD
 
 
-def _wanted(named: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _find_wanted(call: Call, path: Path) -> Iterator[tuple[str, str]]:
+    """What is named, or what the file has."""
+    if not (named := call.arguments.records):
+        if not path.exists():
+            raise Misuse("name what to record, such as sale:1.2.2026.9 item:1001 relation:17 customer:5")
+        named = [f"{each['kind']}:{each['id']}" for each in _read_file(call, path)["records"]]
     if len(named) > MOST:
         raise Misuse(f"at most {MOST} records in one file")
     for each in named:
@@ -183,12 +174,6 @@ def _wanted(named: Sequence[str]) -> Iterator[tuple[str, str]]:
         if kind not in golden_records.KINDS or not colon or not name.strip():
             raise Misuse(f"{each} should be KIND:ID, with a kind of {', '.join(golden_records.KINDS)}")
         yield kind, name.strip()
-
-
-def _recorded_before(call: Call, path: Path) -> list[str]:
-    if not path.exists():
-        raise Misuse("name what to record, such as sale:1.2.2026.9 item:1001 relation:17 customer:5")
-    return [f"{each['kind']}:{each['id']}" for each in _read_file(call, path)["records"]]
 
 
 # --- test --------------------------------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if asked.verb not in {"up", "sandbox"}:
             environ = {**demo.find_beside(environ, VAR), **environ}
-        settings = _read_settings(environ)
+        environ["REDIS_URL"] = environ.get("REDIS_URL", "").strip() or valkey.address(VAR)
+        settings = read(environ, var=VAR)
     except SettingsError as error:
         remark(str(error))
         return USAGE
@@ -62,9 +63,3 @@ def _explain(error: Exception, settings: Settings) -> str:
     if not isinstance(error, GatewayError):
         raise error
     return f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}"
-
-
-def _read_settings(environ: dict[str, str]) -> Settings:
-    if not environ.get("REDIS_URL", "").strip():
-        environ["REDIS_URL"] = valkey.address(VAR)
-    return read(environ, var=VAR)

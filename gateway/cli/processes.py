@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import runpy
 import sys
@@ -52,23 +53,20 @@ def run_sandbox(call: Call) -> int:
 
 def _wait_for_schema(call: Call) -> None:
     """Some platforms start a release before its migrations run, and restart a process that exits ever later."""
-    looks = 0
-    while lack := _find_lack(call):
-        if looks % SAY_EVERY == 0:
-            remark(f"waiting: the database {lack}")
-        looks += 1
-        time.sleep(LOOK_SECONDS)
-
-
-def _find_lack(call: Call) -> str:
     from sqlalchemy.exc import SQLAlchemyError
 
     from gateway.store import migrate
 
-    try:
-        return "" if migrate.is_current(call.engine) else "is not migrated yet (`python -m gateway migrate` does it)"
-    except (Transient, SQLAlchemyError) as error:
-        return f"cannot be used ({type(getattr(error, 'orig', None) or error).__name__})"
+    for looks in itertools.count():
+        try:
+            if migrate.is_current(call.engine):
+                return
+            lack = "is not migrated yet (`python -m gateway migrate` does it)"
+        except (Transient, SQLAlchemyError) as error:
+            lack = f"cannot be used ({type(getattr(error, 'orig', None) or error).__name__})"
+        if looks % SAY_EVERY == 0:
+            remark(f"waiting: the database {lack}")
+        time.sleep(LOOK_SECONDS)
 
 
 def _check_key(call: Call) -> None:

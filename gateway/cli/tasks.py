@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 import redis
-from sqlmodel import Session
 
 from gateway import doctor, jobs
 from gateway.cli.call import (
@@ -154,15 +154,11 @@ def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) ->
     return glance
 
 
-def _has_worker(session: Session) -> bool:
-    return any(process.role == "worker" for process in installation.alive(session))
-
-
 def _find_cause(call: Call, event: Event) -> Finding:
     """What a request that has not ended waits for, and what to do about it."""
     subject, again = f"outside {event.connection}", "run it again later; ./run status shows what waits"
     with reading(call.engine) as session:
-        if not _has_worker(session):
+        if all(process.role != "worker" for process in installation.alive(session)):
             return Finding(subject, _NO_WORKER, "start the worker, then run it again")
         rests = list(systems.find_cooldowns(session, event.connection or ""))
         now = views.now_of(session)
@@ -205,28 +201,25 @@ def compare_days(call: Call) -> int:
     ids = send(call, changes, action="agreement", target=target)
     remark(f"comparing {first} to {last}")
     ended = _watch_all(call, ids, seconds=call.arguments.wait, quiet=True)
-    reports = [_to_report(event, call.called(event.connection)) for event in ended]
+    reports: list[dict[str, Any]] = [
+        json.loads(event.result)
+        if event.result
+        else {
+            "agrees": None,
+            "status": None,
+            "connection": call.called(event.connection),
+            "event": event.id,
+            "state": event.state,
+            "reason": event.reason,
+        }
+        for event in ended
+    ]
     lines = (
         f"{call.called(event.connection)}\n{to_text(report)}" if event.result else to_words(event)
         for event, report in zip(ended, reports, strict=True)
     )
     call.answer(_alone(reports), *([] if call.as_json else lines))
     return GOOD if all(report.get("status") in {AGREES, EXPLAINED} for report in reports) else PROBLEM
-
-
-def _to_report(event: Event, called: str) -> dict[str, Any]:
-    """The report; where there is none (yet), `agrees` is null and the event says why."""
-    if event.result:
-        report: dict[str, Any] = json.loads(event.result)
-        return report
-    return {
-        "agrees": None,
-        "status": None,
-        "connection": called,
-        "event": event.id,
-        "state": event.state,
-        "reason": event.reason,
-    }
 
 
 def backfill_flow(call: Call) -> int:
@@ -272,27 +265,21 @@ def to_duration(seconds: float) -> str:
 
 def _follow(call: Call, event_id: int, until: float) -> list[Progress]:
     """The backfill, and the one of stock that follows one of products, each when it has ended or the time is up."""
-    found = _watch(call, event_id, until)
+    for glances in itertools.count():
+        with reading(call.engine) as session:
+            found = progress.get(session, event_id)
+        if found.over or time.monotonic() >= until:
+            break
+        shown = show_progress(to_line(found), done=found.done, total=found.total or 0)
+        if not shown and glances % _REPORT_EVERY == 0:
+            remark(to_line(found))
+        if (glances + 1) % _REMIND_EVERY == _UNTOUCHED and not found.notes.read:
+            remark(f"waiting: {_find_cause(call, found.event).said}; {_SAFE}")
+        time.sleep(_GLANCE_AT_BACKFILL)
+    remark(to_line(found))
     with reading(call.engine) as session:
         following = progress.find_follower(session, found.event)
     return [found, *(_follow(call, following.id, until) if following else [])]
-
-
-def _watch(call: Call, event_id: int, until: float) -> Progress:
-    glances = 0
-    while True:
-        with reading(call.engine) as session:
-            found = progress.get(session, event_id)
-        at_end = found.over or time.monotonic() >= until
-        shown = not at_end and show_progress(to_line(found), done=found.done, total=found.total or 0)
-        if at_end or (not shown and glances % _REPORT_EVERY == 0):
-            remark(to_line(found))
-        if at_end:
-            return found
-        glances += 1
-        if glances % _REMIND_EVERY == _UNTOUCHED and not found.notes.read:
-            remark(f"waiting: {_find_cause(call, found.event).said}; {_SAFE}")
-        time.sleep(_GLANCE_AT_BACKFILL)
 
 
 def examine_all(call: Call) -> int:

@@ -70,13 +70,11 @@ def purge_log(call: Call) -> int:
 def answer_person(call: Call) -> int:
     """Export or erase everything kept about a person."""
     try:
-        return _export(call) if call.arguments.what == "export" else _erase(call)
+        if call.arguments.what == "erase":
+            return _erase(call)
+        found = people.export(call.engine, call.arguments.email, connection=call.arguments.connection)
     except people.Unclear as unclear:
         raise Misuse(str(unclear)) from None
-
-
-def _export(call: Call) -> int:
-    found = people.export(call.engine, call.arguments.email, connection=call.arguments.connection)
     show_json(found)
     return GOOD if any(found.values()) else _say_unknown(call)
 
