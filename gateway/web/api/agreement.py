@@ -24,11 +24,7 @@ from mapping.agreement import to_text
 from mapping.errors import MappingError
 
 
-async def handle_agreement(request: Request) -> Response:
-    return await (compare_days if request.method == "POST" else list_days)(request)
-
-
-async def list_days(request: Request) -> Response:
+async def list_compared_days(request: Request) -> Response:
     """The results of the last comparison of each day, newest first; amounts in cents.
 
     `?connection= &from= &through= &limit=`, all optional.

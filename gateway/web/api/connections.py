@@ -24,12 +24,6 @@ async def list_connections(request: Request) -> Response:
     return JSONResponse({"connections": found})
 
 
-async def handle_connection(request: Request) -> Response:
-    """Show, put or remove."""
-    by_method = {"PUT": put_connection, "DELETE": remove_connection}
-    return await by_method.get(request.method, show_connection)(request)
-
-
 async def show_connection(request: Request) -> Response:
     """One connection, without its secrets. Raises `Refusal` 404."""
     return JSONResponse(await _read(request))
@@ -58,7 +52,7 @@ async def check_connection(request: Request) -> Response:
     return await events.answer(request, event_id, seconds=seconds)
 
 
-async def let_live(request: Request) -> Response:
+async def go_live(request: Request) -> Response:
     """200 with the resumed connection, or the event that made it live; 202 when it takes longer."""
     queries.only(await bodies.read_json(request))
     seconds = actions.find_seconds(request.query_params)

@@ -68,7 +68,7 @@ async def ignore_event(request: Request) -> Response:
     return JSONResponse(presentation.to_event(event, await services.names_of(request)))
 
 
-async def retry_many(request: Request) -> Response:
+async def retry_events(request: Request) -> Response:
     """202 with the ids: everything that fits the filter (body or query) is due again; parked events by default."""
     given = queries.only(dict(request.query_params) | await bodies.read_json(request), *queries.FILTER, "reason")
     wanted, reason = queries.to_filter(given), queries.find_text(given, "reason")

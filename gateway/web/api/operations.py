@@ -1,7 +1,8 @@
-"""The API as an OpenAPI document: every operation with its address, what it takes and answers, who may call it."""
+"""The admin API as one table: every operation with its address and function, what it takes and answers, its caller."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,9 +11,12 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from gateway.store import connections
+from gateway.store.connections import NAME as CONNECTION
 from gateway.web import actions
+from gateway.web.access import Endpoint, admin_only
+from gateway.web.api import agreement, connections, events, people, previews, settings, status
 from gateway.web.api.schemas import ADDRESS, DAY, ID, LIMIT, NAME, SCHEMAS, TEXT, WORDS, Schema, ref
 
 ADMIN, BOOKS, TILL, ANYONE = "admin", "quickbooks", "mpluskassa", ""
@@ -63,12 +67,13 @@ class Answer:
 class Operation:
     """One method of one address. `problems` are the refusals of its own, beside those every such call can get.
 
+    `endpoint` is the function that answers it, after which it is called; of what is no part of the admin API the name.
     `body` is what may be sent, by content type.
     """
 
     method: str
     path: str
-    name: str
+    endpoint: Endpoint | str
     summary: str
     answers: Mapping[int, Answer]
     problems: tuple[int, ...] = ()
@@ -103,36 +108,37 @@ _ANY: Final[Mapping[str, Schema]] = {"*/*": {"type": "string"}}
 
 _EVENTS = (
     Operation(
-        "GET", "/admin/events", "listEvents", "events, newest first",
+        "GET", "/admin/events", events.list_events, "events, newest first",
         _good("a page", "EventList"), (400,), queries=_FILTER,
     ),
     Operation(
-        "POST", "/admin/events/retry", "retryEvents", "retries all that fit a filter; parked ones by default",
+        "POST", "/admin/events/retry", events.retry_events, "retries all that fit a filter; parked ones by default",
         {202: Answer("they are due again; `more`: call once more", _json("Retried"))}, (400,),
         body=_json("RetryRequest"),
     ),
     Operation(
-        "GET", "/admin/events/{id}", "showEvent", "one event with its whole activity log",
+        "GET", "/admin/events/{id}", events.show_event, "one event with its whole activity log",
         _good("the event", "EventDetail"), (404,), _EVENT,
     ),
     Operation(
-        "POST", "/admin/events/{id}/retry", "retryEvent", "due again at once, with a fresh series of attempts",
+        "POST", "/admin/events/{id}/retry", events.retry_event, "due again at once, with a fresh series of attempts",
         {202: Answer("it is due again", _json("Event"), ("Location",))}, (400, 404, 409), _EVENT,
         body=_json("ReasonRequest"),
     ),
     Operation(
-        "POST", "/admin/events/{id}/ignore", "ignoreEvent", "closes an event that is not to be handled",
+        "POST", "/admin/events/{id}/ignore", events.ignore_event, "closes an event that is not to be handled",
         _good("it is closed", "Event"), (400, 404, 409), _EVENT, body=_json("ReasonRequest"),
     ),
 )  # fmt: skip
 
 _ORDERS = (
     Operation(
-        "GET", "/admin/orders/{id}", "showOrder", "the events and documents of an order, by id or number",
+        "GET", "/admin/orders/{id}", events.show_order, "the events and documents of an order, by id or number",
         _good("what is known of it", "Order"), (400, 404), {"id": NAME},
     ),
     Operation(
-        "POST", "/admin/orders/{id}/resend", "resendOrder", "runs an order again; what is booked stays booked once",
+        "POST", "/admin/orders/{id}/resend", events.resend_order,
+        "runs an order again; what is booked stays booked once",
         {200: Answer("it is settled (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED}, (400, 404, 409),
         {"id": NAME}, _WAIT, body=_json("ResendRequest"),
     ),
@@ -140,41 +146,43 @@ _ORDERS = (
 
 _CONNECTIONS = (
     Operation(
-        "GET", "/admin/status", "showStatus", "connections, flows and their freshness, queue, limits, processes",
+        "GET", "/admin/status", status.show_status, "connections, flows and their freshness, queue, limits, processes",
         _good("the status of everything", "Status"),
     ),
     Operation(
-        "GET", "/admin/connections", "listConnections", "every connection and its status",
+        "GET", "/admin/connections", connections.list_connections, "every connection and its status",
         _good("all of them", "Connections"),
     ),
     Operation(
-        "GET", "/admin/connections/{name}", "showConnection", "one connection, without its secrets",
+        "GET", "/admin/connections/{name}", connections.show_connection, "one connection, without its secrets",
         _good("its status", "Connection"), (404,), {"name": NAME},
     ),
     Operation(
-        "PUT", "/admin/connections/{name}", "putConnection",
+        "PUT", "/admin/connections/{name}", connections.put_connection,
         "sets up a connection's till, or changes it; what is left out stays, a new one is not live",
         {200: Answer("it is changed", _json("Connection")), 201: Answer("it is new", _json("Connection"))},
-        (400, 409, 422), {"name": {"type": "string", "pattern": connections.NAME}}, body=_json("TillRequest"),
+        (400, 409, 422), {"name": {"type": "string", "pattern": CONNECTION}}, body=_json("TillRequest"),
     ),
     Operation(
-        "DELETE", "/admin/connections/{name}", "removeConnection",
+        "DELETE", "/admin/connections/{name}", connections.remove_connection,
         "removes a connection: tokens revoked, company and till free, waiting events ended, data kept or purged",
         _good("it is removed; `revoked` is null where there were no tokens", "Removal"), (400, 404, 409),
         {"name": NAME}, body=_json("RemovalRequest"), required=True,
     ),
     Operation(
-        "POST", "/admin/connections/{name}/rename", "renameConnection", "calls a connection otherwise; no row changes",
+        "POST", "/admin/connections/{name}/rename", connections.rename_connection,
+        "calls a connection otherwise; no row changes",
         {200: Answer("its new name is in force", _json("Connection"), ("Location",))}, (400, 404, 409),
         {"name": NAME}, body=_json("RenameRequest"), required=True,
     ),
     Operation(
-        "POST", "/admin/connections/{name}/check", "checkConnection", "has a worker try both logins and compare both",
+        "POST", "/admin/connections/{name}/check", connections.check_connection,
+        "has a worker try both logins and compare both",
         {200: Answer("the findings are its `result` (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED},
         (400, 404), {"name": NAME}, _WAIT, body=_json("EmptyRequest"),
     ),
     Operation(
-        "POST", "/admin/connections/{name}/live", "goLive", "lets a connection work from now on, or go on",
+        "POST", "/admin/connections/{name}/live", connections.go_live, "lets a connection work from now on, or go on",
         {
             200: Answer("it goes on, or went live (with `wait`)", _json("ConnectionOrEvent"), ("Location",)),
             202: _ASKED,
@@ -182,44 +190,50 @@ _CONNECTIONS = (
         (400, 404, 409), {"name": NAME}, _WAIT, body=_json("EmptyRequest"),
     ),
     Operation(
-        "POST", "/admin/connections/{name}/pause", "pauseConnection", "stops a connection; what comes meanwhile waits",
+        "POST", "/admin/connections/{name}/pause", connections.pause_connection,
+        "stops a connection; what comes meanwhile waits",
         _good("it is paused", "Connection"), (400, 404), {"name": NAME}, body=_json("EmptyRequest"),
     ),
     Operation(
-        "GET", "/admin/connections/{name}/settings", "showSettings", "the settings document in force, by Accept",
+        "GET", "/admin/connections/{name}/settings", settings.show_settings,
+        "the settings document in force, by Accept",
         {200: Answer("the document", {TOML: TEXT, JSON: ref("Settings")}, ("ETag", "X-Settings-Version"))}, (404,),
         {"name": NAME},
     ),
     Operation(
-        "PUT", "/admin/connections/{name}/settings", "putSettings",
+        "PUT", "/admin/connections/{name}/settings", settings.put_settings,
         "puts a settings document in force, or names every fault and leaves the old one",
         _good("it is in force", "SettingsSaved"), (400, 404, 412, 422), {"name": NAME}, {"reason": WORDS},
         {"If-Match": {"type": "string", "pattern": r'^"\d{1,9}"$'}},
         body={TOML: TEXT, JSON: {"type": "object"}}, required=True,
     ),
     Operation(
-        "POST", "/admin/connections/{name}/preview", "previewRecord", "what would become of one record, step by step",
+        "POST", "/admin/connections/{name}/preview", previews.preview_record,
+        "what would become of one record, step by step",
         {200: Answer("the preview is its `result`", _json("EventDetail"), ("Location",)), 202: _ASKED},
         (400, 404, 409, 422),
         {"name": NAME}, _WAIT, body=_json("PreviewRequest"), required=True,
     ),
     Operation(
-        "POST", "/admin/flows/{flow}/backfill", "backfillFlow", "synchronises existing records, behind all other work",
+        "POST", "/admin/flows/{flow}/backfill", status.backfill_flow,
+        "synchronises existing records, behind all other work",
         {202: Answer("asked for, one event for each connection", _json("Backfill"), ("Location",))}, (400, 409),
         {"flow": ref("Flow")}, body=_json("BackfillRequest"),
     ),
     Operation(
-        "GET", "/admin/agreement", "listComparedDays", "what till and books came to, day by day, when last compared",
+        "GET", "/admin/agreement", agreement.list_compared_days,
+        "what till and books came to, day by day, when last compared",
         _good("days, newest first", "ComparedDays"), (400,),
         queries={"connection": WORDS, "from": DAY, "through": DAY, "limit": LIMIT},
     ),
     Operation(
-        "GET", "/admin/certificates", "exportCertificates", "the signed results of these days, as a file that "
+        "GET", "/admin/certificates", agreement.export_certificates, "the signed results of these days, as a file that "
         "`certificate verify` reads", _good("the file", "Certificates"), (400,),
         queries={"connection": WORDS, "from": DAY, "through": DAY},
     ),
     Operation(
-        "POST", "/admin/agreement", "compareDays", "compares till and books on these days (default: the last seven)",
+        "POST", "/admin/agreement", agreement.compare_days,
+        "compares till and books on these days (default: the last seven)",
         {
             200: Answer("the report is its `result`", {**_json("EventDetail"), PLAIN: TEXT}, ("Location",)),
             202: _ASKED,
@@ -230,19 +244,19 @@ _CONNECTIONS = (
 
 _PEOPLE = (
     Operation(
-        "POST", "/admin/people/{email}/export", "exportPerson", "everything kept about a person",
+        "POST", "/admin/people/{email}/export", people.export_person, "everything kept about a person",
         _good("what is kept", "Person"), (400, 409), {"email": ADDRESS}, {"connection": WORDS},
     ),
     Operation(
-        "POST", "/admin/people/{email}/erase", "erasePerson", "takes a person out of the records",
+        "POST", "/admin/people/{email}/erase", people.erase_person, "takes a person out of the records",
         _good("how much was erased, and what stays", "Erasure"), (400, 409), {"email": ADDRESS}, {"connection": WORDS},
     ),
     Operation(
-        "GET", "/admin/backfills", "listBackfills", "how far each backfill has come, and when it may be over",
+        "GET", "/admin/backfills", status.list_backfills, "how far each backfill has come, and when it may be over",
         _good("those under way, and of the last day", "Backfills"),
     ),
     Operation(
-        "GET", "/admin/audit", "listAudit", "who did what here and why, newest first",
+        "GET", "/admin/audit", status.list_audit, "who did what here and why, newest first",
         _good("a page", "Audit"), (400,), queries={"after": ID, "limit": LIMIT},
     ),
 )  # fmt: skip
@@ -276,6 +290,23 @@ _ENDPOINTS = (
 OPERATIONS: Final = (*_EVENTS, *_ORDERS, *_CONNECTIONS, *_PEOPLE, *_ENDPOINTS)
 
 
+def routes() -> list[Route]:
+    """Every address below `/admin`, and the document that describes them."""
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for operation in OPERATIONS:
+        if not isinstance(operation.endpoint, str):
+            by_path.setdefault(operation.path, {})[operation.method] = operation.endpoint
+    named = [Route(path, admin_only(_by_method(found)), methods=[*found]) for path, found in by_path.items()]
+    return [*named, Route("/openapi.json", describe, methods=["GET"])]
+
+
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    async def choose(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return choose
+
+
 async def describe(_request: Request) -> Response:
     return JSONResponse(to_document())
 
@@ -296,13 +327,30 @@ def to_document() -> Mapping[str, Any]:
 
 
 def to_operation(operation: Operation) -> dict[str, Any]:
-    answers = {str(status): _to_answer(answer) for status, answer in operation.answers.items()}
-    problems = {str(status): _to_problem(status) for status in _problems_of(operation)}
+    answers: dict[str, Any] = {}
+    for code, answer in operation.answers.items():
+        answers[str(code)] = {"description": answer.meaning, "headers": _to_headers(*answer.headers)}
+        if answer.content:
+            answers[str(code)]["content"] = {kind: {"schema": schema} for kind, schema in answer.content.items()}
+    problems = {
+        str(code): {
+            "description": _MEANINGS.get(code, HTTPStatus(code).phrase),
+            "headers": _to_headers(*(["Retry-After"] if code in {429, 503} else [])),
+            "content": _PROBLEM,
+        }
+        for code in _problems_of(operation)
+    }
+    places = (("path", operation.places), ("query", operation.queries), ("header", operation.headers))
+    name = operation.endpoint if isinstance(operation.endpoint, str) else operation.endpoint.__name__
     said: dict[str, Any] = {
-        "operationId": operation.name,
+        "operationId": re.sub("_(.)", lambda letter: letter[1].upper(), name),
         "summary": operation.summary,
         "tags": [operation.path.split("/")[1]],
-        "parameters": _to_parameters(operation),
+        "parameters": [
+            {"name": name, "in": place, "required": place == "path", "schema": schema}
+            for place, given in places
+            for name, schema in given.items()
+        ],
         "responses": problems | answers,
         "security": [{operation.caller: []}] if operation.caller else [],
     }
@@ -321,27 +369,6 @@ def _problems_of(operation: Operation) -> list[int]:
     if operation.body is not None:
         shared |= {400, 408, 413, 415}
     return sorted(shared - set(operation.answers))
-
-
-def _to_parameters(operation: Operation) -> list[Schema]:
-    groups = (("path", operation.places), ("query", operation.queries), ("header", operation.headers))
-    return [
-        {"name": name, "in": place, "required": place == "path", "schema": schema}
-        for place, given in groups
-        for name, schema in given.items()
-    ]
-
-
-def _to_answer(answer: Answer) -> Schema:
-    said: dict[str, Any] = {"description": answer.meaning, "headers": _to_headers(*answer.headers)}
-    content = {kind: {"schema": schema} for kind, schema in answer.content.items()}
-    return said | ({"content": content} if content else {})
-
-
-def _to_problem(status: int) -> Schema:
-    named = {401: (), 429: ("Retry-After",), 503: ("Retry-After",)}.get(status, ())
-    meaning = _MEANINGS.get(status, HTTPStatus(status).phrase)
-    return {"description": meaning, "headers": _to_headers(*named), "content": _PROBLEM}
 
 
 def _to_headers(*names: str) -> Schema:

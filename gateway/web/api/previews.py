@@ -110,7 +110,7 @@ def _store(session: Session, wanted: PreviewRequest) -> int:
 _PATIENCE: Final = 20
 
 
-async def preview(request: Request) -> Response:
+async def preview_record(request: Request) -> Response:
     """200 with the event whose `result` is the preview; 202 and where to look when it takes longer than `?wait`.
 
     The body names a flow and a record of the books, `{"flow": "products", "id": "17"}`, by `id`, `sku` or `name`, or

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gateway.removal import Data
 from gateway.store.agreements import AgreementStatus
 from gateway.store.events import Flow, State
 from gateway.store.requests import By, Side
@@ -20,6 +21,7 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 SECONDS: Schema = {"type": "number", "minimum": 0}
 SWITCH: Schema = {"type": "boolean"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
+CENTS: Schema = {"type": "integer"}
 DAY: Schema = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$", "format": "date"}
 
 
@@ -54,8 +56,8 @@ def request(must: Mapping[str, Schema] | None = None, **may: Schema) -> Schema:
     return {"type": "object", "properties": {**(must or {}), **may}, "additionalProperties": False, **required}
 
 
-def with_more(name: str, always: Mapping[str, Schema]) -> Schema:
-    return {"allOf": [ref(name), record(always)]}
+def same(schema: Schema, *names: str) -> dict[str, Schema]:
+    return dict.fromkeys(names, schema)
 
 
 ID: Schema = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
@@ -66,266 +68,222 @@ LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE}
 CURSOR: Schema = {"type": ["string", "null"], "description": "give it back as `after`; null at the end"}
 TARGET = record({"entity": maybe(TEXT), "id": TEXT})
 
-_PROBLEM = record(
-    {"type": TEXT, "title": TEXT, "status": {"type": "integer", "minimum": 400, "maximum": 599}},
-    detail=TEXT,
-    instance=TEXT,
-    code=TEXT,
-    field=TEXT,
-    fix=TEXT,
-    connections=each(TEXT),
-    faults=each(record({"path": TEXT, "message": TEXT, "hint": maybe(TEXT)})),
-)
-
-_EVENT = record(
-    {
-        "id": ID,
-        "connection": maybe(TEXT),
-        "flow": ref("Flow"),
-        "source": TEXT,
-        "entity": TEXT,
-        "entity_id": TEXT,
-        "state": ref("State"),
-        "reason": maybe(TEXT),
-        "attempts": COUNT,
-        "received_at": MOMENT,
-        "updated_at": MOMENT,
-    },
-    account=TEXT,
-    operation=TEXT,
-    code=TEXT,
-    record=TEXT,
-    field=TEXT,
-    fix=TEXT,
-    order_id=TEXT,
-    sku=TEXT,
-    email=TEXT,
-    target=TARGET,
-    next_attempt_at=MOMENT,
-    occurred_at=MOMENT,
-)
-
-_LINE = record(
-    {"at": maybe(MOMENT), "kind": TEXT, "system": maybe(TEXT), "title": TEXT}, detail=ANYTHING, milliseconds=COUNT
-)
-_DETAIL = with_more(
-    "Event",
-    {
-        "priority": COUNT,
-        "correlation": TEXT,
-        "key": TEXT,
-        "hint": ANYTHING,
-        "result": ANYTHING,
-        "log": each(ref("LogLine")),
-    },
-)
 _OF_PERSON = ("events", "journal", "links", "alerts", "audit", "sales", "sale_contents", "records")
 _DOCUMENT = record({"connection": TEXT, "source_id": TEXT, "target": TARGET})
-_DEED = record({"id": ID, "at": MOMENT, "actor": TEXT, "action": TEXT, "target": TEXT, "reason": maybe(TEXT)})
-
-CENTS: Schema = {"type": "integer"}
-_COMPARED_DAY = record(
-    {
-        "connection": TEXT,
-        "day": DAY,
-        "status": one_of(tuple(AgreementStatus)),
-        "checked_at": maybe(MOMENT),
-        "due_at": maybe(MOMENT),
-        "event": maybe(ID),
-        "till": CENTS,
-        "books": CENTS,
-        "difference": CENTS,
-        "records": each(
-            record(
-                {
-                    "record": TEXT,
-                    "cause": TEXT,
-                    "by_policy": SWITCH,
-                    "reason": TEXT,
-                    "fix": TEXT,
-                    "event": maybe(ID),
-                    "cents": CENTS,
-                }
-            )
-        ),
-    }
-)
-
-_HEALTH = record({"status": one_of(("ready", "unavailable")), "database": TEXT, "broker": TEXT})
-
-_FILTER = {
-    "state": maybe(ref("State")),
-    "flow": maybe(ref("Flow")),
-    "connection": maybe(WORDS),
-    "q": maybe(WORDS),
-    "after": maybe(ID),
-    "limit": maybe(LIMIT),
-    "reason": maybe(WORDS),
-}
-
-_PREVIEW: Schema = {
-    **request(
-        {"flow": one_of(tuple(Flow))},
-        id=maybe(WORDS), sku=maybe(WORDS), name=maybe(WORDS), email=maybe(WORDS),
-        side=maybe(one_of(tuple(Side))), settings=maybe(TEXT),
-    ),
-    "anyOf": [{"required": [by]} for by in By],
-}  # fmt: skip
-
-_FLOW_STATUS = record(
-    {
-        "freshness_seconds": SECONDS,
-        "unseen_seconds": maybe(SECONDS),
-        "oldest_parked_seconds": maybe(SECONDS),
-        "last_done_at": maybe(MOMENT),
-        "counts": table(COUNT),
-    }
-)
-_TOKEN = {"authorised": SWITCH, "lost": maybe(TEXT), "access_expires_at": maybe(MOMENT)}
-_CONNECTION = record(
-    {
-        "name": TEXT,
-        "live": SWITCH,
-        "paused": maybe(TEXT),
-        "settings_version": COUNT,
-        "quickbooks": record(
-            {"realm_id": maybe(TEXT), **_TOKEN, "refresh_expires_at": maybe(MOMENT)},
-            reconnect_before=maybe(MOMENT),
-            reconnect_now=SWITCH,
-        ),
-        "mpluskassa": record({"url": maybe(TEXT), "configured": SWITCH, "webhook_subscription": maybe(TEXT)}),
-        "cooldown_seconds": maybe(SECONDS),
-        "systems": each(
-            record(
-                {
-                    "system": one_of(("mpluskassa", "quickbooks")),
-                    "answered_at": maybe(MOMENT),
-                    "failing_since": maybe(MOMENT),
-                    "failure": maybe(TEXT),
-                }
-            )
-        ),
-        "polls": each(
-            record({"source": TEXT, "position": maybe(TEXT), "polled_at": maybe(MOMENT), "failure": maybe(TEXT)})
-        ),
-    }
-)
-_BACKFILL = record(
-    {
-        "id": ID,
-        "connection": maybe(TEXT),
-        "flow": ref("Flow"),
-        "state": ref("State"),
-        "over": SWITCH,
-        "since": maybe(DAY),
-        "reason": maybe(TEXT),
-        "paused": SWITCH,
-        **dict.fromkeys(("total", "done", "unchanged", "open", "parked"), COUNT),
-        "began_at": MOMENT,
-        "seconds": SECONDS,
-        "per_second": SECONDS,
-        "ends_at": maybe(MOMENT),
-    }
-)
-_STATUS = record(
-    {
-        "version": TEXT,
-        "now": MOMENT,
-        "database": one_of(("postgresql", "sqlite")),
-        "broker": TEXT,
-        "alerts": each(
-            record({"cause": TEXT, "title": TEXT, "since": MOMENT, "sent_at": maybe(MOMENT)}, connection=maybe(TEXT))
-        ),
-        "plan": record({"month": TEXT, "reads": COUNT, "allowance": COUNT, "forecast": COUNT, "share": SECONDS}),
-        "connections": each(ref("Connection")),
-        "flows": table(ref("FlowStatus")),
-        "queue": record(
-            {"pending": COUNT, "working": COUNT, "parked": COUNT, "oldest_seconds": maybe(SECONDS)},
-        ),
-        "backfills": each(ref("BackfillProgress")),
-        "limits": each(record({"connection": TEXT, "system": TEXT, "month": TEXT, "kind": TEXT, "calls": COUNT})),
-        "processes": each(record({"role": TEXT, "version": TEXT, "started_at": maybe(MOMENT), "seen_at": MOMENT})),
-    }
-)
+_FAULT = record({"path": TEXT, "message": TEXT, "hint": maybe(TEXT)})
+_REMOVED = one_of(tuple(Data))
 
 SCHEMAS: Mapping[str, Schema] = {
     "Flow": one_of(Flow),
     "State": one_of(State),
-    "Problem": _PROBLEM,
-    "Event": _EVENT,
-    "LogLine": _LINE,
-    "EventDetail": _DETAIL,
+    "Problem": record(
+        {"type": TEXT, "title": TEXT, "status": {"type": "integer", "minimum": 400, "maximum": 599}},
+        **same(TEXT, "detail", "instance", "code", "field", "fix"),
+        connections=each(TEXT),
+        faults=each(_FAULT),
+    ),
+    "Event": record(
+        {
+            "id": ID,
+            "connection": maybe(TEXT),
+            "flow": ref("Flow"),
+            **same(TEXT, "source", "entity", "entity_id"),
+            "state": ref("State"),
+            "reason": maybe(TEXT),
+            "attempts": COUNT,
+            **same(MOMENT, "received_at", "updated_at"),
+        },
+        **same(TEXT, "account", "operation", "code", "record", "field", "fix", "order_id", "sku", "email"),
+        target=TARGET,
+        **same(MOMENT, "next_attempt_at", "occurred_at"),
+    ),
+    "LogLine": record(
+        {"at": maybe(MOMENT), "kind": TEXT, "system": maybe(TEXT), "title": TEXT}, detail=ANYTHING, milliseconds=COUNT
+    ),
+    "EventDetail": {
+        "allOf": [
+            ref("Event"),
+            record(
+                {
+                    "priority": COUNT,
+                    **same(TEXT, "correlation", "key"),
+                    **same(ANYTHING, "hint", "result"),
+                    "log": each(ref("LogLine")),
+                }
+            ),
+        ]
+    },
     "EventList": record({"events": each(ref("Event")), "next": CURSOR}),
     "Retried": record({"retried": COUNT, "ids": each(ID), "more": SWITCH}),
     "Order": record({"id": TEXT, "events": each(ref("Event")), "documents": each(_DOCUMENT)}),
     "Backfill": record({"flow": ref("Flow"), "since": maybe(DAY), "events": each(ID)}),
-    "Person": record(
-        {
-            "email": TEXT,
-            **dict.fromkeys(_OF_PERSON, each({"type": "object"})),
-            "documents": each(_DOCUMENT),
-        }
-    ),
+    "Person": record({"email": TEXT, **same(each({"type": "object"}), *_OF_PERSON), "documents": each(_DOCUMENT)}),
     "Erasure": record(
         {
-            "erased": record(dict.fromkeys(_OF_PERSON, COUNT)),
+            "erased": record(same(COUNT, *_OF_PERSON)),
             "documents": each(_DOCUMENT),
             "left": each(record({"table": TEXT, "column": TEXT, "rows": COUNT, "why": TEXT})),
             "kept": each(TEXT),
         }
     ),
-    "BackfillProgress": _BACKFILL,
+    "BackfillProgress": record(
+        {
+            "id": ID,
+            "connection": maybe(TEXT),
+            "flow": ref("Flow"),
+            "state": ref("State"),
+            **same(SWITCH, "over", "paused"),
+            "since": maybe(DAY),
+            "reason": maybe(TEXT),
+            **same(COUNT, "total", "done", "unchanged", "open", "parked"),
+            "began_at": MOMENT,
+            **same(SECONDS, "seconds", "per_second"),
+            "ends_at": maybe(MOMENT),
+        }
+    ),
     "Backfills": record({"backfills": each(ref("BackfillProgress"))}),
-    "Audit": record({"audit": each(_DEED), "next": CURSOR}),
+    "Audit": record(
+        {
+            "audit": each(
+                record({"id": ID, "at": MOMENT, **same(TEXT, "actor", "action", "target"), "reason": maybe(TEXT)})
+            ),
+            "next": CURSOR,
+        }
+    ),
     "Settings": record({"version": COUNT, "settings": {"type": "object"}}),
     "SettingsSaved": record(
         {
             "connection": TEXT,
             "version": COUNT,
-            "checked": {"type": "boolean"},
-            "warnings": each(record({"path": TEXT, "message": TEXT, "hint": TEXT})),
+            "checked": SWITCH,
+            "warnings": each(record(same(TEXT, "path", "message", "hint"))),
         }
     ),
-    "Connection": _CONNECTION,
-    "Removal": record(
+    "Connection": record(
         {
             "name": TEXT,
-            "data": {"type": "string", "enum": ["keep", "purge"]},
-            "ended": COUNT,
-            "revoked": maybe(SWITCH),
-            "trouble": maybe(TEXT),
+            "live": SWITCH,
+            "paused": maybe(TEXT),
+            "settings_version": COUNT,
+            "quickbooks": record(
+                {
+                    **same(maybe(TEXT), "realm_id", "lost"),
+                    "authorised": SWITCH,
+                    **same(maybe(MOMENT), "access_expires_at", "refresh_expires_at"),
+                },
+                reconnect_before=maybe(MOMENT),
+                reconnect_now=SWITCH,
+            ),
+            "mpluskassa": record({"url": maybe(TEXT), "configured": SWITCH, "webhook_subscription": maybe(TEXT)}),
+            "cooldown_seconds": maybe(SECONDS),
+            "systems": each(
+                record(
+                    {
+                        "system": one_of(("mpluskassa", "quickbooks")),
+                        **same(maybe(MOMENT), "answered_at", "failing_since"),
+                        "failure": maybe(TEXT),
+                    }
+                )
+            ),
+            "polls": each(
+                record({"source": TEXT, **same(maybe(TEXT), "position", "failure"), "polled_at": maybe(MOMENT)})
+            ),
         }
+    ),
+    "Removal": record(
+        {"name": TEXT, "data": _REMOVED, "ended": COUNT, "revoked": maybe(SWITCH), "trouble": maybe(TEXT)}
     ),
     "Connections": record({"connections": each(ref("Connection"))}),
     "ConnectionOrEvent": {"anyOf": [ref("Connection"), ref("EventDetail")]},
-    "FlowStatus": _FLOW_STATUS,
-    "Status": _STATUS,
+    "FlowStatus": record(
+        {
+            "freshness_seconds": SECONDS,
+            **same(maybe(SECONDS), "unseen_seconds", "oldest_parked_seconds"),
+            "last_done_at": maybe(MOMENT),
+            "counts": table(COUNT),
+        }
+    ),
+    "Status": record(
+        {
+            "version": TEXT,
+            "now": MOMENT,
+            "database": one_of(("postgresql", "sqlite")),
+            "broker": TEXT,
+            "alerts": each(
+                record(
+                    {"cause": TEXT, "title": TEXT, "since": MOMENT, "sent_at": maybe(MOMENT)}, connection=maybe(TEXT)
+                )
+            ),
+            "plan": record({"month": TEXT, **same(COUNT, "reads", "allowance", "forecast"), "share": SECONDS}),
+            "connections": each(ref("Connection")),
+            "flows": table(ref("FlowStatus")),
+            "queue": record({**same(COUNT, "pending", "working", "parked"), "oldest_seconds": maybe(SECONDS)}),
+            "backfills": each(ref("BackfillProgress")),
+            "limits": each(record({**same(TEXT, "connection", "system", "month", "kind"), "calls": COUNT})),
+            "processes": each(record({"role": TEXT, "version": TEXT, "started_at": maybe(MOMENT), "seen_at": MOMENT})),
+        }
+    ),
     "Alive": record({"status": one_of(("alive",))}),
-    "Health": _HEALTH,
-    "ComparedDays": record({"days": each(_COMPARED_DAY)}),
+    "Health": record({"status": one_of(("ready", "unavailable")), "database": TEXT, "broker": TEXT}),
+    "ComparedDays": record(
+        {
+            "days": each(
+                record(
+                    {
+                        "connection": TEXT,
+                        "day": DAY,
+                        "status": one_of(tuple(AgreementStatus)),
+                        **same(maybe(MOMENT), "checked_at", "due_at"),
+                        "event": maybe(ID),
+                        **same(CENTS, "till", "books", "difference"),
+                        "records": each(
+                            record(
+                                {
+                                    **same(TEXT, "record", "cause", "reason", "fix"),
+                                    "by_policy": SWITCH,
+                                    "event": maybe(ID),
+                                    "cents": CENTS,
+                                }
+                            )
+                        ),
+                    }
+                )
+            )
+        }
+    ),
     "SignedAnswer": {"type": "object"},
     "Document": record({"openapi": TEXT, "info": {"type": "object"}, "paths": {"type": "object"}}),
     "ReasonRequest": request(reason=maybe(WORDS)),
-    "RetryRequest": request(**_FILTER),
-    "ResendRequest": request(dry_run=SWITCH, reason=maybe(WORDS), connection=maybe(WORDS)),
-    "RemovalRequest": request({"data": {"type": "string", "enum": ["keep", "purge"]}}),
+    "RetryRequest": request(
+        state=maybe(ref("State")),
+        flow=maybe(ref("Flow")),
+        after=maybe(ID),
+        limit=maybe(LIMIT),
+        **same(maybe(WORDS), "connection", "q", "reason"),
+    ),
+    "ResendRequest": request(dry_run=SWITCH, **same(maybe(WORDS), "reason", "connection")),
+    "RemovalRequest": request({"data": _REMOVED}),
     "RenameRequest": request({"name": WORDS}),
     "BackfillRequest": request(since=maybe(DAY), connection=maybe(WORDS)),
     "Certificates": record(
         {
             "statement": record({"format": TEXT, "exported_at": MOMENT, "certificates": each(TEXT)}),
-            "signature": TEXT,
-            "public_key": TEXT,
-            "certificates": each(record({"certificate": {"type": "object"}, "signature": TEXT, "public_key": TEXT})),
+            **same(TEXT, "signature", "public_key"),
+            "certificates": each(record({"certificate": {"type": "object"}, **same(TEXT, "signature", "public_key")})),
         }
     ),
-    "AgreementRequest": request(**{"from": maybe(DAY), "through": maybe(DAY), "connection": maybe(WORDS)}),
-    "PreviewRequest": _PREVIEW,
+    "AgreementRequest": request(**same(maybe(DAY), "from", "through"), connection=maybe(WORDS)),
+    "PreviewRequest": {
+        **request(
+            {"flow": one_of(tuple(Flow))},
+            **same(maybe(WORDS), "id", "sku", "name", "email"),
+            side=maybe(one_of(tuple(Side))),
+            settings=maybe(TEXT),
+        ),
+        "anyOf": [{"required": [by]} for by in By],
+    },
     "TillRequest": request(
-        mplus_url=maybe(WORDS),
-        mplus_ident=maybe(WORDS),
-        mplus_secret=maybe(WORDS),
-        mplus_subscription_id=maybe(WORDS),
+        **same(maybe(WORDS), "mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id"),
         mplus_webhook_secrets=maybe(each(TEXT)),
         moved=SWITCH,
     ),

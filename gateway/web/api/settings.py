@@ -109,10 +109,6 @@ def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFaul
     return tuple(DocumentFault(row["path"], row["message"], row["hint"]) for row in rows)
 
 
-async def handle_settings(request: Request) -> Response:
-    return await (put_settings if request.method == "PUT" else show_settings)(request)
-
-
 async def show_settings(request: Request) -> Response:
     """The document in force, as TOML or (by Accept) JSON; on the defaults, the commented example."""
     name = request.path_params["name"]

@@ -216,7 +216,7 @@ async def backfill_flow(request: Request) -> Response:
     return JSONResponse(content, 202, headers={"Location": f"/admin/events/{ids[0]}"})
 
 
-async def list_actions(request: Request) -> Response:
+async def list_audit(request: Request) -> Response:
     """Newest first; `after` is the cursor a list before this one gave as `next`."""
     before = queries.find_number(request.query_params, "after", low=1, high=queries.LARGEST_ID)
     limit = queries.find_number(request.query_params, "limit", low=1, high=LONGEST_PAGE) or PAGE
