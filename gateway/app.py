@@ -68,13 +68,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None, later: bool 
     app = Starlette(
         routes=[*webhooks.routes(), *health.routes()],
         middleware=[Middleware(SecurityHeaders, https=settings.public_url.startswith("https://"))],
-        exception_handlers={
-            Rejected: problems.of_refusal,
-            HTTPException: problems.of_http,
-            Transient: problems.of_transient,
-            Permanent: problems.of_permanent,
-            Exception: problems.of_unexpected,
-        },
+        exception_handlers=dict.fromkeys((Rejected, HTTPException, Transient, Permanent, Exception), problems.answer),
         lifespan=_lifespan(settings, engine),
     )
     # Senders of webhooks treat a redirect as a failure.

@@ -118,7 +118,13 @@ async def _refuse(shared: Services, source: str) -> None:
     if not shared.throttle.may_ask():
         shared.throttle.fail(source)  # in this process only
         return
-    await _learn_failures(shared, source)
+
+    def find() -> LoginFailures:
+        with reading(shared.engine) as session:
+            return users.find_failures(session, source)
+
+    with suppress(Transient):  # without the database, it counts in this process only
+        shared.throttle.learn(source, await shared.soon(find, seconds=PATIENCE_SECONDS))
     # Checked again: other requests of this source may have failed during the query.
     refuse_throttled(shared, source)
     shared.throttle.fail(source)
@@ -133,17 +139,6 @@ def refuse_throttled(shared: Services, source: str) -> None:
     if wait > 0:
         detail = "too many wrong tokens came from this address; wait before the next try"
         raise Refusal(429, detail, headers={"Retry-After": str(math.ceil(wait))})
-
-
-async def _learn_failures(shared: Services, source: str) -> None:
-    """How often this source failed, over all processes; without the database, in this process only."""
-
-    def find() -> LoginFailures:
-        with reading(shared.engine) as session:
-            return users.find_failures(session, source)
-
-    with suppress(Transient):
-        shared.throttle.learn(source, await shared.soon(find, seconds=PATIENCE_SECONDS))
 
 
 def _count(engine: Engine, source: str) -> LoginFailures:
@@ -188,8 +183,9 @@ _one_at_a_time = anyio.Semaphore(1)
 
 async def to_hash(password: str) -> str:
     """The hash in PHC format, with a salt of its own."""
+    kdf = Argon2id(salt=os.urandom(16), length=32, iterations=2, lanes=1, memory_cost=_MEMORY_KIB)
     async with _one_at_a_time:
-        return await anyio.to_thread.run_sync(_hash, _encode(password))
+        return await anyio.to_thread.run_sync(kdf.derive_phc_encoded, _encode(password))
 
 
 async def is_right(password: str, hashed: str | None) -> bool:
@@ -200,11 +196,6 @@ async def is_right(password: str, hashed: str | None) -> bool:
 
 def _encode(password: str) -> bytes:
     return password.encode("utf-8", "surrogatepass")
-
-
-def _hash(password: bytes) -> str:
-    kdf = Argon2id(salt=os.urandom(16), length=32, iterations=2, lanes=1, memory_cost=_MEMORY_KIB)
-    return kdf.derive_phc_encoded(password)
 
 
 def _verify(password: bytes, hashed: str) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -99,28 +99,22 @@ async def retry_all(
     """Retry the events that fit (parked ones by default); answers their ids, and whether more are left."""
     parked = dataclasses.replace(wanted, state=wanted.state or State.PARKED, limit=views.LONGEST_PAGE)
     ids: list[int] = []
-    before = parked.before
-    while len(ids) < MAX_AT_ONCE:
-        page = await shared.write(_retrying(dataclasses.replace(parked, before=before), ids, (actor, reason)))
-        if page.next is None:
-            return ids, False
-        before = page.next
-    return ids, True
 
-
-def _retrying(wanted: Filter, ids: list[int], by: tuple[str, str | None]) -> Callable[[Session], views.Page]:
-    actor, reason = by
-
-    def change(session: Session) -> views.Page:
-        page = views.find_events(session, wanted)
+    def change(session: Session, before: int | None) -> int | None:
+        page = views.find_events(session, dataclasses.replace(parked, before=before))
         due = [each.id for each in page.events if each.entity not in _WITHOUT_RECORD]
         if changed := _requeue(session, due, RETRYABLE):
             target = message("events {first} to {last}", first=changed[-1], last=changed[0])
             audit.note(session, actor=actor, action="retry", target=target, reason=reason)
         ids.extend(changed)
-        return page
+        return page.next
 
-    return change
+    before = parked.before
+    while len(ids) < MAX_AT_ONCE:
+        before = await shared.write(functools.partial(change, before=before))
+        if before is None:
+            return ids, False
+    return ids, True
 
 
 async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SECONDS) -> int:
@@ -131,7 +125,18 @@ async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SE
 
     def find(session: Session) -> Change:
         known = views.events_of_order(session, wanted.order)
-        return _to_resend(wanted, known, _whose(session, wanted, known))
+        connection = _whose(session, wanted, known)
+        mine = [event for event in known if event.connection == connection and event.entity not in _WITHOUT_RECORD]
+        return requests.resend(
+            wanted.order,
+            connection=connection,
+            # A record the till named is a better start than the session that led to it.
+            earlier=sorted(mine, key=lambda event: event.entity == deliveries.SESSION),
+            dry_run=wanted.dry_run,
+            reason=wanted.reason or "",
+            actor=SOURCE,
+            settings=wanted.settings if wanted.dry_run else None,
+        )
 
     change = await shared.read(find)
 
@@ -146,20 +151,6 @@ async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SE
             reason, fix = (message(messages.restore(each or "", event.messages)) for each in (event.reason, event.fix))
             raise Refusal(404, join((reason, fix), "{first}; {second}"), code=event.code, event=event.id)
     return event_id
-
-
-def _to_resend(wanted: Resend, known: Sequence[Event], connection: str) -> Change:
-    mine = [event for event in known if event.connection == connection and event.entity not in _WITHOUT_RECORD]
-    return requests.resend(
-        wanted.order,
-        connection=connection,
-        # A record the till named is a better start than the session that led to it.
-        earlier=sorted(mine, key=lambda event: event.entity == deliveries.SESSION),
-        dry_run=wanted.dry_run,
-        reason=wanted.reason or "",
-        actor=SOURCE,
-        settings=wanted.settings if wanted.dry_run else None,
-    )
 
 
 def _whose(session: Session, wanted: Resend, known: Sequence[Event]) -> str:
@@ -234,24 +225,18 @@ async def do_to_causes(shared: Services, action: BulkAction, keys: Sequence[tupl
         audit.note(session, actor=by.actor, action=action, target=target, reason=by.reason)
         return bulk_id
 
-    bulk_id = await shared.write(begin)
-    for start in range(0, len(ids), views.LONGEST_PAGE):
-        some = ids[start : start + views.LONGEST_PAGE]
-        due = await shared.write(_doing(action, bulk_id, some, by.reason))
-        shared.notifier.notify(due)
-    return bulk_id
+    bulk_id, is_retry = await shared.write(begin), action is BulkAction.RETRY
+    why = message("ignored by a person: {reason}", reason=by.reason or "")
 
-
-def _doing(action: BulkAction, bulk_id: int, ids: Sequence[int], reason: str | None) -> Callable[[Session], list[int]]:
-    why = message("ignored by a person: {reason}", reason=reason or "")
-
-    def change(session: Session) -> list[int]:
-        is_retry = action is BulkAction.RETRY
-        changed = _requeue(session, ids, [State.PARKED]) if is_retry else _ignore(session, ids, why)
+    def change(session: Session, some: Sequence[int]) -> list[int]:
+        changed = _requeue(session, some, [State.PARKED]) if is_retry else _ignore(session, some, why)
         todo.add_events(session, bulk_id, changed)
         return changed if is_retry else []
 
-    return change
+    for start in range(0, len(ids), views.LONGEST_PAGE):
+        some = ids[start : start + views.LONGEST_PAGE]
+        shared.notifier.notify(await shared.write(functools.partial(change, some=some)))
+    return bulk_id
 
 
 async def undo_ignore(shared: Services, bulk_id: int, *, actor: str) -> int:

@@ -39,8 +39,11 @@ def _of_books_event(body: bytes, event: Hint | books.UnreadableDelivery, names_b
     if not isinstance(event, Hint):
         place = "the delivery" if event.position is None else f"event {event.position} of the delivery"
         return _unreadable("qbo", body, f"{place} cannot be read: {event.reason}", position=event.position)
-    connection = names_by_realm.get(event.account)
-    skipped = _skip_reason(event, connection)
+    connection, skipped = names_by_realm.get(event.account), None
+    if event.entity not in _FLOWS:
+        skipped = f"QuickBooks entity {event.entity} is not used"
+    elif connection is None:
+        skipped = f"QuickBooks company {event.account} is not connected here"
     return Change(
         key=f"qbo:{event.account}:{event.dedupe_key}",
         flow=_FLOWS.get(event.entity, Flow.ORDERS),
@@ -57,29 +60,14 @@ def _of_books_event(body: bytes, event: Hint | books.UnreadableDelivery, names_b
     )
 
 
-def _skip_reason(event: Hint, connection: str | None) -> str | None:
-    if event.entity not in _FLOWS:
-        return f"QuickBooks entity {event.entity} is not used"
-    if connection is None:
-        return f"QuickBooks company {event.account} is not connected here"
-    return None
-
-
 def of_till(event_name: str, body: bytes, *, connection: str, subscription_id: str) -> list[Change]:
     """The changes for an authentic session event of the till; most events need none."""
     hint = till.parse(event_name, body)
     if not isinstance(hint, SessionHint):
         fix = "look at the till's webhook settings; the sale itself is found by polling"
         return [_unreadable("mplus", body, f"{event_name}: {hint.reason}", connection=connection, fix=fix)]
-    key = f"mplus:{till.dedupe_key(subscription_id, hint)}"
-    changes = [_settled(key, hint, connection)] if hint.settles else []
-    return changes + ([_complaint(key, hint, connection)] if hint.complaint else [])
-
-
-def _settled(key: str, hint: SessionHint, connection: str) -> Change:
-    said = {"invoice_id": hint.invoice_id, "branch": hint.branch, "workplace": hint.workplace}
-    return Change(
-        key=key,
+    about = Change(
+        key=f"mplus:{till.dedupe_key(subscription_id, hint)}",
         flow=Flow.ORDERS,
         source=SOURCE,
         entity=SESSION,
@@ -87,25 +75,22 @@ def _settled(key: str, hint: SessionHint, connection: str) -> Change:
         connection=connection,
         operation=hint.event,
         occurred_at=hint.occurred_at,
-        hint=_to_json({name: value for name, value in said.items() if value is not None}),
-        priority=URGENT,
     )
-
-
-def _complaint(key: str, hint: SessionHint, connection: str) -> Change:
-    return Change(
-        key=f"{key}|{hint.complaint}",
-        flow=Flow.ORDERS,
-        source=SOURCE,
-        entity=COMPLAINT,
-        entity_id=hint.session_id,
-        connection=connection,
-        operation=hint.event,
-        occurred_at=hint.occurred_at,
-        state=State.PARKED,
-        reason=f"the till did not accept our answer to {hint.event}: {hint.complaint}",
-        fix="compare the subscription id and the secret with the till's webhook settings; then ignore this event",
-    )
+    changes = []
+    if hint.settles:
+        said = {"invoice_id": hint.invoice_id, "branch": hint.branch, "workplace": hint.workplace}
+        known = {name: value for name, value in said.items() if value is not None}
+        changes.append(about._replace(hint=_to_json(known), priority=URGENT))
+    if hint.complaint:
+        complaint = about._replace(
+            key=f"{about.key}|{hint.complaint}",
+            entity=COMPLAINT,
+            state=State.PARKED,
+            reason=f"the till did not accept our answer to {hint.event}: {hint.complaint}",
+            fix="compare the subscription id and the secret with the till's webhook settings; then ignore this event",
+        )
+        changes.append(complaint)
+    return changes
 
 
 def _unreadable(

@@ -82,7 +82,12 @@ async def finish(request: Request) -> Response:
     """Back from the consent page: the state is checked before anything, the company before anything is stored."""
     shared = services.of(request)
     request.state.back = setups.ADDRESS
-    name, actor, is_first = await _take_state(request)
+    statement, visitor = find_statement(request, _PURPOSE, _COOKIE), await find_visitor(request)
+    if statement is None or visitor is None or statement["session"] != visitor.session_id:
+        raise Refusal(400, _START_AGAIN)
+    # In all processes. `Transient` while the database cannot say it.
+    is_first = await shared.write(lambda session: leases.use_once(session, statement["state"], seconds=_STATE_SECONDS))
+    name, actor = str(statement["connection"]), visitor.actor
     page = f"{setups.ADDRESS}/{quote(name, safe='')}"
     request.state.back = f"{page}#books"
     if not is_first:
@@ -118,20 +123,6 @@ async def _await_first(shared: Services, name: str, page: str) -> Response:
     raise Refusal(400, _START_AGAIN)
 
 
-async def _take_state(request: Request) -> tuple[str, str, bool]:
-    """The connection this answer is for, who asked, and whether it is the first answer in all processes.
-
-    Raises `Refusal` 400 unless this browser asked for it, and `Transient` while the database cannot say whether it
-    was used.
-    """
-    shared, visitor = services.of(request), await find_visitor(request)
-    statement = find_statement(request, _PURPOSE, _COOKIE)
-    if statement is None or visitor is None or statement["session"] != visitor.session_id:
-        raise Refusal(400, _START_AGAIN)
-    is_first = await shared.write(lambda session: leases.use_once(session, statement["state"], seconds=_STATE_SECONDS))
-    return str(statement["connection"]), visitor.actor, is_first
-
-
 def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
     """The tokens, after they opened this very company: the realm in the address is not signed."""
     with open_http() as http:
@@ -159,12 +150,8 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal, 
     tokens.save(session, key, token_manager.to_tokens(pair), seal)
     cursors.ensure(session, key, cursors.BOOKS, datetime.now(UTC).isoformat())
     inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
-    audit.note(
-        session,
-        actor=actor,
-        action="connect",
-        target=message("connection {name}, company {realm}", name=name, realm=realm),
-    )
+    target = message("connection {name}, company {realm}", name=name, realm=realm)
+    audit.note(session, actor=actor, action="connect", target=target)
     return now is not None and now.live
 
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import GatewayError, Permanent, Rejected, Transient
+from gateway.errors import Permanent, Rejected, Transient
 
 RETRY_SECONDS = 5
 _DETAILS = {
@@ -46,49 +46,28 @@ def problem(
     return Response(body, status, dict(headers or {}), media_type="application/problem+json")
 
 
-def of_refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Rejected)
-    headers, members = getattr(error, "headers", {}), getattr(error, "members", {})
-    return _answer(request, error.status, error.reason, headers, members)
-
-
-def of_http(request: Request, error: Exception) -> Response:
-    """The answer to what the framework refuses (404, 405, 413)."""
-    assert isinstance(error, HTTPException)
-    return _answer(request, error.status_code, _DETAILS.get(error.status_code), dict(error.headers or {}), {})
-
-
-def of_transient(request: Request, error: Exception) -> Response:
-    """503: the database cannot be used right now, and trying again is right."""
-    assert isinstance(error, Transient)
-    return _answer(request, 503, error.reason, {"Retry-After": str(RETRY_SECONDS)}, {})
-
-
-def of_permanent(request: Request, error: Exception) -> Response:
-    """409: a person has to act, and the error says how."""
-    assert isinstance(error, GatewayError)
-    members = error.problem.named("code", "field", "fix")
-    return _answer(request, 409 if isinstance(error, Permanent) else 503, error.reason, {}, members)
-
-
-def of_unexpected(request: Request, _error: Exception) -> Response:
-    """500 without details; the error goes to the log."""
-    return _answer(request, 500, "something unexpected happened here; it was logged", {}, {})
-
-
-def _answer(
-    request: Request, status: int, detail: str | None, headers: Mapping[str, str], members: Mapping[str, Any]
-) -> Response:
+def answer(request: Request, error: Exception) -> Response:
+    """The answer to any error, as a page for people or as a problem document."""
+    status, detail, headers, members = _explain(error)
     page = getattr(request.app.state, "problem_page", None)
-    if page is not None and _is_for_people(request):
-        answer: Response = page(request, status, detail)
-        answer.headers.update(headers)
-        return answer
-    return problem(status, detail, instance=request.url.path, headers=headers, **members)
+    is_for_programs = request.url.path.startswith(("/admin/", "/webhooks/", "/metrics", "/livez", "/readyz"))
+    if page is None or is_for_programs or "text/html" not in request.headers.get("accept", ""):
+        return problem(status, detail, instance=request.url.path, headers=headers, **members)
+    shown: Response = page(request, status, detail)
+    shown.headers.update(headers)
+    return shown
 
 
-def _is_for_people(request: Request) -> bool:
-    path = request.url.path
-    if path.startswith(("/admin/", "/webhooks/", "/metrics", "/livez", "/readyz")):
-        return False
-    return "text/html" in request.headers.get("accept", "")
+def _explain(error: Exception) -> tuple[int, str | None, Mapping[str, str], Mapping[str, Any]]:
+    """Status, detail, headers and members of a problem."""
+    match error:
+        case Rejected():
+            return error.status, error.reason, getattr(error, "headers", {}), getattr(error, "members", {})
+        case HTTPException():  # what the framework refuses (404, 405, 413)
+            return error.status_code, _DETAILS.get(error.status_code), dict(error.headers or {}), {}
+        case Transient():  # the database cannot be used right now, and trying again is right
+            return 503, error.reason, {"Retry-After": str(RETRY_SECONDS)}, {}
+        case Permanent():  # a person has to act, and the error says how
+            return 409, error.reason, {}, error.problem.named("code", "field", "fix")
+        case _:  # the error goes to the log
+            return 500, "something unexpected happened here; it was logged", {}, {}

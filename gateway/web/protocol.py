@@ -104,9 +104,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self.deadline, self._arrived = math.inf, 0
         super().on_message_complete()
-        if self._direct is not None:
-            direct, self._direct = self._direct, None
-            self._take(direct, self.cycle)
+        if self._direct is None:
+            return
+        direct, self._direct = self._direct, None
+        answer = partial(self._answer, direct, self.cycle)
+        try:
+            taken = direct.take(self.headers, bytes(self.cycle.body), answer)
+        except Exception as error:  # noqa: BLE001 - the application answers it, as every other
+            answer(error)
+        else:
+            if not taken:
+                self._start_asgi_task(self.cycle, self.app)
 
     def give_up(self) -> None:
         """End a connection whose deadline is over, with an answer where it cannot be taken for another request's."""
@@ -142,16 +150,6 @@ class BoundedProtocol(HttpToolsProtocol):
             keep_alive=self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-
-    def _take(self, direct: Direct, cycle: RequestResponseCycle) -> None:
-        answer = partial(self._answer, direct, cycle)
-        try:
-            taken = direct.take(self.headers, bytes(cycle.body), answer)
-        except Exception as error:  # noqa: BLE001 - the application answers it, as every other
-            answer(error)
-            return
-        if not taken:
-            self._start_asgi_task(cycle, self.app)
 
     def _answer(self, direct: Direct, cycle: RequestResponseCycle, failure: Exception | None) -> None:
         if failure is not None:

@@ -108,7 +108,13 @@ class Cached(Generic[Value]):
             self._reading = self._reading or asyncio.Lock()
             async with self._reading:
                 if time.monotonic() >= self._until:
-                    await self._renew()
+                    try:
+                        self._known, self._trouble = [await self._read()], None
+                    except Transient as trouble:
+                        self._trouble = trouble
+                    # After a failure too, so that waiting requests do not fail one after another.
+                    rest = min(self._seconds, REST_SECONDS) if self._trouble else self._seconds
+                    self._until = time.monotonic() + rest
         if not self._known:
             raise self._trouble or Transient("nothing was read yet")
         return self._known[0]
@@ -124,14 +130,6 @@ class Cached(Generic[Value]):
     def forget(self) -> None:
         """Read again the next time."""
         self._until = 0.0
-
-    async def _renew(self) -> None:
-        try:
-            self._known, self._trouble = [await self._read()], None
-        except Transient as trouble:
-            self._trouble = trouble
-        # After a failure too, so that waiting requests do not fail one after another.
-        self._until = time.monotonic() + (min(self._seconds, REST_SECONDS) if self._trouble else self._seconds)
 
 
 @dataclass(slots=True)
@@ -321,13 +319,10 @@ class Services:
             with writing(self.engine) as session:
                 return change(session)
 
-        def work_again() -> Answer:
-            try:
-                return work()
-            except IntegrityError:
-                return work()
-
-        return await self.run(work_again)
+        try:
+            return await self.run(work)
+        except IntegrityError:
+            return await self.run(work)
 
     async def ask(self, store: Callable[[Session], int]) -> int:
         """Store an event as `write` does, and notify a worker of it; answers the event."""

@@ -81,7 +81,8 @@ class Sessions:
     """Signs small statements and reads them back. `keys` are the values of SECRET_KEY, newest first."""
 
     def __init__(self, keys: Sequence[str], admin_token: str, *, clock: Callable[[], float] = time.time) -> None:
-        self._keys = [_derive(key, admin_token) for key in keys]
+        salt = hashlib.sha256(admin_token.encode()).digest()
+        self._keys = [HKDF(hashes.SHA256(), 32, salt, b"kassabridge/session").derive(key.encode()) for key in keys]
         self._clock = clock
 
     def to_cookie(self, session_id: str) -> str:
@@ -119,8 +120,3 @@ class Sessions:
     @staticmethod
     def _mac(key: bytes, purpose: str, body: bytes) -> str:
         return hmac.new(key, purpose.encode() + b"\0" + body, hashlib.sha256).hexdigest()
-
-
-def _derive(key: str, admin_token: str) -> bytes:
-    salt = hashlib.sha256(admin_token.encode()).digest()
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=b"kassabridge/session").derive(key.encode())

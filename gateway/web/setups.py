@@ -63,21 +63,18 @@ def to_till(given: Mapping[str, Any], *, needed: Collection[str] = ()) -> Till:
     `needed` are the fields that may not be left out.
     """
     url, ident, secret, subscription = (queries.find_text(given, name) for name in FIELDS)
-    secrets = _find_secrets(given.get(SECRETS))
+    rows = given.get(SECRETS)
+    if rows is not None and not (isinstance(rows, list) and all(isinstance(row, str) for row in rows)):
+        raise Refusal(400, message("{name} should be a list of texts", name=SECRETS))
+    secrets = None if rows is None else tuple(row.strip() for row in rows)  # several while they rotate
     faults = [{"path": name, "message": MISSING} for name in needed if not given.get(name)]
-    faults += [*_url_faults(url), *_secret_faults(secrets)]
+    faults += _url_faults(url)
+    if secrets and (len(secrets) > _MAX_SECRETS or not all(map(_is_base64, secrets))):
+        hint = "copy it from the till's webhook settings; the newest first, separated by commas"
+        faults.append({"path": SECRETS, "message": "a webhook secret is base64", "hint": hint})
     if faults:
         raise Refusal(422, "the till was refused; nothing was changed", faults=faults)
     return Till(url and url.rstrip("/"), ident, secret, subscription, secrets, moved=given.get("moved") is True)
-
-
-def _find_secrets(given: Any) -> tuple[str, ...] | None:
-    """Several while they rotate."""
-    if given is None:
-        return None
-    if not isinstance(given, list) or not all(isinstance(row, str) for row in given):
-        raise Refusal(400, message("{name} should be a list of texts", name=SECRETS))
-    return tuple(row.strip() for row in given)
 
 
 def _url_faults(url: str | None) -> list[dict[str, str]]:
@@ -105,15 +102,8 @@ def _refuse_stored_secret(now: Connection, till: Till) -> None:
         return
     asked = {"mplus_ident": (now.mplus_ident, till.ident), "mplus_secret": (now.mplus_secret, till.secret)}
     hint = "the stored one is sent to the address it was stored for only"
-    faults = [
-        {
-            "path": path,
-            "message": "enter it again, because the address changed",
-            "hint": hint,
-        }
-        for path, (stored, given) in asked.items()
-        if stored and not given
-    ]
+    said = {"message": "enter it again, because the address changed", "hint": hint}
+    faults = [{"path": path, **said} for path, (stored, given) in asked.items() if stored and not given]
     if faults:
         raise Refusal(422, "another address needs ident and secret again; nothing was changed", faults=faults)
 
@@ -125,13 +115,6 @@ def _origin(url: str | None) -> tuple[str, str, int | None] | None:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, (parts.hostname or "").rstrip("."), port
-
-
-def _secret_faults(secrets: tuple[str, ...] | None) -> list[dict[str, str]]:
-    if secrets is None or (len(secrets) <= _MAX_SECRETS and all(map(_is_base64, secrets))):
-        return []
-    hint = "copy it from the till's webhook settings; the newest first, separated by commas"
-    return [{"path": SECRETS, "message": "a webhook secret is base64", "hint": hint}]
 
 
 def _is_base64(text: str) -> bool:
@@ -162,7 +145,14 @@ def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) 
         )
     key = now.name if now else connections.new_key(session, check_name(name))
     before = now or Connection(key, display_name=name)
-    wanted = _change(before, till)
+    wanted = replace(
+        before,
+        mplus_url=till.url or before.mplus_url,
+        mplus_ident=till.ident or before.mplus_ident,
+        mplus_secret=till.secret or before.mplus_secret,
+        mplus_subscription_id=till.subscription_id or before.mplus_subscription_id,
+        mplus_webhook_secrets=before.mplus_webhook_secrets if till.webhook_secrets is None else till.webhook_secrets,
+    )
     if now is not None and now.live and now.mplus_url not in {None, wanted.mplus_url} and not till.moved:
         raise Refusal(
             409, "this connection follows another till already; say `moved` if it is the same one at another address"
@@ -172,28 +162,10 @@ def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) 
     connections.save(session, wanted, seal)
     if now is not None and wanted != now:
         inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
-    audit.note(
-        session,
-        actor=actor,
-        action="till",
-        target=message(
-            "connection {name}, {address}",
-            name=wanted.display_name,
-            address=wanted.mplus_url or message("no address yet"),
-        ),
-    )
+    address = wanted.mplus_url or message("no address yet")
+    target = message("connection {name}, {address}", name=wanted.display_name, address=address)
+    audit.note(session, actor=actor, action="till", target=target)
     return now is None
-
-
-def _change(now: Connection, till: Till) -> Connection:
-    return replace(
-        now,
-        mplus_url=till.url or now.mplus_url,
-        mplus_ident=till.ident or now.mplus_ident,
-        mplus_secret=till.secret or now.mplus_secret,
-        mplus_subscription_id=till.subscription_id or now.mplus_subscription_id,
-        mplus_webhook_secrets=now.mplus_webhook_secrets if till.webhook_secrets is None else till.webhook_secrets,
-    )
 
 
 def _refuse_shared(wanted: Connection, others: list[Connection]) -> None:

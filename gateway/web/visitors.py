@@ -160,12 +160,6 @@ async def let_in(request: Request, user: User | None, response: Response, *, way
     set_cookie(request, response, cookie_name(request), cookie, seconds=LIFETIME_SECONDS)
 
 
-async def let_out(request: Request, visitor: Visitor, response: Response) -> None:
-    """End the session in every process, also for copies of its cookie. Raises `Transient`; then it has not ended."""
-    await services.of(request).write(lambda session: users.end(session, visitor.digest))
-    drop_cookie(request, response, cookie_name(request))
-
-
 def set_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int) -> None:
     """A cookie that no script reads and no other site sends along with a form."""
     secure = is_https(request)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -22,7 +23,7 @@ from gateway.store import systems
 from gateway.store.events import Change, Received
 from gateway.web import bodies, deliveries, headers, problems, protocol, services
 from gateway.web.protocol import Headers
-from gateway.web.services import Services, Subscription
+from gateway.web.services import Services
 
 Answer = TypeVar("Answer")
 
@@ -124,8 +125,13 @@ async def receive_from_till(request: Request) -> Response:
     directory = await _attempt(_TILL, shared.directory.get())
     subscription_id = _only(request, till.SUBSCRIPTION_HEADER)
     subscription = directory.subscriptions.get(subscription_id or "")
-    secret = _find_secret(body, subscription, _only(request, till.SIGNATURE_HEADER))
-    if subscription is None or secret is None:
+    if subscription is None:
+        return _refuse(_TILL)
+    # The answer is signed with the secret that the till signed with.
+    signature = _only(request, till.SIGNATURE_HEADER)
+    is_signed = partial(till.is_authentic, body, subscription.id, signature, subscription_id=subscription.id)
+    secret = next((each for each in subscription.secrets if is_signed(secrets=[each])), None)
+    if secret is None:
         return _refuse(_TILL)
     event = request.path_params["event"]
     changes = deliveries.of_till(event, body, connection=subscription.connection, subscription_id=subscription.id)
@@ -140,16 +146,6 @@ def _only(request: Request, name: str) -> str | None:
     """A header that occurs exactly once."""
     values = request.headers.getlist(name)
     return values[0] if len(values) == 1 else None
-
-
-def _find_secret(body: bytes, subscription: Subscription | None, signature: str | None) -> str | None:
-    """The secret the till signed with: the answer is signed with the same one."""
-    if subscription is None:
-        return None
-    for secret in subscription.secrets:
-        if till.is_authentic(body, subscription.id, signature, subscription_id=subscription.id, secrets=[secret]):
-            return secret
-    return None
 
 
 async def _store(shared: Services, system: str, changes: Sequence[Change], connections: Collection[str]) -> None:

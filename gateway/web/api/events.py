@@ -53,11 +53,8 @@ async def retry_event(request: Request) -> Response:
     event_id = queries.to_id(request.path_params["id"])
     reason = await _read_reason(request)
     event = await actions.retry(services.of(request), event_id, actor=ADMIN, reason=reason)
-    return JSONResponse(
-        presentation.to_event(event, await services.names_of(request)),
-        202,
-        headers={"Location": f"/admin/events/{event_id}"},
-    )
+    content = presentation.to_event(event, await services.names_of(request))
+    return JSONResponse(content, 202, headers={"Location": f"/admin/events/{event_id}"})
 
 
 async def ignore_event(request: Request) -> Response:
@@ -83,28 +80,28 @@ async def _read_reason(request: Request) -> str | None:
 async def show_order(request: Request) -> Response:
     """Every event of an order, newest first, and the documents it became. 404 when it is unknown here."""
     order = to_order(request)
-    events, documents = await services.of(request).read(lambda session: _history(session, order))
+
+    def look(session: Session) -> tuple[list[Event], list[dict[str, Any]]]:
+        events = views.events_of_order(session, order)
+        ids = sorted({order} | {event.entity_id for event in events} | {e.order_id for e in events if e.order_id})
+        called = connections.display_names(session)
+        documents = [
+            {
+                "connection": called[name],
+                "source_id": link.source_id,
+                "target": {"entity": link.target_entity, "id": link.target_id},
+            }
+            for name in connections.names(session)
+            for link in links.find_all(session, name, LinkKind.DOCUMENT, ids).values()
+        ]
+        return events, documents
+
+    events, documents = await services.of(request).read(look)
     if not events and not documents:
         raise Refusal(404, "no event and no document here has this order id or number; a resend would ask the till")
     names = await services.names_of(request)
     listed = [presentation.to_event(event, names) for event in events]
     return JSONResponse({"id": order, "events": listed, "documents": documents})
-
-
-def _history(session: Session, order: str) -> tuple[list[Event], list[dict[str, Any]]]:
-    events = views.events_of_order(session, order)
-    ids = sorted({order} | {event.entity_id for event in events} | {e.order_id for e in events if e.order_id})
-    called = connections.display_names(session)
-    documents = [
-        {
-            "connection": called[name],
-            "source_id": link.source_id,
-            "target": {"entity": link.target_entity, "id": link.target_id},
-        }
-        for name in connections.names(session)
-        for link in links.find_all(session, name, LinkKind.DOCUMENT, ids).values()
-    ]
-    return events, documents
 
 
 async def resend_order(request: Request) -> Response:

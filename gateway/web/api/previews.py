@@ -17,6 +17,7 @@ from gateway.web import actions, bodies, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.actions import Resend
 from gateway.web.api import events
+from gateway.web.api.settings import to_rows
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from mapping import settings_document
@@ -120,18 +121,14 @@ async def preview_record(request: Request) -> Response:
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "flow", "side", *By, requests.SETTINGS)
     seconds = actions.find_seconds(request.query_params, default=_PATIENCE)
-    wanted = await shared.run(lambda: _to_request(given, request.path_params["name"]))
-    event_id = await ask(shared, wanted)
-    return await events.answer(request, event_id, seconds=seconds)
-
-
-def _to_request(given: Mapping[str, Any], connection: str) -> PreviewRequest:
     named = [by for by in By if queries.find_text(given, by)]
     if len(named) != 1:
         raise Refusal(400, f"name one record, by {', '.join(By)}")
-    by, settings = named[0], _find_settings(given)
-    wanted = to_request({**given, "by": by, "record": given[by]}, connection=connection, actor=ADMIN)
-    return replace(wanted, settings=settings)
+    settings = await shared.run(lambda: _find_settings(given))
+    record = {**given, "by": named[0], "record": given[named[0]]}
+    wanted = to_request(record, connection=request.path_params["name"], actor=ADMIN)
+    event_id = await ask(shared, replace(wanted, settings=settings))
+    return await events.answer(request, event_id, seconds=seconds)
 
 
 def _find_settings(given: Mapping[str, Any]) -> str | None:
@@ -144,6 +141,6 @@ def _find_settings(given: Mapping[str, Any]) -> str | None:
     try:
         settings_document.parse(text)
     except settings_document.DocumentError as error:
-        faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
-        raise Refusal(422, "the settings document was refused; nothing was tried", faults=faults) from None
+        detail = "the settings document was refused; nothing was tried"
+        raise Refusal(422, detail, faults=to_rows(error.faults)) from None
     return text

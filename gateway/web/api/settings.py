@@ -133,28 +133,23 @@ async def put_settings(request: Request) -> Response:
 
     With `If-Match` (an ETag of GET) 412 when somebody else saved meanwhile; `?reason=` goes into the audit.
     """
-    shared, name, after = services.of(request), request.path_params["name"], _find_match(request)
+    shared, name = services.of(request), request.path_params["name"]
+    match = request.headers.get("if-match", "*").strip().strip('"')
+    after = None if match == "*" else queries.find_number({"If-Match": match}, "If-Match")
     reason = queries.find_text(request.query_params, "reason")
     body, is_json = await _read_body(request), "json" in request.headers.get("content-type", "")
-    # On a thread: parsing a large document takes time.
-    text = await shared.run(lambda: _parse(_from_json(body) if is_json else body))
     try:
+        # On a thread: parsing a large document takes time.
+        text = await shared.run(lambda: _parse(body, is_json=is_json))
         saved = await save(shared, name, Draft(text, ADMIN, reason=reason, after=after))
     except DocumentError as error:
-        raise _refuse(error) from None
+        detail = "the settings document was refused; the old one stays"
+        raise Refusal(422, detail, faults=to_rows(error.faults)) from None
     except Outdated as other:
         raise Refusal(412, other.reason, version=other.version) from None
     answer = {"connection": name, "version": saved.version, "checked": saved.checked}
-    answer["warnings"] = _to_rows(saved.warnings)
+    answer["warnings"] = to_rows(saved.warnings)
     return Response(simplejson.dumps(answer), media_type="application/json")
-
-
-def _find_match(request: Request) -> int | None:
-    """The version an `If-Match` names; None without one."""
-    wanted = request.headers.get("if-match", "*").strip().strip('"')
-    if wanted == "*":
-        return None
-    return queries.find_number({"If-Match": wanted}, "If-Match")
 
 
 async def _read_body(request: Request) -> str:
@@ -168,31 +163,22 @@ async def _read_body(request: Request) -> str:
     return text
 
 
-def _parse(text: str) -> str:
-    """The document, once it was found to have no fault. Raises `Refusal` 422 with every fault."""
-    try:
-        settings_document.parse(text)
-    except DocumentError as error:
-        raise _refuse(error) from None
+def _parse(text: str, *, is_json: bool) -> str:
+    """The document as TOML, once it was found to have no fault. Raises `DocumentError`, `Refusal` 400."""
+    if is_json:
+        try:
+            data = simplejson.loads(text, use_decimal=True)
+            data = data["settings"] if isinstance(data, Mapping) and set(data) == {"version", "settings"} else data
+            # Checked before it is written: TOML cannot hold everything JSON can (null, for one).
+            settings_document.parse_data(data)
+            text = tomli_w.dumps(data)
+        except DocumentError:
+            raise
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise Refusal(400, "the document is not a JSON object that TOML can hold") from None
+    settings_document.parse(text)
     return text
 
 
-def _refuse(error: DocumentError) -> Refusal:
-    return Refusal(422, "the settings document was refused; the old one stays", faults=_to_rows(error.faults))
-
-
-def _to_rows(faults: Sequence[DocumentFault]) -> list[dict[str, str]]:
+def to_rows(faults: Sequence[DocumentFault]) -> list[dict[str, str]]:
     return [{"path": f.path, "message": f.message, "hint": f.hint} for f in faults]
-
-
-def _from_json(text: str) -> str:
-    try:
-        data = simplejson.loads(text, use_decimal=True)
-        data = data["settings"] if isinstance(data, Mapping) and set(data) == {"version", "settings"} else data
-        # Checked before it is written: TOML cannot hold everything JSON can (null, for one).
-        settings_document.parse_data(data)
-        return tomli_w.dumps(data)
-    except DocumentError as error:
-        raise _refuse(error) from None
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise Refusal(400, "the document is not a JSON object that TOML can hold") from None

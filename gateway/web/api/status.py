@@ -29,7 +29,7 @@ from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
-from gateway.store.tables import AlertRow, AuditRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
+from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
 from gateway.store.views import LONGEST_PAGE, PAGE, FlowStatus
 from gateway.version import VERSION
 from gateway.web import actions, bodies, presentation, queries, services
@@ -115,11 +115,25 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
         "now": presentation.to_time(overview.now),
         "database": "postgresql" if settings.is_postgres else "sqlite",
         "broker": settings.redis_url.partition(":")[0],
-        "alerts": [_to_alert(alert, names) for alert in overview.alerts],
+        "alerts": [
+            pick(alert, "cause", "title", "detail", "fix", "sent_at")
+            | {"connection": names.get(alert.connection or "", alert.connection)}
+            | {"since": presentation.to_time(alert.first_seen)}
+            for alert in overview.alerts
+        ],
         "plan": pick(plan, "month", "reads", "allowance", "forecast")
         | {"share": round(plan.share, 4), "warning": plan.warning},
         "connections": [to_connection(connection, overview) for connection in overview.connections],
-        "flows": {flow.flow: _to_flow(flow) for flow in overview.flows},
+        "flows": {
+            flow.flow: {
+                "freshness_seconds": flow.behind_seconds or 0.0,
+                "unseen_seconds": flow.unseen_seconds,
+                "oldest_parked_seconds": flow.parked_seconds,
+                "last_done_at": presentation.to_time(flow.last_done_at),
+                "counts": {state: flow.counts.get(state, 0) for state in State},
+            }
+            for flow in overview.flows
+        },
         "queue": {
             "pending": overview.count(*PENDING),
             "working": overview.count(State.WORKING),
@@ -135,18 +149,13 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
     }
 
 
-def _to_flow(flow: FlowStatus) -> dict[str, Any]:
-    return {
-        "freshness_seconds": flow.behind_seconds or 0.0,
-        "unseen_seconds": flow.unseen_seconds,
-        "oldest_parked_seconds": flow.parked_seconds,
-        "last_done_at": presentation.to_time(flow.last_done_at),
-        "counts": {state: flow.counts.get(state, 0) for state in State},
-    }
-
-
 def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
     """One connection as the contract has it: no secrets, only whether each is set."""
+    accounts = (
+        rate_limits.Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
+        rate_limits.Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),
+    )
+    cooldowns = [round(overview.cooldowns[each], 1) for each in accounts if each in overview.cooldowns]
     return {
         "name": connection.display_name,
         "live": connection.live,
@@ -161,7 +170,7 @@ def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
             "configured": bool(connection.mplus_url and connection.mplus_ident and connection.mplus_secret),
             "webhook_subscription": connection.mplus_subscription_id,
         },
-        "cooldown_seconds": _find_cooldown(connection, overview),
+        "cooldown_seconds": max(cooldowns, default=None),
         "systems": [
             pick(row, "system", "answered_at", "failing_since", "failure")
             for row in overview.systems
@@ -173,21 +182,6 @@ def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
             if cursor.connection == connection.name
         ],
     }
-
-
-def _find_cooldown(connection: Connection, overview: Overview) -> float | None:
-    """Seconds that the cooldown of one of the connection's accounts still lasts, None when neither has one."""
-    accounts = (
-        rate_limits.Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
-        rate_limits.Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),
-    )
-    return max((round(overview.cooldowns[each], 1) for each in accounts if each in overview.cooldowns), default=None)
-
-
-def _to_alert(alert: AlertRow, names: Mapping[str, str]) -> dict[str, Any]:
-    words = pick(alert, "cause", "connection", "title", "detail", "fix")
-    words["connection"] = names.get(alert.connection or "", alert.connection)
-    return {**words, "since": presentation.to_time(alert.first_seen), "sent_at": presentation.to_time(alert.sent_at)}
 
 
 def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
@@ -223,14 +217,10 @@ async def list_audit(request: Request) -> Response:
 
     def find_page(session: Session) -> dict[str, Any]:
         rows, following = audit.find_page(session, before=before, limit=limit)
-        return {"audit": [to_action(row) for row in rows], "next": str(following) if following is not None else None}
+        done = [pick(row, "id", "actor", "action", "target", "reason", "at") for row in rows]
+        return {"audit": done, "next": str(following) if following is not None else None}
 
     return JSONResponse(await services.of(request).read(find_page))
-
-
-def to_action(row: AuditRow) -> dict[str, Any]:
-    """One action; it never holds a secret or an e-mail address."""
-    return pick(row, "id", "actor", "action", "target", "reason", "at")
 
 
 async def list_backfills(request: Request) -> Response:

@@ -33,7 +33,6 @@ from gateway.web.visitors import (
     find_statement,
     find_visitor,
     let_in,
-    let_out,
     refuse_other_sites,
     set_cookie,
 )
@@ -99,8 +98,10 @@ async def log_in(request: Request) -> Response:
 
 
 async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """End the session in every process, also for copies of its cookie. Raises `Transient`; then it has not ended."""
+    await services.of(request).write(lambda session: users.end(session, visitor.digest))
     response = RedirectResponse("/login", 303)
-    await let_out(request, visitor, response)
+    drop_cookie(request, response, cookie_name(request))
     return response
 
 
