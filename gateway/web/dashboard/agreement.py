@@ -21,7 +21,7 @@ from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import api, presentation, queries, services
 from gateway.web.dashboard import agreement_calendar, csv_files, sales
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, WORDS, AgreementMonth, CalendarDay, CalendarResult
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others
@@ -63,14 +63,9 @@ def _read_month(session: Session, connection: str, first: date, today: date) -> 
     return agreement_calendar.to_month(first, rows, newest, signed, today=today)
 
 
-async def show_month(
-    request: Request, visitor: Visitor, typed: Mapping[str, Any] | None = None, refusal: Refusal | None = None
-) -> Response:
-    """The calendar of a month, its sums and files, the sign-off, and the form to compare.
-
-    Days that were `typed` and refused stand in their fields again, with the reason.
-    """
-    shared, given = services.of(request), request.query_params if typed is None else typed
+async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SENT) -> Response:
+    """The calendar of a month, its sums and files, the sign-off, and the form to compare."""
+    shared, given = services.of(request), sent.typed or request.query_params
     connection = await _find_connection(request, given)
     names = await services.names_of(request)
     if connection is None:
@@ -93,9 +88,7 @@ async def show_month(
     return render(
         request,
         "agreement_month.html",
-        status=refusal.status if refusal else 200,
-        refused=refusal,
-        typed=given,
+        SentForm(given, sent.faults, sent.status),
         names=list(names),
         wanted=called,
         marks=MARKS,
@@ -318,7 +311,7 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
     except Refusal as refusal:
         if refusal.status != HTTPStatus.BAD_REQUEST:
             raise
-        return await show_month(request, visitor, given, refusal)
+        return await show_month(request, visitor, SentForm(given, {"days": refusal.reason}, refusal.status))
     return RedirectResponse(f"/agreement/{event_id}", 303)
 
 

@@ -60,7 +60,7 @@ def show(
 ) -> Response:
     """The login page; `refused` says why single sign-on let nobody in, and what to do."""
     settings = services.of(request).settings
-    back = {} if request.url.path == LOGIN else {"here": LOGIN}  # the provider's answer is read once
+    back: dict[str, Any] = {} if request.url.path == LOGIN else {"here": LOGIN}  # the provider's answer is read once
     return render(
         request,
         "login.html",

@@ -18,7 +18,7 @@ from gateway.web.api import previews
 from gateway.web.api.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.dashboard import preview_results, rendering
 from gateway.web.dashboard.records import name_branches
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others
@@ -31,11 +31,9 @@ _RECENT, _LOOKED_AT = 5, 60
 _MISSING = "there is no such preview"
 
 
-async def show_form(
-    request: Request, visitor: Visitor, typed: Mapping[str, str] | None = None, refusal: Refusal | None = None
-) -> Response:
+async def show_form(request: Request, visitor: Visitor, sent: SentForm = NOT_SENT) -> Response:
     """What to preview: typed, or one of the latest records."""
-    given = request.query_params if typed is None else typed
+    given = sent.typed or request.query_params
     names = list(await services.names_in_use(request))
 
     def look(session: Session) -> tuple[dict[Flow, Sequence[Event]], dict[int, str]]:
@@ -47,8 +45,7 @@ async def show_form(
     return render(
         request,
         "preview_form.html",
-        status=refusal.status if refusal else 200,
-        faults={"record": refusal.reason} if refusal else {},
+        sent,
         names=names,
         recent=recent,
         names_of=called_so,
@@ -100,11 +97,11 @@ async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) 
     if connection is None:
         raise Refusal(409, "name the connection" if names else "nothing is connected yet")
     if not form.get("record", "").strip():
-        return await show_form(request, visitor, form, Refusal(400, setups.MISSING))
+        return await show_form(request, visitor, SentForm(form, {"record": setups.MISSING}, 400))
     try:
         wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
     except Refusal as refusal:
-        return await show_form(request, visitor, form, refusal)
+        return await show_form(request, visitor, SentForm(form, {"record": refusal.reason}, refusal.status))
     return RedirectResponse(f"/preview/{await previews.ask(shared, wanted)}", 303)
 
 

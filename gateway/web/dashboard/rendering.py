@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache, partial
@@ -56,7 +57,22 @@ _environment = Environment(
 )
 
 
-def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+@dataclass(frozen=True, slots=True)
+class SentForm:
+    """What a form that was refused held, why, by field, and the status of the page that shows both again."""
+
+    typed: Mapping[str, Any] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+
+
+NOT_SENT: Final = SentForm()
+
+
+def render(
+    request: Request, template: str, sent: SentForm = NOT_SENT, *, status: int | None = None, **values: Any
+) -> Response:
+    """The page, with what was typed into its form and is wrong with it as `typed` and `faults`."""
     language, visitor = chosen_language(request), getattr(request.state, "visitor", None)
     directory = services.of(request).directory.peek()
     names = directory.display_names if directory else {}
@@ -90,13 +106,16 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         "flows": list(Flow),
         "states": list(State),
         "version": VERSION,
+        "typed": sent.typed,
+        "faults": sent.faults,
     }
     if "name" in values:
         values["name"] = names.get(values["name"], values["name"])
     if "names" in values:
         values["names"] = [names.get(each, each) for each in values["names"]]
     text = _environment.get_template(template).render(shown | values)
-    return HTMLResponse(text, status, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
+    headers = {"Content-Language": language, "Vary": "Accept-Language, Cookie"}
+    return HTMLResponse(text, status or sent.status, headers=headers)
 
 
 def _tell(

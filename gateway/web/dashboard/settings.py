@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -16,7 +15,7 @@ from gateway.web import api, presentation, queries, services
 from gateway.web.api import previews
 from gateway.web.api.settings import Draft, must_exist
 from gateway.web.dashboard import versions
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.dashboard.versions import DiffLine, FaultLocation, VersionEntry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -74,7 +73,7 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
     # On a thread: checking a large document takes time.
     if found := await services.of(request).run(lambda: _find_faults(editor.text)):
         refused = replace(editor, places=found, notice="refused")
-        return await _show(request, state, refused, status=422, typed=form)
+        return await _show(request, state, refused, SentForm(form, status=422))
     match form.get("action"):
         case "save":
             return await _save(request, visitor, state, editor)
@@ -83,12 +82,12 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
             try:
                 wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
             except Refusal as refusal:
-                faults = {"record": refusal.reason}
-                return await _show(request, state, editor, status=refusal.status, typed=form, faults=faults)
+                sent = SentForm(form, {"record": refusal.reason}, refusal.status)
+                return await _show(request, state, editor, sent)
             event_id = await previews.ask(services.of(request), replace(wanted, settings=editor.text))
             return RedirectResponse(f"/preview/{event_id}", 303)
         case _:
-            return await _show(request, state, replace(editor, notice="checked"), typed=form)
+            return await _show(request, state, replace(editor, notice="checked"), SentForm(form))
 
 
 def to_editor(form: dict[str, str]) -> Editor:
@@ -108,37 +107,27 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         refused = replace(editor, places=versions.find(editor.text, error.faults), notice="refused")
-        return await _show(request, state, refused, status=422)
+        return await _show(request, state, refused, SentForm(status=422))
     except Outdated:
         state = await _read(request)
         # Saving once more means it: by then the page has shown what it would undo.
         later = replace(editor, base=state.version, notice="outdated")
-        return await _show(request, state, later, status=409)
+        return await _show(request, state, later, SentForm(status=409))
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
-async def _show(
-    request: Request,
-    state: SettingsState,
-    editor: Editor,
-    *,
-    status: int = 200,
-    typed: Mapping[str, str] = MappingProxyType({}),
-    faults: Mapping[str, str] = MappingProxyType({}),
-) -> Response:
-    """The page; `typed` and `faults` are of the record to try it on."""
+async def _show(request: Request, state: SettingsState, editor: Editor, sent: SentForm = NOT_SENT) -> Response:
+    """The page; what was sent names the record to try it on."""
     diff, document = await services.of(request).run(lambda: _look_through(state, editor.text))
     return render(
         request,
         "settings.html",
-        status=status,
+        sent,
         name=request.path_params["name"],
         state=state,
         editor=replace(editor, diff=diff),
         chapters=settings_guide.explain(document),
         choices=previews.CHOICES,
-        typed=typed,
-        faults=faults,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,13 +24,13 @@ from gateway.web.api.settings import Draft
 from gateway.web.dashboard import backfills, questions
 from gateway.web.dashboard.backfills import Hold, Load
 from gateway.web.dashboard.mapping import to_label
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from mapping import coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.messages import join, message
-from mapping.settings_document import DocumentError, SettingsDocument
+from mapping.settings_document import DocumentError
 from mapping.vat_table import SALES_GROUPS
 
 NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
@@ -111,13 +110,7 @@ class SetupState:
 
 
 async def list_setups(
-    request: Request,
-    visitor: Visitor,
-    removed: RemovalResult | None = None,
-    *,
-    status: int = 200,
-    typed: Mapping[str, str] = MappingProxyType({}),
-    faults: Mapping[str, str] = MappingProxyType({}),
+    request: Request, visitor: Visitor, sent: SentForm = NOT_SENT, *, removed: RemovalResult | None = None
 ) -> Response:
     """Every connection, and a name for another one."""
     shared = services.of(request)
@@ -128,16 +121,7 @@ async def list_setups(
     every, unknown = await shared.read(look)
     mine = [each for each in every if visitor.connection in {None, each.name}]
     unknown = unknown if visitor.connection is None else []
-    return render(
-        request,
-        "setups.html",
-        status=status,
-        connections=mine,
-        unknown=unknown,
-        removed=removed,
-        typed=typed,
-        faults=faults,
-    )
+    return render(request, "setups.html", sent, connections=mine, unknown=unknown, removed=removed)
 
 
 async def begin_setup(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -145,7 +129,7 @@ async def begin_setup(request: Request, visitor: Visitor, form: dict[str, str]) 
     try:
         return RedirectResponse(to_address(setups.check_name(form.get("name", "").strip())), 303)
     except Refusal as refusal:
-        return await list_setups(request, visitor, typed=form, faults={"name": refusal.reason}, status=refusal.status)
+        return await list_setups(request, visitor, SentForm(form, {"name": refusal.reason}, refusal.status))
 
 
 async def show_setup(request: Request, _visitor: Visitor) -> Response:
@@ -171,8 +155,7 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
         for each in refusal.members.get("faults", []):
             said = [message(each[part]) for part in ("message", "hint") if part in each]
             faults[each["path"]] = join(said, "{first}: {second}")
-        refused = {"typed": typed, "faults": faults, "trouble": refusal.reason}
-        return _show(request, await _read(request), **refused, status=refusal.status)
+        return _show(request, await _read(request), SentForm(typed, faults, refusal.status), trouble=refusal.reason)
     return RedirectResponse(f"{to_address(name)}?saved=till#check", 303)
 
 
@@ -189,7 +172,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
     name = state.connection.name
     base = queries.find_number(form, "base")
     try:
-        answers = questions.find_answers(_document(state), form)
+        answers = questions.find_answers(settings_document.recall(state.text), form)
         if answers or not state.version:
             text = await services.of(request).run(lambda: settings_guide.amend(state.text, answers))
             draft = Draft(
@@ -200,10 +183,10 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         asked = {*questions.FLOWS, *questions.OTHERS}
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}
         rest = settings_document.say_all(fault for fault in error.faults if fault.path not in asked)
-        return _show(request, state, answers=form, faults=faults, refused=rest or NOT_SAVED, status=422)
+        return _show(request, state, SentForm({}, faults, 422), answers=form, refused=rest or NOT_SAVED)
     except Outdated as other:
         refused = join((message(other.reason), message(OVER_THEIRS)), "{first}. {second}")
-        return _show(request, await _read(request), answers=form, refused=refused, status=409)
+        return _show(request, await _read(request), SentForm(status=409), answers=form, refused=refused)
     return RedirectResponse(f"{to_address(name)}?saved={(await _read(request)).version}#live", 303)
 
 
@@ -230,8 +213,7 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
     day = form.get("since", "")
     since = backfills.find_day(day, today=datetime.now(AMSTERDAM).date())
     if flow is Flow.ORDERS and since is None:
-        faults = {"since": backfills.NO_DAY}
-        return _show(request, await _read(request), faults=faults, typed=form, status=422)
+        return _show(request, await _read(request), SentForm(form, {"since": backfills.NO_DAY}, 422))
     if not (await _read(request)).connected:
         raise Refusal(409, NOT_CONNECTED)
     wanted = since if flow is Flow.ORDERS else None
@@ -252,8 +234,7 @@ async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     try:
         await setups.rename(services.of(request), request.path_params["name"], wanted, actor=visitor.actor)
     except Rejected as refusal:
-        faults = {"new_name": refusal.reason}
-        return _show(request, await _read(request), faults=faults, typed=form, status=refusal.status)
+        return _show(request, await _read(request), SentForm(form, {"new_name": refusal.reason}, refusal.status))
     return RedirectResponse(to_address(wanted), 303)
 
 
@@ -265,33 +246,30 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     called, data = state.connection.display_name, queries.find_choice(form, "data", Data)
     if data is None or form.get("confirmed", "").strip() != called:
         trouble = message("nothing was removed: type the name {name} to confirm", name=called)
-        return _show(request, state, faults={"confirmed": trouble}, typed=form, status=422)
+        return _show(request, state, SentForm(form, {"confirmed": trouble}, 422))
     try:
         outcome = await setups.remove(request, data, actor=visitor.actor)
     except Rejected as refusal:
-        faults = {"confirmed": refusal.reason}
-        return _show(request, state, faults=faults, typed=form, status=refusal.status)
-    return await list_setups(request, visitor, outcome)
+        return _show(request, state, SentForm(form, {"confirmed": refusal.reason}, refusal.status))
+    return await list_setups(request, visitor, removed=outcome)
 
 
-_ACCEPTED: Final[Mapping[str, Any]] = {
-    "typed": MappingProxyType({}),
-    "trouble": None,
-    "answers": None,
-    "faults": MappingProxyType({}),
-    "refused": None,
-}
-"""What a refused form said, and what is wrong with it: nothing. `answers` are those of the questions."""
-
-
-def _show(request: Request, state: SetupState, *, status: int = 200, **refused: object) -> Response:
-    """The page; what was `refused` is shown again, by the names of `_ACCEPTED`."""
-    document = _document(state)
+def _show(
+    request: Request,
+    state: SetupState,
+    sent: SentForm = NOT_SENT,
+    *,
+    trouble: str | None = None,
+    answers: Mapping[str, str] | None = None,
+    refused: str | None = None,
+) -> Response:
+    """The page; `trouble` is what is wrong with the till, `refused` with the `answers` to the questions."""
+    document = settings_document.recall(state.text)
     given = services.of(request).settings
     return render(
         request,
         "setup.html",
-        status=status,
+        sent,
         state=state,
         connection=state.connection,
         label=to_label,
@@ -306,12 +284,10 @@ def _show(request: Request, state: SetupState, *, status: int = 200, **refused: 
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
         is_of_environment=state.connection.name == connections.DEFAULT and bool(given.mplus_url),
         webhook_address=f"{given.public_url}/webhooks/mpluskassa",
-        **{**_ACCEPTED, **refused},
+        trouble=trouble,
+        answers=answers,
+        refused=refused,
     )
-
-
-def _document(state: SetupState) -> SettingsDocument:
-    return settings_document.recall(state.text)
 
 
 async def _read(request: Request) -> SetupState:

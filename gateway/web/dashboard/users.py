@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 from sqlmodel import Session
@@ -17,7 +16,7 @@ from gateway.store.users import Role, User
 from gateway.web import access, queries, services
 from gateway.web.access import find_invited, find_user
 from gateway.web.bodies import read_form
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import let_in, refuse_other_sites
@@ -50,18 +49,9 @@ class _RefusedAddress(Refusal):
 
 
 async def list_users(
-    request: Request,
-    visitor: Visitor,
-    *,
-    invited: tuple[str, str] | None = None,
-    faults: Mapping[str, str] = MappingProxyType({}),
-    typed: Mapping[str, str] = MappingProxyType({}),
-    status: int = 200,
+    request: Request, visitor: Visitor, sent: SentForm = NOT_SENT, *, invited: tuple[str, str] | None = None
 ) -> Response:
-    """Everybody this visitor may manage, with their sessions.
-
-    `faults` say by field what is wrong with what was `typed`.
-    """
+    """Everybody this visitor may manage, with their sessions."""
     shared, names = services.of(request), await services.names_of(request)
 
     def look(session: Session) -> tuple[list[User], list[users.WebSession]]:
@@ -71,7 +61,7 @@ async def list_users(
     return render(
         request,
         "users.html",
-        status=status,
+        sent,
         people=people,
         sessions=sessions,
         called_names=names,
@@ -80,8 +70,6 @@ async def list_users(
         labels=ROLES,
         may=MAY,
         invited=invited,
-        faults=faults,
-        typed=typed,
         single_sign_on=bool(shared.settings.oidc_issuer),
         to_browser=to_browser,
     )
@@ -105,7 +93,7 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     name = " ".join(form.get("name", "").split())
     role = queries.find_choice(form, "role", Role)
     if faults := _find_faults(visitor, name, role, form):
-        return await list_users(request, visitor, faults=faults, typed=form, status=422)
+        return await list_users(request, visitor, SentForm(form, faults, 422))
     known = await services.names_in_use(request)
     connection = form.get("connection") or None
     if connection is not None and connection not in known:
@@ -126,7 +114,7 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
         return {}
 
     if taken := await services.of(request).write(add):
-        return await list_users(request, visitor, faults=taken, typed=form, status=409)
+        return await list_users(request, visitor, SentForm(form, taken, 409))
     return await list_users(request, visitor, invited=(name, _to_link(request, secret)))
 
 
@@ -175,8 +163,8 @@ async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) 
         user = await services.of(request).write(change)
     except _RefusedAddress as refusal:
         field = f"email-{user_id}"
-        typed = {field: form.get("email", "")}
-        return await list_users(request, visitor, faults={field: refusal.reason}, typed=typed, status=refusal.status)
+        sent = SentForm({field: form.get("email", "")}, {field: refusal.reason}, refusal.status)
+        return await list_users(request, visitor, sent)
     if action == "invite":
         return await list_users(request, visitor, invited=(user.name, _to_link(request, secret)))
     return RedirectResponse("/users", 303)
@@ -223,12 +211,7 @@ async def end_session(request: Request, visitor: Visitor, _form: dict[str, str])
 
 
 async def show_account(
-    request: Request,
-    visitor: Visitor,
-    *,
-    faults: Mapping[str, str] = MappingProxyType({}),
-    changed: bool = False,
-    status: int = 200,
+    request: Request, visitor: Visitor, sent: SentForm = NOT_SENT, *, changed: bool = False
 ) -> Response:
     mine = visitor.user.id if visitor.user else None
 
@@ -238,11 +221,10 @@ async def show_account(
     return render(
         request,
         "account.html",
-        status=status,
+        sent,
         sessions=await services.of(request).read(look),
         labels=ROLES,
         may=MAY,
-        faults=faults,
         changed=changed,
         shortest=access.SHORTEST,
         to_browser=to_browser,
@@ -255,9 +237,9 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
     if user is None:
         raise Refusal(409, "this is ADMIN_TOKEN; it is changed in the environment")
     if faults := find_faults(form, user.name):
-        return await show_account(request, visitor, faults=faults, status=422)
+        return await show_account(request, visitor, SentForm({}, faults, 422))
     if await find_user(request, user.name, form.get("current", "")) is None:
-        return await show_account(request, visitor, faults={"current": "That is not the password."}, status=403)
+        return await show_account(request, visitor, SentForm({}, {"current": "That is not the password."}, 403))
     hashed = await access.to_hash(form["password"])
 
     def change(session: Session) -> None:
@@ -281,8 +263,7 @@ def find_faults(form: dict[str, str], name: str) -> dict[str, str]:
 
 async def show_invitation(request: Request) -> Response:
     """The form behind an invitation's link: choose a password."""
-    user = await find_invited(request, request.path_params["secret"])
-    return _show_invitation(request, user, status=200 if user else 404)
+    return _show_invitation(request, await find_invited(request, request.path_params["secret"]))
 
 
 async def accept_invitation(request: Request) -> Response:
@@ -291,9 +272,9 @@ async def accept_invitation(request: Request) -> Response:
     form, secret = await read_form(request), request.path_params["secret"]
     user = await find_invited(request, secret)
     if user is None:
-        return _show_invitation(request, None, status=404)
+        return _show_invitation(request, None)
     if faults := find_faults(form, user.name):
-        return _show_invitation(request, user, faults=faults, status=422)
+        return _show_invitation(request, user, SentForm({}, faults, 422))
     hashed = await access.to_hash(form["password"])
 
     def accept(session: Session) -> bool:
@@ -303,15 +284,15 @@ async def accept_invitation(request: Request) -> Response:
         return is_first
 
     if not await services.of(request).write(accept):
-        return _show_invitation(request, None, status=404)
+        return _show_invitation(request, None)
     response = RedirectResponse("/", 303)
     await let_in(request, user, response)
     return response
 
 
-def _show_invitation(
-    request: Request, user: User | None, *, faults: Mapping[str, str] = MappingProxyType({}), status: int
-) -> Response:
-    page = render(request, "invitation.html", status=status, user=user, faults=faults, shortest=access.SHORTEST)
+def _show_invitation(request: Request, user: User | None, sent: SentForm = NOT_SENT) -> Response:
+    """The page; 404 where nobody is invited (any more)."""
+    status = sent.status if user else 404
+    page = render(request, "invitation.html", sent, status=status, user=user, shortest=access.SHORTEST)
     page.headers["Referrer-Policy"] = "no-referrer"  # the address is the secret
     return page
