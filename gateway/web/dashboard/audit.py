@@ -108,8 +108,12 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
             confined = dataclasses.replace(wanted, within=_confine(session, visitor))
             return audit.find_page(session, confined, before=before, limit=CSV_PAGE)
 
-        rows, following = await shared.read(look)
-        return (_to_cells(row) for row in rows), following
+        found, following = await shared.read(look)
+        rows = []
+        for row in found:
+            texts = (row.actor.removeprefix(f"{DASHBOARD}: "), row.action, row.target, row.reason)
+            rows.append([presentation.to_time(row.at) or "", *(csv_files.defuse(text or "") for text in texts)])
+        return rows, following
 
     return await csv_files.to_download("audit.csv", COLUMNS, style, read)
 
@@ -129,8 +133,3 @@ def _confine(session: Session, visitor: Visitor) -> list[tuple[str, datetime]] |
     if visitor.connection is None:
         return None
     return [(f"{DASHBOARD}: {name}", since) for name, since in users.members(session, visitor.connection)]
-
-
-def _to_cells(row: AuditRow) -> list[str]:
-    texts = (row.actor.removeprefix(f"{DASHBOARD}: "), row.action, row.target, row.reason)
-    return [presentation.to_time(row.at) or "", *(csv_files.defuse(text or "") for text in texts)]

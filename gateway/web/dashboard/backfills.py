@@ -80,15 +80,13 @@ class Load:
 
 
 def read(session: Session, connection: str) -> list[Load]:
-    return [_read_one(session, connection, flow) for flow in FLOWS]
-
-
-def _read_one(session: Session, connection: str, flow: Flow) -> Load:
-    event = views.newest_about(session, requests.backfill(flow, connection=connection).subject)
-    if event is None:
-        return Load(flow, None, None)
-    after = progress.find_follower(session, event) if flow is Flow.PRODUCTS else None
-    return Load(flow, progress.look(session, event), progress.look(session, after) if after else None)
+    loads = []
+    for flow in FLOWS:
+        event = views.newest_about(session, requests.backfill(flow, connection=connection).subject)
+        after = progress.find_follower(session, event) if event and flow is Flow.PRODUCTS else None
+        first = progress.look(session, event) if event else None
+        loads.append(Load(flow, first, progress.look(session, after) if after else None))
+    return loads
 
 
 def find_day(text: str, *, today: date) -> date | None:
@@ -120,12 +118,8 @@ async def hold(shared: Services, event_id: int, wanted: Hold, *, connection: str
             raise Refusal(404, "there is no such load")
         if not _HOLDS[wanted](session, event):
             raise Refusal(409, "this load is over")
-        audit.note(
-            session,
-            actor=actor,
-            action=f"{wanted} load",
-            target=message("connection {name}, {flow}", name=event.connection, flow=message(event.flow)),
-        )
+        target = message("connection {name}, {flow}", name=event.connection, flow=message(event.flow))
+        audit.note(session, actor=actor, action=f"{wanted} load", target=target)
 
     await shared.write(change)
     if wanted is Hold.RESUME:

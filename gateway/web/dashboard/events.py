@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 
 from sqlmodel import Session
@@ -18,7 +17,6 @@ from gateway.web.actions import Resend
 from gateway.web.dashboard import preview
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
-from gateway.web.services import Services
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others
 
@@ -43,22 +41,16 @@ async def retry_events(request: Request, visitor: Visitor, form: dict[str, str])
 
 def to_query(wanted: Filter) -> dict[str, str]:
     """The filter as a query string, without its cursor."""
-    fields = {
-        "state": wanted.state,
-        "flow": wanted.flow,
-        "connection": wanted.connection,
-        "code": wanted.code,
-        "q": wanted.q,
-    }
-    return {name: str(value) for name, value in fields.items() if value}
-
-
-Action = Callable[[Services, Visitor, Event, dict[str, str]], Awaitable[int]]
+    names = ("state", "flow", "connection", "code", "q")
+    return {name: str(value) for name in names if (value := getattr(wanted, name))}
 
 
 async def show_event(request: Request, visitor: Visitor) -> Response:
-    """The event with its whole log."""
+    """The event with its whole log, and the page that shows its result better than JSON does."""
     event, log = await _read(request, visitor)
+    readable = f"/agreement/{event.id}" if event.entity == requests.AGREEMENT else None
+    if preview.is_preview(event):
+        readable = f"/preview/{event.id}"
     return render(
         request,
         "event.html",
@@ -70,7 +62,7 @@ async def show_event(request: Request, visitor: Visitor) -> Response:
         can_ignore=event.state in (*PENDING, State.PARKED),
         can_resend=is_order(event),
         preview_choice=preview.find_choice(event) if preview.can_preview(event) and event.flow != Flow.ORDERS else None,
-        readable=find_readable(event),
+        readable=readable,
     )
 
 
@@ -78,13 +70,6 @@ def is_order(event: Event) -> bool:
     """Whether an event is about one order (or a day of them): a sale, or a document in the books made of one."""
     named = event.entity in requests.RUNNABLE - {requests.SESSION} or event.order_id is not None
     return event.flow == Flow.ORDERS and event.connection is not None and named and event.code != requests.UNKNOWN_ORDER
-
-
-def find_readable(event: Event) -> str | None:
-    """The page that shows this event's result better than its JSON does."""
-    if preview.is_preview(event):
-        return f"/preview/{event.id}"
-    return f"/agreement/{event.id}" if event.entity == requests.AGREEMENT else None
 
 
 async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[Entry]]:
@@ -102,24 +87,28 @@ async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[Entry]]
 
 async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Do what the button says, then show the event that came of it."""
-    action = _ACTIONS.get(request.path_params["action"])
-    if action is None:
+    action, shared = request.path_params["action"], services.of(request)
+    if action not in {"retry", "ignore", "resend", "dry-run"}:
         raise Refusal(404, "there is no such button")
     event, _ = await _read(request, visitor)
-    if action in {_resend, _dry_run} and not is_order(event):
-        raise Refusal(409, "this event is about no order: there is nothing to resend")
-    shown = await action(services.of(request), visitor, event, form)
-    place = "preview" if action is _dry_run else "events"
-    return RedirectResponse(f"/{place}/{shown}", 303)
-
-
-async def _retry(shared: Services, visitor: Visitor, event: Event, _form: dict[str, str]) -> int:
-    return (await actions.retry(shared, event.id, actor=visitor.actor)).id
-
-
-async def _ignore(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
-    reason = find_reason(form)
-    return (await actions.ignore(shared, event.id, actor=visitor.actor, reason=reason)).id
+    match action:
+        case "retry":
+            await actions.retry(shared, event.id, actor=visitor.actor)
+        case "ignore":
+            await actions.ignore(shared, event.id, actor=visitor.actor, reason=find_reason(form))
+        case _ if not is_order(event):
+            raise Refusal(409, "this event is about no order: there is nothing to resend")
+        case _:
+            wanted = Resend(
+                event.order_id or event.entity_id,
+                actor=visitor.actor,
+                dry_run=action == "dry-run",
+                reason=queries.find_text(form, "reason"),
+                connection=event.connection,
+            )
+            asked = await actions.resend(shared, wanted)
+            return RedirectResponse(f"/preview/{asked}" if wanted.dry_run else f"/events/{asked}", 303)
+    return RedirectResponse(f"/events/{event.id}", 303)
 
 
 def find_reason(form: dict[str, str]) -> str:
@@ -128,20 +117,3 @@ def find_reason(form: dict[str, str]) -> str:
     if not reason:
         raise Refusal(400, "say why it is ignored: whoever looks at it later needs the reason")
     return reason
-
-
-async def _resend(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
-    return await actions.resend(shared, _to_resend(visitor, event, form, dry_run=False))
-
-
-async def _dry_run(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
-    return await actions.resend(shared, _to_resend(visitor, event, form, dry_run=True))
-
-
-def _to_resend(visitor: Visitor, event: Event, form: dict[str, str], *, dry_run: bool) -> Resend:
-    order = event.order_id or event.entity_id
-    reason = queries.find_text(form, "reason")
-    return Resend(order, actor=visitor.actor, dry_run=dry_run, reason=reason, connection=event.connection)
-
-
-_ACTIONS: dict[str, Action] = {"retry": _retry, "ignore": _ignore, "resend": _resend, "dry-run": _dry_run}

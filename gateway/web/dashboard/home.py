@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -22,7 +22,7 @@ from gateway.store.tables import CursorRow
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
 from gateway.web.dashboard import alerts, charts, reads, setup, todo
-from gateway.web.dashboard.charts import Chart, ChartFigures
+from gateway.web.dashboard.charts import ChartFigures
 from gateway.web.dashboard.overview import SeenSystem, find_seen
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.sales import STATUSES
@@ -107,18 +107,17 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         plan=counts.forecast_reads(
             overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
         ),
-        charts=_to_charts(request, drawn, names),
+        charts=[
+            charts.to_booked(request, drawn, names),
+            reads.to_chart(request, drawn.reads, drawn.now),
+            *charts.to_hours(request, drawn),
+        ],
         statuses=STATUSES,
         shop=AMSTERDAM,
         can_connect=bool(shared.settings.quickbooks_client_id),
         is_postgres=shared.settings.is_postgres,
         running=sorted({each.role for each in overview.processes if overview.now - each.seen_at < RUNNING}),
     )
-
-
-def _to_charts(request: Request, found: ChartFigures, names: Mapping[str, str]) -> list[Chart]:
-    read = reads.to_chart(request, found.reads, found.now)
-    return [charts.to_booked(request, found, names), read, *charts.to_hours(request, found)]
 
 
 def _read_figures(session: Session, connection: str | None) -> HomeFigures:
@@ -138,6 +137,11 @@ def to_card(connection: Connection, overview: Overview) -> Card:
     token = overview.tokens.get(connection.name)
     polls = [cursor for cursor in overview.cursors if cursor.connection == connection.name]
     soon = token is not None and tokens.stage_of(token, overview.now) is not None
+    accounts = {
+        "QuickBooks": Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
+        "MplusKASSA": Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),
+    }
+    known = overview.cooldowns
     return Card(
         connection=connection,
         authorised=tokens.is_authorised(token),
@@ -146,21 +150,10 @@ def to_card(connection: Connection, overview: Overview) -> Card:
         failures=tuple(cursor for cursor in polls if cursor.failure),
         polled_at=max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
         settings_version=overview.settings_versions[connection.name],
-        cooldowns=tuple(_find_cooldowns(connection, overview)),
+        cooldowns=tuple((name, known[account]) for name, account in accounts.items() if account in known),
         company=overview.companies.get((connection.name, connection.realm_id or "")),
         reads=sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
     )
-
-
-def _find_cooldowns(connection: Connection, overview: Overview) -> Iterator[tuple[str, float]]:
-    """The system's name and seconds, for each of the connection's accounts that has a cooldown."""
-    for name, system, account in (
-        ("QuickBooks", rate_limits.QUICKBOOKS, connection.realm_id),
-        ("MplusKASSA", rate_limits.MPLUSKASSA, connection.mplus_url),
-    ):
-        seconds = overview.cooldowns.get(Account(system, account or ""))
-        if seconds is not None:
-            yield name, seconds
 
 
 async def switch_connection(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -168,16 +168,11 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
         case "propose":
             blocks = mapping_form.to_blocks(chosen, state.lists, state.values)
             proposed = mapping_form.propose(chosen, blocks)
-            return _show(request, state, _with(editing, "proposed", chosen=proposed))
+            return _show(request, state, replace(editing, notice="proposed", chosen=proposed))
         case "refresh":
             return await _refresh(request, visitor, state, editing)
         case _:
-            return _show(request, state, _with(editing, "previewed"))
-
-
-def _with(editing: Editing, notice: str, **more: Any) -> Editing:
-    said = {name: getattr(editing, name) for name in Editing.__dataclass_fields__}
-    return Editing(**{**said, "notice": notice, **more})
+            return _show(request, state, replace(editing, notice="previewed"))
 
 
 async def _amend(request: Request, state: MappingState, editing: Editing) -> tuple[str | None, dict[str, str]]:
@@ -197,23 +192,23 @@ async def _amend(request: Request, state: MappingState, editing: Editing) -> tup
 async def _save(request: Request, visitor: Visitor, state: MappingState, editing: Editing) -> Response:
     if editing.base != state.version:
         # Saving once more means it: by then the page says so.
-        return _show(request, state, _with(editing, "outdated", base=state.version), status=409)
+        return _show(request, state, replace(editing, notice="outdated", base=state.version), status=409)
     text, faults = await _amend(request, state, editing)
     if faults:
-        return _show(request, state, _with(editing, "refused", faults=faults), status=422)
+        return _show(request, state, replace(editing, notice="refused", faults=faults), status=422)
     if text is None:
-        return _show(request, state, _with(editing, "unchanged"))
+        return _show(request, state, replace(editing, notice="unchanged"))
     name = request.path_params["name"]
     draft = Draft(text, visitor.actor, reason="chosen in the mapping", after=editing.base)
     try:
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         placed = mapping_form.place(error.faults, editing.chosen)
-        return _show(request, state, _with(editing, "refused", faults=placed), status=422)
+        return _show(request, state, replace(editing, notice="refused", faults=placed), status=422)
     except Outdated:
         before, state = _in_force(state), await _read(request, editing.number)
         chosen = mapping_form.merge(editing.chosen, before, _in_force(state))
-        return _show(request, state, _with(editing, "outdated", base=state.version, chosen=chosen), status=409)
+        return _show(request, state, replace(editing, notice="outdated", base=state.version, chosen=chosen), status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
@@ -222,7 +217,7 @@ async def _try(request: Request, visitor: Visitor, state: MappingState, editing:
     number = editing.number or (state.example.number if state.example else None)
     text, faults = await _amend(request, state, editing)
     if faults or number is None:
-        return _show(request, state, _with(editing, "refused", faults=faults), status=422)
+        return _show(request, state, replace(editing, notice="refused", faults=faults), status=422)
     name = request.path_params["name"]
     wanted = PreviewRequest(Flow.ORDERS, number, name, visitor.actor, settings=text)
     return RedirectResponse(f"/preview/{await previews.ask(services.of(request), wanted)}", 303)
@@ -236,7 +231,7 @@ async def _refresh(request: Request, visitor: Visitor, state: MappingState, edit
     await shared.ask(lambda session: audit.ask(session, change, actor=visitor.actor, action="lists", target=target))
     if editing.chosen == _in_force(state):
         return RedirectResponse(to_address(name), 303)
-    return _show(request, await _read(request, editing.number), _with(editing, "refreshing"))
+    return _show(request, await _read(request, editing.number), replace(editing, notice="refreshing"))
 
 
 def _show(request: Request, state: MappingState, editing: Editing, *, status: int = 200) -> Response:

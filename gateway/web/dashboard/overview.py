@@ -6,7 +6,7 @@ The store is asked the same few statements, however many connections there are.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import IntEnum
@@ -22,7 +22,7 @@ from gateway.store.agreements import AgreementSum
 from gateway.store.counts import ReadAllowance
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sales import AMSTERDAM
-from gateway.store.systems import NAMES
+from gateway.store.systems import NAMES, Silence
 from gateway.store.tables import CursorRow, SystemRow, TokenRow
 from gateway.store.todo import OpenCause
 from gateway.web import services
@@ -30,7 +30,7 @@ from gateway.web.dashboard import todo
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 
-_Row = TypeVar("_Row", SystemRow, CursorRow, OpenCause)
+_Row = TypeVar("_Row", SystemRow, CursorRow, OpenCause, Silence)
 
 
 class Urgency(IntEnum):
@@ -191,7 +191,7 @@ def _look(session: Session, only: str | None = None) -> Overviews:
     now = views.now_of(session)
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
-    known, silent = views.tokens(session), _silent(session, now)
+    known, silent = views.tokens(session), _by(systems.find_silent(session, now))
     rows, failing = _by(systems.all_of(session)), _by(cursors.find_failing(session, now))
     days = agreements.sum_up_each(session, yesterday, yesterday)
     months = agreements.sum_up_each(session, today.replace(day=1), today)
@@ -210,7 +210,7 @@ def _look(session: Session, only: str | None = None) -> Overviews:
             paused=paused,
             **_of_token(known.get(key), now),
             systems=sorted(rows.get(key, []), key=lambda row: row.system),
-            silent=silent.get(key, frozenset()),
+            silent=frozenset(each.system for each in silent.get(key, [])),
             failing=failing.get(key, []),
             yesterday=days.get(key, none),
             month=months.get(key, none),
@@ -222,13 +222,6 @@ def _look(session: Session, only: str | None = None) -> Overviews:
         if only in (None, key)
     ]
     return Overviews(now, yesterday, sorted(found, key=lambda each: each.order))
-
-
-def _silent(session: Session, now: datetime) -> Mapping[str, frozenset[str]]:
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for each in systems.find_silent(session, now):
-        found[each.connection].add(each.system)
-    return {key: frozenset(names) for key, names in found.items()}
 
 
 def _by(rows: Iterable[_Row]) -> dict[str, list[_Row]]:

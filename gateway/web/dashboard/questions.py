@@ -69,23 +69,19 @@ class SetupQuestion:
 
 def ask(document: SettingsDocument, paths: Sequence[str]) -> list[SetupQuestion]:
     known = {each.path: each for chapter in settings_guide.explain(document) for each in chapter.settings}
-    return [SetupQuestion(known[path], _value(document, path)) for path in paths]
+    return [SetupQuestion(known[path], reduce(getattr, path.split("."), document)) for path in paths]
 
 
 def find_answers(document: SettingsDocument, form: Mapping[str, str]) -> dict[str, Any]:
     """What a form with all the questions says otherwise than the document. An empty text means none."""
-    said = {question.setting.path: _to_answer(question, form) for question in ask(document, (*FLOWS, *OTHERS))}
-    return {path: answer for path, answer in said.items() if answer != _value(document, path)}
-
-
-def _to_answer(question: SetupQuestion, form: Mapping[str, str]) -> Any:
-    given = form.get(question.setting.path, "").strip()
-    if question.setting.kind == "switch":
-        return given == "on"
-    if question.setting.kind == "number" and given.isdecimal():
-        return int(given)
-    return given or None
-
-
-def _value(document: SettingsDocument, path: str) -> Any:
-    return reduce(getattr, path.split("."), document)
+    answers: dict[str, Any] = {}
+    for question in ask(document, (*FLOWS, *OTHERS)):
+        given = form.get(question.setting.path, "").strip()
+        answer: Any = given or None
+        if question.setting.kind == "switch":
+            answer = given == "on"
+        elif question.setting.kind == "number" and given.isdecimal():
+            answer = int(given)
+        if answer != question.value:
+            answers[question.setting.path] = answer
+    return answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -63,18 +64,21 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
         return {"now": now, "months": months, "by_day": by_day, "meters": every}
 
     found = await shared.read(look)
-    by_kind: dict[str, int] = {}
+    by_kind: Counter[str] = Counter()
     for (_, what), number in found["by_day"].items():
-        by_kind[what] = by_kind.get(what, 0) + number
-    mine = [each for each in found["meters"] if visitor.connection in {None, each.connection}]
+        by_kind[what] += number
+    by_connection: Counter[str] = Counter()
+    for each in found["meters"]:
+        if each.kind == "read" and visitor.connection in {None, each.connection}:
+            by_connection[names.get(each.connection, each.connection)] += each.calls
     allowance = shared.settings.quickbooks_monthly_reads
     return render(
         request,
         "reads.html",
         plan=counts.forecast_reads(found["meters"], now=found["now"], allowance=allowance),
-        own=sum(each.calls for each in mine if each.kind == "read"),
-        by_connection=_by_connection(mine, names),
-        by_kind=sorted(by_kind.items(), key=lambda pair: (-pair[1], pair[0])),
+        own=by_connection.total(),
+        by_connection=_most_first(by_connection),
+        by_kind=_most_first(by_kind),
         name=name,
         months=[(first, found["months"].get(f"{first:%Y-%m}", {})) for first in _months(found["now"].date())],
         chart=to_chart(request, found["by_day"], found["now"]),
@@ -91,13 +95,8 @@ def _months(today: date) -> list[date]:
     return months
 
 
-def _by_connection(meters: Any, names: Mapping[str, str]) -> list[tuple[str, int]]:
-    reads: dict[str, int] = {}
-    for each in meters:
-        if each.kind == "read":
-            called = names.get(each.connection, each.connection)
-            reads[called] = reads.get(called, 0) + each.calls
-    return sorted(reads.items(), key=lambda pair: (-pair[1], pair[0]))
+def _most_first(counted: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def to_chart(request: Request, by_day: Mapping[tuple[date, str], int], now: datetime) -> Chart:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
@@ -177,14 +177,13 @@ def _find_sides(session: Session, sale: ListedSale, link: Link | None) -> _Sides
     if row.document_id:
         under = f"{row.document_entity}/{row.document_id}/"
         payments = links.find_under(session, row.connection, LinkKind.PAYMENT, under)
-    versions = {str(name): _to_versions(found) for name, found in known.items() if len(found) > 1}
+    versions = {}
+    for name, found in known.items():
+        if len(found) > 1:
+            changed = [(), *(find_changes(before.side, after.side) for before, after in pairwise(found))]
+            versions[str(name)] = list(map(_Version, reversed(found), reversed(changed)))
     is_comparable = is_there and None not in (row.amount_cents, row.document_cents)
     return _Sides(till, books, comparison, versions, payments, day, is_comparable)
-
-
-def _to_versions(found: Sequence[SideVersion]) -> list[_Version]:
-    changed = [find_changes(before.side, after.side) for before, after in pairwise(found)]
-    return [_Version(*each) for each in zip(reversed(found), reversed([(), *changed]), strict=True)]
 
 
 async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:

@@ -118,7 +118,13 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
 
 async def _show(request: Request, state: SettingsState, editor: Editor, sent: SentForm = NOT_SENT) -> Response:
     """The page; what was sent names the record to try it on."""
-    diff, document = await services.of(request).run(lambda: _look_through(state, editor.text))
+
+    def look_through() -> tuple[tuple[DiffLine, ...], SettingsDocument]:
+        text = editor.text
+        diff = versions.compare(state.text, text) if state.version and text != state.text else ()
+        return diff, _find_document(text) or _find_document(state.text) or DEFAULTS
+
+    diff, document = await services.of(request).run(look_through)
     return render(
         request,
         "settings.html",
@@ -129,12 +135,6 @@ async def _show(request: Request, state: SettingsState, editor: Editor, sent: Se
         chapters=settings_guide.explain(document),
         choices=previews.CHOICES,
     )
-
-
-def _look_through(state: SettingsState, text: str) -> tuple[tuple[DiffLine, ...], SettingsDocument]:
-    """What a text changes of the document in force, and the document whose settings are explained beside it."""
-    diff = versions.compare(state.text, text) if state.version and text != state.text else ()
-    return diff, _find_document(text) or _find_document(state.text) or DEFAULTS
 
 
 def _find_faults(text: str) -> tuple[FaultLocation, ...]:

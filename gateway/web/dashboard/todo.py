@@ -73,20 +73,16 @@ def to_address(cause: OpenCause, called: str | None) -> str:
         return f"/{kind}s/{id_}"
     if cause.count == 1:
         return f"/events/{cause.event_id}"
-    if page := _find_list(cause):
-        of = {"connection": called} if called else {}
+    of = {"connection": called} if called else {}
+    pages = {_PAGES.get(flow) for flow in cause.flows}
+    page = pages.pop() if cause.records == cause.count and len(pages) == 1 else None
+    if cause.code and cause.sales == cause.count:
+        page = "/sales"
+    if page:  # it lists every record of the cause
         coded = {"cause": cause.code} if cause.code else {}
         return f"{page}?{urlencode({'state': SaleStatus.NEEDS_ATTENTION, **coded, **of})}"
     named = {"code": cause.code} if cause.code else {"flow": cause.flows[0]}
-    return f"/events?{urlencode({'state': State.PARKED, **named, **({'connection': called} if called else {})})}"
-
-
-def _find_list(cause: OpenCause) -> str | None:
-    """The page that lists every record of the cause, if one does."""
-    if cause.code and cause.sales == cause.count:
-        return "/sales"
-    pages = {_PAGES.get(flow) for flow in cause.flows}
-    return pages.pop() if cause.records == cause.count and len(pages) == 1 else None
+    return f"/events?{urlencode({'state': State.PARKED, **named, **of})}"
 
 
 async def show_causes(request: Request, visitor: Visitor) -> Response:

@@ -181,17 +181,14 @@ def find(text: str, faults: Iterable[DocumentFault]) -> tuple[FaultLocation, ...
     """Every fault at its place, from top to bottom."""
     lines = text.splitlines()
     written = [(each.at + 1, each.path) for each in find_keys(lines)]
-    places = [_to_place(fault, lines, written) for fault in faults]
+    places = []
+    for fault in faults:
+        line = _find_line(fault, written) if lines else None
+        line = line and min(line, len(lines))
+        around = range(max(1, line - AROUND), min(len(lines), line + AROUND) + 1) if line else ()
+        shown = tuple(SourceLine(number, lines[number - 1], number == line) for number in around)
+        places.append(FaultLocation(fault, line, shown))
     return tuple(sorted(places, key=lambda place: place.line or 0))
-
-
-def _to_place(fault: DocumentFault, lines: Sequence[str], written: Sequence[tuple[int, Path]]) -> FaultLocation:
-    line = _find_line(fault, written)
-    if line is None or not lines:
-        return FaultLocation(fault, None, ())
-    line = min(line, len(lines))
-    around = range(max(1, line - AROUND), min(len(lines), line + AROUND) + 1)
-    return FaultLocation(fault, line, tuple(SourceLine(number, lines[number - 1], number == line) for number in around))
 
 
 def _find_line(fault: DocumentFault, written: Sequence[tuple[int, Path]]) -> int | None:
