@@ -36,15 +36,14 @@ _NOT_SIGNED = "this day is not signed off"
 # --- a month -----------------------------------------------------------------------------------------------------
 
 
-async def _find_connection(request: Request, given: Mapping[str, Any]) -> str | None:
-    """The key of the named connection, or of the first. Raises `Refusal` 404 for one that is not there."""
-    directory = await services.of(request).directory.get()
+async def _find_connection(request: Request, given: Mapping[str, Any]) -> tuple[str, str]:
+    """Key and name of the named connection, or of the first; empty where there is none. Raises `Refusal` 404."""
+    keys = (await services.of(request).directory.get()).keys
     called = queries.find_text(given, "connection")
-    if called is None:
-        return next(iter(sorted(set(directory.keys.values()))), None)
-    if called not in directory.keys:
+    if called is not None and called not in keys:
         raise Refusal(404, message("there is no connection {name}", name=called))
-    return directory.keys[called]
+    key = keys[called] if called is not None else min(keys.values(), default="")
+    return key, (await services.names_of(request)).get(key, "")
 
 
 def _find_month(given: Mapping[str, Any], today: date) -> date:
@@ -66,9 +65,8 @@ def _read_month(session: Session, connection: str, first: date, today: date) -> 
 async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SENT) -> Response:
     """The calendar of a month, its sums and files, the sign-off, and the form to compare."""
     shared, given = services.of(request), sent.typed or request.query_params
-    connection = await _find_connection(request, given)
-    names = await services.names_of(request)
-    if connection is None:
+    connection, called = await _find_connection(request, given)
+    if not connection:
         return render(request, "agreement_month.html", shown=None, names=[])
 
     def look(session: Session) -> dict[str, Any]:
@@ -82,14 +80,14 @@ async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SE
         }
 
     found = await shared.read(look)
-    shown, called = found["shown"], names[connection]
+    shown = found["shown"]
     earlier, later = shown.first - timedelta(days=1), shown.last + timedelta(days=1)
     query = {"connection": called, "month": f"{shown.first:%Y-%m}"}
     return render(
         request,
         "agreement_month.html",
         SentForm(given, sent.faults, sent.status),
-        names=list(names),
+        names=list(await services.names_of(request)),
         wanted=called,
         marks=MARKS,
         words=WORDS,
@@ -113,18 +111,16 @@ def _to_day(day: date, called: str) -> str:
 
 async def download_days(request: Request, _visitor: Visitor) -> Response:
     """The month as CSV, a row a day."""
-    connection = await _find_connection(request, request.query_params)
-    called = (await services.names_of(request)).get(connection or "", "")
-
+    connection, called = await _find_connection(request, request.query_params)
     style = csv_files.find_style(request.query_params)
 
     def look(session: Session) -> list[list[str]]:
         today = views.now_of(session).astimezone(AMSTERDAM).date()
         first = _find_month(request.query_params, today)
-        month = _read_month(session, connection or "", first, today)
+        month = _read_month(session, connection, first, today)
         records = agreements.records_of(session, [each.row for each in month.days if each.row])
         return [
-            agreement_calendar.to_cells(each, called, records.get((connection or "", each.day), []), style)
+            agreement_calendar.to_cells(each, called, records.get((connection, each.day), []), style)
             for each in month.days
             if each.result is not CalendarResult.COMING
         ]
@@ -139,12 +135,12 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
 async def download_certificates(request: Request, _visitor: Visitor) -> Response:
     """The certificates of a month, or of `?day=`, as a signed file."""
     given = {name: value for name, value in request.query_params.items() if value}
-    connection, day = await _find_connection(request, given), queries.find_day(given, "day")
+    (connection, _), day = await _find_connection(request, given), queries.find_day(given, "day")
 
     def find(session: Session) -> list[Certificate]:
         first = day or _find_month(given, views.now_of(session).astimezone(AMSTERDAM).date())
         through = day or agreement_calendar.last_of(first)
-        return certificates.find(session, connection=connection, start=first, through=through)
+        return certificates.find(session, connection=connection or None, start=first, through=through)
 
     return await api.agreement.to_file(request, find)
 
@@ -165,12 +161,10 @@ class _Difference:
 async def show_day(request: Request, _visitor: Visitor) -> Response:
     """One day: the sums of each branch, and every difference with its cause and what can be done about it."""
     shared, day = services.of(request), queries.find_day(request.path_params, "day")
-    connection = await _find_connection(request, request.query_params)
-    if connection is None or day is None:
+    connection, called = await _find_connection(request, request.query_params)
+    if not connection or day is None:
         raise Refusal(404, "nothing is connected yet")
-
     found = await shared.read(lambda session: _read_day(session, connection, day))
-    called = (await services.names_of(request))[connection]
     return render(
         request,
         "agreement_day.html",
@@ -179,7 +173,6 @@ async def show_day(request: Request, _visitor: Visitor) -> Response:
         chips=CHIPS,
         results=agreement_calendar.RESULTS,
         wanted=called,
-        places=_places_of(found["shown"]),
         measures=agreement_calendar.MEASURES,
         parked=State.PARKED,
         back=_to_month(day.replace(day=1), called),
@@ -197,9 +190,14 @@ def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
     shown = month.days[day.day - 1]
     differences = list(_differences_of(session, shown)) if shown.row else []
     event = views.find_event(session, shown.row.event_id) if shown.row and shown.row.event_id else None
+    amounts = shown.certificate.content["amounts"] if shown.certificate else []
+    sums = (
+        {**each, "day": day.isoformat(), "till": each["till_cents"], "books": each["books_cents"]} for each in amounts
+    )
     return {
         "shown": shown,
         "today": today,
+        "places": agreement_calendar.to_days(sums),
         "differences": [each for each in differences if not each.row.by_policy],
         "explained": [each for each in differences if each.row.by_policy],
         "history": certificates.find(session, connection=connection, start=day, through=day),
@@ -223,17 +221,6 @@ def _differences_of(session: Session, shown: CalendarDay) -> Iterator[_Differenc
         yield _Difference(row, sale, mine.get("documents", []), mine.get("differences", []))
 
 
-def _places_of(shown: CalendarDay) -> Sequence[agreement_calendar.ReportDay]:
-    """The sums of each branch, from the certificate of the day."""
-    if shown.certificate is None:
-        return ()
-    cells = [
-        {**each, "day": shown.day.isoformat(), "till": each["till_cents"], "books": each["books_cents"]}
-        for each in shown.certificate.content["amounts"]
-    ]
-    return agreement_calendar.to_days(cells)
-
-
 # --- sign-off and comparisons ------------------------------------------------------------------------------------
 
 
@@ -244,16 +231,15 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
     """
     shared = services.of(request)
     name = visitor.user.name if visitor.user else (queries.find_text(form, "signed_by") or "").strip()
-    connection = await _find_connection(request, form)
+    connection, called = await _find_connection(request, form)
     if len(name) < _SHORTEST_NAME:
         raise Refusal(400, "who signs it off? write your name")
-    called = (await services.names_of(request)).get(connection or "", "")
     day = queries.find_day(form, "day") if form.get("day") else None
 
     def change(session: Session) -> date:
         today = views.now_of(session).astimezone(AMSTERDAM).date()
         first = day.replace(day=1) if day else _find_month(form, today)
-        month = _read_month(session, connection or "", first, today)
+        month = _read_month(session, connection, first, today)
         days = [each for each in month.days if each.day == day] if day else month.unsigned
         signed = [each.certificate for each in days if each.certificate and not each.is_signed]
         if not signed:
@@ -262,13 +248,8 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
             raise Refusal(409, "the result of this day changed meanwhile; look at it again")
         certificates.sign_off(session, signed, signed_by=name)
         named = f"{signed[0].day}..{signed[-1].day}" if len(signed) > 1 else str(signed[0].day)
-        audit.note(
-            session,
-            actor=visitor.actor,
-            action="sign-off",
-            target=f"{called} {named}",
-            reason=message("signed by {name}", name=name),
-        )
+        reason = message("signed by {name}", name=name)
+        audit.note(session, actor=visitor.actor, action="sign-off", target=f"{called} {named}", reason=reason)
         return first
 
     first = await shared.write(change)
@@ -277,25 +258,19 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
 
 async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """A person takes the sign-off of a day's present result back. Audited."""
-    connection = await _find_connection(request, form)
-    called = (await services.names_of(request)).get(connection or "", "")
+    connection, called = await _find_connection(request, form)
     day = queries.find_day(form, "day")
     if day is None:
         raise Refusal(400, _NOT_SIGNED)
 
     def change(session: Session) -> None:
         today = views.now_of(session).astimezone(AMSTERDAM).date()
-        shown = _read_month(session, connection or "", day.replace(day=1), today).days[day.day - 1]
+        shown = _read_month(session, connection, day.replace(day=1), today).days[day.day - 1]
         if shown.certificate is None or shown.sign_off is None or not shown.is_signed:
             raise Refusal(409, _NOT_SIGNED)
         certificates.withdraw_sign_off(session, shown.certificate)
-        audit.note(
-            session,
-            actor=visitor.actor,
-            action="withdraw sign-off",
-            target=f"{called} {day}",
-            reason=message("signed by {name}", name=shown.sign_off.signed_by),
-        )
+        reason, target = message("signed by {name}", name=shown.sign_off.signed_by), f"{called} {day}"
+        audit.note(session, actor=visitor.actor, action="withdraw sign-off", target=target, reason=reason)
 
     await services.of(request).write(change)
     return RedirectResponse(_to_day(day, called), 303)

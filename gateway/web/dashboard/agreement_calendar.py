@@ -33,32 +33,19 @@ class CalendarResult(StrEnum):
     COMING = "coming"
 
 
-WORDS: Final[Mapping[str, str]] = {
-    CalendarResult.AGREES: "agrees",
-    CalendarResult.DIFFERS: "differs",
-    CalendarResult.EXPLAINED: "explained by policy",
-    CalendarResult.NOT_CLOSED: "not closed yet",
-    CalendarResult.FAILED: "could not be compared",
-    CalendarResult.NOT_COMPARED: "not compared",
-    CalendarResult.COMING: "",
+_SHOWN: Final[Mapping[str, tuple[str, str, str]]] = {
+    CalendarResult.AGREES: ("agrees", "✓", "done"),
+    CalendarResult.DIFFERS: ("differs", "≠", "waiting"),
+    CalendarResult.EXPLAINED: ("explained by policy", "≈", "done"),
+    CalendarResult.NOT_CLOSED: ("not closed yet", "…", "skipped"),
+    CalendarResult.FAILED: ("could not be compared", "!", "parked"),
+    CalendarResult.NOT_COMPARED: ("not compared", "–", "skipped"),
+    CalendarResult.COMING: ("", "", "skipped"),
 }
+"""Of each result the words, the mark in the calendar, and the chip."""
+WORDS, MARKS, CHIPS = ({result: shown[part] for result, shown in _SHOWN.items()} for part in range(3))
 RESULTS: Final[Mapping[str, str]] = {each.name: WORDS[each] for each in CalendarResult}
 """What people call the result of a certificate."""
-MARKS: Final[Mapping[str, str]] = {
-    CalendarResult.AGREES: "✓",
-    CalendarResult.DIFFERS: "≠",
-    CalendarResult.EXPLAINED: "≈",
-    CalendarResult.NOT_CLOSED: "…",
-    CalendarResult.FAILED: "!",
-    CalendarResult.NOT_COMPARED: "–",
-    CalendarResult.COMING: "",
-}
-CHIPS: Final[Mapping[str, str]] = {
-    CalendarResult.AGREES: "done",
-    CalendarResult.DIFFERS: "waiting",
-    CalendarResult.EXPLAINED: "done",
-    CalendarResult.FAILED: "parked",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +242,10 @@ def to_days(cells: Iterable[Mapping[str, Any]]) -> tuple[ReportDay, ...]:
     places: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell in cells:
         places.setdefault((cell["day"], str(cell["branch"] or "")), []).append(cell)
-    return tuple(_to_day(day, branch, mine) for (day, branch), mine in places.items())
-
-
-def _to_day(day: str, branch: str, cells: Iterable[Mapping[str, Any]]) -> ReportDay:
-    sums = {(cell["measure"], cell["key"]): (cell["till"], cell["books"]) for cell in cells}
-    turned = [amounts for (measure, _), amounts in sums.items() if measure in _TURNOVER]
-    turnover = Sum(TOTALS["turnover"], "", sum(till for till, _ in turned), sum(books for _, books in turned))
-    rows = tuple(Sum(MEASURES[measure], key, *amounts) for (measure, key), amounts in sums.items())
-    return ReportDay(day, branch, turnover, rows)
+    days = []
+    for (day, branch), mine in places.items():
+        rows = tuple(Sum(MEASURES[each["measure"]], each["key"], each["till"], each["books"]) for each in mine)
+        turned = [each for each in mine if each["measure"] in _TURNOVER]
+        till, books = (sum(each[side] for each in turned) for side in ("till", "books"))
+        days.append(ReportDay(day, branch, Sum(TOTALS["turnover"], "", till, books), rows))
+    return tuple(days)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -15,7 +15,6 @@ from starlette.responses import Response
 from gateway.store import audit, users
 from gateway.store.audit import AuditFilter
 from gateway.store.sales import AMSTERDAM
-from gateway.store.tables import AuditRow
 from gateway.web import presentation, queries, services
 from gateway.web.dashboard import csv_files
 from gateway.web.dashboard.csv_files import CSV_PAGE, Rows
@@ -101,21 +100,18 @@ async def show_actions(request: Request, visitor: Visitor) -> Response:
 async def download_actions(request: Request, visitor: Visitor) -> Response:
     """The actions of the filter as CSV, all pages of it; kinds and texts as they are stored."""
     given = {name: value for name, value in request.query_params.items() if value}
-    shared, wanted, style = services.of(request), _to_filter(given), csv_files.find_style(given)
+    wanted = _to_filter(given)
 
-    async def read(before: int | None) -> tuple[Rows, int | None]:
-        def look(session: Session) -> tuple[Sequence[AuditRow], int | None]:
-            confined = dataclasses.replace(wanted, within=_confine(session, visitor))
-            return audit.find_page(session, confined, before=before, limit=CSV_PAGE)
-
-        found, following = await shared.read(look)
+    def read(session: Session, after: int | None) -> tuple[Rows, int | None]:
+        confined = dataclasses.replace(wanted, within=_confine(session, visitor))
+        found, following = audit.find_page(session, confined, before=after, limit=CSV_PAGE)
         rows = []
         for row in found:
             texts = (row.actor.removeprefix(f"{DASHBOARD}: "), row.action, row.target, row.reason)
             rows.append([presentation.to_time(row.at) or "", *(csv_files.defuse(text or "") for text in texts)])
         return rows, following
 
-    return await csv_files.to_download("audit.csv", COLUMNS, style, read)
+    return await csv_files.to_download(request, "audit.csv", COLUMNS, read)
 
 
 def _to_filter(given: Mapping[str, str]) -> AuditFilter:

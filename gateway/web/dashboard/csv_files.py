@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from gateway.web import queries
+from gateway.web import queries, services
 from gateway.web.visitors import chosen_language
 from mapping.money import show_cents
 
@@ -59,10 +61,11 @@ def to_query(request: Request, query: Mapping[str, str]) -> str:
 
 
 async def to_download(
-    name: str, columns: Sequence[str], style: CsvStyle, read: Callable[[Any], Awaitable[tuple[Rows, Any]]]
+    request: Request, name: str, columns: Sequence[str], read: Callable[[Session, Any], tuple[Rows, Any]]
 ) -> Response:
     """A file of all the rows that `read` answers, page by page: from a cursor on, with the next one (None: the end)."""
-    first = await read(None)
+    style, shared = find_style(request.query_params), services.of(request)
+    first = await shared.read(lambda session: read(session, None))
 
     async def pages() -> AsyncIterator[str]:
         yield MARK + style.to_text([columns])
@@ -71,7 +74,7 @@ async def to_download(
             yield style.to_text(rows)
             if following is None:
                 return
-            rows, following = await read(following)
+            rows, following = await shared.read(partial(read, after=following))
 
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(pages(), media_type="text/csv; charset=utf-8; header=present", headers=headers)

@@ -160,20 +160,13 @@ def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mappin
 async def download_sales(request: Request, _visitor: Visitor) -> Response:
     """The sales of the filter as CSV, all pages of it."""
     wanted, names = await _read_filter(request), await services.names_of(request)
-    shared, style = services.of(request), csv_files.find_style(request.query_params)
+    style = csv_files.find_style(request.query_params)
 
-    async def read(after: SalePosition | None) -> tuple[Rows, SalePosition | None]:
-        rest = replace(wanted, after=after)
-        page = await shared.read(lambda session: sales_list.find(session, rest, limit=CSV_PAGE))
-        return (to_cells(sale, names, style) for sale in page.sales), page.next
+    def read(session: Session, after: SalePosition | None) -> tuple[Rows, SalePosition | None]:
+        page = sales_list.find(session, replace(wanted, after=after), limit=CSV_PAGE)
+        return [to_cells(sale, names, style) for sale in page.sales], page.next
 
-    return await csv_files.to_download("sales.csv", COLUMNS, style, read)
-
-
-async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleFilter:
-    directory = await services.of(request).directory.get()
-    given = {name: value for name, value in request.query_params.items() if name not in without}
-    return read_filter(given, directory.keys)
+    return await csv_files.to_download(request, "sales.csv", COLUMNS, read)
 
 
 def to_cells(sale: ListedSale, names: Mapping[str, str], style: CsvStyle) -> list[str]:
@@ -215,10 +208,11 @@ def find_faults(given: Mapping[str, str]) -> dict[str, str]:
     return faults
 
 
-def read_filter(given: Mapping[str, Any], keys: Mapping[str, str]) -> SaleFilter:
-    """The filter of a query string; `keys` are connections by what they are called. Raises `Refusal` 400."""
+async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleFilter:
+    """The filter of the address. Raises `Refusal` 400."""
+    keys = (await services.of(request).directory.get()).keys
     # A browser also sends the fields that were left empty.
-    filled = {name: value for name, value in given.items() if value != ""}
+    filled = {name: value for name, value in request.query_params.items() if value and name not in without}
     called, q = queries.find_text(filled, "connection"), queries.find_text(filled, "q")
     return SaleFilter(
         start=queries.find_day(filled, "from"),
