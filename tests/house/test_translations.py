@@ -28,8 +28,8 @@ from gateway.web.dashboard import (
     questions,
     reads,
     records,
+    rendering,
     sales,
-    setting_links,
     setup,
     todo,
 )
@@ -44,7 +44,7 @@ from mapping.settings_document import SettingsDocument
 from tests.house import templates_in_code
 
 MAPPING_TABLES = (
-    *(setting_links.TITLES, mapping.MODES, mapping.MISSES, mapping.CAUGHT, mapping.HINTS, mapping.LEFT_OUT),
+    *(rendering.SETTING_TITLES, mapping.MODES, mapping.MISSES, mapping.CAUGHT, mapping.HINTS, mapping.LEFT_OUT),
     mapping.UNCHOSEN,
 )
 PAGES, LOCALES = Path(dashboard.__file__).parent, Path(catalogue.__file__).with_name("locale")

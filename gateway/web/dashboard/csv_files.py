@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -65,7 +64,11 @@ async def to_download(
 ) -> Response:
     """A file of all the rows that `read` answers, page by page: from a cursor on, with the next one (None: the end)."""
     style, shared = find_style(request.query_params), services.of(request)
-    first = await shared.read(lambda session: read(session, None))
+
+    def find(after: Any) -> Awaitable[tuple[Rows, Any]]:
+        return shared.read(lambda session: read(session, after))
+
+    first = await find(None)
 
     async def pages() -> AsyncIterator[str]:
         yield MARK + style.to_text([columns])
@@ -74,7 +77,7 @@ async def to_download(
             yield style.to_text(rows)
             if following is None:
                 return
-            rows, following = await shared.read(partial(read, after=following))
+            rows, following = await find(following)
 
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(pages(), media_type="text/csv; charset=utf-8; header=present", headers=headers)

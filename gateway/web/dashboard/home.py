@@ -88,7 +88,8 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         return overview, _read_figures(session, visitor.connection), seen, drawn, causes
 
     overview, figures, seen, drawn, causes = await shared.read(look)
-    names = overview.names
+    names, settings = overview.names, shared.settings
+    read = reads.to_chart(request, drawn.reads, drawn.now)
     # What waits for a login is its card; without such records the alert is.
     held = {f"{kind}/{c.cause.connection}" for c in causes if c.cause.code == AUTH_LOST for kind in ("lost", "refused")}
     others = [each for each in overview.alerts if not each.cause.startswith("parked/") and each.cause not in held]
@@ -104,18 +105,12 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         cards=[to_card(connection, overview) for connection in overview.connections],
         lost_code=AUTH_LOST,
         alerts=[alerts.to_shown(alert, names) for alert in others],
-        plan=counts.forecast_reads(
-            overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
-        ),
-        charts=[
-            charts.to_booked(request, drawn, names),
-            reads.to_chart(request, drawn.reads, drawn.now),
-            *charts.to_hours(request, drawn),
-        ],
+        plan=counts.forecast_reads(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads),
+        charts=[charts.to_booked(request, drawn, names), read, *charts.to_hours(request, drawn)],
         statuses=STATUSES,
         shop=AMSTERDAM,
-        can_connect=bool(shared.settings.quickbooks_client_id),
-        is_postgres=shared.settings.is_postgres,
+        can_connect=bool(settings.quickbooks_client_id),
+        is_postgres=settings.is_postgres,
         running=sorted({each.role for each in overview.processes if overview.now - each.seen_at < RUNNING}),
     )
 

@@ -19,7 +19,7 @@ from gateway.web import api, presentation, queries, services
 from gateway.web.api import previews
 from gateway.web.api.previews import PreviewRequest
 from gateway.web.api.settings import Draft, must_exist
-from gateway.web.dashboard import mapping_form, versions
+from gateway.web.dashboard import mapping_form, questions, versions
 from gateway.web.dashboard.mapping_form import Choices
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
@@ -95,11 +95,7 @@ UNCHOSEN: Final[Mapping[str, str]] = {
     "mapping.order_deposit_account": "one that is made for it",
     "mapping.clearing_account": "one that is made for it",
 }
-_MEANINGS: Final[Mapping[str, str]] = {
-    setting.path: setting.meaning
-    for chapter in settings_guide.explain(SettingsDocument())
-    for setting in chapter.settings
-}
+_MEANINGS: Final = {path: each.meaning for path, each in questions.find_settings(SettingsDocument()).items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,13 @@ class SetupQuestion:
     value: Any
 
 
+def find_settings(document: SettingsDocument) -> dict[str, Setting]:
+    """Every setting, with its explanation, by its path."""
+    return {each.path: each for chapter in settings_guide.explain(document) for each in chapter.settings}
+
+
 def ask(document: SettingsDocument, paths: Sequence[str]) -> list[SetupQuestion]:
-    known = {each.path: each for chapter in settings_guide.explain(document) for each in chapter.settings}
+    known = find_settings(document)
     return [SetupQuestion(known[path], reduce(getattr, path.split("."), document)) for path in paths]
 
 

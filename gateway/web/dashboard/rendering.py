@@ -13,10 +13,10 @@ from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match
@@ -26,13 +26,35 @@ from gateway.store.events import Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.version import VERSION
 from gateway.web import access, services
+from gateway.web.dashboard import mapping_form, questions
 from gateway.web.dashboard.preview_orders import DOCUMENTS
-from gateway.web.dashboard.setting_links import show_settings
 from gateway.web.sessions import DASHBOARD, Visitor
 from gateway.web.visitors import chosen_language
+from mapping.coverage import CONTROLS, SINGLES
 from mapping.money import to_cents
+from mapping.settings_document import SettingsDocument
+from mapping.settings_guide import Setting
 
 _FOLDER = Path(__file__).parent
+_NAMED = re.compile(
+    r"(?P<login>/connect/quickbooks)\b|"
+    r'\b(?P<path>[a-z]+\.[a-z_]+)(?:\.[a-z_]+)*\b(?:\s(?:=|is|ist)\s(?P<value>"[a-z_]+"|true|false))?'
+)
+SETTING_TITLES: Final[Mapping[str, str]] = {
+    **mapping_form.TITLES,
+    "mapping.special_items": "Items for rounding, gift cards and other special lines",
+    "orders.cash_rounding": "Cash rounding",
+    "products.family_field": "Field that names the product of a family",
+    "products.filter": "Which items become products",
+    "products.sub_cent_prices": "Prices with parts of a cent",
+    "products.vat_branch": "Location whose VAT rates count",
+    "stock.branches": "Stock of each location",
+    "stock.main_branch": "Location that has all stock",
+}
+"""Short words for settings whose explanation does not begin with some."""
+_ASKED = frozenset({*questions.FLOWS, *questions.OTHERS})
+_MAPPED = frozenset(each.path for each in (*CONTROLS, *SINGLES))
+_SETTINGS: Final = questions.find_settings(SettingsDocument())
 _RESEND = re.compile(r"\./run resend [^\s,;]+")
 ENTITIES = {
     **{name: name for name in ("Receipt", "Relation", "Item", "Customer", "Invoice", "Day", "Payment")},
@@ -55,6 +77,23 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+@cache
+def to_asset(name: str) -> str:
+    """The address of a static file, with a mark of its content, so that a browser may keep it."""
+    digest = hashlib.sha256((_FOLDER / "static" / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?{digest}"
+
+
+_environment.globals |= {
+    "asset": to_asset,
+    "flows": list(Flow),
+    "languages": catalogue.LANGUAGES,
+    "pretty": partial(json.dumps, indent=2, ensure_ascii=False, default=str),
+    "states": list(State),
+    "version": VERSION,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +125,11 @@ def render(
         "visitor": visitor,
         "path": request.url.path,
         "here": _find_address(request, visitor),
-        "languages": catalogue.LANGUAGES,
-        "asset": to_asset,
         "person": partial(to_person, language),
         "clock": partial(to_clock, language),
         "duration": partial(to_duration, language),
-        "pretty": to_pretty,
         "record": partial(to_record, names),
-        "entity": partial(to_entity, language),
+        "entity": lambda entity: words(str(ENTITIES.get(entity, entity))),
         "called": lambda key: names.get(key, key),
         "money": partial(catalogue.show_money, language),
         "number": partial(catalogue.show_number, language),
@@ -103,9 +139,6 @@ def render(
         "day": partial(catalogue.show_day, language),
         "month_name": partial(catalogue.show_month, language),
         "weekdays": partial(catalogue.weekdays, language),
-        "flows": list(Flow),
-        "states": list(State),
-        "version": VERSION,
         "typed": sent.typed,
         "faults": sent.faults,
     }
@@ -139,6 +172,39 @@ def _show_decimal(show: Callable[[Decimal], str], text: str | None) -> str:
         return str(text)
 
 
+def show_settings(language: str, text: str, connection: str | None = None, *, may_configure: bool = False) -> Markup:
+    """The text with each setting in words; with a connection (as it is called) they are links."""
+    shown, end, name = Markup(), 0, quote(connection or "", safe="")
+    for found in _NAMED.finditer(text):
+        words: str
+        address = ""
+        if found["login"]:
+            words = catalogue.translate(language, "Reconnect QuickBooks")
+            address = f"{found['login']}?connection={name}" if may_configure else ""
+        elif setting := _SETTINGS.get(found["path"]):
+            words, path = _to_words(language, setting, found["value"]), setting.path
+            address = f"/connections/{name}/{'mapping' if path in _MAPPED else 'settings'}#{path}"
+            if path in _ASKED and may_configure:
+                address = f"/setup/{name}#{path}"
+        else:
+            continue
+        if connection is not None and address:
+            words = Markup('<a href="{}">{}</a>').format(address, words)
+        shown += escape(text[end : found.start()]) + Markup("<q>{}</q>").format(words)
+        end = found.end()
+    return shown + escape(text[end:])
+
+
+def _to_words(language: str, setting: Setting, value: str | None) -> str:
+    meaning = re.split("[:;]", catalogue.explain(language, setting.path, setting.meaning))[0]
+    title = catalogue.translate(language, SETTING_TITLES[setting.path]) if setting.path in SETTING_TITLES else meaning
+    if value is None:
+        return title
+    plain = value.strip('"')
+    chosen = {"true": "on", "false": "off"}.get(plain) or questions.CHOICES.get(f"{setting.path}={plain}", plain)
+    return f"{title}: {catalogue.translate(language, chosen)}"
+
+
 def _find_address(request: Request, visitor: Visitor | None) -> str:
     """The address of this page, for a form that comes back to it; what answers a form is the page that sent it.
 
@@ -166,13 +232,6 @@ def show_problem(request: Request, status: int, detail: str | None) -> Response:
     title = catalogue.translate(language, "QuickBooks was not connected" if back else HTTPStatus(status).phrase)
     said = catalogue.say(language, detail)
     return render(request, "problem.html", status=status, title=title, detail=said, number=status, back=back)
-
-
-@cache
-def to_asset(name: str) -> str:
-    """The address of a static file, with a mark of its content, so that a browser may keep it."""
-    digest = hashlib.sha256((_FOLDER / "static" / name).read_bytes()).hexdigest()[:12]
-    return f"/static/{name}?{digest}"
 
 
 def to_clock(language: str, moment: datetime | None) -> Markup:
@@ -203,16 +262,6 @@ def to_person(language: str, actor: str) -> str:
     if actor in ACTORS:
         return catalogue.translate(language, ACTORS[actor])
     return actor.removeprefix(f"{DASHBOARD}: ")
-
-
-def to_pretty(content: Any) -> str:
-    """A log line's detail, readable."""
-    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
-
-
-def to_entity(language: str, entity: str) -> str:
-    """What people call the kind of record of an event."""
-    return catalogue.translate(language, ENTITIES.get(entity, entity))
 
 
 def to_record(names: Mapping[str, str], event: Event) -> str:

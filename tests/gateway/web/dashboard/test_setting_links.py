@@ -8,14 +8,14 @@ import pytest
 
 from gateway import catalogue
 from gateway.store.tokens import RECONNECT
-from gateway.web.dashboard import questions, setting_links
+from gateway.web.dashboard import questions, rendering
 from tests.house import templates_in_code
 
 SKU = 'give the item a SKU of digits, or choose products.sku_with_letters = "allocate" in the settings'
 
 
 def shown(text: str, language: str = "en", connection: str | None = "Shop 1", *, owner: bool = True) -> str:
-    return setting_links.show_settings(language, catalogue.say(language, text), connection, may_configure=owner)
+    return rendering.show_settings(language, catalogue.say(language, text), connection, may_configure=owner)
 
 
 @pytest.mark.parametrize(
