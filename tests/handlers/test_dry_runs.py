@@ -15,7 +15,7 @@ from gateway.cli import tasks
 from gateway.store.session import writing
 from gateway.store.tables import LinkRow
 from gateway.web.dashboard import preview_results
-from gateway.web.dashboard.preview_orders import Told
+from gateway.web.dashboard.preview_results import Told
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.quickbooks import books

@@ -33,7 +33,7 @@ from gateway.web.dashboard import (
     setup,
     todo,
 )
-from gateway.web.dashboard.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
+from gateway.web.dashboard.preview_results import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
 from gateway.web.dashboard.rendering import ACTORS, ENTITIES
 from handlers.sales.dry_runs import STEPS
 from mapping import messages, settings_guide

@@ -27,7 +27,7 @@ from gateway.store.sales import AMSTERDAM
 from gateway.version import VERSION
 from gateway.web import access, services
 from gateway.web.dashboard import mapping_form, questions
-from gateway.web.dashboard.preview_orders import DOCUMENTS
+from gateway.web.dashboard.preview_results import DOCUMENTS
 from gateway.web.sessions import DASHBOARD, Visitor
 from gateway.web.visitors import chosen_language
 from mapping.coverage import CONTROLS, SINGLES

@@ -24,7 +24,7 @@ from gateway.web import actions, queries, services
 from gateway.web.actions import Resend
 from gateway.web.dashboard import sales
 from gateway.web.dashboard.events import find_reason
-from gateway.web.dashboard.preview_orders import DOCUMENTS
+from gateway.web.dashboard.preview_results import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.sales import KINDS, STATUSES
 from gateway.web.problems import Refusal

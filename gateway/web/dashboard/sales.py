@@ -27,7 +27,7 @@ from gateway.web import queries, services
 from gateway.web.dashboard import charts, csv_files
 from gateway.web.dashboard.charts import Chart, ChartRow
 from gateway.web.dashboard.csv_files import CSV_PAGE, CsvStyle, Rows, defuse
-from gateway.web.dashboard.preview_orders import DOCUMENTS
+from gateway.web.dashboard.preview_results import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
