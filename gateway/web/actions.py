@@ -20,6 +20,7 @@ from gateway.store.views import Filter
 from gateway.web import deliveries, queries
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
+from gateway.web.sessions import Visitor
 from mapping import messages
 from mapping.messages import join, message
 
@@ -200,16 +201,9 @@ def _get(session: Session, event_id: int) -> Event:
     return event
 
 
-@dataclass(frozen=True, slots=True)
-class ActionBy:
-    """Who does something to many records, why, and the only connection they may see."""
-
-    actor: str
-    reason: str | None
-    connection: str | None
-
-
-async def do_to_causes(shared: Services, action: BulkAction, keys: Sequence[tuple[str, str]], by: ActionBy) -> int:
+async def do_to_causes(
+    shared: Services, action: BulkAction, keys: Sequence[tuple[str, str]], visitor: Visitor, reason: str | None
+) -> int:
     """Try again or ignore the parked events of some causes, at most `todo.MOST`; answers the number of the action.
 
     In short transactions, each of which notes the events that it changed. Raises `Refusal` 409 when none waits.
@@ -220,13 +214,13 @@ async def do_to_causes(shared: Services, action: BulkAction, keys: Sequence[tupl
         raise Refusal(409, "nothing of this waits any more; look at the list again")
 
     def begin(session: Session) -> int:
-        bulk_id = todo.begin(session, action, actor=by.actor, reason=by.reason, connection=by.connection)
+        bulk_id = todo.begin(session, action, actor=visitor.actor, reason=reason, connection=visitor.connection)
         target = message("{n} records, action {id}", n=len(ids), id=bulk_id)
-        audit.note(session, actor=by.actor, action=action, target=target, reason=by.reason)
+        audit.note(session, actor=visitor.actor, action=action, target=target, reason=reason)
         return bulk_id
 
     bulk_id, is_retry = await shared.write(begin), action is BulkAction.RETRY
-    why = message("ignored by a person: {reason}", reason=by.reason or "")
+    why = message("ignored by a person: {reason}", reason=reason or "")
 
     def change(session: Session, some: Sequence[int]) -> list[int]:
         changed = _requeue(session, some, [State.PARKED]) if is_retry else _ignore(session, some, why)

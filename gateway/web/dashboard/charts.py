@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -121,15 +121,6 @@ def find_days(start: date, through: date) -> list[date]:
     return [start + timedelta(days=number) for number in range((through - start).days + 1)]
 
 
-def fill_hours(
-    known: Mapping[datetime, int], start: datetime, end: datetime, to_label: Callable[[datetime], str]
-) -> list[ChartRow]:
-    """A row for each hour; hours of which nothing is known count as nothing."""
-    count = int((end - start).total_seconds() // 3600) + 1
-    hours = (start + timedelta(hours=number) for number in range(count))
-    return [ChartRow(to_label(hour), (known.get(hour, 0),)) for hour in hours]
-
-
 # --- the charts of the pages -------------------------------------------------------------------------------------
 
 
@@ -208,10 +199,11 @@ def to_hours(request: Request, found: ChartFigures) -> list[Chart]:
         return catalogue.show_moment(language, hour.astimezone(AMSTERDAM), with_year=False)
 
     end = found.now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    start = end - HOURS
-    lag = fill_hours({hour.at: hour.lag_seconds for hour in found.hours}, start, end, show_hour)
-    open_causes = fill_hours({hour.at: hour.causes for hour in found.hours}, start, end, show_hour)
+    hours = [end - HOURS + timedelta(hours=number) for number in range(int(HOURS.total_seconds() // 3600) + 1)]
+    known = {hour.at: (hour.lag_seconds, hour.causes) for hour in found.hours}
+    # Hours of which nothing is known count as nothing.
+    lag, causes = ([ChartRow(show_hour(hour), (known.get(hour, (0, 0))[of],)) for hour in hours] for of in range(2))
     return [
         to_line("lag", words("Longest wait of a record, by hour"), words("Wait"), lag, unit="seconds"),
-        to_bars("causes", words("Open causes, by hour"), [words("Causes")], open_causes),
+        to_bars("causes", words("Open causes, by hour"), [words("Causes")], causes),
     ]

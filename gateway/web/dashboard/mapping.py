@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from sqlmodel import Session
@@ -165,8 +166,14 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
             blocks = mapping_form.to_blocks(chosen, state.lists, state.values)
             proposed = mapping_form.propose(chosen, blocks)
             return _show(request, state, replace(editing, notice="proposed", chosen=proposed))
-        case "refresh":
-            return await _refresh(request, visitor, state, editing)
+        case "refresh":  # what was chosen meanwhile stays in the form
+            shared, name = services.of(request), request.path_params["name"]
+            change = requests.refresh_lists(connection=name, actor="admin")
+            target = message("connection {name}", name=name)
+            await shared.ask(partial(audit.ask, change=change, actor=visitor.actor, action="lists", target=target))
+            if chosen == _in_force(state):
+                return RedirectResponse(to_address(name), 303)
+            return _show(request, await _read(request, number), replace(editing, notice="refreshing"))
         case _:
             return _show(request, state, replace(editing, notice="previewed"))
 
@@ -217,17 +224,6 @@ async def _try(request: Request, visitor: Visitor, state: MappingState, editing:
     name = request.path_params["name"]
     wanted = PreviewRequest(Flow.ORDERS, number, name, visitor.actor, settings=text)
     return RedirectResponse(f"/preview/{await previews.ask(services.of(request), wanted)}", 303)
-
-
-async def _refresh(request: Request, visitor: Visitor, state: MappingState, editing: Editing) -> Response:
-    """Have a worker read the lists anew; what was chosen meanwhile stays in the form."""
-    shared, name = services.of(request), request.path_params["name"]
-
-    change, target = requests.refresh_lists(connection=name, actor="admin"), message("connection {name}", name=name)
-    await shared.ask(lambda session: audit.ask(session, change, actor=visitor.actor, action="lists", target=target))
-    if editing.chosen == _in_force(state):
-        return RedirectResponse(to_address(name), 303)
-    return _show(request, await _read(request, editing.number), replace(editing, notice="refreshing"))
 
 
 def _show(request: Request, state: MappingState, editing: Editing, *, status: int = 200) -> Response:

@@ -106,20 +106,15 @@ class Overviews:
     connections: Sequence[ConnectionOverview]
 
 
-URGENCIES: Final = {
-    Urgency.STOPPED: "stopped",
-    Urgency.CAUSES: "needs attention",
-    Urgency.DIFFERS: "differs",
-    Urgency.FINISHING: "not finished",
-    Urgency.NOTHING: "in order",
+_SHOWN: Final = {
+    Urgency.STOPPED: ("stopped", "parked"),
+    Urgency.CAUSES: ("needs attention", "parked"),
+    Urgency.DIFFERS: ("differs", "waiting"),
+    Urgency.FINISHING: ("not finished", "skipped"),
+    Urgency.NOTHING: ("in order", "done"),
 }
-CHIPS: Final = {
-    Urgency.STOPPED: "parked",
-    Urgency.CAUSES: "parked",
-    Urgency.DIFFERS: "waiting",
-    Urgency.FINISHING: "skipped",
-    Urgency.NOTHING: "done",
-}
+"""Of each urgency the words and the chip."""
+URGENCIES, CHIPS = ({urgency: shown[part] for urgency, shown in _SHOWN.items()} for part in range(2))
 SHOWN_CAUSES: Final = 2
 
 
@@ -135,11 +130,6 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
 
     found, plan = await shared.read(look)
     names = {each.key: each.name for each in found.connections}
-
-    def seen_of(each: ConnectionOverview) -> list[SeenSystem]:
-        silent = [(each.key, system) for system in each.silent]
-        return find_seen(each.systems, silent, found.now)
-
     return render(
         request,
         "overview.html",
@@ -148,7 +138,7 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
         urgent=sum(each.urgency <= Urgency.DIFFERS for each in found.connections),
         urgencies=URGENCIES,
         chips=CHIPS,
-        seen_of=seen_of,
+        seen_of=lambda each: find_seen(each.systems, [(each.key, system) for system in each.silent], found.now),
         shown_causes=SHOWN_CAUSES,
         address=lambda cause: todo.to_address(cause, names.get(cause.connection or "", cause.connection)),
         query=urlencode,

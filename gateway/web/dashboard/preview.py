@@ -106,8 +106,17 @@ async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) 
 
 
 async def show_preview(request: Request, visitor: Visitor) -> Response:
-    """What would be done, or that it is still being looked at."""
-    event = await _read(request)
+    """What would be done, or that it is still being looked at: of the event, or the one that its look-up became."""
+    event_id = queries.to_id(request.path_params["id"])
+
+    def look(session: Session) -> Event | None:
+        event = views.find_event(session, event_id)
+        following_id = progress.find_next(session, event) if event and event.state in SETTLED else None
+        return views.find_event(session, following_id) if following_id else event
+
+    event = await services.of(request).read(look)
+    if event is None or not is_preview(event):
+        raise Refusal(404, _MISSING)
     refuse_others(visitor, event.connection, _MISSING)
     hint = presentation.parse(event.hint)
     asked = hint if isinstance(hint, dict) else {}
@@ -125,21 +134,6 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         asked_for=asked.get("record")
         or (rendering.to_record({}, event) if event.flow == Flow.ORDERS else event.entity_id),
     )
-
-
-async def _read(request: Request) -> Event:
-    """The event of the preview, or the one that goes on where its look-up ended."""
-    event_id = queries.to_id(request.path_params["id"])
-
-    def look(session: Session) -> Event | None:
-        event = views.find_event(session, event_id)
-        following_id = progress.find_next(session, event) if event and event.state in SETTLED else None
-        return views.find_event(session, following_id) if following_id else event
-
-    event = await services.of(request).read(look)
-    if event is None or not is_preview(event):
-        raise Refusal(404, _MISSING)
-    return event
 
 
 def is_preview(event: Event) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from sqlmodel import Session
@@ -131,6 +131,8 @@ async def _read_filter(request: Request, visitor: Visitor, kind: RecordKind) -> 
     keys = (await services.of(request).directory.get()).keys
     called, state = queries.find_text(given, "connection"), given.get("state")
     is_mark = state in MARKS
+    number, _, name = given.get("after", "").partition(".")
+    last_id = queries.find_number({"after": number}, "after", low=1, high=queries.LARGEST_ID)
     return RecordFilter(
         kind,
         connection=visitor.connection or (keys.get(called, called) if called else None),
@@ -140,16 +142,8 @@ async def _read_filter(request: Request, visitor: Visitor, kind: RecordKind) -> 
         q=queries.find_text(given, "q"),
         is_private=not may_see(visitor, kind),
         cause=queries.find_text(given, "cause"),
-        after=_find_position(given),
+        after=RecordPosition(name[:_LONGEST_NAME], last_id) if last_id else None,
     )
-
-
-def _find_position(given: Mapping[str, Any]) -> RecordPosition | None:
-    number, _, name = given.get("after", "").partition(".")
-    if not number:
-        return None
-    id_ = queries.find_number({"after": number}, "after", low=1, high=queries.LARGEST_ID)
-    return RecordPosition(name[:_LONGEST_NAME], id_ or 0)
 
 
 async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> Response:
@@ -201,10 +195,14 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
         if record is None:
             return None
         row = record.row
+        subjects = [f"{flow}/Item/{row.source_id}" for flow in (Flow.PRODUCTS, Flow.STOCK)]
+        if kind is RecordKind.CUSTOMER:
+            both = (("Relation", row.till_number), ("Customer", row.books_id))
+            subjects = [f"{Flow.CUSTOMERS}/{entity}/{number}" for entity, number in both if number]
         events = [
             event
-            for flow, entity, entity_id in _subjects(kind, record)
-            for event in views.events_about(session, f"{row.connection}/{flow}/{entity}/{entity_id}", limit=_EVENTS)
+            for subject in subjects
+            for event in views.events_about(session, f"{row.connection}/{subject}", limit=_EVENTS)
         ]
         looked = [views.find_event(session, each) for each in asked if each <= queries.LARGEST_ID]
         own = [each for each in looked if each is not None and each.connection == row.connection]
@@ -216,14 +214,6 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
         raise Refusal(404, _MISSING[kind])
     refuse_others(visitor, found.record.row.connection, _MISSING[kind])
     return found
-
-
-def _subjects(kind: RecordKind, record: ListedRecord) -> list[tuple[str, str, str]]:
-    row = record.row
-    if kind is RecordKind.PRODUCT:
-        return [(Flow.PRODUCTS, "Item", row.source_id), (Flow.STOCK, "Item", row.source_id)]
-    both = (("Relation", row.till_number), ("Customer", row.books_id))
-    return [(Flow.CUSTOMERS, entity, number) for entity, number in both if number]
 
 
 async def look_now(kind: RecordKind, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:

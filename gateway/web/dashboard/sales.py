@@ -94,7 +94,8 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
 
     shown = await shared.read(look)
     query = kept(request.query_params)
-    older = {**query, "after": to_cursor(shown.page.next)} if shown.page.next else None
+    last = shown.page.next
+    older = {**query, "after": f"{last.day.isoformat()}.{last.id}"} if last else None
     return render(
         request,
         "sales.html",
@@ -234,10 +235,6 @@ async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleF
 def kept(given: Mapping[str, Any]) -> dict[str, str]:
     """The fields of the filter that are filled, for the addresses of its other pages."""
     return {name: str(given[name]) for name in FIELDS if given.get(name)}
-
-
-def to_cursor(position: SalePosition) -> str:
-    return f"{position.day.isoformat()}.{position.id}"
 
 
 def _find_amount(given: Mapping[str, Any], name: str) -> int | None:

@@ -71,7 +71,7 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
     state = await _read(request)
     editor = to_editor(form)
     # On a thread: checking a large document takes time.
-    if found := await services.of(request).run(lambda: _find_faults(editor.text)):
+    if found := (await services.of(request).run(lambda: _parse(editor.text)))[1]:
         refused = replace(editor, places=found, notice="refused")
         return await _show(request, state, refused, SentForm(form, status=422))
     match form.get("action"):
@@ -122,7 +122,7 @@ async def _show(request: Request, state: SettingsState, editor: Editor, sent: Se
     def look_through() -> tuple[tuple[DiffLine, ...], SettingsDocument]:
         text = editor.text
         diff = versions.compare(state.text, text) if state.version and text != state.text else ()
-        return diff, _find_document(text) or _find_document(state.text) or DEFAULTS
+        return diff, _parse(text)[0] or _parse(state.text)[0] or SettingsDocument()
 
     diff, document = await services.of(request).run(look_through)
     return render(
@@ -137,23 +137,12 @@ async def _show(request: Request, state: SettingsState, editor: Editor, sent: Se
     )
 
 
-def _find_faults(text: str) -> tuple[FaultLocation, ...]:
+def _parse(text: str) -> tuple[SettingsDocument | None, tuple[FaultLocation, ...]]:
+    """The document, or its faults."""
     try:
-        settings_document.parse(text)
+        return settings_document.parse(text), ()
     except DocumentError as error:
-        return versions.find(text, error.faults)
-    return ()
-
-
-DEFAULTS = SettingsDocument()
-
-
-def _find_document(text: str) -> SettingsDocument | None:
-    """The document, unless it has faults."""
-    try:
-        return settings_document.parse(text)
-    except DocumentError:
-        return None
+        return None, versions.find(text, error.faults)
 
 
 async def _read(request: Request) -> SettingsState:

@@ -151,9 +151,8 @@ async def do(request: Request, visitor: Visitor, form: dict[str, str]) -> Respon
     reason = queries.find_text(form, "reason")
     if action is BulkAction.IGNORE and not (reason or "").strip():
         raise Refusal(400, "say why these are ignored; whoever looks later wants to know")
-    by = actions.ActionBy(visitor.actor, reason, visitor.connection)
-    picked = await _find_picked(request, visitor, form)
-    bulk_id = await actions.do_to_causes(shared, action, [each.cause.key for each in picked], by)
+    keys = [each.cause.key for each in await _find_picked(request, visitor, form)]
+    bulk_id = await actions.do_to_causes(shared, action, keys, visitor, reason)
     return RedirectResponse(f"/todo/bulk/{bulk_id}", 303)
 
 
