@@ -59,7 +59,6 @@ class Call:
         return open_engine(self.settings.database_url, pool_size=2)
 
     def close(self) -> None:
-        """Close the database, if it was opened."""
         if "engine" in self.__dict__:
             self.engine.dispose()
 

@@ -49,7 +49,6 @@ def show_status(call: Call) -> int:
 
 
 def list_events(call: Call) -> int:
-    """The newest events that fit the filter."""
     asked = call.arguments
     if asked.connection not in {*call.display_names, *call.display_names.values()}:  # a removed one is looked back at
         call.find_connections()

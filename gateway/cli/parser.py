@@ -65,7 +65,6 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **given)
 
     def error(self, message: str) -> NoReturn:
-        """Exit code 2."""
         self.exit(2, f"{message}\n(the arguments are shown by: {self.prog} --help)\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -86,7 +85,6 @@ def suggest(word: str, known: Sequence[str]) -> str:
 
 
 def to_day(text: str) -> date:
-    """A day as people must write it. Raises argparse's error, in words."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -108,14 +106,12 @@ def to_order(text: str) -> str:
 
 
 def to_number(text: str) -> int:
-    """How many. Raises argparse's error, in words."""
     if text.isascii() and text.isdigit() and int(text):
         return int(text)
     raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
 
 
 def to_seconds(text: str) -> float:
-    """How long. Raises argparse's error, in words."""
     try:
         found = float(text)
     except ValueError:

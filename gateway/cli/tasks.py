@@ -47,7 +47,6 @@ _SAFE = "Ctrl-C is safe, it goes on without us"
 
 
 def resend_order(call: Call) -> int:
-    """Run an order again, or only show what would be done."""
     order, names = call.arguments.order, call.connection_names()
     with reading(call.engine) as session:
         earlier = [event for event in views.events_of_order(session, order) if event.connection in names]
@@ -62,7 +61,6 @@ def resend_order(call: Call) -> int:
 
 
 def poll_now(call: Call) -> int:
-    """Ask both systems now what changed, for one connection or all."""
     changes = [requests.poll(connection=name) for name in call.connection_names()]
     return ask(call, changes, action="poll", target=", ".join(c.entity_id for c in changes))
 
@@ -180,7 +178,6 @@ def _find_cause(call: Call, event: Event) -> Finding:
 
 
 def to_words(event: Event) -> str:
-    """The status of an event, in one line."""
     target = f" -> {event.target_entity} {event.target_id}" if event.target_id else ""
     named = (("record", event.record), ("field", event.field), ("to do", event.fix))
     more = "".join(f"; {name}: {value}" for name, value in named if value)

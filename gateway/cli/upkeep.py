@@ -68,7 +68,6 @@ def purge_log(call: Call) -> int:
 
 
 def answer_person(call: Call) -> int:
-    """Export or erase everything kept about a person."""
     try:
         if call.arguments.what == "erase":
             return _erase(call)

@@ -141,7 +141,6 @@ def expose(reading: Gauge | None) -> bytes:
 
 
 def families(reading: Gauge) -> Iterator[Metric]:
-    """Every family, those without a sample included."""
     yield from _of_events(reading)
     yield from _of_outside(reading)
     yield from _of_ourselves(reading)
@@ -150,8 +149,6 @@ def families(reading: Gauge) -> Iterator[Metric]:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Gauges(Collector):
-    """A reading as metric families."""
-
     reading: Gauge | None
 
     def collect(self) -> Iterator[Metric]:

@@ -183,5 +183,4 @@ def cookie_name(request: Request, suffix: str = "") -> str:
 
 
 def is_https(request: Request) -> bool:
-    """Whether browsers reach us encrypted."""
     return services.of(request).settings.public_url.startswith("https://")

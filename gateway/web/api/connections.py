@@ -18,7 +18,6 @@ from mapping.messages import message
 
 
 async def list_connections(request: Request) -> Response:
-    """Every connection as `/admin/status` has it."""
     overview = await _look(request)
     found = [status.to_connection(connection, overview) for connection in overview.connections]
     return JSONResponse({"connections": found})

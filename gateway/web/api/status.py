@@ -58,7 +58,6 @@ class Overview:
 
     @property
     def names(self) -> Mapping[str, str]:
-        """What each connection is called, by its key."""
         return {each.name: each.display_name for each in self.connections}
 
     def of_one(self, connection: str) -> Overview:
@@ -79,7 +78,6 @@ class Overview:
 
 
 def look(session: Session, seal: Seal) -> Overview:
-    """The whole status, in one reading transaction."""
     now = views.now_of(session)
     every = connections.every(session, seal)
     return Overview(

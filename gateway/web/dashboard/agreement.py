@@ -110,7 +110,6 @@ def _to_day(day: date, called: str) -> str:
 
 
 async def download_days(request: Request, _visitor: Visitor) -> Response:
-    """The month as CSV, a row a day."""
     connection, called = await _find_connection(request, request.query_params)
     style = csv_files.find_style(request.query_params)
 
@@ -277,7 +276,6 @@ async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, 
 
 
 async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Have a worker compare, and wait for it on the next page."""
     shared = services.of(request)
     # A browser sends a field that was left empty, too.
     given = {name: value for name, value in form.items() if value}
@@ -291,7 +289,6 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
 
 
 async def show_report(request: Request, visitor: Visitor) -> Response:
-    """The report, or that both sides are still being read."""
     event_id = queries.to_id(request.path_params["id"])
 
     def look(session: Session) -> tuple[Event | None, dict[int, str | None]]:

@@ -71,7 +71,6 @@ ACTIONS: Final[Mapping[str, str]] = {
 
 
 async def show_actions(request: Request, visitor: Visitor) -> Response:
-    """Newest first, as the filter wants them."""
     given = {name: value for name, value in request.query_params.items() if value}
     before = queries.find_number(given, "after", low=1, high=queries.LARGEST_ID)
     wanted = _to_filter(given)

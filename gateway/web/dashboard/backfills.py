@@ -37,7 +37,6 @@ async def show_backfills(request: Request, visitor: Visitor) -> Response:
 
 
 async def hold_backfill(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    """Pause a load, let it go on, or cancel it."""
     wanted = next((each for each in Hold if each == request.path_params["hold"]), None)
     if wanted is None:
         raise Refusal(404, "there is no such button")

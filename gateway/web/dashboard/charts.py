@@ -117,7 +117,6 @@ def stack(
 
 
 def find_days(start: date, through: date) -> list[date]:
-    """Every day from the first through the last."""
     return [start + timedelta(days=number) for number in range((through - start).days + 1)]
 
 

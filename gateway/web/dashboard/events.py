@@ -22,7 +22,6 @@ from gateway.web.visitors import refuse_others
 
 
 async def show_events(request: Request, _visitor: Visitor) -> Response:
-    """Newest first, as the filter wants them."""
     wanted = queries.to_filter(request.query_params)
     names = list(await services.names_of(request))
     page = await services.of(request).read(lambda session: views.find_events(session, wanted))
@@ -32,7 +31,6 @@ async def show_events(request: Request, _visitor: Visitor) -> Response:
 
 
 async def retry_events(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Everything that fits the filter the page was shown with."""
     wanted = queries.to_filter(form)
     await actions.retry_all(services.of(request), wanted, actor=visitor.actor)
     query = {name: value for name, value in to_query(wanted).items() if name != "state"}

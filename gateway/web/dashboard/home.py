@@ -33,8 +33,6 @@ from gateway.web.sessions import Visitor
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One connection as the page shows it."""
-
     connection: Connection
     authorised: bool
     lost: str | None

@@ -142,7 +142,6 @@ class Editing:
 
 
 async def show_mapping(request: Request, _visitor: Visitor) -> Response:
-    """Everything as the document in force has it."""
     state = await _read(request)
     saved = request.query_params.get("saved") == str(state.version)
     notice = "saved" if saved else ""
@@ -291,5 +290,4 @@ async def _read(request: Request, number: str = "", base: int | None = None) -> 
 
 
 def to_address(name: str) -> str:
-    """Where the mapping of a connection is."""
     return ADDRESS.replace("{name}", versions.quote_name(name))

@@ -74,7 +74,6 @@ def _find_names(session: Session, events: Sequence[Event]) -> dict[int, str]:
 
 
 def can_preview(event: Event) -> bool:
-    """Whether an event is about a record that can be previewed."""
     if event.connection is None:
         return False
     if event.flow == Flow.ORDERS:

@@ -86,7 +86,6 @@ def routes() -> list[Route]:
 
 
 async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> Response:
-    """The records that the filter wants, by name."""
     shared, given = services.of(request), request.query_params
     names = await services.names_of(request)
     wanted = await _read_filter(request, visitor, kind)

@@ -77,7 +77,6 @@ class _Shown:
 
 
 async def show_sales(request: Request, visitor: Visitor) -> Response:
-    """One row a sale, newest day first, as the filter wants them."""
     faults = find_faults(request.query_params)
     shared, wanted = services.of(request), await _read_filter(request, without=faults)
     names = await services.names_of(request)
@@ -159,7 +158,6 @@ def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mappin
 
 
 async def download_sales(request: Request, _visitor: Visitor) -> Response:
-    """The sales of the filter as CSV, all pages of it."""
     wanted, names = await _read_filter(request), await services.names_of(request)
     style = csv_files.find_style(request.query_params)
 

@@ -138,7 +138,6 @@ async def _show(request: Request, state: SettingsState, editor: Editor, sent: Se
 
 
 def _parse(text: str) -> tuple[SettingsDocument | None, tuple[FaultLocation, ...]]:
-    """The document, or its faults."""
     try:
         return settings_document.parse(text), ()
     except DocumentError as error:
@@ -166,5 +165,4 @@ async def _find_draft(request: Request, event_id: int) -> str | None:
 
 
 def to_address(name: str) -> str:
-    """Where the settings of a connection are."""
     return ADDRESS.replace("{name}", versions.quote_name(name))

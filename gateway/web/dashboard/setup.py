@@ -69,7 +69,6 @@ class SetupState:
 
     @property
     def has_till(self) -> bool:
-        """Whether everything is known that a call to the till needs."""
         return bool(self.connection.mplus_url and self.connection.mplus_ident and self.connection.mplus_secret)
 
     @property
@@ -80,7 +79,6 @@ class SetupState:
 
     @property
     def connected(self) -> bool:
-        """Whether both systems can be called."""
         return self.has_till and self.authorised
 
     @property
@@ -322,5 +320,4 @@ async def _read(request: Request) -> SetupState:
 
 
 def to_address(name: str) -> str:
-    """Where the set-up of a connection is."""
     return f"{setups.ADDRESS}/{quote(name, safe='')}"
