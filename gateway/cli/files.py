@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.store.certificates import Certificate
 MOST = 200
 """The most records in one file: each costs calls of both systems."""
+_COMPARED = ("field", "before", "after")
 
 
 def handle_certificate(call: Call) -> int:
@@ -194,7 +195,11 @@ def _test(call: Call, file: Mapping[str, Any]) -> int:
     try:
         before = settings_document.parse_data(file["settings"])
         after = _find_settings(call) or before
-        found = {f"{each['kind']} {each['id']}": _differ(each, after) for each in file["records"]}
+        found: dict[str, list[dict[str, Any]]] = {}
+        for each in file["records"]:
+            now = simplejson.dumps(golden_records.map_again(each, after), use_decimal=True, default=str)
+            rows = golden_records.compare(each["result"], simplejson.loads(now, use_decimal=True))
+            found[f"{each['kind']} {each['id']}"] = [dict(zip(_COMPARED, row, strict=True)) for row in rows]
     except DocumentError as error:
         raise Misuse("; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -226,15 +231,6 @@ def _find_settings(call: Call) -> SettingsDocument | None:
             version = documents.newest(session, name)
         return settings_document.recall(version[1]) if version else SettingsDocument()
     return None
-
-
-def _differ(entry: Mapping[str, Any], settings: SettingsDocument) -> list[dict[str, Any]]:
-    """What the settings make of it now, beside what was recorded."""
-    again = simplejson.loads(
-        simplejson.dumps(golden_records.map_again(entry, settings), use_decimal=True, default=str), use_decimal=True
-    )
-    rows = golden_records.compare(entry["result"], again)
-    return [{"field": path, "before": before, "after": after} for path, before, after in rows]
 
 
 def _show(value: object) -> str:

@@ -286,10 +286,17 @@ def examine_all(call: Call) -> int:
     for finding in doctor.examine(Installation(call.settings, call.engine, call.seal, only)):
         findings.append(finding)
         _print(call, finding)
-    usable = all(finding.good for finding in findings if finding.subject == "database")
-    for finding in _ask_worker(call) if usable else []:
-        findings.append(finding)
-        _print(call, finding)
+    if all(finding.good for finding in findings if finding.subject == "database"):
+        # Logins, branches, VAT rates, plan and preferences, as a worker finds them. During a long cooldown of a system
+        # no worker asks it, and nobody is kept waiting for one.
+        names = call.find_connections()
+        ids = send(call, [requests.check_up(connection=name) for name in names])
+        with reading(call.engine) as session:
+            longest = max((rest for name in names for _, rest in systems.find_cooldowns(session, name)), default=0.0)
+        ended = _watch_all(call, ids, seconds=OUTSIDE_SECONDS if longest < OUTSIDE_SECONDS else 0.0, quiet=True)
+        for finding in [each for event in ended for each in to_findings(call, event)]:
+            findings.append(finding)
+            _print(call, finding)
     if call.as_json:
         show_json([finding.to_data() for finding in findings])
     return GOOD if all(finding.good for finding in findings) else PROBLEM
@@ -301,19 +308,6 @@ def _print(call: Call, finding: Finding) -> None:
         show(f"{mark}  {finding.subject}: {finding.said}")
         if finding.fix:
             show(f"    to do: {finding.fix}")
-
-
-def _ask_worker(call: Call) -> list[Finding]:
-    """Logins, branches, VAT rates, plan and preferences, as a worker finds them.
-
-    During a long cooldown of a system no worker asks it, and nobody is kept waiting for one.
-    """
-    names = call.find_connections()
-    ids = send(call, [requests.check_up(connection=name) for name in names])
-    with reading(call.engine) as session:
-        longest = max((rest for name in names for _, rest in systems.find_cooldowns(session, name)), default=0.0)
-    ended = _watch_all(call, ids, seconds=OUTSIDE_SECONDS if longest < OUTSIDE_SECONDS else 0.0, quiet=True)
-    return [finding for event in ended for finding in to_findings(call, event)]
 
 
 def to_findings(call: Call, event: Event) -> list[Finding]:

@@ -194,20 +194,16 @@ def _of_outside(reading: Gauge) -> Iterator[Metric]:
     )
     allowed = "Metered reads a month, as QUICKBOOKS_MONTHLY_READS says."
     yield _gauge("reads_allowed", allowed, (), [((), float(reading.allowance))])
-    yield from _of_limits(reading)
-
-
-def _of_limits(reading: Gauge) -> Iterator[Metric]:
+    uses = [(use, name) for use in reading.uses for name in (reading.names or {}).get(use.account, ())]
+    rows = [((reading.called(name), use.account.system), use) for use, name in uses]
     about = ("connection", "system")
-    rows = [(use, name) for use in reading.uses for name in (reading.names or {}).get(use.account, ())]
-    cooldowns = [((reading.called(name), use.account.system), use.cooldown) for use, name in rows]
+    cooldowns = [(key, use.cooldown) for key, use in rows]
     yield _gauge("cooldown_seconds", "Seconds a system is not called, because it refused a call.", about, cooldowns)
-    resting = [((reading.called(name), use.account.system), use.resting / use.slots) for use, name in rows]
+    resting = [(key, use.resting / use.slots) for key, use in rows]
     yield _gauge("pace_used", "Share of the calls in a second that are spoken for; at 1 calls wait.", about, resting)
-    held = [((reading.called(name), use.account.system), float(use.held)) for use, name in rows]
+    held = [(key, float(use.held)) for key, use in rows]
     yield _gauge("slots_used", "Places among the calls at once that are held now.", about, held)
-    places = [((reading.called(name), use.account.system), float(use.slots)) for use, name in rows]
-    yield _gauge("slots", "Places among the calls at once.", about, places)
+    yield _gauge("slots", "Places among the calls at once.", about, [(key, float(use.slots)) for key, use in rows])
 
 
 def _of_ourselves(reading: Gauge) -> Iterator[Metric]:

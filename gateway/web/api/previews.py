@@ -82,27 +82,27 @@ async def ask(shared: Services, wanted: PreviewRequest) -> int:
     if wanted.flow is Flow.ORDERS:
         dry = Resend(wanted.record, wanted.actor, dry_run=True, connection=wanted.connection, settings=wanted.settings)
         return await actions.resend(shared, dry)
-    return await shared.ask(lambda session: _store(session, wanted))
 
+    def store(session: Session) -> int:
+        key = connections.find_key(session, wanted.connection)
+        if key is None:
+            raise Refusal(404, message("there is no connection {name}", name=wanted.connection))
+        change = requests.preview(
+            wanted.flow,
+            wanted.record,
+            connection=key,
+            by=wanted.by,
+            side=wanted.side if wanted.flow is Flow.CUSTOMERS else Side.BOOKS,
+            settings=wanted.settings,
+            actor=actions.SOURCE,
+        )
+        # The audit is never deleted, so it does not name a person.
+        is_private = wanted.flow is Flow.CUSTOMERS and wanted.by is not By.ID
+        named = message("{flow}, by {key}", flow=message(wanted.flow), key=wanted.by)
+        target = named if is_private else message("{what} {record}", what=named, record=wanted.record)
+        return audit.ask(session, change, actor=wanted.actor, action="preview", target=target)
 
-def _store(session: Session, wanted: PreviewRequest) -> int:
-    key = connections.find_key(session, wanted.connection)
-    if key is None:
-        raise Refusal(404, message("there is no connection {name}", name=wanted.connection))
-    change = requests.preview(
-        wanted.flow,
-        wanted.record,
-        connection=key,
-        by=wanted.by,
-        side=wanted.side if wanted.flow is Flow.CUSTOMERS else Side.BOOKS,
-        settings=wanted.settings,
-        actor=actions.SOURCE,
-    )
-    # The audit is never deleted, so it does not name a person.
-    is_private = wanted.flow is Flow.CUSTOMERS and wanted.by is not By.ID
-    named = message("{flow}, by {key}", flow=message(wanted.flow), key=wanted.by)
-    target = named if is_private else message("{what} {record}", what=named, record=wanted.record)
-    return audit.ask(session, change, actor=wanted.actor, action="preview", target=target)
+    return await shared.ask(store)
 
 
 # --- the admin API -----------------------------------------------------------------------------------------------

@@ -137,7 +137,8 @@ async def put_settings(request: Request) -> Response:
     match = request.headers.get("if-match", "*").strip().strip('"')
     after = None if match == "*" else queries.find_number({"If-Match": match}, "If-Match")
     reason = queries.find_text(request.query_params, "reason")
-    body, is_json = await _read_body(request), "json" in request.headers.get("content-type", "")
+    body = await bodies.read(request, limit=bodies.LARGEST_FORM)
+    is_json = "json" in request.headers.get("content-type", "")
     try:
         # On a thread: parsing a large document takes time.
         text = await shared.run(lambda: _parse(body, is_json=is_json))
@@ -152,19 +153,14 @@ async def put_settings(request: Request) -> Response:
     return Response(simplejson.dumps(answer), media_type="application/json")
 
 
-async def _read_body(request: Request) -> str:
-    body = await bodies.read(request, limit=bodies.LARGEST_FORM)
+def _parse(body: bytes, *, is_json: bool) -> str:
+    """The document as TOML, once it was found to have no fault. Raises `DocumentError`, `Refusal` 400."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise Refusal(400, "the document is not UTF-8") from None
     if not text.strip():
         raise Refusal(400, "the document is empty; to go back to the defaults send: version = 1")
-    return text
-
-
-def _parse(text: str, *, is_json: bool) -> str:
-    """The document as TOML, once it was found to have no fault. Raises `DocumentError`, `Refusal` 400."""
     if is_json:
         try:
             data = simplejson.loads(text, use_decimal=True)

@@ -38,7 +38,13 @@ async def show_form(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
 
     def look(session: Session) -> tuple[dict[Flow, Sequence[Event]], dict[int, str]]:
         found = {flow: find_recent(session, flow, visitor.connection) for flow in PREVIEWED}
-        return found, _find_names(session, [event for events in found.values() for event in events])
+        events = [event for of_flow in found.values() for event in of_flow]
+        keys = {each.id: (each.connection or "", _SEEN_AS.get(each.entity, "") + each.entity_id) for each in events}
+        known = records.find_names(session, set(keys.values()))
+        for connection in {each.connection or "" for each in found[Flow.CATEGORIES]}:
+            listed = systems.read_lists(session, connection).get(ListName.CATEGORIES)
+            known |= {(connection, option.id): option.name for option in listed.options} if listed else {}
+        return found, {event_id: known[key] for event_id, key in keys.items() if key in known}
 
     recent, called_so = await services.of(request).read(look)
     asked = {name: given.get(name, "") for name in ("connection", "flow", "by", "record")}
@@ -61,16 +67,6 @@ def find_recent(session: Session, flow: Flow, connection: str | None = None) -> 
     # In this order a later one of the same record would win, so the oldest goes first.
     once = {(event.connection, event.entity, event.entity_id): event for event in reversed(found) if can_preview(event)}
     return sorted(once.values(), key=lambda event: -event.id)[:_RECENT]
-
-
-def _find_names(session: Session, events: Sequence[Event]) -> dict[int, str]:
-    """What the records of these events are called, by the events' ids, where that was seen."""
-    keys = {event.id: (event.connection or "", _SEEN_AS.get(event.entity, "") + event.entity_id) for event in events}
-    known = records.find_names(session, set(keys.values()))
-    for connection in {event.connection or "" for event in events if event.flow == Flow.CATEGORIES}:
-        listed = systems.read_lists(session, connection).get(ListName.CATEGORIES)
-        known |= {(connection, option.id): option.name for option in listed.options} if listed else {}
-    return {event_id: known[key] for event_id, key in keys.items() if key in known}
 
 
 def can_preview(event: Event) -> bool:

@@ -59,7 +59,13 @@ async def show_settings(request: Request, _visitor: Visitor) -> Response:
     """The document in force, ready to be edited; with `?draft=EVENT` the one that a preview tried."""
     draft = queries.find_number(request.query_params, "draft", low=1, high=queries.LARGEST_ID)
     state = await _read(request)
-    tried = await _find_draft(request, draft) if draft else None
+    tried = None
+    if draft:
+        event = await services.of(request).read(lambda session: views.find_event(session, draft))
+        if event is None or event.connection != request.path_params["name"]:
+            raise Refusal(404, "there is no such preview")
+        hint = presentation.parse(event.hint)
+        tried = hint.get(requests.SETTINGS) if isinstance(hint, dict) else None
     text = state.text if tried is None else tried
     saved = request.query_params.get("saved") == str(state.version)
     editor = Editor(text, state.version, notice="saved" if saved else "tried" if tried is not None else "")
@@ -153,15 +159,6 @@ async def _read(request: Request) -> SettingsState:
         return SettingsState(version, text, versions.list_entries(session, name))
 
     return await services.of(request).read(look)
-
-
-async def _find_draft(request: Request, event_id: int) -> str | None:
-    """The document that this preview of the connection tried."""
-    event = await services.of(request).read(lambda session: views.find_event(session, event_id))
-    if event is None or event.connection != request.path_params["name"]:
-        raise Refusal(404, "there is no such preview")
-    hint = presentation.parse(event.hint)
-    return hint.get(requests.SETTINGS) if isinstance(hint, dict) else None
 
 
 def to_address(name: str) -> str:

@@ -113,15 +113,6 @@ async def _find_picked(request: Request, visitor: Visitor, given: Mapping[str, s
     return [each for each in causes if each.name in picked]
 
 
-async def _find_key(request: Request, visitor: Visitor, name: str) -> tuple[str, str]:
-    """The key of a cause by its name. Raises `Refusal` 404 for one that this visitor may not see."""
-    called, _, cause = name.partition("/")
-    known = [*(await services.names_of(request)).items(), *(await services.names_in_use(request)).items()]
-    connection = {shown: key for key, shown in known}.get(called, called)
-    refuse_others(visitor, connection, GONE)
-    return connection, cause
-
-
 def _find_action(given: Mapping[str, str]) -> BulkAction:
     action = queries.find_choice(given, "action", BulkAction)
     if action is None:
@@ -180,7 +171,10 @@ async def undo(request: Request, visitor: Visitor, _form: dict[str, str]) -> Res
 
 async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Note something about a cause, say who looks after it, or put it off."""
-    connection, cause = await _find_key(request, visitor, form.get("cause", ""))
+    called, _, cause = form.get("cause", "").partition("/")
+    known = [*(await services.names_of(request)).items(), *(await services.names_in_use(request)).items()]
+    connection = {shown: key for key, shown in known}.get(called, called)
+    refuse_others(visitor, connection, GONE)
     note, assignee = form.get("note", "").strip(), queries.find_text(form, "assignee")
     if len(note) > LONGEST_NOTE or not queries.is_line(note):
         raise Refusal(400, message("a note is one line of at most {most} characters", most=LONGEST_NOTE))
