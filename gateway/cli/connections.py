@@ -17,7 +17,7 @@ from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
 from gateway.store.views import Filter
 from gateway.web import api, presentation
-from gateway.web.dashboard import versions
+from gateway.web.dashboard import settings
 from mapping import settings_document
 
 _CHECK_SECONDS = 15.0
@@ -146,7 +146,7 @@ def _apply(call: Call, name: str) -> int:
     try:
         settings_document.parse(text)
     except settings_document.DocumentError as error:
-        for each in versions.find(text, error.faults):
+        for each in settings.find_places(text, error.faults):
             hint = f" ({each.fault.hint})" if each.fault.hint != each.fault.message else ""
             at = f"line {each.line}: " if each.line else ""
             remark(f"{at}{each.fault.path}: {each.fault.message}{hint}")

@@ -28,7 +28,6 @@ from gateway.web.dashboard import (
     setup,
     todo,
     users,
-    versions,
 )
 from gateway.web.dashboard.backfills import Hold
 from gateway.web.dashboard.rendering import show_problem
@@ -73,8 +72,8 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/settings", for_visitors(partial(settings.choose_connection, "Settings", "settings")), methods=["GET"]),
     Route("/connections/{name}/settings", for_visitors(settings.show_settings), methods=["GET"]),
     Route("/connections/{name}/settings", from_form(settings.submit_settings), methods=["POST"]),
-    Route("/connections/{name}/settings/{version}", for_visitors(versions.show_version), methods=["GET"]),
-    Route("/connections/{name}/settings/{version}", from_form(versions.restore_version), methods=["POST"]),
+    Route("/connections/{name}/settings/{version}", for_visitors(settings.show_version), methods=["GET"]),
+    Route("/connections/{name}/settings/{version}", from_form(settings.restore_version), methods=["POST"]),
     Route("/preview", for_visitors(preview.show_form), methods=["GET"]),
     Route("/preview", from_form(preview.ask_preview, right=Right.WORK), methods=["POST"]),
     Route("/preview/{id}", for_visitors(preview.show_preview), methods=["GET"]),

@@ -20,7 +20,7 @@ from gateway.web import api, presentation, queries, services
 from gateway.web.api import previews
 from gateway.web.api.previews import PreviewRequest
 from gateway.web.api.settings import Draft, must_exist
-from gateway.web.dashboard import mapping_form, questions, versions
+from gateway.web.dashboard import mapping_form, questions, settings
 from gateway.web.dashboard.mapping_form import Choices
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
@@ -31,7 +31,6 @@ from mapping.coverage import BY_CATEGORY, BY_VAT_CODE
 from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 
-ADDRESS: Final = "/connections/{name}/mapping"
 BECOMES: Final[Mapping[str, tuple[str, str]]] = {
     "mapping.tax_codes": ("VAT rate at the till", "Tax code in QuickBooks"),
     "mapping.payment_methods": ("Way to pay at the till", "Payment method in QuickBooks"),
@@ -171,7 +170,7 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
             target = message("connection {name}", name=name)
             await shared.ask(partial(audit.ask, change=change, actor=visitor.actor, action="lists", target=target))
             if chosen == _in_force(state):
-                return RedirectResponse(to_address(name), 303)
+                return RedirectResponse(settings.to_address(name, "mapping"), 303)
             return _show(request, await _read(request, number), replace(editing, notice="refreshing"))
         case _:
             return _show(request, state, replace(editing, notice="previewed"))
@@ -211,7 +210,7 @@ async def _save(request: Request, visitor: Visitor, state: MappingState, editing
         before, state = _in_force(state), await _read(request, editing.number)
         chosen = mapping_form.merge(editing.chosen, before, _in_force(state))
         return _show(request, state, replace(editing, notice="outdated", base=state.version, chosen=chosen), status=409)
-    return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
+    return RedirectResponse(f"{settings.to_address(name, 'mapping')}?saved={saved.version}", 303)
 
 
 async def _try(request: Request, visitor: Visitor, state: MappingState, editing: Editing) -> Response:
@@ -287,7 +286,3 @@ async def _read(request: Request, number: str = "", base: int | None = None) -> 
         )
 
     return await services.of(request).read(look)
-
-
-def to_address(name: str) -> str:
-    return ADDRESS.replace("{name}", versions.quote_name(name))

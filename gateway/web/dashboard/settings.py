@@ -1,28 +1,75 @@
-"""The settings of a connection: the document to edit, every setting explained beside it, checked, tried and saved."""
+"""The settings of a connection: the document to edit, every setting explained beside it, and its older versions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Final, Literal
+from urllib.parse import quote
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import documents, requests, views
+from gateway.store import audit, documents, requests, views
 from gateway.store.documents import Outdated
+from gateway.store.tables import SettingsRow
 from gateway.web import api, presentation, queries, services
 from gateway.web.api import previews
-from gateway.web.api.settings import Draft, must_exist
-from gateway.web.dashboard import versions
+from gateway.web.api.settings import ACTION, Draft, must_exist, to_target
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.dashboard.versions import DiffLine, FaultLocation, VersionEntry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from mapping import settings_document, settings_guide
-from mapping.settings_document import DocumentError, SettingsDocument
+from mapping.messages import message
+from mapping.settings_document import DocumentError, DocumentFault, Path, SettingsDocument, find_keys
 
-ADDRESS = "/connections/{name}/settings"
+SHOWN = 20
+_AROUND = 2
+_MOST_LINES = 4_000  # comparing takes time quadratic in it
+_AT_LINE = re.compile(r"at line (\d+)")
+_KINDS: Final[Mapping[str, Literal["new", "gone", "same", "gap"]]] = {"+": "new", "-": "gone", " ": "same", "@": "gap"}
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """A line that is new, gone or the same in both; `gap` marks lines that are left out."""
+
+    kind: Literal["new", "gone", "same", "gap"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionEntry:
+    """A version in the history; `diff` is what it changed in the one before."""
+
+    version: int
+    author: str
+    created_at: datetime
+    reason: str | None
+    diff: tuple[DiffLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A line of the document with its number, counted from 1."""
+
+    number: int
+    text: str
+    faulty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLocation:
+    """A fault with the lines around it; no lines when it is about something that is missing."""
+
+    fault: DocumentFault
+    line: int | None
+    lines: tuple[SourceLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +98,7 @@ async def choose_connection(title: str, to: str, request: Request, _visitor: Vis
     """This page of the only connection, or a list to choose from."""
     names = list(await services.names_in_use(request))
     if len(names) == 1:
-        return RedirectResponse(f"/connections/{versions.quote_name(names[0])}/{to}", 303)
+        return RedirectResponse(to_address(names[0], to), 303)
     return render(request, "connections.html", names=names, title=title, to=to)
 
 
@@ -108,11 +155,11 @@ def to_editor(form: dict[str, str]) -> Editor:
 
 async def _save(request: Request, visitor: Visitor, state: SettingsState, editor: Editor) -> Response:
     name = request.path_params["name"]
-    draft = Draft(editor.text, versions.to_actor(visitor, editor.who), reason=editor.reason or None, after=editor.base)
+    draft = Draft(editor.text, to_actor(visitor, editor.who), reason=editor.reason or None, after=editor.base)
     try:
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
-        refused = replace(editor, places=versions.find(editor.text, error.faults), notice="refused")
+        refused = replace(editor, places=find_places(editor.text, error.faults), notice="refused")
         return await _show(request, state, refused, SentForm(status=422))
     except Outdated:
         state = await _read(request)
@@ -127,7 +174,7 @@ async def _show(request: Request, state: SettingsState, editor: Editor, sent: Se
 
     def look_through() -> tuple[tuple[DiffLine, ...], SettingsDocument]:
         text = editor.text
-        diff = versions.compare(state.text, text) if state.version and text != state.text else ()
+        diff = compare(state.text, text) if state.version and text != state.text else ()
         return diff, _parse(text)[0] or _parse(state.text)[0] or SettingsDocument()
 
     diff, document = await services.of(request).run(look_through)
@@ -147,7 +194,7 @@ def _parse(text: str) -> tuple[SettingsDocument | None, tuple[FaultLocation, ...
     try:
         return settings_document.parse(text), ()
     except DocumentError as error:
-        return None, versions.find(text, error.faults)
+        return None, find_places(text, error.faults)
 
 
 async def _read(request: Request) -> SettingsState:
@@ -156,10 +203,155 @@ async def _read(request: Request) -> SettingsState:
     def look(session: Session) -> SettingsState:
         must_exist(session, name)
         version, text = documents.newest(session, name) or (0, settings_document.example())
-        return SettingsState(version, text, versions.list_entries(session, name))
+        return SettingsState(version, text, list_entries(session, name))
 
     return await services.of(request).read(look)
 
 
-def to_address(name: str) -> str:
-    return ADDRESS.replace("{name}", versions.quote_name(name))
+def to_address(name: str, page: str = "settings") -> str:
+    """Where the settings of a connection are, or its mapping."""
+    return f"/connections/{quote(name, safe='')}/{page}"
+
+
+# --- older versions ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VersionLook:
+    """A version beside the one in force."""
+
+    shown: SettingsRow
+    in_force: int
+    present: str
+    entry: VersionEntry
+
+
+def list_entries(session: Session, name: str) -> Sequence[VersionEntry]:
+    """The last versions, newest first."""
+    found = documents.history(session, name, limit=SHOWN + 1)
+    reasons = audit.reasons(session, action=ACTION, targets=[to_target(name, each.version) for each in found])
+    before = {each.version: each.document for each in found}
+    return [
+        _to_entry(each, before.get(each.version - 1, ""), reasons.get(to_target(name, each.version)))
+        for each in found[:SHOWN]
+    ]
+
+
+def _to_entry(found: SettingsRow, before: str, reason: str | None) -> VersionEntry:
+    diff = compare(before, found.document)
+    return VersionEntry(found.version, found.author, found.created_at, reason, diff)
+
+
+async def show_version(request: Request, _visitor: Visitor) -> Response:
+    """The document as it was, and what putting it back would change."""
+    return await _show_version(request, await _read_version(request))
+
+
+async def restore_version(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Put it in force once more, as a new version. Refused with every fault when this gateway does not take it."""
+    look = await _read_version(request)
+    name, base = request.path_params["name"], queries.find_number(form, "base")
+    reason = queries.find_text(form, "reason") or message("version {n} put back", n=look.shown.version)
+    try:
+        await services.of(request).run(lambda: settings_document.parse(look.shown.document))
+        actor = to_actor(visitor, queries.find_text(form, "who") or "")
+        draft = Draft(look.shown.document, actor, reason=reason, after=base)
+        saved = await api.settings.save(services.of(request), name, draft)
+    except DocumentError as error:
+        return await _show_version(request, look, faults=error.faults, status=422)
+    except Outdated:
+        return await _show_version(request, await _read_version(request), outdated=True, status=409)
+    return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
+
+
+async def _show_version(
+    request: Request,
+    look: VersionLook,
+    *,
+    faults: tuple[DocumentFault, ...] = (),
+    outdated: bool = False,
+    status: int = 200,
+) -> Response:
+    # On a thread: comparing long texts takes time.
+    found, undone = await services.of(request).run(
+        lambda: (
+            find_places(look.shown.document, faults),
+            compare(look.present, look.shown.document),
+        )
+    )
+    return render(
+        request,
+        "version.html",
+        status=status,
+        name=request.path_params["name"],
+        look=look,
+        outdated=outdated,
+        places=found,
+        undone=undone,
+    )
+
+
+async def _read_version(request: Request) -> VersionLook:
+    name = request.path_params["name"]
+    number = queries.find_number(request.path_params, "version", low=1) or 0
+
+    def look(session: Session) -> VersionLook:
+        found = documents.find(session, name, number)
+        in_force = documents.newest(session, name)
+        if found is None or in_force is None:
+            raise Refusal(404, "there is no such version")
+        before = documents.find(session, name, number - 1)
+        reason = audit.reasons(session, action=ACTION, targets=[to_target(name, number)])
+        entry = _to_entry(found, before.document if before else "", reason.get(to_target(name, number)))
+        return VersionLook(found, *in_force, entry)
+
+    return await services.of(request).read(look)
+
+
+def to_actor(visitor: Visitor, who: str) -> str:
+    """Who did it; ADMIN_TOKEN may be several people's, so its visitors may say a name."""
+    return f"{visitor.actor}: {who}" if who and visitor.user is None else visitor.actor
+
+
+def find_places(text: str, faults: Iterable[DocumentFault]) -> tuple[FaultLocation, ...]:
+    """Every fault at its place, from top to bottom."""
+    lines = text.splitlines()
+    written = [(each.at + 1, each.path) for each in find_keys(lines)]
+    places = []
+    for fault in faults:
+        line = _find_line(fault, written) if lines else None
+        line = line and min(line, len(lines))
+        around = range(max(1, line - _AROUND), min(len(lines), line + _AROUND) + 1) if line else ()
+        shown = tuple(SourceLine(number, lines[number - 1], number == line) for number in around)
+        places.append(FaultLocation(fault, line, shown))
+    return tuple(sorted(places, key=lambda place: place.line or 0))
+
+
+def _find_line(fault: DocumentFault, written: Sequence[tuple[int, Path]]) -> int | None:
+    """The line whose path has most in common with the fault's."""
+    found = _AT_LINE.search(fault.message)
+    if found:
+        return int(found[1])
+    wanted = tuple(fault.path.split("."))
+    shared = [(_in_common(wanted, path), len(path), -number) for number, path in written]
+    # The longest start in common; of several such lines the one that says least more.
+    best = max(((common, -length, back) for common, length, back in shared if common), default=None)
+    return -best[2] if best else None
+
+
+def _in_common(wanted: Path, path: Path) -> int:
+    pairs = zip(wanted, path, strict=False)
+    return next((n for n, (left, right) in enumerate(pairs) if left != right), min(len(wanted), len(path)))
+
+
+# --- what changed between two documents --------------------------------------------------------------------------
+
+
+def compare(before: str, after: str) -> tuple[DiffLine, ...]:
+    """The changed lines with some around them; nothing when the texts are equal or too long to be compared."""
+    old, new = before.splitlines(), after.splitlines()
+    if max(len(old), len(new)) > _MOST_LINES:
+        return ()
+    # A unified diff begins with the two names and the first place.
+    found = islice(difflib.unified_diff(old, new, n=_AROUND, lineterm=""), len(("---", "+++", "@@")), None)
+    return tuple(DiffLine(_KINDS[line[0]], "" if line.startswith("@@") else line[1:]) for line in found)
