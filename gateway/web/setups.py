@@ -34,20 +34,16 @@ _MAX_SECRETS = 4
 
 @dataclass(frozen=True, slots=True)
 class Till:
-    """What somebody says about a connection's till; None is what was left out and stays as it is.
+    """What somebody says about a connection's till, by the fields of a connection; what was left out stays as it is.
 
     `moved` says that another address leads to the same installation.
     """
 
-    url: str | None = None
-    ident: str | None = None
-    secret: str | None = None
-    subscription_id: str | None = None
-    webhook_secrets: tuple[str, ...] | None = None
+    said: Mapping[str, Any]
     moved: bool = False
 
     def __repr__(self) -> str:
-        return f"Till({self.url!r})"
+        return f"Till({self.said.get('mplus_url')!r})"
 
 
 def check_name(name: str) -> str:
@@ -62,24 +58,25 @@ def to_till(given: Mapping[str, Any], *, needed: Collection[str] = ()) -> Till:
 
     `needed` are the fields that may not be left out.
     """
-    url, ident, secret, subscription = (queries.find_text(given, name) for name in FIELDS)
-    rows = given.get(SECRETS)
-    if rows is not None and not (isinstance(rows, list) and all(isinstance(row, str) for row in rows)):
-        raise Refusal(400, message("{name} should be a list of texts", name=SECRETS))
-    secrets = None if rows is None else tuple(row.strip() for row in rows)  # several while they rotate
+    said: dict[str, Any] = {name: text for name in FIELDS if (text := queries.find_text(given, name))}
     faults = [{"path": name, "message": MISSING} for name in needed if not given.get(name)]
-    faults += _url_faults(url)
-    if secrets and (len(secrets) > _MAX_SECRETS or not all(map(_is_base64, secrets))):
-        hint = "copy it from the till's webhook settings; the newest first, separated by commas"
-        faults.append({"path": SECRETS, "message": "a webhook secret is base64", "hint": hint})
+    if url := said.get("mplus_url"):
+        faults += _url_faults(url)
+        said["mplus_url"] = url.rstrip("/")
+    rows = given.get(SECRETS)
+    if rows is not None:  # several while they rotate
+        if not (isinstance(rows, list) and all(isinstance(row, str) for row in rows)):
+            raise Refusal(400, message("{name} should be a list of texts", name=SECRETS))
+        said[SECRETS] = tuple(row.strip() for row in rows)
+        if len(rows) > _MAX_SECRETS or not all(map(_is_base64, said[SECRETS])):
+            hint = "copy it from the till's webhook settings; the newest first, separated by commas"
+            faults.append({"path": SECRETS, "message": "a webhook secret is base64", "hint": hint})
     if faults:
         raise Refusal(422, "the till was refused; nothing was changed", faults=faults)
-    return Till(url and url.rstrip("/"), ident, secret, subscription, secrets, moved=given.get("moved") is True)
+    return Till(said, moved=given.get("moved") is True)
 
 
-def _url_faults(url: str | None) -> list[dict[str, str]]:
-    if url is None:
-        return []
+def _url_faults(url: str) -> list[dict[str, str]]:
     hint = message("e.g. {example}", example="https://api.mpluskassa.nl:12345")
     try:
         parts = urlsplit(url)
@@ -98,13 +95,12 @@ def _url_faults(url: str | None) -> list[dict[str, str]]:
 
 def _refuse_stored_secret(now: Connection, till: Till) -> None:
     """Credentials stored for one address are not sent to another: a new address needs ident and secret."""
-    if till.url is None or _origin(till.url) == _origin(now.mplus_url):
+    if "mplus_url" not in till.said or _origin(till.said["mplus_url"]) == _origin(now.mplus_url):
         return
-    asked = {"mplus_ident": (now.mplus_ident, till.ident), "mplus_secret": (now.mplus_secret, till.secret)}
+    stored = {"mplus_ident": now.mplus_ident, "mplus_secret": now.mplus_secret}
     hint = "the stored one is sent to the address it was stored for only"
-    said = {"message": "enter it again, because the address changed", "hint": hint}
-    faults = [{"path": path, **said} for path, (stored, given) in asked.items() if stored and not given]
-    if faults:
+    again = {"message": "enter it again, because the address changed", "hint": hint}
+    if faults := [{"path": path, **again} for path, value in stored.items() if value and path not in till.said]:
         raise Refusal(422, "another address needs ident and secret again; nothing was changed", faults=faults)
 
 
@@ -145,14 +141,7 @@ def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) 
         )
     key = now.name if now else connections.new_key(session, check_name(name))
     before = now or Connection(key, display_name=name)
-    wanted = replace(
-        before,
-        mplus_url=till.url or before.mplus_url,
-        mplus_ident=till.ident or before.mplus_ident,
-        mplus_secret=till.secret or before.mplus_secret,
-        mplus_subscription_id=till.subscription_id or before.mplus_subscription_id,
-        mplus_webhook_secrets=before.mplus_webhook_secrets if till.webhook_secrets is None else till.webhook_secrets,
-    )
+    wanted = replace(before, **till.said)
     if now is not None and now.live and now.mplus_url not in {None, wanted.mplus_url} and not till.moved:
         raise Refusal(
             409, "this connection follows another till already; say `moved` if it is the same one at another address"

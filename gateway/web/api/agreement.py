@@ -116,25 +116,17 @@ async def compare_days(request: Request) -> Response:
 
 def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
     """Have a worker compare; answers the event whose result is the report. Raises `Refusal` 400, 409."""
-    connection = _find_connection(session, queries.find_text(given, "connection"))
+    wanted = queries.find_text(given, "connection")
+    names, called = connections.choose(session, wanted), connections.display_names(session)
+    if not names:
+        raise Refusal(409, actions.say_none(wanted))
+    if len(names) > 1:
+        raise Refusal(409, "there are several connections; name one", connections=[called[name] for name in names])
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
     try:
         first, last = requests.find_period(start, through, views.now_of(session).astimezone(AMSTERDAM).date())
     except MappingError as error:
         raise Refusal(400, error.reason) from None
-    target = requests.name_agreement(connections.display_names(session)[connection], first, last)
-    change = requests.agree(connection=connection, start=start, through=through, actor=actions.SOURCE)
+    target = requests.name_agreement(called[names[0]], first, last)
+    change = requests.agree(connection=names[0], start=start, through=through, actor=actions.SOURCE)
     return audit.ask(session, change, actor=actor, action="agreement", target=target)
-
-
-def _find_connection(session: Session, wanted: str | None) -> str:
-    names = connections.choose(session, wanted)
-    if not names:
-        raise Refusal(409, actions.say_none(wanted))
-    if len(names) > 1:
-        raise Refusal(
-            409,
-            "there are several connections; name one",
-            connections=[connections.display_names(session)[name] for name in names],
-        )
-    return names[0]

@@ -19,7 +19,6 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sale_contents import SideName, SideVersion
 from gateway.store.sales import SaleStatus
 from gateway.store.sales_list import ListedSale
-from gateway.store.tables import SaleRow
 from gateway.web import actions, queries, services
 from gateway.web.actions import Resend
 from gateway.web.dashboard import sales
@@ -33,6 +32,7 @@ from gateway.web.visitors import refuse_others
 from mapping.side_by_side import LineMatch, SaleSide, SideChange, SideComparison, compare, find_changes
 
 _EVENTS = 20
+_MISSING = "there is no such sale"
 
 
 PAYMENT_STATES: Final[Mapping[str, str]] = {
@@ -116,7 +116,6 @@ async def show_sale(
         log=found.log,
         moving=found.is_moving,
         sides=found.sides,
-        is_comparable=found.sides.is_comparable,
         payment_states=PAYMENT_STATES,
         matches=MATCHES,
         changed=CHANGED,
@@ -133,34 +132,29 @@ async def show_sale(
 async def _read(request: Request, visitor: Visitor) -> _Found:
     sale_id = queries.to_id(request.path_params["id"])
 
-    def look(session: Session) -> _Found | None:
+    def look(session: Session) -> _Found:
         row = sales_list.find_one(session, sale_id)
-        return _look_at(session, row) if row else None
+        if row is None:
+            raise Refusal(404, _MISSING)
+        refuse_others(visitor, row.connection, _MISSING)
+        subject = f"{row.connection}/{Flow.ORDERS}/{row.kind}/{row.sale_id}"
+        events = views.events_about(session, subject, limit=_EVENTS)
+        event = views.find_event(session, row.event_id) if row.event_id else next(iter(events), None)
+        if event and event.id not in {each.id for each in events}:
+            events = sorted([event, *events], key=lambda each: -each.id)
+        log = journal.of_event(session, event.id) if event else []
+        link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
+        is_told = event is not None and event.state in OPEN
+        sale = ListedSale(
+            row,
+            event.reason if event else None,
+            event.fix if event and is_told else None,
+            event.messages if event else None,
+            link.status if link else None,
+        )
+        return _Found(sale, event, log, events, _find_sides(session, sale, link))
 
-    found = await services.of(request).read(look)
-    if found is None:
-        raise Refusal(404, "there is no such sale")
-    refuse_others(visitor, found.sale.row.connection, "there is no such sale")
-    return found
-
-
-def _look_at(session: Session, row: SaleRow) -> _Found:
-    subject = f"{row.connection}/{Flow.ORDERS}/{row.kind}/{row.sale_id}"
-    events = views.events_about(session, subject, limit=_EVENTS)
-    event = views.find_event(session, row.event_id) if row.event_id else next(iter(events), None)
-    if event and event.id not in {each.id for each in events}:
-        events = sorted([event, *events], key=lambda each: -each.id)
-    log = journal.of_event(session, event.id) if event else []
-    link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
-    is_told = event is not None and event.state in OPEN
-    sale = ListedSale(
-        row,
-        event.reason if event else None,
-        event.fix if event and is_told else None,
-        event.messages if event else None,
-        link.status if link else None,
-    )
-    return _Found(sale, event, log, events, _find_sides(session, sale, link))
+    return await services.of(request).read(look)
 
 
 def _find_sides(session: Session, sale: ListedSale, link: Link | None) -> _Sides:
