@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from gateway.cli import main
+from gateway import __main__ as main
 from gateway.store import audit, connections, inbox, journal
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow, Outcome, State

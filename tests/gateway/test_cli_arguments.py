@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import call, main
+from gateway import __main__ as main
+from gateway.cli import call
 from tests.gateway.process.programs import ROOT
 
 
@@ -87,7 +88,7 @@ def test_a_backfill_on_a_terminal_is_a_bar_that_is_drawn_over(monkeypatch: pytes
 
 def test_the_command_line_loads_no_handler_and_no_worker() -> None:
     code = (
-        "import sys, gateway.cli.main, gateway.cli.tasks, gateway.cli.connections, gateway.cli.files\n"
+        "import sys, gateway.__main__, gateway.cli.tasks, gateway.cli.connections, gateway.cli.files\n"
         "import gateway.cli.processes, gateway.cli.upkeep\n"
         "print([m for m in sys.modules if m.split('.')[0] in {'handlers', 'workers'}])"
     )

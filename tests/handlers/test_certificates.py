@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, update
 from sqlmodel import col
 
+from gateway import __main__ as main
 from gateway import resealing
-from gateway.cli import main
 from gateway.store import certificates, requests
 from gateway.store.certificates import Certificate
 from gateway.store.sealing import Seal

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import main
+from gateway import __main__ as main
 from tests.gateway.process.programs import ROOT
 from tests.handlers.shop import Shop, on_both_databases, sold
 
