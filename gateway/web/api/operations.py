@@ -77,9 +77,9 @@ class Operation:
     summary: str
     answers: Mapping[int, Answer]
     problems: tuple[int, ...] = ()
-    places: Mapping[str, Schema] = field(default_factory=dict)
     queries: Mapping[str, Schema] = field(default_factory=dict)
     headers: Mapping[str, Schema] = field(default_factory=dict)
+    places: Mapping[str, Schema] = field(default_factory=dict)
     body: Mapping[str, Schema] | None = None
     required: bool = False
     caller: str = ADMIN
@@ -95,7 +95,15 @@ def _good(meaning: str, schema: str, *headers: str) -> Mapping[int, Answer]:
 
 _WAIT: Final = {"wait": {"type": "integer", "minimum": 0, "maximum": actions.LONGEST_WAIT}}
 _ASKED: Final = Answer("asked for; it will be done: look at Location", _json("EventDetail"), ("Location",))
-_EVENT: Final = {"id": ID}
+
+
+def _later(meaning: str, schema: str = "EventDetail") -> Mapping[int, Answer]:
+    """What a worker does: when it is settled in time, else where to look."""
+    return {200: Answer(meaning, _json(schema), ("Location",)), 202: _ASKED}
+
+
+_PLACES: Final = {"id": ID, "name": NAME, "flow": ref("Flow"), "email": ADDRESS, "event": NAME}
+"""What stands in an address, where an operation says nothing else."""
 _FILTER: Final[Mapping[str, Schema]] = {
     "state": ref("State"),
     "flow": ref("Flow"),
@@ -118,29 +126,27 @@ _EVENTS = (
     ),
     Operation(
         "GET", "/admin/events/{id}", events.show_event, "one event with its whole activity log",
-        _good("the event", "EventDetail"), (404,), _EVENT,
+        _good("the event", "EventDetail"), (404,),
     ),
     Operation(
         "POST", "/admin/events/{id}/retry", events.retry_event, "due again at once, with a fresh series of attempts",
-        {202: Answer("it is due again", _json("Event"), ("Location",))}, (400, 404, 409), _EVENT,
-        body=_json("ReasonRequest"),
+        {202: Answer("it is due again", _json("Event"), ("Location",))}, (400, 404, 409), body=_json("ReasonRequest"),
     ),
     Operation(
         "POST", "/admin/events/{id}/ignore", events.ignore_event, "closes an event that is not to be handled",
-        _good("it is closed", "Event"), (400, 404, 409), _EVENT, body=_json("ReasonRequest"),
+        _good("it is closed", "Event"), (400, 404, 409), body=_json("ReasonRequest"),
     ),
 )  # fmt: skip
 
 _ORDERS = (
     Operation(
         "GET", "/admin/orders/{id}", events.show_order, "the events and documents of an order, by id or number",
-        _good("what is known of it", "Order"), (400, 404), {"id": NAME},
+        _good("what is known of it", "Order"), (400, 404), places={"id": NAME},
     ),
     Operation(
         "POST", "/admin/orders/{id}/resend", events.resend_order,
         "runs an order again; what is booked stays booked once",
-        {200: Answer("it is settled (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED}, (400, 404, 409),
-        {"id": NAME}, _WAIT, body=_json("ResendRequest"),
+        _later("it is settled (with `wait`)"), (400, 404, 409), _WAIT, body=_json("ResendRequest"), places={"id": NAME},
     ),
 )  # fmt: skip
 
@@ -155,70 +161,63 @@ _CONNECTIONS = (
     ),
     Operation(
         "GET", "/admin/connections/{name}", connections.show_connection, "one connection, without its secrets",
-        _good("its status", "Connection"), (404,), {"name": NAME},
+        _good("its status", "Connection"), (404,),
     ),
     Operation(
         "PUT", "/admin/connections/{name}", connections.put_connection,
         "sets up a connection's till, or changes it; what is left out stays, a new one is not live",
         {200: Answer("it is changed", _json("Connection")), 201: Answer("it is new", _json("Connection"))},
-        (400, 409, 422), {"name": {"type": "string", "pattern": CONNECTION}}, body=_json("TillRequest"),
+        (400, 409, 422), body=_json("TillRequest"), places={"name": {"type": "string", "pattern": CONNECTION}},
     ),
     Operation(
         "DELETE", "/admin/connections/{name}", connections.remove_connection,
         "removes a connection: tokens revoked, company and till free, waiting events ended, data kept or purged",
         _good("it is removed; `revoked` is null where there were no tokens", "Removal"), (400, 404, 409),
-        {"name": NAME}, body=_json("RemovalRequest"), required=True,
+        body=_json("RemovalRequest"), required=True,
     ),
     Operation(
         "POST", "/admin/connections/{name}/rename", connections.rename_connection,
         "calls a connection otherwise; no row changes",
         {200: Answer("its new name is in force", _json("Connection"), ("Location",))}, (400, 404, 409),
-        {"name": NAME}, body=_json("RenameRequest"), required=True,
+        body=_json("RenameRequest"), required=True,
     ),
     Operation(
         "POST", "/admin/connections/{name}/check", connections.check_connection,
         "has a worker try both logins and compare both",
-        {200: Answer("the findings are its `result` (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED},
-        (400, 404), {"name": NAME}, _WAIT, body=_json("EmptyRequest"),
+        _later("the findings are its `result` (with `wait`)"), (400, 404), _WAIT, body=_json("EmptyRequest"),
     ),
     Operation(
         "POST", "/admin/connections/{name}/live", connections.go_live, "lets a connection work from now on, or go on",
-        {
-            200: Answer("it goes on, or went live (with `wait`)", _json("ConnectionOrEvent"), ("Location",)),
-            202: _ASKED,
-        },
-        (400, 404, 409), {"name": NAME}, _WAIT, body=_json("EmptyRequest"),
+        _later("it goes on, or went live (with `wait`)", "ConnectionOrEvent"), (400, 404, 409), _WAIT,
+        body=_json("EmptyRequest"),
     ),
     Operation(
         "POST", "/admin/connections/{name}/pause", connections.pause_connection,
         "stops a connection; what comes meanwhile waits",
-        _good("it is paused", "Connection"), (400, 404), {"name": NAME}, body=_json("EmptyRequest"),
+        _good("it is paused", "Connection"), (400, 404), body=_json("EmptyRequest"),
     ),
     Operation(
         "GET", "/admin/connections/{name}/settings", settings.show_settings,
         "the settings document in force, by Accept",
         {200: Answer("the document", {TOML: TEXT, JSON: ref("Settings")}, ("ETag", "X-Settings-Version"))}, (404,),
-        {"name": NAME},
     ),
     Operation(
         "PUT", "/admin/connections/{name}/settings", settings.put_settings,
         "puts a settings document in force, or names every fault and leaves the old one",
-        _good("it is in force", "SettingsSaved"), (400, 404, 412, 422), {"name": NAME}, {"reason": WORDS},
+        _good("it is in force", "SettingsSaved"), (400, 404, 412, 422), {"reason": WORDS},
         {"If-Match": {"type": "string", "pattern": r'^"\d{1,9}"$'}},
         body={TOML: TEXT, JSON: {"type": "object"}}, required=True,
     ),
     Operation(
         "POST", "/admin/connections/{name}/preview", previews.preview_record,
         "what would become of one record, step by step",
-        {200: Answer("the preview is its `result`", _json("EventDetail"), ("Location",)), 202: _ASKED},
-        (400, 404, 409, 422),
-        {"name": NAME}, _WAIT, body=_json("PreviewRequest"), required=True,
+        _later("the preview is its `result`"), (400, 404, 409, 422), _WAIT, body=_json("PreviewRequest"), required=True,
     ),
     Operation(
         "POST", "/admin/flows/{flow}/backfill", status.backfill_flow,
         "synchronises existing records, behind all other work",
         {202: Answer("asked for, one event for each connection", _json("Backfill"), ("Location",))}, (400, 409),
-        {"flow": ref("Flow")}, body=_json("BackfillRequest"),
+        body=_json("BackfillRequest"),
     ),
     Operation(
         "GET", "/admin/agreement", agreement.list_compared_days,
@@ -245,11 +244,11 @@ _CONNECTIONS = (
 _PEOPLE = (
     Operation(
         "POST", "/admin/people/{email}/export", people.export_person, "everything kept about a person",
-        _good("what is kept", "Person"), (400, 409), {"email": ADDRESS}, {"connection": WORDS},
+        _good("what is kept", "Person"), (400, 409), {"connection": WORDS},
     ),
     Operation(
         "POST", "/admin/people/{email}/erase", people.erase_person, "takes a person out of the records",
-        _good("how much was erased, and what stays", "Erasure"), (400, 409), {"email": ADDRESS}, {"connection": WORDS},
+        _good("how much was erased, and what stays", "Erasure"), (400, 409), {"connection": WORDS},
     ),
     Operation(
         "GET", "/admin/backfills", status.list_backfills, "how far each backfill has come, and when it may be over",
@@ -269,7 +268,7 @@ _ENDPOINTS = (
     Operation(
         "POST", "/webhooks/mpluskassa/{event}", "receiveFromMplusKassa", "takes a signed session event of the till",
         {200: Answer("stored; the answer is signed too", _json("SignedAnswer"), ("X-Mplus-Signature",))},
-        places={"event": NAME}, headers={"X-Mplus-Subscription-Id": TEXT}, body=_ANY, caller=TILL,
+        headers={"X-Mplus-Subscription-Id": TEXT}, body=_ANY, caller=TILL,
     ),
     Operation(
         "GET", "/livez", "isAlive", "whether the process is alive", _good("it is", "Alive"), caller=ANYONE
@@ -340,7 +339,9 @@ def to_operation(operation: Operation) -> dict[str, Any]:
         }
         for code in _problems_of(operation)
     }
-    places = (("path", operation.places), ("query", operation.queries), ("header", operation.headers))
+    in_path = re.findall(r"{(\w+)}", operation.path)
+    named: dict[str, Schema] = {name: operation.places.get(name, _PLACES[name]) for name in in_path}
+    places = (("path", named), ("query", operation.queries), ("header", operation.headers))
     name = operation.endpoint if isinstance(operation.endpoint, str) else operation.endpoint.__name__
     said: dict[str, Any] = {
         "operationId": re.sub("_(.)", lambda letter: letter[1].upper(), name),
