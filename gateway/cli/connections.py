@@ -9,13 +9,11 @@ from http import HTTPStatus
 from gateway import removal
 from gateway.cli import tasks
 from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark
-from gateway.cli.tasks import to_words
 from gateway.errors import Rejected
 from gateway.removal import Data
 from gateway.store import audit, connections, documents, installation, progress, requests, retention, views
 from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
-from gateway.store.views import Filter
 from gateway.web import api, presentation
 from gateway.web.dashboard import settings
 from mapping import settings_document
@@ -52,7 +50,7 @@ def list_events(call: Call) -> int:
     asked = call.arguments
     if asked.connection not in {*call.display_names, *call.display_names.values()}:  # a removed one is looked back at
         call.find_connections()
-    wanted = Filter(
+    wanted = views.Filter(
         state=State(asked.state) if asked.state else None,
         flow=Flow(asked.flow) if asked.flow else None,
         connection=asked.connection,
@@ -60,7 +58,7 @@ def list_events(call: Call) -> int:
     )
     with reading(call.engine) as session:
         page = views.find_events(session, wanted)
-    lines = (f"{e.id:>7} {e.received_at:%Y-%m-%d %H:%M:%S} {e.flow:<10} {to_words(e)}" for e in page.events)
+    lines = (f"{e.id:>7} {e.received_at:%Y-%m-%d %H:%M:%S} {e.flow:<10} {tasks.to_words(e)}" for e in page.events)
     call.answer(presentation.to_list(page, call.display_names), *lines)
     return GOOD
 

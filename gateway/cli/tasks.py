@@ -25,7 +25,6 @@ from gateway.cli.call import (
     show_json,
     show_progress,
 )
-from gateway.doctor import Installation
 from gateway.findings import Finding
 from gateway.store import audit, inbox, installation, progress, requests, systems, views
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
@@ -283,7 +282,7 @@ def examine_all(call: Call) -> int:
     """Exit code 1 when anything needs a person."""
     only = call.find_connections() if call.arguments.connection else None
     findings = []
-    for finding in doctor.examine(Installation(call.settings, call.engine, call.seal, only)):
+    for finding in doctor.examine(doctor.Installation(call.settings, call.engine, call.seal, only)):
         findings.append(finding)
         _print(call, finding)
     if all(finding.good for finding in findings if finding.subject == "database"):

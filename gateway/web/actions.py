@@ -16,7 +16,6 @@ from gateway.store import audit, connections, inbox, progress, records, requests
 from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.store.todo import BulkAction
-from gateway.store.views import Filter
 from gateway.web import deliveries, queries
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
@@ -95,7 +94,7 @@ def _ignore(session: Session, ids: Sequence[int], why: str) -> list[int]:
 
 
 async def retry_all(
-    shared: Services, wanted: Filter, *, actor: str, reason: str | None = None
+    shared: Services, wanted: views.Filter, *, actor: str, reason: str | None = None
 ) -> tuple[list[int], bool]:
     """Retry the events that fit (parked ones by default); answers their ids, and whether more are left."""
     parked = dataclasses.replace(wanted, state=wanted.state or State.PARKED, limit=views.LONGEST_PAGE)

@@ -22,11 +22,8 @@ from starlette.routing import Route
 from gateway.observability import counters
 from gateway.settings import Settings
 from gateway.store import alerts, connections, counts, installation, rate_limits, tokens, views
-from gateway.store.installation import OK
-from gateway.store.rate_limits import Account, Use
 from gateway.store.session import reading
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
-from gateway.store.views import FlowStatus
 from gateway.web import access, services
 from gateway.web.problems import Refusal
 from gateway.web.services import Probe
@@ -57,7 +54,7 @@ async def is_ready(request: Request) -> Response:
     async with anyio.create_task_group() as both:
         both.start_soon(ask, "database", shared.database_probe)
         both.start_soon(ask, "broker", shared.broker_probe)
-    ready = all(answer == OK for answer in found.values())
+    ready = all(answer == installation.OK for answer in found.values())
     content = {"status": "ready" if ready else "unavailable", "database": found["database"], "broker": found["broker"]}
     return JSONResponse(content, 200 if ready else 503)
 
@@ -87,12 +84,12 @@ class Gauge:
     """One look at the database. `names` are the connections of an account, which is not exposed."""
 
     now: datetime
-    flows: Sequence[FlowStatus] = ()
+    flows: Sequence[views.FlowStatus] = ()
     cursors: Sequence[CursorRow] = ()
     meters: Sequence[MeterRow] = ()
     alerts: Sequence[AlertRow] = ()
-    uses: Sequence[Use] = ()
-    names: Mapping[Account, Sequence[str]] | None = None
+    uses: Sequence[rate_limits.Use] = ()
+    names: Mapping[rate_limits.Account, Sequence[str]] | None = None
     processes: Sequence[ProcessRow] = ()
     tokens: Sequence[TokenRow] = ()
     totals: Mapping[counts.Key, float] | None = None

@@ -20,7 +20,6 @@ from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
 from gateway.store import audit, connections, cursors, inbox, leases, tokens, views
-from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
 from gateway.web import queries, services, setups
 from gateway.web.problems import Refusal
@@ -68,7 +67,7 @@ async def start(request: Request, visitor: Visitor) -> Response:
     if not (settings.quickbooks_client_id and settings.quickbooks_client_secret):
         raise Refusal(409, "set QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET first (from Intuit's portal)")
     state = secrets.token_urlsafe(32)
-    name = setups.check_name(queries.find_text(request.query_params, "connection") or DEFAULT)
+    name = setups.check_name(queries.find_text(request.query_params, "connection") or connections.DEFAULT)
     statement = {"state": state, "session": visitor.session_id, "connection": name}
     with open_http() as http:
         address = removal.open_oauth(http, settings).consent_url(redirect_uri=redirect_uri(settings), state=state)
@@ -145,7 +144,7 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal, 
     if now is not None and now.realm_id not in {None, realm}:
         said = "the connection {name} belongs to another QuickBooks company; nothing was changed"
         raise Refusal(409, message(said, name=name))
-    known = now or Connection(key, display_name=name)
+    known = now or connections.Connection(key, display_name=name)
     connections.save(session, replace(known, realm_id=realm, paused=None), seal)
     tokens.save(session, key, token_manager.to_tokens(pair), seal)
     cursors.ensure(session, key, cursors.BOOKS, datetime.now(UTC).isoformat())

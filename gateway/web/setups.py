@@ -14,7 +14,6 @@ from starlette.requests import Request
 
 from gateway import removal, ssrf_guard
 from gateway.errors import AUTH_LOST
-from gateway.removal import Data, RemovalResult
 from gateway.store import audit, connections, inbox, requests, tokens, views
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import SETTLED, Change
@@ -229,7 +228,7 @@ async def rename(shared: Services, name: str, wanted: str, *, actor: str) -> Non
     shared.directory.forget()
 
 
-async def remove(request: Request, data: Data, *, actor: str) -> RemovalResult:
+async def remove(request: Request, data: removal.Data, *, actor: str) -> removal.RemovalResult:
     """Remove the connection of the address. Raises `Rejected` 404, 409."""
     shared, name = services.of(request), request.path_params["name"]
     outcome = await shared.run(lambda: removal.remove(shared.engine, shared.settings, name, data, actor=actor))

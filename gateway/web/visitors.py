@@ -14,7 +14,6 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.store import audit, users
-from gateway.store.users import User
 from gateway.web import bodies, services
 from gateway.web.access import Endpoint, source_of
 from gateway.web.problems import Refusal
@@ -136,7 +135,7 @@ def to_login(request: Request) -> Response:
     return RedirectResponse(f"/login?next={quote(page or '/')}&{UNSENT}=1", 303)
 
 
-async def let_in(request: Request, user: User | None, response: Response, *, way: str | None = None) -> None:
+async def let_in(request: Request, user: users.User | None, response: Response, *, way: str | None = None) -> None:
     """Begin a session for a person, or for ADMIN_TOKEN, and give its cookie to the browser. Raises `Transient`.
 
     `way` says how they logged in, if not by password.

@@ -22,7 +22,6 @@ from gateway.observability import counters
 from gateway.store import systems
 from gateway.store.events import Change, Received
 from gateway.web import bodies, deliveries, headers, problems, protocol, services
-from gateway.web.protocol import Headers
 from gateway.web.services import Services
 
 Answer = TypeVar("Answer")
@@ -82,7 +81,7 @@ class DirectDeliveries:
     def __init__(self, shared: Services) -> None:
         self._shared = shared
 
-    def take(self, raw_headers: Headers, body: bytes, answer: protocol.Answer) -> bool:
+    def take(self, raw_headers: protocol.Headers, body: bytes, answer: protocol.Answer) -> bool:
         """Whether it is taken; then `answer` is called when it is durable, or with what went wrong.
 
         Left to the route: what is refused, or needs more than one write of changes.

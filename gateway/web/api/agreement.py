@@ -12,10 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway.store import agreements, audit, certificates, connections, requests, views
-from gateway.store.certificates import Certificate
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
-from gateway.store.views import LONGEST_PAGE, PAGE
 from gateway.web import actions, bodies, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.api import events
@@ -32,7 +30,7 @@ async def list_compared_days(request: Request) -> Response:
     given = request.query_params
     connection = queries.find_text(given, "connection")
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
-    limit = queries.find_number(given, "limit", low=1, high=LONGEST_PAGE) or PAGE
+    limit = queries.find_number(given, "limit", low=1, high=views.LONGEST_PAGE) or views.PAGE
 
     def find(session: Session) -> list[dict[str, Any]]:
         named = connections.keys_of(session, connection)[0] if connection else None
@@ -79,14 +77,14 @@ async def export_certificates(request: Request) -> Response:
     connection = queries.find_text(given, "connection")
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
 
-    def find(session: Session) -> list[Certificate]:
+    def find(session: Session) -> list[certificates.Certificate]:
         named = connections.keys_of(session, connection)[0] if connection else None
         return certificates.find(session, connection=named, start=start, through=through)
 
     return await to_file(request, find)
 
 
-async def to_file(request: Request, find: Callable[[Session], list[Certificate]]) -> Response:
+async def to_file(request: Request, find: Callable[[Session], list[certificates.Certificate]]) -> Response:
     shared = services.of(request)
     found = await shared.read(find)
     key = await shared.run(lambda: certificates.find_key(shared.engine, shared.seal))

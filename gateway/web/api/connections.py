@@ -12,7 +12,6 @@ from gateway.removal import Data
 from gateway.web import actions, bodies, queries, services, setups
 from gateway.web.access import ADMIN
 from gateway.web.api import events, status
-from gateway.web.api.status import Overview
 from gateway.web.problems import Refusal
 from mapping.messages import message
 
@@ -78,7 +77,7 @@ async def _read(request: Request) -> dict[str, object]:
     return status.to_connection(found, overview)
 
 
-async def _look(request: Request) -> Overview:
+async def _look(request: Request) -> status.Overview:
     shared = services.of(request)
     return await shared.read(lambda session: status.look(session, shared.seal))
 

@@ -11,10 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.store import connections, journal, links, views
 from gateway.store.events import Event
-from gateway.store.links import LinkKind
 from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN
-from gateway.web.actions import Resend
 from gateway.web.problems import Refusal
 
 
@@ -92,7 +90,7 @@ async def show_order(request: Request) -> Response:
                 "target": {"entity": link.target_entity, "id": link.target_id},
             }
             for name in connections.names(session)
-            for link in links.find_all(session, name, LinkKind.DOCUMENT, ids).values()
+            for link in links.find_all(session, name, links.LinkKind.DOCUMENT, ids).values()
         ]
         return events, documents
 
@@ -111,7 +109,7 @@ async def resend_order(request: Request) -> Response:
     """
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "dry_run", "reason", "connection")
-    wanted = Resend(
+    wanted = actions.Resend(
         order=to_order(request),
         actor=ADMIN,
         dry_run=queries.find_switch(given, "dry_run"),

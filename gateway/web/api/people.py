@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.store import audit, people
-from gateway.store.people import Unclear
 from gateway.web import queries, services
 from gateway.web.access import ADMIN
 from gateway.web.problems import Refusal
@@ -45,7 +44,7 @@ async def erase_person(request: Request) -> Response:
 async def _answer(shared: Services, call: Callable[[], Answer]) -> Answer:
     try:
         return await shared.run(call)
-    except Unclear as unclear:
+    except people.Unclear as unclear:
         raise Refusal(409, str(unclear)) from None
 
 

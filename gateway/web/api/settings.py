@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.store import audit, connections, documents, inbox, installation, progress, requests, views
-from gateway.store.documents import Outdated
 from gateway.store.events import State
 from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN
@@ -146,7 +145,7 @@ async def put_settings(request: Request) -> Response:
     except DocumentError as error:
         detail = "the settings document was refused; the old one stays"
         raise Refusal(422, detail, faults=to_rows(error.faults)) from None
-    except Outdated as other:
+    except documents.Outdated as other:
         raise Refusal(412, other.reason, version=other.version) from None
     answer = {"connection": name, "version": saved.version, "checked": saved.checked}
     answer["warnings"] = to_rows(saved.warnings)

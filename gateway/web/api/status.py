@@ -27,7 +27,6 @@ from gateway.store import (
 )
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
-from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
 from gateway.store.views import LONGEST_PAGE, PAGE, FlowStatus
@@ -54,7 +53,7 @@ class Overview:
     companies: Mapping[tuple[str, str], str]
     alerts: list[AlertRow]
     cooldowns: Mapping[rate_limits.Account, float]
-    backfills: list[Progress]
+    backfills: list[progress.Progress]
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -227,7 +226,7 @@ async def list_backfills(request: Request) -> Response:
     return JSONResponse({"backfills": [to_backfill(each, names) for each in found]})
 
 
-def to_backfill(found: Progress, names: Mapping[str, str]) -> dict[str, Any]:
+def to_backfill(found: progress.Progress, names: Mapping[str, str]) -> dict[str, Any]:
     """One backfill. `done` counts the synchronised records, `unchanged` those of them that were so before."""
     event = found.event
     return {

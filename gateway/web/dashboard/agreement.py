@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.store import agreements, audit, certificates, requests, sales_list, views
-from gateway.store.certificates import Certificate
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementRecordRow, SaleRow
@@ -136,7 +135,7 @@ async def download_certificates(request: Request, _visitor: Visitor) -> Response
     given = {name: value for name, value in request.query_params.items() if value}
     (connection, _), day = await _find_connection(request, given), queries.find_day(given, "day")
 
-    def find(session: Session) -> list[Certificate]:
+    def find(session: Session) -> list[certificates.Certificate]:
         first = day or _find_month(given, views.now_of(session).astimezone(AMSTERDAM).date())
         through = day or agreement_calendar.last_of(first)
         return certificates.find(session, connection=connection or None, start=first, through=through)

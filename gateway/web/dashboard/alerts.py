@@ -14,11 +14,9 @@ from starlette.responses import Response
 
 from gateway.alerts import open_channels
 from gateway.store import alerts
-from gateway.store.alerts import WITHHELD
 from gateway.store.tables import AlertRow
 from gateway.web import queries, services
 from gateway.web.dashboard import charts
-from gateway.web.dashboard.charts import ChartFigures
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 
@@ -109,7 +107,7 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
     shared, names = services.of(request), await services.names_of(request)
     before = queries.find_number(request.query_params, "after", low=1, high=queries.LARGEST_ID)
 
-    def look(session: Session) -> tuple[list[AlertRow], Sequence[AlertRow], int | None, ChartFigures]:
+    def look(session: Session) -> tuple[list[AlertRow], Sequence[AlertRow], int | None, charts.ChartFigures]:
         is_mine = (each for each in alerts.find_open(session) if visitor.connection in {None, each.connection})
         return (
             list(is_mine),
@@ -144,7 +142,7 @@ def to_shown(alert: AlertRow, names: Mapping[str, str]) -> Shown:
         subject=subject,
         connection=called,
         since=alert.first_seen,
-        detail="" if alert.detail == WITHHELD else alert.detail or "",
+        detail="" if alert.detail == alerts.WITHHELD else alert.detail or "",
         fix=(kind.fix if kind else "") or alert.fix or "",
         address=kind.address(tuple(parts)) if kind else "/events",
         messages=alert.messages,

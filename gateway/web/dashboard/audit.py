@@ -13,11 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.store import audit, users
-from gateway.store.audit import AuditFilter
 from gateway.store.sales import AMSTERDAM
 from gateway.web import presentation, queries, services
 from gateway.web.dashboard import csv_files
-from gateway.web.dashboard.csv_files import CSV_PAGE, Rows
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import DASHBOARD, Visitor
 
@@ -101,9 +99,9 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
     given = {name: value for name, value in request.query_params.items() if value}
     wanted = _to_filter(given)
 
-    def read(session: Session, after: int | None) -> tuple[Rows, int | None]:
+    def read(session: Session, after: int | None) -> tuple[csv_files.Rows, int | None]:
         confined = dataclasses.replace(wanted, within=_confine(session, visitor))
-        found, following = audit.find_page(session, confined, before=after, limit=CSV_PAGE)
+        found, following = audit.find_page(session, confined, before=after, limit=csv_files.CSV_PAGE)
         rows = []
         for row in found:
             texts = (row.actor.removeprefix(f"{DASHBOARD}: "), row.action, row.target, row.reason)
@@ -113,9 +111,9 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
     return await csv_files.to_download(request, "audit.csv", COLUMNS, read)
 
 
-def _to_filter(given: Mapping[str, str]) -> AuditFilter:
+def _to_filter(given: Mapping[str, str]) -> audit.AuditFilter:
     first, last = queries.find_day(given, "from"), queries.find_day(given, "through")
-    return AuditFilter(
+    return audit.AuditFilter(
         actor=queries.find_text(given, "who"),
         action=queries.find_text(given, "what"),
         start=datetime.combine(first, time(), AMSTERDAM) if first else None,

@@ -10,10 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import journal, requests, views
 from gateway.store.events import PENDING, Event, Flow, State
-from gateway.store.journal import Entry
-from gateway.store.views import Filter
 from gateway.web import actions, presentation, queries, services
-from gateway.web.actions import Resend
 from gateway.web.dashboard import preview
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
@@ -37,7 +34,7 @@ async def retry_events(request: Request, visitor: Visitor, form: dict[str, str])
     return RedirectResponse(f"/events?{urlencode(query)}", 303)
 
 
-def to_query(wanted: Filter) -> dict[str, str]:
+def to_query(wanted: views.Filter) -> dict[str, str]:
     """The filter as a query string, without its cursor."""
     names = ("state", "flow", "connection", "code", "q")
     return {name: str(value) for name in names if (value := getattr(wanted, name))}
@@ -70,10 +67,10 @@ def is_order(event: Event) -> bool:
     return event.flow == Flow.ORDERS and event.connection is not None and named and event.code != requests.UNKNOWN_ORDER
 
 
-async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[Entry]]:
+async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[journal.Entry]]:
     event_id = queries.to_id(request.path_params["id"])
 
-    def look(session: Session) -> tuple[Event | None, list[Entry]]:
+    def look(session: Session) -> tuple[Event | None, list[journal.Entry]]:
         return views.find_event(session, event_id), journal.of_event(session, event_id)
 
     event, log = await services.of(request).read(look)
@@ -97,7 +94,7 @@ async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) ->
         case _ if not is_order(event):
             raise Refusal(409, "this event is about no order: there is nothing to resend")
         case _:
-            wanted = Resend(
+            wanted = actions.Resend(
                 event.order_id or event.entity_id,
                 actor=visitor.actor,
                 dry_run=action == "dry-run",

@@ -13,16 +13,13 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import AUTH_LOST
 from gateway.store import agreements, counts, rate_limits, sales_list, systems, tokens, views
-from gateway.store.agreements import AgreementSum
 from gateway.store.connections import Connection
-from gateway.store.rate_limits import Account
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalesTotal
 from gateway.store.tables import CursorRow
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
 from gateway.web.dashboard import alerts, charts, reads, setup, todo
-from gateway.web.dashboard.charts import ChartFigures
 from gateway.web.dashboard.overview import SeenSystem, find_seen
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.sales import STATUSES
@@ -56,8 +53,8 @@ class HomeFigures:
 
     pending: Mapping[str, int]
     yesterday: date
-    day: AgreementSum
-    month: AgreementSum
+    day: agreements.AgreementSum
+    month: agreements.AgreementSum
     today: Mapping[str, SalesTotal]
 
     @property
@@ -74,7 +71,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     """Is everything in order, do till and books agree, what needs a person; it brings itself up to date."""
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem], ChartFigures, list[TodoCause]]:
+    def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem], charts.ChartFigures, list[TodoCause]]:
         overview = api.status.look(session, shared.seal)
         if visitor.connection is not None:
             overview = overview.of_one(visitor.connection)
@@ -131,8 +128,8 @@ def to_card(connection: Connection, overview: Overview) -> Card:
     polls = [cursor for cursor in overview.cursors if cursor.connection == connection.name]
     soon = token is not None and tokens.stage_of(token, overview.now) is not None
     accounts = {
-        "QuickBooks": Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
-        "MplusKASSA": Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),
+        "QuickBooks": rate_limits.Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
+        "MplusKASSA": rate_limits.Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),
     }
     known = overview.cooldowns
     return Card(

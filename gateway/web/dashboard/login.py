@@ -19,7 +19,6 @@ from gateway.settings import Settings
 from gateway.store import audit, leases, users
 from gateway.store.users import NoUser, User
 from gateway.web import access, bodies, services
-from gateway.web.access import find_user, knows_token
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
@@ -84,8 +83,8 @@ async def log_in(request: Request) -> Response:
     user: User | None = None
     try:
         if name:
-            user = await find_user(request, name, password)
-        is_known = user is not None or (not name and await knows_token(request, password))
+            user = await access.find_user(request, name, password)
+        is_known = user is not None or (not name and await access.knows_token(request, password))
     except Refusal as refusal:
         page = show(request, wanted, status=refusal.status, given=name, trouble="throttled")
         page.headers.update(refusal.headers)

@@ -12,16 +12,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.store import audit, documents, requests, sales_list, systems, views
-from gateway.store.documents import Outdated
 from gateway.store.events import SETTLED, Event, Flow
-from gateway.store.sales_list import SaleExample, SalesValues
-from gateway.store.systems import KnownList
 from gateway.web import api, presentation, queries, services
 from gateway.web.api import previews
-from gateway.web.api.previews import PreviewRequest
 from gateway.web.api.settings import Draft, must_exist
 from gateway.web.dashboard import mapping_form, questions, settings
-from gateway.web.dashboard.mapping_form import Choices
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 from mapping import choices, coverage, settings_document, settings_guide
@@ -108,9 +103,9 @@ class MappingState:
     version: int
     text: str
     made_from: str
-    known: Mapping[ListName, KnownList]
-    values: SalesValues
-    example: SaleExample | None
+    known: Mapping[ListName, systems.KnownList]
+    values: sales_list.SalesValues
+    example: sales_list.SaleExample | None
     asked: Event | None
 
     @property
@@ -132,7 +127,7 @@ class MappingState:
 class Editing:
     """What the form holds: `base` is the version it was made from, `faults` what is wrong, by field."""
 
-    chosen: Choices
+    chosen: mapping_form.Choices
     base: int
     number: str = ""
     notice: str = ""
@@ -206,7 +201,7 @@ async def _save(request: Request, visitor: Visitor, state: MappingState, editing
     except DocumentError as error:
         placed = mapping_form.place(error.faults, editing.chosen)
         return _show(request, state, replace(editing, notice="refused", faults=placed), status=422)
-    except Outdated:
+    except documents.Outdated:
         before, state = _in_force(state), await _read(request, editing.number)
         chosen = mapping_form.merge(editing.chosen, before, _in_force(state))
         return _show(request, state, replace(editing, notice="outdated", base=state.version, chosen=chosen), status=409)
@@ -220,7 +215,7 @@ async def _try(request: Request, visitor: Visitor, state: MappingState, editing:
     if faults or number is None:
         return _show(request, state, replace(editing, notice="refused", faults=faults), status=422)
     name = request.path_params["name"]
-    wanted = PreviewRequest(Flow.ORDERS, number, name, visitor.actor, settings=text)
+    wanted = previews.PreviewRequest(Flow.ORDERS, number, name, visitor.actor, settings=text)
     return RedirectResponse(f"/preview/{await previews.ask(services.of(request), wanted)}", 303)
 
 
@@ -263,7 +258,7 @@ def to_label(option: ListOption, *, of_till: bool = False) -> str:
     return f"{name} ({rate})" if rate and rate.replace(" ", "") not in name.replace(" ", "") else name
 
 
-def _in_force(state: MappingState) -> Choices:
+def _in_force(state: MappingState) -> mapping_form.Choices:
     return mapping_form.read_document(settings_document.recall(state.text))
 
 

@@ -19,7 +19,6 @@ from starlette.responses import Response
 
 from gateway.store import agreements, connections, counts, cursors, systems, tokens, views
 from gateway.store.agreements import AgreementSum
-from gateway.store.counts import ReadAllowance
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sales import AMSTERDAM
 from gateway.store.systems import NAMES, Silence
@@ -122,7 +121,7 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
     """Health, agreement, open causes and reads of every connection that the visitor may see."""
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[Overviews, ReadAllowance]:
+    def look(session: Session) -> tuple[Overviews, counts.ReadAllowance]:
         found = _look(session, visitor.connection)
         counted = counts.calls_of_month(session, f"{found.now:%Y-%m}")
         allowance = shared.settings.quickbooks_monthly_reads

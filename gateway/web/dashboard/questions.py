@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from mapping import settings_guide
 from mapping.settings_document import SettingsDocument
-from mapping.settings_guide import Setting
 
 FLOWS: Final = (
     "products.enabled",
@@ -63,11 +62,11 @@ CHOICES: Final[Mapping[str, str]] = {
 class SetupQuestion:
     """One setting, with what it is now. It is a switch, a choice or a text."""
 
-    setting: Setting
+    setting: settings_guide.Setting
     value: Any
 
 
-def find_settings(document: SettingsDocument) -> dict[str, Setting]:
+def find_settings(document: SettingsDocument) -> dict[str, settings_guide.Setting]:
     """Every setting, with its explanation, by its path."""
     return {each.path: each for chapter in settings_guide.explain(document) for each in chapter.settings}
 

@@ -16,7 +16,6 @@ from gateway import catalogue
 from gateway.store import counts, views
 from gateway.web import services
 from gateway.web.dashboard import charts
-from gateway.web.dashboard.charts import Chart, ChartRow
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import chosen_language
@@ -99,7 +98,7 @@ def _most_first(counted: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def to_chart(request: Request, by_day: Mapping[tuple[date, str], int], now: datetime) -> Chart:
+def to_chart(request: Request, by_day: Mapping[tuple[date, str], int], now: datetime) -> charts.Chart:
     """The reads of each day of this month, by what was read."""
     language = chosen_language(request)
     words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
@@ -107,5 +106,5 @@ def to_chart(request: Request, by_day: Mapping[tuple[date, str], int], now: date
     days = charts.find_days(today.replace(day=1), today)
     called = {(day, words(name(what))): count for (day, what), count in by_day.items()}
     series, columns = charts.stack(called, days, words("Others"))
-    rows = [ChartRow(show_day(day), tuple(column)) for day, column in zip(days, columns, strict=True)]
+    rows = [charts.ChartRow(show_day(day), tuple(column)) for day, column in zip(days, columns, strict=True)]
     return charts.to_bars("reads", words("Reads by day"), series, rows)

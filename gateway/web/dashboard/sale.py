@@ -14,13 +14,10 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import journal, links, sale_contents, sales_list, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
-from gateway.store.journal import Entry
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.sale_contents import SideName, SideVersion
 from gateway.store.sales import SaleStatus
 from gateway.store.sales_list import ListedSale
 from gateway.web import actions, queries, services
-from gateway.web.actions import Resend
 from gateway.web.dashboard import sales
 from gateway.web.dashboard.events import find_reason
 from gateway.web.dashboard.preview_results import DOCUMENTS
@@ -60,7 +57,7 @@ CHANGED: Final[Mapping[str, str]] = {
 class _Version:
     """A version of one side, and what it has otherwise than the one before it."""
 
-    version: SideVersion
+    version: sale_contents.SideVersion
     changes: tuple[SideChange, ...]
 
 
@@ -87,7 +84,7 @@ class _Found:
 
     sale: ListedSale
     event: Event | None
-    log: list[Entry]
+    log: list[journal.Entry]
     events: list[Event]
     sides: _Sides
 
@@ -160,7 +157,7 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
 def _find_sides(session: Session, sale: ListedSale, link: Link | None) -> _Sides:
     row = sale.row
     known = sale_contents.find(session, row.connection, row.sale_id)
-    till, books = (known[name][-1].side if known[name] else None for name in SideName)
+    till, books = (known[name][-1].side if known[name] else None for name in sale_contents.SideName)
     day = link.day if link else None
     comparison, payments = None, []
     is_there = not (day or sale.is_document_gone or row.status == SaleStatus.VOIDED)
@@ -188,7 +185,7 @@ async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) ->
         case "resend" | "preview" as action, _:
             dry_run = action == "preview"
             called = (await services.names_of(request)).get(row.connection)
-            wanted = Resend(row.sale_id, actor=visitor.actor, dry_run=dry_run, reason=reason, connection=called)
+            wanted = actions.Resend(row.sale_id, actor=visitor.actor, dry_run=dry_run, reason=reason, connection=called)
             event_id = await actions.resend(shared, wanted)
             return RedirectResponse(f"/preview/{event_id}" if dry_run else f"/sales/{row.id}", 303)
         case "retry", Event() as event:

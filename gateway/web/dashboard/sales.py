@@ -15,17 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import catalogue
-from gateway.catalogue import to_cents
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
 from gateway.store import counts, sales_list, views
-from gateway.store.counts import NO_BRANCH
 from gateway.store.events import SALES
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
 from gateway.web import queries, services
 from gateway.web.dashboard import charts, csv_files
-from gateway.web.dashboard.charts import Chart, ChartRow
 from gateway.web.dashboard.csv_files import CSV_PAGE, CsvStyle, Rows, defuse
 from gateway.web.dashboard.preview_results import DOCUMENTS
 from gateway.web.dashboard.rendering import render
@@ -130,7 +127,7 @@ def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
         found = sales_list.totals_by_day(session, wanted)
         sums = [each for each, _ in found.values()]
         total = SalesTotal(*(sum(getattr(each, name) for each in sums) for name in ("count", *_SUMS)))
-        booked = {(day, wanted.connection or "", NO_BRANCH): cents for day, (_, cents) in found.items()}
+        booked = {(day, wanted.connection or "", counts.NO_BRANCH): cents for day, (_, cents) in found.items()}
         last = wanted.through or max(found, default=None)
         first = wanted.start or min(found, default=None)
         days = charts.find_days(max(first, last - SUMMED), last) if first and last else ()
@@ -146,14 +143,14 @@ def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
     return replace(shown, days=days, booked=mine, named=named)
 
 
-def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mapping[str, str]) -> Chart:
+def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mapping[str, str]) -> charts.Chart:
     """What of the filtered sales is booked on each day; by location where nothing else is asked for."""
     if not _is_short(wanted):
         keys = {key: called for called, key in names.items()}
         return charts.to_booked_days(request, shown.days, shown.booked, shown.named, keys)
     words, show_day = (partial(each, chosen_language(request)) for each in (catalogue.translate, catalogue.show_day))
     cents = {day: amount for (day, _, _), amount in shown.booked.items()}
-    rows = [ChartRow(show_day(day), (cents.get(day, 0),)) for day in shown.days]
+    rows = [charts.ChartRow(show_day(day), (cents.get(day, 0),)) for day in shown.days]
     return charts.to_bars("booked", words("Booked per day, of these sales"), [words("booked")], rows, unit="cents")
 
 
@@ -225,7 +222,7 @@ async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleF
         tender=queries.find_text(filled, "tender"),
         kind=queries.find_choice(filled, "source", SaleSource),
         q=q,
-        q_cents=to_cents(q) if q else None,
+        q_cents=catalogue.to_cents(q) if q else None,
         after=_find_position(filled),
     )
 
@@ -237,7 +234,7 @@ def kept(given: Mapping[str, Any]) -> dict[str, str]:
 
 def _find_amount(given: Mapping[str, Any], name: str) -> int | None:
     text = queries.find_text(given, name)
-    cents = to_cents(text) if text else None
+    cents = catalogue.to_cents(text) if text else None
     if text and cents is None:
         raise Refusal(400, message("{name} should be an amount such as 12,50", name=message(name)))
     return cents

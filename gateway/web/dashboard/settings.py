@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.store import audit, documents, requests, views
-from gateway.store.documents import Outdated
 from gateway.store.tables import SettingsRow
 from gateway.web import api, presentation, queries, services
 from gateway.web.api import previews
@@ -161,7 +160,7 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
     except DocumentError as error:
         refused = replace(editor, places=find_places(editor.text, error.faults), notice="refused")
         return await _show(request, state, refused, SentForm(status=422))
-    except Outdated:
+    except documents.Outdated:
         state = await _read(request)
         # Saving once more means it: by then the page has shown what it would undo.
         later = replace(editor, base=state.version, notice="outdated")
@@ -259,7 +258,7 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         return await _show_version(request, look, faults=error.faults, status=422)
-    except Outdated:
+    except documents.Outdated:
         return await _show_version(request, await _read_version(request), outdated=True, status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 

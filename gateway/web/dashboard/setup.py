@@ -16,13 +16,11 @@ from gateway.errors import Rejected
 from gateway.removal import Data, RemovalResult
 from gateway.store import connections, cursors, documents, requests, systems, tokens, views
 from gateway.store.connections import Connection
-from gateway.store.documents import Outdated
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, presentation, queries, services, setups
 from gateway.web.api.settings import Draft
 from gateway.web.dashboard import backfills, questions
-from gateway.web.dashboard.backfills import Hold, Load
 from gateway.web.dashboard.mapping import to_label
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
@@ -30,7 +28,6 @@ from gateway.web.sessions import Visitor
 from mapping import coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.messages import join, message
-from mapping.settings_document import DocumentError
 from mapping.vat_table import SALES_GROUPS
 
 NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
@@ -57,7 +54,7 @@ class SetupState:
     going: Event | None
     version: int
     text: str
-    loads: Sequence[Load]
+    loads: Sequence[backfills.Load]
     arrived: Mapping[str, datetime]
     groups: Sequence[ListOption]
     """The till's turnover groups for sales; empty until a worker has read them."""
@@ -177,12 +174,12 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
                 text, visitor.actor, reason="answered in the set-up", after=state.version if base is None else base
             )
             await api.settings.save(services.of(request), name, draft)
-    except DocumentError as error:
+    except settings_document.DocumentError as error:
         asked = {*questions.FLOWS, *questions.OTHERS}
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}
         rest = settings_document.say_all(fault for fault in error.faults if fault.path not in asked)
         return _show(request, state, SentForm({}, faults, 422), answers=form, refused=rest or NOT_SAVED)
-    except Outdated as other:
+    except documents.Outdated as other:
         refused = join((message(other.reason), message(OVER_THEIRS)), "{first}. {second}")
         return _show(request, await _read(request), SentForm(status=409), answers=form, refused=refused)
     return RedirectResponse(f"{to_address(name)}?saved={(await _read(request)).version}#live", 303)
@@ -219,7 +216,7 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
     return RedirectResponse(f"{to_address(name)}#load", 303)
 
 
-async def hold_load(wanted: Hold, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+async def hold_load(wanted: backfills.Hold, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     """Pause it, or go on where it stopped."""
     name = request.path_params["name"]
     event_id = queries.to_id(request.path_params["id"])
