@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import anyio
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -46,16 +46,9 @@ async def is_alive(_request: Request) -> Response:
 async def is_ready(request: Request) -> Response:
     """200 when something can be stored and a wake-up can be sent, else 503 naming what cannot and why."""
     shared = services.of(request)
-    found: dict[str, str] = {}
-
-    async def ask(name: str, probe: Probe[str]) -> None:
-        found[name] = await probe.ask()
-
-    async with anyio.create_task_group() as both:
-        both.start_soon(ask, "database", shared.database_probe)
-        both.start_soon(ask, "broker", shared.broker_probe)
-    ready = all(answer == installation.OK for answer in found.values())
-    content = {"status": "ready" if ready else "unavailable", "database": found["database"], "broker": found["broker"]}
+    database, broker = await asyncio.gather(shared.database_probe.ask(), shared.broker_probe.ask())
+    ready = database == broker == installation.OK
+    content = {"status": "ready" if ready else "unavailable", "database": database, "broker": broker}
     return JSONResponse(content, 200 if ready else 503)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from gateway.store.events import Event
@@ -13,12 +12,11 @@ from gateway.store.journal import Entry
 from gateway.store.views import Page
 from mapping import messages
 
-_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 _ALWAYS = ("id", "connection", "flow", "source", "entity", "entity_id", "state", "reason", "attempts")
 _WHEN_KNOWN = ("account", "operation", "code", "record", "field", "fix", "order_id", "sku", "email")
 
 
-def to_event(event: Event, names: Mapping[str, str] = _NO_NAMES) -> dict[str, Any]:
+def to_event(event: Event, names: Mapping[str, str]) -> dict[str, Any]:
     """An event of a list: what is known, and nothing of what the sender wrote. `names`: what connections are called."""
     content: dict[str, Any] = {name: getattr(event, name) for name in _ALWAYS}
     content["connection"] = names.get(event.connection or "", event.connection)
@@ -33,7 +31,7 @@ def to_event(event: Event, names: Mapping[str, str] = _NO_NAMES) -> dict[str, An
     return content | {"received_at": to_time(event.received_at), "updated_at": to_time(event.updated_at)}
 
 
-def to_detail(event: Event, log: Sequence[Entry], names: Mapping[str, str] = _NO_NAMES) -> dict[str, Any]:
+def to_detail(event: Event, log: Sequence[Entry], names: Mapping[str, str]) -> dict[str, Any]:
     """One event with everything: hint, result and its whole activity log."""
     more = {"priority": event.priority, "correlation": event.correlation, "key": event.key}
     content = to_event(event, names) | more | {"hint": parse(event.hint), "result": parse(event.result)}
@@ -46,7 +44,7 @@ def to_line(entry: Entry) -> dict[str, Any]:
     return line | ({"milliseconds": entry.milliseconds} if entry.milliseconds is not None else {})
 
 
-def to_list(page: Page, names: Mapping[str, str] = _NO_NAMES) -> dict[str, Any]:
+def to_list(page: Page, names: Mapping[str, str]) -> dict[str, Any]:
     """A page of events and the cursor of the next."""
     return {
         "events": [to_event(event, names) for event in page.events],

@@ -14,7 +14,6 @@ from gateway.store import audit, people
 from gateway.web import queries, services
 from gateway.web.access import ADMIN
 from gateway.web.problems import Refusal
-from gateway.web.services import Services
 
 Answer = TypeVar("Answer")
 
@@ -25,36 +24,30 @@ _WHO = re.compile(WHO)
 
 async def export_person(request: Request) -> Response:
     """Everything kept about the person. Only the note that it was handed out is written."""
-    who, connection = _who(request)
-    shared = services.of(request)
-    found = await _answer(shared, lambda: people.export(shared.engine, who, connection=connection))
-    await shared.write(lambda session: audit.note(session, actor=ADMIN, action="export", target=to_fingerprint(who)))
+    who, found = await _do(request, "export", people.export)
     return JSONResponse({"email": who} | found)
 
 
 async def erase_person(request: Request) -> Response:
     """How much was erased, which fiscal records stay, and what still mentions the person, and why."""
-    who, connection = _who(request)
-    shared = services.of(request)
-    done = await _answer(shared, lambda: people.erase(shared.engine, who, connection=connection))
-    await shared.write(lambda session: audit.note(session, actor=ADMIN, action="erase", target=to_fingerprint(who)))
+    _, done = await _do(request, "erase", people.erase)
     return JSONResponse(done.to_data())
 
 
-async def _answer(shared: Services, call: Callable[[], Answer]) -> Answer:
+async def _do(request: Request, action: str, work: Callable[..., Answer]) -> tuple[str, Answer]:
+    """Who is meant, and what came of it. Audited."""
+    shared, who = services.of(request), str(request.path_params["email"]).strip()
+    if not queries.is_line(who) or not _WHO.fullmatch(who):
+        raise Refusal(400, "this is no e-mail address, and neither relation:NUMBER nor customer:ID")
+    connection, target = queries.find_text(request.query_params, "connection"), to_fingerprint(who)
     try:
-        return await shared.run(call)
+        done = await shared.run(lambda: work(shared.engine, who, connection=connection))
     except people.Unclear as unclear:
         raise Refusal(409, str(unclear)) from None
+    await shared.write(lambda session: audit.note(session, actor=ADMIN, action=action, target=target))
+    return who, done
 
 
 def to_fingerprint(email: str) -> str:
     """The address in the audit trail: enough to prove a request was met, not enough to read it."""
     return f"person {hashlib.sha256(email.lower().encode()).hexdigest()[:16]}"
-
-
-def _who(request: Request) -> tuple[str, str | None]:
-    who = str(request.path_params["email"]).strip()
-    if not queries.is_line(who) or not _WHO.fullmatch(who):
-        raise Refusal(400, "this is no e-mail address, and neither relation:NUMBER nor customer:ID")
-    return who, queries.find_text(request.query_params, "connection")
