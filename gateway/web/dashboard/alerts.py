@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from sqlmodel import Session
@@ -31,26 +30,6 @@ class AlertKind:
     title: str = ""
     fix: str = ""
     address: Callable[[Parts], str] = lambda _: "/events"
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One alert. `title` holds {subject} where there is one: a flow, a poll, a process; `messages` are of the detail.
-
-    `told` are the channels that took it, `until` is when its cause was gone.
-    """
-
-    title: str
-    subject: str
-    connection: str | None
-    since: datetime
-    detail: str
-    fix: str
-    address: str
-    messages: str | None
-    sent_at: datetime | None
-    told: tuple[str, ...]
-    until: datetime | None
 
 
 def _flow(parts: Parts) -> str:
@@ -130,23 +109,27 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
     )
 
 
-def to_shown(alert: AlertRow, names: Mapping[str, str]) -> Shown:
-    """The alert in the words of its kind; one of a kind that is not known here, as it is stored."""
+def to_shown(alert: AlertRow, names: Mapping[str, str]) -> dict[str, Any]:
+    """The alert in the words of its kind; one of a kind that is not known here, as it is stored.
+
+    `title` holds {subject} where there is one: a flow, a poll, a process; `messages` are of the detail. `told` are the
+    channels that took it, `until` is when its cause was gone.
+    """
     name, *parts = alert.cause.split("/")
     kind = KINDS.get(name) if parts else None
     called = names.get(alert.connection or "", alert.connection)
     parts = [str(called) if part == alert.connection else part for part in parts]
     subject = (parts[1] if len(parts) > 1 else parts[0]) if kind and _SUBJECT in kind.title else ""
-    return Shown(
-        title=(kind.title if kind else "") or alert.title,
-        subject=subject,
-        connection=called,
-        since=alert.first_seen,
-        detail="" if alert.detail == alerts.WITHHELD else alert.detail or "",
-        fix=(kind.fix if kind else "") or alert.fix or "",
-        address=kind.address(tuple(parts)) if kind else "/events",
-        messages=alert.messages,
-        sent_at=alert.sent_at,
-        told=tuple(CHANNELS.get(channel, channel) for channel in alert.told.split(",") if channel),
-        until=alert.cleared_at,
-    )
+    return {
+        "title": (kind.title if kind else "") or alert.title,
+        "subject": subject,
+        "connection": called,
+        "since": alert.first_seen,
+        "detail": "" if alert.detail == alerts.WITHHELD else alert.detail or "",
+        "fix": (kind.fix if kind else "") or alert.fix or "",
+        "address": kind.address(tuple(parts)) if kind else "/events",
+        "messages": alert.messages,
+        "sent_at": alert.sent_at,
+        "told": tuple(CHANNELS.get(channel, channel) for channel in alert.told.split(",") if channel),
+        "until": alert.cleared_at,
+    }

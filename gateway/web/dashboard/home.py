@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Final
+from datetime import date, timedelta
+from typing import Any, Final
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -16,7 +16,6 @@ from gateway.store import agreements, counts, rate_limits, sales_list, systems, 
 from gateway.store.connections import Connection
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalesTotal
-from gateway.store.tables import CursorRow
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
 from gateway.web.dashboard import alerts, charts, reads, setup, todo
@@ -26,21 +25,6 @@ from gateway.web.dashboard.sales import STATUSES
 from gateway.web.dashboard.todo import TodoCause
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    connection: Connection
-    authorised: bool
-    lost: str | None
-    reconnect_before: datetime | None
-    failures: tuple[CursorRow, ...]
-    polled_at: datetime | None
-    settings_version: int
-    reads: int
-    cooldowns: tuple[tuple[str, float], ...]
-    company: str | None
-
 
 RUNNING: Final = timedelta(seconds=30)
 """A process reports every 15 or 20 seconds: one that is silent for longer has ended."""
@@ -123,7 +107,8 @@ def _read_figures(session: Session, connection: str | None) -> HomeFigures:
     )
 
 
-def to_card(connection: Connection, overview: Overview) -> Card:
+def to_card(connection: Connection, overview: Overview) -> dict[str, Any]:
+    """One connection as the page shows it."""
     token = overview.tokens.get(connection.name)
     polls = [cursor for cursor in overview.cursors if cursor.connection == connection.name]
     soon = token is not None and tokens.stage_of(token, overview.now) is not None
@@ -132,18 +117,18 @@ def to_card(connection: Connection, overview: Overview) -> Card:
         "MplusKASSA": rate_limits.Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),
     }
     known = overview.cooldowns
-    return Card(
-        connection=connection,
-        authorised=tokens.is_authorised(token),
-        lost=token.lost if token else None,
-        reconnect_before=tokens.ends_at(token) if token and soon else None,
-        failures=tuple(cursor for cursor in polls if cursor.failure),
-        polled_at=max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
-        settings_version=overview.settings_versions[connection.name],
-        cooldowns=tuple((name, known[account]) for name, account in accounts.items() if account in known),
-        company=overview.companies.get((connection.name, connection.realm_id or "")),
-        reads=sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
-    )
+    return {
+        "connection": connection,
+        "authorised": tokens.is_authorised(token),
+        "lost": token.lost if token else None,
+        "reconnect_before": tokens.ends_at(token) if token and soon else None,
+        "failures": tuple(cursor for cursor in polls if cursor.failure),
+        "polled_at": max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
+        "settings_version": overview.settings_versions[connection.name],
+        "cooldowns": tuple((name, known[account]) for name, account in accounts.items() if account in known),
+        "company": overview.companies.get((connection.name, connection.realm_id or "")),
+        "reads": sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
+    }
 
 
 async def switch_connection(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:

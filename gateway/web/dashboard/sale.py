@@ -108,7 +108,6 @@ async def show_sale(
         faults=faults,
         sale=found.sale,
         row=row,
-        event=event,
         events=found.events,
         log=found.log,
         moving=found.is_moving,
