@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Final
 
 from sqlmodel import Session
@@ -21,7 +20,7 @@ from gateway.web import actions, queries, services
 from gateway.web.dashboard import sales
 from gateway.web.dashboard.events import find_reason
 from gateway.web.dashboard.preview_results import DOCUMENTS
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.dashboard.sales import KINDS, STATUSES
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -94,18 +93,14 @@ class _Found:
         return any(each.state in (State.RECEIVED, State.WORKING) for each in self.events)
 
 
-async def show_sale(
-    request: Request, visitor: Visitor, *, faults: Mapping[str, str] = MappingProxyType({}), status: int = 200
-) -> Response:
-    """The sale at the till beside its document; `faults` say what is wrong with the form of what can be done."""
+async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SENT) -> Response:
     found = await _read(request, visitor)
     row, event = found.sale.row, found.event
     names = await services.names_of(request)
     return render(
         request,
         "sale.html",
-        status=status,
-        faults=faults,
+        sent,
         sale=found.sale,
         row=row,
         events=found.events,
@@ -193,7 +188,7 @@ async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) ->
             try:
                 why = find_reason(form)
             except Refusal as refusal:
-                return await show_sale(request, visitor, faults={"reason": refusal.reason}, status=refusal.status)
+                return await show_sale(request, visitor, SentForm({}, {"reason": refusal.reason}, refusal.status))
             await actions.ignore(shared, event.id, actor=visitor.actor, reason=why)
         case _:
             raise Refusal(404, "there is no such button")
