@@ -45,18 +45,6 @@ def ask(session: Session, flow: Flow, *, connection: str, since: date | None, ac
 
 
 @dataclass(frozen=True, slots=True)
-class EventCounts:
-    """How many events are in each state, how many of them ended lately, and when one last changed."""
-
-    counts: Mapping[str, int]
-    lately: int = 0
-    last: datetime | None = None
-
-    def count(self, *states: State) -> int:
-        return sum(self.counts.get(state, 0) for state in states)
-
-
-@dataclass(frozen=True, slots=True)
 class Notes:
     """What a backfill notes with every page. See `BackfillRow`."""
 
@@ -68,11 +56,17 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The state of one backfill at `now`. `seconds` is how long it has run, or ran."""
+    """The state of one backfill at `now`. `seconds` is how long it has run, or ran.
+
+    `counts`: how many of its events are in each state, `lately`: how many of them ended lately, `last`: when one last
+    changed.
+    """
 
     event: Event
     notes: Notes
-    event_counts: EventCounts
+    counts: Mapping[str, int]
+    lately: int
+    last: datetime | None
     now: datetime
     paused: bool = False
     cancelled: bool = False
@@ -84,17 +78,17 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        end = max(self.event.updated_at, self.event_counts.last or self.event.updated_at) if self.over else self.now
+        end = max(self.event.updated_at, self.last or self.event.updated_at) if self.over else self.now
         return max(0.0, (end - self.event.received_at).total_seconds())
 
     @property
     def parked(self) -> int:
-        return self.event_counts.count(State.PARKED)
+        return self.counts.get(State.PARKED, 0)
 
     @property
     def open(self) -> int:
         """Records that were read and are not handled yet."""
-        return self.event_counts.count(*UNSETTLED)
+        return sum(self.counts.get(state, 0) for state in UNSETTLED)
 
     @property
     def waits(self) -> bool:
@@ -117,7 +111,7 @@ class Progress:
         """The pace: of the whole time, or of the last minutes where that is better, as after an interruption."""
         if not self.seconds:
             return 0.0
-        lately = 0 if self.over else self.event_counts.lately
+        lately = 0 if self.over else self.lately
         return max(self.done / self.seconds, lately / min(self.seconds, PACE_SECONDS))
 
     @property
@@ -152,10 +146,10 @@ def look(session: Session, event: Event) -> Progress:
     columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
     mine = begins(rows.key, f"{event.key}:")  # one event for each record
     found = session.execute(select(*columns).where(mine).group_by(rows.state)).all()
-    last = max((row[3] for row in found), default=None)
-    counts = EventCounts({row[0]: row[1] for row in found}, sum(int(row[2]) for row in found), last)
+    counts = {row[0]: row[1] for row in found}
+    lately_ended, last = sum(int(row[2]) for row in found), max((row[3] for row in found), default=None)
     notes, now = read_notes(session, event), views.now_of(session)
-    return Progress(event, notes, counts, now, *find_holds(session, event))
+    return Progress(event, notes, counts, lately_ended, last, now, *find_holds(session, event))
 
 
 def find_holds(session: Session, event: Event) -> tuple[bool, bool]:

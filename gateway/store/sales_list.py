@@ -84,7 +84,7 @@ class ListedSale:
     @property
     def tenders(self) -> list[tuple[str, int]]:
         """How it was paid: names and cents."""
-        return [(str(name), int(cents)) for name, cents in json.loads(self.row.tenders or "[]")]
+        return list(_to_pairs(self.row.tenders))
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,7 @@ def _end(event: Event, deps: Deps) -> Result:
 
 def _sum_up(event: Event, deps: Deps) -> Message:
     progress = pages.look(event, deps)
-    counts = {"nothing to do": progress.notes.unchanged, **dict(sorted(progress.event_counts.counts.items()))}
+    counts = {"nothing to do": progress.notes.unchanged, **dict(sorted(progress.counts.items()))}
     parts = [message("{n} {what}", n=count, what=message(what)) for what, count in counts.items() if count]
     return message("{count} records: {parts}", count=progress.notes.read, parts=join(parts or [message("none")]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -52,10 +53,10 @@ def test_the_pace_and_the_end_follow_from_recent_progress(engine: Engine) -> Non
         progress.note(session, event, Notes(total=40, read=40))
         handle(session, event, *[State.DONE] * 10, *[State.RECEIVED] * 30)
     now = look(engine, event)
-    later = Progress(now.event, now.notes, now.event_counts, now.event.received_at + timedelta(seconds=100))
+    later = replace(now, now=now.event.received_at + timedelta(seconds=100))
     assert later.per_second == pytest.approx(0.1)
     assert later.ends_at == later.now + timedelta(seconds=300)
-    long_after = Progress(now.event, now.notes, now.event_counts, now.event.received_at + timedelta(hours=2))
+    long_after = replace(now, now=now.event.received_at + timedelta(hours=2))
     assert long_after.per_second == pytest.approx(10 / progress.PACE_SECONDS)
 
 
