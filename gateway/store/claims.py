@@ -16,29 +16,10 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    JSON,
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    Engine,
-    Float,
-    String,
-    all_,
-    and_,
-    any_,
-    bindparam,
-    case,
-    cast,
-    exists,
-    func,
-    literal_column,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Engine, all_, and_, any_, bindparam, case, cast, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.expression import ColumnElement, literal_column
+from sqlalchemy.types import ARRAY, JSON, BigInteger, Boolean, Float, String
 from sqlmodel import Session
 
 from gateway.errors import GatewayError

@@ -9,26 +9,8 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    Engine,
-    Float,
-    Integer,
-    Text,
-    and_,
-    any_,
-    bindparam,
-    case,
-    func,
-    literal_column,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import ColumnElement, Engine, and_, any_, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy.types import ARRAY, BigInteger, Boolean, Float, Integer, Text, TypeEngine
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST

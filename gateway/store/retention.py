@@ -27,19 +27,8 @@ from gateway.store.events import PENDING, State
 from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, windows, writing
 from gateway.store.sql import change, chunks, fixed, moment
-from gateway.store.tables import (
-    AlertRow,
-    BackfillRow,
-    ConnectionRow,
-    CursorRow,
-    InboxRow,
-    JournalRow,
-    LeaseRow,
-    RecordRow,
-    SaleRow,
-    SystemRow,
-    TokenRow,
-)
+from gateway.store.tables import AlertRow, ConnectionRow, InboxRow, JournalRow, LeaseRow, TokenRow
+from gateway.store.tables_of_records import BackfillRow, CursorRow, RecordRow, SaleRow, SystemRow
 from mapping import messages
 from mapping.messages import message
 

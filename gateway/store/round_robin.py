@@ -10,26 +10,9 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    JSON,
-    BindParameter,
-    ColumnElement,
-    Integer,
-    Select,
-    String,
-    and_,
-    bindparam,
-    exists,
-    func,
-    literal,
-    literal_column,
-    or_,
-    select,
-    true,
-    union_all,
-    update,
-)
+from sqlalchemy import and_, bindparam, exists, func, literal, literal_column, or_, select, true, union_all, update
+from sqlalchemy.sql.expression import BindParameter, ColumnElement, Select
+from sqlalchemy.types import ARRAY, JSON, Integer, String
 from sqlmodel import Session
 
 from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, Event, State

@@ -11,30 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import (
-    ARRAY,
-    Boolean,
-    Column,
-    ColumnElement,
-    DateTime,
-    Dialect,
-    Executable,
-    Float,
-    String,
-    and_,
-    bindparam,
-    column,
-    false,
-    func,
-    literal,
-    literal_column,
-    or_,
-    select,
-)
+from sqlalchemy import Column, Dialect, and_, bindparam, column, false, func, literal, literal_column, or_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.expression import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.sql.expression import ColumnElement, Executable, FunctionElement
+from sqlalchemy.types import ARRAY, Boolean, DateTime, Float, String, TypeDecorator, TypeEngine
 from sqlmodel import Field, Session, col
 
 Value = TypeVar("Value")
