@@ -271,13 +271,11 @@ def note(session: Session, causes: Sequence[AlertCause]) -> None:
         texts["messages"] = messages.store(cause.title, cause.detail, cause.fix)
         times = {"first_seen": moment(), "seen_at": moment()}
         row = {"cause": cause.key, "connection": cause.connection, "told": "", "clear_told": "", **texts, **times}
-        fresh = col(AlertRow.stage) != cause.stage
-        again = {
-            "seen_at": moment(),
-            "sent_at": case((fresh, None), else_=col(AlertRow.sent_at)),
-            "told": case((fresh, ""), else_=col(AlertRow.told)),
-        }
-        upsert(session, AlertRow, row, {**texts, **again}, keys=["cause"], index_where=text("cleared_at IS NULL"))
+        is_same = col(AlertRow.stage) == cause.stage
+        sent_at = case((is_same, col(AlertRow.sent_at)))
+        told = case((is_same, col(AlertRow.told)), else_="")
+        values = {**texts, "seen_at": moment(), "sent_at": sent_at, "told": told}
+        upsert(session, AlertRow, row, values, keys=["cause"], index_where=text("cleared_at IS NULL"))
     gone = and_(col(AlertRow.cleared_at).is_(None), col(AlertRow.seen_at) < moment(-CALM_SECONDS))
     session.execute(update(AlertRow).where(gone).values(cleared_at=moment(), sending_until=None))
 

@@ -78,36 +78,23 @@ def issue(
         if earlier and {k: v for k, v in earlier[0].content.items() if k not in _HEADER} == day:
             continue
         number += 1
+        place = {"connection": connection, "number": number}
         document = {
             **day,
+            **place,
             "format": certificates.FORMAT,
             "installation": installation,
-            "connection": connection,
             "company": company,
-            "number": number,
             "previous": previous,
             "supersedes": earlier[0].number if earlier else None,
             "compared_at": at.isoformat(timespec="seconds"),
         }
-        previous = _add(session, connection, document, key)
+        text, previous = certificates.to_canonical(document), certificates.digest(document)
+        signed = {"document": text, "digest": previous, "signature": key.sign(text), "public_key": key.public}
+        row = {**place, "day": when, "result": day["result"], **signed, "created_at": moment()}
+        session.execute(insert(CertificateRow).values(**row))
         issued.append(number)
     return issued
-
-
-def _add(session: Session, connection: str, document: Mapping[str, Any], key: SigningKey) -> str:
-    text, digest = certificates.to_canonical(document), certificates.digest(document)
-    row = {
-        "connection": connection,
-        "number": document["number"],
-        "day": date.fromisoformat(document["day"]),
-        "result": document["result"],
-        "document": text,
-        "digest": digest,
-        "signature": key.sign(text),
-        "public_key": key.public,
-    }
-    session.execute(insert(CertificateRow).values(**row, created_at=moment()))
-    return digest
 
 
 def find(
@@ -167,11 +154,8 @@ def sign_offs(session: Session, connection: str, start: date, through: date) -> 
 
 def export(found: Sequence[Certificate], *, key: SigningKey, at: datetime) -> dict[str, Any]:
     """The certificates as a file. Its statement is signed, too: one that is taken out later is missed."""
-    statement = {
-        "format": EXPORT,
-        "exported_at": at.isoformat(timespec="seconds"),
-        "certificates": [each.digest for each in found],
-    }
+    digests = [each.digest for each in found]
+    statement = {"format": EXPORT, "exported_at": at.isoformat(timespec="seconds"), "certificates": digests}
     return {
         "statement": statement,
         "signature": key.sign(certificates.to_canonical(statement)),

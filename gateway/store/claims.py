@@ -294,11 +294,5 @@ def close_older(dialect: str) -> Any:
     if dialect == "postgresql":
         # As an array: with a lookup of rows by id, the planner never scans the whole table.
         free = _ROWS.id == any_(func.array(older.with_for_update(skip_locked=True).scalar_subquery()))
-    closed: dict[str, Any] = {
-        "state": State.SKIPPED,
-        "reason": bindparam("why"),
-        "superseded_by": bindparam("by"),
-        "updated_at": moment(),
-        "due_at": None,
-    }
-    return update(_INBOX).where(free).values(closed)
+    closed: dict[str, Any] = {"state": State.SKIPPED, "reason": bindparam("why"), "superseded_by": bindparam("by")}
+    return update(_INBOX).where(free).values(**closed, updated_at=moment(), due_at=None)

@@ -220,18 +220,9 @@ def rewind(session: Session, connection: str, source: str, *, newest: int, lease
     this = _is(connection, source)
     before = session.execute(select(col(CursorRow.position)).where(this)).scalar_one()
     late = str(max(0, newest - _LATE_RECORDS))
-    values = {
-        "position": str(newest),
-        "witness": None,
-        "settled": late,
-        "marked": late,
-        "marked_at": moment(),
-        "generation": after + 1,
-        "reread_to": max(newest, int(before or 0)),
-        "reread_at": 0,
-        "reread_until": moment(OVERLAP_SECONDS),
-    }
-    session.execute(update(CursorRow).where(this).values(**values))
+    place = {"position": str(newest), "witness": None, "settled": late, "marked": late, "marked_at": moment()}
+    reread = {"reread_to": max(newest, int(before or 0)), "reread_at": 0, "reread_until": moment(OVERLAP_SECONDS)}
+    session.execute(update(CursorRow).where(this).values(**place, **reread, generation=after + 1))
     return after + 1
 
 

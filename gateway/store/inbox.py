@@ -127,15 +127,11 @@ def new_correlation() -> str:
 
 def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:
     """Close pending events that asked for the same `before` this one did it; returns their number."""
-    alike = and_(
-        *(col(getattr(InboxRow, name)) == getattr(event, name) for name in ("connection", "flow", "source", "entity")),
-        col(InboxRow.priority) == event.priority,
-        col(InboxRow.state).in_(PENDING),
-        col(InboxRow.received_at) < before,
-        col(InboxRow.id) != event.id,
-    )
+    asked = ("connection", "flow", "source", "entity", "priority")
+    same = (_ROWS[name] == getattr(event, name) for name in asked)
+    waits = (_ROWS.state.in_(PENDING), _ROWS.received_at < before, _ROWS.id != event.id)
     closed = {"state": State.SKIPPED, "reason": f"{SUPERSEDED}{event.id}", "superseded_by": event.id, "due_at": None}
-    return sql.change(session, update(InboxRow).where(alike).values(**closed, updated_at=moment()))
+    return sql.change(session, update(InboxRow).where(*same, *waits).values(**closed, updated_at=moment()))
 
 
 def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECONDS) -> None:

@@ -52,14 +52,11 @@ def _inserting(dialect: str) -> Any:
 
 def write(session: Session, logs: Iterable[tuple[str | None, int | None, Sequence[Entry]]]) -> None:
     """Append the entries of events, in the caller's transaction: of each its connection and id."""
-    rows = [
-        (
-            *(event_id, connection, entry.kind, entry.system, entry.title),
-            *(entry.messages or messages.store(entry.title), _to_text(entry.detail), entry.milliseconds, entry.at),
-        )
-        for connection, event_id, entries in logs
-        for entry in entries
-    ]
+    rows = []
+    for connection, event_id, entries in logs:
+        for entry in entries:
+            said = (entry.title, entry.messages or messages.store(entry.title), _to_text(entry.detail))
+            rows.append((event_id, connection, entry.kind, entry.system, *said, entry.milliseconds, entry.at))
     if rows:
         dialect = session.get_bind().dialect.name
         session.execute(_inserting(dialect), sql.bind_rows(dialect, _KINDS, rows))

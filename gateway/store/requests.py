@@ -167,21 +167,13 @@ def find_period(start: date | None, through: date | None, today: date) -> tuple[
     """
     last = through or today
     first = start or last - timedelta(days=DEFAULT_DAYS - 1)
+    about = {"record": "agreement", "field": "from"}
     if first > today:
-        raise MappingError(
-            message("{day} has not begun yet", day=first),
-            record="agreement",
-            field="from",
-            fix="ask for a day that has begun",
-        )
+        raise MappingError(message("{day} has not begun yet", day=first), **about, fix="ask for a day that has begun")
     if not timedelta(0) <= last - first < LONGEST_PERIOD:
         said = "{start} to {through} is not a period of 1 to {days} days"
-        raise MappingError(
-            message(said, start=first, through=last, days=LONGEST_PERIOD.days),
-            record="agreement",
-            field="from",
-            fix="ask for a shorter period; longer ones quarter by quarter",
-        )
+        reason = message(said, start=first, through=last, days=LONGEST_PERIOD.days)
+        raise MappingError(reason, **about, fix="ask for a shorter period; longer ones quarter by quarter")
     return first, last
 
 

@@ -142,18 +142,12 @@ def find_removed(session: Session) -> list[Removed]:
     now = views.now_of(session)
     with_tokens = set(session.execute(select(col(TokenRow.connection))).scalars())
     gone = col(ConnectionRow.status).in_([Status.REMOVED, Status.PURGING])
-    rows = session.execute(select(ConnectionRow).where(gone)).scalars()
-    return [
-        Removed(
-            row.name,
-            row.display_name or row.name,
-            Status(row.status),
-            row.removed_at,
-            row.removed_at is not None and now - row.removed_at > LATE,
-            row.name in with_tokens,
-        )
-        for row in rows
-    ]
+    found = []
+    for row in session.execute(select(ConnectionRow).where(gone)).scalars():
+        called, status, has_tokens = row.display_name or row.name, Status(row.status), row.name in with_tokens
+        is_late = row.removed_at is not None and now - row.removed_at > LATE
+        found.append(Removed(row.name, called, status, row.removed_at, is_late, has_tokens))
+    return found
 
 
 def end_work(engine: Engine, gone: Removed) -> int:
@@ -191,14 +185,10 @@ def _close(session: Session, gone: Removed, ids: list[int]) -> int:
     why = "{reason}; whether the last write of this arrived is not known: look in the other system"
     unsure = message(why, reason=reason)
     unclear = or_(col(InboxRow.state) == State.UNCERTAIN, _died())
-    values = {
-        "state": State.SKIPPED,
-        "reason": case((unclear, unsure), else_=reason),
-        "messages": messages.store(reason, unsure),
-        **dict.fromkeys(("code", "field", "fix", "due_at", "lease", "leased_until")),
-        "updated_at": moment(),
-    }
-    ended = update(InboxRow).where(col(InboxRow.id).in_(ids), waits).values(**values).returning(col(InboxRow.id))
+    values = dict.fromkeys(("code", "field", "fix", "due_at", "lease", "leased_until"))
+    said = {"reason": case((unclear, unsure), else_=reason), "messages": messages.store(reason, unsure)}
+    ended = update(InboxRow).where(col(InboxRow.id).in_(ids), waits).returning(col(InboxRow.id))
+    ended = ended.values(state=State.SKIPPED, updated_at=moment(), **said, **values)
     closed = [int(each) for each in session.execute(ended).scalars() if each is not None]
     sales.end(session, closed)
     return len(closed)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
@@ -252,7 +251,6 @@ DAYS = 90
 MOST = 5_000
 """The newest so many sales are looked through: a page has to be there at once."""
 _NONE = "[]"
-_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -291,23 +289,19 @@ def find_values(session: Session, connection: str) -> SalesValues:
     mine = and_(col(SaleRow.connection) == connection, col(SaleRow.amount_cents).is_not(None))
     newest = select(*(getattr(SaleRow, name) for name in names)).where(mine, col(SaleRow.day) >= first)
     rows = session.execute(newest.order_by(*_NEWEST_FIRST).limit(MOST)).all()
-    counts: dict[str, dict[str, list[int]]] = {name: {} for name in ("tenders", "rates", "groups", "branches")}
+    counts: dict[str, dict[str, list[int]]] = {
+        name: {} for name in ("tenders", "vat_rates", "turnover_groups", "branches")
+    }
     # Parsed at once: one call for each sale would cost several times as much.
     parsed = json.loads(f"[{','.join(f'[{row[0] or _NONE},{row[1] or _NONE},{row[2] or _NONE}]' for row in rows)}]")
     named = {str(row[3]): str(row[4]) for row in reversed(rows) if row[4]}
     for (tenders, rates, groups), row in zip(parsed, rows, strict=True):
         _count_values(counts["tenders"], tenders)
-        _count_values(counts["rates"], rates)
-        _count_values(counts["groups"], [(group, 0) for group in groups])
+        _count_values(counts["vat_rates"], rates)
+        _count_values(counts["turnover_groups"], [(group, 0) for group in groups])
         _count_values(counts["branches"], [] if row[3] is None else [(row[3], row[5])])
-    return SalesValues(
-        counted=len(rows),
-        is_all=len(rows) < MOST,
-        tenders=_to_values(counts["tenders"]),
-        vat_rates=_to_values(counts["rates"]),
-        turnover_groups=_to_values(counts["groups"]),
-        branches=_to_values(counts["branches"], named),
-    )
+    values = {name: _to_values(each, named if name == "branches" else {}) for name, each in counts.items()}
+    return SalesValues(counted=len(rows), is_all=len(rows) < MOST, **values)
 
 
 def _count_values(counts: dict[str, list[int]], parts: Iterable[Sequence[Any]]) -> None:
@@ -317,7 +311,7 @@ def _count_values(counts: dict[str, list[int]], parts: Iterable[Sequence[Any]]) 
         known[1] += cents
 
 
-def _to_values(counts: Mapping[str, list[int]], names: Mapping[str, str] = _NO_NAMES) -> dict[str, SourceValue]:
+def _to_values(counts: Mapping[str, list[int]], names: Mapping[str, str]) -> dict[str, SourceValue]:
     return {key: SourceValue(key, names.get(key, key), sales, cents) for key, (sales, cents) in counts.items()}
 
 

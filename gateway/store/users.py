@@ -284,10 +284,8 @@ def count_failure(session: Session, source: str, *, most: int, seconds: float) -
     """Count one more failure, in one statement; expires `seconds` after the first or the `most`th."""
     failures, ends_at = col(LoginFailureRow.failures), col(LoginFailureRow.ends_at)
     over, until = ends_at <= epoch(), epoch() + seconds
-    values = {
-        "failures": case((over, 1), else_=failures + 1),
-        "ends_at": case((or_(over, failures + 1 == most), until), else_=ends_at),
-    }
+    end = case((or_(over, failures + 1 == most), until), else_=ends_at)
+    values = {"failures": case((over, 1), else_=failures + 1), "ends_at": end}
     first = {"source": source, "failures": 1, "ends_at": until}
     row = upsert(session, LoginFailureRow, first, values, returning=[failures, ends_at - epoch()]).one()
     return LoginFailures(int(row[0]), float(row[1]))
