@@ -110,7 +110,7 @@ def test_a_late_payment_is_found_though_the_attempt_after_it_failed(shop: Shop) 
     tenders = [Tender("PIN", 4000), Tender("CONTANT", 1000)]
     sale = shop.till.invoice(lines=[sold(1003)], relation=relation, payments=tenders)
     try_with_held(shop, "POST payment")
-    shop.books.tricks.plan("POST payment", "forbidden")
+    shop.books.tricks.plan("POST payment", "forbidden", times=2)
     assert shop.retry(shop.newest(sale["invoiceId"])).state == "parked"
     assert shop.retry(shop.newest(sale["invoiceId"])).state == "done"
     shop.books.tricks.let_go()

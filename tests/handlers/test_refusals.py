@@ -6,11 +6,14 @@ import json
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.store import inbox, requests
 from gateway.store.alerts import AlertCause, Thresholds, find_causes
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
+from gateway.store.tables import InboxRow
 from tests.handlers.shop import REALM, Shop, sold
 
 WRONG = "keys and address belong to different environments"
@@ -78,6 +81,24 @@ def test_an_ended_subscription_is_reported_though_the_token_is_valid(shop: Shop)
     (cause,) = find_all_causes(shop)
     assert (cause.key, cause.detail) == ("refused/default", "the company's QuickBooks subscription has ended")
     shop.books.companies[REALM].subscription_ended = False
+    assert shop.retry(event).state == "done"
+
+
+def test_a_kind_of_document_refused_alone_lets_others_go_on(shop: Shop) -> None:
+    shop.books.tricks.plan("POST salesreceipt", "forbidden", times=-1)
+    receipt = shop.till.sell(lines=[sold(1001)])
+    relation = shop.till.add_relation(name="Bakkerij", email="b@example.nl")["relationNumber"]
+    invoice = shop.till.invoice(lines=[sold(1001)], relation=relation)
+    shop.settle()
+    event = shop.newest(receipt["receiptId"])
+    assert (event.state, event.code) == ("parked", AUTH_LOST)
+    assert "QuickBooks takes other calls of this connection" in (event.reason or "")
+    assert shop.newest(invoice["invoiceId"]).state == "done"
+    with writing(shop.engine) as session:
+        assert inbox.park_lost(session, code=AUTH_LOST) == 0
+        session.execute(update(InboxRow).values(received_at=moment(-60), updated_at=moment(-40)))
+        assert inbox.find_refused(session, "default") == [event.id]
+    shop.books.tricks.clear()
     assert shop.retry(event).state == "done"
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from gateway.connectors.http import find_pause
 from gateway.connectors.quickbooks.fields import Json, find_object
 from gateway.errors import (
+    AUTH_LOST,
     AuthLost,
     Conflict,
     DuplicateName,
@@ -73,6 +74,10 @@ _CORRECT: Final = "correct it in the till or in the mapping of the settings, the
 _NAMED: Final = "correct what QuickBooks names, then retry"
 _WAITS: Final = "the gateway tries again automatically"
 _ADMINISTRATOR: Final = "connect again as a user who is an administrator of the company"
+_RIGHT: Final = (
+    "see whether the user who connected QuickBooks may see and change records of this kind there; the gateway tries "
+    "this one again by itself"
+)
 _TAX: Final = "correct mapping.tax_codes in the settings, then retry"
 _PERIOD: Final = "reopen the period, or let the settings post on the first open day, then retry"
 
@@ -261,6 +266,14 @@ def error_from(status: int, headers: Mapping[str, str], body: bytes) -> GatewayE
     answer = find_object(body)
     fault = _find_fault_in_xml(body) if answer is None else find_fault(answer)
     return to_error(status, fault or BooksFault(None), after=find_pause(headers))
+
+
+def as_refused_alone(error: GatewayError | None) -> GatewayError | None:
+    """The error of a call while others are taken: a lost login is none then. Its event is tried again like for one."""
+    if not isinstance(error, AuthLost):
+        return error
+    reason = message("{reason}; QuickBooks takes other calls of this connection", reason=message(error.reason))
+    return Permanent(reason, code=AUTH_LOST, field=error.field, fix=_RIGHT)
 
 
 def find_fault(answer: Json) -> BooksFault | None:

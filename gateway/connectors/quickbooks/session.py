@@ -120,19 +120,37 @@ class Session:
                 break
             token = self._tokens.renew(token)
             answer = self._exchange(call, token)
-        if isinstance(answer.error, AuthLost):
+        return self._judge(call, token, answer) if isinstance(answer.error, AuthLost) else answer
+
+    def _judge(self, call: ApiCall, token: str, answer: _Answer) -> _Answer:
+        """Whether all calls are refused or this one alone, for a right that the user who connected the books lacks.
+
+        Others must not wait for that one. It is sent once more, because good calls are refused at times.
+        """
+        if self._takes_others(call, token):
+            answer = self._exchange(call, token)
+            return replace(answer, error=faults.as_refused_alone(answer.error))
+        if answer.error is not None:
             self._tokens.refuse(answer.error.code or faults.UNAUTHORISED.code)
         return answer
 
-    def try_token(self, token: str) -> None:
+    def _takes_others(self, call: ApiCall, token: str) -> bool:
+        """Whether the books take a call about another kind of record; False where they do not say."""
+        try:
+            self.try_token(token, "Payment" if "salesreceipt" in call.operation.casefold() else "SalesReceipt")
+        except (AuthLost, Transient, Unanswered, exchange.WriteRefused):
+            return False
+        return True
+
+    def try_token(self, token: str, entity: str = "SalesReceipt") -> None:
         """A call that changes nothing and is not metered: the deletion of a document that does not exist.
 
         Raises AuthLost while they refuse calls, or the writes of a company whose subscription has ended; Transient,
         Unanswered.
         """
         nothing, request_id = {"Id": "0", "SyncToken": "0"}, f"try-{uuid.uuid4()}"
-        delete = calls.write("SalesReceipt", nothing, request_id, operation="delete")
-        call = replace(delete, operation="TRY salesreceipt")
+        delete = calls.write(entity, nothing, request_id, operation="delete")
+        call = replace(delete, operation=f"TRY {entity.lower()}")
         refused = self._exchange(call, token).error
         if isinstance(refused, AuthLost | Transient | Unanswered):
             raise refused

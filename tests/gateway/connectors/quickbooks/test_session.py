@@ -14,7 +14,7 @@ import pytest
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.errors import AuthLost, GatewayError, NotFound, RateLimited, Transient, Unanswered
+from gateway.errors import AUTH_LOST, AuthLost, GatewayError, NotFound, Permanent, RateLimited, Transient, Unanswered
 from mapping.records import Customer, DocumentKind
 from tests.gateway.connectors.quickbooks.conftest import REALM, Tokens
 from tests.gateway.connectors.quickbooks.peer import Peer, Reply, reply
@@ -202,11 +202,42 @@ def test_64_a_token_that_another_process_stored_may_be_refused_too(
 def test_a_token_refused_three_times_means_the_connection_is_lost(
     books: QuickBooks, peer: Peer, tokens: Tokens, act: Act
 ) -> None:
-    peer.answers(Reply(401, b"<html/>"), fault("3200", 401), fault("3200", 401))
+    peer.answers(Reply(401, b"<html/>"), fault("3200", 401), fault("3200", 401), fault("3200", 401))
     with pytest.raises(AuthLost):
         act(books)
     assert len(tokens.rejected) == 2
-    assert len(peer.requests) == 3
+    assert tokens.refused == ["3200"]
+    assert len(peer.requests) == 4, "the last asks whether other calls are taken"
+
+
+@pytest.mark.parametrize("act", [read, write])
+def test_a_call_refused_once_by_mistake_is_repeated(books: QuickBooks, peer: Peer, tokens: Tokens, act: Act) -> None:
+    peer.answers(fault("3100", 403), fault("610"), reply(ITEM | CUSTOMER))
+    act(books)
+    assert tokens.refused == []
+    assert peer.requests[0].query == peer.requests[2].query
+
+
+@pytest.mark.parametrize("act", [read, write])
+@pytest.mark.parametrize("code", ["3100", "6190", "120"])
+def test_a_call_refused_alone_does_not_stop_the_connection(
+    books: QuickBooks, peer: Peer, tokens: Tokens, act: Act, code: str
+) -> None:
+    peer.answers(fault(code, 403), fault("610"), fault(code, 403))
+    with pytest.raises(Permanent, match=f"QuickBooks {code}.*takes other calls") as refused:
+        act(books)
+    assert (refused.value.code, tokens.refused) == (AUTH_LOST, [])
+    assert not isinstance(refused.value, AuthLost)
+
+
+@pytest.mark.parametrize("answer", [fault("10000", 500), reply({}, 503)], ids=["internal", "outage"])
+def test_without_an_answer_about_others_all_calls_count_as_refused(
+    books: QuickBooks, peer: Peer, tokens: Tokens, answer: Reply
+) -> None:
+    peer.answers(fault("3100", 403), answer)
+    with pytest.raises(AuthLost):
+        read(books)
+    assert tokens.refused == ["3100"]
 
 
 @pytest.mark.parametrize("act", [read, write])
@@ -271,13 +302,13 @@ def test_every_exchange_is_on_record(books: QuickBooks, peer: Peer, exchanges: l
 
 
 def test_37_no_token_is_ever_on_record_or_in_an_error(books: QuickBooks, peer: Peer, exchanges: list[Exchange]) -> None:
-    peer.answers(fault("3200", 401), fault("3200", 401), fault("3200", 401), Reply(silent=True), HTML)
+    peer.answers(*[fault("3200", 401)] * 4, Reply(silent=True), HTML)
     said = []
     for act in (read, write, read):
         with pytest.raises(GatewayError) as raised:
             act(books)
         said.append(f"{raised.value!r} {raised.value.fix}")
-    assert len(exchanges) == 5
+    assert len(exchanges) == 6
     assert "secret-access" not in repr(exchanges) + "".join(said)
 
 
