@@ -18,8 +18,8 @@ from gateway.store.events import BACKFILL, Change, Event, Flow, Received
 from gateway.store.progress import CANCELLED, STOCK, Progress
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
-from handlers.polling import polls, till_feed
-from handlers.polling.till_feed import TillSource
+from handlers.polling import polls, till_feed, till_pages
+from handlers.polling.till_pages import TillSource
 from handlers.result import Result, done, skipped, waiting
 from mapping.errors import MappingError
 from mapping.messages import message
@@ -126,17 +126,19 @@ def _receive_kind(
     """
     kind, marker = start
     asked, count, before = marker + 1, 0, frozenset[str]()
-    while page := source.page(deps, asked):
+    filled: int | None = None
+    while page := source.page(deps, asked, filled=filled):
         records = (record for record in page if till_feed.id_of(record) not in before and wanted(record))
         changes = [
             change._replace(key=f"{event.key}:{change.entity_id}", source="backfill", priority=BACKFILL)
             for change in till_feed.to_changes(deps, source, dataclasses.replace(page, records=tuple(records)))
         ]
         is_beyond = (page.marker or 0) >= asked  # else the answer says nothing
-        following = till_feed.next_marker(asked, page.marker or 0) if is_beyond else asked
+        following = till_pages.next_marker(asked, page.marker or 0) if is_beyond else asked
         count += receive(event, deps, changes, f"{kind}:{following - 1}", read=len(changes))
         if not is_beyond:
             break
+        filled = till_pages.find_filled(asked, page.marker or 0)
         asked, before = following, till_feed.ids_of(page)
     return count
 

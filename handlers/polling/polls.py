@@ -17,7 +17,7 @@ from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import books_feed, till_feed
-from handlers.polling.till_feed import POLL, TillSource
+from handlers.polling.till_pages import POLL, TillSource
 from handlers.result import Result, done
 from handlers.sales.till_sales import ENTITIES
 from mapping.customers import email_key

@@ -9,7 +9,7 @@ message. Sales from before the feed began are not booked.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,60 +24,19 @@ from gateway.store.events import BACKFILL, SPOKEN, Change, Flow, State
 from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
-from handlers.polling import recall
+from handlers.polling import till_pages
+from handlers.polling.till_pages import POLL, TillSource, find_filled, find_page, next_marker
 from mapping.fingerprints import fingerprint
 from mapping.messages import message
-from mapping.records import Sale, SyncMarkers
-from mapping.settings_document import SettingsDocument
+from mapping.records import Sale
 
-POLL: Final = "mpluskassa.poll"
 _AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 GAP_SECONDS: Final = 600.0
-PAGE: Final = 200
 FEW: Final = 20  # so many records are read with their lines
 BEGAN_AGAIN: Final = "markers-began-again"
 PAGES_AGAIN: Final = 20
 # A booked sale older than this is not compared again after the markers began again.
 STILL_CHANGING: Final = timedelta(days=35)
-
-
-Read = Callable[[Deps, int, int], RecordPage[Any]]
-"""Records from a marker on (inclusive), at most so many."""
-
-
-@dataclass(frozen=True)
-class TillSource:
-    """One kind of record with a rising marker, read if the settings want it."""
-
-    name: str
-    entity: str
-    flow: Flow
-    wanted: Callable[[SettingsDocument], bool]
-    marker: Callable[[SyncMarkers], int | None]
-    read: Read
-    to_change: Callable[[str, Any], Change]
-    read_whole: Read | None = None
-
-    def page(self, deps: Deps, asked: int) -> RecordPage[Any]:
-        """The next records, without their lines."""
-        return _find_page(self.read, deps, asked, PAGE)
-
-
-def _find_page(read: Read, deps: Deps, asked: int, limit: int) -> RecordPage[Any]:
-    """A page; one that the records of a single marker fill is read larger, so that it holds all of them."""
-    page = read(deps, asked, limit)
-    while page.marker == asked and len(page) + len(page.unreadable) >= limit:
-        limit *= 2
-        page = read(deps, asked, limit)
-    return page
-
-
-def next_marker(asked: int, seen: int) -> int:
-    """What to ask for after a page up to `seen`.
-
-    Records may share a marker after the markers began again, and a page may end between them.
-    """
-    return seen if seen > asked else seen + 1
 
 
 def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], int]:
@@ -93,7 +52,7 @@ def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], i
     # Where markers have begun again, records may have higher ones than the newest.
     if source.read_whole is None or at is None or gap or position.generation or shown:
         return [], 0
-    if recall.may_have_forgotten(source.name, at, deps):
+    if till_pages.may_have_forgotten(source.name, at, deps):
         return [], 0
     feed = _Feed(deps, source, position, lease, hands_over=True)
     page = source.read_whole(deps, max(1, at if position.witness else at + 1), FEW)
@@ -102,7 +61,7 @@ def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], i
     if reached <= at or len(page) + len(page.unreadable) >= FEW or is_gone or _is_replaced(page, position):
         return [], 0
     found = feed.receive(page, reached, whole=True)
-    recall.note_polled(source.name, reached, deps)
+    till_pages.note_polled(source.name, reached, deps)
     return found, reached
 
 
@@ -121,7 +80,7 @@ def follow(
         shown = cursors.newest_generation(session, deps.connection)
     if gap and since is not None:
         _compare_since(since, deps)
-    forgotten = source.flow is Flow.ORDERS and recall.may_have_forgotten(source.name, position.at or 0, deps)
+    forgotten = source.flow is Flow.ORDERS and till_pages.may_have_forgotten(source.name, position.at or 0, deps)
     feed = _Feed(deps, source, position, lease, careful=forgotten, hands_over=hands_over, only_new=only_new)
     if position.at is None:  # a kind of record that is polled for the first time starts now
         feed.store([], newest or 0, frozenset())
@@ -136,7 +95,7 @@ def follow(
             feed = feed.begin_again(newest, after=shown)
     due = _read_on(feed, newest)
     position = deps.read(cursors.find_position, source.name)
-    recall.note_polled(source.name, position.at or 0, deps)
+    till_pages.note_polled(source.name, position.at or 0, deps)
     if position.reread_at is not None and not hands_over:  # who expects a new sale does not wait for old ones
         due += _read_again(dataclasses.replace(feed, position=position, careful=True), position.reread_at)
     return due
@@ -157,8 +116,9 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
     missing = feed.position.witness if feed.source.flow is Flow.ORDERS else frozenset()
     # The till's filter is inclusive. The last record is requested again only if it was read before.
     asked = max(1, min(feed.position.settled + 1, at if feed.position.witness else at + 1))
+    filled: int | None = None
     while True:
-        page, whole = feed.read(asked, newest)
+        page, whole = feed.read(asked, newest, filled)
         seen = page.marker or 0
         # A page may end between records that share the newest marker.
         is_whole = asked == seen or not feed.position.generation
@@ -172,21 +132,21 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
         due += feed.receive(page, reached, whole=whole)
         if is_last:
             return due
-        asked, at = next_marker(asked, seen), reached
+        asked, filled, at = next_marker(asked, seen), find_filled(asked, seen), reached
 
 
 def _read_again(feed: _Feed, at: int) -> list[int]:
     """Go on reading everything after the markers began again, some pages at each poll."""
     due: list[int] = []
-    asked = max(1, at)
+    asked, filled = max(1, at), None
     for _ in range(PAGES_AGAIN):
-        page = feed.source.page(feed.deps, asked)
+        page = feed.source.page(feed.deps, asked, filled=filled)
         seen = page.marker or 0
         is_last = not page or seen < asked  # an answer below what was asked for says nothing
         due += feed.store_again(page, max(seen, asked), is_last=is_last)
         if is_last:
             break
-        asked = next_marker(asked, seen)
+        asked, filled = next_marker(asked, seen), find_filled(asked, seen)
     return due
 
 
@@ -228,12 +188,15 @@ class _Feed:
     hands_over: bool = False
     only_new: bool = False
 
-    def read(self, asked: int, newest: int | None) -> tuple[RecordPage[Any], bool]:
+    def read(self, asked: int, newest: int | None, filled: int | None) -> tuple[RecordPage[Any], bool]:
         """A page, and whether its records are whole: without their lines it is read much faster."""
         whole = self.source.read_whole if self.hands_over and newest is not None and newest - asked < FEW else None
         if whole is None:
-            return self.source.page(self.deps, asked), False
-        return _find_page(whole, self.deps, asked, FEW), True
+            return self.source.page(self.deps, asked, filled=filled), False
+        page = find_page(whole, self.deps, asked, FEW)
+        if page and filled is not None:
+            self.source.tell_cut(self.deps, filled)
+        return page, True
 
     def has_lost(self, missing: frozenset[str]) -> bool:
         """Whether none of the sales last read is there any more, asked once more: the till was restored.
@@ -341,7 +304,7 @@ def to_changes(deps: Deps, source: TillSource, page: RecordPage[Any], *, careful
 
     `careful`: mark sales that are already in the books.
     """
-    booked = recall.find_booked(page.records, deps) if careful and source.flow is Flow.ORDERS else set()
+    booked = till_pages.find_booked(page.records, deps) if careful and source.flow is Flow.ORDERS else set()
     heard = [source.to_change(deps.connection, record) for record in page]
     changes = [change._replace(careful=change.entity_id in booked) for change in heard]
     return changes + [_to_unreadable(deps.connection, source, row) for row in page.unreadable]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from gateway.store import cursors, requests
 from gateway.store.events import Flow
 from handlers.polling import polls, till_feed
@@ -66,6 +68,39 @@ def test_more_receipts_of_one_marker_than_a_page_holds_are_all_booked(shop: Shop
     shop.work()
     assert {shop.newest(each).state for each in made} == {"done"}
     assert booked(shop) == len(made) + 2
+
+
+@pytest.mark.parametrize("hinted", [None, cursors.RECEIPTS])
+def test_a_till_that_cuts_a_marker_in_two_is_told_once(shop: Shop, hinted: str | None) -> None:
+    shop.till.till.switches.page_size = 2
+    made = give_marker(shop, 3)
+    last = str(shop.till.sell(lines=[sold(1001)])["receiptId"])
+    polls.poll_till(shop.deps(), hinted=hinted)
+    shop.settle()
+    assert shop.newest(last).state == "done"
+    (told,) = shop.parked()
+    assert (told.code, told.record) == ("page-cut", cursors.RECEIPTS)
+    assert "no more than 2 at once, and so many have the change number 1" in (told.reason or "")
+    assert sum(event.entity_id in made for event in shop.events()) == 2
+
+
+def test_a_backfill_of_a_till_that_cuts_a_marker_in_two_is_told(shop: Shop) -> None:
+    shop.till.till.switches.page_size = 2
+    give_marker(shop, 3)
+    shop.till.sell(lines=[sold(1001)])
+    first = shop.deps().now().date() - timedelta(days=2)
+    shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first))
+    shop.work()
+    assert [event.code for event in shop.parked()] == ["page-cut"]
+
+
+def test_a_receipt_that_appears_while_the_till_is_read_cuts_no_page(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    late = shop.till.sell(lines=[sold(1001)], late=True)
+    show = shop.till.show_receipt
+    shop.till.misbehaviour.meanwhile["getReceipts"] = [lambda: None, lambda: show(late["receiptId"])]
+    shop.settle()
+    assert (booked(shop), shop.parked()) == (2, [])
 
 
 def test_a_backfill_books_receipts_of_one_marker_on_both_sides_of_a_page(shop: Shop) -> None:
