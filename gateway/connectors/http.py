@@ -34,6 +34,12 @@ _OF_HTTPCORE: Final = (
     httpcore.ProtocolError,
     httpcore.UnsupportedProtocol,
 )
+_UNTRUSTED: Final = "has a certificate that is not trusted"
+_CERTIFICATES: Final = {  # by OpenSSL's number of the reason
+    10: "has a certificate that has expired",
+    62: "has the certificate of another address",
+    64: "has the certificate of another address",
+}
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 for _name in ("httpx", "httpcore"):  # their own log lines hold addresses with parameters, and headers
@@ -147,7 +153,7 @@ def _to_no_answer(error: httpx.RequestError, request: httpx.Request, progress: _
         if isinstance(cause, ssrf_guard.Forbidden):
             return NoAnswer(f"must not be called: {cause}", "FORBIDDEN", sent=False, lasting=True)
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return NoAnswer("has a certificate that is not trusted", "TLS", sent=False, lasting=True)
+            return NoAnswer(_CERTIFICATES.get(cause.verify_code, _UNTRUSTED), "TLS", sent=False)
         if said is None and isinstance(cause, OSError):
             said = cause.strerror or None
         cause = cause.__cause__ or cause.__context__  # httpcore's pool raises without a cause

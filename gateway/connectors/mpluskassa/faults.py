@@ -116,6 +116,11 @@ _FAULTS = (
     ),
     _Fault("Client", "", Meaning(Permanent, "MplusKASSA calls our request wrong", _FIX_MESSAGE)),
     _Fault("Server", "", Meaning(Transient, "MplusKASSA had trouble of its own")),
+    # What SOAP 1.2 calls the two, and what is about the envelope, never about a record.
+    _Fault("Sender", "", Meaning(Permanent, "MplusKASSA calls our request wrong", _FIX_MESSAGE)),
+    _Fault("Receiver", "", Meaning(Transient, "MplusKASSA had trouble of its own")),
+    _Fault("VersionMismatch", "", Meaning(Transient, "no SOAP service answers at this address", _FIX_ADDRESS)),
+    _Fault("MustUnderstand", "", Meaning(Transient, "no SOAP service answers at this address", _FIX_ADDRESS)),
 )
 
 _STATUSES: dict[int, Meaning] = {

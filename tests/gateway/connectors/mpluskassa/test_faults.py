@@ -102,6 +102,9 @@ def _values(enum: object) -> list[str]:
         ("SOAP-ENV:Server", "Database is busy", Transient, Unanswered),
         ("SOAP-ENV:Server.Timeout", None, Transient, Unanswered),
         ("SOAP-ENV:Clientele", "odd", Permanent, Permanent),
+        ("env:Sender", "odd", Permanent, Permanent),
+        ("env:Receiver", "overloaded", Transient, Unanswered),
+        ("SOAP-ENV:VersionMismatch", None, Transient, Unanswered),
         (None, None, Permanent, Permanent),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.errors import GatewayError, Permanent
+from gateway.errors import GatewayError, Transient
 from tests.gateway.connectors.mpluskassa.soap_server import IDENT, SECRET, STOCK_CHANGED, SoapServer, says
 from tests.tls import write_certificate
 
@@ -36,18 +36,23 @@ def test_a_certificate_that_is_vouched_for_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "days", "vouched"),
-    [("127.0.0.1", 1, False), ("127.0.0.2", 1, True), ("127.0.0.1", -1, True)],
+    ("host", "days", "vouched", "said"),
+    [
+        ("127.0.0.1", 1, False, "a certificate that is not trusted"),
+        ("127.0.0.2", 1, True, "the certificate of another address"),
+        ("127.0.0.1", -1, True, "a certificate that has expired"),
+    ],
     ids=["self-signed", "other host", "run out"],
 )
-def test_69_a_certificate_that_is_not_is_for_a_person_and_nothing_was_sent(
-    tmp_path: Path, host: str, days: int, vouched: bool
+def test_69_a_certificate_that_is_not_waits_and_nothing_was_sent(
+    tmp_path: Path, host: str, days: int, vouched: bool, said: str
 ) -> None:
     certificate, key = write_certificate(tmp_path, host, days=days)
     with secure_till(certificate, key) as (url, server):
         kassa = MplusKassa(url, IDENT, SECRET, limits=LIMITS, ca_file=str(certificate) if vouched else None)
         with pytest.raises(GatewayError) as refused:
             kassa.update_stock(1, 100, Decimal(1))
-        assert type(refused.value) is Permanent
+        assert type(refused.value) is Transient
         assert refused.value.code == "TLS"
+        assert said in refused.value.reason
         assert server.asked == []
