@@ -140,10 +140,10 @@ def find_known(session: Session, keys: Collection[str]) -> set[str]:
 
 
 def last_received(
-    session: Session, subject: str, *, source: str, operations: Collection[str] | None = None
+    session: Session, subject: str, *, source: str | None = None, operations: Collection[str] | None = None
 ) -> datetime | None:
-    """When this source last told of a record, or of one of these operations (in lower case) on it; or None."""
-    told = and_(col(InboxRow.subject) == subject, col(InboxRow.source) == source)
+    """When this source, or any, last told of a record, or of one of these operations (in lower case) on it; or None."""
+    told = and_(col(InboxRow.subject) == subject, *given((InboxRow.source, source)))
     if operations is not None:
         told = and_(told, func.lower(col(InboxRow.operation)).in_(operations))
     newest = select(col(InboxRow.received_at)).where(told).order_by(col(InboxRow.id).desc()).limit(1)

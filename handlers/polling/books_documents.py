@@ -15,7 +15,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, changes, documents, drafts, till_sales, writers
+from handlers.sales import bookings, changes, documents, drafts, settlement, till_sales, writers
 from handlers.sales.settlement import CREDIT
 from mapping import sale_identity
 from mapping.day_summary import Day
@@ -142,7 +142,9 @@ def _is_in_books(event: Event, deps: Deps) -> bool:
 
 
 def _says_the_sale(mine: Link, deps: Deps) -> bool:
-    """Whether an edited document equals the sale as the till has it now."""
+    """Whether an edited document equals the sale as the till has it now, or a payment has its amount again."""
+    if mine.kind == LinkKind.PAYMENT:
+        return not settlement.is_edited(mine, settlement.find_present(mine.target_id, deps))
     sale = till_sales.find(mine.source_id, deps) if mine.kind == LinkKind.DOCUMENT else None
     current = documents.read(mine.target_entity, mine.target_id, deps) if sale else None
     return bool(sale and current and not changes.differs(sale, mine, current, deps))

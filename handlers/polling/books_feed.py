@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from gateway.connectors.quickbooks.wire import item_of
 from gateway.connectors.quickbooks.wire_customers import customer_of
-from gateway.connectors.quickbooks.wire_documents import document_of, shows_void
+from gateway.connectors.quickbooks.wire_documents import document_of, payment_of, shows_void
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
 from gateway.store import agreements, cursors, inbox, links, views
 from gateway.store.events import Change, Flow
@@ -26,10 +26,10 @@ from handlers import known_records
 from handlers.catalogue import items
 from handlers.deps import Deps
 from handlers.polling import captures
-from handlers.polling.books_documents import GONE
+from handlers.polling.books_documents import EDITED, GONE
 from handlers.polling.captures import Capture
 from handlers.references import parties
-from handlers.sales import bookings, documents, writers
+from handlers.sales import bookings, documents, settlement, writers
 from mapping.records import Customer, DocumentKind, Item
 from mapping.records import RecordChange as BooksChange
 from mapping.sale_identity import find_tag
@@ -223,16 +223,17 @@ def _document_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Chan
 
 
 def _payment_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
-    """That somebody removed a payment of ours, unless a webhook told just that: when it was is not always known."""
+    """That somebody removed a payment of ours, unless that was told: when it was is not always known; or edited it."""
     operation = "deleted" if change.deleted else "voided" if shows_void(change) else None
+    found = deps.read(links.find_by_target, LinkKind.PAYMENT, change.id)
+    ours = [each for each in found if not (each.status.is_gone or each.status.is_our_doing)]
     if operation is None:
-        return None
-    ours = deps.read(links.find_by_target, LinkKind.PAYMENT, change.id)
+        is_edited = any(settlement.is_edited(each, payment_of(change)) for each in ours)
+        return _updated(change, Flow.ORDERS, deps, EDITED) if is_edited else None
     event = _to_change(change, Flow.ORDERS, operation, operation, deps)
     with reading(deps.engine) as session:
-        told = views.last_received(session, event.subject, source=_WEBHOOK, operations=GONE)
-    is_missing = any(not (each.status.is_gone or each.status.is_our_doing) for each in ours)
-    return event if told is None and is_missing else None
+        told = views.last_received(session, event.subject, operations=GONE)
+    return event if told is None and ours else None
 
 
 def _updated(change: BooksChange, flow: Flow, deps: Deps, operation: str = "updated") -> Change:
@@ -255,7 +256,7 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
         return None
     if document.voided:
         return None if link.status is BookingStatus.WITHDRAWN else "voided"
-    return None if bookings.is_as_left(link, document.content, deps) else "edited"
+    return None if bookings.is_as_left(link, document.content, deps) else EDITED
 
 
 def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:

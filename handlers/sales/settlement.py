@@ -162,7 +162,7 @@ def release_from(booked: BookedDocument, deps: Deps, *, keep: tuple[BooksPayment
 
 def _is_as_wanted(link: Link, wanted: BooksPayment, deps: Deps) -> bool:
     """Whether the books changed the payment to what is wanted now: its customer was merged into the wanted one."""
-    present = _find_present(link.target_id, deps)
+    present = find_present(link.target_id, deps)
     same_account = present and wanted.deposit_account_id in (None, present.deposit_account_id)
     same = present and (_brings(present), present.customer_id) == (_brings(wanted), wanted.customer_id)
     return bool(same and same_account)
@@ -245,7 +245,7 @@ def _create(
     for generation in range(first, first + documents.MAX_GENERATIONS):
         token = deps.books.request_id(str(operation), *named, generation)
         made = deps.books.create_payment(wanted, token)
-        present = _find_present(made.id or "", deps) if generation or documents.is_old(made, deps) else made
+        present = find_present(made.id or "", deps) if generation or documents.is_old(made, deps) else made
         if present is None or present.voided:
             continue
         if _brings(present) == _brings(wanted):
@@ -255,7 +255,8 @@ def _create(
     raise Conflict("this payment keeps being removed in QuickBooks", record=wanted.payment_reference)
 
 
-def _find_present(payment_id: str, deps: Deps) -> BooksPayment | None:
+def find_present(payment_id: str, deps: Deps) -> BooksPayment | None:
+    """The payment in the books, None when it was deleted."""
     try:
         return deps.books.payment(payment_id)
     except NotFound:
@@ -319,6 +320,12 @@ def link_of(key: str, row: BooksPayment, fingerprint: str, amount: Decimal) -> L
     """The link of a payment in the books, with the amount that pages show."""
     detail = {"cents": to_cents(amount)}
     return Link(LinkKind.PAYMENT, key, "Payment", row.id or "", row.sync_token, fingerprint, detail)
+
+
+def is_edited(link: Link, present: BooksPayment | None) -> bool:
+    """Whether somebody gave a payment of ours another amount. The total of one that applies a credit is zero."""
+    cents = 0 if link.source_id.endswith(f"/{CREDIT}") else (link.detail or {}).get("cents")
+    return present is not None and cents is not None and to_cents(present.total) != cents
 
 
 def fingerprint_of(payment: BooksPayment) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -69,6 +70,37 @@ def test_a_payment_that_somebody_removed_is_told_once(shop: Shop) -> None:
     assert [row["Balance"] for row in shop.rows("Invoice")] == [0, 0]
     assert look(shop) == []
     assert shop.parked() == []
+
+
+def test_a_payment_whose_amount_somebody_edited_is_told(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
+    shop.settle()
+    assert look(shop) == []
+    payment, other = shop.rows("Payment")
+    shop.books.put(REALM, "Payment", {"Id": other["Id"], "PrivateNote": "by hand"})
+    shop.books.put(REALM, "Payment", {"Id": payment["Id"], "TotalAmt": payment["TotalAmt"] + 5})
+    assert look(shop) == [("edited", "edited-in-books")]
+    (told,) = shop.parked()
+    assert told.reason == f"Payment {payment['Id']} was edited in QuickBooks: it may differ from the till"
+    assert look(shop) == []
+    shop.books.put(REALM, "Payment", {"Id": payment["Id"], "TotalAmt": payment["TotalAmt"]})
+    shop.retry(told)
+    assert shop.parked() == []
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_payment_voided_and_then_deleted_is_told_once(shop: Shop, looks: int) -> None:
+    look(shop)
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
+    shop.settle()
+    payment = shop.rows("Payment")[0]
+    void(shop, "Payment", payment)
+    told = look(shop) if looks == 2 else []
+    shop.books.delete(REALM, "Payment", payment["Id"])
+    shop.books.clock.advance(120.0)
+    told += look(shop)
+    assert [code for _, code in told] == ["gone-in-books"]
+    assert len(shop.parked()) == 1
 
 
 def test_a_removed_payment_that_a_webhook_told_is_not_told_again(shop: Shop) -> None:

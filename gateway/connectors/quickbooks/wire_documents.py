@@ -139,6 +139,11 @@ def shows_void(change: RecordChange) -> bool:
     return is_voided(change.raw)
 
 
+def payment_of(change: RecordChange) -> BooksPayment:
+    """The payment as it was captured."""
+    return to_payment(change.raw)
+
+
 def is_voided(source: Json) -> bool:
     """A void leaves no flag in JSON: every amount is zero and the note says so."""
     note = fields.find_text(source, "PrivateNote") or ""
