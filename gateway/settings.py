@@ -115,6 +115,9 @@ def _database(name: str, value: str) -> str:
     for old in ("postgres://", "postgresql://"):
         if url.startswith(old):
             return "postgresql+psycopg://" + url[len(old) :]
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    if folder.is_absolute() and url.startswith("sqlite:") and not folder.is_dir():
+        raise SettingsError(name, f"should name a file in a folder that exists, but there is no {folder}")
     return str(url)
 
 

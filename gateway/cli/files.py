@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,6 +143,7 @@ def _record(call: Call, path: Path) -> int:
         raise Misuse(
             f"there are several connections ({', '.join(map(call.called, names))}): name one with --connection"
         )
+    _require_writable(path)
     change = requests.record_mapping(wanted, connection=names[0], with_persons=call.arguments.with_persons)
     (event_id,) = tasks.send(call, [change], action="mapping record", target=message("{n} records", n=len(wanted)))
     event = tasks.watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json)
@@ -150,16 +152,31 @@ def _record(call: Call, path: Path) -> int:
         return PROBLEM
     result = simplejson.loads(event.result, use_decimal=True)
     text = simplejson.dumps(result["file"], indent=1, sort_keys=True, ensure_ascii=False, use_decimal=True)
-    try:
+    with _writing(path):
         path.write_text(text + "\n", "utf-8")
-    except OSError as error:
-        raise Trouble(f"{path} cannot be written: {(error.strerror or type(error).__name__).lower()}") from None
     for each in result["missing"]:
         remark(f"not recorded: {each['kind']} {each['id']}: {each['reason']}")
     recorded = len(result["file"]["records"])
     answer = {"file": str(path), "recorded": recorded, "missing": result["missing"]}
     call.answer(answer, f"{path} holds {count(recorded, 'record')}")
     return PROBLEM if result["missing"] else GOOD
+
+
+def _require_writable(path: Path) -> None:
+    """Before a worker reads both systems for it. What is in the file stays; a new one is not left behind empty."""
+    is_new = not path.exists()
+    with _writing(path):
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Trouble(f"{path} cannot be written: {(error.strerror or type(error).__name__).lower()}") from None
 
 
 def _find_wanted(call: Call, path: Path) -> Iterator[tuple[str, str]]:

@@ -25,8 +25,12 @@ def migrate_database(call: Call) -> int:
 
     It may run twice or concurrently. Cursors begin here, before any endpoint opens, so that no later sale is missed.
     """
+    is_new = _patiently(lambda: migrate.is_empty(call.engine))
     revision = _patiently(lambda: migrate.upgrade(call.engine))
     remark(f"the database is at revision {revision}")
+    if is_new:
+        where = call.engine.url.render_as_string(hide_password=True)
+        remark(f"it was empty: a new installation begins in {where}; if there is one already, correct DATABASE_URL")
     _patiently(lambda: seeding.seed(call.engine, call.settings))
     if not seeding.begin_cursors(call.engine, call.settings):
         remark("a till did not give its sync markers: its sales are followed from the first poll that succeeds")

@@ -70,6 +70,12 @@ def is_current(engine: Engine) -> bool:
         return _is_ours_or_newer(connection)
 
 
+def is_empty(engine: Engine) -> bool:
+    """Whether no release has begun in this database yet."""
+    with engine.execution_options(reading=True).connect() as connection:
+        return _revision(connection) is None
+
+
 def _is_ours_or_newer(connection: Connection) -> bool:
     """Whether the database is at this code's newest revision, or at one that was written after this code."""
     revision, known = _revision(connection), known_revisions()

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import __main__ as main
-from gateway.store import audit, connections, inbox, journal
+from gateway.store import audit, connections, inbox, journal, views
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.journal import Entry
@@ -257,6 +257,26 @@ def test_purge_deletes_what_is_older_than_the_retention(run: Cli, engine: Engine
         journal.write(session, [(None, None, [old, old, Entry("read", "new")])])
     assert json.loads(run("purge", "--json")[1]) == {"deleted": 2, "events": 0, "emptied": 0}
     assert json.loads(run("purge", "--json")[1]) == {"deleted": 0, "events": 0, "emptied": 0}
+
+
+def test_migrate_says_that_a_new_installation_begins_here(
+    run: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/new.db")
+    _, _, said = run("migrate")
+    assert f"a new installation begins in sqlite:///{tmp_path}/new.db" in said
+    assert "new installation" not in run("migrate")[2]
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_a_worker_reads(
+    run: Cli, shop: str, engine: Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / "home" / "missing" / "records.json"
+    code, _, said = run("mapping", "record", str(path), "sale:77")
+    assert (code, said) == (1, f"{path} cannot be written: no such file or directory\n")
+    with reading(engine) as session:
+        assert views.find_events(session, views.Filter()).events == []
+    assert shop
 
 
 def test_migrate_can_run_twice(run: Cli) -> None:

@@ -159,5 +159,11 @@ def test_any_text_that_is_no_number_is_refused_plainly(value: str) -> None:
 def test_74_where_the_disk_is_ephemeral_a_database_has_to_be_named(platform: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL: .*wiped"):
         settings.read({platform: "x"}, var=tmp_path)
-    volume = {platform: "x", "DATABASE_URL": "sqlite:////data/gateway.db"}
-    assert settings.read(volume, var=tmp_path).database_url == "sqlite:////data/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
+    assert settings.read({platform: "x", "DATABASE_URL": url}, var=tmp_path).database_url == url
+
+
+def test_a_database_in_a_folder_that_is_missing_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"^DATABASE_URL: .*there is no {tmp_path}/dta$"):
+        settings.read(KEYS | {"DATABASE_URL": f"sqlite:///{tmp_path}/dta/gateway.db"}, var=tmp_path)
+    assert settings.read(KEYS | {"DATABASE_URL": "sqlite:///made/gateway.db"}, var=tmp_path)
