@@ -132,6 +132,8 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
         document, expected = tomlkit.parse(_uncover(text, answers)), tomllib.loads(text, parse_float=Decimal)
         for path, answer in answers.items():
             table, name = path.split(".")
+            if table not in document and answer in (None, {}):
+                continue
             section = document.setdefault(table, tomlkit.table())
             if not isinstance(section, Mapping):
                 raise _refuse()
@@ -167,8 +169,9 @@ def _uncover(text: str, answers: Mapping[str, Any]) -> str:
 
 
 def _put(table: Any, name: str, value: Any) -> None:
-    """Set a key of a table of tomlkit; None takes it out, and what its line says of it."""
+    """Set a key of a table of tomlkit; None or an empty table takes it out, and what its line says of it."""
     present = table.get(name)
+    value = None if value == {} else value  # of an empty table its heading would be left
     if isinstance(value, Mapping) and isinstance(present, Mapping):
         for key in [*value, *(key for key in present if key not in value)]:
             _put(present, key, value.get(key))

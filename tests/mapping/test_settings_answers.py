@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -99,3 +100,13 @@ def test_the_comment_at_the_end_of_an_answered_line_stays() -> None:
     text = 'version = 1\n[orders]\nsummary_item = "a # b"   # as the accountant wants it\nmemo = false # no\n'
     after = amend(text, {"orders.summary_item": "c", "orders.memo": True})
     assert 'summary_item = "c"   # as the accountant wants it\nmemo = true # no\n' in after
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_table_that_an_answer_empties_leaves_no_heading(way: str) -> None:
+    before = f"{WAYS[way]}\n[products]\nenabled = false\n"
+    after = amend(before, {"mapping.payment_methods": {}})
+    assert not re.search(r"^\[mapping\.payment_methods.*\]|^payment_methods", after, re.MULTILINE)
+    assert "[mapping" in before or "[mapping" not in after
+    read = settings_document.parse(after)
+    assert (read.mapping.payment_methods, read.products.enabled) == (type(read.mapping.payment_methods)(), False)
