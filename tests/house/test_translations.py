@@ -20,10 +20,10 @@ from gateway.web.dashboard import (
     alerts,
     audit,
     backfills,
+    home,
     login,
     mapping,
     mapping_form,
-    overview,
     preview_results,
     questions,
     reads,
@@ -96,7 +96,7 @@ def words_of_tables() -> set[str]:
         "Mapping",
     }
     kinds_of_records = {word for table in records.STATUSES.values() for word in table.values()}
-    seen = {*overview.URGENCIES.values(), *kinds_of_records, *records.MARKS.values(), "Products", "Customers"}
+    seen = {*home.URGENCIES.values(), *kinds_of_records, *records.MARKS.values(), "Products", "Customers"}
     acted = {
         *ACTORS.values(),
         *audit.ACTIONS.values(),

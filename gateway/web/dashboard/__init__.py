@@ -1,4 +1,4 @@
-"""The dashboard: plain server-rendered pages, one file per page."""
+"""The dashboard: plain server-rendered pages, a file per subject."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from gateway.web.dashboard import (
     home,
     login,
     mapping,
-    overview,
     preview,
     reads,
     records,
@@ -85,7 +84,7 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/agreement/sign-off/withdraw", from_form(agreement.withdraw_sign_off, right=Right.WORK), methods=["POST"]),
     Route("/agreement/days/{day}", for_visitors(agreement.show_day), methods=["GET"]),
     Route("/agreement/{id}", for_visitors(agreement.show_report), methods=["GET"]),
-    Route("/overview", for_visitors(overview.show_overview), methods=["GET"]),
+    Route("/overview", for_visitors(home.show_overview), methods=["GET"]),
     Route("/", for_visitors(home.show_dashboard), methods=["GET"]),
     Route("/connections/{name}/{switch}", from_form(home.switch_connection), methods=["POST"]),
     Route("/alerts", for_visitors(alerts.show_alerts), methods=["GET"]),

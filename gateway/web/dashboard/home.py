@@ -1,25 +1,32 @@
-"""The first page: whether all is in order, whether till and books agree, what needs a person, the connections."""
+"""The first pages: of one shop, whether all is in order and what needs a person; of many, which connection first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any, Final
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import IntEnum
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import AUTH_LOST
-from gateway.store import agreements, counts, rate_limits, sales_list, systems, tokens, views
+from gateway.store import agreements, connections, counts, cursors, rate_limits, sales_list, systems, tokens, views
+from gateway.store.agreements import AgreementSum
 from gateway.store.connections import Connection
+from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalesTotal
+from gateway.store.systems import NAMES, Silence
+from gateway.store.tables import CursorRow, SystemRow, TokenRow
+from gateway.store.todo import OpenCause
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
 from gateway.web.dashboard import alerts, charts, reads, setup, todo
-from gateway.web.dashboard.overview import SeenSystem, find_seen
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.sales import STATUSES
 from gateway.web.dashboard.todo import TodoCause
@@ -143,3 +150,209 @@ async def switch_connection(request: Request, visitor: Visitor, _form: dict[str,
         case _:
             raise Refusal(404, "there is no such switch")
     return RedirectResponse("/", 303)
+
+
+# --- all connections on one page -----------------------------------------------------------------------------------
+
+
+_Row = TypeVar("_Row", SystemRow, CursorRow, OpenCause, Silence)
+
+
+class Urgency(IntEnum):
+    """What a connection needs of a person; the first comes first."""
+
+    STOPPED = 0  # a login ended, or a system does not answer: nothing moves
+    CAUSES = 1
+    DIFFERS = 2
+    FINISHING = 3  # it was never connected, or is not live, or somebody paused it
+    NOTHING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOverview:
+    """One connection. `reads` are this month's metered reads; `silent` are the systems that do not answer.
+
+    `causes` are the open ones but those that somebody put off.
+    `failing` are the feeds whose last poll failed; `days_left` until the authorisation ends, where somebody should act.
+    """
+
+    key: str
+    name: str
+    live: bool
+    paused: str | None
+    authorised: bool
+    lost: str | None
+    refused: bool
+    days_left: int | None
+    systems: Sequence[SystemRow] = ()
+    silent: frozenset[str] = frozenset()
+    failing: Sequence[CursorRow] = ()
+    yesterday: AgreementSum = field(default_factory=AgreementSum)
+    month: AgreementSum = field(default_factory=AgreementSum)
+    causes: Sequence[OpenCause] = ()
+    put_off: int = 0
+    reads: int = 0
+
+    @property
+    def records(self) -> int:
+        """How many events wait for a person."""
+        return sum(cause.count for cause in self.causes)
+
+    @property
+    def cents(self) -> int:
+        """The money of the sales that wait for a person."""
+        return sum(cause.cents for cause in self.causes)
+
+    @property
+    def urgency(self) -> Urgency:
+        """What it needs first."""
+        if self.lost or self.silent or self.failing:
+            return Urgency.STOPPED
+        if self.causes:
+            return Urgency.CAUSES
+        if any(each.differing or each.failed for each in (self.yesterday, self.month)):
+            return Urgency.DIFFERS
+        if not (self.live and self.authorised) or self.paused or self.days_left is not None:
+            return Urgency.FINISHING
+        return Urgency.NOTHING
+
+    @property
+    def order(self) -> tuple[int, int, int, str]:
+        """Sorted by this, what needs a person most is first."""
+        return (self.urgency, -self.cents, -self.records, self.name.casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Overviews:
+    """Every connection, the one that needs a person most first."""
+
+    now: datetime
+    yesterday: date
+    connections: Sequence[ConnectionOverview]
+
+
+_SHOWN: Final = {
+    Urgency.STOPPED: ("stopped", "parked"),
+    Urgency.CAUSES: ("needs attention", "parked"),
+    Urgency.DIFFERS: ("differs", "waiting"),
+    Urgency.FINISHING: ("not finished", "skipped"),
+    Urgency.NOTHING: ("in order", "done"),
+}
+"""Of each urgency the words and the chip."""
+URGENCIES, CHIPS = ({urgency: shown[part] for urgency, shown in _SHOWN.items()} for part in range(2))
+SHOWN_CAUSES: Final = 2
+
+
+async def show_overview(request: Request, visitor: Visitor) -> Response:
+    """Health, agreement, open causes and reads of every connection that the visitor may see."""
+    shared = services.of(request)
+
+    def look(session: Session) -> tuple[Overviews, counts.ReadAllowance]:
+        found = _look(session, visitor.connection)
+        counted = counts.calls_of_month(session, f"{found.now:%Y-%m}")
+        allowance = shared.settings.quickbooks_monthly_reads
+        return found, counts.forecast_reads(counted, now=found.now, allowance=allowance)
+
+    found, plan = await shared.read(look)
+    names = {each.key: each.name for each in found.connections}
+    return render(
+        request,
+        "overview.html",
+        found=found,
+        plan=plan if visitor.connection is None else None,
+        urgent=sum(each.urgency <= Urgency.DIFFERS for each in found.connections),
+        urgencies=URGENCIES,
+        chips=CHIPS,
+        seen_of=lambda each: find_seen(each.systems, [(each.key, system) for system in each.silent], found.now),
+        shown_causes=SHOWN_CAUSES,
+        address=lambda cause: todo.to_address(cause, names.get(cause.connection or "", cause.connection)),
+        query=urlencode,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSystem:
+    """A system of a connection: how many seconds ago it answered (None: never), and whether that is too long ago.
+
+    `is_lost`: it answers, and refuses our login.
+    """
+
+    connection: str
+    name: str
+    seconds: float | None
+    is_silent: bool
+    failure: str | None
+    is_lost: bool = False
+
+
+def find_seen(
+    rows: Sequence[SystemRow], silent: Sequence[tuple[str, str]], now: datetime, lost: Collection[str] = ()
+) -> list[SeenSystem]:
+    """Both systems of each connection that was ever called, the till first; `lost` have no login to QuickBooks."""
+    return [
+        SeenSystem(
+            row.connection,
+            NAMES.get(row.system, row.system),
+            max(0.0, (now - row.answered_at).total_seconds()) if row.answered_at else None,
+            (row.connection, row.system) in silent,
+            row.failure,
+            row.system == QUICKBOOKS and row.connection in lost,
+        )
+        for row in sorted(rows, key=lambda row: (row.connection, row.system != MPLUSKASSA))
+    ]
+
+
+def _look(session: Session, only: str | None = None) -> Overviews:
+    """By the same few statements, however many connections there are."""
+    now = views.now_of(session)
+    today = now.astimezone(AMSTERDAM).date()
+    yesterday = today - timedelta(days=1)
+    known, silent = views.tokens(session), _by(systems.find_silent(session, now))
+    rows, failing = _by(systems.all_of(session)), _by(cursors.find_failing(session, now))
+    days = agreements.sum_up_each(session, yesterday, yesterday)
+    months = agreements.sum_up_each(session, today.replace(day=1), today)
+    standings = connections.standings(session)
+    shown = todo.look(session, only, {key: name for key, name, *_ in standings})
+    causes = _by(each.cause for each in shown if not each.is_snoozed)
+    put_off = Counter(each.cause.connection for each in shown if each.is_snoozed)
+    calls = counts.calls_of_month(session, f"{now:%Y-%m}")
+    reads = {row.connection: row.calls for row in calls if row.kind == "read" and row.system == QUICKBOOKS}
+    none = AgreementSum()
+    found = [
+        ConnectionOverview(
+            key=key,
+            name=name,
+            live=live,
+            paused=paused,
+            **_of_token(known.get(key), now),
+            systems=sorted(rows.get(key, []), key=lambda row: row.system),
+            silent=frozenset(each.system for each in silent.get(key, [])),
+            failing=failing.get(key, []),
+            yesterday=days.get(key, none),
+            month=months.get(key, none),
+            causes=causes.get(key, []),
+            put_off=put_off[key],
+            reads=reads.get(key, 0),
+        )
+        for key, name, live, paused in standings
+        if only in (None, key)
+    ]
+    return Overviews(now, yesterday, sorted(found, key=lambda each: each.order))
+
+
+def _by(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
+    found: defaultdict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        found[row.connection or ""].append(row)
+    return found
+
+
+def _of_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
+    lost = token.lost if token else None
+    ends = tokens.ends_at(token) if token and tokens.stage_of(token, now) is not None else None
+    return {
+        "authorised": tokens.is_authorised(token),
+        "lost": lost,
+        "refused": token is not None and token.lost_code is not None,
+        "days_left": max(0, (ends - now).days) if ends else None,
+    }
