@@ -10,7 +10,6 @@ from gateway import removal
 from gateway.cli import tasks
 from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark
 from gateway.errors import Rejected
-from gateway.removal import Data
 from gateway.store import audit, connections, documents, installation, progress, requests, retention, views
 from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
@@ -75,7 +74,7 @@ def handle_connection(call: Call) -> int:
                 call.answer({"name": asked.wanted, "before": asked.name}, said)
                 return GOOD
             case "remove" if asked.name and asked.data and not asked.wanted:
-                return _remove(call, asked.name, Data(asked.data))
+                return _remove(call, asked.name, removal.Data(asked.data))
             case "list" if not (asked.name or asked.data):
                 return _list(call)
     except Rejected as refusal:
@@ -105,12 +104,12 @@ def _list(call: Call) -> int:
     return GOOD
 
 
-def _remove(call: Call, name: str, data: Data) -> int:
+def _remove(call: Call, name: str, data: removal.Data) -> int:
     outcome = removal.remove(call.engine, call.settings, name, data, actor="cli")
     lines = [f"the connection {name} was removed; waiting events ended: {outcome.ended}"]
     if outcome.trouble:
         lines.append(f"its tokens were not revoked: {outcome.trouble}")
-    if data is Data.PURGE:
+    if data is removal.Data.PURGE:
         lines.append("the clock process purges its data now; see how far it is with: connection list")
     call.answer(dataclasses.asdict(outcome), *lines)
     return PROBLEM if outcome.trouble else GOOD

@@ -15,7 +15,6 @@ from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, Trouble, count, remark
 from mapping import golden_records, settings_document
 from mapping.messages import message
 from mapping.money import show_cents
-from mapping.settings_document import DocumentError, SettingsDocument
 
 if TYPE_CHECKING:
     from gateway.store.certificates import Certificate
@@ -217,7 +216,7 @@ def _test(call: Call, file: Mapping[str, Any]) -> int:
             now = simplejson.dumps(golden_records.map_again(each, after), use_decimal=True, default=str)
             rows = golden_records.compare(each["result"], simplejson.loads(now, use_decimal=True))
             found[f"{each['kind']} {each['id']}"] = [dict(zip(_COMPARED, row, strict=True)) for row in rows]
-    except DocumentError as error:
+    except settings_document.DocumentError as error:
         raise Misuse("; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Misuse(f"something of the file is missing or wrong ({type(error).__name__}: {error})") from None
@@ -235,7 +234,7 @@ def _test(call: Call, file: Mapping[str, Any]) -> int:
     return PROBLEM if differing else GOOD
 
 
-def _find_settings(call: Call) -> SettingsDocument | None:
+def _find_settings(call: Call) -> settings_document.SettingsDocument | None:
     """The settings to test: of a file, or those in force of a connection that was named."""
     if call.arguments.settings:
         return settings_document.parse(call.read_file(Path(call.called_from, call.arguments.settings)))
@@ -246,7 +245,7 @@ def _find_settings(call: Call) -> SettingsDocument | None:
         (name,) = call.find_connections()
         with reading(call.engine) as session:
             version = documents.newest(session, name)
-        return settings_document.recall(version[1]) if version else SettingsDocument()
+        return settings_document.recall(version[1]) if version else settings_document.SettingsDocument()
     return None
 
 

@@ -16,7 +16,6 @@ from contextlib import suppress
 from gateway.cli.call import GOOD, Call, remark
 from gateway.errors import Transient
 from gateway.process import commands, up
-from gateway.process.commands import Command
 
 LOOK_SECONDS = 1.0
 SAY_EVERY = 30  # looks
@@ -48,7 +47,7 @@ def run_clock(call: Call) -> int:
 
 def run_sandbox(call: Call) -> int:
     command = commands.simulators()
-    return _become(Command((*command.argv, *call.arguments.rest)), call)
+    return _become(commands.Command((*command.argv, *call.arguments.rest)), call)
 
 
 def _wait_for_schema(call: Call) -> None:
@@ -80,7 +79,7 @@ def _check_key(call: Call) -> None:
     call.close()
 
 
-def _go_on_as(command: Command, call: Call) -> int:
+def _go_on_as(command: commands.Command, call: Call) -> int:
     """Run a program of one process in this process, which has imported most of what it needs."""
     _check_key(call)
     os.environ.update({**call.environ, **command.environ})
@@ -89,7 +88,7 @@ def _go_on_as(command: Command, call: Call) -> int:
     return GOOD
 
 
-def _become(command: Command, call: Call, *, checked: bool = False) -> int:
+def _become(command: commands.Command, call: Call, *, checked: bool = False) -> int:
     if checked:
         _check_key(call)
     # The signals of the PaaS must reach the program itself, so there is no process of ours in between.

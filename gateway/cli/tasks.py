@@ -28,7 +28,6 @@ from gateway.cli.call import (
 from gateway.findings import Finding
 from gateway.store import audit, inbox, installation, progress, requests, systems, views
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
-from gateway.store.progress import Progress, Snapshot
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import reading, writing
 from gateway.web import api, presentation
@@ -139,7 +138,7 @@ def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> 
     return watch(call, following_id, seconds=seconds - (time.monotonic() - began), quiet=quiet)
 
 
-def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) -> Snapshot:
+def _look(call: Call, event_id: int, before: progress.Snapshot | None, *, quiet: bool) -> progress.Snapshot:
     with reading(call.engine) as session:
         glance = progress.take_snapshot(session, event_id, after_line=before.line if before else 0)
     if quiet:
@@ -238,7 +237,7 @@ def backfill_flow(call: Call) -> int:
     return GOOD if well else PROBLEM
 
 
-def to_line(found: Progress) -> str:
+def to_line(found: progress.Progress) -> str:
     unread = "nothing there" if found.over else "nothing read yet"
     said = [f"{found.done:,} of {found.total:,}" if found.total else unread]
     said += [f"{found.parked:,} parked"] if found.parked else []
@@ -259,7 +258,7 @@ def to_duration(seconds: float) -> str:
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
-def _follow(call: Call, event_id: int, until: float) -> list[Progress]:
+def _follow(call: Call, event_id: int, until: float) -> list[progress.Progress]:
     """The backfill, and the one of stock that follows one of products, each when it has ended or the time is up."""
     for glances in itertools.count():
         with reading(call.engine) as session:

@@ -22,7 +22,6 @@ from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store import audit, users
 from gateway.store.session import reading, writing
-from gateway.store.users import LoginFailures, User
 from gateway.web import services
 from gateway.web.problems import Refusal
 from gateway.web.services import FAILURES, WINDOW_SECONDS, Services
@@ -74,7 +73,7 @@ async def knows_token(request: Request, given: str) -> bool:
     return right
 
 
-async def find_user(request: Request, name: str, password: str) -> User | None:
+async def find_user(request: Request, name: str, password: str) -> users.User | None:
     """The person with this name and password. Raises `Refusal` 429 for a throttled source, right or wrong.
 
     A password takes 50 ms of processor time to check, so a throttled source gets none of it; ADMIN_TOKEN still works.
@@ -89,7 +88,7 @@ async def find_user(request: Request, name: str, password: str) -> User | None:
     return None
 
 
-async def find_invited(request: Request, secret: str) -> User | None:
+async def find_invited(request: Request, secret: str) -> users.User | None:
     """Who is invited by this secret. Raises `Refusal` 429 for a source with too many wrong links."""
     shared, source = services.of(request), _INVITED + source_of(request)
     claim(shared, source)
@@ -119,7 +118,7 @@ async def _refuse(shared: Services, source: str) -> None:
         shared.throttle.fail(source)  # in this process only
         return
 
-    def find() -> LoginFailures:
+    def find() -> users.LoginFailures:
         with reading(shared.engine) as session:
             return users.find_failures(session, source)
 
@@ -141,7 +140,7 @@ def refuse_throttled(shared: Services, source: str) -> None:
         raise Refusal(429, detail, headers={"Retry-After": str(math.ceil(wait))})
 
 
-def _count(engine: Engine, source: str) -> LoginFailures:
+def _count(engine: Engine, source: str) -> users.LoginFailures:
     with writing(engine) as session:
         counted = users.count_failure(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
         if counted.failures == FAILURES:

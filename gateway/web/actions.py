@@ -15,7 +15,6 @@ from sqlmodel import Session
 from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, tokens, views
 from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
-from gateway.store.todo import BulkAction
 from gateway.web import deliveries, queries
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
@@ -201,13 +200,13 @@ def _get(session: Session, event_id: int) -> Event:
 
 
 async def do_to_causes(
-    shared: Services, action: BulkAction, keys: Sequence[tuple[str, str]], visitor: Visitor, reason: str | None
+    shared: Services, action: todo.BulkAction, keys: Sequence[tuple[str, str]], visitor: Visitor, reason: str | None
 ) -> int:
     """Try again or ignore the parked events of some causes, at most `todo.MOST`; answers the number of the action.
 
     In short transactions, each of which notes the events that it changed. Raises `Refusal` 409 when none waits.
     """
-    left_out = _WITHOUT_RECORD if action is BulkAction.RETRY else frozenset[str]()
+    left_out = _WITHOUT_RECORD if action is todo.BulkAction.RETRY else frozenset[str]()
     ids = await shared.read(lambda session: todo.find_events(session, keys, left_out))
     if not ids:
         raise Refusal(409, "nothing of this waits any more; look at the list again")
@@ -218,7 +217,7 @@ async def do_to_causes(
         audit.note(session, actor=visitor.actor, action=action, target=target, reason=reason)
         return bulk_id
 
-    bulk_id, is_retry = await shared.write(begin), action is BulkAction.RETRY
+    bulk_id, is_retry = await shared.write(begin), action is todo.BulkAction.RETRY
     why = message("ignored by a person: {reason}", reason=reason or "")
 
     def change(session: Session, some: Sequence[int]) -> list[int]:

@@ -26,7 +26,6 @@ from gateway.store.session import reading
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.web import access, services
 from gateway.web.problems import Refusal
-from gateway.web.services import Probe
 
 
 def routes() -> list[Route]:
@@ -111,7 +110,7 @@ def read(session: Session, settings: Settings) -> Gauge:
     )
 
 
-def of_database(engine: Engine, settings: Settings) -> Probe[bytes]:
+def of_database(engine: Engine, settings: Settings) -> services.Probe[bytes]:
     """The text of the numbers, read at most once a second; empty while the database cannot be read."""
 
     def look() -> bytes:
@@ -120,7 +119,7 @@ def of_database(engine: Engine, settings: Settings) -> Probe[bytes]:
             found = read(session, settings)
         return generate_latest(PROCESS) + expose(found)
 
-    return Probe(look, failed=b"", late=b"", seconds=FRESH_SECONDS)
+    return services.Probe(look, failed=b"", late=b"", seconds=FRESH_SECONDS)
 
 
 def expose(reading: Gauge | None) -> bytes:

@@ -24,7 +24,6 @@ from gateway.settings import Settings
 from gateway.store import connections, installation, migrate
 from gateway.store.events import Received
 from gateway.store.ingress import Ingress
-from gateway.store.installation import OK, UNREACHABLE
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.users import MAX_SOURCES, NO_FAILURES, LoginFailures
@@ -246,7 +245,7 @@ def of_database(engine: Engine) -> Probe[str]:
     def look() -> str:
         return installation.find_trouble(engine) if migrate.is_current(engine) else "not migrated"
 
-    return Probe(look, failed=UNREACHABLE, late=LATE)
+    return Probe(look, failed=installation.UNREACHABLE, late=LATE)
 
 
 def of_broker(client: redis.Redis) -> Probe[str]:
@@ -254,7 +253,7 @@ def of_broker(client: redis.Redis) -> Probe[str]:
 
     def look() -> str:
         try:
-            return OK if client.set(KEY, "1", ex=KEY_SECONDS) else "no answer"
+            return installation.OK if client.set(KEY, "1", ex=KEY_SECONDS) else "no answer"
         except redis.exceptions.ReadOnlyError:
             return "read-only: no write succeeds"
         except redis.exceptions.OutOfMemoryError:
@@ -267,7 +266,7 @@ def of_broker(client: redis.Redis) -> Probe[str]:
             # MISCONF (cannot save to its disk), NOREPLICAS (too few replicas to write): the code is enough.
             return f"no write succeeds ({str(error).partition(' ')[0][:20]})"
 
-    return Probe(look, failed=UNREACHABLE, late=LATE)
+    return Probe(look, failed=installation.UNREACHABLE, late=LATE)
 
 
 @dataclass(frozen=True, slots=True)

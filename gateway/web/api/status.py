@@ -29,7 +29,6 @@ from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
-from gateway.store.views import LONGEST_PAGE, PAGE, FlowStatus
 from gateway.version import VERSION
 from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN
@@ -43,7 +42,7 @@ class Overview:
 
     now: datetime
     connections: list[Connection]
-    flows: list[FlowStatus]
+    flows: list[views.FlowStatus]
     cursors: list[CursorRow]
     systems: list[SystemRow]
     tokens: Mapping[str, TokenRow]
@@ -210,7 +209,7 @@ async def backfill_flow(request: Request) -> Response:
 async def list_audit(request: Request) -> Response:
     """Newest first; `after` is the cursor a list before this one gave as `next`."""
     before = queries.find_number(request.query_params, "after", low=1, high=queries.LARGEST_ID)
-    limit = queries.find_number(request.query_params, "limit", low=1, high=LONGEST_PAGE) or PAGE
+    limit = queries.find_number(request.query_params, "limit", low=1, high=views.LONGEST_PAGE) or views.PAGE
 
     def find_page(session: Session) -> dict[str, Any]:
         rows, following = audit.find_page(session, before=before, limit=limit)

@@ -13,7 +13,6 @@ from starlette.requests import Request
 
 from gateway import catalogue
 from gateway.store import counts, sales_list, views
-from gateway.store.counts import NO_BRANCH, Hour
 from gateway.store.sales import AMSTERDAM
 from gateway.web.visitors import chosen_language
 
@@ -134,7 +133,7 @@ class ChartFigures:
     now: datetime
     booked: Mapping[tuple[date, str, int], int]
     branches: Mapping[tuple[str, int], str | None]
-    hours: list[Hour]
+    hours: list[counts.Hour]
     reads: Mapping[tuple[date, str], int]
 
 
@@ -175,7 +174,7 @@ def to_booked_days(
     def to_name(key: str, branch: int) -> str:
         if several:
             return names.get(key, key)
-        if branch == NO_BRANCH:
+        if branch == counts.NO_BRANCH:
             return words("no branch")
         return branches.get((key, branch)) or words("Location {n}", n=branch)
 

@@ -18,7 +18,6 @@ from gateway.errors import AUTH_LOST
 from gateway.store import agreements, connections, counts, cursors, rate_limits, sales_list, systems, tokens, views
 from gateway.store.agreements import AgreementSum
 from gateway.store.connections import Connection
-from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalesTotal
 from gateway.store.systems import NAMES, Silence
@@ -296,9 +295,9 @@ def find_seen(
             max(0.0, (now - row.answered_at).total_seconds()) if row.answered_at else None,
             (row.connection, row.system) in silent,
             row.failure,
-            row.system == QUICKBOOKS and row.connection in lost,
+            row.system == rate_limits.QUICKBOOKS and row.connection in lost,
         )
-        for row in sorted(rows, key=lambda row: (row.connection, row.system != MPLUSKASSA))
+        for row in sorted(rows, key=lambda row: (row.connection, row.system != rate_limits.MPLUSKASSA))
     ]
 
 
@@ -316,7 +315,7 @@ def _look(session: Session, only: str | None = None) -> Overviews:
     causes = _by(each.cause for each in shown if not each.is_snoozed)
     put_off = Counter(each.cause.connection for each in shown if each.is_snoozed)
     calls = counts.calls_of_month(session, f"{now:%Y-%m}")
-    reads = {row.connection: row.calls for row in calls if row.kind == "read" and row.system == QUICKBOOKS}
+    reads = {row.connection: row.calls for row in calls if row.kind == "read" and row.system == rate_limits.QUICKBOOKS}
     none = AgreementSum()
     found = [
         ConnectionOverview(

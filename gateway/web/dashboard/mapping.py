@@ -20,7 +20,6 @@ from gateway.web.dashboard import mapping_form, questions, settings
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 from mapping import choices, coverage, settings_document, settings_guide
-from mapping.choices import ListName, ListOption
 from mapping.control import Caught
 from mapping.coverage import BY_CATEGORY, BY_VAT_CODE
 from mapping.messages import message
@@ -103,13 +102,13 @@ class MappingState:
     version: int
     text: str
     made_from: str
-    known: Mapping[ListName, systems.KnownList]
+    known: Mapping[choices.ListName, systems.KnownList]
     values: sales_list.SalesValues
     example: sales_list.SaleExample | None
     asked: Event | None
 
     @property
-    def lists(self) -> dict[ListName, tuple[ListOption, ...]]:
+    def lists(self) -> dict[choices.ListName, tuple[choices.ListOption, ...]]:
         return {name: each.options for name, each in self.known.items()}
 
     @property
@@ -249,7 +248,7 @@ def _show(request: Request, state: MappingState, editing: Editing, *, status: in
     )
 
 
-def to_label(option: ListOption, *, of_till: bool = False) -> str:
+def to_label(option: choices.ListOption, *, of_till: bool = False) -> str:
     """A choice as people know it: with its number at the till, its rate, and what it is below."""
     name = (option.full or option.name).replace(":", " › ")
     if of_till:

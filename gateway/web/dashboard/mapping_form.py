@@ -16,7 +16,6 @@ from mapping.control import Caught, Control
 from mapping.coverage import CONTROLS, SINGLES, MappedSetting, MappedValue, SourceValue
 from mapping.messages import join, message
 from mapping.rules import find_row
-from mapping.settings_document import DocumentFault, SettingsDocument
 from mapping.vat_table import NO_CATEGORY, SALES_GROUPS
 
 Lists = Mapping[ListName, Sequence[ListOption]]
@@ -96,7 +95,7 @@ class PreviewLine:
     value: MappedValue
 
 
-def read_document(document: SettingsDocument) -> Choices:
+def read_document(document: settings_document.SettingsDocument) -> Choices:
     singles = {each.path: _get(document, each.path) for each in SINGLES}
     if singles[ROOT_GROUP] == 0:
         singles[ROOT_GROUP] = None  # the top is no choice in the form
@@ -107,7 +106,7 @@ def read_document(document: SettingsDocument) -> Choices:
     )
 
 
-def _get(document: SettingsDocument, path: str) -> Any:
+def _get(document: settings_document.SettingsDocument, path: str) -> Any:
     return reduce(getattr, path.split("."), document)
 
 
@@ -206,7 +205,7 @@ def _is_unknown(setting: MappedSetting, value: str | None, lists: Lists) -> bool
     return setting.targets in lists and choices.find(value, setting.offered(lists)) is None
 
 
-def place(faults: Iterable[DocumentFault], chosen: Choices) -> dict[str, str]:
+def place(faults: Iterable[settings_document.DocumentFault], chosen: Choices) -> dict[str, str]:
     """The faults of a document by the field of this form that they are about; "" holds those of other settings."""
     found: dict[str, str] = {}
     for fault in faults:

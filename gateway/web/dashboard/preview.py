@@ -14,7 +14,6 @@ from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.web import presentation, queries, services, setups
 from gateway.web.api import previews
-from gateway.web.api.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.dashboard import preview_results, rendering
 from gateway.web.dashboard.records import name_branches
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
@@ -24,7 +23,7 @@ from gateway.web.visitors import refuse_others
 from mapping.choices import ListName
 
 ITEM = "Item"
-_PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": OF_BOOKS}
+_PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": previews.OF_BOOKS}
 _SEEN_AS: Final = {"Relation": "relation:", "Customer": "customer:"}
 _RECENT, _LOOKED_AT = 5, 60
 _MISSING = "there is no such preview"
@@ -36,7 +35,7 @@ async def show_form(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
     names = list(await services.names_in_use(request))
 
     def look(session: Session) -> tuple[dict[Flow, Sequence[Event]], dict[int, str]]:
-        found = {flow: find_recent(session, flow, visitor.connection) for flow in PREVIEWED}
+        found = {flow: find_recent(session, flow, visitor.connection) for flow in previews.PREVIEWED}
         events = [event for of_flow in found.values() for event in of_flow]
         keys = {each.id: (each.connection or "", _SEEN_AS.get(each.entity, "") + each.entity_id) for each in events}
         known = records.find_names(session, set(keys.values()))
@@ -55,7 +54,7 @@ async def show_form(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
         recent=recent,
         names_of=called_so,
         asked=asked,
-        choices=CHOICES,
+        choices=previews.CHOICES,
         choice_of=find_choice,
     )
 
@@ -124,7 +123,7 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         raw=presentation.parse(event.result),
         is_trial=requests.SETTINGS in asked,
         by=asked.get("by", "id"),
-        choice=OF_BOOKS if event.flow == Flow.CUSTOMERS and asked.get("side") == Side.BOOKS else event.flow,
+        choice=previews.OF_BOOKS if event.flow == Flow.CUSTOMERS and asked.get("side") == Side.BOOKS else event.flow,
         asked_for=asked.get("record")
         or (rendering.to_record({}, event) if event.flow == Flow.ORDERS else event.entity_id),
     )

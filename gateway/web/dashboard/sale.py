@@ -15,7 +15,6 @@ from gateway.store import journal, links, sale_contents, sales_list, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sales import SaleStatus
-from gateway.store.sales_list import ListedSale
 from gateway.web import actions, queries, services
 from gateway.web.dashboard import sales
 from gateway.web.dashboard.events import find_reason
@@ -81,7 +80,7 @@ class _Sides:
 class _Found:
     """A sale, the event that says what became of it, that event's log, and all its events, newest first."""
 
-    sale: ListedSale
+    sale: sales_list.ListedSale
     event: Event | None
     log: list[journal.Entry]
     events: list[Event]
@@ -136,7 +135,7 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
         log = journal.of_event(session, event.id) if event else []
         link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
         is_told = event is not None and event.state in OPEN
-        sale = ListedSale(
+        sale = sales_list.ListedSale(
             row,
             event.reason if event else None,
             event.fix if event and is_told else None,
@@ -148,7 +147,7 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
     return await services.of(request).read(look)
 
 
-def _find_sides(session: Session, sale: ListedSale, link: Link | None) -> _Sides:
+def _find_sides(session: Session, sale: sales_list.ListedSale, link: Link | None) -> _Sides:
     row = sale.row
     known = sale_contents.find(session, row.connection, row.sale_id)
     till, books = (known[name][-1].side if known[name] else None for name in sale_contents.SideName)

@@ -15,7 +15,6 @@ from starlette.responses import RedirectResponse, Response
 from gateway.errors import Rejected
 from gateway.removal import Data, RemovalResult
 from gateway.store import connections, cursors, documents, requests, systems, tokens, views
-from gateway.store.connections import Connection
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, presentation, queries, services, setups
@@ -47,7 +46,7 @@ HOOKS: Final = {
 class SetupState:
     """How far the set-up of a connection is. `checked` and `going` are the last events of a check and of going live."""
 
-    connection: Connection
+    connection: connections.Connection
     exists: bool
     authorised: bool
     checked: Event | None
@@ -110,7 +109,7 @@ async def list_setups(
     """Every connection, and a name for another one."""
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[list[Connection], list[tuple[str, str]]]:
+    def look(session: Session) -> tuple[list[connections.Connection], list[tuple[str, str]]]:
         return connections.every(session, shared.seal), connections.with_unknown_status(session)
 
     every, unknown = await shared.read(look)
@@ -296,7 +295,7 @@ async def _read(request: Request) -> SetupState:
         version, text = documents.newest(session, name) or (0, settings_document.example())
         lists = {key: each.options for key, each in systems.read_lists(session, name).items()}
         return SetupState(
-            connection=found or Connection(name, display_name=name),
+            connection=found or connections.Connection(name, display_name=name),
             exists=found is not None,
             authorised=tokens.is_authorised(views.tokens(session).get(name)),
             checked=views.newest_about(session, requests.check_up(connection=name).subject),

@@ -14,7 +14,6 @@ from starlette.responses import RedirectResponse, Response
 from gateway.store import audit, users
 from gateway.store.users import Role, User
 from gateway.web import access, queries, services
-from gateway.web.access import find_invited, find_user
 from gateway.web.bodies import read_form
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
@@ -238,7 +237,7 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
         raise Refusal(409, "this is ADMIN_TOKEN; it is changed in the environment")
     if faults := find_faults(form, user.name):
         return await show_account(request, visitor, SentForm({}, faults, 422))
-    if await find_user(request, user.name, form.get("current", "")) is None:
+    if await access.find_user(request, user.name, form.get("current", "")) is None:
         return await show_account(request, visitor, SentForm({}, {"current": "That is not the password."}, 403))
     hashed = await access.to_hash(form["password"])
 
@@ -263,14 +262,14 @@ def find_faults(form: dict[str, str], name: str) -> dict[str, str]:
 
 async def show_invitation(request: Request) -> Response:
     """The form behind an invitation's link: choose a password."""
-    return _show_invitation(request, await find_invited(request, request.path_params["secret"]))
+    return _show_invitation(request, await access.find_invited(request, request.path_params["secret"]))
 
 
 async def accept_invitation(request: Request) -> Response:
     """Set the password that was chosen, and log in."""
     refuse_other_sites(request)
     form, secret = await read_form(request), request.path_params["secret"]
-    user = await find_invited(request, secret)
+    user = await access.find_invited(request, secret)
     if user is None:
         return _show_invitation(request, None)
     if faults := find_faults(form, user.name):
