@@ -184,7 +184,6 @@ def to_words(event: Event) -> str:
 
 
 def compare_days(call: Call) -> int:
-    """Have a worker compare the days for one connection or all, and show the reports."""
     start, through = call.arguments.start, call.arguments.through
     try:
         first, last = requests.find_period(start, through, datetime.now(AMSTERDAM).date())

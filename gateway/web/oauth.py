@@ -53,7 +53,6 @@ class _Issued:
 
 
 def routes() -> list[Route]:
-    """The way out and the way back."""
     return [
         Route("/connect/quickbooks", for_visitors(start, right=Right.CONFIGURE), methods=["GET"]),
         Route(CALLBACK, finish, methods=["GET"]),

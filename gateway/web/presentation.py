@@ -45,7 +45,6 @@ def to_line(entry: Entry) -> dict[str, Any]:
 
 
 def to_list(page: Page, names: Mapping[str, str]) -> dict[str, Any]:
-    """A page of events and the cursor of the next."""
     return {
         "events": [to_event(event, names) for event in page.events],
         "next": str(page.next) if page.next is not None else None,

@@ -59,7 +59,6 @@ def answer(request: Request, error: Exception) -> Response:
 
 
 def _explain(error: Exception) -> tuple[int, str | None, Mapping[str, str], Mapping[str, Any]]:
-    """Status, detail, headers and members of a problem."""
     match error:
         case Rejected():
             return error.status, error.reason, getattr(error, "headers", {}), getattr(error, "members", {})

@@ -95,11 +95,9 @@ class Sessions:
         return str(statement["id"]) if statement else None
 
     def to_csrf(self, session_id: str) -> str:
-        """The token that a form of this session must carry."""
         return self._mac(self._keys[0], "csrf", session_id.encode())
 
     def sign(self, purpose: str, statement: Mapping[str, Any], *, seconds: float) -> str:
-        """A statement for one purpose that can be read back for a while."""
         text = json.dumps({**statement, "until": int(self._clock() + seconds)}).encode()
         body = base64.urlsafe_b64encode(text).decode("ascii")
         return f"{body}.{self._mac(self._keys[0], purpose, body.encode())}"

@@ -24,7 +24,6 @@ async def list_events(request: Request) -> Response:
 
 
 async def show_event(request: Request) -> Response:
-    """One event with its whole activity log."""
     return JSONResponse(await find_detail(request, queries.to_id(request.path_params["id"])))
 
 

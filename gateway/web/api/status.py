@@ -96,7 +96,6 @@ def look(session: Session, seal: Seal) -> Overview:
 
 
 async def show_status(request: Request) -> Response:
-    """Connections, flows with freshness and counts by state, queue, limits used, versions."""
     shared = services.of(request)
     overview = await shared.read(lambda session: look(session, shared.seal))
     return JSONResponse(to_status(shared.settings, overview))

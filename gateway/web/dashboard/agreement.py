@@ -62,7 +62,6 @@ def _read_month(session: Session, connection: str, first: date, today: date) -> 
 
 
 async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SENT) -> Response:
-    """The calendar of a month, its sums and files, the sign-off, and the form to compare."""
     shared, given = services.of(request), sent.typed or request.query_params
     connection, called = await _find_connection(request, given)
     if not connection:
@@ -255,7 +254,6 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
 
 
 async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """A person takes the sign-off of a day's present result back. Audited."""
     connection, called = await _find_connection(request, form)
     day = queries.find_day(form, "day")
     if day is None:

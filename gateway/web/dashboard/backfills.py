@@ -89,7 +89,6 @@ def read(session: Session, connection: str) -> list[Load]:
 
 
 def find_day(text: str, *, today: date) -> date | None:
-    """The first day of a load of sales, if it is one."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

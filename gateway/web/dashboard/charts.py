@@ -189,7 +189,6 @@ def to_booked_days(
 
 
 def to_hours(request: Request, found: ChartFigures) -> list[Chart]:
-    """The lag and the open causes of each hour."""
     language = chosen_language(request)
     words = partial(catalogue.translate, language)
 

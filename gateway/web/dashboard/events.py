@@ -81,7 +81,6 @@ async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[journal
 
 
 async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Do what the button says, then show the event that came of it."""
     action, shared = request.path_params["action"], services.of(request)
     if action not in {"retry", "ignore", "resend", "dry-run"}:
         raise Refusal(404, "there is no such button")

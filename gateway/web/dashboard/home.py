@@ -243,7 +243,6 @@ SHOWN_CAUSES: Final = 2
 
 
 async def show_overview(request: Request, visitor: Visitor) -> Response:
-    """Health, agreement, open causes and reads of every connection that the visitor may see."""
     shared = services.of(request)
 
     def look(session: Session) -> tuple[Overviews, counts.ReadAllowance]:

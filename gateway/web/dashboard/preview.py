@@ -83,7 +83,6 @@ def find_choice(event: Event) -> str | None:
 
 
 async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Ask a worker for the preview, and wait for it on the next page."""
     shared = services.of(request)
     names = list(await services.names_of(request))
     connection = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)

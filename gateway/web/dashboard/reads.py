@@ -50,7 +50,6 @@ def name(what: str) -> str:
 
 
 async def show_reads(request: Request, visitor: Visitor) -> Response:
-    """This month against the allowance, its days, its kinds, and the months before."""
     shared = services.of(request)
     names = await services.names_of(request)
 
@@ -99,7 +98,6 @@ def _most_first(counted: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def to_chart(request: Request, by_day: Mapping[tuple[date, str], int], now: datetime) -> charts.Chart:
-    """The reads of each day of this month, by what was read."""
     language = chosen_language(request)
     words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
     today = now.astimezone(UTC).date()

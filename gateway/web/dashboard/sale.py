@@ -171,7 +171,6 @@ def _find_sides(session: Session, sale: sales_list.ListedSale, link: Link | None
 
 
 async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Do what the button says, then show the sale, or the preview that was asked for."""
     found, shared = await _read(request, visitor), services.of(request)
     row, reason = found.sale.row, queries.find_text(form, "reason")
     match request.path_params["action"], found.event:

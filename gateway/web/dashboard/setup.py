@@ -154,7 +154,6 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
 
 
 async def ask_check(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    """Have a worker try both logins and compare what both sides need."""
     name = request.path_params["name"]
     await setups.check_up(services.of(request), name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#check", 303)
@@ -198,7 +197,6 @@ async def cancel_live(request: Request, visitor: Visitor, _form: dict[str, str])
 
 
 async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Load what was there before, of one flow."""
     shared, name, flow = services.of(request), request.path_params["name"], queries.find_choice(form, "flow", Flow)
     if flow not in backfills.FLOWS:
         raise Refusal(
@@ -216,7 +214,6 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
 
 
 async def hold_load(wanted: backfills.Hold, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    """Pause it, or go on where it stopped."""
     name = request.path_params["name"]
     event_id = queries.to_id(request.path_params["id"])
     await backfills.hold(services.of(request), event_id, wanted, connection=name, actor=visitor.actor)

@@ -137,7 +137,6 @@ async def ask(request: Request, visitor: Visitor) -> Response:
 
 
 async def do(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Try again or ignore the parked records of the selected causes, and show how far that is."""
     shared, action = services.of(request), _find_action(form)
     reason = queries.find_text(form, "reason")
     if action is BulkAction.IGNORE and not (reason or "").strip():

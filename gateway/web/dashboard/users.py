@@ -261,12 +261,10 @@ def find_faults(form: dict[str, str], name: str) -> dict[str, str]:
 
 
 async def show_invitation(request: Request) -> Response:
-    """The form behind an invitation's link: choose a password."""
     return _show_invitation(request, await access.find_invited(request, request.path_params["secret"]))
 
 
 async def accept_invitation(request: Request) -> Response:
-    """Set the password that was chosen, and log in."""
     refuse_other_sites(request)
     form, secret = await read_form(request), request.path_params["secret"]
     user = await access.find_invited(request, secret)
