@@ -72,23 +72,18 @@ def purge_log(call: Call) -> int:
 
 
 def answer_person(call: Call) -> int:
+    who, connection = call.arguments.email, call.arguments.connection
+    unknown = f"nothing is kept about {who}; spelled differently, or never known here"
     try:
-        if call.arguments.what == "erase":
-            return _erase(call)
-        found = people.export(call.engine, call.arguments.email, connection=call.arguments.connection)
+        if call.arguments.what == "export":
+            found = people.export(call.engine, who, connection=connection)
+            show_json(found)
+            if not any(found.values()):
+                remark(unknown)
+            return GOOD if any(found.values()) else PROBLEM
+        done = people.erase(call.engine, who, connection=connection)
     except people.Unclear as unclear:
         raise Misuse(str(unclear)) from None
-    show_json(found)
-    return GOOD if any(found.values()) else _say_unknown(call)
-
-
-def _say_unknown(call: Call) -> int:
-    remark(f"nothing is kept about {call.arguments.email}; spelled differently, or never known here")
-    return PROBLEM
-
-
-def _erase(call: Call) -> int:
-    done = people.erase(call.engine, call.arguments.email, connection=call.arguments.connection)
     with writing(call.engine) as session:
         audit.note(session, actor="cli", action="erase", target="a person")
     erased = done.erased
@@ -101,6 +96,7 @@ def _erase(call: Call) -> int:
         *(f"kept: sale {d['source_id']} is {d['target']['entity']} {d['target']['id']}" for d in done.documents),
         *(f"left: {each['rows']} rows of {each['table']}.{each['column']}: {each['why']}" for each in done.left),
     )
-    if not (any(dataclasses.astuple(erased)) or done.documents or done.left):
-        return _say_unknown(call)
-    return PROBLEM if done.left else GOOD
+    is_known = any(dataclasses.astuple(erased)) or done.documents or done.left
+    if not is_known:
+        remark(unknown)
+    return PROBLEM if done.left or not is_known else GOOD

@@ -94,8 +94,23 @@ class BoundedProtocol(HttpToolsProtocol):
         self._direct = self._find_direct()
         if self._direct is None:
             super().on_headers_complete()
-        else:
-            self._begin_direct(self._direct.address)
+            return
+        # As uvicorn begins a request, except that the application is not called yet.
+        address = self._direct.address
+        self.scope |= {"method": "POST", "path": address, "raw_path": address.encode(), "query_string": b""}
+        self.cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
 
     def on_body(self, body: bytes) -> None:
         self._arrived = 0
@@ -133,23 +148,6 @@ class BoundedProtocol(HttpToolsProtocol):
         is_short = length.isdigit() and len(length) <= _LONGEST_LENGTH and int(length) <= HIGH_WATER_LIMIT
         is_usual = is_short and not self.root_path and self.limit_concurrency is None and not _UNUSUAL & given.keys()
         return direct if is_usual and self.parser.get_http_version() == "1.1" else None
-
-    def _begin_direct(self, address: str) -> None:
-        """As uvicorn begins a request, except that the application is not called yet."""
-        self.scope |= {"method": "POST", "path": address, "raw_path": address.encode(), "query_string": b""}
-        self.cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
 
     def _answer(self, direct: Direct, cycle: RequestResponseCycle, failure: Exception | None) -> None:
         if failure is not None:
