@@ -232,9 +232,8 @@ class ConnectionRegistry:
             vat_field=document.customers.vat_number_field,
         )
         books.on_document = self._keep_document
-        till = MplusKassa.not_connected()
-        if url and connection.mplus_ident and connection.mplus_secret:
-            till = MplusKassa(
+        till = (
+            MplusKassa(
                 url,
                 connection.mplus_ident,
                 connection.mplus_secret,
@@ -244,6 +243,9 @@ class ConnectionRegistry:
                 wsdl_cache=_wsdl_cache(url),
                 default_decimal_places=document.mapping.omitted_decimal_places,
             )
+            if url and connection.mplus_ident and connection.mplus_secret
+            else MplusKassa.not_connected()  # reads the authorities: some twenty milliseconds
+        )
         lists = Lists(books, till)
         return ConnectionContext(connection, books, till, lists, document, version, time.monotonic(), at_till)
 
