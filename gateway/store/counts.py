@@ -30,7 +30,7 @@ from gateway.store import connections, views
 from gateway.store.events import BACKFILL, UNSETTLED, State
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.session import reading, writing
-from gateway.store.sql import Instant, given, moment, upsert
+from gateway.store.sql import Instant, adding, given, moment, upsert
 from gateway.store.tables import ConnectionRow, CounterTotalRow, InboxRow, MeterRow, SaleRow
 
 Key: TypeAlias = tuple[str, str]
@@ -109,10 +109,13 @@ def fold_ended(engine: Engine) -> None:
             session.execute(_FOLD)
 
 
+_ADD_CALLS: Final = adding(MeterRow, "calls")
+
+
 def add_calls(session: Session, connection: str, *, system: str, month: str, kind: str, calls: int) -> None:
     """Add `calls` to a month's count ("2026-11"); `kind` is read or call."""
     row = {"connection": connection, "system": system, "month": month, "kind": kind, "calls": calls}
-    upsert(session, MeterRow, row, lambda new: {"calls": col(MeterRow.calls) + new.calls})
+    session.execute(_ADD_CALLS, row)
 
 
 def calls_of_month(session: Session, month: str) -> list[MeterRow]:
@@ -217,9 +220,11 @@ class Hour:
     causes: int
 
 
+_ADD_READS: Final = adding(ReadDayRow, "reads")
+
+
 def add_reads(session: Session, connection: str, *, day: date, what: str, reads: int) -> None:
-    row = {"connection": connection, "day": day, "what": what, "reads": reads}
-    upsert(session, ReadDayRow, row, lambda new: {"reads": col(ReadDayRow.reads) + new.reads})
+    session.execute(_ADD_READS, {"connection": connection, "day": day, "what": what, "reads": reads})
 
 
 def reads(session: Session, start: date, through: date, connection: str | None = None) -> dict[tuple[date, str], int]:

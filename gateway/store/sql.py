@@ -194,6 +194,17 @@ def statement(
     )
 
 
+def adding(table: Any, count: str) -> Any:
+    """A statement, built once, that adds to the `count` of the row with its key; the table's columns are bound."""
+    columns = table.__table__.columns
+    return statement(
+        table.__table__,
+        {each.name: bindparam(each.name) for each in columns},
+        lambda new: {count: columns[count] + new[count]},
+        keys=[each.name for each in table.__table__.primary_key],
+    )
+
+
 def upsert(
     session: Session,
     table: Any,
