@@ -180,8 +180,7 @@ def is_cooling(row: Any) -> ColumnElement[bool]:
 
 
 def find_cooldowns(session: Session) -> dict[Account, float]:
-    left = select(_LIMITS.c.system, _LIMITS.c.account, _LIMITS.c.cooldown_until - epoch())
-    return {Account(*key): float(seconds) for *key, seconds in session.execute(left.where(is_cooling(_LIMITS.c)))}
+    return {Account(*key): float(seconds) for *key, seconds in session.execute(_COOLDOWNS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +252,9 @@ def _take(first: Select[Any]) -> Any:
 
 _TAKE, _TAKE_SKIPPING_LOCKED = _take(_FIRST), _take(_FIRST.with_for_update(skip_locked=True))
 _NEXT_START = select(func.min(_START) - epoch()).where(_FREE)
+_COOLDOWNS = select(_LIMITS.c.system, _LIMITS.c.account, _LIMITS.c.cooldown_until - epoch()).where(
+    is_cooling(_LIMITS.c)
+)
 _WANT = update(_LIMITS).where(_THE_ACCOUNT)
 _RELEASE = (
     update(_SLOTS)
