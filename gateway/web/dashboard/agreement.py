@@ -23,7 +23,7 @@ from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, WORDS, Agreem
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import refuse_others
+from gateway.web.visitors import chosen_language, refuse_others
 from mapping.messages import message
 
 EARLIER = 10
@@ -109,7 +109,7 @@ def _to_day(day: date, called: str) -> str:
 
 async def download_days(request: Request, _visitor: Visitor) -> Response:
     connection, called = await _find_connection(request, request.query_params)
-    style = csv_files.find_style(request.query_params)
+    style, language = csv_files.find_style(request.query_params), chosen_language(request)
 
     def look(session: Session) -> list[list[str]]:
         today = views.now_of(session).astimezone(AMSTERDAM).date()
@@ -117,7 +117,7 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
         month = _read_month(session, connection, first, today)
         records = agreements.records_of(session, [each.row for each in month.days if each.row])
         return [
-            agreement_calendar.to_cells(each, called, records.get((connection, each.day), []), style)
+            agreement_calendar.to_cells(each, called, records.get((connection, each.day), []), style, language)
             for each in month.days
             if each.result is not CalendarResult.COMING
         ]

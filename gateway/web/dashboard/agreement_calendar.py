@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from gateway.catalogue import say, translate
 from gateway.store.agreements import AgreementStatus
 from gateway.store.certificates import Certificate
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, SignOffRow
@@ -151,11 +152,17 @@ def _to_result(row: AgreementDayRow | None, day: date, today: date) -> CalendarR
     return CalendarResult(row.status)
 
 
-def to_cells(each: CalendarDay, called: str, records: Sequence[AgreementRecordRow], style: CsvStyle) -> list[str]:
-    """The cells of one day in the CSV; moments in UTC."""
+def to_cells(
+    each: CalendarDay, called: str, records: Sequence[AgreementRecordRow], style: CsvStyle, language: str
+) -> list[str]:
+    """The cells of one day in the CSV; moments in UTC. Records and causes are in the reader's language."""
     row, certificate, signed = each.row, each.certificate, each.sign_off if each.is_signed else None
     amounts = [row.till_cents, row.books_cents, row.difference_cents] if row and row.checked_at else []
-    differences = "; ".join(f"{record.record}: {record.cause} {style.show(record.cents)}" for record in records)
+    said = (say(language, record.record, record.messages) for record in records)
+    differences = "; ".join(
+        f"{named}: {translate(language, record.cause)} {style.show(record.cents)}"
+        for named, record in zip(said, records, strict=True)
+    )
     compared = row.checked_at.isoformat(timespec="seconds") if row and row.checked_at else ""
     return [
         *(each.day.isoformat(), defuse(called), each.result),

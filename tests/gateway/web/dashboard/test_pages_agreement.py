@@ -173,6 +173,8 @@ def test_a_month_is_taken_along_as_csv_and_as_certificates(shop: Gateway, browse
         "2026-10-03", "differs", "15.50", "0.00", "12.50", "2"
     ]  # fmt: skip
     assert "receipt 1.2.2026.9: deleted in the books 12.50" in rows[2]["differences"]
+    dutch = browser.get("/agreement.csv?month=2026-10&connection=default", headers={"Accept-Language": "nl"}).text
+    assert "1.2.2026.9: verwijderd in de boekhouding 12.50" in dutch
     file = browser.get("/agreement.json?month=2026-10").json()
     assert [each["certificate"]["number"] for each in file["certificates"]] == [1, 2, 3]
     assert not [fault for fault in certificates.find_faults(file) if "explains" not in fault]
