@@ -6,14 +6,16 @@ import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
+from sqlmodel import col
 
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.store import inbox, requests
 from gateway.store.alerts import AlertCause, Thresholds, find_causes
+from gateway.store.events import State
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
-from gateway.store.tables import InboxRow
+from gateway.store.tables import InboxRow, LinkRow
 from tests.handlers.shop import REALM, Shop, sold
 
 WRONG = "keys and address belong to different environments"
@@ -82,6 +84,21 @@ def test_an_ended_subscription_is_reported_though_the_token_is_valid(shop: Shop)
     assert (cause.key, cause.detail) == ("refused/default", "the company's QuickBooks subscription has ended")
     shop.books.companies[REALM].subscription_ended = False
     assert shop.retry(event).state == "done"
+
+
+def test_a_sale_parked_long_ago_for_a_login_is_booked_once(shop: Shop) -> None:
+    """Such events were left parked by the release before, and are tried again at the first poll of this one."""
+    receipt = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    event = shop.newest(receipt["receiptId"])
+    with writing(shop.engine) as session:  # it was booked, by this gateway or by hand, and nothing is known of it here
+        session.execute(delete(LinkRow).where(col(LinkRow.source_id) == receipt["receiptId"]))
+        ago = {"state": "parked", "code": AUTH_LOST, "received_at": moment(-9e6), "updated_at": moment(-9e6)}
+        session.execute(update(InboxRow).where(col(InboxRow.id) == event.id).values(ago))
+        assert inbox.find_refused(session, "default") == [event.id]
+        inbox.requeue(session, [event.id], states=[State.PARKED])
+    shop.work()
+    assert (shop.event(event.id).state, len(shop.rows("SalesReceipt"))) == ("done", 1)
 
 
 def test_a_kind_of_document_refused_alone_lets_others_go_on(shop: Shop) -> None:

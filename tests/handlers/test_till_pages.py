@@ -8,6 +8,7 @@ import pytest
 
 from gateway.store import cursors, requests
 from gateway.store.events import Flow
+from gateway.store.session import writing
 from handlers.polling import polls, till_feed
 from tests.handlers.shop import Shop, on_both_databases, sold
 from tests.handlers.test_till_feed import booked, pass_time
@@ -47,6 +48,31 @@ def test_a_page_that_ends_between_receipts_of_the_newest_marker_hides_none(shop:
         assert newest["syncMarker"] == marker
         assert shop.newest(newest["receiptId"]).state == "done"
     assert booked(shop) == 6
+
+
+def test_a_till_restored_from_before_the_connection_doubles_nothing(shop: Shop) -> None:
+    old = [str(shop.till.sell(lines=[sold(1001)])["receiptId"]) for _ in range(4)]
+    with shop.till.lock:  # sold a year before the connection
+        for each in old:
+            row = shop.till.till["receipts"].get(each)
+            row["entryTimestamp"] = {**row["entryTimestamp"], "year": row["entryTimestamp"]["year"] - 1}
+    with writing(shop.engine) as session:
+        cursors.begin_again(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
+    lost = [shop.till.sell(lines=[sold(1002)]) for _ in range(2)]
+    shop.settle()
+    with shop.till.lock:
+        for receipt in lost:
+            receipt["_hidden"] = True
+    # The counter of a backup older than the last two of the old sales: their markers lie above it.
+    shop.till.restart_markers(renumber=False)
+    shop.till.till.counters["marker:receipt"] = 2
+    new = [str(shop.till.sell(lines=[sold(1003)])["receiptId"]) for _ in range(5)]
+    for _ in range(3):
+        shop.settle()
+    assert booked(shop) == len(lost) + len(new)
+    assert {shop.newest(each).state for each in new} == {"done"}
+    assert not {*old} & {event.entity_id for event in shop.events()}
+    assert [each.code for each in shop.parked()] == ["markers-began-again"]
 
 
 def give_marker(shop: Shop, count: int) -> list[str]:
