@@ -28,7 +28,7 @@ from sqlmodel import col
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
-from gateway import pools, settings
+from gateway import settings
 from gateway.observability import logs
 from gateway.store import connections, inbox, migrate
 from gateway.store.connections import Connection
@@ -57,7 +57,7 @@ def work(url: str) -> None:
     """Be a worker process: wait for a line, handle events until none is due, print what it took."""
     given = settings.read({**ENVIRON, "DATABASE_URL": url.replace("+psycopg", "")})
     logs.start(given, "worker")
-    engine = open_engine(given.database_url, pool_size=pools.worker(given))
+    engine = open_engine(given.database_url, pool_size=given.worker_pool)
     contexts = ConnectionRegistry(engine, given, lambda _ids: None)
     worker = Worker(engine, contexts, lambda _ids: None, threads=given.worker_threads)
     counted, most = {"COMMIT": 0}, [0]

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
 
-from gateway import failpoints, jobs, pools, settings
+from gateway import failpoints, jobs, settings
 from gateway.errors import Permanent, Rejected, Transient
 from gateway.observability import logs
 from gateway.process import heartbeat
@@ -122,7 +122,7 @@ def _add_routes(app: Starlette) -> None:
 def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
     @asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[Mapping[str, Any]]:
-        engine = given or open_engine(settings.database_url, pool_size=pools.web(settings))
+        engine = given or open_engine(settings.database_url, pool_size=settings.web_pool)
         broker_client = jobs.open_redis(
             settings.redis_url, tls_insecure=settings.redis_tls_insecure, timeout=BROKER_SECONDS
         )
@@ -162,7 +162,7 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         broker_probe=services.of_broker(broker_client),
         metrics=health.of_database(engine, settings),
         arrivals=Arrivals(),
-        threads=anyio.CapacityLimiter(pools.web(settings) if settings.is_postgres else DATABASE_THREADS),
+        threads=anyio.CapacityLimiter(settings.web_pool if settings.is_postgres else DATABASE_THREADS),
         provider=_open_provider(settings),
         provider_threads=anyio.CapacityLimiter(PROVIDER_THREADS),
     )

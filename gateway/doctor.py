@@ -13,7 +13,7 @@ import redis
 from sqlalchemy import Engine, func, select, text
 from sqlmodel import Session, col
 
-from gateway import alerts, findings, jobs, pools
+from gateway import alerts, findings, jobs
 from gateway.connectors.http import Transport, to_client
 from gateway.errors import Permanent, Transient
 from gateway.findings import Check, Finding
@@ -240,7 +240,7 @@ def check_capacity(at: Installation) -> Finding:
     """Whether the server has enough free connections."""
     with reading(at.engine) as session:
         most, used = map(int, session.execute(_ROOM).one())
-    wanted, given = 2 * pools.release(at.settings), at.settings.database_connections
+    wanted, given = 2 * at.settings.release_connections, at.settings.database_connections
     said = f"{used} are used, {most} allowed; ours take up to {wanted // 2}, twice that during an update"
     if most < given:
         return Finding("connections left", said, f"set DATABASE_CONNECTIONS to {most}, or allow {given}")

@@ -21,6 +21,10 @@ from urllib.parse import parse_qs, urlsplit
 PRODUCTION_API = "https://quickbooks.api.intuit.com"
 SANDBOX_API = "https://sandbox-quickbooks.api.intuit.com"
 ADMIN_TOKEN_LENGTH = 16
+# Each web process stores webhooks through a connection beside its pool. Readiness opens another for a moment, at most
+# every two seconds; it takes the place of the second clock, which hardly ever runs.
+INGRESS = 1
+MAX_POOL = 8  # a thread holds a connection only for a short transaction
 # What Heroku and similar platforms, Render, Railway and Fly set for every process.
 WIPED_DISKS = ("DYNO", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
 
@@ -245,6 +249,30 @@ class Settings:
     @property
     def is_postgres(self) -> bool:
         return self.database_url.startswith("postgresql")
+
+    # A release is its web, its worker and two clocks, in case a second one was started. During an update two releases
+    # run, so each may have half of DATABASE_CONNECTIONS.
+
+    @property
+    def web_pool(self) -> int:
+        """The connections of each of the WEB_CONCURRENCY web processes, without its ingress."""
+        share = self.database_connections // 2 * 3 // 10 // self.web_concurrency - INGRESS
+        return max(1, min(share, 4))
+
+    @property
+    def worker_pool(self) -> int:
+        share = self.database_connections // 2 * 3 // 10 // self.worker_processes
+        return max(1, min(share, self.worker_threads + 2, MAX_POOL))
+
+    @property
+    def clock_pool(self) -> int:
+        return max(1, min(self.database_connections // 2 // 5, 4))
+
+    @property
+    def release_connections(self) -> int:
+        """The total of a web, a worker and two clocks."""
+        webs = self.web_concurrency * (self.web_pool + INGRESS)
+        return webs + self.worker_processes * self.worker_pool + 2 * self.clock_pool
 
 
 VARIABLES: Mapping[str, Variable] = {

@@ -256,12 +256,7 @@ class Extras:
         return self.cash_rounding + self.gift_cards + self.deposits + self.clearing
 
 
-NOTHING_EXTRA = Extras()
-
-
-def to_body(
-    sale: Sale, references: References, settings: OrderSettings, *, sign: int, extras: Extras = NOTHING_EXTRA
-) -> DocumentBody:
+def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign: int, extras: Extras) -> DocumentBody:
     """Build lines and taxes; `sign` is -1 for returns, whose amounts are positive in the books.
 
     MappingError if something is not mapped or does not add up.

@@ -8,7 +8,7 @@ import sys
 
 import dramatiq
 
-from gateway import failpoints, jobs, pools, settings
+from gateway import failpoints, jobs, settings
 from gateway.jobs import QUEUE, Job, Notifier
 from gateway.observability import logs
 from gateway.process import commands, heartbeat
@@ -25,7 +25,7 @@ _settings = settings.read(os.environ)
 failpoints.arm(os.environ)
 heartbeat.start(os.environ)
 logs.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
-_engine = open_engine(_settings.database_url, pool_size=pools.worker(_settings))
+_engine = open_engine(_settings.database_url, pool_size=_settings.worker_pool)
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)
 _worker_threads = WorkerThreads()
 broker = jobs.open_broker(_client, middleware=[_worker_threads])

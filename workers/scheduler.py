@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, jobs, pools, removal, resealing, seeding, settings
+from gateway import failpoints, jobs, removal, resealing, seeding, settings
 from gateway.errors import AUTH_LOST, GatewayError, RateLimited
 from gateway.jobs import Notifier
 from gateway.observability import logs, sentry
@@ -288,7 +288,7 @@ def open_scheduler(given: Settings, notifier: Notifier, *, process: str = "") ->
 
     Where it runs in a worker, its leases begin with the name of that `process`, and end with it.
     """
-    engine = open_engine(given.database_url, pool_size=pools.clock(given))
+    engine = open_engine(given.database_url, pool_size=given.clock_pool)
     return Scheduler(engine, given, ConnectionRegistry(engine, given, notifier.notify, process=process), notifier)
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from gateway import pools, settings
-from gateway.settings import Settings
+from gateway import settings
+from gateway.settings import INGRESS, Settings
 
 
 def to_settings(**variables: object) -> Settings:
@@ -20,18 +20,18 @@ def to_settings(**variables: object) -> Settings:
 @given(some.integers(20, 2000), some.integers(1, 128))
 def test_two_releases_of_one_process_each_and_a_clock_too_many_fit(allowed: int, threads: int) -> None:
     given_them = to_settings(DATABASE_CONNECTIONS=allowed, WORKER_THREADS=threads)
-    assert 2 * pools.release(given_them) <= allowed
+    assert 2 * given_them.release_connections <= allowed
 
 
 @given(some.integers(20, 2000), some.integers(1, 64), some.integers(1, 64))
 def test_more_processes_share_the_pool_of_one_until_each_has_one(allowed: int, webs: int, workers: int) -> None:
     many = to_settings(DATABASE_CONNECTIONS=allowed, WEB_CONCURRENCY=webs, WORKER_PROCESSES=workers)
     share = allowed // 2 * 3 // 10
-    assert webs * (pools.web(many) + pools.INGRESS) <= max(share, webs * (1 + pools.INGRESS))
-    assert workers * pools.worker(many) <= max(share, workers)
+    assert webs * (many.web_pool + INGRESS) <= max(share, webs * (1 + INGRESS))
+    assert workers * many.worker_pool <= max(share, workers)
 
 
 @pytest.mark.parametrize(("allowed", "each"), [(20, (2, 3, 2)), (40, (4, 6, 4)), (120, (4, 8, 4)), (4, (1, 1, 1))])
 def test_a_bigger_plan_gives_more_up_to_what_threads_can_use(allowed: int, each: tuple[int, int, int]) -> None:
     found = to_settings(DATABASE_CONNECTIONS=allowed)
-    assert (pools.web(found), pools.worker(found), pools.clock(found)) == each
+    assert (found.web_pool, found.worker_pool, found.clock_pool) == each
