@@ -15,7 +15,7 @@ from gateway.process import commands, heartbeat
 from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import Worker
-from workers.worker_threads import WorkerThreads
+from workers.worker_threads import PromptEnd, WorkerThreads
 
 # A thread that holds SQLite's lock waits that long for Python's after each statement, while other threads are busy.
 sys.setswitchinterval(0.0005)
@@ -27,14 +27,14 @@ heartbeat.start(os.environ)
 logs.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
 _engine = open_engine(_settings.database_url, pool_size=_settings.worker_pool)
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)
-_worker_threads = WorkerThreads()
-broker = jobs.open_broker(_client, middleware=[_worker_threads])
+broker = jobs.open_broker(_client, middleware=[PromptEnd()])
 dramatiq.set_broker(broker)
 
 _notifier = Notifier(broker)
 _contexts = ConnectionRegistry(_engine, _settings, _notifier.notify)
 _worker = Worker(_engine, _contexts, _notifier.notify, threads=_settings.worker_threads)
-_worker_threads.attach(_worker, _notifier, _settings.database_url)
+_worker_threads = WorkerThreads(_worker, _notifier, _settings.database_url)
+broker.add_middleware(_worker_threads)
 if commands.SCHEDULING in os.environ:
     from workers import scheduler
 

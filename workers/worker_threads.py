@@ -119,26 +119,28 @@ class WorkQueue(PriorityQueue[Any]):
         return size
 
 
+class PromptEnd(dramatiq.Middleware):
+    """Gives Dramatiq's threads a queue, and a wait in Redis, that keep none of them when the process ends."""
+
+    def before_worker_boot(self, _broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        worker.work_queue = WorkQueue()
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        if isinstance(broker, BlockingBroker):
+            broker.stopping.set()
+        if isinstance(worker.work_queue, WorkQueue):
+            worker.work_queue.release()
+
+
 class WorkerThreads(dramatiq.Middleware):
     """Starts the process's own threads after the fork and stops them before it exits."""
 
-    def __init__(self) -> None:
-        self._worker: Worker | None = None
-        self._notifier: Notifier | None = None
-        self._file: ProcessFile | None = None
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+    def __init__(self, worker: Worker, notifier: Notifier, database_url: str) -> None:
+        self._worker, self._notifier = worker, notifier
         self.scheduler: Scheduler | None = None
         """Runs in this process where no clock process does it."""
-
-    def attach(self, worker: Worker, notifier: Notifier, database_url: str) -> None:
-        """Set the worker and notifier; called once by the composition root."""
-        self._worker, self._notifier = worker, notifier
-        self._file = ProcessFile(worker.contexts.process, database_url)
-
-    def before_worker_boot(self, _broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """Give Dramatiq's threads a queue that does not keep them when the process ends."""
-        worker.work_queue = WorkQueue()
+        self._file: ProcessFile | None = ProcessFile(worker.contexts.process, database_url)
+        self._stop = threading.Event()
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
         end_in_order_once(lambda: self._begin_to_stop(broker))
@@ -153,23 +155,18 @@ class WorkerThreads(dramatiq.Middleware):
             ("takeover", TOUCH_SECONDS, self._take_over),
             ("sweeper", SWEEP_SECONDS, self._sweep),
             ("presence", PRESENCE_SECONDS, self._report),
-            ("watch", alerting.SECONDS, self._watch),
+            ("watch", alerting.SECONDS, self._worker.contexts.watch.stand_in),
         ):
-            thread = threading.Thread(target=self._every, args=(seconds, task), name=name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            threading.Thread(target=self._every, args=(seconds, task), name=name, daemon=True).start()
         if self.scheduler:
             threading.Thread(target=self._schedule, args=(self.scheduler,), name="scheduler", daemon=True).start()
 
-    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+    def before_worker_shutdown(self, broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
         """Take no new event; running ones may finish, their leases are still renewed."""
         self._begin_to_stop(broker)
-        if isinstance(worker.work_queue, WorkQueue):
-            worker.work_queue.release()
 
     def _begin_to_stop(self, broker: dramatiq.Broker) -> None:
-        if self._worker:
-            self._worker.stopping.set()
+        self._worker.stopping.set()
         if isinstance(broker, BlockingBroker):
             broker.stopping.set()
         if self.scheduler:
@@ -178,12 +175,10 @@ class WorkerThreads(dramatiq.Middleware):
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
         """Everything has ended: stop the threads, write the last counts."""
         self._stop.set()
-        if self._worker:
-            self._worker.contexts.close()
-        if self._file and not (self._worker and self._worker.holds.count()):
+        self._worker.contexts.close()
+        if self._file and not self._worker.holds.count():
             self._file.close()
-        if self._notifier:
-            self._notifier.close()
+        self._notifier.close()
 
     def _schedule(self, scheduler: Scheduler) -> None:
         try:
@@ -205,8 +200,6 @@ class WorkerThreads(dramatiq.Middleware):
             self._stop.wait(seconds)
 
     def _renew(self) -> None:
-        if self._worker is None:
-            return
         inbox.renew(self._worker.engine, self._worker.holds.leases())
         if self._worker.holds.is_stuck() and not self._worker.stopping.is_set():
             _log.error("an event hangs: this process ends, its supervisor starts another")
@@ -215,7 +208,7 @@ class WorkerThreads(dramatiq.Middleware):
 
     def _sweep(self) -> None:
         """Notify about due events without a wake-up; without a broker, handle them in this thread."""
-        if self._worker is None or self._notifier is None or self._worker.stopping.is_set():
+        if self._worker.stopping.is_set():
             return
         with alerting.monitored("sweep", seconds=SWEEP_SECONDS), reading(self._worker.engine) as session:
             due = inbox.due_ids(session, limit=SWEEP_BATCH)
@@ -225,7 +218,7 @@ class WorkerThreads(dramatiq.Middleware):
 
     def _take_over(self) -> None:
         """End the leases of processes that ended on this machine, and notify about their events."""
-        if self._worker is None or self._file is None:
+        if self._file is None:
             return
         self._file.touch()
         dead = self._file.find_dead()
@@ -237,14 +230,9 @@ class WorkerThreads(dramatiq.Middleware):
         if dead:
             self._sweep()
 
-    def _watch(self) -> None:
-        if self._worker:
-            self._worker.contexts.watch.stand_in()
-
     def _report(self) -> None:
-        if self._worker:
-            installation.report(self._worker.engine, "worker")
-            self._worker.contexts.meter.flush()
+        installation.report(self._worker.engine, "worker")
+        self._worker.contexts.meter.flush()
 
 
 def end_in_order_once(begin_to_stop: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ from gateway.jobs import QUEUE, Job, Notifier
 from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import LONGEST_SECONDS, Worker
-from workers.worker_threads import WorkerThreads
+from workers.worker_threads import PromptEnd, WorkerThreads
 
 THREADS = 2
 
@@ -35,12 +35,11 @@ def working(engine: Engine, environ: Mapping[str, str], *, longest: float = LONG
     """A running worker whose broker is at REDIS_URL, until the block ends."""
     given = settings.read(environ)
     client = jobs.open_redis(given.redis_url, timeout=1.0)
-    threads = WorkerThreads()
-    broker = jobs.open_broker(client, middleware=[threads])
+    broker = jobs.open_broker(client, middleware=[PromptEnd()])
     notifier = Notifier(broker)
     contexts = ConnectionRegistry(engine, given, notifier.notify)
     worker = Worker(engine, contexts, notifier.notify, threads=THREADS, longest=longest)
-    threads.attach(worker, notifier, given.database_url)
+    broker.add_middleware(WorkerThreads(worker, notifier, given.database_url))
     dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(worker.work)
     process = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=20, worker_threads=THREADS)
     broker.emit_after("process_boot")
