@@ -35,11 +35,6 @@ class DayComparison:
     books: Figures
     rows: tuple[DifferenceRow, ...]
 
-    @property
-    def agrees(self) -> bool:
-        """Whether every cell is equal, and no two differences cancel each other out."""
-        return not self.rows
-
 
 def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: date, through: date) -> DayComparison:
     """Compare both sides on the days from `start` to `through`, both included.
@@ -78,7 +73,7 @@ def to_report(comparison: DayComparison, *, journal: Figures | None, more: Mappi
     if journal or not all(row.by_policy for row in comparison.rows):
         status = DIFFERS
     return {
-        "agrees": comparison.agrees and not journal,
+        "agrees": not comparison.rows and not journal,
         "status": status,
         "from": comparison.start.isoformat(),
         "through": comparison.through.isoformat(),

@@ -37,40 +37,33 @@ def to_money_documents(
     main: SalesDocument, sale: Sale, beside: Mapping[Tender, int], references: References
 ) -> Iterator[SalesDocument]:
     """One document per tender; MappingError if a required account or item is missing."""
+    record = name_record(sale)
     for tender, cents in sorted(beside.items()):
         kind = DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
-        yield to_money_document(kind, abs(cents), main, sale, tender, references)
-
-
-def to_money_document(
-    kind: DocumentKind, cents: int, main: SalesDocument, sale: Sale, tender: Tender, references: References
-) -> SalesDocument:
-    """The document of this amount and kind, for the sale whose document is `main`."""
-    record = name_record(sale)
-    marker = marker_of_part(sale, f"{tender.method}:{tender.day.isoformat()}")
-    later = f"-{tender.day:%m%d}" if tender.day != sale.business_date else ""
-    code, item = get_untaxed(references, record), get_clearing_item(references, record)
-    number = fit_number(f"{main.document_number}-{tender.method}{later}", marker)
-    return replace(
-        main,
-        kind=kind,
-        marker=marker,
-        document_number=number,
-        business_date=tender.day,
-        lines=(to_line(references, cents, item, code, CLEARING),),
-        taxes=(to_tax(code, cents),),
-        total=to_euros(cents),
-        payment_method_id=references.payment_methods.get(tender.method),
-        payment_reference=number,
-        deposit_account_id=find_account(references, tender.method, kind, record),
-        private_note=f"{marker}\nBeside: {main.document_number}",
-        billing=None,
-        shipping=None,
-        shipping_method=None,
-        term_id=None,
-        due_date=None,
-        linked_invoice_id=None,
-    )
+        marker = marker_of_part(sale, f"{tender.method}:{tender.day.isoformat()}")
+        later = f"-{tender.day:%m%d}" if tender.day != sale.business_date else ""
+        code, item = get_untaxed(references, record), get_clearing_item(references, record)
+        number = fit_number(f"{main.document_number}-{tender.method}{later}", marker)
+        yield replace(
+            main,
+            kind=kind,
+            marker=marker,
+            document_number=number,
+            business_date=tender.day,
+            lines=(to_line(references, abs(cents), item, code, CLEARING),),
+            taxes=(to_tax(code, abs(cents)),),
+            total=to_euros(abs(cents)),
+            payment_method_id=references.payment_methods.get(tender.method),
+            payment_reference=number,
+            deposit_account_id=find_account(references, tender.method, kind, record),
+            private_note=f"{marker}\nBeside: {main.document_number}",
+            billing=None,
+            shipping=None,
+            shipping_method=None,
+            term_id=None,
+            due_date=None,
+            linked_invoice_id=None,
+        )
 
 
 _TAG = re.compile(r"\[payment:([^\]]+)\]")

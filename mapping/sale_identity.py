@@ -232,11 +232,7 @@ def fit_number(text: str, identity: str, *, force_hash: bool = False, hash_lengt
 
 def marker(sale: Sale) -> str:
     """The stable text by which a document is recognised in the books; it is in its private note."""
-    return f"MplusKASSA {name_record(sale)} {marker_tag(sale)}"
-
-
-def marker_tag(sale: Sale) -> str:
-    return f"[kassabridge:{sale.kind.value.lower()}:{sale.id}]"
+    return f"MplusKASSA {name_record(sale)} [kassabridge:{sale.kind.value.lower()}:{sale.id}]"
 
 
 def find_tag(note: str | None) -> str | None:
@@ -260,11 +256,8 @@ def sign(document: SalesDocument, installation: str) -> SalesDocument:
 
 def sign_content(document: SalesDocument, content: str) -> SalesDocument:
     """The signed document with its content's fingerprint in the signature, so that a later edit is recognised."""
-
-    def to_signature(found: re.Match[str]) -> str:
-        return f" [installation:{found.group(1)}:{content[:CONTENT_LENGTH]}]"
-
-    return replace(document, private_note=_SIGNATURE.sub(to_signature, document.private_note or "", count=1) or None)
+    signature = rf" [installation:\g<1>:{content[:CONTENT_LENGTH]}]"
+    return replace(document, private_note=_SIGNATURE.sub(signature, document.private_note or "", count=1) or None)
 
 
 def find_signed_content(note: str | None) -> str | None:

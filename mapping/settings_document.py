@@ -181,7 +181,8 @@ def to_toml(value: object) -> str:
         case BaseModel():
             text = to_toml(value.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True))
         case Mapping():
-            text = "{" + ", ".join(f"{to_key([str(key)])} = {to_toml(inner)}" for key, inner in value.items()) + "}"
+            written = {key if _BARE.fullmatch(key) else to_toml(key): to_toml(inner) for key, inner in value.items()}
+            text = "{" + ", ".join(f"{key} = {inner}" for key, inner in written.items()) + "}"
         case tuple():
             text = "[" + ", ".join(map(to_toml, value)) + "]"
         case _:
@@ -272,11 +273,6 @@ def find_keys(lines: Sequence[str]) -> Iterator[KeyLine]:
 
 def _split(written: str) -> Path:
     return tuple(part.strip("\"'") for part in _PART.findall(written))
-
-
-def to_key(path: Sequence[str]) -> str:
-    """A key as it is written: parts that need it in quotes, dots between them."""
-    return ".".join(part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False) for part in path)
 
 
 def find_excess(text: str) -> str | None:

@@ -15,7 +15,7 @@ import structlog
 from structlog.typing import Processor
 
 from gateway.observability import redaction, sentry
-from gateway.observability.redaction import Redactor, to_redactor
+from gateway.observability.redaction import to_redactor
 from gateway.settings import VARIABLES, Settings
 from gateway.version import VERSION
 
@@ -34,7 +34,9 @@ def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: Text
 
     Pass `dramatiq=True` in the worker, before its broker is built, so that Sentry sees unexpected failures of jobs.
     """
-    redactor = find_secrets(settings)
+    secret = [getattr(settings, field) for field, v in VARIABLES.items() if v.secret]
+    values = [part for value in secret for part in (value if isinstance(value, tuple) else (value,))]
+    redactor = to_redactor(values, addresses=(settings.database_url, settings.redis_url, settings.smtp_url))
     out = stream or sys.stdout
     shared = _steps(role)
     first: list[Processor] = [structlog.stdlib.filter_by_level, structlog.stdlib.PositionalArgumentsFormatter()]
@@ -64,13 +66,6 @@ def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: Text
         role=role,
         dramatiq=dramatiq,
     )
-
-
-def find_secrets(settings: Settings) -> Redactor:
-    """A redactor for every secret in the settings, passwords inside addresses included."""
-    secret = [getattr(settings, field) for field, v in VARIABLES.items() if v.secret]
-    values = [part for value in secret for part in (value if isinstance(value, tuple) else (value,))]
-    return to_redactor(values, addresses=(settings.database_url, settings.redis_url, settings.smtp_url))
 
 
 @contextmanager

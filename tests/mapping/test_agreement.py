@@ -67,7 +67,7 @@ def test_the_rows_always_add_up_to_the_difference_cell_by_cell(
 @given(st.lists(sales, max_size=8))
 def test_books_equal_to_the_till_always_agree(till: list[TillRecord]) -> None:
     books = [BooksRecord(sale.group, "SalesReceipt", str(n), sale.figures, partial=True) for n, sale in enumerate(till)]
-    assert compare(till, books, start=date.min, through=date.max).agrees
+    assert not compare(till, books, start=date.min, through=date.max).rows
 
 
 def at(cents: int, **other: object) -> Figures:
@@ -93,7 +93,6 @@ def test_two_sales_that_cancel_out_do_not_hide_each_other() -> None:
     till = [sale(), sale(group="t", name="receipt 2", figures=at(-100))]
     found = compare(till, [], start=DAY, through=DAY)
     assert subtract(found.books, found.till) == {}
-    assert not found.agrees
     assert len(found.rows) == 2
 
 
