@@ -72,16 +72,22 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
         before = posted.get(key_of(booked, payment))
         made = known.get(payment.source_id or "")
         generation = before.generation if before else 0
-        # The credit that was applied to the invoice before stays with the customer.
-        settled = max(min(left, payment.total), Decimal(0))
         if made is not None:
             made, settled = _tie(made, booked, left, deps)
         elif payment in missing:
+            if left < payment.total:
+                # Another writer may have posted what this run believed to post: only the books know what is open.
+                booked = deps.books.document(booked.kind, booked.id)
+                left = open_amount(booked)
+            # The credit that was applied to the invoice before stays with the customer.
+            settled = max(min(left, payment.total), Decimal(0))
             # The document names the customer as the books know it now: ours may have been merged into that one.
             customer = booked.customer_id or payment.customer_id
             ties = (PaymentLink(booked.kind, booked.id, settled),) if settled else ()
             tied = dataclasses.replace(payment, customer_id=customer, links=ties)
             made, generation = _create(tied, _identity("payment", posting, booked, payment.source_id), before, deps)
+            made, more = _tie(made, booked, left, deps)
+            settled = more or settled
         else:
             continue
         left -= settled

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, delete, insert, select, text, update
 from sqlmodel import SQLModel
 
 from gateway import seeding, settings
+from gateway.store import documents
 from gateway.store.session import open_engine, reading, writing
 from handlers.polling import books_feed, polls
 from handlers.stock.quantities import PATIENCE
@@ -139,6 +140,11 @@ class Beside:
         while self._worker.drain():
             pass
 
+    def set_document(self, document: str) -> None:
+        """Store these settings."""
+        with writing(self._engine) as session:
+            documents.save(session, "default", document, author="test")
+
     def parked(self) -> list[tuple[str, str]]:
         """The parked events."""
         with self._engine.connect() as connection:
@@ -172,6 +178,18 @@ def test_a_second_deployment_doubles_no_sale_and_is_reported(shop: Shop, beside:
     assert parked[0] == "Installation"
     assert "another installation" in parked[1]
     assert [event.entity for event in shop.parked()] == ["Installation"]
+
+
+def test_a_second_deployment_settles_an_invoice_that_the_first_began(shop: Shop, beside: Beside) -> None:
+    shop.books.tricks.plan("POST payment", "reset", skip=1)
+    sale = shop.till.sell(lines=[sold(1001)], payments=[Tender("CONTANT", 625), Tender("PIN", 625)])
+    shop.settle()
+    assert shop.only("Invoice")["Balance"] == Decimal("6.25")
+    beside.set_document('[orders]\nnumber_prefix = { receipt = "NEW-" }')
+    beside.settle()
+    shop.retry(shop.newest(sale["receiptId"]))
+    assert [payment["UnappliedAmt"] for payment in shop.rows("Payment")] == [0, 0]
+    assert shop.only("Invoice")["Balance"] == 0
 
 
 def outcomes(shop: Shop, entity: str) -> list[tuple[str, str]]:
