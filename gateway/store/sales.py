@@ -19,12 +19,13 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.errors import Permanent
-from gateway.store import links, sale_contents, sql
+from gateway.store import links, requests, sale_contents, sql
 from gateway.store.events import OPEN, SALES, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sale_contents import FindDocument, SideName, find_none
 from gateway.store.sql import moment
 from gateway.store.tables import InboxRow, LinkRow, SaleRow
+from mapping import messages
 from mapping.records import SaleKind
 from mapping.sale_identity import NOT_YET
 from mapping.side_by_side import SaleSide
@@ -207,14 +208,18 @@ _AT_ONCE = 500
 
 
 def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
-    """By entity id (event id, state, reason or "") of the newest event of each of these sales."""
+    """By entity id (event id, state, reason or "") of the newest event of each of these sales that was no dry run."""
     found: dict[str, tuple[int, str, str]] = {}
     for some in sql.chunks(entity_ids, _AT_ONCE):
-        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some))
+        is_real = col(InboxRow.subject).not_like(f"%{requests.DRY}")
+        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some), is_real)
         newest = select(func.max(col(InboxRow.id))).where(mine).group_by(col(InboxRow.entity_id))
-        columns = (col(InboxRow.entity_id), col(InboxRow.id), col(InboxRow.state), col(InboxRow.reason))
-        for row in session.execute(select(*columns).where(col(InboxRow.id).in_(newest))):
-            found[str(row[0])] = (int(row[1] or 0), str(row[2]), str(row[3] or ""))
+        said = (col(InboxRow.reason), col(InboxRow.messages))
+        columns = (col(InboxRow.entity_id), col(InboxRow.id), col(InboxRow.state), *said)
+        for entity_id, event_id, state, reason, stored in session.execute(
+            select(*columns).where(col(InboxRow.id).in_(newest))
+        ):
+            found[str(entity_id)] = (int(event_id or 0), str(state), messages.restore(reason or "", stored))
     return found
 
 

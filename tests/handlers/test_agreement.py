@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
+from gateway import catalogue
 from gateway.store import requests
 from gateway.store.session import writing
 from gateway.store.sql import moment
@@ -128,10 +129,16 @@ def test_a_parked_sale_is_reported_with_its_event_and_reason(shop: Shop) -> None
     ]}})  # fmt: skip
     receipt = shop.till.sell(lines=[sold(1999)])
     shop.settle()
-    (row,) = agree(shop)["rows"]
     event = shop.newest(receipt["receiptId"])
+    shop.resend(receipt["receiptId"], dry_run=True)  # says nothing of why it is not booked
+    (row,) = agree(shop)["rows"]
     assert (row["cause"], row["event"], row["state"]) == ("not booked", event.id, "parked")
     assert "1999" in row["reason"]
+    said = catalogue.say("de", row["reason"], shop.newest("default").messages)
+    assert said.startswith(f"Ereignis {event.id}: bitte prüfen: ")
+    assert said.removeprefix(f"Ereignis {event.id}: bitte prüfen: ") == catalogue.say(
+        "de", event.reason, event.messages
+    )
     assert sum(each["cents"] for each in row["differences"] if each["measure"] != "tender") == -500
 
 
