@@ -149,19 +149,17 @@ def awaits_items(deps: Deps) -> bool:
 
 def release_items(items: Iterable[Item], deps: Deps) -> None:
     """These items exist: release the events that wait for any active one."""
-    causes = {cause_of_item(name) for item in items if item.active for name in _names(item)}
-    _go_on(_OF_ITEMS, causes, deps)
+    names: set[str] = set()
+    for item in items:
+        if item.active:
+            sku = (item.sku or "").strip()
+            names |= {sku, item.name, item.id, str(int(sku)) if is_digits(sku) else ""}
+    _go_on(_OF_ITEMS, {cause_of_item(name) for name in names if name}, deps)
 
 
 def release_customers(customer_ids: Iterable[str], deps: Deps) -> None:
     """These customers are or may be active: release the events that wait for them; each event checks again."""
     _go_on((INACTIVE_CUSTOMER,), {cause_of_customer(id_) for id_ in customer_ids}, deps)
-
-
-def _names(item: Item) -> set[str]:
-    sku = (item.sku or "").strip()
-    number = {str(int(sku))} if is_digits(sku) else set()
-    return {name for name in (sku, item.name, item.id) if name} | number
 
 
 def _go_on(codes: tuple[str, ...], causes: set[str], deps: Deps) -> None:

@@ -108,17 +108,16 @@ def _stretch(session: Session, found: _Found, as_of: datetime) -> int:
     deps = found.deps
     fresh = {(event.occurred_at or as_of, event.subject) for event in found.fresh}
     newest = sorted(fresh, reverse=True)[:LOOKED_AT] + sorted(found.captured, reverse=True)[:LOOKED_AT]
-    told = {each for each in newest if _is_told(session, *each)}
+    told: set[tuple[datetime, str]] = set()
+    for at, subject in newest:
+        received = views.last_received(session, subject, source=_WEBHOOK)
+        if received is not None and received >= at - _SLACK:
+            told.add((at, subject))
     due = {each for each in newest if each[0] < as_of - SHORTLY}
     before = cursors.find_stretch(session, deps.connection)
     if (due & fresh) - told or (due and not told):
         return 1
     return min(before * 2, MOST_STRETCH) if told or before > 1 else 1
-
-
-def _is_told(session: Session, at: datetime, subject: str) -> bool:
-    received = views.last_received(session, subject, source=_WEBHOOK)
-    return received is not None and received >= at - _SLACK
 
 
 def _receive(deps: Deps, lease: str) -> list[int]:

@@ -165,13 +165,6 @@ def _is_replaced(page: RecordPage[Any], position: Position) -> bool:
     return bool(position.witness and there) and not there & position.witness
 
 
-def _content(record: Any) -> object:
-    """What an edit changes; of a sale that which is read without its lines too."""
-    if not isinstance(record, Sale):
-        return record
-    return [record.change_counter, record.version, record.state, record.total_incl_cents, record.paid_cents]
-
-
 def id_of(record: Any) -> str:
     return str(getattr(record, "id", None) or record.number)
 
@@ -257,8 +250,12 @@ class _Feed:
         change = change._replace(key=f"{change.key}:g{position.generation}")
         if record is None:
             return change
-        # An edit may get the very marker that its record had before the markers began again.
-        change = change._replace(key=f"{change.key}:{fingerprint(_content(record))[:8]}")
+        # An edit may get the very marker that its record had before the markers began again. Of a sale: what an edit
+        # changes that is read without its lines too.
+        content = record
+        if isinstance(record, Sale):
+            content = [record.change_counter, record.version, record.state, record.total_incl_cents, record.paid_cents]
+        change = change._replace(key=f"{change.key}:{fingerprint(content)[:8]}")
         entered: datetime | None = getattr(record, "entered_at", None)
         known, again = change.entity_id in linked, (record.sync_marker or 0) <= position.reread_to
         if known and again:

@@ -80,26 +80,25 @@ def mark(sale: Sale, deps: Deps) -> Sale:
 
 
 def mark_all(session: Session, sales: Sequence[Sale], deps: Deps) -> list[Sale]:
-    return [_mark(sale, _find_deposits(session, sale, deps), deps) for sale in sales]
+    marked: list[Sale] = []
+    for sale in sales:
+        order_ids = () if sale.kind is SaleKind.ORDER else sale.order_ids
+        found = [links.find_under(session, deps.connection, LinkKind.DEPOSIT, f"{each}/") for each in order_ids]
+        deposits = [
+            money_documents.from_detail(
+                link.source_id.split("/", 1)[1], bookings.detail(link, money_documents.DEPOSIT) or {}
+            )
+            for of_order in found
+            for link in of_order
+            if link.status.is_in_books
+        ]
+        marked.append(_mark(sale, deposits, deps))
+    return marked
 
 
 def _mark(sale: Sale, deposits: Sequence[Deposit], deps: Deps) -> Sale:
     tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
     return money_documents.mark(sale, deposits, tenders)
-
-
-def _find_deposits(session: Session, sale: Sale, deps: Deps) -> list[Deposit]:
-    """The deposits on the sale's orders that are in the books."""
-    orders = () if sale.kind is SaleKind.ORDER else sale.order_ids
-    found = (links.find_under(session, deps.connection, LinkKind.DEPOSIT, f"{each}/") for each in orders)
-    return [
-        money_documents.from_detail(
-            link.source_id.split("/", 1)[1], bookings.detail(link, money_documents.DEPOSIT) or {}
-        )
-        for of_order in found
-        for link in of_order
-        if link.status.is_in_books
-    ]
 
 
 def _in_money(marked: Sale, deps: Deps) -> Sale:

@@ -98,14 +98,15 @@ def _rate_on(rate: Json, on: date) -> Decimal | None:
     periods = fields.rows(rate, "EffectiveTaxRate")
     if not periods:
         return fields.find_number(rate, "RateValue")
-    in_force = [period for period in periods if _is_in_force(period, on)]
+    in_force = [
+        period
+        for period in periods
+        if (fields.find_date(period, "EffectiveDate") or date.min)
+        <= on
+        <= (fields.find_date(period, "EndDate") or date.max)
+    ]
     latest = max(in_force, key=lambda period: fields.find_date(period, "EffectiveDate") or date.min, default=None)
     return fields.find_number(latest, "RateValue") if latest else None
-
-
-def _is_in_force(period: Json, on: date) -> bool:
-    start, end = fields.find_date(period, "EffectiveDate"), fields.find_date(period, "EndDate")
-    return (start is None or start <= on) and (end is None or on <= end)
 
 
 def to_entry(entity: str, source: Json) -> ListEntry:

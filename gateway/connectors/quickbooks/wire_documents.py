@@ -107,7 +107,13 @@ def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
         customer_memo=fields.find_reference(source, "CustomerMemo"),
         created_at=_created_at(source),
         content=wire.to_content(source),
-        tax_lines=tuple(_to_tax(line) for line in fields.rows(fields.part(source, "TxnTaxDetail"), "TaxLine")),
+        tax_lines=tuple(
+            (
+                fields.find_number(fields.part(line, "TaxLineDetail"), "TaxPercent"),
+                fields.find_number(line, "Amount") or Decimal(0),
+            )
+            for line in fields.rows(fields.part(source, "TxnTaxDetail"), "TaxLine")
+        ),
         lines=tuple(_to_booked_line(line) for line in fields.rows(source, "Line") if _ITEM in line),
     )
 
@@ -319,8 +325,3 @@ def to_payment(source: Json) -> BooksPayment:
 
 def _created_at(source: Json) -> datetime | None:
     return fields.find_moment(fields.part(source, "MetaData").get("CreateTime"))
-
-
-def _to_tax(line: Json) -> tuple[Decimal | None, Decimal]:
-    percentage = fields.find_number(fields.part(line, "TaxLineDetail"), "TaxPercent")
-    return percentage, fields.find_number(line, "Amount") or Decimal(0)
