@@ -12,7 +12,7 @@ from enum import StrEnum
 from mapping import money_documents
 from mapping.errors import MappingError
 from mapping.money import add, round_to_cents, show_number
-from mapping.money_documents import redeemed, without_gift_cards
+from mapping.money_documents import redeemed
 from mapping.records import BookedDocument, BooksPayment, Journal, Payment, Sale, VatAmount
 from mapping.sale_lines import is_without_vat, paid_difference
 from mapping.tenders import PAID_AT_ONCE, RETURNS
@@ -95,7 +95,7 @@ def of_sale(
             rounding = paid_difference(sale, cap_cents=cash_rounding_cap)
     debts = redeemed(sale, gift_cards) + money_documents.settled(sale)
     untaxed = _lone(Cell(branch, day, Measure.NET, "0"), rounding - debts)
-    in_money = money_documents.without_deposits(without_gift_cards(sale, gift_cards))
+    in_money = money_documents.in_money(sale, gift_cards)
     stated = (VatAmount(0, Decimal(0), sale.total_incl_cents, 0),) if is_without_vat(sale) else sale.vat
     paid = _tender_figures(in_money.payments, sale, names)
     received = _account_figures(in_money.payments, sale, names)

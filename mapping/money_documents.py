@@ -201,11 +201,6 @@ def settled(sale: Sale) -> int:
     return sum(payment.amount_cents for payment in sale.payments if payment.method == SETTLED)
 
 
-def without_deposits(sale: Sale) -> Sale:
-    """A marked sale with payments in money only."""
-    return replace(sale, payments=tuple(payment for payment in sale.payments if payment.method != SETTLED))
-
-
 def to_document(order: Sale, payment: Payment, references: References, settings: OrderSettings) -> SalesDocument:
     """The document of one deposit or its refund; MappingError if an account or item is missing."""
     record = name_record(order)
@@ -238,6 +233,7 @@ def redeemed(sale: Sale, tenders: Collection[str]) -> int:
     return sum(payment.amount_cents for payment in sale.payments if payment.method in tenders)
 
 
-def without_gift_cards(sale: Sale, tenders: Collection[str]) -> Sale:
-    """The sale with payments in money only."""
-    return replace(sale, payments=tuple(payment for payment in sale.payments if payment.method not in tenders))
+def in_money(sale: Sale, gift_cards: Collection[str]) -> Sale:
+    """The marked sale with payments in money only: none by these tenders of gift cards, and no settled deposit."""
+    others = {*gift_cards, SETTLED}
+    return replace(sale, payments=tuple(payment for payment in sale.payments if payment.method not in others))

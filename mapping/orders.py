@@ -16,12 +16,11 @@ from mapping.messages import Amount, Message, message
 from mapping.money import show_cents, to_cents, to_euros
 from mapping.money_documents import (
     CLEARING,
+    in_money,
     redeemed,
     settled,
     to_money_documents,
     to_payments,
-    without_deposits,
-    without_gift_cards,
     without_rounding,
 )
 from mapping.records import (
@@ -85,8 +84,8 @@ def to_posting(
     gift cards if these are a debt of the shop, and less marked deposits. `kind` keeps the kind it was booked as before.
     """
     bookable(sale, settings)
-    in_money = without_deposits(without_gift_cards(sale, references.gift_card_tenders))
-    kind = kind or document_kind(in_money, settings)
+    paid_in_money = in_money(sale, references.gift_card_tenders)
+    kind = kind or document_kind(paid_in_money, settings)
     sign = -1 if kind in RETURNS else 1
     rounding = _cash_rounding(sale, settings)
     extras = Extras(
@@ -94,7 +93,7 @@ def to_posting(
         gift_cards=-redeemed(sale, references.gift_card_tenders),
         deposits=-settled(sale),
     )
-    paid = without_rounding(in_money.payments, rounding - extras.cash_rounding)
+    paid = without_rounding(paid_in_money.payments, rounding - extras.cash_rounding)
     due = sale.total_incl_cents + extras.total
     divided = tenders.divide(kind, paid, sale.business_date, due, record=name_record(sale))
     extras = replace(extras, clearing=divided.clearing)

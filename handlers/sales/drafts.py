@@ -22,7 +22,7 @@ from mapping import list_entries, money_documents, orders, sale_identity
 from mapping.errors import ItemNeeded, MappingError
 from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
-from mapping.money_documents import Deposit, without_deposits, without_gift_cards
+from mapping.money_documents import Deposit
 from mapping.orders import Posting
 from mapping.records import DocumentKind, Sale, SaleKind, VatAmount
 from mapping.references import CLEARING, ORDER_DEPOSITS, References
@@ -102,7 +102,7 @@ def _mark(sale: Sale, deposits: Sequence[Deposit], deps: Deps) -> Sale:
 
 
 def _in_money(marked: Sale, deps: Deps) -> Sale:
-    return without_deposits(without_gift_cards(marked, deps.settings.mapping.gift_card_tenders))
+    return money_documents.in_money(marked, deps.settings.mapping.gift_card_tenders)
 
 
 def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting:
