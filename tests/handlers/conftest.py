@@ -12,12 +12,6 @@ from tests.engines import cheap_engine
 from tests.handlers.shop import Shop
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker keeps the till's WSDL by its address where it runs: an earlier test's port may have been the same."""
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
 def shop_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a new database with all our tables: SQLite, or by `shop.on_both_databases`."""

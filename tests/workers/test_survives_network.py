@@ -154,7 +154,8 @@ BRINGINGS = {
 
 
 @pytest.fixture
-def shop(tmp_path: Path, migrated_sqlite: Path) -> Iterator[FarShop]:
+def shop(tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FarShop]:
+    monkeypatch.chdir(tmp_path)  # no WSDL is kept there: an earlier test's till may have had the same address
     engine = open_engine(f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'shop.db')}")
     made = FarShop(engine)
     yield made
