@@ -25,7 +25,7 @@ from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, windows, writing
 from gateway.store.sql import chunks, given, holds_one, moment
-from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
+from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow, SaleTagRow
 from mapping.customers import email_spellings
 
 WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
@@ -61,6 +61,7 @@ class Erased:
     sales: int = 0
     records: int = 0
     sale_contents: int = 0
+    sale_tags: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def _list_parts(engine: Engine, found: _Found) -> list[_Part]:
     others = _scan(engine, InboxRow, lambda row: row.id not in own and said(row), of_others)
     seen = _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER)
     sales = _scan(engine, SaleRow, _is_sale_of(found), _NAMED)
+    tags = _scan(engine, SaleTagRow, _mentioned(person, "name"), holds_one([SaleTagRow.name], person.texts()))
     return [
         _Part("alerts", AlertRow, alerts, lambda row: {
             "detail": GONE, "messages": None, "title": clean(row.title), "fix": clean(row.fix)}),
@@ -147,6 +149,7 @@ def _list_parts(engine: Engine, found: _Found) -> list[_Part]:
             "detail": None, "messages": None, "title": clean(row.title)}),
         _Part("events", InboxRow, chain(_rows(engine, InboxRow, own), others), lambda row: _without(row, found)),
         _Part("sale_contents", SaleContentRow, _contents(engine, found)),
+        _Part("sale_tags", SaleTagRow, tags, lambda row: {"name": clean(row.name)}),
         _Part("sales", SaleRow, sales, lambda _: {"customer": None}),
         _Part("records", RecordRow, seen),
         _Part("links", LinkRow, _scan(engine, LinkRow, person.has_link)),
@@ -254,12 +257,14 @@ def _is_sale_of(found: _Found) -> Callable[[SaleRow], bool]:
 
 
 def _contents(engine: Engine, found: _Found) -> Iterator[SaleContentRow]:
-    """Both sides of the person's sales."""
+    """Both sides of the person's sales, and those of others whose lines mention the person."""
     named = _scan(engine, SaleRow, _is_sale_of(found), _NAMED)
     keys = sorted({*found.sales, *((row.connection, row.sale_id) for row in named)})
     for some in chunks(keys, BATCH):
         with reading(engine) as session:
             yield from sale_contents.find_rows(session, some)
+    mentioned = holds_one([SaleContentRow.content], found.person.texts())
+    yield from _scan(engine, SaleContentRow, lambda row: (row.connection, row.sale_id) not in keys, mentioned)
 
 
 def _mentioned(person: Person, *names: str) -> Callable[[Any], bool]:

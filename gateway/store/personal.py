@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Engine, String, func, select
-from sqlmodel import SQLModel
+from sqlmodel import AutoString, SQLModel
 
 from gateway.store.links import LinkKind
 from gateway.store.session import reading, windows
@@ -49,8 +49,12 @@ class Person:
         return {"Relation": self.relations, "Customer": self.customers}
 
     def texts(self) -> list[str]:
-        """The texts that identify the person, the longest first; also escaped as JSON writes them in ASCII."""
+        """The texts that identify the person, the longest first; also escaped as JSON writes them in ASCII.
+
+        In every case where letters are beyond ASCII: not every database finds those in any case, nor escaped ones.
+        """
         known = {*self.emails, *self.words}
+        known |= {cased for each in known if not each.isascii() for cased in (each.upper(), each.lower(), each.title())}
         escaped = {json.dumps(each)[1:-1] for each in known}
         return sorted(known | escaped, key=lambda each: (-len(each), each))
 
@@ -166,6 +170,9 @@ _WHY: Mapping[str, str] = {
     "agreement_records": "the number of a sale: a fiscal record",
     "certificates": "the number of a sale: a fiscal record, signed as a whole",
     "day_sign_offs": "who checked a day: a fiscal record",
+    "records": "the name of an item: rename it in QuickBooks or at the till",
+    "users": "a login of this person: remove it from the users",
+    "audit": "a login of this person did this",
 }
 _OTHERWISE = "written by work that ran meanwhile: erase once more"
 
@@ -175,12 +182,16 @@ def find_mentions(engine: Engine, texts: Sequence[str]) -> list[dict[str, Any]]:
     found = []
     for table in SQLModel.metadata.sorted_tables:
         # Sealed values and digests hold no readable text.
-        for column in (c for c in table.columns if isinstance(c.type, String) and not c.name.endswith("_sealed")):
-            rows, counted = 0, select(func.count()).select_from(table).where(holds_one([column], texts))
-            for window in windows(engine, table, _WINDOW):
-                with reading(engine) as session:
-                    rows += session.execute(counted.where(*window)).scalar_one()
-            if rows:
-                why = _WHY.get(table.name, _OTHERWISE)
-                found.append({"table": table.name, "column": column.name, "rows": rows, "why": why})
+        columns = [
+            c for c in table.columns if isinstance(c.type, AutoString | String) and not c.name.endswith("_sealed")
+        ]
+        rows = dict.fromkeys(columns, 0)
+        for window in windows(engine, table, _WINDOW):
+            some = select(func.count()).select_from(table).where(*window)
+            with reading(engine) as session:
+                if session.execute(some.where(holds_one(columns, texts))).scalar_one():
+                    for each in columns:
+                        rows[each] += session.execute(some.where(holds_one([each], texts))).scalar_one()
+        why = _WHY.get(table.name, _OTHERWISE)
+        found += [{"table": table.name, "column": each.name, "rows": n, "why": why} for each, n in rows.items() if n]
     return found

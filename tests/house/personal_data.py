@@ -67,6 +67,10 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 "a pseudonym", "to show both sides of a sale and what changed", "`RETENTION_DAYS` after it was seen",
                 "the rows are deleted"),
     ),
+    "sale_tags": (
+        Holding(("name",), "the text of a line as the till printed it, in which staff may have written of a person",
+                "sales are found by it", _PERMANENT, "the person is taken out of it"),
+    ),
     "records": (
         Holding(("code", "books_name", "till_name", "fields"), "of a customer: address, names, and what differs "
                 "between till and books", "to show both sides of a customer",
@@ -181,7 +185,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("id", "connection", "kind", "active", "status", "differs", "stock", "changed_at", "looked_at", "written_at"),
         *("altered_at", "event_id", "updated_at"),
     ),
-    "sale_tags": ("id", "connection", "kind", "key", "code", "name"),
+    "sale_tags": ("id", "connection", "kind", "key", "code"),
     "tagged_sales": ("id", "connection", "tag_id", "sale_id"),
     "customer_addresses": ("connection",),
     "cursors": (

@@ -68,7 +68,7 @@ LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE}
 CURSOR: Schema = {"type": ["string", "null"], "description": "give it back as `after`; null at the end"}
 TARGET = record({"entity": maybe(TEXT), "id": TEXT})
 
-_OF_PERSON = ("events", "journal", "links", "alerts", "audit", "sales", "sale_contents", "records")
+_OF_PERSON = ("events", "journal", "links", "alerts", "audit", "sales", "sale_contents", "sale_tags", "records")
 _DOCUMENT = record({"connection": TEXT, "source_id": TEXT, "target": TARGET})
 _FAULT = record({"path": TEXT, "message": TEXT, "hint": maybe(TEXT)})
 _REMOVED = one_of(tuple(Data))

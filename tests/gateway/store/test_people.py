@@ -15,9 +15,10 @@ from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.retention import Purged
+from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
-from gateway.store.tables import AlertRow, InboxRow
+from gateway.store.tables import AlertRow, InboxRow, SaleTagRow
 from tests.house import personal_data
 
 MARK = "markedperson"
@@ -98,6 +99,33 @@ def test_a_person_is_erased_under_every_name_and_no_other_person_is(engine: Engi
     with reading(engine) as session:
         left = session.execute(text("SELECT connection, source_id FROM links ORDER BY id")).all()
     assert [tuple(row) for row in left] == [("shop", "name:cash"), ("shop", "receipt-7"), ("other", "relation:12")]
+
+
+def test_a6_what_still_names_a_person_is_told_whatever_column_holds_it(engine: Engine) -> None:
+    furnish(engine)
+    told = {(each["table"], each["column"]) for each in personal.find_mentions(engine, [MARK])}
+    assert told >= {("audit", "reason"), ("inbox", "email"), ("journal", "detail"), ("links", "source_id")}
+
+
+def test_a6_a_person_in_the_text_of_a_line_is_erased_too(engine: Engine) -> None:
+    furnish(engine)
+    side = {"connection": "shop", "sale_id": "9", "side": "till", "version": 1, "seen_at": moment()}
+    tag = {"connection": "shop", "kind": "article", "key": "99", "name": f"Cake for {EMAIL}"}
+    with writing(engine) as session:
+        session.execute(insert(SaleTagRow).values(**tag))
+        session.execute(insert(SaleContentRow).values(content=json.dumps({"text": f"Cake for {EMAIL}"}), **side))
+    erased = people.erase(engine, EMAIL).erased
+    assert (erased.sale_tags, erased.sale_contents) == (1, 1)
+    assert tables_with(engine, MARK) == set()
+    assert f"Cake for {personal.GONE}" in dump(engine)["sale_tags"]
+
+
+def test_a6_a_name_beyond_ascii_is_erased_in_capitals_too(engine: Engine) -> None:
+    furnish(engine)
+    receive(engine, "named", hint=json.dumps({"email": EMAIL, "name": "Renée Ünal"}))
+    receive(engine, "of others", outcome=Outcome(State.PARKED, reason="no article TAART RENÉE ÜNAL", code="x"))
+    people.erase(engine, EMAIL)
+    assert tables_with(engine, "renée") == set()
 
 
 def test_an_erased_event_still_says_what_has_to_be_corrected(engine: Engine) -> None:

@@ -352,7 +352,7 @@ def test_f6_a_person_is_exported_and_erased(gateway: Gateway) -> None:
     exported = gateway.admin("POST", f"/admin/people/{email}/export").json()
     assert [len(exported[part]) for part in ("events", "journal", "links")] == [1, 1, 1]
     answer = gateway.admin("POST", f"/admin/people/{email}/erase").json()
-    none = dict.fromkeys(("alerts", "audit", "sales", "sale_contents", "records"), 0)
+    none = dict.fromkeys(("alerts", "audit", "sales", "sale_contents", "sale_tags", "records"), 0)
     assert answer["erased"] == {"events": 1, "journal": 1, "links": 1, **none}
     assert any("document" in sentence for sentence in answer["kept"])
     after = gateway.admin("POST", f"/admin/people/{email}/export").json()
