@@ -119,9 +119,10 @@ def _database(name: str, value: str) -> str:
     for old in ("postgres://", "postgresql://"):
         if url.startswith(old):
             return "postgresql+psycopg://" + url[len(old) :]
-    folder = Path(url.removeprefix("sqlite:///")).parent
-    if folder.is_absolute() and url.startswith("sqlite:") and not folder.is_dir():
-        raise SettingsError(name, f"should name a file in a folder that exists, but there is no {folder}")
+    # One folder is made, as `var/` is. Where more is missing, the path is mistyped: no empty database begins there.
+    above = Path(url.removeprefix("sqlite:///")).parent.parent
+    if above.is_absolute() and url.startswith("sqlite:") and not above.is_dir():
+        raise SettingsError(name, f"should name a file in a folder that exists, but there is no {above}")
     return str(url)
 
 

@@ -15,7 +15,7 @@ for _name in (
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",
     "gateway.app",
-    "gateway.__main__",
+    "gateway.cli.parser",
     "gateway.cli.processes",
     "gateway.cli.upkeep",
     "gateway.web.protocol",
