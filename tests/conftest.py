@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine
 from xdist.scheduler import LoadScopeScheduling
@@ -30,6 +31,9 @@ TOGETHER = {"browser", "house", "mpluskassa", "plans", "quickbooks"}
 """Folders that one process runs: a browser, a seeded database, parsed sources and WSDLs cost more than most tests."""
 
 loopback.guard()
+# Examples share two cores with other tests: how long one takes says nothing.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 
 @pytest.hookimpl(trylast=True)

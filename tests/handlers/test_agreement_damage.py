@@ -92,7 +92,7 @@ def ring_up(shop: Shop, sales: int) -> None:
 
 
 @pytest.mark.timeout(240)
-@settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from(sorted(DAMAGES)), min_size=1, max_size=8))
 def test_each_damaged_record_is_named_with_its_cents_and_the_remedy(migrated_sqlite: Path, done: list[str]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="kb"))

@@ -209,7 +209,7 @@ def test_a_sale_in_the_middle_of_our_work_is_never_undone(shop: Shop, moment: st
 
 
 @given(data=st.data())
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_sales_at_any_time_end_with_equal_stock_on_both_sides(shop: Shop, data: st.DataObject) -> None:
     number = 6000 + len(shop.rows("Item"))
     item = stocked(shop, str(number), 50)

@@ -183,7 +183,5 @@ def test_whatever_is_edited_lost_doubled_and_reordered_both_worlds_agree(
         Catalogue.database = partial(copy_of, request.getfixturevalue("migrated_sqlite"))
     run_state_machine_as_test(
         Catalogue,
-        settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck)),
     )

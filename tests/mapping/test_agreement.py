@@ -43,7 +43,7 @@ documents = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(sales, max_size=8), st.lists(documents, max_size=8))
 def test_the_rows_always_add_up_to_the_difference_cell_by_cell(
     till: list[TillRecord], books: list[BooksRecord]
@@ -63,7 +63,6 @@ def test_the_rows_always_add_up_to_the_difference_cell_by_cell(
     assert to_text(report).startswith(f"{verdict}: ")
 
 
-@settings(deadline=None)
 @given(st.lists(sales, max_size=8))
 def test_books_equal_to_the_till_always_agree(till: list[TillRecord]) -> None:
     books = [BooksRecord(sale.group, "SalesReceipt", str(n), sale.figures, partial=True) for n, sale in enumerate(till)]

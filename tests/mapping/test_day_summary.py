@@ -83,7 +83,7 @@ def expected(totals: DayTotals) -> dict[Cell, int]:
     return {cell: cents for cell, cents in cells.items() if cents}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(days)
 def test_the_documents_of_any_day_hold_its_net_vat_and_money_to_the_cent(
     rung_up: list[tuple[tuple[int, int, int], str]],
@@ -126,7 +126,7 @@ def post_as_sum(totals: DayTotals) -> Posting:
     return posting
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(carts, min_size=1, max_size=40), st.integers(1, 25), st.booleans())
 def test_books_that_tax_the_sum_take_any_day_with_the_tills_vat(
     carts_: list[list[tuple[int, int]]], times: int, per_line: bool
@@ -177,7 +177,7 @@ def test_a_vat_code_at_two_rates_is_booked_at_both() -> None:
     assert figures(post(totals)) == expected(totals)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(days, days)
 def test_a_correction_is_exactly_the_difference(
     before: list[tuple[tuple[int, int, int], str]], now: list[tuple[tuple[int, int, int], str]]

@@ -367,7 +367,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=300) | JSON.map(lambda content: json.dumps(content).encode()))
 def test_25_no_body_with_a_right_signature_is_ever_an_error(gateway: Gateway, body: bytes) -> None:
     assert gateway.deliver(body).status_code == 200

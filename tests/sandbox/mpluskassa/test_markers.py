@@ -66,7 +66,7 @@ def follow(read: Callable[[int], list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return seen
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.integers(1, 5), min_size=1, max_size=8),
     touched=st.lists(st.integers(0, 7), max_size=6),

@@ -53,7 +53,7 @@ def check_sums(document: dict[str, Any]) -> None:
         assert abs(exact - group["vatAmount"]) <= Decimal("0.61")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sold=st.lists(items(), min_size=1, max_size=6), method=st.sampled_from(METHODS))
 def test_lines_vat_groups_totals_and_payments_add_up(sold: list[ItemSold], method: str) -> None:
     receipt = new_world().sell(lines=sold, vat_method=method)
@@ -63,7 +63,7 @@ def test_lines_vat_groups_totals_and_payments_add_up(sold: list[ItemSold], metho
     assert receipt["state"] == "RECEIPT-STATE-PAID"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sold=st.lists(items(), min_size=1, max_size=4), method=st.sampled_from(METHODS))
 def test_a_full_refund_is_the_exact_opposite_and_stock_is_back(sold: list[ItemSold], method: str) -> None:
     simulation = new_world()
@@ -76,7 +76,7 @@ def test_a_full_refund_is_the_exact_opposite_and_stock_is_back(sold: list[ItemSo
     assert simulation.till["stock"].find("1/1001") is None or simulation.till["stock"].get("1/1001")["physical"] == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sold=st.lists(st.lists(items(), min_size=1, max_size=3), min_size=1, max_size=5))
 def test_the_days_journal_is_the_sum_of_its_receipts(sold: list[list[ItemSold]]) -> None:
     from sandbox.mpluskassa import journals
