@@ -102,7 +102,7 @@ def record(
     that is known, and only to call for a person, or to say that this is over. A sale's own event does not end it.
     """
     connection, is_own = event.connection or "", event.entity in KINDS
-    for sale_id, facts in seen.items():
+    for sale_id, facts in (seen or _find_left(session, event)).items():
         known = session.execute(_KNOWN, {"of": connection, "sale": sale_id}).one_or_none()
         if not is_own and (known is None or (outcome.state is not State.PARKED and known.event_id != event.id)):
             continue
@@ -125,6 +125,13 @@ def record(
         sides = {SideName.TILL: facts.side if facts else None, SideName.BOOKS: document}
         if read := {name: side for name, side in sides.items() if side}:
             sale_contents.save(session, connection, {sale_id: read}, new=known is None)
+
+
+def _find_left(session: Session, event: Event) -> Mapping[str, SaleFacts | None]:
+    """The sales that wait for a document's event, where it was tried again and came to none."""
+    if event.entity in KINDS or not event.careful:
+        return {}
+    return dict.fromkeys(session.execute(select(_SALES.c.sale_id).where(_SALES.c.event_id == event.id)).scalars())
 
 
 def _find_link(session: Session, connection: str, sale_id: str) -> Link | None:

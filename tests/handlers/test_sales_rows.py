@@ -15,10 +15,11 @@ from gateway.store import inbox, retention, sales, sales_list, tokens
 from gateway.store.events import Event, State
 from gateway.store.sales_list import SaleFilter
 from gateway.store.session import reading, writing
-from gateway.store.tables import LinkRow, SaleRow
+from gateway.store.tables import InboxRow, LinkRow, SaleRow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers import test_summaries
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from workers import retry_policy
 
 
 def row(shop: Shop, sale_id: str) -> SaleRow:
@@ -178,6 +179,22 @@ def test_an_own_event_does_not_end_a_call_for_a_person_about_the_document(shop: 
     assert row(shop, receipt).status == "needs_attention"
     ignore(shop, edit)
     assert row(shop, receipt).status == "booked"
+
+
+@on_both_databases
+def test_a_sale_whose_event_parks_unread_when_tried_again_does_not_wait(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)])["receiptId"]
+    shop.settle()
+    document = shop.only("SalesReceipt")
+    shop.books.put(REALM, "SalesReceipt", {"Id": document["Id"], "PrivateNote": "changed by hand"})
+    edit = shop.hear_of("SalesReceipt", document["Id"], "edited", key="edit")
+    with writing(shop.engine) as session:
+        inbox.requeue(session, [edit.id], states=[State.PARKED])
+        session.execute(update(InboxRow).where(col(InboxRow.id) == edit.id).values(crashes=retry_policy.MAX_CRASHES))
+    assert row(shop, receipt).status == "waiting"
+    shop.work()
+    assert [(each.id, each.code) for each in shop.parked()] == [(edit.id, "crashed")]
+    assert row(shop, receipt).status == "needs_attention"
 
 
 def test_an_ignored_sale_without_a_document_is_ignored(shop: Shop) -> None:

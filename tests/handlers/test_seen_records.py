@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import select
@@ -128,3 +129,15 @@ def test_a_customer_has_both_sides_until_erased_or_retained_long_enough(shop: Sh
     assert people.erase(shop.engine, key).erased.records == 1
     assert rows(shop, RecordKind.CUSTOMER) == {}
     assert retention.purge(shop.engine, days=0).emptied >= 0
+
+
+@on_both_databases
+def test_a_customer_of_the_books_tried_again_in_vain_is_linked(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop("[customers]\nto_till = true")
+    customer = shop.books.put_customer(REALM, {"DisplayName": "Anna", "PrimaryEmailAddr": {"Address": "a@example.nl"}})
+    event = shop.hear_of("Customer", customer["Id"], "Create", key="made")
+    (row,) = rows(shop, RecordKind.CUSTOMER).values()
+    assert (row.source_id.partition(":")[0], row.status, row.event_id) == ("relation", "linked", event.id)
+    again = shop.retry(event)  # it is the till's already, so that nothing is noted
+    (row,) = rows(shop, RecordKind.CUSTOMER).values()
+    assert (again.state, row.status) == ("done", "linked")
