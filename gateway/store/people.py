@@ -26,6 +26,7 @@ from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, windows, writing
 from gateway.store.sql import chunks, given, holds_one, moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow, SaleTagRow
+from mapping import side_by_side
 from mapping.customers import email_spellings
 
 WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
@@ -79,11 +80,12 @@ class Erasure:
 
 @dataclass
 class _Found:
-    """A person, its own events, and its sales as (connection, till id)."""
+    """A person, its own events, and its sales as (connection, till id); `told`: also those that name it."""
 
     person: Person
     own: set[int] = field(default_factory=set)
     sales: set[tuple[str, str]] = field(default_factory=set)
+    told: set[tuple[str, str]] = field(default_factory=set)
 
 
 def parse(who: str) -> str:
@@ -259,12 +261,12 @@ def _is_sale_of(found: _Found) -> Callable[[SaleRow], bool]:
 def _contents(engine: Engine, found: _Found) -> Iterator[SaleContentRow]:
     """Both sides of the person's sales, and those of others whose lines mention the person."""
     named = _scan(engine, SaleRow, _is_sale_of(found), _NAMED)
-    keys = sorted({*found.sales, *((row.connection, row.sale_id) for row in named)})
-    for some in chunks(keys, BATCH):
+    found.told = {*found.sales, *((row.connection, row.sale_id) for row in named)}
+    for some in chunks(sorted(found.told), BATCH):
         with reading(engine) as session:
             yield from sale_contents.find_rows(session, some)
     mentioned = holds_one([SaleContentRow.content], found.person.texts())
-    yield from _scan(engine, SaleContentRow, lambda row: (row.connection, row.sale_id) not in keys, mentioned)
+    yield from _scan(engine, SaleContentRow, lambda row: (row.connection, row.sale_id) not in found.told, mentioned)
 
 
 def _mentioned(person: Person, *names: str) -> Callable[[Any], bool]:
@@ -336,8 +338,11 @@ def _without(row: InboxRow, found: _Found) -> dict[str, Any]:
 
 
 def _to_data(row: Any, found: _Found) -> dict[str, Any]:
-    """The row as plain data; a line of another one's event with only the part of it about the person."""
+    """The row as plain data; a line of another one's event, or sale, with only the part of it about the person."""
     data = json.loads(row.model_dump_json(exclude={"lease", "leased_until", "sending_until"}))
     if isinstance(row, JournalRow) and row.event_id not in found.own and row.detail is not None:
         data["detail"] = json.dumps(found.person.records_in(row.connection, row.detail), ensure_ascii=False)
+    if isinstance(row, SaleContentRow) and (row.connection, row.sale_id) not in found.told:
+        said = (line.name for line in side_by_side.load(row.content).lines)
+        data["content"] = json.dumps([name for name in said if found.person.is_mentioned(name)], ensure_ascii=False)
     return {name: value for name, value in data.items() if value is not None}

@@ -10,15 +10,16 @@ import pytest
 from sqlalchemy import Engine, insert, inspect, select, text, update
 from sqlmodel import SQLModel, col
 
-from gateway.store import audit, inbox, journal, links, people, personal, retention
+from gateway.store import audit, inbox, journal, links, people, personal, retention, sale_contents
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.retention import Purged
-from gateway.store.sale_contents import SaleContentRow
+from gateway.store.sale_contents import SaleContentRow, SideName
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, InboxRow, SaleTagRow
+from mapping.side_by_side import SaleSide, SideLine
 from tests.house import personal_data
 
 MARK = "markedperson"
@@ -118,6 +119,16 @@ def test_a6_a_person_in_the_text_of_a_line_is_erased_too(engine: Engine) -> None
     assert (erased.sale_tags, erased.sale_contents) == (1, 1)
     assert tables_with(engine, MARK) == set()
     assert f"Cake for {personal.GONE}" in dump(engine)["sale_tags"]
+
+
+def test_what_others_bought_is_not_in_the_export_of_who_a_line_mentions(engine: Engine) -> None:
+    furnish(engine)
+    lines = (SideLine(f"Cake for {EMAIL}", "99", None, "1", 500, "9"), SideLine("Wine", "98", None, "1", 700, "21"))
+    side = SaleSide("2026-11-30", 1200, 0, customer="77", lines=lines)
+    with writing(engine) as session:
+        sale_contents.save(session, "shop", {"9": {SideName.TILL: side}}, new=True)
+    (row,) = people.export(engine, EMAIL)["sale_contents"]
+    assert (row["sale_id"], json.loads(row["content"])) == ("9", [f"Cake for {EMAIL}"])
 
 
 def test_a6_a_name_beyond_ascii_is_erased_in_capitals_too(engine: Engine) -> None:
