@@ -88,27 +88,31 @@ def begins(column: Any, prefix: str) -> ColumnElement[bool]:
     return and_(column >= prefix, column < following)
 
 
+_TEXTS_AT_ONCE = 100
+
+
 class _holds(FunctionElement[bool]):  # noqa: N801 - reads as a function in statements
     type = Boolean()
     inherit_cache = True
 
-    def __init__(self, column: Any, text: str) -> None:
-        escaped = text.replace("/", "//").replace("%", "/%").replace("_", "/_")
-        super().__init__(column, literal(f"%{escaped}%"))
+    def __init__(self, column: Any, texts: Iterable[str]) -> None:
+        escaped = (text.replace("/", "//").replace("%", "/%").replace("_", "/_") for text in texts)
+        super().__init__(column, *(literal(f"%{text}%") for text in escaped))
 
 
 @compiles(_holds)
 def _compile_holds(element: _holds, compiler: Any, **kw: Any) -> str:
     # SQLite's LIKE ignores case; lowering each text for it would be slow.
     like = "ILIKE" if compiler.dialect.name == "postgresql" else "LIKE"
-    column_, pattern = (compiler.process(each, **kw) for each in element.clauses)
-    return f"({column_} {like} {pattern} ESCAPE '/')"
+    column_, *patterns = (compiler.process(each, **kw) for each in element.clauses)
+    return "(" + " OR ".join(f"{column_} {like} {pattern} ESCAPE '/'" for pattern in patterns) + ")"
 
 
 def holds_one(columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[bool]:
     """Whether one of the columns holds one of the texts, in any case."""
-    patterns = list(texts)
-    return or_(false(), *(_holds(each, text) for each in columns for text in patterns))
+    # In parts with brackets of their own: SQLite takes no thousand conditions in a row.
+    parts = list(chunks(texts, _TEXTS_AT_ONCE))
+    return or_(false(), *(_holds(each, some) for each in columns for some in parts))
 
 
 def chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:

@@ -108,6 +108,12 @@ def test_a6_what_still_names_a_person_is_told_whatever_column_holds_it(engine: E
     assert told >= {("audit", "reason"), ("inbox", "email"), ("journal", "detail"), ("links", "source_id")}
 
 
+def test_what_is_left_of_a_person_known_by_many_names_is_told(engine: Engine) -> None:
+    furnish(engine)
+    told = personal.find_mentions(engine, [*(f"Renée Ünal {number}" for number in range(40)), MARK])
+    assert ("inbox", "email") in {(each["table"], each["column"]) for each in told}
+
+
 def test_a6_a_person_in_the_text_of_a_line_is_erased_too(engine: Engine) -> None:
     furnish(engine)
     side = {"connection": "shop", "sale_id": "9", "side": "till", "version": 1, "seen_at": moment()}
