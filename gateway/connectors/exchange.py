@@ -72,7 +72,7 @@ def say_dropped(sent: int, received: int) -> str | None:
 Gate: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 """Entered around each call with its operation; it may raise instead of letting the call leave."""
 
-_READS: Final = ("GET ", "QUERY ", "get", "find", "check")
+_READS: Final = ("GET ", "QUERY ", "TRY ", "get", "find", "check")
 
 
 class WriteRefused(Exception):

@@ -138,7 +138,7 @@ class Session:
         """Whether the books take a call about another kind of record; False where they do not say."""
         try:
             self.try_token(token, "Payment" if "salesreceipt" in call.operation.casefold() else "SalesReceipt")
-        except (AuthLost, Transient, Unanswered, exchange.WriteRefused):
+        except (AuthLost, Transient, Unanswered):
             return False
         return True
 

@@ -230,6 +230,15 @@ def test_a_call_refused_alone_does_not_stop_the_connection(
     assert not isinstance(refused.value, AuthLost)
 
 
+def test_a_read_of_a_dry_run_refused_alone_does_not_stop_the_connection(
+    books: QuickBooks, peer: Peer, tokens: Tokens
+) -> None:
+    peer.answers(fault("120", 403), fault("610"), fault("120", 403))
+    with pytest.raises(Permanent, match="takes other calls"):
+        read(books.reading_only())
+    assert tokens.refused == []
+
+
 @pytest.mark.parametrize("answer", [fault("10000", 500), reply({}, 503)], ids=["internal", "outage"])
 def test_without_an_answer_about_others_all_calls_count_as_refused(
     books: QuickBooks, peer: Peer, tokens: Tokens, answer: Reply
