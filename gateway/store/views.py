@@ -142,10 +142,14 @@ def find_known(session: Session, keys: Collection[str]) -> set[str]:
 def last_received(
     session: Session, subject: str, *, source: str | None = None, operations: Collection[str] | None = None
 ) -> datetime | None:
-    """When this source, or any, last told of a record, or of one of these operations (in lower case) on it; or None."""
+    """When this source, or any, last told of a record, or None.
+
+    With `operations` (in lower case): of one of these, unless it needed no person, or has been put right since.
+    """
     told = and_(col(InboxRow.subject) == subject, *given((InboxRow.source, source)))
     if operations is not None:
-        told = and_(told, func.lower(col(InboxRow.operation)).in_(operations))
+        is_over = col(InboxRow.state) == State.DONE
+        told = and_(told, func.lower(col(InboxRow.operation)).in_(operations), ~is_over)
     newest = select(col(InboxRow.received_at)).where(told).order_by(col(InboxRow.id).desc()).limit(1)
     return session.execute(newest).scalar_one_or_none()
 

@@ -103,6 +103,21 @@ def test_a_payment_voided_and_then_deleted_is_told_once(shop: Shop, looks: int) 
     assert len(shop.parked()) == 1
 
 
+def test_a_payment_restored_after_a_void_and_then_deleted_is_told_again(shop: Shop) -> None:
+    look(shop)
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
+    shop.settle()
+    payment = shop.rows("Payment")[0]
+    void(shop, "Payment", payment)
+    assert look(shop) == [("voided", "gone-in-books")]
+    shop.books.put(REALM, "Payment", {name: payment[name] for name in ("Id", "TotalAmt", "PrivateNote", "Line")})
+    shop.retry(shop.parked()[0])
+    assert shop.parked() == []
+    shop.books.delete(REALM, "Payment", payment["Id"])
+    shop.books.clock.advance(120.0)
+    assert look(shop) == [("deleted", "gone-in-books")]
+
+
 def test_a_removed_payment_that_a_webhook_told_is_not_told_again(shop: Shop) -> None:
     """A look through everything finds it once more, and does not know when it was removed."""
     shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
