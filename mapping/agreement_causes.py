@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from mapping.figures import Cell, Figures, Measure, subtract, total_of, within
+from mapping.figures import UNKNOWN, Cell, Figures, Measure, subtract, total_of, within
 from mapping.messages import Amount, join, message
 from mapping.money import add
 from mapping.sale_identity import name_document
@@ -141,6 +142,19 @@ class _Case:
     @property
     def is_rounding(self) -> bool:
         return self.is_taxed_otherwise and max(map(abs, self.difference.values())) <= LARGEST_ROUNDING_CENTS
+
+    @property
+    def is_set_apart(self) -> bool:
+        """Whether net stands without VAT so that the rest bears the till's VAT: what the roundings of a day add up to.
+
+        In books that tax the sum of a document's lines; each document rounds once.
+        """
+        half_cents = Decimal(sum(each.entity != "Payment" for each in self.present)) / 2
+        taxed = [cell for cell in self.difference if cell.key != "0"]
+        if not (self.is_taxed_otherwise and self.is_of(Measure.NET)) or any(cell.key == UNKNOWN for cell in taxed):
+            return False
+        vat = {cell: self.books.get(replace(cell, measure=Measure.VAT), 0) for cell in taxed}
+        return all(abs(vat[cell] - self.books.get(cell, 0) * Decimal(cell.key) / 100) <= half_cents for cell in taxed)
 
     def having(self, state: DocumentState) -> list[BooksRecord]:
         return [record for record in self.documents if record.state is state]
@@ -303,7 +317,7 @@ _CAUSES: Sequence[tuple[Cause, Callable[[_Case], object], Callable[[_Case], str]
     # The VAT is the till's, cents of the net are on a line without VAT: the books tax the sum of a code's lines.
     (
         Cause.ROUNDING_LINE,
-        lambda case: case.is_rounding and case.is_of(Measure.NET),
+        lambda case: (case.is_rounding and case.is_of(Measure.NET)) or case.is_set_apart,
         lambda _: "total and VAT are the till's; cents of net stand apart",
     ),
     (

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from mapping.agreement_causes import LARGEST_ROUNDING_CENTS
 from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.test_agreement import agree
 from tests.handlers.test_summaries import NOON, SETTINGS, handle, handle_once
 
 
@@ -44,3 +46,15 @@ def test_a_day_edited_by_hand_is_not_adjusted_to_the_tax_of_the_books(shop: Shop
 
 def without_price(line: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in line["SalesItemLineDetail"].items() if name not in ("Qty", "UnitPrice")}
+
+
+def test_a_day_agrees_whose_many_roundings_stand_on_a_line_apart(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop(SETTINGS)
+    shop.books.switches.tax_rounding, shop.books.switches.tax_override = "code", "ignore"
+    for _ in range(20):
+        shop.till.sell(lines=[sold(1001, price_cents=30)], when=NOON)
+    handle(shop)
+    assert shop.parked() == []
+    report = agree(shop)
+    assert [(row["cause"], row["by_policy"]) for row in report["rows"]] == [("cents on the rounding line", True)]
+    assert max(each["cents"] for each in report["rows"][0]["differences"]) > LARGEST_ROUNDING_CENTS

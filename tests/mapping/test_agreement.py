@@ -122,6 +122,13 @@ def test_cents_on_the_rounding_line_are_explained_not_wrong() -> None:
     assert [row.by_policy for row in compare([sale()], [booked(far)], start=DAY, through=DAY).rows] == [False]
 
 
+def test_net_that_a_person_took_off_its_rate_is_another_rate() -> None:
+    till = add([at(10_000), at(2100, measure=Measure.VAT)])
+    for cents, stands_apart in ((2, True), (40, False)):
+        moved = add([at(10_000 - cents), at(2100, measure=Measure.VAT), at(cents, key="0")])
+        assert (cause_of([sale(figures=till)], [booked(moved)])[0] is Cause.ROUNDING_LINE) is stands_apart
+
+
 def test_money_and_rounding_are_distinguished_from_amounts() -> None:
     card, cash = at(100, measure=Measure.TENDER, key="Card"), at(100, measure=Measure.TENDER, key="Cash")
     assert cause_of([sale(figures=card)], [booked(cash)])[0] is Cause.TENDER
