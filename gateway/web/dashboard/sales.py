@@ -146,8 +146,7 @@ def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
 def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mapping[str, str]) -> charts.Chart:
     """What of the filtered sales is booked on each day; by location where nothing else is asked for."""
     if not _is_short(wanted):
-        keys = {key: called for called, key in names.items()}
-        return charts.to_booked_days(request, shown.days, shown.booked, shown.named, keys)
+        return charts.to_booked_days(request, shown.days, shown.booked, shown.named, names)
     words, show_day = (partial(each, chosen_language(request)) for each in (catalogue.translate, catalogue.show_day))
     cents = {day: amount for (day, _, _), amount in shown.booked.items()}
     rows = [charts.ChartRow(show_day(day), (cents.get(day, 0),)) for day in shown.days]

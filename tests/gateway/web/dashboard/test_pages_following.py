@@ -230,3 +230,17 @@ def test_home_draws_charts_with_their_tables(gateway: Gateway, admin: httpx.Clie
     assert re.search(r"<rect [^>]*><title>[^<]*: €\s123,45</title>", page.replace("\xa0", " "))
     assert re.search(r"<th scope=\"row\">[^<]*</th><td>€\s123,45</td>", page.replace("\xa0", " "))
     assert "<script>" not in page
+
+
+def test_sales_of_several_connections_are_drawn_by_their_names(
+    gateway: Gateway, admin: httpx.Client, seal: Seal
+) -> None:
+    for key, called, cents in (("a", "Winkel Zeist", 100), ("b", "Winkel Utrecht", 250)):
+        with writing(gateway.engine) as session:
+            made = a_connection(key, display_name=called, realm_id=key, mplus_ident=key, mplus_subscription_id=key)
+            connections.save(session, made, seal)
+        sell(gateway.engine, key, cents, connection=key)
+    counts.keep_booked(gateway.engine, days=2)
+    page = admin.get("/sales").text
+    assert "Booked per day and connection" in page
+    assert re.findall(r'<th scope="col">(Winkel [^<]+)</th>', page) == ["Winkel Utrecht", "Winkel Zeist"]
