@@ -6,7 +6,7 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -119,8 +119,16 @@ def refuse_other_sites(request: Request) -> None:
     """Raises `Refusal` 403 when the browser says that another site made it send this."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
     ours = {request.headers.get("host"), urlsplit(services.of(request).settings.public_url).netloc}
-    if site not in {"same-origin", "none"} or (origin is not None and urlsplit(origin).netloc not in ours):
+    if site not in {"same-origin", "none"} or (origin is not None and split(origin).netloc not in ours):
         raise Refusal(403, "this form was sent from another site")
+
+
+def split(sent: str) -> SplitResult:
+    """The parts of an address that a browser has sent; of a text that is none, empty ones."""
+    try:
+        return urlsplit(sent)
+    except ValueError:
+        return urlsplit("")
 
 
 def to_login(request: Request) -> Response:
@@ -130,7 +138,7 @@ def to_login(request: Request) -> Response:
         return RedirectResponse(f"/login?next={quote(request.url.path + query)}", 303)
     if request.url.path == "/logout":
         return RedirectResponse("/login", 303)
-    sender = urlsplit(request.headers.get("referer", ""))
+    sender = split(request.headers.get("referer", ""))
     page = f"{sender.path}?{sender.query}" if sender.query else sender.path
     return RedirectResponse(f"/login?next={quote(page or '/')}&{UNSENT}=1", 303)
 

@@ -13,7 +13,7 @@ from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -29,7 +29,7 @@ from gateway.web import access, services
 from gateway.web.dashboard import mapping_form, questions
 from gateway.web.dashboard.preview_results import DOCUMENTS
 from gateway.web.sessions import DASHBOARD, Visitor
-from gateway.web.visitors import chosen_language
+from gateway.web.visitors import chosen_language, split
 from mapping.coverage import CONTROLS, SINGLES
 from mapping.money import to_cents
 from mapping.settings_document import SettingsDocument
@@ -213,7 +213,7 @@ def _find_address(request: Request, visitor: Visitor | None) -> str:
     is_known = visitor is not None or request.url.path == "/login"
     if request.method == "GET":
         return request.url.path + (f"?{request.url.query}" if request.url.query and is_known else "")
-    sender = urlsplit(request.headers.get("referer", ""))
+    sender = split(request.headers.get("referer", ""))
     parts = request.url.path.split("/")
     above = ["/".join(parts[:count]) for count in range(len(parts), 1, -1)]
     path = next((path for path in (sender.path, *above) if _is_page(request, path)), "/")

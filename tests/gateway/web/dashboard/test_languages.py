@@ -86,6 +86,19 @@ def test_another_language_on_a_refused_form_leads_back_to_its_page(gateway: Gate
         assert f'name="next" value="{page or address}"' in refused.text, address
 
 
+@pytest.mark.parametrize(("name", "statuses"), [("Referer", (401, 303, 422)), ("Origin", (403, 403, 403))])
+def test_a_sender_that_is_no_address_breaks_no_page(
+    gateway: Gateway, browser: httpx.Client, name: str, statuses: tuple[int, ...]
+) -> None:
+    headers, csrf = {"Accept": "text/html", name: "http://["}, csrf_of(browser.get("/account").text)
+    answers = (
+        gateway.http.post("/login", data={"password": "wrong"}, headers=headers),
+        gateway.http.post("/users", data={"name": ""}, headers=headers),
+        browser.post("/users", data={"csrf": csrf, "name": ""}, headers=headers),
+    )
+    assert tuple(each.status_code for each in answers) == statuses
+
+
 def test_a_reason_and_its_way_out_are_shown_in_the_language_of_the_reader(
     gateway: Gateway, browser: httpx.Client
 ) -> None:
