@@ -163,9 +163,11 @@ def _to_item(result: Mapping[str, Any]) -> Outlook:
         outcome = "unchanged"
     into = result.get("into", "till")
     sentences = IN_BOOKS if into == "books" else {}
+    # What somebody called it is not translated, even where it is a word that these pages use.
+    name = (messages.message("{text}", text=result["name"]),) if result.get("name") else ()
     return Outlook(
         headline=sentences.get(outcome) or OUTCOMES.get(outcome, outcome),
-        titles=tuple(result[name] for name in ("name", "item", "who") if result.get(name)),
+        titles=(*name, *(result[each] for each in ("item", "who") if result.get(each))),
         reason=result.get("reason"),
         place=result.get("field"),
         fix=result.get("fix"),
@@ -275,7 +277,7 @@ MADE: Final = {"customer": "Customer", "item": "Item", "payment method": "Paymen
 
 _KINDS: Final[Mapping[str, Literal["day", "money"]]] = {"TxnDate": "day", "DueDate": "day", "TotalAmt": "money"}
 
-_NAMED_BY_THEMSELVES: Final = frozenset({"ShipMethodRef"})
+_NAMED_BY_THEMSELVES: Final = frozenset({"ShipMethodRef", "CustomerMemo"})
 Names = Mapping[str, Mapping[str, str]]
 
 _PROMISE: Final = "(would be created: "

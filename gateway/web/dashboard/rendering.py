@@ -164,11 +164,11 @@ def _tell(
     return show_settings(language, said, connection, may_configure=may_configure)
 
 
-def _show_decimal(show: Callable[[Decimal], str], text: str | None) -> str:
-    """A decimal number as people write it; a text that is none, as it is."""
+def _show_decimal(show: Callable[[Decimal], str], text: str | Decimal | None) -> str:
+    """A decimal number as people write it; a text that is none, or parts of a cent, as it is."""
     try:
-        return show(Decimal(text)) if text else ""
-    except InvalidOperation:
+        return "" if text in (None, "") else show(Decimal(text))
+    except (InvalidOperation, ValueError):
         return str(text)
 
 

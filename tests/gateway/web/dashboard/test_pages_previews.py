@@ -51,6 +51,7 @@ DRY = {
     "body": {
         "TxnDate": "2026-11-20",
         "DocNumber": "R345",
+        "CustomerMemo": {"value": "Tafel 4"},
         "CustomerRef": {"value": "58"},
         "Line": [
             {
@@ -158,6 +159,7 @@ def test_a_dry_run_is_readable_line_by_line(gateway: Gateway, browser: httpx.Cli
     for shown in (
         "<h2>Verkaufsbeleg · 24,50\xa0€</h2>",
         "<dt>Datum</dt><dd>20.11.2026</dd>",
+        "<dd>Tafel 4</dd>",
         "10,125",
         "<b>20,25\xa0€</b>",
         "USt 21 % von 20,25\xa0€: 4,25\xa0€",
@@ -200,10 +202,20 @@ def test_a_sale_that_is_booked_names_its_document_in_the_language_of_the_reader(
     assert '<span class="muted">Rechnung R1</span>' in browser.get(address, headers={"Accept-Language": "de"}).text
     address = ask(browser, flow="orders", record="2").headers["location"]
     answer = {"action": "book", "refused": "no item for 9", "field": "Article", "fix": "make it"}
-    settle(gateway, gateway.rows()[-1].id, {**answer, "sale": {"tenders": [{"name": "PIN", "amount": "1226.40"}]}})
+    amounts = {"PIN": "1226.40", "Contant": 0.0, "Bon": "1.005"}
+    paid = [{"name": name, "amount": amount} for name, amount in amounts.items()]
+    settle(gateway, gateway.rows()[-1].id, {**answer, "sale": {"tenders": paid}})
     page = browser.get(address, headers={"Accept-Language": "nl"}).text
     assert '<p class="muted">Artikel</p>' in page
-    assert "PIN €\xa01.226,40" in page
+    assert "PIN €\xa01.226,40 · Contant €\xa00,00 · Bon 1.005" in page
+
+
+def test_the_name_of_a_record_is_shown_as_it_is_in_every_language(gateway: Gateway, browser: httpx.Client) -> None:
+    address = ask(browser, flow="products", record="17").headers["location"]
+    item = message("item {name} (SKU {sku})", name="Payment", sku="9")
+    settle(gateway, gateway.rows()[-1].id, {"item": item, "name": "Payment", "outcome": "unchanged", "fields": []})
+    german = browser.get(address, headers={"Accept-Language": "de"}).text
+    assert "<h1>Payment · Artikel Payment (SKU 9)</h1>" in german
 
 
 def test_stock_is_shown_branch_by_branch(gateway: Gateway, browser: httpx.Client) -> None:
