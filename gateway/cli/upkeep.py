@@ -29,7 +29,8 @@ def migrate_database(call: Call) -> int:
     revision = _patiently(lambda: migrate.upgrade(call.engine))
     remark(f"the database is at revision {revision}")
     if is_new:
-        where = call.engine.url.render_as_string(hide_password=True)
+        # Without its query: a password may stand there, too.
+        where = call.engine.url.set(query={}).render_as_string(hide_password=True)
         remark(f"it was empty: a new installation begins in {where}; if there is one already, correct DATABASE_URL")
     _patiently(lambda: seeding.seed(call.engine, call.settings))
     if not seeding.begin_cursors(call.engine, call.settings):
