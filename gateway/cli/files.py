@@ -167,7 +167,7 @@ def _require_writable(path: Path) -> None:
     with _writing(path):
         path.open("ab").close()
         if is_new:
-            path.unlink()
+            path.resolve().unlink()
 
 
 @contextmanager

@@ -280,6 +280,13 @@ def test_a_file_that_cannot_be_written_is_refused_before_a_worker_reads(
     assert shop
 
 
+def test_a_link_to_a_file_that_is_still_to_be_written_stays_one(run: Cli, shop: str, tmp_path: Path) -> None:
+    link, file = tmp_path / "link.json", tmp_path / "records.json"
+    link.symlink_to(file)
+    assert run("mapping", "record", str(link), "sale:77", "--connection", shop, "--wait", "0.1")[0] == 1
+    assert (link.is_symlink(), file.exists()) == (True, False)
+
+
 def test_migrate_can_run_twice(run: Cli) -> None:
     assert run("migrate")[0] == 0
     assert run("migrate")[0] == 0
