@@ -115,7 +115,8 @@ async def list_setups(
     every, unknown = await shared.read(look)
     mine = [each for each in every if visitor.connection in {None, each.name}]
     unknown = unknown if visitor.connection is None else []
-    return render(request, "setups.html", sent, connections=mine, unknown=unknown, removed=removed)
+    back: dict[str, Any] = {"here": setups.ADDRESS} if removed else {}  # there is no page of the removed one
+    return render(request, "setups.html", sent, **back, connections=mine, unknown=unknown, removed=removed)
 
 
 async def begin_setup(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:

@@ -84,6 +84,9 @@ def test_another_language_on_a_refused_form_leads_back_to_its_page(gateway: Gate
         refused = browser.post(address, data={"csrf": csrf, **form}, headers=headers)
         assert refused.status_code in {400, 404, 409, 422}, address
         assert f'name="next" value="{page or address}"' in refused.text, address
+    form = {"csrf": csrf, "confirmed": "default", "data": "keep"}
+    removed = browser.post("/setup/default/remove", data=form, headers={"Referer": f"{gateway.url}/setup/default"})
+    assert 'name="next" value="/setup"' in removed.text
 
 
 @pytest.mark.parametrize(("name", "statuses"), [("Referer", (401, 303, 422)), ("Origin", (403, 403, 403))])
