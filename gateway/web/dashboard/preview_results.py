@@ -276,7 +276,6 @@ NOTES: Final = (UNNAMED, PROMISED)
 MADE: Final = {"customer": "Customer", "item": "Item", "payment method": "Payment method", "account": "Account"}
 
 _KINDS: Final[Mapping[str, Literal["day", "money"]]] = {"TxnDate": "day", "DueDate": "day", "TotalAmt": "money"}
-
 _NAMED_BY_THEMSELVES: Final = frozenset({"ShipMethodRef", "CustomerMemo"})
 Names = Mapping[str, Mapping[str, str]]
 
