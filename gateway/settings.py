@@ -121,8 +121,8 @@ def _database(name: str, value: str) -> str:
             return "postgresql+psycopg://" + url[len(old) :]
     # One folder is made, as `var/` is. Where more is missing, the path is mistyped: no empty database begins there.
     above = Path(url.removeprefix("sqlite:///")).parent.parent
-    if above.is_absolute() and url.startswith("sqlite:") and not above.is_dir():
-        raise SettingsError(name, f"should name a file in a folder that exists, but there is no {above}")
+    if above.is_absolute() and url.startswith("sqlite:") and not os.access(above, os.X_OK):
+        raise SettingsError(name, f"should name a file in a folder that exists, but there is no {above}, or no way in")
     return str(url)
 
 
