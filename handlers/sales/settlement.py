@@ -328,6 +328,12 @@ def link_of(key: str, row: BooksPayment, fingerprint: str, amount: Decimal) -> L
     return Link(LinkKind.PAYMENT, key, "Payment", row.id or "", row.sync_token, fingerprint, detail)
 
 
+def recognise(booked: BookedDocument, row: BooksPayment) -> Link:
+    """The link of a payment that is on this document in the books, and of which no link is known."""
+    payment = dataclasses.replace(row, source_id=find_source_id(row.private_note))
+    return link_of(key_of(booked, payment), row, fingerprint_of(payment), row.total)
+
+
 def is_edited(link: Link, present: BooksPayment | None) -> bool:
     """Whether somebody gave a payment of ours another amount. The total of one that applies a credit is zero."""
     cents = 0 if link.source_id.endswith(f"/{CREDIT}") else (link.detail or {}).get("cents")

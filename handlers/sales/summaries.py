@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.errors import Incident
 from gateway.store import known_links, links, sales
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
@@ -27,7 +26,7 @@ from mapping.errors import MappingError
 from mapping.messages import Amount, join, message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, Sale, SaleKind, VatAmount
-from mapping.sale_identity import name_document, sign
+from mapping.sale_identity import sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,8 @@ def handle(event: Event, deps: Deps) -> Result:
     if asked:
         state = _restore(day, state, event, deps)
     sales, others = _read(day, deps)
-    now = day_summary.total_of(sales, deps.settings.orders, deps.settings.mapping.tip_articles)
-    rest = day_summary.subtract(now, state.booked)
-    if not rest.is_nothing:
+    now = _total_of(sales, deps)
+    while not (rest := day_summary.subtract(now, state.booked)).is_nothing:  # again after parts that were found
         state = dataclasses.replace(state, pending=rest, sequence=state.sequence + 1)
         _remember(day, state, deps)
         state = _book(day, state, event, deps)
@@ -81,22 +79,57 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def _book(day: Day, state: _State, event: Event, deps: Deps) -> _State:
-    """Write the pending documents and store that they are written."""
+    """Write the pending documents and store that they are written.
+
+    Parts of the day that are in the books without a link (of a restored backup, or an answer that got lost) are linked
+    instead; what is missing then is the next correction.
+    """
     if state.pending is None:
         return state
-    written = book(day, state.sequence, state.pending, event, deps)
-    deps.say(message("booked {amount} as {documents}", amount=Amount(state.pending.total), documents=name(written)))
-    booked = day_summary.add([state.booked, state.pending])
-    first = written[0]
-    after = _State(
-        booked,
-        sequence=state.sequence,
-        target_entity=state.target_entity or first.kind,
-        target_id=state.target_id or first.id,
-        parts={**state.parts, state.sequence: state.pending},
+    plan = _plan(day, state.sequence, state.pending, deps)
+    first = _to_postings(plan, deps)[0]
+    found = days.find_parts(plan, first.document, deps)
+    own = next(iter(found.get(state.sequence, ())), None)
+    if not found or (own and _is_as_pending(own, first, deps)):
+        written = book(plan, event, deps, found=own)
+        deps.say(message("booked {amount} as {documents}", amount=Amount(state.pending.total), documents=name(written)))
+        state = _add(state, {state.sequence: state.pending}, written)
+        _remember(day, state, deps, written)
+        found.pop(state.sequence, None)
+    return _adopt(day, state, found, deps) if found else state
+
+
+def _is_as_pending(own: BookedDocument, wanted: Posting, deps: Deps) -> bool:
+    """Whether this is the document to be written, or its first write, whose tax is still to be adjusted."""
+    return orders.difference(own, wanted.document) is None or documents.is_the_write(own, wanted.document, deps)
+
+
+def _add(state: _State, booked: Mapping[int, DayTotals], written: Sequence[BookedDocument]) -> _State:
+    """The state after these parts were booked; the first document is the day's own."""
+    return _State(
+        day_summary.add([state.booked, *booked.values()]),
+        sequence=max(state.sequence, *booked),
+        target_entity=state.target_entity or written[0].kind,
+        target_id=state.target_id or written[0].id,
+        parts={**state.parts, **booked},
     )
-    _remember(day, after, deps, written)
-    return after
+
+
+def _adopt(day: Day, state: _State, found: days.Parts, deps: Deps) -> _State:
+    """Link parts of the day that are in the books, with what they hold. Raises `Incident` if that is not certain."""
+    now = _total_of(_read(day, deps)[0], deps)
+    plan = _plan(day, state.sequence, now, deps)
+    totals = days.read_parts(found, plan, deps)
+    booked = day_summary.add([state.booked, *totals.values()])
+    # Cents by which the books round, and what they do not show (turnover groups), count to the largest part.
+    rest = day_summary.subtract(day_summary.subtract(now, days.find_missing(booked, plan)), booked)
+    largest = max(totals, key=lambda number: totals[number].total)
+    totals[largest] = day_summary.add([totals[largest], rest])
+    rows = [row for each in found.values() for row in each]
+    deps.say("parts of the day were in the books already: they are linked", documents=name(rows))
+    state = _add(state, totals, rows)
+    _remember(day, state, deps, rows)
+    return state
 
 
 def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
@@ -105,8 +138,8 @@ def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
         return state
     known = days.find_documents(day, deps)
     gone = [link for link in known if days.is_gone(link, deps)]
-    parts = state.parts
-    if day_summary.add(parts.values()) != state.booked:
+    held = state.parts
+    if day_summary.add(held.values()) != state.booked:
         if len(gone) < len(known):
             raise MappingError(
                 "an earlier version booked this day's corrections and did not keep what each of them held",
@@ -114,11 +147,13 @@ def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
                 record=day.name,
                 fix="enter what is missing in QuickBooks by hand, with the amounts that ./run agree names",
             )
-        parts = {1: state.booked}
-    written = {number: book(day, number, part, event, deps, again=True) for number, part in sorted(parts.items())}
+        held = {1: state.booked}
+    written = {
+        number: book(_plan(day, number, part, deps), event, deps, again=True) for number, part in sorted(held.items())
+    }
     deps.say("what was removed of the day in QuickBooks is booked again", documents=len(gone))
     first = next(iter(written.values()))[0]
-    state = dataclasses.replace(state, parts=parts, target_entity=first.kind, target_id=first.id)
+    state = dataclasses.replace(state, parts=held, target_entity=first.kind, target_id=first.id)
     present = [each for some in written.values() for each in some]
     _remember(day, state, deps, present)
     for link in gone:
@@ -126,6 +161,10 @@ def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
             days.forget(link, deps)
     days.let_go(day, deps)
     return state
+
+
+def _total_of(sales: Sequence[Sale], deps: Deps) -> DayTotals:
+    return day_summary.total_of(sales, deps.settings.orders, deps.settings.mapping.tip_articles)
 
 
 def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
@@ -186,8 +225,8 @@ def _find(day: Day, deps: Deps) -> _State:
     pending = day_summary.from_json(kept["pending"]) if kept.get("pending") else None
     booked, sequence = day_summary.from_json(kept["booked"]), int(kept["sequence"])
     first = {"1": kept["booked"]} if sequence == (2 if pending else 1) else {}
-    parts = {int(number): day_summary.from_json(part) for number, part in kept.get("parts", first).items()}
-    return _State(booked, pending, sequence, link.target_entity, link.target_id, parts)
+    held = {int(number): day_summary.from_json(part) for number, part in kept.get("parts", first).items()}
+    return _State(booked, pending, sequence, link.target_entity, link.target_id, held)
 
 
 def _remember(day: Day, state: _State, deps: Deps, written: Sequence[BookedDocument] = ()) -> None:
@@ -209,36 +248,51 @@ def _to_document_link(day: Day, document: BookedDocument) -> Link:
 
 
 def book(
-    day: Day, sequence: int, totals: DayTotals, event: Event, deps: Deps, *, again: bool = False
+    plan: DayPlan, event: Event, deps: Deps, *, again: bool = False, found: BookedDocument | None = None
 ) -> list[BookedDocument]:
     """Write the documents of these totals, each once even if this is repeated; the first is the day's own.
 
-    `again`: some were removed from the books; these are booked again, the others get their payments back.
+    `found` is the first as it is in the books; it is not searched again. `again`: some were removed from the books;
+    these are booked again, the others get their payments back.
 
     Raises `MappingError` before anything is written, `Incident` if the books' total is not ours.
     """
-    day_sale = _to_day_sale(day)
+    first, *beside = _to_postings(plan, deps)
+    if found is None and (again or deps.settings.orders.adopt):
+        found = _search(first, plan, deps)
+    booked = [_post(first, plan, event, deps, again=again, found=found)]
+    return booked + [_post(each, plan, event, deps, again=again, found=_search(each, plan, deps)) for each in beside]
+
+
+def _plan(day: Day, sequence: int, totals: DayTotals, deps: Deps) -> DayPlan:
     groups = {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
     rates = dict.fromkeys([*totals.vat, *((each.code, each.rate) for each in totals.nets)])
     amounts = [VatAmount(code, rate, 0, 0) for code, rate in rates]
     buyer = Buyer(parties.default_debtor(deps))
     references = replace(
-        drafts.find_listed(day_sale, totals.tenders, buyer, deps, rates=amounts),
+        drafts.find_listed(_to_day_sale(day), totals.tenders, buyer, deps, rates=amounts),
         fallback_item_id=goods.summary_item(deps),
         special_items=goods.special_items(deps),
     )
-    plan = DayPlan(day, sequence, totals, references, deps.settings.orders, groups)
+    return DayPlan(day, sequence, totals, references, deps.settings.orders, groups)
+
+
+def _to_postings(plan: DayPlan, deps: Deps) -> list[Posting]:
     signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
-    postings = [drafts.open_up(posting, deps) for posting in signed]
-    return [_post(posting, day_sale, plan, event, deps, again=again) for posting in postings]
+    return [drafts.open_up(posting, deps) for posting in signed]
 
 
-def _to_day_sale(day: Day) -> Sale:
+def _search(posting: Posting, plan: DayPlan, deps: Deps) -> BookedDocument | None:
+    # A search costs two metered reads per document; a duplicate would double a day's turnover.
+    return documents.find(_to_day_sale(plan.day, posting.document.document_number), posting, deps)
+
+
+def _to_day_sale(day: Day, number: str = "") -> Sale:
     """A sample sale of this day to look up references; negative, so that an account for refunds is found."""
     return Sale(
         kind=SaleKind.RECEIPT,
         id=f"day:{day.key}",
-        number=day.key,
+        number=number or day.key,
         type="RECEIPT-TYPE-RECEIPT",
         state="RECEIPT-STATE-PAID",
         branch=day.branch,
@@ -253,10 +307,10 @@ def _to_day_sale(day: Day) -> Sale:
     )
 
 
-def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: Deps, *, again: bool) -> BookedDocument:
-    # A search costs two metered reads per document; a duplicate would double a day's turnover.
-    named = replace(day_sale, number=posting.document.document_number)
-    found = documents.find(named, posting, deps)
+def _post(
+    posting: Posting, plan: DayPlan, event: Event, deps: Deps, *, again: bool, found: BookedDocument | None
+) -> BookedDocument:
+    named = _to_day_sale(plan.day, posting.document.document_number)
     if found and again:
         # Edits are reported elsewhere.
         repairs.restore(posting, found, deps)
@@ -274,16 +328,8 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
         posting, booked = _adjust_tax(posting, booked, plan, deps)
     differs = orders.difference(booked, posting.document)
     if differs is not None:
-        raise Incident(
-            differs,
-            code="incident",
-            record=message(
-                "{document}, {name}",
-                document=name_document(booked.kind, booked.document_number, booked.id),
-                name=plan.name,
-            ),
-            fix="correct or delete the document in QuickBooks, then retry; report the difference",
-        )
+        fix = "correct or delete the document in QuickBooks, then retry; report the difference"
+        raise days.to_incident(differs, booked, plan, fix=fix)
     settlement.settle(posting, booked, deps, maybe_written=True)
     return booked
 
