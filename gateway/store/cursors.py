@@ -23,7 +23,6 @@ from mapping.records import SyncMarkers
 LEASE_SECONDS = 12.0
 # How long records of a till's feed are read again at least: a record may become visible after a later one.
 OVERLAP_SECONDS = 300.0
-_CLOCKS_DIFFER = timedelta(hours=3)  # between ours and that of the books, at most: as of local time taken for UTC
 _LATE_RECORDS = 200  # so many records below the newest one may be among them, where no time tells
 
 RECEIPTS = "mpluskassa.receipt"
@@ -60,21 +59,16 @@ def ensure(session: Session, connection: str, source: str, position: str | None)
     upsert(session, CursorRow, {**row, "generation": 0, "reread_to": 0, "began_at": moment()})
 
 
-def books_start(at: datetime) -> str:
-    """The first position in the books, whose clock tells when something changed: before `at`, ours may be ahead."""
-    return (at - _CLOCKS_DIFFER).isoformat()
-
-
 def begin(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:
     """Start every cursor of a connection that has none: the till's at its markers, the books' at this moment."""
-    ensure(session, connection, BOOKS, books_start(at))
+    ensure(session, connection, BOOKS, at.isoformat())
     for source, name in _MARKERS.items():
         ensure(session, connection, source, str(getattr(markers, name) or 0))
 
 
 def begin_again(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:
     """Like `begin`, but existing cursors of the till are moved: earlier changes are skipped."""
-    ensure(session, connection, BOOKS, books_start(at))
+    ensure(session, connection, BOOKS, at.isoformat())
     for source, name in _MARKERS.items():
         move_to(session, connection, source, str(getattr(markers, name) or 0))
         session.execute(update(CursorRow).where(_is(connection, source)).values(began_at=moment()))

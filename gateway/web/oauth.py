@@ -146,7 +146,7 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal, 
     known = now or connections.Connection(key, display_name=name)
     connections.save(session, replace(known, realm_id=realm, paused=None), seal)
     tokens.save(session, key, token_manager.to_tokens(pair), seal)
-    cursors.ensure(session, key, cursors.BOOKS, cursors.books_start(datetime.now(UTC)))
+    cursors.ensure(session, key, cursors.BOOKS, datetime.now(UTC).isoformat())
     inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
     target = message("connection {name}, company {realm}", name=name, realm=realm)
     audit.note(session, actor=actor, action="connect", target=target)

@@ -154,7 +154,7 @@ def _receive(deps: Deps, lease: str) -> list[int]:
 def _read(deps: Deps, lease: str) -> tuple[list[tuple[str, Capture]], dict[str, tuple[str, str]]]:
     """What could be read, with the position it was read from; and what could not, each with its position and reason."""
     with reading(deps.engine) as session:
-        start = cursors.find_books(session, deps.connection) or cursors.books_start(deps.now())
+        start = cursors.find_books(session, deps.connection) or deps.now().isoformat()
         failed_before = cursors.failure(session, deps.connection, cursors.BOOKS) is not None
         held = cursors.held_back(session, deps.connection)
     read: list[tuple[str, Capture]] = []

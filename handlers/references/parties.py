@@ -360,7 +360,7 @@ def _read_all(deps: Deps) -> None:
     lease = cursors.take(deps.engine, deps.connection, READ, process=deps.process.name)
     if lease is None:
         raise Transient("the customers of the books are being read for the first time", code="customers-unread")
-    began = deps.now()
+    began = deps.now().isoformat()
     deps.say("reading the customers of the books once, to know them by their e-mail addresses")
     try:
         rows = deps.books.all_customers()
@@ -368,9 +368,9 @@ def _read_all(deps: Deps) -> None:
             note(some, deps)
             cursors.renew(deps.engine, lease)
         with writing(deps.engine) as session:
-            cursors.advance(session, deps.connection, READ, began.isoformat(), lease=lease)
+            cursors.advance(session, deps.connection, READ, began, lease=lease)
             # Changes from now on are not missed.
             if cursors.find(session, deps.connection, cursors.BOOKS) is None:
-                cursors.move_to(session, deps.connection, cursors.BOOKS, cursors.books_start(began))
+                cursors.move_to(session, deps.connection, cursors.BOOKS, began)
     finally:  # after a failed read the next caller does not wait until the lease ends
         cursors.release(deps.engine, deps.connection, READ, lease)

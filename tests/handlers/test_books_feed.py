@@ -55,13 +55,6 @@ def test_a_deleted_document_and_a_new_item_are_found_with_one_read(shop: Shop) -
     assert reads(shop) == before + 1
 
 
-@pytest.mark.parametrize("minutes", [6, 120])
-def test_books_whose_clock_is_behind_tell_what_changed_since_connecting(shop: Shop, minutes: int) -> None:
-    shop.books.clock.advance(-60.0 * minutes)
-    item = str(shop.add_item("4001")["Id"])
-    assert ("Item", item) in look(shop)
-
-
 def test_when_one_answer_is_full_each_kind_is_read_separately(shop: Shop) -> None:
     look(shop)
     deleted, item = happen(shop)
