@@ -326,16 +326,10 @@ def _to_unreadable(connection: str, source: TillSource, row: UnreadableRow) -> C
 
 
 def _to_warning(connection: str, source: TillSource, generation: int, before: int | None, newest: int) -> Change:
-    """The message for a person; a retry reads the till again."""
-    return Change(
-        key=f"mpk:{connection}:{source.name}:{BEGAN_AGAIN}:{generation}",
-        flow=Flow.ORDERS,
-        source=POLL,
-        entity="Session",
-        entity_id=f"{source.name}:{generation}",
-        connection=connection,
-        operation=BEGAN_AGAIN,
-        state=State.PARKED,
+    return till_pages.to_message(
+        connection,
+        source,
+        (BEGAN_AGAIN, generation),
         reason=message(
             "the till's change numbers ({source}) began again: {before} was reached, the newest is {newest} now; "
             "everything is read again, and what the books have already is not booked twice",
@@ -343,8 +337,6 @@ def _to_warning(connection: str, source: TillSource, generation: int, before: in
             before=before,
             newest=newest,
         ),
-        code=BEGAN_AGAIN,
-        record=source.name,
         fix=(
             "ask MplusKASSA whether the installation was restored or moved; a restored one has the products and stock "
             "of its backup: backfill them; compare till and books of these days (Agreement), then ignore this event"

@@ -65,29 +65,38 @@ class TillSource:
         """
         page = find_page(self.read, deps, marker, PAGE)
         if page.marker == marker:
-            deps.pass_on(_to_cut(deps.connection, self, marker, len(page) + len(page.unreadable)))
+            said = message(
+                "the till answers with no more than {n} at once, and so many have the change number {marker}: if there "
+                "are more of this number, they were not read",
+                n=len(page) + len(page.unreadable),
+                marker=marker,
+            )
+            fix = (
+                "ask MplusKASSA to answer with more records at once; backfill these days, compare till and books "
+                "(Agreement), then ignore this event"
+            )
+            deps.pass_on(to_message(deps.connection, self, (PAGE_CUT, marker), reason=said, fix=fix))
 
 
-def _to_cut(connection: str, source: TillSource, marker: int, count: int) -> Change:
+def to_message(connection: str, source: TillSource, cause: tuple[str, int], *, reason: str, fix: str) -> Change:
+    """The message for a person about a feed, once for each code and number of `cause`; a retry reads the till again.
+
+    Also about customers it is of the flow whose handler reads the till.
+    """
+    code, number = cause
     return Change(
-        key=f"mpk:{connection}:{source.name}:{PAGE_CUT}:{marker}",
-        flow=source.flow,
+        key=f"mpk:{connection}:{source.name}:{code}:{number}",
+        flow=Flow.ORDERS,
         source=POLL,
         entity="Session",
-        entity_id=f"{source.name}:{marker}",
+        entity_id=f"{source.name}:{number}",
         connection=connection,
-        operation=PAGE_CUT,
+        operation=code,
         state=State.PARKED,
-        reason=message(
-            "the till answers with no more than {n} at once, and so many have the change number {marker}: if there "
-            "are more of this number, they were not read",
-            n=count,
-            marker=marker,
-        ),
-        code=PAGE_CUT,
+        reason=reason,
+        code=code,
         record=source.name,
-        fix="ask MplusKASSA to answer with more records at once; backfill these days, compare till and books "
-        "(Agreement), then ignore this event",
+        fix=fix,
     )
 
 

@@ -110,6 +110,20 @@ def test_a_till_that_cuts_a_marker_in_two_is_told_once(shop: Shop, hinted: str |
     assert sum(event.entity_id in made for event in shop.events()) == 2
 
 
+def test_a_cut_marker_of_relations_is_told_and_can_be_tried_again(shop: Shop) -> None:
+    shop.till.till.switches.relation_page_size = 2
+    made = [shop.till.add_relation(name=f"Klant {n}", email=f"klant{n}@example.nl") for n in range(3)]
+    with shop.till.lock:
+        shop.till.till.counters["marker:relation"] = made[0]["syncMarker"]
+        for each in made:
+            each["syncMarker"] = made[0]["syncMarker"]
+    shop.till.add_relation(name="Klant 4", email="klant4@example.nl")
+    shop.settle()
+    (told,) = shop.parked()
+    assert (told.code, told.record) == ("page-cut", cursors.RELATIONS)
+    assert shop.retry(told).state == "done"
+
+
 def test_a_backfill_of_a_till_that_cuts_a_marker_in_two_is_told(shop: Shop) -> None:
     shop.till.till.switches.page_size = 2
     give_marker(shop, 3)
