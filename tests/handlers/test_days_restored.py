@@ -65,13 +65,14 @@ def test_a_backup_between_two_corrections_loses_none_of_them(shop: Shop) -> None
     assert_whole(shop, "", ":2", ":3")
 
 
-def test_a_correction_that_was_deleted_is_booked_again(shop: Shop) -> None:
+@pytest.mark.parametrize(("deleted", "present"), [(":2", ("", ":2")), ("", (":2", ":3"))])
+def test_a_part_that_was_deleted_is_booked_again(shop: Shop, deleted: str, present: tuple[str, ...]) -> None:
     backup = take_backup(shop)
     book(shop, 3, 1)
-    shop.books.delete(REALM, "SalesReceipt", by_tag(shop)[f"1:{NOON.date()}:2"]["Id"])
+    shop.books.delete(REALM, "SalesReceipt", by_tag(shop)[f"1:{NOON.date()}{deleted}"]["Id"])
     restore(shop, backup)
     handle(shop)
-    assert_whole(shop, "", ":2")
+    assert_whole(shop, *present)
 
 
 @pytest.mark.parametrize("booked_before", [(), (3,)])
@@ -83,15 +84,6 @@ def test_a_hole_between_parts_is_filled_behind_them(shop: Shop, booked_before: t
     restore(shop, backup)
     handle(shop)
     assert_whole(shop, "", ":3", ":4")
-
-
-def test_a_day_whose_first_document_was_deleted_keeps_its_correction(shop: Shop) -> None:
-    backup = take_backup(shop)
-    book(shop, 3, 1)
-    shop.books.delete(REALM, "SalesReceipt", by_tag(shop)[f"1:{NOON.date()}"]["Id"])
-    restore(shop, backup)
-    handle(shop)
-    assert_whole(shop, ":2", ":3")
 
 
 def test_what_is_sold_after_the_restore_is_the_next_correction(shop: Shop) -> None:
