@@ -214,12 +214,14 @@ def _set_status(session: Session, event_ids: list[int], status: SaleStatus) -> N
 _AT_ONCE = 500
 
 
+_IS_REAL = ~col(InboxRow.subject).endswith(requests.DRY)
+
+
 def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
     """By entity id (event id, state, reason or "") of the newest event of each of these sales that was no dry run."""
     found: dict[str, tuple[int, str, str]] = {}
     for some in sql.chunks(entity_ids, _AT_ONCE):
-        is_real = col(InboxRow.subject).not_like(f"%{requests.DRY}")
-        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some), is_real)
+        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some), _IS_REAL)
         newest = select(func.max(col(InboxRow.id))).where(mine).group_by(col(InboxRow.entity_id))
         said = (col(InboxRow.reason), col(InboxRow.messages))
         columns = (col(InboxRow.entity_id), col(InboxRow.id), col(InboxRow.state), *said)
@@ -283,7 +285,7 @@ def find_unposted(
     """
     newer = aliased(InboxRow)
     newest = ~exists().where(and_(col(newer.subject) == col(InboxRow.subject), col(newer.id) > col(InboxRow.id)))
-    mine = and_(_of_sales(connection), col(InboxRow.entity).in_(entities), ~col(InboxRow.subject).endswith(":dry"))
+    mine = and_(_of_sales(connection), col(InboxRow.entity).in_(entities), _IS_REAL)
     document = and_(
         col(LinkRow.connection) == connection,
         col(LinkRow.kind) == LinkKind.DOCUMENT,
