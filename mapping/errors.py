@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,20 +45,36 @@ class ProblemError(Exception):
         cause: str | None = None,
     ) -> None:
         super().__init__(reason)
-        self.reason, self.code, self.record = reason, code, record
-        self.field, self.fix, self.cause = field, fix, cause
+        self.problem = Problem(reason=reason, code=code, record=record, field=field, fix=fix, cause=cause)
+
+    def about(self, **parts: Any) -> None:
+        """Change parts of the problem, where more is known than where it was raised."""
+        self.problem = dataclasses.replace(self.problem, **parts)
+        self.args = (self.reason,)
 
     @property
-    def problem(self) -> Problem:
-        return Problem(
-            reason=self.reason, code=self.code, record=self.record, field=self.field, fix=self.fix, cause=self.cause
-        )
+    def reason(self) -> str:
+        return self.problem.reason or ""
 
-    def about(self, **parts: str | None) -> None:
-        """Change parts of the problem, where more is known than where it was raised."""
-        for name, value in parts.items():
-            setattr(self, name, value)
-        self.args = (self.reason,)
+    @property
+    def code(self) -> str | None:
+        return self.problem.code
+
+    @property
+    def record(self) -> str | None:
+        return self.problem.record
+
+    @property
+    def field(self) -> str | None:
+        return self.problem.field
+
+    @property
+    def fix(self) -> str | None:
+        return self.problem.fix
+
+    @property
+    def cause(self) -> str | None:
+        return self.problem.cause
 
 
 class MappingError(ProblemError):
