@@ -101,7 +101,8 @@ def failure(session: Session, connection: str, source: str) -> str | None:
 def find_failing(session: Session, now: datetime) -> list[CursorRow]:
     """The feeds of live, authorised connections whose last poll failed, without a success for a while."""
     earlier = now - timedelta(seconds=FAILING_SECONDS)
-    late = or_(col(CursorRow.polled_at).is_(None), col(CursorRow.polled_at) < earlier)
+    last = func.coalesce(col(CursorRow.polled_at), col(CursorRow.began_at))
+    late = or_(last.is_(None), last < earlier)
     failing = and_(col(CursorRow.failure).is_not(None), late)
     works = and_(col(CursorRow.connection).in_(connections.WORKING), col(CursorRow.connection).not_in(tokens.LOST))
     return list(session.execute(select(CursorRow).where(failing, works)).scalars())

@@ -296,6 +296,17 @@ def test_a2_change_data_capture_that_fails_makes_its_flows_late(shop: Shop, star
     assert flows_seen(shop.engine) == {False}
 
 
+def test_a2_the_first_poll_of_a_feed_is_no_outage_when_it_fails_once(shop: Shop) -> None:
+    with writing(shop.engine) as session:
+        session.execute(CursorRow.__table__.delete())  # type: ignore[attr-defined]
+        cursors.ensure(session, "default", cursors.BOOKS, "2026-01-01T00:00:00+00:00")
+        session.execute(update(CursorRow).values(failure="a fault"))
+    assert silent(shop.engine) == []
+    with writing(shop.engine) as session:
+        session.execute(update(CursorRow).values(began_at=moment(-cursors.FAILING_SECONDS - 1)))
+    assert silent(shop.engine) == [f"poll/default/{cursors.BOOKS}"]
+
+
 def failure_of(shop: Shop) -> Callable[[str], str | None]:
     def find(source: str) -> str | None:
         with reading(shop.engine) as session:
