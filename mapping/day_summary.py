@@ -35,7 +35,7 @@ from mapping.references import References, get_tax_code, get_untaxed, to_line, t
 from mapping.sale_identity import fit_number
 from mapping.sale_lines import FlatLine, flatten, is_without_vat, paid_difference, read_totals, special_kind
 from mapping.sections import OrderSettings
-from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, find_reach, solve
+from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, find_drift, find_reach, solve
 from mapping.tenders import PAID_AT_ONCE, RETURNS, by_method
 
 GOODS = "group"
@@ -159,19 +159,8 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
         vat=sum_cents({total.key: total.vat_cents} for total in totals),
         tenders=sum_cents([tenders]),
         rounding=difference if booked_as_line else 0,
-        drift=sum_cents({each.key: _drift(each, sum(line.vat == each.key for line in flat))} for each in totals),
+        drift=find_drift(totals, [line.vat for line in flat]),
     )
-
-
-def _drift(total: VatAmount, lines: int) -> Decimal:
-    """How far a sale's VAT is from its rate of the net, as far as rounding explains that.
-
-    The till rounds once for all lines of a rate, or once for each. Half a cent of VAT too much is half a cent of net
-    too little, of which the rate is missing too.
-    """
-    share = total.percentage / 100
-    most = max(1, lines) * (1 + share) / 2
-    return max(-most, min(most, total.vat_cents - total.net_cents * share))
 
 
 def _nets(lines: list[FlatLine], net_cents: int, tips: frozenset[int]) -> Iterator[dict[Goods, int]]:

@@ -56,7 +56,7 @@ from mapping.sale_identity import (
 )
 from mapping.sale_lines import SHIFTED, FlatLine, flatten, is_without_vat, negate, paid_difference, read_totals
 from mapping.sections import OrderSettings
-from mapping.tax import RoundingModel, SolverLimits, WantedTotals, solve
+from mapping.tax import RoundingModel, SolverLimits, WantedTotals, find_drift, find_reach, solve
 from mapping.tenders import PAID_AT_ONCE, RETURNS, Division
 from mapping.unit_prices import find_unit_price, is_rigid, split_line, to_quantity
 
@@ -268,10 +268,7 @@ def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign
         WantedTotals(each.vat, each.net_cents, is_rigid(each.net_cents, each.line.quantity), each.fixed)
         for each in flat
     ]
-    limits = SolverLimits(cap=settings.rounding_cap_cents, model=to_model(references, settings))
-    if any(each.fixed for each in wanted):
-        limits = replace(limits, move=MOVE)
-    solution = solve(totals, wanted, limits=limits, record=record)
+    solution = solve(totals, wanted, limits=_to_limits(totals, wanted, references, settings), record=record)
     codes = {total.key: _tax_code(sale, references, total) for total in totals}
     lines: list[DocumentLine] = []
     for line, net in zip(flat, solution.nets, strict=True):
@@ -296,6 +293,17 @@ def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign
     merged = merge_taxes(taxes)
     total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in merged)
     return DocumentBody(tuple(lines), merged, total_cents)
+
+
+def _to_limits(
+    totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], references: References, settings: OrderSettings
+) -> SolverLimits:
+    """The limits of a sale. Books that tax the sum need more net than the cap where the till rounds the VAT by line."""
+    model, cap = to_model(references, settings), settings.rounding_cap_cents
+    if model is RoundingModel.SUM:
+        cap = max(cap, find_reach(find_drift(totals, [each.vat for each in wanted])))
+    limits = SolverLimits(cap=cap, model=model)
+    return replace(limits, move=MOVE) if any(each.fixed for each in wanted) else limits
 
 
 def to_model(references: References, settings: OrderSettings) -> RoundingModel:

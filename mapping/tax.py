@@ -10,7 +10,7 @@ right, then move along plateaus until the net is right.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -171,6 +171,20 @@ def _to_taxed(total: VatAmount, cap: int) -> VatAmount:
     same = moves[bisect_left(moves, tax, key=tax_of) : bisect_right(moves, tax, key=tax_of)]
     best = min(same or _nearest_first(cap), key=lambda move: (abs(total.vat_cents - tax_of(move)), abs(move), -move))
     return VatAmount(total.code, total.percentage, total.net_cents + best, tax_of(best))
+
+
+def find_drift(totals: Iterable[VatAmount], lines: Sequence[VatKey]) -> dict[VatKey, Decimal]:
+    """How far a sale's VAT is from its rate of the net, in cents, as far as rounding explains that.
+
+    `lines` are the VAT codes of its lines: the till rounds once for all lines of a code, or once for each. Half a cent
+    of VAT too much is half a cent of net too little, of which the rate is missing too.
+    """
+    found: dict[VatKey, Decimal] = {}
+    for total in totals:
+        share = total.percentage / 100
+        most = max(1, lines.count(total.key)) * (1 + share) / 2
+        found[total.key] = max(-most, min(most, total.vat_cents - total.net_cents * share))
+    return found
 
 
 def find_reach(drift: Mapping[VatKey, Decimal]) -> int:

@@ -83,6 +83,21 @@ def receipt(*lines: SaleLine, paid: dict[str, int] | None = None, counted: Itera
     )
 
 
+def ring_up(cart: list[tuple[int, int]], *, per_line: bool) -> Sale:
+    """A receipt of a till that rounds the VAT of each line, or that of each code."""
+    sale = receipt(*(line(number % 19 + 1, gross, code=code) for number, (code, gross) in enumerate(cart)))
+    if not per_line:
+        return sale
+    nets: dict[int, int] = {}
+    for each in sale.lines:
+        nets[each.vat_code or 0] = nets.get(each.vat_code or 0, 0) + (each.total_excl_cents or 0)
+    vat = tuple(
+        replace(each, net_cents=nets[each.code], vat_cents=each.net_cents + each.vat_cents - nets[each.code])
+        for each in sale.vat
+    )
+    return replace(sale, vat=vat, total_excl_cents=sum(nets.values()))
+
+
 def invoice(*lines: SaleLine, paid: dict[str, int] | None = None, state: str = "OUTSTANDING") -> Sale:
     """The same lines on account."""
     return replace(

@@ -17,10 +17,10 @@ from mapping.errors import MappingError
 from mapping.figures import Cell, Measure
 from mapping.money import gross_to_tax, show_number, to_cents
 from mapping.orders import Posting
-from mapping.records import DocumentKind, Sale, TaxCode
+from mapping.records import DocumentKind, TaxCode
 from mapping.references import References
 from mapping.sections import OrderSettings
-from tests.mapping.sales import line, receipt
+from tests.mapping.sales import line, ring_up
 
 DAY = Day(1, date(2026, 3, 14))
 RATES = {0: Decimal(0), 1: Decimal(9), 2: Decimal(21)}
@@ -102,21 +102,6 @@ def test_the_documents_of_any_day_hold_its_net_vat_and_money_to_the_cent(
 
 
 carts = st.lists(st.tuples(st.sampled_from([1, 2]), st.integers(-200, 3000).filter(bool)), min_size=1, max_size=5)
-
-
-def ring_up(cart: list[tuple[int, int]], *, per_line: bool) -> Sale:
-    """A receipt of a till that rounds the VAT of each line, or that of each code."""
-    sale = receipt(*(line(number, gross, code=code) for number, (code, gross) in enumerate(cart, 1)))
-    if not per_line:
-        return sale
-    nets: dict[int, int] = {}
-    for each in sale.lines:
-        nets[each.vat_code or 0] = nets.get(each.vat_code or 0, 0) + (each.total_excl_cents or 0)
-    vat = tuple(
-        replace(each, net_cents=nets[each.code], vat_cents=each.net_cents + each.vat_cents - nets[each.code])
-        for each in sale.vat
-    )
-    return replace(sale, vat=vat, total_excl_cents=sum(nets.values()))
 
 
 def post_as_sum(totals: DayTotals) -> Posting:

@@ -22,6 +22,7 @@ from tests.mapping.sales import (
     invoice,
     line,
     receipt,
+    ring_up,
     round_half_up,
     to_document,
     total_in_books,
@@ -267,6 +268,34 @@ def test_prices_without_vat_are_booked_as_the_till_taxes_them(lines: list[SaleLi
                    payments=(Payment("PIN", total),))  # fmt: skip
     document = to_document(sale, REFERENCES, DEFAULTS)
     assert total_in_books(document) == document.total == Decimal(total) / 100
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 2]), st.integers(1, 3000)), min_size=1, max_size=6),
+    st.integers(1, 25),
+    st.booleans(),
+)
+def test_books_that_tax_the_sum_take_a_sale_of_many_lines_with_its_vat(
+    cart: list[tuple[int, int]], times: int, per_line: bool
+) -> None:
+    sale = ring_up(cart * times, per_line=per_line)
+    document = to_document(sale, replace(REFERENCES, taxes_sums=True), DEFAULTS)
+    assert document.total * 100 == sale.total_incl_cents
+    for tax in document.taxes:
+        net = sum(each.net for each in document.lines if each.tax_code_id == tax.tax_code_id)
+        assert tax.tax * 100 == round_half_up(net * tax.percentage)
+    booked = {tax.percentage: tax.tax * 100 for tax in document.taxes if tax.tax}
+    assert booked == {each.percentage: each.vat_cents for each in sale.vat if each.vat_cents}
+
+
+def test_vat_that_is_not_its_rate_is_refused_by_books_that_tax_the_sum() -> None:
+    sale = ring_up([(2, 100_00)], per_line=False)
+    (vat,) = sale.vat
+    vat = replace(vat, net_cents=vat.net_cents - 20, vat_cents=vat.vat_cents + 20)
+    wrong = replace(sale, vat=(vat,), total_excl_cents=vat.net_cents)
+    with pytest.raises(MappingError):
+        to_document(wrong, replace(REFERENCES, taxes_sums=True), DEFAULTS)
 
 
 def test_gift_cards_and_tips_go_to_their_own_items() -> None:
