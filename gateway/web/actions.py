@@ -99,18 +99,18 @@ async def retry_all(
     parked = dataclasses.replace(wanted, state=wanted.state or State.PARKED, limit=views.LONGEST_PAGE)
     ids: list[int] = []
 
-    def change(session: Session, before: int | None) -> int | None:
+    def change(session: Session, before: int | None) -> tuple[list[int], int | None]:
         page = views.find_events(session, dataclasses.replace(parked, before=before))
         due = [each.id for each in page.events if each.entity not in _WITHOUT_RECORD]
         if changed := _requeue(session, due, RETRYABLE):
             target = message("events {first} to {last}", first=changed[-1], last=changed[0])
             audit.note(session, actor=actor, action="retry", target=target, reason=reason)
-        ids.extend(changed)
-        return page.next
+        return changed, page.next
 
     before = parked.before
     while len(ids) < MAX_AT_ONCE:
-        before = await shared.write(functools.partial(change, before=before))
+        changed, before = await shared.write(functools.partial(change, before=before))
+        ids += changed
         if before is None:
             return ids, False
     return ids, True
