@@ -186,10 +186,20 @@ def engine(migrated_url: str) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def valkey(short_folder: Path) -> Iterator[servers.Valkey]:
-    """One Valkey for the whole run; tests that stop it start a `servers.Valkey` of their own."""
+    """One Valkey for the whole run; a test that stops it takes `own_valkey`."""
     server = servers.Valkey(short_folder)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[servers.Valkey]:
+    """A Valkey that the test may stop, fill or change, in a folder with a short name."""
+    folder = Path(tempfile.mkdtemp(prefix="kb"))
+    server = servers.Valkey(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

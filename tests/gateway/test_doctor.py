@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -159,35 +159,22 @@ def test_the_redirect_uri_to_register_is_spelt_out(look: Look) -> None:
 # --- Redis -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def own_valkey(short_folder: Path) -> Iterator[tuple[str, redis.Redis]]:
-    """A Valkey of this test's own, whose settings may be changed."""
-    folder = short_folder / "doctor"
-    folder.mkdir(exist_ok=True)
-    server = Valkey(folder)
-    client = redis.Redis(unix_socket_path=str(server.socket))
-    yield server.url, client
-    client.close()
-    server.stop()
-
-
-def test_a_broker_that_evicts_is_full_or_keeps_nothing_is_reported(
-    look: Look, own_valkey: tuple[str, redis.Redis]
-) -> None:
-    url, client = own_valkey
+def test_a_broker_that_evicts_is_full_or_keeps_nothing_is_reported(look: Look, own_valkey: Valkey) -> None:
+    url = own_valkey.url
     found = look(REDIS_URL=url)
     assert found["broker"].good
     assert "lost in a restart" in found["broker persistence"].said
     assert "broker memory" not in found
-    client.config_set("appendonly", "yes")
-    client.config_set("maxmemory-policy", "allkeys-lru")
-    client.config_set("maxmemory", "1gb")
-    found = look(REDIS_URL=url)
-    assert "noeviction" in found["broker"].fix
-    assert found["broker memory"].good
-    assert "broker persistence" not in found
-    client.config_set("maxmemory", "1mb")
-    assert "more memory" in look(REDIS_URL=url)["broker memory"].fix
+    with redis.Redis.from_url(url) as client:
+        client.config_set("appendonly", "yes")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory", "1gb")
+        found = look(REDIS_URL=url)
+        assert "noeviction" in found["broker"].fix
+        assert found["broker memory"].good
+        assert "broker persistence" not in found
+        client.config_set("maxmemory", "1mb")
+        assert "more memory" in look(REDIS_URL=url)["broker memory"].fix
 
 
 # --- database and processes ------------------------------------------------------------------------------------

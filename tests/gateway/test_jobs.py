@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 import dramatiq
@@ -24,16 +21,6 @@ from tests.servers import Valkey, find_free_port, wait_until
 from workers.worker_threads import SWEEP_SECONDS, PromptEnd
 
 PROMPT = 0.2  # seconds; what a caller may lose at most, on a busy machine
-
-
-@pytest.fixture
-def server() -> Iterator[Valkey]:
-    """A broker that a test may stop."""
-    folder = Path(tempfile.mkdtemp(prefix="kb"))
-    started = Valkey(folder)
-    yield started
-    started.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -66,42 +53,42 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def test_every_wake_up_arrives_as_a_row_id_and_nothing_else(
-    server: Valkey, open_notifier: Callable[[str], Notifier]
+    own_valkey: Valkey, open_notifier: Callable[[str], Notifier]
 ) -> None:
-    open_notifier(server.url).notify([3, 1, 2])
-    wait_until(lambda: woken(server) == [1, 2, 3], what="three wake-ups")
+    open_notifier(own_valkey.url).notify([3, 1, 2])
+    wait_until(lambda: woken(own_valkey) == [1, 2, 3], what="three wake-ups")
 
 
 def test_a_burst_is_coalesced_because_a_notified_worker_continues(
-    server: Valkey, open_notifier: Callable[[str], Notifier]
+    own_valkey: Valkey, open_notifier: Callable[[str], Notifier]
 ) -> None:
-    notifier = open_notifier(server.url)
+    notifier = open_notifier(own_valkey.url)
     seconds = timed(lambda: notifier.notify(range(100_000)))
     notifier.close()
     assert seconds < 2.0
-    assert WAKES_AT_ONCE <= len(woken(server)) < 5_000
+    assert WAKES_AT_ONCE <= len(woken(own_valkey)) < 5_000
 
 
-def test_closing_sends_what_still_waits(server: Valkey, open_notifier: Callable[[str], Notifier]) -> None:
-    notifier = open_notifier(server.url)
+def test_closing_sends_what_still_waits(own_valkey: Valkey, open_notifier: Callable[[str], Notifier]) -> None:
+    notifier = open_notifier(own_valkey.url)
     notifier.notify([7])
     notifier.close()
-    assert woken(server) == [7]
+    assert woken(own_valkey) == [7]
 
 
 def test_04_an_unreachable_broker_delays_no_caller_and_is_left_alone(
-    server: Valkey, open_notifier: Callable[[str], Notifier]
+    own_valkey: Valkey, open_notifier: Callable[[str], Notifier]
 ) -> None:
-    server.stop()
-    notifier = open_notifier(server.url)
+    own_valkey.stop()
+    notifier = open_notifier(own_valkey.url)
     assert timed(lambda: notifier.notify([1])) < PROMPT
     wait_until(lambda: notifier.resting, what="the notifier to rest")
-    server.start()
+    own_valkey.start()
     notifier.notify([2])
     wait_until(lambda: not notifier.resting, what="the rest to be over")
     notifier.notify([3])
-    wait_until(lambda: 3 in woken(server), what="the first wake-up after the rest")
-    assert woken(server) == [3]  # the rows behind the others are the sweeper's
+    wait_until(lambda: 3 in woken(own_valkey), what="the first wake-up after the rest")
+    assert woken(own_valkey) == [3]  # the rows behind the others are the sweeper's
 
 
 def test_a_rest_is_longer_than_the_sweepers_round() -> None:
@@ -123,35 +110,35 @@ def test_an_address_without_a_server_is_no_error_for_the_caller(open_notifier: C
 
 
 def test_an_idle_worker_waits_in_redis_and_still_hears_at_once(
-    server: Valkey, open_notifier: Callable[[str], Notifier]
+    own_valkey: Valkey, open_notifier: Callable[[str], Notifier]
 ) -> None:
     heard: list[int] = []
-    client = jobs.open_redis(server.url)
+    client = jobs.open_redis(own_valkey.url)
     broker = jobs.open_broker(client)
     dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(heard.append)
     worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=4_000, worker_threads=2)  # one wait: 4 s
     worker.start()
     try:
-        notifier = open_notifier(server.url)
+        notifier = open_notifier(own_valkey.url)
         for number in range(1, 4):
-            await_wait(server, number)
+            await_wait(own_valkey, number)
             assert timed(partial(hear, notifier, heard, number)) < 3.0
         time.sleep(1.0)
-        assert calls(server, "evalsha") <= 20  # a wake-up, a look, an acknowledgement and a second look each
+        assert calls(own_valkey, "evalsha") <= 20  # a wake-up, a look, an acknowledgement and a second look each
     finally:
         worker.stop(timeout=10_000)
         client.close()
-    assert woken(server) == []
+    assert woken(own_valkey) == []
 
 
-def test_an_idle_worker_told_to_end_does_not_wait_out_its_time(server: Valkey) -> None:
-    client = jobs.open_redis(server.url)
+def test_an_idle_worker_told_to_end_does_not_wait_out_its_time(own_valkey: Valkey) -> None:
+    client = jobs.open_redis(own_valkey.url)
     broker = jobs.open_broker(client, middleware=[PromptEnd()])
     handled: list[int] = []
     dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(handled.append)
     worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=4_000, worker_threads=2)  # one wait: 4 s
     worker.start()
-    await_wait(server, 1)
+    await_wait(own_valkey, 1)
     stop = threading.Thread(target=worker.stop, kwargs={"timeout": 10_000})
     stop.start()
     for thread in worker.workers:
@@ -161,7 +148,7 @@ def test_an_idle_worker_told_to_end_does_not_wait_out_its_time(server: Valkey) -
     stop.join(2.0)
     assert not stop.is_alive(), "a second wait in Redis began"
     client.close()
-    assert (woken(server), handled) == ([1], [])
+    assert (woken(own_valkey), handled) == ([1], [])
 
 
 def await_wait(server: Valkey, number: int) -> None:

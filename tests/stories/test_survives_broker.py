@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 
 import httpx
@@ -19,16 +15,6 @@ from tests.stories.stage import Stage
 from tests.stories.trade import deliver, effects, furnish, ring_up, times_made
 
 NORMAL = 1.0  # seconds; the sender's limit is three
-
-
-@pytest.fixture
-def own_valkey() -> Iterator[Valkey]:
-    """A broker that a story may stop, in a folder with a short name."""
-    folder = Path(tempfile.mkdtemp(prefix="kb"))
-    server = Valkey(folder)
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def time_delivery(stage: Stage, item_id: str, key: str) -> float:

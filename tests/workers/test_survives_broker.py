@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -42,17 +41,8 @@ def shop(engine: Engine) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def server() -> Iterator[Valkey]:
-    folder = Path(tempfile.mkdtemp(prefix="kb"))
-    started = Valkey(folder)
-    yield started
-    started.stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def proxy(server: Valkey) -> Iterator[Proxy]:
-    made = Proxy(server.socket)
+def proxy(own_valkey: Valkey) -> Iterator[Proxy]:
+    made = Proxy(own_valkey.socket)
     yield made
     made.stop()
 
@@ -96,28 +86,28 @@ def await_done(shop: Shop, count: int) -> None:
 
 
 @contextmanager
-def full(server: Valkey, _proxy: Proxy) -> Iterator[None]:
-    with redis.Redis.from_url(server.url) as admin:
+def full(own_valkey: Valkey, _proxy: Proxy) -> Iterator[None]:
+    with redis.Redis.from_url(own_valkey.url) as admin:
         admin.config_set("maxmemory", 1)
         yield
         admin.config_set("maxmemory", 0)
 
 
 @contextmanager
-def read_only(server: Valkey, _proxy: Proxy) -> Iterator[None]:
-    with redis.Redis.from_url(server.url) as admin:
+def read_only(own_valkey: Valkey, _proxy: Proxy) -> Iterator[None]:
+    with redis.Redis.from_url(own_valkey.url) as admin:
         admin.execute_command("REPLICAOF", "127.0.0.1", "1")
         yield
         admin.execute_command("REPLICAOF", "NO", "ONE")
 
 
 @contextmanager
-def busy(server: Valkey, _proxy: Proxy) -> Iterator[None]:
+def busy(own_valkey: Valkey, _proxy: Proxy) -> Iterator[None]:
     def run_for_ever() -> None:
-        with suppress(redis.RedisError), redis.Redis.from_url(server.url) as other:
+        with suppress(redis.RedisError), redis.Redis.from_url(own_valkey.url) as other:
             other.eval("while true do end", 0)
 
-    with redis.Redis.from_url(server.url) as admin:
+    with redis.Redis.from_url(own_valkey.url) as admin:
         admin.config_set("busy-reply-threshold", 20)
         script = threading.Thread(target=run_for_ever)
         script.start()
@@ -154,7 +144,7 @@ def cut(_server: Valkey, proxy: Proxy) -> Iterator[None]:
 def test_05_43_44_45_with_a_failing_broker_work_goes_on(
     shop: Shop,
     engine: Engine,
-    server: Valkey,
+    own_valkey: Valkey,
     proxy: Proxy,
     web: Web,
     trouble: Callable[[Valkey, Proxy], Iterator[None]],
@@ -162,7 +152,7 @@ def test_05_43_44_45_with_a_failing_broker_work_goes_on(
     with working(engine, {**shop.environment, "REDIS_URL": url_of(proxy)}):
         web.hear_of(3001)
         await_done(shop, 1)
-        with trouble(server, proxy):  # type: ignore[attr-defined]
+        with trouble(own_valkey, proxy):  # type: ignore[attr-defined]
             web.hear_of(3002, 3003)
             await_done(shop, 3)
         wait_until(lambda: not web.notifier.resting, seconds=WITHIN, what="the web's notifier to try again")
@@ -186,9 +176,9 @@ NONSENSE = (
 
 
 def test_46_50_invalid_messages_and_wake_ups_without_a_row_delay_nothing(
-    shop: Shop, engine: Engine, server: Valkey, proxy: Proxy, web: Web
+    shop: Shop, engine: Engine, own_valkey: Valkey, proxy: Proxy, web: Web
 ) -> None:
-    with redis.Redis.from_url(server.url) as admin:
+    with redis.Redis.from_url(own_valkey.url) as admin:
         for number, message in enumerate(NONSENSE):
             admin.hset(f"dramatiq:{QUEUE}.msgs", f"bad-{number}", message)
             admin.rpush(f"dramatiq:{QUEUE}", f"bad-{number}")

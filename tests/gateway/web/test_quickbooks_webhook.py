@@ -21,7 +21,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from gateway.connectors.quickbooks.webhook import sign
 from gateway.store.session import writing
@@ -296,13 +296,10 @@ def test_13_a_client_that_hangs_up_mid_body_leaves_nothing(gateway: Gateway) -> 
 
 
 def test_04_without_a_broker_deliveries_are_stored_as_fast_as_ever(
-    engine: Engine, start: Callable[..., Gateway], short_folder: Path
+    start: Callable[..., Gateway], own_valkey: Valkey
 ) -> None:
-    folder = short_folder / "gone"
-    folder.mkdir(exist_ok=True)
-    own = Valkey(folder)
-    gateway = start(REDIS_URL=own.url)
-    own.stop()
+    gateway = start(REDIS_URL=own_valkey.url)
+    own_valkey.stop()
     began = time.monotonic()
     for n in range(20):
         assert gateway.deliver([a_cloud_event(f"e-{n}")]).status_code == 200

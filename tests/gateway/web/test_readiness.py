@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -25,16 +24,6 @@ from tests.gateway.web.conftest import ENVIRONMENT, Gateway
 from tests.servers import TEMPLATE, Postgres, Valkey, wait_until
 
 Serve = Callable[..., str]
-
-
-@pytest.fixture
-def own_valkey() -> Iterator[Valkey]:
-    """A server that this test may break."""
-    folder = Path(tempfile.mkdtemp(prefix="kb"))
-    server = Valkey(folder)
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
