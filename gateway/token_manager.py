@@ -68,7 +68,7 @@ class TokenManager:
     def is_refused(self) -> bool:
         """Whether QuickBooks refuses calls although the login is good."""
         with reading(self.engine) as session:
-            return tokens.is_refused(session, self.connection)
+            return tokens.find_refusal(session, self.connection) is not None
 
     def try_again(self, try_token: Callable[[str], None]) -> bool:
         """Send once more what was refused; if it is accepted, what was parked for it goes on.

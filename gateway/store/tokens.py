@@ -202,12 +202,12 @@ STAGES = (0, 7, 30)
 """Days before the expiry at which a person is asked, each once."""
 
 
-def is_refused(session: Session, connection: str) -> bool:
-    """Whether QuickBooks refuses calls although the login is good."""
+def find_refusal(session: Session, connection: str) -> str | None:
+    """The fault code with which QuickBooks refuses calls although the login is good; None if it does not."""
     # A release before this column clears `lost` alone.
     mine = and_(col(TokenRow.connection) == connection, col(TokenRow.lost).is_not(None))
     found = select(col(TokenRow.lost_code)).where(mine)
-    return session.execute(found).scalar_one_or_none() is not None
+    return session.execute(found).scalar_one_or_none()
 
 
 def is_authorised(token: TokenRow | None) -> bool:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from gateway.connectors.quickbooks.calls import is_last_page
 from gateway.errors import AuthLost, NotConnected
 from gateway.findings import Finding, enumerate_some
-from gateway.store import links
+from gateway.store import links, tokens
 from gateway.store.links import LinkKind
 from gateway.store.requests import ARTICLES
 from gateway.store.session import reading
@@ -26,6 +26,8 @@ _OTHER_KIND = (
     "connect QuickBooks again; if that does not help, the app's keys are of another environment than the company: "
     "compare QUICKBOOKS_ENVIRONMENT with the tab of Intuit's portal the keys come from"
 )
+_NOT_OF_THE_KEYS = frozenset({"120", "6190"})
+"""Faults of the user who connected, and of the subscription: no other keys and no other environment help."""
 
 
 def look_at_books(deps: Deps) -> Iterator[Finding]:
@@ -35,7 +37,10 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     except NotConnected:
         raise
     except AuthLost as error:
-        raise AuthLost(error.reason, code=error.code, fix=_OTHER_KIND) from error
+        with reading(deps.engine) as session:
+            refusal = tokens.find_refusal(session, deps.connection)
+        fix = tokens.REFUSED if refusal in _NOT_OF_THE_KEYS else _OTHER_KIND
+        raise AuthLost(error.reason, code=error.code, fix=fix) from error
     yield Finding(
         "QuickBooks",
         message(

@@ -9,6 +9,12 @@ from typing import Any
 
 import pytest
 
+from gateway.store import inbox, requests, systems, views
+from gateway.store.events import Outcome, State
+from gateway.store.session import open_engine, reading, writing
+from mapping.choices import ListName, ListOption
+from tests.browser.shop import LISTS
+
 Shoot = Callable[[Any, str], None]
 CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
 UNLABELLED = """() => [...document.querySelectorAll("main input:not([type=hidden]), main select")]
@@ -55,6 +61,46 @@ def test_a_form_in_which_nothing_was_chosen_is_no_change(inside: Any, address: s
     inside.get_by_role("button", name="Refresh lists").click()
     inside.get_by_text("A worker is reading the lists").wait_for()
     assert inside.locator("main").get_attribute("data-refresh") == "1", "it waits for ever"
+
+
+def test_lists_that_were_read_appear_beside_choices_not_saved(inside: Any, address: str, tmp_path: Path) -> None:
+    inside.goto(f"{address}/connections/default/mapping")
+    cash, card = (inside.get_by_label(name, exact=True).first for name in ("Contant CONTANT", "PIN"))
+    cash.select_option("Cash")
+    inside.get_by_role("button", name="Refresh lists").click()
+    inside.get_by_text("A worker is reading the lists").wait_for()
+    assert inside.get_by_role("button", name="Show the lists").is_visible(), "it takes a script"
+    card.select_option("Gift card")
+    card.focus()
+    read_lists(tmp_path / "shop.db", ListOption("4", "Cheque"))
+    card.locator("option", has_text="Cheque").wait_for(state="attached")
+    chosen = [each.evaluate("e => e.selectedOptions[0].label") for each in (cash, card)]
+    assert chosen == ["Cash", "Gift card"]
+    assert inside.get_by_text("A worker").count() == 0, "it says that it still reads"
+    assert card.evaluate("e => e === document.activeElement")
+    assert "Read at" in inside.locator("#news").text_content()
+
+
+def test_enter_in_a_field_of_the_mapping_shows_and_asks_no_system(inside: Any, address: str) -> None:
+    inside.goto(f"{address}/connections/default/mapping")
+    inside.get_by_label("Number of the sale").fill("R20260088")
+    inside.keyboard.press("Enter")
+    inside.locator("#previewed", has_text="1,234.50").wait_for()
+    assert inside.get_by_text("A worker").count() == 0
+    assert inside.get_by_label("Number of the sale").input_value() == "R20260088"
+
+
+def read_lists(path: Path, method: ListOption) -> None:
+    """What a worker does about the lists that were asked for; there is one more way to pay."""
+    engine = open_engine(f"sqlite:///{path}")
+    with reading(engine) as session:
+        asked = views.newest_about(session, requests.refresh_lists(connection="default").subject)
+    event = asked and inbox.claim(engine, asked.id)
+    assert event
+    with writing(engine) as session:
+        systems.save_list(session, "default", ListName.PAYMENT_METHODS, [*LISTS[ListName.PAYMENT_METHODS], method])
+        inbox.finish(session, event, Outcome(State.DONE, result="{}"))
+    engine.dispose()
 
 
 def test_a_first_load_is_begun_and_paused_and_an_address_copied(inside: Any, address: str, shoot: Shoot) -> None:

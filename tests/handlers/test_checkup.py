@@ -61,6 +61,14 @@ def test_books_that_refuse_the_token_point_at_the_other_environment(shop: Shop) 
     assert found["MplusKASSA"]["good"]
 
 
+def test_an_ended_subscription_is_not_taken_for_wrong_keys(shop: Shop) -> None:
+    shop.books.tricks.plan("*", "subscription", times=-1, skip=1)  # the login is taken
+    for _ in range(2):
+        found = look(shop)["QuickBooks"]
+        assert "subscription has ended" in found["said"]
+        assert found["fix"].startswith("see in QuickBooks whether its subscription"), found["fix"]
+
+
 def test_a_side_that_was_never_connected_is_not_called_refused(shop: Shop) -> None:
     with writing(shop.engine) as session:
         connections.save(session, Connection("second", display_name="second"), Seal(["a-secret-key-for-tests"]))
