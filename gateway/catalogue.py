@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from babel.dates import format_date, format_skeleton, get_day_names
 from babel.numbers import format_currency, format_decimal
@@ -77,6 +77,12 @@ def words(language: str) -> Mapping[str, str]:
     for path in sorted(_FOLDER.glob(f"{language}*.toml")):
         found |= tomllib.loads(path.read_text("utf-8"))
     return found
+
+
+@cache
+def tables() -> Mapping[str, Mapping[str, Any]]:
+    """What pages call what is stored: a table for each kind, by the stored word, in English."""
+    return tomllib.loads((_FOLDER / "words.toml").read_text("utf-8"))
 
 
 def translate(language: str, text: str, **values: object) -> str:

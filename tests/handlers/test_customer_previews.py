@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from gateway import catalogue
 from gateway.store import people as erasure
 from gateway.store import requests
 from gateway.store.events import Flow
 from gateway.store.requests import By, Side
-from gateway.web.dashboard.preview_results import MATCHES
 from handlers import customers
 from handlers.customers import BY_EMAIL, BY_LINK
 from tests.handlers.shop import REALM, Shop
@@ -209,4 +209,4 @@ def test_what_a_preview_was_asked_for_goes_when_the_person_is_erased(shop: Shop)
 
 
 def test_every_way_a_counterpart_is_found_has_its_sentence() -> None:
-    assert set(MATCHES) == set(customers.MATCHES)
+    assert set(catalogue.tables()["matches"]) == set(customers.MATCHES)

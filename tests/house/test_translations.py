@@ -4,49 +4,41 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from gateway import catalogue
 from gateway.connectors.mpluskassa import faults as till_faults
 from gateway.connectors.quickbooks import auth, faults
+from gateway.store import sales
 from gateway.store.events import Flow, State
+from gateway.store.sales import SaleStatus
+from gateway.store.users import NoUser, Role
 from gateway.web import dashboard
-from gateway.web.api.previews import CHOICES
+from gateway.web.api import previews
 from gateway.web.dashboard import (
     agreement_calendar,
-    alerts,
-    audit,
     backfills,
     home,
     login,
-    mapping,
     mapping_form,
     preview_results,
-    questions,
-    reads,
     records,
-    rendering,
-    sales,
     setup,
     todo,
 )
-from gateway.web.dashboard.preview_results import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
-from gateway.web.dashboard.rendering import ACTORS, ENTITIES
 from handlers.sales.dry_runs import STEPS
-from mapping import messages, settings_guide
+from mapping import coverage, messages, settings_guide
 from mapping.agreement_causes import Cause
+from mapping.control import Caught
 from mapping.explanations import KEPT
 from mapping.messages import message
 from mapping.settings_document import SettingsDocument
 from tests.house import templates_in_code
 
-MAPPING_TABLES = (
-    *(rendering.SETTING_TITLES, mapping.MODES, mapping.MISSES, mapping.CAUGHT, mapping.HINTS, mapping.LEFT_OUT),
-    mapping.UNCHOSEN,
-)
 PAGES, LOCALES = Path(dashboard.__file__).parent, Path(catalogue.__file__).with_name("locale")
 
 
@@ -68,46 +60,36 @@ _NEVER_ONE: frozenset[str] = frozenset({
 
 
 def words_of_tables() -> set[str]:
-    """What pages take from tables of words instead of writing it into a template."""
-    kinds = {text for kind in alerts.KINDS.values() for text in (kind.title, kind.fix) if text}
-    items = {*preview_results.LABELS.values(), *preview_results.EFFECTS, *preview_results.OUTCOMES.values()}
-    people = {
-        *preview_results.IN_BOOKS.values(),
-        *preview_results.MATCHES.values(),
-        *preview_results.NUMBERS.values(),
-        *KEPT,
+    """What pages say by what is stored, and what is said in the code of pages."""
+    values = [value for table in catalogue.tables().values() for value in table.values()]
+    words = {word for value in values for word in ([value] if isinstance(value, str) else value)} - {""}
+    results = {*get_args(preview_results.Effect), preview_results.UNNAMED, preview_results.PROMISED, *STEPS, *KEPT}
+    forms = {*mapping_form.FAULTS, *(where for _, where in setup.HOOKS.values()), backfills.NO_DAY, setup.NOT_SAVED}
+    lists = {*home.URGENCIES.values(), *records.MARKS.values(), *todo.SNOOZES.values(), *Cause}
+    logins = {login.AGAIN, login.NOT_OURS, login.LEFT, login.MEANWHILE}
+    fixed = {"Mapping", "Products", "Customers", *State, *Flow, "yes", "no", "paused by a person"}
+    return words | results | forms | lists | logins | fixed
+
+
+def test_each_word_of_a_kind_has_a_text_of_its_table() -> None:
+    kinds: Mapping[str, Iterable[str]] = {
+        "sale_statuses": SaleStatus,
+        "sale_kinds": sales.KINDS,
+        "mapping_caught": Caught,
+        "roles": Role,
+        "rights": Role,
+        "sign_on_refusals": NoUser,
+        "agreement_results": agreement_calendar.CalendarResult,
+        "loads": backfills.FLOWS,
+        "previews": {*previews.PREVIEWED, previews.OF_BOOKS},
+        "mapping_columns": [each.path for each in coverage.CONTROLS],
+        "mapping_hints": [each.path for each in coverage.CONTROLS],
+        "mapping_titles": [each.path for each in coverage.CONTROLS],
+        "mapping_unchosen": [each.path for each in coverage.SINGLES],
     }
-    orders = {each for table in (PLANS, FACTS, RESOLVED, MADE) for each in table.values()} | {*NOTES, *STEPS}
-    report = {
-        *agreement_calendar.MEASURES.values(),
-        *agreement_calendar.TOTALS.values(),
-        *agreement_calendar.HEADLINES.values(),
-        *agreement_calendar.WORDS.values(),
-        *Cause,
-    } - {""}
-    sold = {*questions.CHOICES.values(), *sales.STATUSES.values(), *DOCUMENTS.values(), *sales.KINDS.values()}
-    mapped = {
-        *(word for table in MAPPING_TABLES for word in table.values()),
-        *(word for pair in mapping.BECOMES.values() for word in pair),
-        *mapping_form.FAULTS,
-        *backfills.TITLES.values(),
-        *(where for _, where in setup.HOOKS.values()),
-        *(backfills.NO_DAY, setup.NOT_SAVED),
-        "Mapping",
+    assert {name: set(catalogue.tables()[name]) for name in kinds} == {
+        name: set(map(str, kinds[name])) for name in kinds
     }
-    kinds_of_records = {word for table in records.STATUSES.values() for word in table.values()}
-    seen = {*home.URGENCIES.values(), *kinds_of_records, *records.MARKS.values(), "Products", "Customers"}
-    acted = {
-        *ACTORS.values(),
-        *audit.ACTIONS.values(),
-        *alerts.CHANNELS.values(),
-        *reads.WHAT.values(),
-        *todo.SNOOZES.values(),
-        *(text for pair in login.NOBODY.values() for text in pair),
-        *(login.AGAIN, login.NOT_OURS, login.LEFT, login.MEANWHILE),
-    }
-    fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}
-    return kinds | items | people | set(CHOICES.values()) | orders | report | sold | mapped | fixed | acted | seen
 
 
 def locale(name: str) -> dict[str, str]:

@@ -25,15 +25,7 @@ from mapping.messages import message
 
 PREVIEWED: Final = tuple(Flow)
 OF_BOOKS: Final = f"{Flow.CUSTOMERS}/{Side.BOOKS}"
-CHOICES: Final[Mapping[str, str]] = {
-    Flow.PRODUCTS: "products",
-    Flow.STOCK: "stock",
-    Flow.CATEGORIES: "categories",
-    Flow.CUSTOMERS: "customers: relations of the till",
-    OF_BOOKS: "customers of QuickBooks",
-    Flow.ORDERS: "orders",
-}
-"""What a form offers, in its words. Only of customers there are two sides."""
+"""What a form calls one side: only of customers there are two."""
 _KNOWN_BY: Final[Mapping[Flow, frozenset[By]]] = {Flow.CUSTOMERS: frozenset({By.ID, By.NAME, By.EMAIL})}
 _ITEMS: Final = frozenset({By.ID, By.SKU, By.NAME})
 
@@ -69,7 +61,7 @@ def to_request(given: Mapping[str, Any], *, connection: str, actor: str) -> Prev
 
 
 def from_form(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A form's words as those of the API: `flow` is one of `CHOICES`; a customer's `by` may be left as it stood."""
+    """A form's words as those of the API: its `flow` may name a side; a customer's `by` may be left as it stood."""
     flow, _, side = str(given.get("flow", "")).partition("/")
     by, record = given.get("by"), str(given.get("record", ""))
     if flow == Flow.CUSTOMERS and by == By.SKU:

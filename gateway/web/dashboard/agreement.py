@@ -19,7 +19,7 @@ from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import api, presentation, queries, services
 from gateway.web.dashboard import agreement_calendar, csv_files, sales
-from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, WORDS, AgreementMonth, CalendarDay, CalendarResult
+from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -88,7 +88,6 @@ async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SE
         names=list(await services.names_of(request)),
         wanted=called,
         marks=MARKS,
-        words=WORDS,
         chips=CHIPS,
         address=lambda day: _to_day(day, called),
         before=_to_month(earlier, called),
@@ -166,11 +165,8 @@ async def show_day(request: Request, _visitor: Visitor) -> Response:
         request,
         "agreement_day.html",
         marks=MARKS,
-        words=WORDS,
         chips=CHIPS,
-        results=agreement_calendar.RESULTS,
         wanted=called,
-        measures=agreement_calendar.MEASURES,
         parked=State.PARKED,
         back=_to_month(day.replace(day=1), called),
         before=_to_day(day - timedelta(days=1), called),

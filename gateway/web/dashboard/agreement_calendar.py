@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from gateway import catalogue
 from gateway.catalogue import say, translate
 from gateway.store.agreements import AgreementStatus
 from gateway.store.certificates import Certificate
@@ -34,19 +35,17 @@ class CalendarResult(StrEnum):
     COMING = "coming"
 
 
-_SHOWN: Final[Mapping[str, tuple[str, str, str]]] = {
-    CalendarResult.AGREES: ("agrees", "✓", "done"),
-    CalendarResult.DIFFERS: ("differs", "≠", "waiting"),
-    CalendarResult.EXPLAINED: ("explained by policy", "≈", "done"),
-    CalendarResult.NOT_CLOSED: ("not closed yet", "…", "skipped"),
-    CalendarResult.FAILED: ("could not be compared", "!", "parked"),
-    CalendarResult.NOT_COMPARED: ("not compared", "–", "skipped"),
-    CalendarResult.COMING: ("", "", "skipped"),
+_SHOWN: Final[Mapping[str, tuple[str, str]]] = {
+    CalendarResult.AGREES: ("✓", "done"),
+    CalendarResult.DIFFERS: ("≠", "waiting"),
+    CalendarResult.EXPLAINED: ("≈", "done"),
+    CalendarResult.NOT_CLOSED: ("…", "skipped"),
+    CalendarResult.FAILED: ("!", "parked"),
+    CalendarResult.NOT_COMPARED: ("–", "skipped"),
+    CalendarResult.COMING: ("", "skipped"),
 }
-"""Of each result the words, the mark in the calendar, and the chip."""
-WORDS, MARKS, CHIPS = ({result: shown[part] for result, shown in _SHOWN.items()} for part in range(3))
-RESULTS: Final[Mapping[str, str]] = {each.name: WORDS[each] for each in CalendarResult}
-"""What people call the result of a certificate."""
+"""Of each result the mark in the calendar, and the chip."""
+MARKS, CHIPS = ({result: shown[part] for result, shown in _SHOWN.items()} for part in range(2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,19 +175,9 @@ def to_cells(
 # --- a day and a report ------------------------------------------------------------------------------------------
 
 
-MEASURES: Final = {
-    "net": "Net {key} %",
-    "vat": "VAT {key} %",
-    "tender": "Paid by {key}",
-    "account": "Received on {key}",
-}
+_WORDS: Final = catalogue.tables()
+_MEASURES, _TOTALS = _WORDS["agreement_measures"], _WORDS["agreement_totals"]
 _TURNOVER: Final = ("net", "vat")
-HEADLINES: Final = {
-    AGREES: "Till and books agree to the cent",
-    EXPLAINED: "Every difference is as the settings want it",
-    DIFFERS: "Till and books differ",
-}
-TOTALS: Final = {"turnover": "Turnover", "net": "Net", "vat": "VAT", "tender": "Paid"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +223,14 @@ class AccountSums:
 
     @property
     def headline(self) -> str:
-        return HEADLINES[self.verdict]
+        return str(_WORDS["agreement_headlines"][self.verdict])
 
 
 def to_account(report: Mapping[str, Any]) -> AccountSums:
     """The page's view of a report of `mapping.agreement.to_report`."""
     verdict = AGREES if report["agrees"] else EXPLAINED if report.get("status") == EXPLAINED else DIFFERS
     sides = {side: {**sums, "turnover": sums["net"] + sums["vat"]} for side, sums in report["totals"].items()}
-    totals = tuple(Sum(label, "", sides["till"][name], sides["books"][name]) for name, label in TOTALS.items())
+    totals = tuple(Sum(label, "", sides["till"][name], sides["books"][name]) for name, label in _TOTALS.items())
     return AccountSums(verdict, totals, to_days(report["cells"]), report)
 
 
@@ -251,8 +240,8 @@ def to_days(cells: Iterable[Mapping[str, Any]]) -> tuple[ReportDay, ...]:
         places.setdefault((cell["day"], str(cell["branch"] or "")), []).append(cell)
     days = []
     for (day, branch), mine in places.items():
-        rows = tuple(Sum(MEASURES[each["measure"]], each["key"], each["till"], each["books"]) for each in mine)
+        rows = tuple(Sum(_MEASURES[each["measure"]], each["key"], each["till"], each["books"]) for each in mine)
         turned = [each for each in mine if each["measure"] in _TURNOVER]
         till, books = (sum(each[side] for each in turned) for side in ("till", "books"))
-        days.append(ReportDay(day, branch, Sum(TOTALS["turnover"], "", till, books), rows))
+        days.append(ReportDay(day, branch, Sum(_TOTALS["turnover"], "", till, books), rows))
     return tuple(days)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -11,6 +10,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import catalogue
 from gateway.alerts import open_channels
 from gateway.store import alerts
 from gateway.store.tables import AlertRow
@@ -21,15 +21,6 @@ from gateway.web.sessions import Visitor
 
 Parts = tuple[str, ...]
 _SUBJECT = "{subject}"
-
-
-@dataclass(frozen=True, slots=True)
-class AlertKind:
-    """Alerts of one kind: title and way out (empty: as stored, with its count or record), and where to act."""
-
-    title: str = ""
-    fix: str = ""
-    address: Callable[[Parts], str] = lambda _: "/events"
 
 
 def _flow(parts: Parts) -> str:
@@ -44,41 +35,17 @@ def _connect(parts: Parts) -> str:
     return f"/connect/quickbooks?connection={quote(parts[0], safe='')}"
 
 
-_SEE: Final = "Look at what they wait for: the other system, or a worker process."
-_SEE_OTHER: Final = "Look at the other system, then at the address and credentials of the connection."
-_RECONNECT: Final = "Connect the company again; parked work then goes on by itself."
-KINDS: Final[Mapping[str, AlertKind]] = {
-    "parked": AlertKind(address=lambda _: "/todo"),
-    "paused": AlertKind("The connection is paused", "Let it go on.", lambda _: "#connections"),
-    "lost": AlertKind("QuickBooks is no longer connected", _RECONNECT, _connect),
-    "refused": AlertKind(
-        "QuickBooks refuses the company",
-        "See in QuickBooks whether its subscription and the rights of the user who connected it are in order. "
-        "Kassabridge asks again and goes on by itself; if that does not help, connect the company again.",
-        _connect,
-    ),
-    "reconnect": AlertKind("QuickBooks must be connected again soon", _RECONNECT, _connect),
-    "behind": AlertKind("{subject} is behind", _SEE, _flow),
-    "uncertain": AlertKind("A write of {subject} has been without an answer for long", _SEE, _flow),
-    "silent": AlertKind("{subject} does not answer", _SEE_OTHER, lambda _: "#connections"),
-    "poll": AlertKind("The poll {subject} fails", _SEE_OTHER, lambda _: "#connections"),
-    "plan": AlertKind(
-        "The monthly allowance of QuickBooks reads is running out",
-        "Poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS.",
-        lambda _: "#plan",
-    ),
-    "agreement": AlertKind(
-        "Till and books differ", "Every record is named there, with what to do about it.", _agreement
-    ),
-    "comparison": AlertKind(
-        "Till and books could not be compared",
-        "Look at the newest event of the comparison and at the clock process's log.",
-        _agreement,
-    ),
-    "process": AlertKind("No {subject} process is running", "Start it; see its log.", lambda _: "#processes"),
+ADDRESSES: Final[Mapping[str, Callable[[Parts], str]]] = {
+    "parked": lambda _: "/todo",
+    "paused": lambda _: "#connections",
+    **dict.fromkeys(("lost", "refused", "reconnect"), _connect),
+    **dict.fromkeys(("behind", "uncertain"), _flow),
+    **dict.fromkeys(("silent", "poll"), lambda _: "#connections"),
+    "plan": lambda _: "#plan",
+    **dict.fromkeys(("agreement", "comparison"), _agreement),
+    "process": lambda _: "#processes",
 }
-"""By the first word of an alert's cause."""
-CHANNELS: Final = {"email": "e-mail", "webhook": "webhook", "sentry": "Sentry"}
+"""Where to act on an alert, by the first word of its cause."""
 
 
 async def show_alerts(request: Request, visitor: Visitor) -> Response:
@@ -105,7 +72,7 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         now=drawn.now,
         charts=charts.to_hours(request, drawn) if before is None else [],
         older=f"/alerts?{urlencode({'after': following})}" if following else None,
-        channels=[CHANNELS[name] for name in open_channels(shared.settings)],
+        channels=[catalogue.tables()["channels"][name] for name in open_channels(shared.settings)],
     )
 
 
@@ -115,21 +82,22 @@ def to_shown(alert: AlertRow, names: Mapping[str, str]) -> dict[str, Any]:
     `title` holds {subject} where there is one: a flow, a poll, a process; `messages` are of the detail. `told` are the
     channels that took it, `until` is when its cause was gone.
     """
-    name, *parts = alert.cause.split("/")
-    kind = KINDS.get(name) if parts else None
+    words, (name, *parts) = catalogue.tables(), alert.cause.split("/")
+    kind = name if parts and name in ADDRESSES else ""
+    title = words["alert_titles"].get(kind, "")
     called = names.get(alert.connection or "", alert.connection)
     parts = [str(called) if part == alert.connection else part for part in parts]
-    subject = (parts[1] if len(parts) > 1 else parts[0]) if kind and _SUBJECT in kind.title else ""
+    subject = (parts[1] if len(parts) > 1 else parts[0]) if _SUBJECT in title else ""
     return {
-        "title": (kind.title if kind else "") or alert.title,
+        "title": title or alert.title,
         "subject": subject,
         "connection": called,
         "since": alert.first_seen,
         "detail": "" if alert.detail == alerts.WITHHELD else alert.detail or "",
-        "fix": (kind.fix if kind else "") or alert.fix or "",
-        "address": kind.address(tuple(parts)) if kind else "/events",
+        "fix": words["alert_fixes"].get(kind) or alert.fix or "",
+        "address": ADDRESSES[kind](tuple(parts)) if kind else "/events",
         "messages": alert.messages,
         "sent_at": alert.sent_at,
-        "told": tuple(CHANNELS.get(channel, channel) for channel in alert.told.split(",") if channel),
+        "told": tuple(words["channels"].get(channel, channel) for channel in alert.told.split(",") if channel),
         "until": alert.cleared_at,
     }

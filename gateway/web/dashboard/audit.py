@@ -22,50 +22,6 @@ from gateway.web.sessions import DASHBOARD, Visitor
 PAGE: Final = 50
 FIELDS: Final[tuple[str, ...]] = ("who", "what", "from", "through")
 COLUMNS: Final = ("at", "who", "what", "target", "reason")
-ACTIONS: Final[Mapping[str, str]] = {
-    "retry": "Tried again",
-    "ignore": "Ignored",
-    "undo": "Undid what was ignored",
-    "mark": "Noted something about a cause",
-    "resend": "Sent to QuickBooks again",
-    "dry run": "Tried a sale without writing",
-    "preview": "Looked at a preview",
-    "settings": "Changed the settings",
-    "lists": "Had the lists read again",
-    "agreement": "Had till and books compared",
-    "sign-off": "Signed off days",
-    "withdraw sign-off": "Took a sign-off back",
-    "backfill": "Began a load",
-    "pause load": "Paused a load",
-    "resume load": "Let a load go on",
-    "cancel load": "Cancelled a load",
-    "till": "Changed the access to the till",
-    "connect": "Connected QuickBooks",
-    "check": "Had the connection checked",
-    "live": "Let a connection go live",
-    "pause": "Paused a connection",
-    "rename": "Renamed a connection",
-    "remove": "Removed a connection",
-    "revoke": "Revoked its tokens",
-    "login": "Logged in",
-    "first sign-on": "Logged in by single sign-on for the first time",
-    "user email": "Changed an address for single sign-on",
-    "throttled": "Wrong tokens: shut out for a while",
-    "invite": "Invited somebody",
-    "accept invitation": "Accepted an invitation",
-    "change password": "Changed their password",
-    "end session": "Ended a session",
-    "user invite": "Invited somebody again",
-    "user role": "Changed a role",
-    "user disable": "Kept somebody out",
-    "user enable": "Let somebody in again",
-    "user remove": "Removed somebody",
-    "export": "Exported the data of a person",
-    "erase": "Erased a person",
-    "mapping record": "Recorded a test of the mapping",
-    "forget-secrets": "Deleted secrets that cannot be opened",
-}
-"""What people call the actions; one that is not known here is shown as it is stored."""
 
 
 async def show_actions(request: Request, visitor: Visitor) -> Response:
@@ -87,7 +43,6 @@ async def show_actions(request: Request, visitor: Visitor) -> Response:
         "audit.html",
         rows=found["rows"],
         actors=found["actors"],
-        actions=ACTIONS,
         query=query,
         older=f"/audit?{urlencode(older)}" if older else None,
         csv=f"/audit.csv?{csv_files.to_query(request, query)}",

@@ -49,11 +49,6 @@ async def hold_backfill(request: Request, visitor: Visitor, _form: dict[str, str
 
 
 FLOWS: Final = (Flow.PRODUCTS, Flow.CUSTOMERS, Flow.ORDERS)
-TITLES: Final = {
-    Flow.PRODUCTS: "Products, their categories and stock",
-    Flow.CUSTOMERS: "Customers of the till",
-    Flow.ORDERS: "Sales from a day on",
-}
 NO_DAY: Final = "Choose the first day, not in the future."
 
 
@@ -64,10 +59,6 @@ class Load:
     flow: Flow
     progress: Progress | None
     after: Progress | None
-
-    @property
-    def title(self) -> str:
-        return TITLES[self.flow]
 
     @property
     def parts(self) -> list[Progress]:

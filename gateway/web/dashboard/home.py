@@ -27,7 +27,6 @@ from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
 from gateway.web.dashboard import alerts, charts, reads, setup, todo
 from gateway.web.dashboard.rendering import render
-from gateway.web.dashboard.sales import STATUSES
 from gateway.web.dashboard.todo import TodoCause
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -92,7 +91,6 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         alerts=[alerts.to_shown(alert, names) for alert in others],
         plan=counts.forecast_reads(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads),
         charts=[charts.to_booked(request, drawn, names), read, *charts.to_hours(request, drawn)],
-        statuses=STATUSES,
         shop=AMSTERDAM,
         can_connect=bool(settings.quickbooks_client_id),
         is_postgres=settings.is_postgres,

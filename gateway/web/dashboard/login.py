@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -138,21 +138,6 @@ AGAIN: Final = "Log in once more."
 NOT_OURS: Final = "This login was not begun in this browser, or too long ago."
 LEFT: Final = "The login provider did not let you in."
 MEANWHILE: Final = "Log in with name and password, or try again in a minute."
-NOBODY: Final[Mapping[NoUser, tuple[str, str]]] = {
-    NoUser.UNVERIFIED: (
-        "The login provider has not confirmed your e-mail address.",
-        "Confirm it there, then log in once more.",
-    ),
-    NoUser.UNKNOWN: (
-        "Nobody here has the e-mail address of this account.",
-        "Ask an owner to invite you under People, with this e-mail address.",
-    ),
-    NoUser.ANOTHER: (
-        "Another account of the login provider already logs in with this e-mail address.",
-        "If this account is yours, ask an owner to save your address under People again.",
-    ),
-}
-"""Why nobody may log in with an account, and what to do."""
 
 
 def open_provider(settings: Settings) -> Provider | None:
@@ -219,7 +204,7 @@ async def _finish(request: Request, provider: Provider, statement: dict[str, Any
     if isinstance(found, NoUser):
         _log.warning("single sign-on refused", reason=found)
         await access.refuse_account(request)
-        return show(request, wanted, status=403, refused=NOBODY[found])
+        return show(request, wanted, status=403, refused=catalogue.tables()["sign_on_refusals"][found])
     response = RedirectResponse(wanted, 303)
     await let_in(request, found, response, way=WAY)
     return response

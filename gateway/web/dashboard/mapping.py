@@ -20,75 +20,10 @@ from gateway.web.dashboard import mapping_form, questions, settings
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
 from mapping import choices, coverage, settings_document, settings_guide
-from mapping.control import Caught
 from mapping.coverage import BY_CATEGORY, BY_VAT_CODE
 from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 
-BECOMES: Final[Mapping[str, tuple[str, str]]] = {
-    "mapping.tax_codes": ("VAT rate at the till", "Tax code in QuickBooks"),
-    "mapping.payment_methods": ("Way to pay at the till", "Payment method in QuickBooks"),
-    "mapping.deposit_accounts": ("Way to pay at the till", "Account in QuickBooks"),
-    "mapping.departments": ("Location at the till", "Location in QuickBooks"),
-    "mapping.classes": ("Location at the till", "Class in QuickBooks"),
-    "mapping.income_accounts": ("Turnover group of the till", "Income account in QuickBooks"),
-    "mapping.terms": ("Days to pay", "Term in QuickBooks"),
-    "products.vat": ("Tax code in QuickBooks", "VAT code of the till"),
-    BY_CATEGORY: ("Category in QuickBooks", "Turnover group of the till"),
-    BY_VAT_CODE: ("VAT code of the till", "Turnover group of the till"),
-}
-HINTS: Final[Mapping[str, str]] = {
-    "mapping.tax_codes": "By itself a rate finds the tax code of the same rate. For a buyer's country: DEU:19.",
-    "mapping.payment_methods": "By itself a way to pay finds the payment method of its name.",
-    "mapping.deposit_accounts": "Without a choice QuickBooks decides which account receives the money.",
-    "mapping.departments": "By itself a location of the till finds the location of its name.",
-    "mapping.classes": "Only if your books use classes.",
-    "mapping.income_accounts": "Without a choice the account of the article's item counts. For a country: DEU.",
-    "mapping.terms": "By itself a number of days finds the term of that length.",
-    "products.vat": "By itself a tax code finds the VAT code of the same rate.",
-    BY_CATEGORY: "For new articles. A category without a choice follows the one above it, then its VAT code.",
-    BY_VAT_CODE: "For new articles whose category has no choice.",
-}
-MODES: Final[Mapping[str, str]] = {
-    "default": "by itself, unless chosen below",
-    "table": "only what is chosen below",
-    "force": "always the same",
-    "rule": "by a rule of the settings document",
-    "off": "never",
-}
-MISSES: Final[Mapping[str, str]] = {
-    "park": "ask me",
-    "default": "take this one",
-    "skip": "leave it out",
-}
-CAUGHT: Final[Mapping[str, str]] = {
-    Caught.ROW: "chosen here",
-    Caught.AUTOMATIC: "found by itself",
-    Caught.CREATED: "will be created",
-    Caught.ALWAYS: "always the same",
-    Caught.ABOVE: "as the category above it",
-    Caught.FALLBACK: "as everything else",
-    Caught.LEFT_OUT: "left out",
-    Caught.OFF: "never set",
-    Caught.RULE: "a rule decides",
-    Caught.NOTHING: "nothing: the sale waits for you",
-    Caught.UNKNOWN: "known once the lists are read",
-}
-LEFT_OUT: Final[Mapping[str, str]] = {
-    "mapping.deposit_accounts": "QuickBooks decides",
-    "mapping.income_accounts": "the account of the article's item",
-    BY_CATEGORY: "by its VAT code",
-    BY_VAT_CODE: "the one of all new articles",
-}
-"""What leaving a value out means."""
-UNCHOSEN: Final[Mapping[str, str]] = {
-    "products.turnover_group": "the first group of the VAT code",
-    "categories.root_group": "at the top",
-    "mapping.shifted_tax_code": "none",
-    "mapping.no_vat_tax_code": "the first tax code of 0 %",
-    "mapping.order_deposit_account": "one that is made for it",
-    "mapping.clearing_account": "one that is made for it",
-}
 _MEANINGS: Final = {path: each.meaning for path, each in questions.find_settings(SettingsDocument()).items()}
 
 
@@ -235,15 +170,7 @@ def _show(request: Request, state: MappingState, editing: Editing, *, status: in
         find=choices.find,
         proposals=sum(each.proposal is not None for block in blocks for each in block.values),
         meanings=_MEANINGS,
-        titles=mapping_form.TITLES,
-        hints=HINTS,
-        left_out=LEFT_OUT,
-        becomes=BECOMES,
         by_category=BY_CATEGORY,
-        modes=MODES,
-        misses=MISSES,
-        caught=CAUGHT,
-        unchosen=UNCHOSEN,
         read_at=min((each.read_at for each in state.known.values()), default=None),
     )
 

@@ -28,18 +28,6 @@ NO_VALUE, NO_FALLBACK, NO_ROW, UNKNOWN = FAULTS = (
     "The list below is empty: choose for one value at least.",
     "This is not in the list. Refresh the lists if it is new.",
 )
-TITLES: Final[Mapping[str, str]] = {
-    "mapping.tax_codes": "VAT of sales",
-    "mapping.payment_methods": "Ways to pay",
-    "mapping.deposit_accounts": "Accounts that receive the money",
-    "mapping.departments": "Locations",
-    "mapping.classes": "Classes",
-    "mapping.income_accounts": "Income accounts",
-    "mapping.terms": "Payment terms",
-    "products.vat": "VAT of products",
-    coverage.BY_CATEGORY: "Turnover groups by category",
-    coverage.BY_VAT_CODE: "Turnover groups by VAT code",
-}
 ROOT_GROUP: Final = "categories.root_group"
 NUMBERS: Final = frozenset({"products.turnover_group", ROOT_GROUP})
 """Settings that are a number in the document."""

@@ -54,7 +54,6 @@ async def show_form(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
         recent=recent,
         names_of=called_so,
         asked=asked,
-        choices=previews.CHOICES,
         choice_of=find_choice,
     )
 

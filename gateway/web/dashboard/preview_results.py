@@ -9,83 +9,12 @@ from typing import Any, Final, Literal
 
 import simplejson
 
+from gateway import catalogue
 from gateway.store.events import Event
 from mapping import messages
 from mapping.money import show_cents
 
-LABELS: Final = {
-    "number": "Article number",
-    "ext_id": "External id",
-    "plu": "PLU number",
-    "active": "Active",
-    "description": "Description",
-    "receipt_text": "Text on the receipt",
-    "invoice_text": "Text on the invoice",
-    "display_text": "Text on the display",
-    "extra_text": "Long text",
-    "barcode": "Barcode",
-    "turnover_group": "Turnover group",
-    "vat_code": "VAT code",
-    "price_incl_cents": "Price including VAT",
-    "price_excl_cents": "Price excluding VAT",
-    "stock_article": "Keeps stock",
-    "webshop": "In the webshop",
-    "colour": "Colour",
-    "size": "Size",
-    "name": "Name",
-    "parent": "Group above it",
-    "group": "Article group",
-    "product": "Product",
-    "display_name": "Display name",
-    "email": "E-mail address",
-    "given_name": "Given name",
-    "family_name": "Family name",
-    "company_name": "Company",
-    "company": "Company",
-    "contact": "Contact person",
-    "phone": "Telephone",
-    "mobile": "Mobile phone",
-    "billing.lines": "Address",
-    "billing.postal_code": "Postal code",
-    "billing.city": "City",
-    "billing.country": "Country",
-    "shipping.lines": "Delivery address",
-    "shipping.postal_code": "Postal code of delivery",
-    "shipping.city": "City of delivery",
-    "shipping.country": "Country of delivery",
-    "address.street": "Address",
-    "address.postal_code": "Postal code",
-    "address.city": "City",
-    "address.country": "Country",
-    "delivery_address.street": "Delivery address",
-    "delivery_address.postal_code": "Postal code of delivery",
-    "delivery_address.city": "City of delivery",
-    "delivery_address.country": "Country of delivery",
-    "vat_number": "VAT number",
-}
-EFFECTS: Final = ("written", "left as it is", "unchanged")
-OUTCOMES: Final = {
-    "created": "It would be made at the till.",
-    "updated": "It exists at the till and would be updated.",
-    "unchanged": "It exists at the till as it is; nothing would be written.",
-    "deactivated": "Its article would be made inactive at the till.",
-    "skipped": "It would be skipped.",
-    "parked": "It would wait for a person.",
-    "unknown": "This record was not found.",
-    "stock": "The stock in each branch.",
-}
-IN_BOOKS: Final = {
-    "created": "It would be made in QuickBooks.",
-    "updated": "It exists in QuickBooks and would be updated.",
-    "unchanged": "It exists in QuickBooks as it is; nothing would be written.",
-}
-MATCHES: Final = {
-    "by what was written before": "It was found by what was written before.",
-    "by its e-mail address": "It was found by its e-mail address.",
-    "by our id": "It was found by our id.",
-    "by its name and e-mail address": "It was found by its name and e-mail address.",
-}
-NUMBERS: Final = {"books": "Id in QuickBooks", "till": "Number at the till"}
+_WORDS: Final = catalogue.tables()
 _CENTS = "_cents"
 Effect = Literal["written", "left as it is", "unchanged"]
 
@@ -120,7 +49,7 @@ class FieldRow:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """A preview's answer; what does not apply is empty. `headline` is a sentence of `OUTCOMES` or `PLANS`.
+    """A preview's answer; what does not apply is empty. `headline` is a sentence of `outcomes` or `plans`.
 
     `article` is the record's number over there, which is called `number`; `match` says how it was found. `steps` are
     what would be done with a sale beside its document, `sale` is the sale as the till has it, `already` its document.
@@ -132,7 +61,7 @@ class Outlook:
     place: str | None = None
     fix: str | None = None
     article: str | None = None
-    number: str = NUMBERS["till"]
+    number: str = _WORDS["numbers"]["till"]
     match: str | None = None
     rows: tuple[FieldRow, ...] = ()
     stock: tuple[Mapping[str, str], ...] = ()
@@ -162,18 +91,18 @@ def _to_item(result: Mapping[str, Any]) -> Outlook:
     if outcome == "updated" and rows and all(row.effect != "written" for row in rows):
         outcome = "unchanged"
     into = result.get("into", "till")
-    sentences = IN_BOOKS if into == "books" else {}
+    sentences = _WORDS["outcomes_in_books"] if into == "books" else {}
     # What somebody called it is not translated, even where it is a word that these pages use.
     name = (messages.message("{text}", text=result["name"]),) if result.get("name") else ()
     return Outlook(
-        headline=sentences.get(outcome) or OUTCOMES.get(outcome, outcome),
+        headline=sentences.get(outcome) or _WORDS["outcomes"].get(outcome, outcome),
         titles=(*name, *(result[each] for each in ("item", "who") if result.get(each))),
         reason=result.get("reason"),
         place=result.get("field"),
         fix=result.get("fix"),
         article=show(result.get("article") or result.get("target")) or None,
-        number=NUMBERS.get(into, into),
-        match=MATCHES.get(result.get("matched") or ""),
+        number=_WORDS["numbers"].get(into, into),
+        match=_WORDS["matches"].get(result.get("matched") or ""),
         rows=rows,
         stock=tuple({name: _show_pieces(value) for name, value in row.items()} for row in result.get("stock", ())),
         formula=result.get("formula"),
@@ -194,7 +123,7 @@ def to_row(row: Mapping[str, Any], *, is_new: bool) -> FieldRow:
     ]
     return FieldRow(
         name=name,
-        label=LABELS.get(name, name.removeprefix("custom.")),
+        label=_WORDS["fields"].get(name, name.removeprefix("custom.")),
         origin=row.get("source", ""),
         steps=tuple(steps),
         value=to_text(value),
@@ -212,7 +141,7 @@ def _show_pieces(value: Any) -> str:
 def _to_order(result: Mapping[str, Any]) -> Outlook:
     refused = result.get("refused")
     return Outlook(
-        headline="It would not be booked." if refused else PLANS.get(result["action"], result["action"]),
+        headline="It would not be booked." if refused else _WORDS["plans"].get(result["action"], result["action"]),
         already=result.get("already") or {},
         reason=refused,
         place=result.get("field"),
@@ -223,57 +152,7 @@ def _to_order(result: Mapping[str, Any]) -> Outlook:
     )
 
 
-PLANS: Final = {
-    "book": "It would be booked.",
-    "book again": "Its document was deleted in QuickBooks; it would be booked again.",
-    "link": "It is in QuickBooks already; its document would be linked.",
-    "nothing: already booked": "It is booked already; nothing would be done.",
-    "nothing: its document is gone from QuickBooks": "It was cancelled, and its document is gone from QuickBooks; "
-    "nothing would be done.",
-    "repair": "It is booked, and something of it is missing or was changed; that would be put right.",
-    "restore": "Its document was voided; it would get its amounts back.",
-    "settle": "Its payments would be brought up to date.",
-    "update": "Its document would be updated.",
-    "void": "Its document would be voided.",
-    "park": "It would wait for a person.",
-}
-FACTS: Final = {
-    "DocNumber": "Number",
-    "TxnDate": "Date",
-    "DueDate": "Due on",
-    "CustomerRef": "Customer",
-    "DepartmentRef": "Location",
-    "PaymentMethodRef": "Payment method",
-    "PaymentRefNum": "Payment reference",
-    "DepositToAccountRef": "Deposit to",
-    "SalesTermRef": "Terms",
-    "ShipMethodRef": "Shipping method",
-    "InvoiceRef": "Invoice",
-    "CustomerMemo": "Memo",
-    "PrivateNote": "Private note",
-    "TotalAmt": "Total",
-}
-RESOLVED: Final = {
-    "items": "Articles to items",
-    "tax_codes": "VAT to tax codes",
-    "payment_methods": "Ways to pay",
-    "deposit_accounts": "Deposit accounts",
-    "department": "Location",
-    "class": "Class",
-    "term": "Terms",
-    "shipping_method": "Shipping method",
-    "original": "Original document",
-}
-
-DOCUMENTS: Final[Mapping[str, str]] = {
-    "SalesReceipt": "Sales receipt",
-    "RefundReceipt": "Refund receipt",
-    "Invoice": "Invoice",
-    "CreditMemo": "Credit memo",
-}
 UNNAMED, PROMISED = "(id in QuickBooks, name unknown)", "(would be made)"
-NOTES: Final = (UNNAMED, PROMISED)
-MADE: Final = {"customer": "Customer", "item": "Item", "payment method": "Payment method", "account": "Account"}
 
 _KINDS: Final[Mapping[str, Literal["day", "money"]]] = {"TxnDate": "day", "DueDate": "day", "TotalAmt": "money"}
 _NAMED_BY_THEMSELVES: Final = frozenset({"ShipMethodRef", "CustomerMemo"})
@@ -284,7 +163,7 @@ _PROMISE: Final = "(would be created: "
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A value as people read it, and what there is to say of it: one of `NOTES`, or nothing.
+    """A value as people read it, and what there is to say of it: `UNNAMED`, `PROMISED`, or nothing.
 
     `kind` says of what is no text that it is a day or money.
     """
@@ -316,7 +195,7 @@ def to_plan(result: Mapping[str, Any]) -> dict[str, Any]:
     details = [(line.get("TaxLineDetail") or {}, line.get("Amount")) for line in taxes]
     return {
         "entity": result["entity"],
-        "title": DOCUMENTS.get(result["entity"], result["entity"]),
+        "title": _WORDS["documents"].get(result["entity"], result["entity"]),
         "total": str(result["total"]),
         "facts": list(_facts(body, names)),
         "lines": [_to_line(line, names) for line in body.get("Line", ())],
@@ -334,10 +213,10 @@ def to_plan(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _promised(said: str) -> tuple[str, str]:
-    """What would be made first: a word of `MADE`, and the name of the record."""
+    """What would be made first: a word of `made`, and the name of the record."""
     text = said.removeprefix(_PROMISE).removesuffix(")")
-    kind = next((kind for kind in MADE if text.startswith(f"{kind} ")), "")
-    return MADE.get(kind, ""), text.removeprefix(kind).strip()
+    kind = next((kind for kind in _WORDS["made"] if text.startswith(f"{kind} ")), "")
+    return _WORDS["made"].get(kind, ""), text.removeprefix(kind).strip()
 
 
 def _told(text: str) -> Told:
@@ -345,7 +224,7 @@ def _told(text: str) -> Told:
 
 
 def _facts(body: Mapping[str, Any], names: Names) -> Iterator[tuple[str, Told]]:
-    for name, label in FACTS.items():
+    for name, label in _WORDS["facts"].items():
         told = _plain(name, body, names)
         if told.text:
             yield label, told
@@ -381,7 +260,7 @@ def _to_line(line: Mapping[str, Any], names: Names) -> dict[str, str | Told]:
 
 def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[str, Told], ...]]]:
     """What each name and number of the till was found to be; what was not needed is left out."""
-    for name, label in RESOLVED.items():
+    for name, label in _WORDS["resolved"].items():
         found = references.get(name)
         if isinstance(found, Mapping) and "id" not in found:
             pairs = tuple((str(key), _named(value)) for key, value in found.items() if value)

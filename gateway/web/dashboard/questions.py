@@ -34,28 +34,6 @@ OTHERS: Final = (
     "orders.cancelled",
     "orders.closed_books",
 )
-CHOICES: Final[Mapping[str, str]] = {
-    "products.sku_with_letters=reject": "ask me about each one",
-    "products.sku_with_letters=allocate": "give it a number of its own",
-    "customers.without_email=create": "create a customer for each",
-    "customers.without_email=default_debtor": "book on the default debtor",
-    "customers.without_email=park": "ask me about each one",
-    "orders.summary=sale": "one document per sale",
-    "orders.summary=day": "one document per location and day",
-    "orders.receipt_target=sales_receipt": "a sales receipt",
-    "orders.receipt_target=invoice": "an invoice with its payment",
-    "orders.returns=refund_receipt": "a refund receipt",
-    "orders.returns=credit_memo": "a credit memo",
-    "orders.missing_item=park": "ask me about each one",
-    "orders.missing_item=fallback": "book it on the fallback item",
-    "orders.changed=update": "update its document",
-    "orders.changed=park": "ask me about each one",
-    "orders.cancelled=void": "void its document",
-    "orders.cancelled=park": "ask me about each one",
-    "orders.closed_books=park": "ask me about each one",
-    "orders.closed_books=next_open_day": "book it on the first open day",
-}
-"""What each choice of a question means, in words: "path=choice"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,32 +21,11 @@ from gateway.web.sessions import Visitor
 from gateway.web.visitors import chosen_language
 
 MONTHS: Final = 12
-WHAT: Final[Mapping[str, str]] = {
-    "cdc": "What changed (all kinds at once)",
-    "item": "Products",
-    "customer": "Customers",
-    "invoice": "Invoices",
-    "salesreceipt": "Sales receipts",
-    "creditmemo": "Credit memos",
-    "refundreceipt": "Refund receipts",
-    "payment": "Payments",
-    "estimate": "Estimates",
-    "taxcode": "Tax codes",
-    "taxrate": "Tax rates",
-    "account": "Accounts",
-    "department": "Locations",
-    "class": "Classes",
-    "term": "Payment terms",
-    "paymentmethod": "Payment methods",
-    "companyinfo": "The company",
-    "preferences": "The company's preferences",
-}
-"""What people call what was read; another kind is shown as QuickBooks calls it."""
 
 
 def name(what: str) -> str:
-    """What people call what was read, however QuickBooks spells it."""
-    return WHAT.get(what.lower(), what)
+    """What people call what was read, however QuickBooks spells it; another kind is shown as it is."""
+    return str(catalogue.tables()["reads"].get(what.lower(), what))
 
 
 async def show_reads(request: Request, visitor: Visitor) -> Response:

@@ -28,21 +28,6 @@ from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import for_visitors, from_form, refuse_others
 from mapping.choices import ListName
 
-STATUSES: Final[Mapping[RecordKind, Mapping[str, str]]] = {
-    RecordKind.PRODUCT: {
-        RecordStatus.LINKED: "in both systems",
-        RecordStatus.WAITING: "on its way",
-        RecordStatus.NEEDS_ATTENTION: "needs attention",
-        RecordStatus.UNLINKED: "not at the till",
-        RecordStatus.GONE: "deleted in QuickBooks",
-    },
-    RecordKind.CUSTOMER: {
-        RecordStatus.LINKED: "in both systems",
-        RecordStatus.WAITING: "on its way",
-        RecordStatus.NEEDS_ATTENTION: "needs attention",
-        RecordStatus.UNLINKED: "on one side only",
-    },
-}
 _MISSING: Final = {
     RecordKind.PRODUCT: "there is no such product",
     RecordKind.CUSTOMER: "there is no such customer",
@@ -108,7 +93,6 @@ async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> 
         query=query,
         chosen=given.get("state", ""),
         names=list(names),
-        statuses=STATUSES[kind],
         marks=MARKS if kind is RecordKind.PRODUCT else {"differs": "differs"},
         chips=CHIPS,
         to_pieces=to_pieces,
@@ -161,7 +145,6 @@ async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> R
         stock=json.loads(row.stock or "[]"),
         branches=found.branches,
         names=list(await services.names_of(request)),
-        statuses=STATUSES[kind],
         chips=CHIPS,
         may_see=may_see(visitor, kind),
         who=to_person(found.record) if kind is RecordKind.CUSTOMER else None,

@@ -25,9 +25,8 @@ from gateway import catalogue
 from gateway.store.events import Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.version import VERSION
-from gateway.web import access, services
-from gateway.web.dashboard import mapping_form, questions
-from gateway.web.dashboard.preview_results import DOCUMENTS
+from gateway.web import services
+from gateway.web.dashboard import questions
 from gateway.web.sessions import DASHBOARD, Visitor
 from gateway.web.visitors import chosen_language, split
 from mapping.coverage import CONTROLS, SINGLES
@@ -40,34 +39,12 @@ _NAMED = re.compile(
     r"(?P<login>/connect/quickbooks)\b|"
     r'\b(?P<path>[a-z]+\.[a-z_]+)(?:\.[a-z_]+)*\b(?:\s(?:=|is|ist)\s(?P<value>"[a-z_]+"|true|false))?'
 )
-SETTING_TITLES: Final[Mapping[str, str]] = {
-    **mapping_form.TITLES,
-    "mapping.special_items": "Items for rounding, gift cards and other special lines",
-    "orders.cash_rounding": "Cash rounding",
-    "products.family_field": "Field that names the product of a family",
-    "products.filter": "Which items become products",
-    "products.sub_cent_prices": "Prices with parts of a cent",
-    "products.vat_branch": "Location whose VAT rates count",
-    "stock.branches": "Stock of each location",
-    "stock.main_branch": "Location that has all stock",
-}
-"""Short words for settings whose explanation does not begin with some."""
 _ASKED = frozenset({*questions.FLOWS, *questions.OTHERS})
 _MAPPED = frozenset(each.path for each in (*CONTROLS, *SINGLES))
 _SETTINGS: Final = questions.find_settings(SettingsDocument())
 _RESEND = re.compile(r"\./run resend [^\s,;]+")
-ENTITIES = {
-    **{name: name for name in ("Receipt", "Relation", "Item", "Customer", "Invoice", "Day", "Payment")},
-    "TillInvoice": "Invoice of the till",
-    "TillOrder": "Order of the till",
-    **DOCUMENTS,
-}
-ACTORS: Final[Mapping[str, str]] = {
-    DASHBOARD: "Somebody with the ADMIN_TOKEN",
-    access.ADMIN: "A program with the ADMIN_TOKEN",
-    "cli": "The command line",
-    "gateway": "The gateway itself",
-}
+_WORDS: Final = catalogue.tables()
+_SETTING_TITLES: Final = {**_WORDS["mapping_titles"], **_WORDS["setting_titles"]}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 _environment = Environment(
@@ -93,6 +70,7 @@ _environment.globals |= {
     "pretty": partial(json.dumps, indent=2, ensure_ascii=False, default=str),
     "states": list(State),
     "version": VERSION,
+    "words": _WORDS,
 }
 
 
@@ -129,7 +107,7 @@ def render(
         "clock": partial(to_clock, language),
         "duration": partial(to_duration, language),
         "record": partial(to_record, names),
-        "entity": lambda entity: words(str(ENTITIES.get(entity, entity))),
+        "entity": lambda entity: words(str(_WORDS["entities"].get(entity, entity))),
         "called": lambda key: names.get(key, key),
         "money": partial(catalogue.show_money, language),
         "number": partial(catalogue.show_number, language),
@@ -197,11 +175,11 @@ def show_settings(language: str, text: str, connection: str | None = None, *, ma
 
 def _to_words(language: str, setting: Setting, value: str | None) -> str:
     meaning = re.split("[:;]", catalogue.explain(language, setting.path, setting.meaning))[0]
-    title = catalogue.translate(language, SETTING_TITLES[setting.path]) if setting.path in SETTING_TITLES else meaning
+    title = catalogue.translate(language, _SETTING_TITLES[setting.path]) if setting.path in _SETTING_TITLES else meaning
     if value is None:
         return title
     plain = value.strip('"')
-    chosen = {"true": "on", "false": "off"}.get(plain) or questions.CHOICES.get(f"{setting.path}={plain}", plain)
+    chosen = {"true": "on", "false": "off"}.get(plain) or _WORDS["setup_choices"].get(f"{setting.path}={plain}", plain)
     return f"{title}: {catalogue.translate(language, chosen)}"
 
 
@@ -259,8 +237,8 @@ def to_duration(language: str, seconds: float) -> str:
 
 def to_person(language: str, actor: str) -> str:
     """Who acted: the name of a person, else what is meant by a name of ours."""
-    if actor in ACTORS:
-        return catalogue.translate(language, ACTORS[actor])
+    if actor in _WORDS["actors"]:
+        return catalogue.translate(language, _WORDS["actors"][actor])
     return actor.removeprefix(f"{DASHBOARD}: ")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -13,42 +12,19 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import journal, links, sale_contents, sales_list, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
-from gateway.store.links import BookingStatus, Link, LinkKind
+from gateway.store.links import Link, LinkKind
 from gateway.store.sales import SaleStatus
 from gateway.web import actions, queries, services
 from gateway.web.dashboard import sales
 from gateway.web.dashboard.events import find_reason
-from gateway.web.dashboard.preview_results import DOCUMENTS
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.dashboard.sales import KINDS, STATUSES
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others
-from mapping.side_by_side import LineMatch, SaleSide, SideChange, SideComparison, compare, find_changes
+from mapping.side_by_side import SaleSide, SideChange, SideComparison, compare, find_changes
 
 _EVENTS = 20
 _MISSING = "there is no such sale"
-
-
-PAYMENT_STATES: Final[Mapping[str, str]] = {
-    BookingStatus.DELETED: "deleted in QuickBooks",
-    BookingStatus.VOIDED: "voided in QuickBooks",
-    BookingStatus.RELEASING: "taken back",
-    BookingStatus.RELEASED: "taken back",
-}
-MATCHES: Final[Mapping[str, str]] = {
-    LineMatch.SAME: "agrees",
-    LineMatch.ROUNDED: "rounded by a cent",
-    LineMatch.ONLY_TILL: "only at the till",
-    LineMatch.ONLY_BOOKS: "only in QuickBooks",
-}
-CHANGED: Final[Mapping[str, str]] = {
-    "total": "Total",
-    "vat": "of which VAT",
-    "day": "Day",
-    "tender": "Paid by {name}",
-    "customer": "Customer",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +82,6 @@ async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
         log=found.log,
         moving=found.is_moving,
         sides=found.sides,
-        payment_states=PAYMENT_STATES,
-        matches=MATCHES,
-        changed=CHANGED,
-        statuses=STATUSES,
-        documents=DOCUMENTS,
-        kinds=KINDS,
         names=list(names),
         address=sales.find_address_of(services.of(request).settings, found.sale),
         can_retry=event is not None and event.state in (State.PARKED, State.WAITING, State.UNCERTAIN),

@@ -17,31 +17,18 @@ from starlette.responses import Response
 from gateway import catalogue
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
 from gateway.store import counts, sales_list, views
-from gateway.store.events import SALES
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
 from gateway.web import queries, services
 from gateway.web.dashboard import charts, csv_files
 from gateway.web.dashboard.csv_files import CSV_PAGE, CsvStyle, Rows, defuse
-from gateway.web.dashboard.preview_results import DOCUMENTS
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import chosen_language
 from mapping.messages import message
-from mapping.records import SaleKind
 
-STATUSES: Final[Mapping[str, str]] = {
-    SaleStatus.NEEDS_ATTENTION: "needs attention",
-    SaleStatus.WAITING: "on its way",
-    SaleStatus.BOOKED: "booked",
-    SaleStatus.OPEN: "still open at the till",
-    SaleStatus.VOIDED: "cancelled",
-    SaleStatus.IGNORED: "ignored",
-    SaleStatus.SKIPPED: "left out",
-}
-KINDS: Final[Mapping[str, str]] = {SALES[SaleKind.RECEIPT]: "Receipt", SALES[SaleKind.INVOICE]: "Invoice"}
 COLUMNS: Final = (
     *("number", "day", "connection", "location", "location_name", "customer", "amount", "vat", "tenders"),
     *("state", "document", "document_number", "document_id", "kind", "till_id"),
@@ -102,12 +89,9 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         chart=_to_chart(request, shown, wanted, names) if shown.days else None,
         branches=shown.branches,
         tenders=shown.tenders,
-        kinds=KINDS,
         wanted=wanted,
         query=query,
         names=list(names),
-        statuses=STATUSES,
-        documents=DOCUMENTS,
         address=lambda sale: find_address_of(shared.settings, sale),
         older=f"/sales?{urlencode(older)}" if older else None,
         csv=f"/sales.csv?{csv_files.to_query(request, query)}",

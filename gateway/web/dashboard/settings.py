@@ -185,7 +185,6 @@ async def _show(request: Request, state: SettingsState, editor: Editor, sent: Se
         state=state,
         editor=replace(editor, diff=diff),
         chapters=settings_guide.explain(document),
-        choices=previews.CHOICES,
     )
 
 

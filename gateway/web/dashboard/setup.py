@@ -270,7 +270,6 @@ def _show(
         ],
         flow_questions=questions.ask(document, questions.FLOWS),
         other_questions=questions.ask(document, questions.OTHERS),
-        choice_words=questions.CHOICES,
         saved=request.query_params.get("saved"),
         redirect_uri=oauth.redirect_uri(given),
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),

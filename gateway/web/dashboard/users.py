@@ -11,6 +11,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway import catalogue
 from gateway.store import audit, users
 from gateway.store.users import Role, User
 from gateway.web import access, queries, services
@@ -21,18 +22,6 @@ from gateway.web.sessions import Visitor
 from gateway.web.visitors import let_in, refuse_other_sites
 from mapping.messages import message
 
-ROLES: Final = {
-    Role.VIEWER: "Read-only",
-    Role.BOOKKEEPER: "Bookkeeper",
-    Role.OWNER: "Owner",
-    Role.AGENCY: "Agency",
-}
-MAY: Final = {
-    Role.VIEWER: "sees everything, changes nothing",
-    Role.BOOKKEEPER: "also tries again, resends, ignores, compares",
-    Role.OWNER: "also changes settings, the connection and its people",
-    Role.AGENCY: "the same for every connection",
-}
 LONGEST_NAME: Final = 60
 # In this order: most browsers also name those that they are like.
 _BROWSERS: Final = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "FxiOS": "Firefox", "Chrome": "Chrome",
@@ -65,9 +54,7 @@ async def list_users(
         sessions=sessions,
         called_names=names,
         offered=await services.names_in_use(request),
-        roles={role: label for role, label in ROLES.items() if _may_give(visitor, role)},
-        labels=ROLES,
-        may=MAY,
+        roles={role: catalogue.tables()["roles"][role] for role in Role if _may_give(visitor, role)},
         invited=invited,
         single_sign_on=bool(shared.settings.oidc_issuer),
         to_browser=to_browser,
@@ -107,7 +94,7 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
             return {"email": _TAKEN}
         users.invite(session, user_id, secret)
         scope = known.get(connection, connection) if connection else message("every connection")
-        called = message(ROLES[role or Role.VIEWER])
+        called = message(catalogue.tables()["roles"][role or Role.VIEWER])
         target = message("{name}, {role}, {scope}", name=name, role=called, scope=scope)
         audit.note(session, actor=visitor.actor, action="invite", target=target)
         return {}
@@ -154,7 +141,7 @@ async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) 
             _change_email(session, user, form.get("email", ""))
         else:
             _do(session, user, action, role, secret)
-        called = ROLES[role] if role else None
+        called = catalogue.tables()["roles"][role] if role else None
         audit.note(session, actor=visitor.actor, action=f"user {action}", target=user.name, reason=called)
         return user
 
@@ -222,8 +209,6 @@ async def show_account(
         "account.html",
         sent,
         sessions=await services.of(request).read(look),
-        labels=ROLES,
-        may=MAY,
         changed=changed,
         shortest=access.SHORTEST,
         to_browser=to_browser,

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import catalogue
 from gateway.store.tokens import RECONNECT
-from gateway.web.dashboard import questions, rendering
+from gateway.web.dashboard import rendering
 from tests.house import templates_in_code
 
 SKU = 'give the item a SKU of digits, or choose products.sku_with_letters = "allocate" in the settings'
@@ -57,4 +57,4 @@ def test_no_message_of_the_code_shows_a_key_of_the_document(language: str) -> No
     texts = {each.template for each in templates_in_code.find_all() if each.template}
     said = {shown(text, language, None) for text in texts}
     assert {text for text in said if re.search(rf"\b({sections})\.[a-z_]+|\b[a-z]+_[a-z]+ = ", text)} == set()
-    assert {*questions.CHOICES.values()} <= catalogue.words("de").keys()
+    assert {*catalogue.tables()["setup_choices"].values()} <= catalogue.words("de").keys()
