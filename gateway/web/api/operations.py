@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gateway.store.connections import NAME as CONNECTION
 from gateway.web import actions
 from gateway.web.access import Endpoint, admin_only
-from gateway.web.api import agreement, connections, events, people, previews, settings, status
+from gateway.web.api import agreement, events, people, previews, settings, status
 from gateway.web.api.schemas import ADDRESS, DAY, ID, LIMIT, NAME, SCHEMAS, TEXT, WORDS, Schema, ref
 
 ADMIN, BOOKS, TILL, ANYONE = "admin", "quickbooks", "mpluskassa", ""
@@ -156,43 +156,43 @@ _CONNECTIONS = (
         _good("the status of everything", "Status"),
     ),
     Operation(
-        "GET", "/admin/connections", connections.list_connections, "every connection and its status",
+        "GET", "/admin/connections", status.list_connections, "every connection and its status",
         _good("all of them", "Connections"),
     ),
     Operation(
-        "GET", "/admin/connections/{name}", connections.show_connection, "one connection, without its secrets",
+        "GET", "/admin/connections/{name}", status.show_connection, "one connection, without its secrets",
         _good("its status", "Connection"), (404,),
     ),
     Operation(
-        "PUT", "/admin/connections/{name}", connections.put_connection,
+        "PUT", "/admin/connections/{name}", status.put_connection,
         "sets up a connection's till, or changes it; what is left out stays, a new one is not live",
         {200: Answer("it is changed", _json("Connection")), 201: Answer("it is new", _json("Connection"))},
         (400, 409, 422), body=_json("TillRequest"), places={"name": {"type": "string", "pattern": CONNECTION}},
     ),
     Operation(
-        "DELETE", "/admin/connections/{name}", connections.remove_connection,
+        "DELETE", "/admin/connections/{name}", status.remove_connection,
         "removes a connection: tokens revoked, company and till free, waiting events ended, data kept or purged",
         _good("it is removed; `revoked` is null where there were no tokens", "Removal"), (400, 404, 409),
         body=_json("RemovalRequest"), required=True,
     ),
     Operation(
-        "POST", "/admin/connections/{name}/rename", connections.rename_connection,
+        "POST", "/admin/connections/{name}/rename", status.rename_connection,
         "calls a connection otherwise; no row changes",
         {200: Answer("its new name is in force", _json("Connection"), ("Location",))}, (400, 404, 409),
         body=_json("RenameRequest"), required=True,
     ),
     Operation(
-        "POST", "/admin/connections/{name}/check", connections.check_connection,
+        "POST", "/admin/connections/{name}/check", status.check_connection,
         "has a worker try both logins and compare both",
         _later("the findings are its `result` (with `wait`)"), (400, 404), _WAIT, body=_json("EmptyRequest"),
     ),
     Operation(
-        "POST", "/admin/connections/{name}/live", connections.go_live, "lets a connection work from now on, or go on",
+        "POST", "/admin/connections/{name}/live", status.go_live, "lets a connection work from now on, or go on",
         _later("it goes on, or went live (with `wait`)", "ConnectionOrEvent"), (400, 404, 409), _WAIT,
         body=_json("EmptyRequest"),
     ),
     Operation(
-        "POST", "/admin/connections/{name}/pause", connections.pause_connection,
+        "POST", "/admin/connections/{name}/pause", status.pause_connection,
         "stops a connection; what comes meanwhile waits",
         _good("it is paused", "Connection"), (400, 404), body=_json("EmptyRequest"),
     ),
