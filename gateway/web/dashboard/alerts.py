@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from gateway import catalogue
 from gateway.alerts import open_channels
-from gateway.store import alerts
+from gateway.store import alerts, cursors
 from gateway.store.tables import AlertRow
 from gateway.web import queries, services
 from gateway.web.dashboard import charts
@@ -46,6 +46,12 @@ ADDRESSES: Final[Mapping[str, Callable[[Parts], str]]] = {
     "process": lambda _: "#processes",
 }
 """Where to act on an alert, by the first word of its cause."""
+
+
+def to_feed(source: str) -> str:
+    """What a poll reads, in a bookkeeper's words; a part of the books' changes is called as the whole."""
+    feeds: Mapping[str, str] = catalogue.tables()["feeds"]
+    return feeds.get(cursors.BOOKS if source.startswith(cursors.BOOKS) else source, source)
 
 
 async def show_alerts(request: Request, visitor: Visitor) -> Response:
@@ -88,9 +94,11 @@ def to_shown(alert: AlertRow, names: Mapping[str, str]) -> dict[str, Any]:
     called = names.get(alert.connection or "", alert.connection)
     parts = [str(called) if part == alert.connection else part for part in parts]
     subject = (parts[1] if len(parts) > 1 else parts[0]) if _SUBJECT in title else ""
+    subject = to_feed(subject) if kind == "poll" else subject
     return {
         "title": title or alert.title,
         "subject": subject,
+        "is_feed": kind == "poll",
         "connection": called,
         "since": alert.first_seen,
         "detail": "" if alert.detail == alerts.WITHHELD else alert.detail or "",

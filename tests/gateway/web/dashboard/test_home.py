@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, update
 
-from gateway.store import alerts, systems, todo, tokens
+from gateway.store import alerts, counts, systems, todo, tokens
 from gateway.store.agreements import AgreementStatus
 from gateway.store.alerts import AlertCause
+from gateway.store.counts import BookedDayRow, HourRow
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.records import RecordStatus
 from gateway.store.sales import AMSTERDAM
@@ -252,3 +253,33 @@ def test_a_process_that_ended_is_not_shown_half_a_minute_later(gateway: Gateway,
     (shown,) = re.findall(r'id="processes">(.*?)</footer>', browser.get("/").text)
     assert "worker" in shown
     assert "clock" not in shown
+
+
+def test_a_flow_of_no_live_connection_is_not_said_to_be_up_to_date(gateway: Gateway, browser: httpx.Client) -> None:
+    state = re.compile(r'<p class="fresh">(.*?)</p>')
+    assert "up to date" in state.findall(browser.get("/").text)[0]
+    for values, shown in (({"paused": "by Anna"}, "paused"), ({"live": False, "paused": None}, "not live yet")):
+        with writing(gateway.engine) as session:
+            session.execute(update(ConnectionRow).values(**values))
+        assert set(state.findall(browser.get("/").text)) == {f'<span class="muted">{shown}</span>'}
+
+
+def test_a_feed_that_cannot_be_read_is_called_in_words(gateway: Gateway, browser: httpx.Client) -> None:
+    with writing(gateway.engine) as session:
+        for source in ("quickbooks.cdc", "quickbooks.cdc.sales.Item", "mpluskassa.receipt"):
+            alerts.note(session, [AlertCause(f"poll/default/{source}", "x", "HTTP 503", "", "default")])
+    page = browser.get("/", headers={"Accept-Language": "de"}).text
+    assert page.count("<b>Änderungen in QuickBooks können nicht gelesen werden</b>") == 2
+    assert "<b>Bons der Kasse können nicht gelesen werden</b>" in page
+    assert "quickbooks.cdc" not in page
+
+
+def test_charts_show_money_first_then_work_then_reads(gateway: Gateway, browser: httpx.Client) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    with writing(gateway.engine) as session:
+        session.add(BookedDayRow(connection="default", day=TODAY, branch=1, sales=1, cents=100))
+        session.add(HourRow(connection="default", at=hour, lag_seconds=9, causes=1))
+        counts.add_reads(session, "default", day=TODAY, what="cdc", reads=3)
+    titles = re.findall(r"<figcaption[^>]*>(.*?)<", browser.get("/").text)
+    assert titles[0].startswith("Booked per day")
+    assert titles[3] == "Reads by day"

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import httpx
-from sqlalchemy import Engine, event, insert, update
+from sqlalchemy import Engine, delete, event, insert, update
 from sqlmodel import col
 
-from gateway.store import connections, counts, systems
+from gateway.store import connections, counts, systems, tokens
 from gateway.store.agreements import AgreementStatus
 from gateway.store.sales import AMSTERDAM
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.sql import moment
-from gateway.store.tables import AgreementDayRow, SystemRow
+from gateway.store.tables import AgreementDayRow, ConnectionRow, SystemRow
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, a_connection
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
@@ -131,3 +131,23 @@ def test_who_may_see_one_connection_sees_that_one(gateway: Gateway, admin: httpx
     assert listed(page) == ["own"]
     assert "which is no item" not in page.text
     assert "metered reads" not in page.text
+
+
+def test_connections_that_carry_nothing_are_not_said_to_be_in_order(gateway: Gateway, browser: httpx.Client) -> None:
+    connect(gateway, "paused", "new")
+    with writing(gateway.engine) as session:
+        session.execute(update(ConnectionRow).where(col(ConnectionRow.name) == "new").values(live=False))
+        session.execute(update(ConnectionRow).where(col(ConnectionRow.name) == "paused").values(paused="by Anna"))
+        tokens.save(session, "default", tokens.Tokens("a", None, "r", None), SEAL)
+        tokens.lose(session, "default", "the login ended")
+    systems.answered(gateway.engine, "default", "quickbooks", again_in=900)
+    page = browser.get("/overview")
+    found = re.findall(r"<tr>(.*?)</tr>", page.text.partition("<tbody>")[2], re.DOTALL)
+    rows = dict(zip(listed(page), found, strict=True))
+    assert "seen" not in rows["default"], "it refuses us"
+    assert 'chip skipped">paused<' in rows["paused"]
+    with writing(gateway.engine) as session:
+        session.execute(delete(ConnectionRow).where(col(ConnectionRow.name) == "default"))
+    text = browser.get("/overview").text
+    assert "0 of 2 are in order" in text
+    assert "Everything is in order" not in text

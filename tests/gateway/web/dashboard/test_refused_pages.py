@@ -204,3 +204,13 @@ def english_left(
     assert read["en"], path
     found = ((language, each) for language in ("de", "nl") for each in read["en"] & read[language])
     return [(path, language, each) for language, each in found if not any(known in each for known in STORED)]
+
+
+@pytest.mark.parametrize("address", ["/agreement/sign-off", "/agreement/sign-off/withdraw", "/events/retry"])
+def test_a_refused_form_sent_without_a_referer_leads_to_a_page(browser: httpx.Client, address: str) -> None:
+    form = {"csrf": csrf_of(browser.get("/events").text), "state": "odd"}
+    refused = browser.post(address, data=form, headers={"Accept": "text/html"})
+    assert refused.status_code == 400
+    (here,) = re.findall(r'name="next" value="([^"]+)"', refused.text)
+    assert here == f"/{address.split('/')[1]}"
+    assert browser.get(here).status_code == 200
