@@ -14,6 +14,7 @@ from sandbox.mpluskassa.refusals import Fault, fail_server, refuse_client
 from sandbox.mpluskassa.structs import Record
 
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
+NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 NAMES = {"SOAP-ENV": ENVELOPE, "ns": TARGET}
 
 _PARSER_RULES: Any = {"resolve_entities": False, "no_network": True, "load_dtd": False, "remove_comments": True}
@@ -169,7 +170,7 @@ def spoil_number(answer: etree._Element) -> None:
 
 
 def reshape_lists(node: etree._Element, fields: Iterable[Field], contract: Contract, shape: str) -> None:
-    """Write lists of one item without the element around the item (`bare`), or without the item's own (`flat`)."""
+    """Write lists of one item without the element around it (`bare`) or its own (`flat`), or with one more (`nil`)."""
     by_name = {field.name: field for field in fields}
     for child in list(node):
         field = by_name[etree.QName(child).localname]
@@ -182,6 +183,8 @@ def reshape_lists(node: etree._Element, fields: Iterable[Field], contract: Contr
             node.replace(child, child[0])
         elif shape == "flat" and len(child[0]):
             child[:] = list(child[0])
+        elif shape == "nil":
+            etree.SubElement(child, child[0].tag, {NIL: "true"})
 
 
 def _find_item(field: Field, contract: Contract) -> Field | None:

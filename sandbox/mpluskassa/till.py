@@ -56,7 +56,8 @@ class Switches:
     `exact`, `refused`, refused after half of them were booked (`halved`), or taken for `counts` whatever their mode
     says. `unbooked_stock`: what getStock says of a shelf nothing was booked on yet, a `zero` or `nothing`.
     `calls_at_once`: more are refused; 0 is no limit. `one_item_lists`: a list of one item is `wrapped` as the schema
-    says, `bare` (the item without the list around it) or `flat` (the list with the item's own fields in it).
+    says, `bare` (the item without the list around it), `flat` (the list with the item's own fields in it) or `nil` (a
+    nil item after it).
     `untaxed_rates`: the rate of a reverse-charged or untaxed line is told as `zero` or as the article's `own`.
     `moves_articles`: an article named in an update of another product moves there, else its number is taken.
     `empty_products`: a product may be made without articles; getProducts does not show it until it has one.

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
@@ -31,6 +31,7 @@ from mapping.messages import message
 
 TILL_LIMITS: Final = Limits(connect=10.0, read=60.0, total=120.0, size=64 * 1024 * 1024)
 Observer = Callable[[Exchange], None]
+_Decode = Callable[[bytes], dict[str, Any]]
 
 _log = logging.getLogger(__name__)
 _FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs this."
@@ -151,6 +152,13 @@ class Caller:
         """Make a call that changes nothing. Raises Transient, or Permanent and its kinds."""
         return self._call(operation, body, writes=False)
 
+    def search(self, operation: str, **body: Any) -> dict[str, Any]:
+        """Read what may not exist: an answer without any element is then an empty list, as some services write it.
+
+        Not for a feed, whose cursor would move, nor for a record that is known to exist.
+        """
+        return self._call(operation, body, writes=False, may_be_empty=True)
+
     def write(self, operation: str, **body: Any) -> dict[str, Any]:
         """Make a call that writes, and check the result in its answer. Raises Unanswered as well."""
         return self._call(operation, body, writes=True)
@@ -166,14 +174,17 @@ class Caller:
             error = Transient(failure.reason, code="WSDL")
         raise error
 
-    def _call(self, operation: str, body: dict[str, Any], *, writes: bool) -> dict[str, Any]:
+    def _call(
+        self, operation: str, body: dict[str, Any], *, writes: bool, may_be_empty: bool = False
+    ) -> dict[str, Any]:
         contract = self.contract()
         body, dropped = texts.clean(body)
         envelope = _encode(contract, operation, body)
         trace = f"kassabridge-{uuid.uuid4().hex}"
         with self._gate(operation):
             started = time.monotonic()
-            outcome = self._ask(contract, operation, envelope, trace=trace, writes=writes)
+            decode = partial(contract.decode, operation, may_be_empty=may_be_empty)
+            outcome = self._ask(decode, operation, envelope, trace=trace, writes=writes)
             milliseconds = round((time.monotonic() - started) * 1000)
         note = exchange.say_dropped(dropped, outcome.dropped)
         self._note(operation, body, outcome, trace=trace, milliseconds=milliseconds, note=note)
@@ -181,13 +192,13 @@ class Caller:
             raise outcome.error
         return outcome.answer or {}
 
-    def _ask(self, contract: Contract, operation: str, envelope: bytes, *, trace: str, writes: bool) -> _Outcome:
+    def _ask(self, decode: _Decode, operation: str, envelope: bytes, *, trace: str, writes: bool) -> _Outcome:
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation}"', "X-Request-Id": trace}
         try:
             reply = self.link.post(envelope, headers)
         except NoAnswer as failure:
             return _Outcome(error=_link_error(failure, operation, writes=writes))
-        outcome = self._understand(contract, operation, reply, writes=writes)
+        outcome = self._understand(decode, operation, reply, writes=writes)
         answer, error = outcome.answer, outcome.error
         if answer is not None and (writes or answer.get("result")):
             # A read may end without a result; that there is no such record is an answer to it.
@@ -198,13 +209,13 @@ class Caller:
             error.about(**{name: self.link.scrub(text) for name, text in error.problem.named("reason", "code").items()})
         return outcome
 
-    def _understand(self, contract: Contract, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
+    def _understand(self, decode: _Decode, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
         error: GatewayError
         if reply.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
             return _Outcome(reply.status, error=self._status_error(operation, reply, writes=writes))
         content, dropped = texts.clean_xml(reply.body)
         try:
-            answer = contract.decode(operation, content)
+            answer = decode(content)
         except SoapFault as fault:
             error = fault_error(fault.code, fault.message, operation=operation, writes=writes)
         except Garbled as failure:

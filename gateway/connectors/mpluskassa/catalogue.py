@@ -95,7 +95,7 @@ class Products(Area):
 
     def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
         # pluNumbers is required even without a PLU.
-        answer = self._calls.read("getProducts", request={"pluNumbers": to_text_list(()), **filters})
+        answer = self._calls.search("getProducts", request={"pluNumbers": to_text_list(()), **filters})
         return tuple(map(wire_catalogue.to_read_product, rows(answer, "productList", "product")))
 
 
@@ -110,7 +110,7 @@ class Groups(Area):
 
     def article_groups(self, numbers: Iterable[int] = ()) -> tuple[ArticleGroup, ...]:
         """The groups with all below them: these, or (none named) the whole tree."""
-        answer = self._calls.read("getArticleGroups", request={"groupNumbers": list(numbers)})
+        answer = self._calls.search("getArticleGroups", request={"groupNumbers": list(numbers)})
         return tuple(map(wire_catalogue.to_group, rows(answer, "articleGroupList", "articleGroups")))
 
     def create_article_group(self, group: ArticleGroup) -> int:
@@ -252,5 +252,5 @@ class Lookups(Area):
             "journalFilterList": {"journalFilter": list(_ORDERS if of_orders else _REVENUE)},
             "reference": "Kassabridge",
         }
-        answer = self._calls.read("getJournals", request=request)
+        answer = self._calls.search("getJournals", request=request)
         return tuple(map(to_journal, rows(answer, "journalList", "journal")))

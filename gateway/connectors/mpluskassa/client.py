@@ -128,9 +128,9 @@ class Sales(Area):
         # Both wrappers are required even when they are empty.
         empty = {"articlePluNumbers": to_text_list(()), "articleBarcodes": to_text_list(())}
         extras = dict.fromkeys(source.extras, True)
-        return rows_apart(
-            self._calls.read(source.operation, request={**empty, **extras, **filters}), source.wrapper, source.element
-        )
+        # A day may be without sales; what has a marker or an id exists.
+        ask = self._calls.search if "fromFinancialDate" in filters else self._calls.read
+        return rows_apart(ask(source.operation, request={**empty, **extras, **filters}), source.wrapper, source.element)
 
     def _sale(self, kind: SaleKind, row: Row) -> Sale:
         return to_sale(kind, row, default_places=self._places)

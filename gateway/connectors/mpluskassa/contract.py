@@ -110,9 +110,9 @@ class Contract:
             return bytes(etree.tostring(envelope, xml_declaration=True, encoding="utf-8"))
         raise Misfit(str(reason))
 
-    def decode(self, operation: str, content: bytes) -> dict[str, Any]:
+    def decode(self, operation: str, content: bytes, *, may_be_empty: bool = False) -> dict[str, Any]:
         """The values of an answer; raises Fault or Garbled."""
-        return read_answer(content, self._binding.get(operation).output.body)
+        return read_answer(content, self._binding.get(operation).output.body, may_be_empty=may_be_empty)
 
 
 class ContractCache:

@@ -27,6 +27,7 @@ SETTINGS = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_e
 
 _parse: Any = parse_xml  # it accepts bytes, contrary to its annotation
 _ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
+_ENVELOPE_12 = "{http://www.w3.org/2003/05/soap-envelope}"  # of SOAP 1.2: a proxy may translate
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _SPACE = b" \t\r\n"  # XML allows none before its declaration, and proxies add some
 _TOP = 2  # an answer, its list, and in that the rows
@@ -88,23 +89,19 @@ def fit(kind: Any, value: Any, *, dispensable: frozenset[str], path: str = "") -
 # --- answers -----------------------------------------------------------------------------------------------------
 
 
-def read_answer(content: bytes, expected: Element) -> dict[str, Any]:
+def read_answer(content: bytes, expected: Element, *, may_be_empty: bool = False) -> dict[str, Any]:
     """The values of an answer; raises Fault or Garbled. A list is always a list, what is absent is left out.
 
     A row of the answer's own lists that cannot be read becomes `Unusable`. A required list that is missing is
-    no empty list: such an answer is invalid.
+    no empty list: such an answer is invalid, unless it `may_be_empty` and has no element at all.
     """
-    document = parse_document(content)
-    body = document.find(f"{_ENVELOPE}Body") if document.tag == f"{_ENVELOPE}Envelope" else None
-    if body is None or len(body) == 0:
-        raise Garbled("the answer is not a SOAP envelope with a body")
-    node = body[0]
-    if node.tag == f"{_ENVELOPE}Fault":
-        raise SoapFault(_fault_text(node, "faultcode"), _fault_text(node, "faultstring"))
+    node = _open(parse_document(content))
     if node.tag != str(expected.qname):
         raise Garbled("the answer belongs to another operation or namespace")
     values = _values(expected.type, node, depth=_TOP)
     values = values if isinstance(values, dict) else {}
+    if may_be_empty and len(node) == 0:
+        return values
     if isinstance(expected.type, ComplexType) and str(values.get("result") or "OK").endswith("OK"):
         for name, element in expected.type.elements:
             if element.min_occurs > 0 and _find_repeated(element.type) and values.get(name) is None:
@@ -125,10 +122,31 @@ def parse_document(content: bytes) -> Any:
     raise Garbled(message("the answer is not XML that can be read ({reason})", reason=reason))
 
 
+def _open(document: Any) -> Any:
+    """What the body of an envelope holds; raises SoapFault or Garbled."""
+    envelope = next((each for each in (_ENVELOPE, _ENVELOPE_12) if document.tag == f"{each}Envelope"), None)
+    node = next(document.iterfind(f"{envelope}Body/*"), None) if envelope else None
+    if node is None:
+        raise Garbled("the answer is not a SOAP envelope with a body")
+    if node.tag == f"{_ENVELOPE}Fault":
+        raise SoapFault(_fault_text(node, "faultcode"), _fault_text(node, "faultstring"))
+    if node.tag == f"{_ENVELOPE_12}Fault":
+        raise _to_fault_12(node)
+    return node
+
+
 def _fault_text(node: Any, name: str) -> str | None:
     # SOAP 1.1 leaves these two without a namespace; some servers do not.
     found = next((child for child in node if etree.QName(child).localname == name), None)
     return None if found is None else (found.text or "").strip()
+
+
+def _to_fault_12(node: Any) -> SoapFault:
+    """The last of its codes that SOAP 1.1 has too, the service's own, else the first one."""
+    codes = [(each.text or "").strip() for each in node.iterfind(f"{_ENVELOPE_12}Code//{_ENVELOPE_12}Value")]
+    ours = [each for each in codes if each.rpartition(":")[2].startswith(("Client", "Server"))]
+    text = node.findtext(f"{_ENVELOPE_12}Reason/{_ENVELOPE_12}Text")
+    return SoapFault(next(iter(ours[-1:] or codes), None), text and text.strip())
 
 
 def _values(kind: Any, node: Any, *, depth: int = 0) -> Any:
@@ -172,10 +190,10 @@ def _read_child(values: dict[str, Any], fields: dict[str, Element], child: Any, 
         if len(homes) > 1:
             raise Garbled(message("a {name} came without the list it belongs to", name=name), name)
         for outer, inner in homes:
-            found = values.get(outer) or {}
-            values[outer] = {name: [*found.get(name, ()), _item(inner, child, depth - 1)]}
+            values[outer] = values.get(outer) or {}
+            _add_item(values[outer], inner, child, depth - 1)
     elif element.accepts_multiple:
-        values.setdefault(name, []).append(_item(element, child, depth))
+        _add_item(values, element, child, depth)
     else:
         values[name] = _values(element.type, child, depth=depth - 1)
 
@@ -199,6 +217,13 @@ def _is_single(inner: Element, node: Any) -> bool:
         return not names and bool((node.text or "").strip())
     # An item may have a field of its own name.
     return bool(names - {inner.name}) and names <= _fields(inner.type).keys()
+
+
+def _add_item(values: dict[str, Any], element: Element, node: Any, depth: int) -> None:
+    found = values.setdefault(str(element.name), [])
+    item = _item(element, node, depth)
+    if item is not None:  # nil, or a number without digits, is no item
+        found.append(item)
 
 
 def _item(element: Element, node: Any, depth: int) -> Any:

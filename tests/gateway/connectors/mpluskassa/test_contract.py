@@ -11,7 +11,9 @@ import pytest
 
 from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
 from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
+from gateway.connectors.mpluskassa.faults import fault_error
 from gateway.connectors.mpluskassa.wire import Malformed, rows
+from gateway.errors import AuthLost, GatewayError, Permanent, Transient
 from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, REAL_WSDL, SoapServer, envelope, fault
 
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -305,3 +307,33 @@ def test_a_fault_has_its_code_and_text(contract: Contract) -> None:
     with pytest.raises(SoapFault) as raised:
         contract.decode("getProducts", fault("SOAP-ENV:Client", "wrong").encode())
     assert (raised.value.code, raised.value.message) == ("SOAP-ENV:Client", "wrong")
+
+
+SOAP_12 = (
+    '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:ns="urn:mplusqapi">'
+    "<s:Header/><s:Body>{}</s:Body></s:Envelope>"
+)
+
+
+def test_an_answer_in_an_envelope_of_soap_1_2_is_read(contract: Contract) -> None:
+    product = PRODUCTS.format("<ns:productNumber>7</ns:productNumber>")
+    answer = contract.decode("getProducts", SOAP_12.format(product).encode())
+    assert answer == {"productList": {"product": [{"productNumber": 7}]}}
+
+
+@pytest.mark.parametrize(
+    ("codes", "error"),
+    [
+        ("<s:Value>s:Receiver</s:Value>", Transient),
+        ("<s:Value>s:Sender</s:Value>", Permanent),
+        ("<s:Value>s:Receiver</s:Value><s:Subcode><s:Value>x:Busy</s:Value></s:Subcode>", Transient),
+        ("<s:Value>s:Sender</s:Value><s:Subcode><s:Value>x:Client.Authentication</s:Value></s:Subcode>", AuthLost),
+    ],
+)
+def test_a_fault_of_soap_1_2_has_a_code_and_a_reason(contract: Contract, codes: str, error: type[GatewayError]) -> None:
+    reason = '<s:Reason><s:Text xml:lang="en">Closed today</s:Text></s:Reason>'
+    with pytest.raises(SoapFault) as failed:
+        contract.decode("getProducts", SOAP_12.format(f"<s:Fault><s:Code>{codes}</s:Code>{reason}</s:Fault>").encode())
+    assert failed.value.message == "Closed today"
+    found = fault_error(failed.value.code, failed.value.message, operation="getProducts", writes=False)
+    assert type(found) is error

@@ -91,7 +91,7 @@ def seen(served: tuple[Any, MplusKassa, list[Exchange]]) -> list[Exchange]:
     return served[2]
 
 
-@pytest.mark.parametrize("shape", ["bare", "flat"])
+@pytest.mark.parametrize("shape", ["bare", "flat", "nil"])
 @pytest.mark.parametrize("name", READS)
 def test_a_list_of_one_item_is_read_in_every_shape(
     client: MplusKassa, simulation: Simulation, name: str, shape: str
@@ -104,7 +104,10 @@ def test_a_list_of_one_item_is_read_in_every_shape(
     assert read(client, simulation) == expected
 
 
-@pytest.mark.parametrize("name", READS)
+MAY_BE_EMPTY = ("product of an article", "products by plu", "journals", "groups", "receipts of a day")
+
+
+@pytest.mark.parametrize("name", READS.keys() - MAY_BE_EMPTY)
 def test_an_answer_without_its_list_is_a_failed_call_not_an_empty_one(
     client: MplusKassa, simulation: Simulation, name: str
 ) -> None:
@@ -113,6 +116,15 @@ def test_an_answer_without_its_list_is_a_failed_call_not_an_empty_one(
     with pytest.raises(Transient, match="lacks its") as failed:
         read(client, simulation)
     assert "der Antwort fehlt" in catalogue.say("de", failed.value.reason, messages.store(failed.value.reason))
+
+
+@pytest.mark.parametrize("name", MAY_BE_EMPTY)
+def test_a_search_with_no_element_in_its_answer_found_nothing(
+    client: MplusKassa, simulation: Simulation, name: str
+) -> None:
+    operation, read = READS[name]
+    simulation.misbehaviour.plans.append(Plan("no_lists", operation))
+    assert not read(client, simulation)
 
 
 @pytest.mark.parametrize("name", ["receipts", "invoices", "orders"])
