@@ -55,7 +55,7 @@ class TokenManager:
                     # The process that had the lease before may have stored a fresh token.
                     return self._fresher_than(stale) or self._refresh()
                 finally:
-                    tokens.release(self.engine, self.connection, lease)
+                    tokens.release(self.engine, lease)
             time.sleep(LOOK_SECONDS)
         raise Transient("another process is refreshing the QuickBooks token and has not finished", code="refreshing")
 
@@ -93,7 +93,7 @@ class TokenManager:
                 return False
             raise
         finally:
-            tokens.release(self.engine, self.connection, lease)
+            tokens.release(self.engine, lease)
         return True
 
     def _held(self) -> Tokens:

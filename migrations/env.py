@@ -10,9 +10,6 @@ context.configure(
     connection=connection,
     target_metadata=SQLModel.metadata,
     render_as_batch=connection.dialect.name == "sqlite",
-    include_name=lambda name, kind, _parents: (
-        not (kind == "table" and name in tables.RETIRED) and name not in tables.OF_EXPRESSIONS
-    ),
 )
 with context.begin_transaction():
     context.run_migrations()

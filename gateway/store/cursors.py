@@ -34,10 +34,6 @@ _MARKERS = {RECEIPTS: "receipt", INVOICES: "invoice", ORDERS: "order", RELATIONS
 BOOKS = "quickbooks.cdc"
 CUSTOMERS = "quickbooks.customers"
 """No poll: its position is the time since when the index of the customers' addresses is complete."""
-BACKFILLS = "backfill/"
-"""Begins the rows in which releases before 0013 keep the progress of backfills."""
-_LEDGER = "quickbooks.cdc.sales"
-"""A second cursor of the books in earlier releases, which may still run beside this one: both move together."""
 _HELD = "quickbooks.cdc.sales."
 """Begins the cursors of the entities of the books that stay behind."""
 FAILING_SECONDS = 60.0  # one failed poll soon followed by another is no outage
@@ -111,17 +107,6 @@ def find_failing(session: Session, now: datetime) -> list[CursorRow]:
 def flows_of(source: str) -> set[Flow]:
     """The flows whose changes come through this feed."""
     return _FLOWS.get(source, {Flow.ORDERS})
-
-
-def find_books(session: Session, connection: str) -> str | None:
-    found = [at for source in (BOOKS, _LEDGER) if (at := find(session, connection, source))]
-    return min(found, key=datetime.fromisoformat, default=None)
-
-
-def advance_books(session: Session, connection: str, position: str, *, lease: str) -> bool:
-    """`advance` for the books' feed."""
-    advance(session, connection, _LEDGER, position, lease=lease)
-    return advance(session, connection, BOOKS, position, lease=lease)
 
 
 def find_stretch(session: Session, connection: str) -> int:

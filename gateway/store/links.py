@@ -80,21 +80,6 @@ class BookingStatus(StrEnum):
         return not (self.is_gone or self in (BookingStatus.RELEASED, BookingStatus.REMOVED))
 
 
-BOOKINGS = frozenset({LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT, LinkKind.PAYMENT, LinkKind.DAY_DOCUMENT})
-"""The kinds of links to what was booked of sales."""
-# The release before reads (and writes) flags in the details, and may run beside this one during a deployment. A trigger
-# of the database puts its flags into the columns. The next release drops both: see docs/adr/0012.
-_FLAGS: Mapping[BookingStatus, tuple[str, Any]] = {
-    BookingStatus.REPLACING: ("replacing", True),
-    BookingStatus.WITHDRAWN: ("withdrawn", True),
-    BookingStatus.RELEASING: ("voiding", True),
-    BookingStatus.RELEASED: ("voided", True),
-    BookingStatus.REMOVED: ("removing", True),
-    BookingStatus.LEFT_OUT: ("left_out", True),
-    BookingStatus.DELETED: ("gone", "deleted"),
-    BookingStatus.VOIDED: ("gone", "voided"),
-}
-_FLAG_NAMES = frozenset({name for name, _ in _FLAGS.values()} | {"adopted", "day"})
 _STATUSES = frozenset(BookingStatus)
 UNKNOWN_STATUS = "unknown-status"
 NAMED = "special:"
@@ -233,11 +218,7 @@ def add(session: Session, connection: str, link: Link) -> Link:
 
 
 def _to_values(connection: str, link: Link) -> dict[str, Any]:
-    known = link.detail
-    if link.kind in BOOKINGS:
-        flags = dict([_FLAGS[link.status]] if link.status in _FLAGS else [], adopted=link.adopted, day=link.day)
-        known = {**(link.detail or {}), **{name: value for name, value in flags.items() if value}} or None
-    detail = json.dumps(known, default=str) if known is not None else None
+    detail = json.dumps(link.detail, default=str) if link.detail is not None else None
     return {name: getattr(link, name) for name in _COLUMNS} | {"connection": connection, "detail": detail}
 
 
@@ -263,8 +244,6 @@ def forget(session: Session, connection: str, kind: LinkKind, source_id: str) ->
 
 def _to_link(row: Any) -> Link:
     detail = json.loads(row.detail) if row.detail else None
-    if detail and row.kind in BOOKINGS:
-        detail = {name: value for name, value in detail.items() if name not in _FLAG_NAMES} or None
     if row.status not in _STATUSES:
         # It was written before a rollback; what may be done with the record is not known here.
         reason = 'a later release has set its status to "{status}", which this release does not know'

@@ -24,8 +24,6 @@ PROVES_NOTHING = (
     f"{_ENDED} AND (superseded_by IS NOT NULL OR entity NOT IN ('Receipt', 'TillInvoice', 'TillOrder', 'Day'))"
 )
 """An ended event that is not the newest of a sale, or of a day's summary."""
-OF_EXPRESSIONS = ("links_day",)
-"""Indexes that a migration made and no table declares: only the release before uses it."""
 
 AgreementDayRow = tables_of_records.AgreementDayRow
 AgreementRecordRow = tables_of_records.AgreementRecordRow
@@ -305,10 +303,6 @@ class CallSlotRow(SQLModel, table=True):
     holder: str | None = None
     leased_until: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
     ready_at: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
-
-
-RETIRED = ("limits", "slots")
-"""Tables that only the previous release uses; they are dropped when no such process can be running any more."""
 
 
 class AlertRow(SQLModel, table=True):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, and_, case, func, or_, select, true, update
+from sqlalchemy import Engine, and_, case, func, select, true, update
 from sqlmodel import Session, col
 
 from gateway.store import connections, leases
@@ -169,29 +169,14 @@ def find_idle(session: Session, *, seconds: float) -> list[str]:
 
 
 def take(engine: Engine, connection: str) -> str | None:
-    """Take the lease to refresh; None while another process has it, and when the connection has no tokens."""
+    """Take the lease to refresh; None while another process has it."""
     with writing(engine) as session:
-        lease = leases.take(session, connection, "token refresh", seconds=LEASE_SECONDS)
-        if lease and not _take_old_lease(session, connection, lease):
-            leases.release(session, lease)
-            return None
-    return lease
+        return leases.take(session, connection, "token refresh", seconds=LEASE_SECONDS)
 
 
-def _take_old_lease(session: Session, connection: str, lease: str) -> bool:
-    """During a deploy the release before runs too, and its lease is in these columns: two refreshes at once would lose
-    the login. To be removed with the columns in the release after.
-    """
-    free = or_(col(TokenRow.lease).is_(None), col(TokenRow.leased_until) < moment())
-    mine = update(TokenRow).where(and_(col(TokenRow.connection) == connection, free))
-    return change(session, mine.values(lease=lease, leased_until=moment(LEASE_SECONDS))) > 0
-
-
-def release(engine: Engine, connection: str, lease: str) -> None:
-    mine = and_(col(TokenRow.connection) == connection, col(TokenRow.lease) == lease)
+def release(engine: Engine, lease: str) -> None:
     with writing(engine) as session:
         leases.release(session, lease)
-        session.execute(update(TokenRow).where(mine).values(lease=None, leased_until=None))
 
 
 def _place(connection: str, column: str) -> SealedColumn:

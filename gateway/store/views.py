@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, String, and_, func, literal_column, or_, s
 from sqlmodel import Session, col
 
 from gateway.store import connections, documents, sales, systems
-from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
+from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
 from gateway.store.sql import begins, given, holds_one, moment, page_of
@@ -281,8 +281,8 @@ def now_of(session: Session) -> datetime:
 
 def cursors(session: Session) -> Sequence[CursorRow]:
     source = col(CursorRow.source)
-    polls = and_(source != CUSTOMERS, source.not_like(f"{BACKFILLS}%"))
-    return session.execute(select(CursorRow).where(polls).order_by(col(CursorRow.connection), source)).scalars().all()
+    polls = select(CursorRow).where(source != CUSTOMERS).order_by(col(CursorRow.connection), source)
+    return session.execute(polls).scalars().all()
 
 
 def tokens(session: Session) -> dict[str, TokenRow]:

@@ -146,7 +146,7 @@ def _receive(deps: Deps, lease: str) -> list[int]:
         reached = as_of.astimezone(UTC).isoformat()
         cursors.set_stretch(session, deps.connection, _stretch(session, found, as_of))
         # If nothing was read, every entity keeps its own position, so this one may move. Another poll's is left.
-        if cursors.advance_books(session, deps.connection, reached, lease=lease):
+        if cursors.advance(session, deps.connection, cursors.BOOKS, reached, lease=lease):
             cursors.hold_back(session, deps.connection, refused)
     return [row.id for row in received if row.pending]
 
@@ -154,7 +154,7 @@ def _receive(deps: Deps, lease: str) -> list[int]:
 def _read(deps: Deps, lease: str) -> tuple[list[tuple[str, Capture]], dict[str, tuple[str, str]]]:
     """What could be read, with the position it was read from; and what could not, each with its position and reason."""
     with reading(deps.engine) as session:
-        start = cursors.find_books(session, deps.connection) or deps.now().isoformat()
+        start = cursors.find(session, deps.connection, cursors.BOOKS) or deps.now().isoformat()
         failed_before = cursors.failure(session, deps.connection, cursors.BOOKS) is not None
         held = cursors.held_back(session, deps.connection)
     read: list[tuple[str, Capture]] = []

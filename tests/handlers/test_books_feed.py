@@ -73,21 +73,6 @@ def test_after_one_failed_read_the_next_poll_finds_everything(shop: Shop) -> Non
     assert {("SalesReceipt", deleted), ("Item", item)} <= look(shop)
 
 
-def test_two_cursors_of_an_earlier_release_are_followed_from_the_older(shop: Shop) -> None:
-    look(shop)
-    deleted, item = happen(shop)
-    earlier, later = ((shop.deps().now() + timedelta(days=each)).isoformat() for each in (-1, 1))
-    for books, documents in ((earlier, later), (later, earlier)):
-        with writing(shop.engine) as session:
-            cursors.move_to(session, "default", cursors.BOOKS, books)
-            cursors.move_to(session, "default", "quickbooks.cdc.sales", documents)
-            assert cursors.find_books(session, "default") == earlier
-    assert {("SalesReceipt", deleted), ("Item", item)} <= look(shop)
-    with reading(shop.engine) as session:
-        reached = [cursors.find(session, "default", each) for each in (cursors.BOOKS, "quickbooks.cdc.sales")]
-    assert len({*reached, earlier}) == 2
-
-
 def test_a_customer_that_is_not_understood_hides_nothing_else(shop: Shop) -> None:
     look(shop)
     deleted, item = happen(shop)

@@ -34,12 +34,12 @@ def test_a_bare_answer_to_the_look_up_doubles_no_sale(shop: Shop) -> None:
 def test_a_bare_answer_about_changes_moves_no_cursor(shop: Shop) -> None:
     shop.settle()
     with reading(shop.engine) as session:
-        before = cursors.find_books(session, "default")
+        before = cursors.find(session, "default", cursors.BOOKS)
     shop.books.tricks.plan("GET cdc", "bare", times=-1)
     with pytest.raises(GatewayError):
         books_feed.poll(shop.deps())
     with reading(shop.engine) as session:
-        assert cursors.find_books(session, "default") == before
+        assert cursors.find(session, "default", cursors.BOOKS) == before
 
 
 def test_a_page_about_maintenance_parks_nothing(shop: Shop) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, text, update
 
 from gateway.store import tokens
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
-from gateway.store.tables import LeaseRow, TokenRow
+from gateway.store.tables import LeaseRow
 from gateway.store.tokens import Tokens
 
 SEAL = Seal(["a-secret-key-of-good-length"])
@@ -72,38 +72,11 @@ def test_65_one_process_refreshes_until_it_releases_or_its_lease_ends(engine: En
     with ThreadPoolExecutor(8) as pool:
         leases = [lease for lease in pool.map(lambda _: tokens.take(engine, "c"), range(8)) if lease]
     assert len(leases) == 1
-    tokens.release(engine, "c", "somebody else's lease")
+    tokens.release(engine, "somebody else's lease")
     assert tokens.take(engine, "c") is None
-    tokens.release(engine, "c", leases[0])
+    tokens.release(engine, leases[0])
     assert tokens.take(engine, "c")
     assert tokens.take(engine, "c") is None
     with writing(engine) as session:
-        for table in (LeaseRow, TokenRow):
-            session.execute(update(table).values(leased_until=moment(-1)))
+        session.execute(update(LeaseRow).values(leased_until=moment(-1)))
     assert tokens.take(engine, "c")
-
-
-def test_65_during_a_deploy_two_releases_do_not_refresh_at_once(engine: Engine) -> None:
-    plant(engine, "first")
-    with writing(engine) as session:
-        session.execute(update(TokenRow).values(lease="of the release before", leased_until=moment(20)))
-    assert tokens.take(engine, "c") is None
-    with reading(engine) as session:
-        assert session.execute(select(LeaseRow)).first() is None
-        # What the release before asks: whether the columns are free.
-        row = session.execute(select(TokenRow)).scalar_one()
-        assert row.lease == "of the release before"
-    with writing(engine) as session:
-        session.execute(update(TokenRow).values(leased_until=moment(-1)))
-    lease = tokens.take(engine, "c")
-    assert lease
-    with reading(engine) as session:
-        row = session.execute(select(TokenRow)).scalar_one()
-        assert (row.lease, row.leased_until and row.leased_until > datetime.now(UTC)) == (lease, True)
-    tokens.release(engine, "c", lease)
-    with reading(engine) as session:
-        assert session.execute(select(TokenRow)).scalar_one().lease is None
-
-
-def test_an_unauthorised_connection_cannot_be_refreshed(engine: Engine) -> None:
-    assert tokens.take(engine, "c") is None
