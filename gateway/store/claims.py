@@ -24,7 +24,7 @@ from sqlmodel import Session
 
 from gateway.errors import GatewayError
 from gateway.store import leases, round_robin
-from gateway.store.events import PENDING, SUPERSEDED, Event, State
+from gateway.store.events import LASTING, PENDING, SUPERSEDED, Event, State, weigh
 from gateway.store.round_robin import DueConnection, RoundRobin
 from gateway.store.session import reading, writing
 from gateway.store.sql import change, moment
@@ -181,9 +181,9 @@ def claim(
 ) -> Event | None:
     """Claim the newest of the most urgent due events of the subject of `event_id`, or None if there is none.
 
-    Older pending events of the subject are closed as superseded: the claimed one reads the present state. Events of a
-    connection that rests or is `excluded` are not claimed, nor those this process holds by a lease of `ours`. Leases
-    begin with the name of the `process`.
+    Older pending events of the subject are closed as superseded: the claimed one reads the present state, and takes
+    over an operation that only they tell of (`LASTING`). Events of a connection that rests or is `excluded` are not
+    claimed, nor those this process holds by a lease of `ours`. Leases begin with the name of the `process`.
     """
     try:
         with writing(engine, synced=False) as session:
@@ -279,10 +279,38 @@ def _take(session: Session, taking: Any, lease: tuple[float, str], bound: Mappin
     rows = session.execute(taking, {"by": f"{process}{uuid.uuid4().hex}", "seconds": seconds, **bound}).all()
     taken = [Event(*row[:-1]) for row in rows]
     followers = [event for event, row in zip(taken, rows, strict=True) if row[-1]]
-    if followers:
-        older = [{"of": e.subject, "before": e.id, "why": f"{SUPERSEDED}{e.id}", "by": e.id} for e in followers]
-        session.execute(close_older(session.get_bind().dialect.name), older)
-    return taken
+    if not followers:
+        return taken
+    inherited = inherit(session, followers)
+    older = [{"of": e.subject, "before": e.id, "why": f"{SUPERSEDED}{e.id}", "by": e.id} for e in followers]
+    session.execute(close_older(session.get_bind().dialect.name), older)
+    return [inherited.get(event.id, event) for event in taken]
+
+
+_LASTING = select(_ROWS.subject, _ROWS.id, _ROWS.operation, _ROWS.hint).where(
+    _ROWS.subject.in_(bindparam("of", expanding=True)),
+    _ROWS.state.in_(_CLOSABLE),
+    func.lower(_ROWS.operation).in_([*LASTING]),
+)
+_TAKE_OVER = (
+    update(_INBOX).where(_ROWS.id == bindparam("event")).values(operation=bindparam("said"), hint=bindparam("brought"))
+)
+
+
+def inherit(session: Session, followers: Sequence[Event]) -> dict[int, Event]:
+    """Those that supersede what only an older event says (a record was removed, edited, merged): they say it now."""
+    found = session.execute(_LASTING, {"of": [event.subject for event in followers]}).all()
+    changed: dict[int, Event] = {}
+    for event in followers if found else ():
+        rows = [row for row in found if row.subject == event.subject and row.id < event.id]
+        newest = max(rows, key=lambda row: (weigh(row.operation), row.id), default=None)
+        if newest is None or weigh(newest.operation) <= weigh(event.operation):
+            continue
+        changed[event.id] = dataclasses.replace(event, operation=newest.operation, hint=event.hint or newest.hint)
+    if changed:
+        values = [{"event": each.id, "said": each.operation, "brought": each.hint} for each in changed.values()]
+        session.execute(_TAKE_OVER, values)
+    return changed
 
 
 @cache

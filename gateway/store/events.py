@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mapping.errors import Problem
 from mapping.messages import message
@@ -57,6 +57,11 @@ SETTLED = (*ENDED, State.PARKED)
 
 URGENT, NORMAL, BACKFILL = 0, 10, 20
 
+LASTING: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("delete", "deleted", "void", "voided"), 2),
+    **dict.fromkeys(("edited", "merge", "merged", "unlinked"), 1),
+}
+"""Operations, in lower case, of which the record itself does not tell later; the weightier one is kept of two."""
 SUPERSEDED = "superseded by event "
 """The start of the reason of an event that a newer one of its subject superseded; the id of that one follows."""
 
@@ -118,6 +123,11 @@ class Received:
         created = row_id in fresh
         fresh.discard(row_id)
         return cls(row_id, created, state in PENDING, correlation)
+
+
+def weigh(operation: str | None) -> int:
+    """How much of it would be forgotten if another event took the place of one with this operation: see `LASTING`."""
+    return LASTING.get((operation or "").lower(), 0)
 
 
 @dataclass(frozen=True, slots=True)

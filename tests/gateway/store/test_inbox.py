@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text, update
 from sqlmodel import col
 
-from gateway.store import inbox
+from gateway.store import inbox, views
 from gateway.store.claims import LeaseLost
 from gateway.store.events import Change, Event, Flow, Outcome, Received, State
 from gateway.store.session import reading, writing
@@ -141,6 +141,32 @@ def test_51_the_newest_event_is_claimed_and_the_older_are_superseded(engine: Eng
     assert not event.careful
     assert states(engine) == [State.SKIPPED, State.SKIPPED, State.WORKING]
     assert middle.pending
+
+
+@pytest.mark.parametrize(("first", "second", "kept"), [
+    ("Delete", "Update", "Delete"),
+    ("void", None, "void"),
+    ("edited", "Emailed", "edited"),
+    ("Delete", "edited", "Delete"),
+    ("edited", "Void", "Void"),
+    ("Create", "Update", "Update"),
+])  # fmt: skip
+@pytest.mark.parametrize("parked", [True, False])
+def test_what_only_an_older_event_tells_is_taken_over(
+    engine: Engine, first: str, second: str | None, kept: str, *, parked: bool
+) -> None:
+    (older,) = put(engine, change("a", operation=first, hint='{"deleted_id": "7"}'))
+    if parked:
+        end(engine, inbox.claim(engine, older.id), Outcome(State.PARKED, reason="deleted in the books"))
+    (newer,) = put(engine, change("b", operation=second))
+    event = inbox.claim(engine, newer.id)
+    assert event is not None
+    assert (event.id, event.operation) == (newer.id, kept)
+    with reading(engine) as session:
+        stored = views.find_event(session, newer.id)
+    assert stored is not None
+    assert (stored.operation, stored.hint) == (event.operation, event.hint)
+    assert (event.hint is not None) == (kept == first)
 
 
 def test_an_event_that_follows_an_attempted_one_is_careful(engine: Engine) -> None:
