@@ -30,6 +30,7 @@ LONG = {"stories", "chaos", "bench", "process"}
 TOGETHER = {"browser", "house", "mpluskassa", "plans", "quickbooks"}
 """Folders that one process runs: a browser, a seeded database, parsed sources and WSDLs cost more than most tests."""
 
+gc.disable()  # until everything is imported: what has been imported is no garbage
 loopback.guard()
 # Examples share two cores with other tests: how long one takes says nothing.
 hypothesis.settings.register_profile("shared", deadline=None)
@@ -64,6 +65,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -48,11 +48,13 @@ def _make(wsdl: Path, folder: Path) -> None:
     (folder / "till.wsdl").write_bytes(cut(wsdl.read_bytes(), OPERATIONS))
     # The prefix of the real answers is `ns`.
     (folder / "types.dat").write_text(Path(_TYPES).read_text("utf-8") + '\nns = "urn:mplusqapi"\n', "utf-8")
-    _run(folder, "wsdl2h", "-t", "types.dat", "-c++11", "-o", "till.h", "till.wsdl")
+    # Without the classes of the C++ library, and as one source that reads each header once: half as long to compile.
+    _run(folder, "wsdl2h", "-t", "types.dat", "-c++11", "-s", "-o", "till.h", "till.wsdl")
     _run(folder, "soapcpp2", "-1", "-x", "-L", "-I", _IMPORTS, "till.h")
     declared = _DECLARED.findall((folder / "soapStub.h").read_text("utf-8"))
     (folder / "operations.inc").write_text("\n".join(f"PASS_ON({', '.join(each)})" for each in declared), "utf-8")
-    _run(folder, *_COMPILE, *_SOURCES, "-lgsoap++", "-lpthread", "-o", "till")
+    (folder / "together.cpp").write_text("".join(f'#include "{source}"\n' for source in _SOURCES), "utf-8")
+    _run(folder, *_COMPILE, "together.cpp", "-lgsoap++", "-lpthread", "-o", "till")
 
 
 def _run(folder: Path, *command: str) -> None:
