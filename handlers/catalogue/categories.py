@@ -51,6 +51,20 @@ def group_of(item: Item, event: Event, deps: Deps) -> int | None:
     raise wait_for(parent)
 
 
+def require_group(item: Item, event: Event, deps: Deps) -> None:
+    """Raise `Transient`, and have it made again, if the group of the category was deleted at the till by hand."""
+    link = find_link(item.parent_id, deps) if item.parent_id else None
+    number = group_number(link, deps) if link else None
+    if link is None or number is None or any(group.number == number for group in flatten(deps.till.article_groups())):
+        return
+    deps.write(links.mark_unsure, [link])
+    read_at = items.now(deps)
+    parent = deps.books.item(link.source_id)
+    brought = bring_along(ItemReading(parent, read_at), event)
+    deps.pass_on(brought._replace(key=f"{brought.key}:{number}", careful=True))
+    raise wait_for(parent)
+
+
 def group_number(link: Link, deps: Deps) -> int | None:
     """The article group of a category's link, unless it is gone or groups are not written."""
     return int(link.target_id) if are_groups_written(deps) and link.target_id else None

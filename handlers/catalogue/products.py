@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
-from gateway.errors import Conflict, NotFound
+from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store import links
 from gateway.store.events import BACKFILL, Event, Flow
 from gateway.store.leases import Lease
@@ -139,7 +139,11 @@ def _handle_article(event: Event, known: ItemContext, deps: Deps) -> Result:
     families_held = (articles.family_of(member.link), member.family.key if member.family else None)
     letters = fold(known.item) if needs_allocation(known.item, deps.settings.products) else ""
     with ownership.hold([number], deps, families=families_held, sku=letters) as lease:
-        written, remark = _write(event, known, lease, deps)
+        try:
+            written, remark = _write(event, known, lease, deps)
+        except Permanent:
+            categories.require_group(known.item, event, deps)
+            raise
     return done(remark, links=(articles.finish(written, known.wanted, deps),))
 
 

@@ -125,6 +125,8 @@ def _joined(before: Any, sent: Any, rule: str) -> Any:
 def _save(till: Till, product: Record, sent_articles: list[Record]) -> Saved:
     composed = [_compose_article(till, article, product) for article in _number_articles(till, sent_articles)]
     group_numbers = product.pop("groupNumbers", None)
+    if unknown := groups.find_unknown(till, group_numbers or ()):
+        raise Refused("FAILED", f"Article group {unknown} does not exist.")
     members = product.setdefault("_articles", [])
     saved = Saved(till["products"].put(product))
     for article in composed:

@@ -83,6 +83,12 @@ def knows_products(till: Till, numbers: Iterable[int]) -> bool:
     return all(number in till["products"] for number in numbers)
 
 
+def find_unknown(till: Till, numbers: Iterable[int]) -> int | None:
+    """The first of these that is no group, or none any more."""
+    live = {row["groupNumber"] for row in till["groups"] if not row["isDeleted"]}
+    return next((number for number in numbers if number not in live), None)
+
+
 def set_products(till: Till, group: Record, numbers: Iterable[int], effect: str) -> None:
     """Replace the products of a group, each at most once, in this order."""
     group["productNumbers"] = list(dict.fromkeys(numbers))
@@ -90,7 +96,7 @@ def set_products(till: Till, group: Record, numbers: Iterable[int], effect: str)
 
 
 def set_membership(till: Till, product_number: int, group_numbers: Iterable[int]) -> None:
-    """Put a product into exactly these groups; unknown group numbers are ignored."""
+    """Put a product into exactly these groups, which exist."""
     wanted = set(group_numbers)
     for group in till["groups"]:
         inside = product_number in group["productNumbers"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from sandbox.mpluskassa.groups import delete_group
 from sandbox.quickbooks.entities import ENTITIES
 from tests.handlers.counter import (
     OpenShop,
@@ -150,6 +153,23 @@ def test_a_deleted_category_takes_its_own_group_along_unless_the_staff_uses_it(s
         remove_from_books(shop, row["Id"])
         hear(shop, row["Id"], "Delete")
     assert set(groups(shop)) == {"Gifts"}
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["an article", "a new article"])
+def test_a_group_deleted_by_hand_is_made_again_for_an_item(shop: Shop, *, is_there: bool) -> None:
+    food = add_category(shop, "Food")
+    hear(shop, food["Id"])
+    lost = groups(shop)["Food"]["groupNumber"]
+    if is_there:
+        row = {"articleNumber": 7001, "description": "x", "vatCode": 2, "turnoverGroup": 1}
+        shop.till.add_product({"description": "x", "articleList": {"article": [row]}})
+    delete_group(shop.till.till, shop.till.till["groups"].get(lost))
+    item = shop.add_item("7001", **below(food["Id"]))
+    hear(shop, item["Id"], "Create")
+    retry_waiting(shop)
+    assert groups(shop)["Food"]["groupNumber"] != lost
+    assert members(shop, "Food") == {7001}
+    assert {e.state for e in shop.events()} <= {"done", "skipped"}
 
 
 def remove_from_books(shop: Shop, item_id: str) -> None:
