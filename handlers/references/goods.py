@@ -8,9 +8,10 @@ stock then gets a separate line with the pieces only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from gateway.errors import DuplicateName
 from gateway.store import inbox, links
@@ -172,8 +173,8 @@ def special_items(deps: Deps) -> dict[str, str]:
 
 def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
     key = named_item(kind, name)
-    if known := _linked(key, deps):
-        return known
+    if known := deps.links[LinkKind.SPECIAL, key]:
+        return known.target_id
     items = (*deps.books.items_by_sku(name), *deps.books.items_by_name(name))
     item = next((each for each in items if each.active), None)
     if item is None:
@@ -197,8 +198,10 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
 
 def rounding_item(deps: Deps) -> str:
     """The item of rounding lines: our own service item, created once on the account that sales are booked on."""
-    if known := _linked(ROUNDING_ITEM, deps):
-        return known
+    return _own(ROUNDING_ITEM, ROUNDING_ITEM, partial(_sales_account, deps), deps)
+
+
+def _sales_account(deps: Deps) -> str:
     accounts = [a for a in deps.lists.entries("Account") if a.active and a.type == "Income"]
     if not accounts:
         raise MappingError(
@@ -208,15 +211,7 @@ def rounding_item(deps: Deps) -> str:
             field="mapping.special_items.rounding",
             fix="create an item for rounding differences in QuickBooks and name it in mapping.special_items.rounding",
         )
-    sales = next((a for a in accounts if a.subtype == "SalesOfProductIncome"), accounts[0])
-    item_id = _find_or_make(ROUNDING_ITEM, sales.id, deps)
-    deps.remember(Link(LinkKind.SPECIAL, ROUNDING_ITEM, "Item", item_id))
-    return item_id
-
-
-def _linked(source_id: str, deps: Deps) -> str | None:
-    link = deps.links[LinkKind.SPECIAL, source_id]
-    return link.target_id if link else None
+    return next((a for a in accounts if a.subtype == "SalesOfProductIncome"), accounts[0]).id
 
 
 def _fallback(missing: Mapping[int, _Missing], record: str, deps: Deps) -> dict[int, str]:
@@ -273,61 +268,45 @@ def _of_account(sale: Sale, line: SaleLine, deps: Deps, country: str | None) -> 
         return None
     accounts = deps.lists.entries("Account")
     account_id = by_name_or_id(account, accounts)
-    own = f"account:{account_id}"
-    if known := _linked(own, deps):
-        return known
     name = next((entry.name for entry in accounts if entry.id == account_id), account)
-    item_id = _find_or_make(f"{name}{OWN_ENDING}", account_id, deps)
-    deps.remember(Link(LinkKind.SPECIAL, own, "Item", item_id))
-    return item_id
+    return _own(f"account:{account_id}", f"{name}{OWN_ENDING}", lambda: account_id, deps)
 
 
-def _find_or_make(name: str, account_id: str, deps: Deps) -> str:
-    """The service of this name that we created in the books, with or without a link; created if there is none."""
+def _own(key: str, name: str, find_account: Callable[[], str], deps: Deps, *, setting: str | None = None) -> str:
+    """The id of a service of ours: by its link, else by its name, else created on this account.
+
+    `setting` is what it is for, where its name depends on the settings.
+    """
+    if link := deps.links[LinkKind.SPECIAL, key]:
+        return link.target_id
     present = deps.books.items_by_name(name)
-    if found := _active(present):
-        return found.id
-    deps.say("making an item of our own in QuickBooks", name=name, account=account_id)
-    token = deps.books.request_id("item", name, *_former_ids(name, present, deps))
-    return _create(name, account_id, token, deps)
-
-
-def _former_ids(name: str, present: Iterable[Item], deps: Deps) -> list[str]:
-    """The items of this name that were made inactive: their successor is another item."""
-    return sorted(item.id for item in (*present, *deps.books.items_by_name(f"{name} (deleted)")))
-
-
-def _create(name: str, account_id: str, token: str, deps: Deps) -> str:
-    try:
-        return deps.books.create_service_item(name, account_id, token).id
-    except DuplicateName:  # another sale made it, in books that did not recognise the common request id
-        made = _active(deps.books.items_by_name(name))
-        if made is None:
-            raise
-        return made.id
-
-
-def _active(items: Iterable[Item]) -> Item | None:
-    return next((item for item in items if item.active), None)
+    item = next((each for each in present if each.active), None)
+    if item is None:
+        account_id = find_account()
+        deps.say("making an item of our own in QuickBooks", name=name, account=account_id)
+        # The successor of an item that was made inactive is another item.
+        former = sorted(each.id for each in (*present, *deps.books.items_by_name(f"{name} (deleted)")))
+        identity = (setting, account_id) if setting else (name,)
+        token = deps.books.request_id("item", *identity, *former)
+        try:
+            item = deps.books.create_service_item(name, account_id, token)
+        except DuplicateName:  # another sale made it, in books that did not recognise the common request id
+            item = next((each for each in deps.books.items_by_name(name) if each.active), None)
+            if item is None:
+                raise
+    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item.id))
+    return item.id
 
 
 def own_item(own: OwnItem, deps: Deps) -> str:
     """The id of the item, created if missing. MappingError if the account in the settings does not exist."""
     account = getattr(deps.settings.mapping, own.setting)
-    key = key_of_own(own, deps.settings)
-    if known := _linked(key, deps):
-        return known
     name = f"{account} - {own.name}" if account else own.name
-    present = deps.books.items_by_name(name)
-    if found := _active(present):
-        item_id = found.id
-    else:
-        account_id = _named_account(own, account, deps) if account else _own_account(own, deps)
-        deps.say("making an item in QuickBooks", name=name, account=account_id)
-        token = deps.books.request_id("item", own.setting, account_id, *_former_ids(name, present, deps))
-        item_id = _create(name, account_id, token, deps)
-    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item_id))
-    return item_id
+
+    def find_account() -> str:
+        return _named_account(own, account, deps) if account else _own_account(own, deps)
+
+    return _own(key_of_own(own, deps.settings), name, find_account, deps, setting=own.setting)
 
 
 def own_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
