@@ -231,7 +231,8 @@ def name_branch(number: int, branches: Iterable[Branch]) -> str:
 def payment_method(code: str, known: KnownLists, mapping: MappingSettings) -> str | NewMethod | None:
     """The id of the books' payment method for a tender of the till; a new one by name when the settings allow it."""
     name = next((m.description for m in known.till_methods if m.code == code), None) or code
-    entry = method_named(name, known.of("PaymentMethod"))
+    entries = known.of("PaymentMethod")
+    entry = named(name, entries) or named(NewMethod(name).shortened, entries)  # the books may hold it shortened
     missing = _NEW if mapping.create_payment_methods else None
     question = ControlQuestion(
         setting="mapping.payment_methods",
@@ -246,12 +247,7 @@ def payment_method(code: str, known: KnownLists, mapping: MappingSettings) -> st
     chosen = resolve(mapping.payment_methods, question).value
     if chosen == _NEW:
         return NewMethod(name)
-    return by_name_or_id(chosen, known.of("PaymentMethod")) if chosen else None
-
-
-def method_named(name: str, known: Sequence[ListEntry]) -> ListEntry | None:
-    """The active payment method of this name, which the books may hold shortened."""
-    return named(name, known) or named(NewMethod(name).shortened, known)
+    return by_name_or_id(chosen, entries) if chosen else None
 
 
 def deposit_accounts(tenders: Iterable[str], accounts: Sequence[ListEntry], rule: Control) -> dict[str, str]:

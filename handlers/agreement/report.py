@@ -20,11 +20,11 @@ from handlers.agreement import books_side, till_side
 from handlers.deps import Deps
 from handlers.references import goods
 from handlers.result import Result, done, telling, waiting
-from mapping import agreement, certificates, control, list_entries
+from mapping import agreement, certificates, list_entries
 from mapping.agreement_causes import Cause
-from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.figures import Measure, Names
+from mapping.list_entries import KnownLists
 from mapping.messages import Amount, Message, message, name_period
 from mapping.records import TillPaymentMethod
 from mapping.references import CLEARING
@@ -121,8 +121,9 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
 
 
 def _names(through: date, deps: Deps) -> Names:
-    entries = {entry.id: entry.name for entry in deps.lists.entries("PaymentMethod")}
-    tenders = {method.code: _shared_name(method, entries, deps) for method in deps.lists.payment_methods()}
+    known = deps.lists.read("PaymentMethod")
+    entries = {entry.id: entry.name for entry in known.of("PaymentMethod")}
+    tenders = {method.code: _shared_name(method, known, deps) for method in known.till_methods}
     rates = {code.id: code.percentage for code in deps.lists.tax_codes(through)}
     clearing = goods.own_ids(CLEARING, deps)
     accounts = _accounts(tenders, deps)
@@ -142,19 +143,13 @@ def _accounts(tenders: Mapping[str, str], deps: Deps) -> dict[str, str]:
     return {code: account for code, account in found.items() if tenders[code] not in without}
 
 
-def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: Deps) -> str:
+def _shared_name(method: TillPaymentMethod, known: KnownLists, deps: Deps) -> str:
     """The books' name of a payment method of the till; its own name if the books have none (nothing is created)."""
-    known = deps.lists.entries("PaymentMethod")
-    entry = list_entries.method_named(method.description or method.code, known)
-    try:
-        chosen = control.resolve(
-            deps.settings.mapping.payment_methods,
-            ControlQuestion(setting="mapping.payment_methods", key=method.code, automatic=entry.id if entry else None),
-        ).value
-    except MappingError:
-        chosen = None
-    found = list_entries.by_name_or_id(chosen, known) if chosen else ""
-    return entries.get(found, method.description or method.code)
+    chosen: object = None
+    with suppress(MappingError):
+        chosen = list_entries.payment_method(method.code, known, deps.settings.mapping)
+    named = (entry.name for entry in known.of("PaymentMethod") if entry.id == chosen)
+    return next(named, method.description or method.code)
 
 
 _TURNOVER = (Measure.NET, Measure.VAT)

@@ -289,14 +289,10 @@ def _match_tenders(deps: Deps) -> Iterator[Finding]:
     mapped = deps.settings.mapping
     if mapped.create_payment_methods or mapped.payment_methods.mode != "default":
         return
-    known = deps.lists.entries("PaymentMethod")
-    for method in deps.lists.payment_methods():
-        entry = list_entries.method_named(method.description, known) or list_entries.method_named(method.code, known)
-        question = ControlQuestion(
-            setting="mapping.payment_methods", key=method.code, automatic=entry.id if entry else None
-        )
+    known = deps.lists.read("PaymentMethod")
+    for method in known.till_methods:
         try:
-            control.resolve(mapped.payment_methods, question)
+            list_entries.payment_method(method.code, known, mapped)
         except MappingError as error:
             yield Finding(
                 message("payment method {code}", code=method.code), "QuickBooks has none of this name", error.fix or ""

@@ -236,8 +236,11 @@ def test_a_branch_without_a_location_is_reported_as_the_settings_say(shop: Shop)
 def test_ways_to_pay_that_may_not_be_made_must_exist(shop: Shop) -> None:
     assert not any(check.startswith("payment method ") for check in look(shop))
     shop.switch("version = 1\n[mapping]\ncreate_payment_methods = false")
+    # A sale looks for what the till calls it, not for its code.
+    shop.books.put(REALM, "PaymentMethod", {"Name": "STORTING", "Active": True})
     found = look(shop)
     assert "mapping.payment_methods" in found["payment method IDEAL"]["fix"]
+    assert "mapping.payment_methods" in found["payment method STORTING"]["fix"]
 
 
 def test_a_setting_that_was_taken_out_is_reported(shop: Shop) -> None:
