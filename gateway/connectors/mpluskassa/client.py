@@ -272,21 +272,6 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         operations = self._calls.contract().operations
         return tuple(name for name in _NEEDED if name not in operations)
 
-    def describe(self) -> str:
-        """A few lines about this client, without a call to the till; they hold no credentials."""
-        link, contract = self._calls.link, self._calls.contracts.loaded
-        known = "not read yet" if contract is None else f"{len(contract.operations)} operations"
-        limits = link.limits
-        return "\n".join(
-            (
-                f"MplusKASSA at {link.address}",
-                f"WSDL: {known}",
-                f"Limits: {limits.connect:g} s to connect, {limits.read:g} s of silence, {limits.total:g} s in all",
-                f"Largest answer: {limits.size // 1024 // 1024} MiB",
-                f"Quantities without decimals are read with {self._places}",
-            )
-        )
-
     def __repr__(self) -> str:
         """Without credentials."""
         return f"MplusKassa({str(self._calls.link.address)!r})"

@@ -141,10 +141,6 @@ class ContractCache:
                 self._loaded_at = time.monotonic()
             return self._contract
 
-    @property
-    def loaded(self) -> Contract | None:
-        return self._contract
-
     def mark_outdated(self) -> None:
         """An answer did not fit: the installation may have been updated. Load it again, but not too often."""
         if time.monotonic() - self._loaded_at > self._patience:

@@ -28,6 +28,8 @@ _RENEWALS: Final = 2
 _REACH_SECONDS: Final = 10.0
 _OUTAGES: Final = frozenset({502, 503, 504})
 _TRACE_HEADERS: Final = ("intuit_tid", "intuit-tid")
+_CHUNK: Final = 200  # values of one IN list
+_Record = TypeVar("_Record")
 
 
 class TokenSource(Protocol):
@@ -229,58 +231,7 @@ class Session:
         )
         self._observe(exchange)
 
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A reply: its JSON object (empty when it held none), and its error."""
-
-    status: int
-    content: Json
-    error: GatewayError | None
-
-
-def _to_mapping(content: Json | str | None) -> Mapping[str, Any] | None:
-    """A body for the log: JSON as it is, anything else as text."""
-    return {"text": content} if isinstance(content, str) else content
-
-
-def unfit(call: ApiCall, what: str) -> GatewayError:
-    """The error of a complete answer without the requested data: the outcome of a write is then unknown."""
-    reason = message("QuickBooks answered {operation} with {what}", operation=call.operation, what=what)
-    return Unanswered(reason) if call.writes else Transient(reason)
-
-
-def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayError | None:
-    if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        return faults.error_from(reply.status, reply.headers, reply.body)
-    if content is None:
-        return Transient(
-            message("QuickBooks answered {operation} with something that is not JSON", operation=call.operation)
-        )
-    fault = faults.find_fault(content)
-    if fault is None and call.holds and content.get(call.holds) is None:
-        return unfit(call, f"no {call.holds}")  # which would read as nothing found, or nothing changed
-    return None if fault is None else faults.to_error(reply.status, fault)
-
-
-def _is_about_the_token(answer: _Answer) -> bool:
-    """Whether another token may help: status 401, or the code of an ended token with any other status."""
-    if not isinstance(answer.error, AuthLost):
-        return False
-    return answer.status == HTTPStatus.UNAUTHORIZED or answer.error.code == faults.UNAUTHORISED.code
-
-
-def _is_refused(status: int) -> bool:
-    """Whether a call with this status was certainly not executed."""
-    return status < HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-_CHUNK: Final = 200  # values of one IN list
-_Record = TypeVar("_Record")
-
-
-class Access(Session):
-    """A session with typed access; every method raises what `perform` raises."""
+    # --- typed access: each raises what `perform` raises ---
 
     def get(self, entity: str, record_id: str, to_record: Callable[[Json], _Record]) -> _Record:
         return to_record(self.read_one(entity, record_id))
@@ -351,6 +302,51 @@ class Access(Session):
             return to_record(answer)
         except Permanent as error:
             raise unfit(call, f"an answer that is not understood: {error.field}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A reply: its JSON object (empty when it held none), and its error."""
+
+    status: int
+    content: Json
+    error: GatewayError | None
+
+
+def _to_mapping(content: Json | str | None) -> Mapping[str, Any] | None:
+    """A body for the log: JSON as it is, anything else as text."""
+    return {"text": content} if isinstance(content, str) else content
+
+
+def unfit(call: ApiCall, what: str) -> GatewayError:
+    """The error of a complete answer without the requested data: the outcome of a write is then unknown."""
+    reason = message("QuickBooks answered {operation} with {what}", operation=call.operation, what=what)
+    return Unanswered(reason) if call.writes else Transient(reason)
+
+
+def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayError | None:
+    if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return faults.error_from(reply.status, reply.headers, reply.body)
+    if content is None:
+        return Transient(
+            message("QuickBooks answered {operation} with something that is not JSON", operation=call.operation)
+        )
+    fault = faults.find_fault(content)
+    if fault is None and call.holds and content.get(call.holds) is None:
+        return unfit(call, f"no {call.holds}")  # which would read as nothing found, or nothing changed
+    return None if fault is None else faults.to_error(reply.status, fault)
+
+
+def _is_about_the_token(answer: _Answer) -> bool:
+    """Whether another token may help: status 401, or the code of an ended token with any other status."""
+    if not isinstance(answer.error, AuthLost):
+        return False
+    return answer.status == HTTPStatus.UNAUTHORIZED or answer.error.code == faults.UNAUTHORISED.code
+
+
+def _is_refused(status: int) -> bool:
+    """Whether a call with this status was certainly not executed."""
+    return status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _entity(call: ApiCall, answer: Json, entity: str) -> Json:

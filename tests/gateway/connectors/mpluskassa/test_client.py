@@ -377,14 +377,6 @@ def test_the_gate_is_entered_around_every_call() -> None:
     assert steps == ["in", "out", "in", "out"]
 
 
-def test_the_client_describes_itself_in_plain_words() -> None:
-    with kassa(says(VERSION)) as (client, server):
-        assert f"MplusKASSA at {server.url}/" in client.describe()
-        assert "not read yet" in client.describe()
-        client.api_version()
-        assert "operations" in client.describe()
-
-
 def test_a_client_without_credentials_is_refused() -> None:
     for ident, secret in (("", SECRET), (IDENT, "")):
         with pytest.raises(ValueError, match="must both be set"):

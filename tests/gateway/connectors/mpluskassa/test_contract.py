@@ -91,7 +91,7 @@ def test_the_wsdl_is_fetched_at_first_use_and_once_for_all_threads() -> None:
         return COMPACT_WSDL
 
     contracts = ContractCache(fetch)
-    assert contracts.loaded is None
+    assert fetched == []
     found: list[Contract] = []
     threads = [threading.Thread(target=lambda: found.append(contracts.get())) for _ in range(8)]
     for thread in threads:

@@ -83,7 +83,7 @@ def reveal(client: MplusKassa, noted: list[Exchange], act: Callable[[MplusKassa]
     with pytest.raises(GatewayError) as raised:
         act(client)
     error: BaseException | None = raised.value
-    shown = [repr(client), client.describe(), json.dumps([asdict(exchange) for exchange in noted], default=str)]
+    shown = [repr(client), json.dumps([asdict(exchange) for exchange in noted], default=str)]
     shown += [str(value) for value in vars(raised.value).values()]
     while error is not None:
         shown += [repr(error), *traceback.format_exception(error)]
