@@ -8,19 +8,10 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from gateway.connectors.mpluskassa import wire_catalogue
+from gateway.connectors.mpluskassa import wire, wire_catalogue
 from gateway.connectors.mpluskassa.calls import Area, chunks
 from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
-from gateway.connectors.mpluskassa.wire import (
-    ApiVersion,
-    ReadProduct,
-    RecordPage,
-    known,
-    rows,
-    to_date_struct,
-    to_page,
-    to_text_list,
-)
+from gateway.connectors.mpluskassa.wire import ApiVersion, ReadProduct, RecordPage
 from gateway.connectors.mpluskassa.wire_sales import to_journal
 from gateway.errors import AuthLost, NotFound, Permanent
 from mapping.records import (
@@ -69,7 +60,7 @@ class Products(Area):
         # Without a filter the till would send everything it has.
         if not wanted:
             return ()
-        return self._products(pluNumbers=to_text_list(wanted), includeAllArticlesOfSelectedProducts=True)
+        return self._products(pluNumbers=wire.to_text_list(wanted), includeAllArticlesOfSelectedProducts=True)
 
     def create_product(self, product: Product) -> int:
         """Make a product with its articles; returns its number. Not idempotent: after Unanswered, look for it."""
@@ -86,8 +77,8 @@ class Products(Area):
 
     def move_article(self, number: int, source: ReadProduct, target: ReadProduct) -> None:
         """Move an article, with all its fields as read, to another product. Raises Permanent when refused."""
-        row = next(row for row in rows(source.raw, "articleList", "article") if row.get("articleNumber") == number)
-        joined = [*rows(target.raw, "articleList", "article"), row]
+        row = next(row for row in wire.rows(source.raw, "articleList", "article") if row.get("articleNumber") == number)
+        joined = [*wire.rows(target.raw, "articleList", "article"), row]
         body = wire_catalogue.to_soap(
             Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}}
         )
@@ -95,8 +86,8 @@ class Products(Area):
 
     def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
         # pluNumbers is required even without a PLU.
-        answer = self._calls.search("getProducts", request={"pluNumbers": to_text_list(()), **filters})
-        return tuple(map(wire_catalogue.to_read_product, rows(answer, "productList", "product")))
+        answer = self._calls.search("getProducts", request={"pluNumbers": wire.to_text_list(()), **filters})
+        return tuple(map(wire_catalogue.to_read_product, wire.rows(answer, "productList", "product")))
 
 
 def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadProduct:
@@ -111,7 +102,7 @@ class Groups(Area):
     def article_groups(self, numbers: Iterable[int] = ()) -> tuple[ArticleGroup, ...]:
         """The groups with all below them: these, or (none named) the whole tree."""
         answer = self._calls.search("getArticleGroups", request={"groupNumbers": list(numbers)})
-        return tuple(map(wire_catalogue.to_group, rows(answer, "articleGroupList", "articleGroups")))
+        return tuple(map(wire_catalogue.to_group, wire.rows(answer, "articleGroupList", "articleGroups")))
 
     def create_article_group(self, group: ArticleGroup) -> int:
         """Make a group; returns its number."""
@@ -147,7 +138,7 @@ class Stock(Area):
         answer = self._calls.read("getStock", request=request)
         return tuple(
             wire_catalogue.to_stock(row, branch=branch, default_places=self._places)
-            for row in rows(answer, "articleStocks")
+            for row in wire.rows(answer, "articleStocks")
         )
 
     def stock_changes(
@@ -158,7 +149,7 @@ class Stock(Area):
         A page's `marker` is the highest stock id in it.
         """
         wanted = list(articles)
-        request = known(
+        request = wire.known(
             branchNumbers=list(branches),
             articleNumbers={"articleNumbers": wanted} if wanted else None,
             sinceStockId=since_stock_id,
@@ -166,7 +157,7 @@ class Stock(Area):
         )
         answer = self._calls.read("getStockHistoryV2", request=request)
         read = partial(wire_catalogue.to_movement, default_places=self._places)
-        return to_page(rows(answer, "articleStockHistory"), read, marker="stockId", key="stockId")
+        return wire.to_page(wire.rows(answer, "articleStockHistory"), read, marker="stockId", key="stockId")
 
     def names_employees(self) -> bool:
         """Whether this installation books stock only in the name of an employee; optional in the newest."""
@@ -221,22 +212,22 @@ class Lookups(Area):
         return wire_catalogue.to_sync_markers(self._calls.read("getCurrentSyncMarkers"))
 
     def branches(self) -> tuple[Branch, ...]:
-        return tuple(map(wire_catalogue.to_branch, rows(self._calls.read("getBranches"), "branches", "branch")))
+        return tuple(map(wire_catalogue.to_branch, wire.rows(self._calls.read("getBranches"), "branches", "branch")))
 
     def vat_groups(self) -> tuple[VatGroup, ...]:
         """The VAT codes of all branches, in per cent."""
-        return wire_catalogue.to_vat_groups(rows(self._calls.read("getVatGroupList"), "vatGroup"))
+        return wire_catalogue.to_vat_groups(wire.rows(self._calls.read("getVatGroupList"), "vatGroup"))
 
     def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
         answer = self._calls.read("getTurnoverGroups", request={})
-        return tuple(map(wire_catalogue.to_turnover_group, rows(answer, "turnoverGroupList", "turnoverGroup")))
+        return tuple(map(wire_catalogue.to_turnover_group, wire.rows(answer, "turnoverGroupList", "turnoverGroup")))
 
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
         try:
             answer = self._calls.read("getPaymentMethodsV2", request={})
         except MissingOperation:
             answer = self._calls.read("getPaymentMethods")
-        return tuple(map(wire_catalogue.to_payment_method, rows(answer, "paymentMethodList", "paymentMethod")))
+        return tuple(map(wire_catalogue.to_payment_method, wire.rows(answer, "paymentMethodList", "paymentMethod")))
 
     def journals(
         self, start: date, through: date, branches: Iterable[int], *, of_orders: bool = False
@@ -246,11 +237,11 @@ class Lookups(Area):
         Of receipts and invoices, or of orders alone.
         """
         request = {
-            "fromFinancialDate": to_date_struct(start),
-            "throughFinancialDate": to_date_struct(through),
+            "fromFinancialDate": wire.to_date_struct(start),
+            "throughFinancialDate": wire.to_date_struct(through),
             "branchNumbers": list(branches),
             "journalFilterList": {"journalFilter": list(_ORDERS if of_orders else _REVENUE)},
             "reference": "Kassabridge",
         }
         answer = self._calls.search("getJournals", request=request)
-        return tuple(map(to_journal, rows(answer, "journalList", "journal")))
+        return tuple(map(to_journal, wire.rows(answer, "journalList", "journal")))

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from gateway.connectors.exchange import Gate
 from gateway.connectors.http import Limits
+from gateway.connectors.mpluskassa import wire
 from gateway.connectors.mpluskassa.calls import (
     Area,
     Caller,
@@ -26,15 +27,7 @@ from gateway.connectors.mpluskassa.calls import (
 from gateway.connectors.mpluskassa.catalogue import Groups, Lookups, Products, Stock
 from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
-from gateway.connectors.mpluskassa.wire import (
-    RecordPage,
-    Row,
-    checked,
-    rows_apart,
-    to_date_struct,
-    to_page,
-    to_text_list,
-)
+from gateway.connectors.mpluskassa.wire import RecordPage, Row
 from gateway.connectors.mpluskassa.wire_sales import find_number, to_change, to_relation, to_sale, to_soap
 from gateway.errors import AUTH_LOST, NotConnected
 from mapping.customers import email_key, email_keys, email_spellings
@@ -80,7 +73,7 @@ class Sales(Area):
         """
         found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
         number = partial(find_number, kind)
-        return to_page(found, partial(self._sale, kind), key=_SOURCES[kind].id, number=number)
+        return wire.to_page(found, partial(self._sale, kind), key=_SOURCES[kind].id, number=number)
 
     def sales(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
         """These sales, whole; unknown ones are left out. An invoice is never finalised by reading."""
@@ -99,7 +92,7 @@ class Sales(Area):
 
     def sales_of_day(self, kind: SaleKind, day: date, branches: Iterable[int] = ()) -> tuple[Sale, ...]:
         """The sales of one business day (of these branches, or all), without their lines."""
-        when = to_date_struct(day)
+        when = wire.to_date_struct(day)
         found = self._rows(
             kind, fromFinancialDate=when, throughFinancialDate=when, branchNumbers=list(branches), includeLineList=False
         )
@@ -121,16 +114,18 @@ class Sales(Area):
         return next((self._sale(kind, row) for row in same), None)
 
     def _rows(self, kind: SaleKind, **filters: Any) -> list[Row]:
-        return checked(self._rows_apart(kind, **filters))
+        return wire.checked(self._rows_apart(kind, **filters))
 
     def _rows_apart(self, kind: SaleKind, **filters: Any) -> list[Row]:
         source = _SOURCES[kind]
         # Both wrappers are required even when they are empty.
-        empty = {"articlePluNumbers": to_text_list(()), "articleBarcodes": to_text_list(())}
+        empty = {"articlePluNumbers": wire.to_text_list(()), "articleBarcodes": wire.to_text_list(())}
         extras = dict.fromkeys(source.extras, True)
         # A day may be without sales; what has a marker or an id exists.
         ask = self._calls.search if "fromFinancialDate" in filters else self._calls.read
-        return rows_apart(ask(source.operation, request={**empty, **extras, **filters}), source.wrapper, source.element)
+        return wire.rows_apart(
+            ask(source.operation, request={**empty, **extras, **filters}), source.wrapper, source.element
+        )
 
     def _sale(self, kind: SaleKind, row: Row) -> Sale:
         return to_sale(kind, row, default_places=self._places)
@@ -145,8 +140,8 @@ class Relations(Area):
     def relations_since(self, marker: int, limit: int) -> RecordPage[Relation]:
         """Relations that changed, from this marker on (inclusive)."""
         answer = self._calls.read("getRelations", request={"syncMarker": marker, "syncMarkerLimit": limit})
-        found = rows_apart(answer, "relationList", "relation")
-        return to_page(found, to_relation, key="relationNumber")
+        found = wire.rows_apart(answer, "relationList", "relation")
+        return wire.to_page(found, to_relation, key="relationNumber")
 
     def find_relation_by_email(self, email: str) -> Relation | None:
         """The relation that has this address (case aside), alone or beside others, or None.

@@ -11,22 +11,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from gateway.connectors.mpluskassa.wire import (
-    ApiVersion,
-    ReadProduct,
-    Row,
-    known,
-    need,
-    percentage_divisor,
-    rows,
-    text,
-    to_date,
-    to_date_struct,
-    to_moment,
-    to_moment_struct,
-    to_quantity,
-    to_scaled,
-)
+from gateway.connectors.mpluskassa import wire
+from gateway.connectors.mpluskassa.wire import ApiVersion, ReadProduct, Row
 from gateway.errors import Transient
 from mapping.messages import message
 from mapping.records import (
@@ -79,8 +65,8 @@ def to_read_product(row: Row) -> ReadProduct:
     product = Product(
         number=row.get("productNumber"),
         description=row.get("description"),
-        articles=tuple(to_article(each) for each in rows(row, "articleList", "article")),
-        group_numbers=tuple(rows(row, "groupNumbers")),
+        articles=tuple(to_article(each) for each in wire.rows(row, "articleList", "article")),
+        group_numbers=tuple(wire.rows(row, "groupNumbers")),
         extra_text=row.get("extraText"),
         sync_marker=row.get("syncMarker"),
     )
@@ -89,7 +75,9 @@ def to_read_product(row: Row) -> ReadProduct:
 
 def to_article(row: Row) -> Article:
     fields: dict[str, Any] = {ours: row.get(theirs) for ours, theirs in ARTICLE_FIELDS.items()}
-    custom = {need(each, "fieldName"): custom_value(each) for each in rows(row, "customFieldList", "customField")}
+    custom = {
+        wire.need(each, "fieldName"): custom_value(each) for each in wire.rows(row, "customFieldList", "customField")
+    }
     return Article(**fields, custom_fields=custom, sync_marker=row.get("syncMarker"))
 
 
@@ -101,16 +89,16 @@ def custom_value(row: Row) -> Any:
 
 def _decimal(row: Row) -> Decimal | None:
     value = row.get("intValue")
-    return None if value is None else to_quantity(value, row.get("decimalPlaces"))
+    return None if value is None else wire.to_quantity(value, row.get("decimalPlaces"))
 
 
 _CUSTOM_VALUES: dict[str, Callable[[Row], Any]] = {
     "DATA-TYPE-INT": lambda row: row.get("intValue"),
     "DATA-TYPE-DECIMAL": _decimal,
     "DATA-TYPE-BOOL": lambda row: row.get("boolValue"),
-    "DATA-TYPE-DATE": lambda row: to_date(row.get("dateValue")),
-    "DATA-TYPE-DATETIME": lambda row: to_moment(row.get("dateTimeValue")),
-    "DATA-TYPE-MULTISELECTINT": lambda row: tuple(rows(row, "multiSelectInt")),
+    "DATA-TYPE-DATE": lambda row: wire.to_date(row.get("dateValue")),
+    "DATA-TYPE-DATETIME": lambda row: wire.to_moment(row.get("dateTimeValue")),
+    "DATA-TYPE-MULTISELECTINT": lambda row: tuple(wire.rows(row, "multiSelectInt")),
 }
 
 
@@ -119,15 +107,15 @@ _CUSTOM_VALUES: dict[str, Callable[[Row], Any]] = {
 
 def to_group(row: Row, *, parent: int | None = None) -> ArticleGroup:
     """A group of `getArticleGroups`, with everything below it."""
-    number = need(row, "groupNumber")
+    number = wire.need(row, "groupNumber")
     return ArticleGroup(
         number=number,
-        name=text(row, "name") or "",
-        text=text(row, "text") or "",
+        name=wire.text(row, "name") or "",
+        text=wire.text(row, "text") or "",
         parent=row.get("parentGroupNumber") or parent,
         sort_order=row.get("sortOrder"),
-        product_numbers=tuple(rows(row, "productNumbers", "number")),
-        subgroups=tuple(to_group(each, parent=number) for each in rows(row, "subGroupList", "articleGroups")),
+        product_numbers=tuple(wire.rows(row, "productNumbers", "number")),
+        subgroups=tuple(to_group(each, parent=number) for each in wire.rows(row, "subGroupList", "articleGroups")),
         deleted=row.get("isDeleted") is True,
         sync_marker=row.get("syncMarker"),
     )
@@ -135,14 +123,14 @@ def to_group(row: Row, *, parent: int | None = None) -> ArticleGroup:
 
 def to_new_group_request(group: ArticleGroup) -> dict[str, Any]:
     """A NewArticleGroupRequest; a group without a parent is put at the top, number 0."""
-    return known(
+    return wire.known(
         parentGroupNumber=group.parent or 0, name=group.name, text=group.text or group.name, sortOrder=group.sort_order
     )
 
 
 def to_group_request(group: ArticleGroup) -> dict[str, Any]:
     """An UpdateArticleGroupRequest with only the fields of the record."""
-    return known(
+    return wire.known(
         groupNumber=group.number,
         name=group.name or None,
         text=group.text or None,
@@ -154,11 +142,11 @@ def to_group_request(group: ArticleGroup) -> dict[str, Any]:
 def to_soap(product: Product, existing: Row | None) -> dict[str, Any]:
     """A Product to create (`existing` None) or to update (`existing` as it was read, untouched here)."""
     body = _without(existing or {}, _DERIVED_OF_PRODUCT)
-    body |= known(productNumber=product.number, description=product.description, extraText=product.extra_text)
-    groups = list(dict.fromkeys((*rows(body, "groupNumbers"), *product.group_numbers)))
+    body |= wire.known(productNumber=product.number, description=product.description, extraText=product.extra_text)
+    groups = list(dict.fromkeys((*wire.rows(body, "groupNumbers"), *product.group_numbers)))
     if groups:
         body["groupNumbers"] = groups
-    present = rows(existing, "articleList", "article")
+    present = wire.rows(existing, "articleList", "article")
     merged = [_as_read(row) for row in present]
     for article in product.articles:
         # The matching existing article: by number, else (still without one) by our own id on it.
@@ -175,26 +163,26 @@ def to_soap(product: Product, existing: Row | None) -> dict[str, Any]:
 def _as_read(row: Row) -> dict[str, Any]:
     body = _without(row, _DERIVED_OF_ARTICLE)
     # An image whose data was not loaded would go back empty; images have operations of their own.
-    images = rows(body.get("imageList"), "image")
+    images = wire.rows(body.get("imageList"), "image")
     if any(image.get("imageDataResult") != "LOAD-FILE-OK" for image in images):
         del body["imageList"]
     return body
 
 
 def _merged(article: Article, body: dict[str, Any]) -> dict[str, Any]:
-    said = known(**{theirs: getattr(article, ours) for ours, theirs in ARTICLE_FIELDS.items()})
+    said = wire.known(**{theirs: getattr(article, ours) for ours, theirs in ARTICLE_FIELDS.items()})
     rate_changed = "vatCode" in said and said["vatCode"] != body.get("vatCode")
     merged = _without(body, _stale_prices(said, body, rate_changed=rate_changed)) | said
     if rate_changed:
         merged |= {name: _without_net(merged[name]) for name in _PRICE_LISTS if name in merged}
     if article.custom_fields:
-        fields = {row["fieldName"]: dict(row) for row in rows(merged, "customFieldList", "customField")}
+        fields = {row["fieldName"]: dict(row) for row in wire.rows(merged, "customFieldList", "customField")}
         for name, value in article.custom_fields.items():
             if value is not None:
                 present = fields.get(name, {})
                 fields[name] = {
                     "fieldName": name,
-                    **known(isRequired=present.get("isRequired")),
+                    **wire.known(isRequired=present.get("isRequired")),
                     **_typed(value, is_text=present.get("dataType") == "DATA-TYPE-STRING"),
                 }
         merged["customFieldList"] = {"customField": list(fields.values())}
@@ -226,7 +214,7 @@ def _typed(value: Any, *, is_text: bool) -> dict[str, Any]:
     if row is None:
         return {"dataType": "DATA-TYPE-STRING", "strValue": str(value)}
     _, kind, field, write = row
-    places = {"decimalPlaces": to_scaled(value)[1]} if kind == "DECIMAL" else {}
+    places = {"decimalPlaces": wire.to_scaled(value)[1]} if kind == "DECIMAL" else {}
     return {"dataType": f"DATA-TYPE-{kind}", field: write(value), **places}
 
 
@@ -234,9 +222,9 @@ def _typed(value: Any, *, is_text: bool) -> dict[str, Any]:
 _CUSTOM_TYPES: tuple[tuple[type, str, str, Callable[[Any], Any]], ...] = (
     (bool, "BOOL", "boolValue", bool),
     (int, "INT", "intValue", int),
-    (Decimal, "DECIMAL", "intValue", lambda value: to_scaled(value)[0]),
-    (datetime, "DATETIME", "dateTimeValue", to_moment_struct),
-    (date, "DATE", "dateValue", to_date_struct),
+    (Decimal, "DECIMAL", "intValue", lambda value: wire.to_scaled(value)[0]),
+    (datetime, "DATETIME", "dateTimeValue", wire.to_moment_struct),
+    (date, "DATE", "dateValue", wire.to_date_struct),
     (tuple, "MULTISELECTINT", "multiSelectInt", list),
 )
 
@@ -249,10 +237,12 @@ def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) ->
     """The stock of one article; `branch` is the requested one, used where the row names none."""
 
     def amount(name: str) -> Decimal:
-        return to_quantity(row.get(f"amount{name}"), row.get(f"decimalPlaces{name}"), default_places=default_places)
+        return wire.to_quantity(
+            row.get(f"amount{name}"), row.get(f"decimalPlaces{name}"), default_places=default_places
+        )
 
     return ArticleStock(
-        article=need(row, "articleNumber"),
+        article=wire.need(row, "articleNumber"),
         branch=row.get("branchNumber") or branch,
         free=amount("Free"),
         reserved=amount("Reserved"),
@@ -263,24 +253,26 @@ def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) ->
 def to_movement(row: Row, *, default_places: int = 0) -> StockMovement:
     after = row.get("afterCorrectionQuantity")
     return StockMovement(
-        stock_id=need(row, "stockId"),
-        article=need(row, "articleNumber"),
+        stock_id=wire.need(row, "stockId"),
+        article=wire.need(row, "articleNumber"),
         branch=row.get("branchNumber"),
-        change=to_quantity(need(row, "amountChanged"), row.get("decimalPlaces"), default_places=default_places),
-        type=text(row, "type") or "STOCK-HISTORY-TYPE-UNKNOWN",
-        at=to_moment(row.get("timestamp")),
-        receipt_id=text(row, "receiptId"),
-        invoice_id=text(row, "invoiceId"),
-        order_id=text(row, "orderId"),
+        change=wire.to_quantity(
+            wire.need(row, "amountChanged"), row.get("decimalPlaces"), default_places=default_places
+        ),
+        type=wire.text(row, "type") or "STOCK-HISTORY-TYPE-UNKNOWN",
+        at=wire.to_moment(row.get("timestamp")),
+        receipt_id=wire.text(row, "receiptId"),
+        invoice_id=wire.text(row, "invoiceId"),
+        order_id=wire.text(row, "orderId"),
         after=None
         if after is None
-        else to_quantity(after, row.get("afterCorrectionDecimalPlaces"), default_places=default_places),
+        else wire.to_quantity(after, row.get("afterCorrectionDecimalPlaces"), default_places=default_places),
     )
 
 
 def to_corrections(branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str) -> dict[str, Any]:
     """A SaveStockCorrectionsRequest that adds to (or, negative, subtracts from) each article of one branch."""
-    scaled = {article: to_scaled(change) for article, change in changes.items()}
+    scaled = {article: wire.to_scaled(change) for article, change in changes.items()}
     corrections = [
         {"articleNumber": article, "amount": value, "decimalPlaces": places}
         for article, (value, places) in scaled.items()
@@ -298,13 +290,13 @@ def to_booking(
     branch: int, article: int, change: Decimal, *, employee: int | None, reference: str | None
 ) -> dict[str, Any]:
     """An UpdateStockRequest: pieces added, or taken off."""
-    value, places = to_scaled(change)
+    value, places = wire.to_scaled(change)
     return {
         "branchNumber": branch,
         "articleNumber": article,
         "amountChanged": value,
         "decimalPlaces": places,
-        **known(employeeNumber=employee, reference=reference),
+        **wire.known(employeeNumber=employee, reference=reference),
     }
 
 
@@ -340,13 +332,13 @@ def to_sync_markers(row: Row) -> SyncMarkers:
 def to_vat_groups(found: Iterable[Row]) -> tuple[VatGroup, ...]:
     """The VAT codes of all branches, in per cent: one rate of 100 or more shows that all are in hundredths."""
     listed = list(found)
-    divisor = percentage_divisor(need(row, "vatPercentage") for row in listed)
+    divisor = wire.percentage_divisor(wire.need(row, "vatPercentage") for row in listed)
     return tuple(
         VatGroup(
-            code=need(row, "vatCode"),
-            percentage=Decimal(need(row, "vatPercentage")) / divisor,
+            code=wire.need(row, "vatCode"),
+            percentage=Decimal(wire.need(row, "vatPercentage")) / divisor,
             branch=row.get("branchNumber") or None,
-            country=text(row, "countryIso3"),
+            country=wire.text(row, "countryIso3"),
         )
         for row in listed
     )
@@ -354,24 +346,24 @@ def to_vat_groups(found: Iterable[Row]) -> tuple[VatGroup, ...]:
 
 def to_branch(row: Row) -> Branch:
     return Branch(
-        number=need(row, "branchNumber"),
-        name=text(row, "branchName") or "",
-        country=text(row, "countryIso3"),
-        workplaces=tuple(need(each, "workplaceNumber") for each in rows(row, "workplaces", "workplace")),
+        number=wire.need(row, "branchNumber"),
+        name=wire.text(row, "branchName") or "",
+        country=wire.text(row, "countryIso3"),
+        workplaces=tuple(wire.need(each, "workplaceNumber") for each in wire.rows(row, "workplaces", "workplace")),
     )
 
 
 def to_payment_method(row: Row) -> TillPaymentMethod:
     return TillPaymentMethod(
-        code=need(row, "method"), description=text(row, "description") or "", type=text(row, "type")
+        code=wire.need(row, "method"), description=wire.text(row, "description") or "", type=wire.text(row, "type")
     )
 
 
 def to_turnover_group(row: Row) -> TurnoverGroup:
     return TurnoverGroup(
-        number=need(row, "turnoverGroup"),
-        name=text(row, "turnoverGroupName") or "",
-        type=text(row, "turnoverGroupType"),
+        number=wire.need(row, "turnoverGroup"),
+        name=wire.text(row, "turnoverGroupName") or "",
+        type=wire.text(row, "turnoverGroupType"),
         vat_code=row.get("defaultVatCode"),
     )
 
@@ -379,6 +371,6 @@ def to_turnover_group(row: Row) -> TurnoverGroup:
 def to_api_version(row: Row) -> ApiVersion:
     numbers = (row.get(f"service{name}Number") or 0 for name in ("Major", "Minor", "Revision"))
     return ApiVersion(
-        service=text(row, "serviceVersionDisplayString") or ".".join(map(str, numbers)),
+        service=wire.text(row, "serviceVersionDisplayString") or ".".join(map(str, numbers)),
         workers=row.get("serviceMaxWorkerThreads"),
     )

@@ -8,21 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from gateway.connectors.mpluskassa.wire import (
-    AMSTERDAM,
-    Malformed,
-    Row,
-    known,
-    need,
-    part,
-    percentage_divisor,
-    rows,
-    text,
-    to_date,
-    to_moment,
-    to_percentage,
-    to_quantity,
-)
+from gateway.connectors.mpluskassa import wire
+from gateway.connectors.mpluskassa.wire import AMSTERDAM, Malformed, Row
 from mapping.records import Journal, Payment, Relation, Sale, SaleKind, SaleLine, TillAddress, VatAmount
 
 # The till's name of each field of ours that is a text, in a relation and in the addresses.
@@ -43,20 +30,20 @@ _ADDRESS = {"name": "name", "contact": "contact", **_HOME, "company": "companyNa
 
 def to_address(row: Row, names: Mapping[str, str] = _ADDRESS) -> TillAddress | None:
     """An Address struct of a sale, or None when it is empty; a relation's two are flat fields of other `names`."""
-    address = TillAddress(**{field: text(row, name) for field, name in names.items()})
+    address = TillAddress(**{field: wire.text(row, name) for field, name in names.items()})
     return None if address == TillAddress() else address
 
 
 def to_relation(row: Row) -> Relation:
-    texts: dict[str, Any] = {field: text(row, name) for field, name in _RELATION.items()}
+    texts: dict[str, Any] = {field: wire.text(row, name) for field, name in _RELATION.items()}
     return Relation(
-        number=need(row, "relationNumber"),
-        name=text(row, "name") or "",
+        number=wire.need(row, "relationNumber"),
+        name=wire.text(row, "name") or "",
         address=to_address(row, _HOME),
         delivery_address=to_address(row, _DELIVERY),
         payment_days=row.get("paymentWithinDays"),
         active=row.get("active") is not False,
-        created_at=to_moment(row.get("createTimestamp")),
+        created_at=wire.to_moment(row.get("createTimestamp")),
         sync_marker=row.get("syncMarker"),
         **texts,
     )
@@ -66,7 +53,7 @@ def to_soap(relation: Relation) -> dict[str, Any]:
     """A Relation to create (number 0: the till gives one) or to update, with only the fields of the record."""
     home, delivery = relation.address or TillAddress(), relation.delivery_address or TillAddress()
     parts = ((relation, _RELATION), (home, _HOME), (delivery, _DELIVERY))
-    return known(
+    return wire.known(
         relationNumber=relation.number or None,
         active=relation.active,
         name=relation.name or None,
@@ -100,44 +87,44 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
     divisor = sale_divisor(row)
     # The vendor's own client writes 0 for a branch that nobody named.
     branches = [each for each in (row.get("financialBranchNumber"), row.get("entryBranchNumber")) if each is not None]
-    branch: int = next(filter(None, branches), 0) if branches else need(row, "entryBranchNumber")
-    day = to_date(row.get("financialDate"))
+    branch: int = next(filter(None, branches), 0) if branches else wire.need(row, "entryBranchNumber")
+    day = wire.to_date(row.get("financialDate"))
     if day is None and kind is SaleKind.ORDER:
         # An order has no business date before it is delivered or paid.
-        entered = to_moment(row.get("entryTimestamp"))
+        entered = wire.to_moment(row.get("entryTimestamp"))
         day = entered.astimezone(AMSTERDAM).date() if entered else None
     if day is None:
         raise Malformed("the till left out the business date", field="financialDate")
     return Sale(
         kind=kind,
-        id=need(row, shape.id),
-        number=find_number(kind, row) or need(row, shape.id),
+        id=wire.need(row, shape.id),
+        number=find_number(kind, row) or wire.need(row, shape.id),
         type=row.get(shape.type) or "",
         state=shape.state(row) or "",
         branch=branch,
         business_date=day,
-        total_incl_cents=need(row, "totalInclAmount"),
-        total_excl_cents=need(row, "totalExclAmount"),
+        total_incl_cents=wire.need(row, "totalInclAmount"),
+        total_excl_cents=wire.need(row, "totalExclAmount"),
         vat_method=row.get("vatMethod") or "",
-        vat=tuple(to_vat_amount(each, divisor) for each in rows(row, "vatGroupList", "vatGroup")),
-        lines=_to_lines(rows(row, "lineList", "line"), divisor, default_places),
-        payments=_to_payments(rows(row, "paymentList", "payment")),
+        vat=tuple(to_vat_amount(each, divisor) for each in wire.rows(row, "vatGroupList", "vatGroup")),
+        lines=_to_lines(wire.rows(row, "lineList", "line"), divisor, default_places),
+        payments=_to_payments(wire.rows(row, "paymentList", "payment")),
         paid_cents=row.get(shape.paid) or 0,
-        credited_id=text(row, shape.credited),
+        credited_id=wire.text(row, shape.credited),
         **_circumstances(row),
     )
 
 
 def find_number(kind: SaleKind, row: Row) -> str | None:
-    return _SHAPES[kind].number(row) or text(row, "transactionString")
+    return _SHAPES[kind].number(row) or wire.text(row, "transactionString")
 
 
 def to_vat_amount(row: Row, divisor: int) -> VatAmount:
     return VatAmount(
-        code=need(row, "vatCode"),
-        percentage=Decimal(need(row, "vatPercentage")) / divisor,
-        net_cents=need(row, "exclAmount"),
-        vat_cents=need(row, "vatAmount"),
+        code=wire.need(row, "vatCode"),
+        percentage=Decimal(wire.need(row, "vatPercentage")) / divisor,
+        net_cents=wire.need(row, "exclAmount"),
+        vat_cents=wire.need(row, "vatAmount"),
     )
 
 
@@ -155,36 +142,36 @@ def _to_payments(found: list[Row]) -> tuple[Payment, ...]:
 
 def to_payment(row: Row) -> Payment:
     return Payment(
-        method=need(row, "method"),
-        amount_cents=need(row, "amount"),
-        id=text(row, "paymentId"),
-        description=text(row, "description"),
-        type=text(row, "paymentMethodType"),
-        business_date=to_date(row.get("financialDate")),
+        method=wire.need(row, "method"),
+        amount_cents=wire.need(row, "amount"),
+        id=wire.text(row, "paymentId"),
+        description=wire.text(row, "description"),
+        type=wire.text(row, "paymentMethodType"),
+        business_date=wire.to_date(row.get("financialDate")),
     )
 
 
 def sale_divisor(row: Row) -> int:
     """The scale of this document's percentages, found from its VAT rates."""
-    lines = rows(row, "lineList", "line")
-    rates = [each.get("vatPercentage") for each in rows(row, "vatGroupList", "vatGroup")]
-    return percentage_divisor([*rates, *(part(line, "data").get("vatPercentage") for line in lines)])
+    lines = wire.rows(row, "lineList", "line")
+    rates = [each.get("vatPercentage") for each in wire.rows(row, "vatGroupList", "vatGroup")]
+    return wire.percentage_divisor([*rates, *(wire.part(line, "data").get("vatPercentage") for line in lines)])
 
 
 def _circumstances(row: Row) -> dict[str, Any]:
     """Where, when, by whom and for whom: the fields with equal names in every kind of sale."""
     return {
         "workplace": row.get("workplaceNumber"),
-        "entered_at": to_moment(row.get("entryTimestamp")),
+        "entered_at": wire.to_moment(row.get("entryTimestamp")),
         "relation_number": row.get("relationNumber") or None,
-        "relation_name": text(row, "relationName"),
-        "reference": text(row, "reference"),
+        "relation_name": wire.text(row, "relationName"),
+        "reference": wire.text(row, "reference"),
         "employee_number": row.get("employeeNumber"),
-        "order_ids": tuple(rows(row, "orderIds", "id")),
-        "due_date": to_date(row.get("dueDate")),
-        "delivery_method": text(row, "deliveryMethod"),
-        "billing": to_address(part(row, "invoiceAddress")),
-        "shipping": to_address(part(row, "deliveryAddress")),
+        "order_ids": tuple(wire.rows(row, "orderIds", "id")),
+        "due_date": wire.to_date(row.get("dueDate")),
+        "delivery_method": wire.text(row, "deliveryMethod"),
+        "billing": to_address(wire.part(row, "invoiceAddress")),
+        "shipping": to_address(wire.part(row, "deliveryAddress")),
         "version": row.get("versionNumber"),
         "change_counter": row.get("changeCounter"),
         "sync_marker": row.get("syncMarker"),
@@ -196,43 +183,43 @@ def _to_lines(found: Iterable[Row], divisor: int, default_places: int) -> tuple[
     """Lines in the number formats of one document."""
     lines: list[SaleLine] = []
     for row in found:
-        data = part(row, "data")
+        data = wire.part(row, "data")
         line = SaleLine(
             id=row.get("lineId") or "",
             article=row.get("articleNumber") or 0,
             text=row.get("text") or "",
-            quantity=to_quantity(data.get("quantity"), data.get("decimalPlaces"), default_places=default_places),
+            quantity=wire.to_quantity(data.get("quantity"), data.get("decimalPlaces"), default_places=default_places),
             unit_incl_cents=data.get("price"),
             unit_excl_cents=data.get("priceExcl"),
             total_incl_cents=data.get("totalInclAmount"),
             total_excl_cents=data.get("totalExclAmount"),
             discount_cents=data.get("discountAmount"),
-            discount_percentage=to_percentage(data.get("discountPercentage"), divisor),
+            discount_percentage=wire.to_percentage(data.get("discountPercentage"), divisor),
             vat_code=data.get("vatCode"),
-            vat_percentage=to_percentage(data.get("vatPercentage"), divisor),
+            vat_percentage=wire.to_percentage(data.get("vatPercentage"), divisor),
             turnover_group=data.get("turnoverGroup"),
-            turnover_group_type=text(data, "turnoverGroupType"),
-            price_type=text(data, "priceType"),
-            plu=text(row, "pluNumber"),
-            kind=text(row, "lineKind"),
-            type=text(row, "lineType"),
-            sublines=_to_lines(rows(row, "preparationList", "line"), divisor, default_places),
+            turnover_group_type=wire.text(data, "turnoverGroupType"),
+            price_type=wire.text(data, "priceType"),
+            plu=wire.text(row, "pluNumber"),
+            kind=wire.text(row, "lineKind"),
+            type=wire.text(row, "lineType"),
+            sublines=_to_lines(wire.rows(row, "preparationList", "line"), divisor, default_places),
         )
         lines.append(line)
     return tuple(lines)
 
 
 def to_journal(row: Row) -> Journal:
-    day = to_date(row.get("financialDate"))
+    day = wire.to_date(row.get("financialDate"))
     if day is None:
         raise Malformed("the till left out the date of a journal", field="financialDate")
-    vat = rows(row, "vatGroupList", "vatGroup")
-    divisor = percentage_divisor(each.get("vatPercentage") for each in vat)
+    vat = wire.rows(row, "vatGroupList", "vatGroup")
+    divisor = wire.percentage_divisor(each.get("vatPercentage") for each in vat)
     return Journal(
         business_date=day,
-        branch=need(row, "branchNumber"),
+        branch=wire.need(row, "branchNumber"),
         vat=tuple(to_vat_amount(each, divisor) for each in vat),
-        payments=tuple(to_payment(each) for each in rows(row, "paymentList", "payment")),
+        payments=tuple(to_payment(each) for each in wire.rows(row, "paymentList", "payment")),
     )
 
 
@@ -243,31 +230,31 @@ def _printed(number: Row, *names: str) -> str | None:
 
 
 def _order_state(row: Row) -> str | None:
-    cancelled = text(row, "cancelState")
-    return cancelled if cancelled == "ORDER-CANCEL-STATE-COMPLETE" else text(row, "completeState")
+    cancelled = wire.text(row, "cancelState")
+    return cancelled if cancelled == "ORDER-CANCEL-STATE-COMPLETE" else wire.text(row, "completeState")
 
 
 _SHAPES = {
     SaleKind.RECEIPT: _Shape(
         "receiptId",
-        lambda row: _printed(part(row, "receiptNumber"), "branchNumber", "workplaceNumber", "year", "number"),
+        lambda row: _printed(wire.part(row, "receiptNumber"), "branchNumber", "workplaceNumber", "year", "number"),
         "receiptType",
-        lambda row: text(row, "state"),
+        lambda row: wire.text(row, "state"),
         credited="creditedReceiptId",
     ),
     SaleKind.INVOICE: _Shape(
         "invoiceId",
         lambda row: (
-            text(part(row, "branchInvoiceNumber"), "displayString")
-            or _printed(part(row, "invoiceNumber"), "year", "number")
+            wire.text(wire.part(row, "branchInvoiceNumber"), "displayString")
+            or _printed(wire.part(row, "invoiceNumber"), "year", "number")
         ),
         "invoiceType",
-        lambda row: text(row, "state"),
+        lambda row: wire.text(row, "state"),
         credited="creditedInvoiceId",
     ),
     SaleKind.ORDER: _Shape(
         "orderId",
-        lambda row: _printed(part(row, "orderNumber"), "year", "number"),
+        lambda row: _printed(wire.part(row, "orderNumber"), "year", "number"),
         "orderType",
         _order_state,
         paid="prepaidAmount",
