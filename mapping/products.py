@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 from mapping import texts, variants
 from mapping.errors import MappingError, NotBookable, naming
-from mapping.fingerprints import fingerprint as fingerprint_of
 from mapping.messages import message
 from mapping.money import round_to_cents
 from mapping.records import Article, Item, Product
@@ -310,9 +309,3 @@ def _is_enriched(field: ProductField, before: Article) -> bool:
         return bool(before.description)
     text = getattr(before, field) if field in texts.ENRICHED else None
     return bool(text) and text != before.description
-
-
-def fingerprint(product: Product) -> str:
-    """A stable hash of what the gateway would write; the till's own numbers and markers do not count."""
-    articles = [replace(article, sync_marker=None) for article in product.articles]
-    return fingerprint_of((product.description, product.extra_text, articles, product.group_numbers))
