@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway.errors import Conflict, DuplicateName, NotFound
 from gateway.store import links
-from gateway.store.events import Change, Event, Flow
+from gateway.store.events import Event, Flow
 from gateway.store.links import Link, LinkKind
 from handlers import known_records
 from handlers.deps import Deps
@@ -177,17 +177,8 @@ def _to_link(relation: Relation, customer: Customer) -> Link:
 
 def _ahead(link: Link, entity: str, entity_id: str, event: Event, deps: Deps) -> Link:
     """The link of two records of which this one has something newer, which its own event writes to the other."""
-    deps.pass_on(
-        Change(
-            key=f"ahead:{deps.connection}:{entity}:{entity_id}:{event.id}",
-            flow=Flow.CUSTOMERS,
-            source="gateway",
-            entity=entity,
-            entity_id=entity_id,
-            connection=deps.connection,
-            priority=event.priority,
-        )
-    )
+    key = f"ahead:{deps.connection}:{entity}:{entity_id}:{event.id}"
+    deps.pass_on(deps.to_change(key, Flow.CUSTOMERS, entity, entity_id, priority=event.priority))
     return replace(link, detail={**(link.detail or {}), entity.lower(): None})
 
 

@@ -19,7 +19,7 @@ from gateway.store import claims, inbox, requests
 from gateway.store import links as stored_links
 from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
-from gateway.store.events import Change, Event
+from gateway.store.events import Change, Event, Flow
 from gateway.store.journal import Entry
 from gateway.store.known_links import KnownLinks
 from gateway.store.links import Link, LinkKind
@@ -186,6 +186,10 @@ class Deps(ConnectionStore):
         with writing(self.engine) as session:
             received = inbox.receive(session, changes)
         self.notify([row.id for row in received if row.pending])
+
+    def to_change(self, key: str, flow: Flow, entity: str, entity_id: str, **more: Any) -> Change:
+        """A follow-up change of our own, about a record of this connection; `more` are other fields of it."""
+        return Change(key, flow, "gateway", entity, entity_id, self.connection, **more)
 
     def resolve(self, code: str, cause: str) -> None:
         """A cause is gone: release the events that are parked or waiting because of it."""

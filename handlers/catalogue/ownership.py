@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from gateway.store import leases, links
-from gateway.store.events import Change, Flow
+from gateway.store.events import Flow
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from handlers.catalogue import bridge, items
@@ -61,22 +61,9 @@ def free(number: int, deps: Deps) -> None:
     An event that is being refused right now is not parked yet, so every item that asked gets a new event.
     """
     deps.resolve(TAKEN, name_article(number))
-    waiting = deps.read(links.find_under, LinkKind.CLAIM, f"{number}/")
-    if waiting:
-        deps.pass_on(
-            *(
-                Change(
-                    key=f"{deps.connection}:{name_article(number)} is free:{link.target_id}:{uuid.uuid4().hex}",
-                    flow=Flow.PRODUCTS,
-                    source=items.OURS,
-                    entity=items.ENTITY,
-                    entity_id=link.target_id,
-                    connection=deps.connection,
-                )
-                for link in waiting
-            )
-        )
-    for link in waiting:
+    for link in deps.read(links.find_under, LinkKind.CLAIM, f"{number}/"):
+        key = f"{deps.connection}:{name_article(number)} is free:{link.target_id}:{uuid.uuid4().hex}"
+        deps.pass_on(deps.to_change(key, Flow.PRODUCTS, items.ENTITY, link.target_id))
         deps.forget(LinkKind.CLAIM, link.source_id)
 
 

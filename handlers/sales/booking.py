@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from gateway.errors import Permanent
-from gateway.store.events import Change, Event, Flow
+from gateway.store.events import Event, Flow
 from gateway.store.links import Link, LinkKind
 from handlers.deps import Deps
 from handlers.references import goods, parties
@@ -100,19 +100,10 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
 def _measure_again(posting: Posting, booked: BookedDocument, event: Event, deps: Deps) -> None:
     """While a booked sale was not linked, its pieces counted as unknown to the books: the stock is too low."""
     if deps.settings.stock.enabled:
+        key = f"relinked:{deps.connection}:{booked.kind}:{booked.id}:{event.id}"
+        items = dict.fromkeys(line.item_id for line in posting.document.lines)
         deps.pass_on(
-            *(
-                Change(
-                    key=f"relinked:{deps.connection}:{booked.kind}:{booked.id}:{event.id}:{item_id}",
-                    flow=Flow.STOCK,
-                    source="gateway",
-                    entity="Item",
-                    entity_id=item_id,
-                    connection=deps.connection,
-                    priority=event.priority,
-                )
-                for item_id in dict.fromkeys(line.item_id for line in posting.document.lines)
-            )
+            *(deps.to_change(f"{key}:{each}", Flow.STOCK, "Item", each, priority=event.priority) for each in items)
         )
 
 

@@ -22,7 +22,7 @@ from gateway.connectors.quickbooks.wire import (
 )
 from gateway.errors import NotFound
 from gateway.store import links, progress
-from gateway.store.events import Change, Event, Flow
+from gateway.store.events import Event, Flow
 from gateway.store.known_links import Key, of_other
 from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers import known_records
@@ -211,14 +211,6 @@ def _follow(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> None:
         ownership.move(merged_id, remaining_id, deps)
     else:
         parties.move(merged_id, remaining_id, deps)
-    change = Change(
-        key=f"qbo:merged:{deps.connection}:{entity}:{merged_id}:{remaining_id}",
-        flow=_FLOWS[entity],
-        source=items.OURS,
-        entity=entity,
-        entity_id=remaining_id,
-        connection=deps.connection,
-        operation="merge",
-        hint=items.to_merge_hint(merged_id),
-    )
-    deps.pass_on(change)
+    key = f"qbo:merged:{deps.connection}:{entity}:{merged_id}:{remaining_id}"
+    hint = items.to_merge_hint(merged_id)
+    deps.pass_on(deps.to_change(key, _FLOWS[entity], entity, remaining_id, operation="merge", hint=hint))

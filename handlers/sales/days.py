@@ -102,17 +102,10 @@ def seconds_until_close(day: Day, deps: Deps) -> float:
 
 def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
     version = sale_identity.content(sale)[:12]
-    return Change(
-        key=f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}",
-        flow=Flow.ORDERS,
-        source=event.source if event.source in bookings.PEOPLE else "gateway",
-        entity=ENTITY,
-        entity_id=day.key,
-        connection=deps.connection,
-        order_id=day.key,
-        hint=json.dumps({"because": sale.number}),
-        careful=True,
-    )
+    key = f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}"
+    hint = json.dumps({"because": sale.number})
+    change = deps.to_change(key, Flow.ORDERS, ENTITY, day.key, order_id=day.key, hint=hint, careful=True)
+    return change._replace(source=event.source) if event.source in bookings.PEOPLE else change
 
 
 def is_complete(day: Day, deps: Deps) -> bool:

@@ -21,7 +21,7 @@ from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire import content_of, contents_of, in_basic_plane, to_content
 from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
 from gateway.store import progress
-from gateway.store.events import Change, Event, Flow, State
+from gateway.store.events import Event, Flow, State
 from gateway.store.links import Link
 from gateway.store.session import reading
 from handlers.deps import Deps
@@ -352,21 +352,17 @@ def report_installation(note: str | None, deps: Deps) -> None:
     other = find_installation(note)
     if other in (None, deps.installation):
         return
-    deps.pass_on(
-        Change(
-            key=f"writer:{deps.connection}:{other}",
-            flow=Flow.ORDERS,
-            source="gateway",
-            entity=INSTALLATION,
-            entity_id=str(other),
-            connection=deps.connection,
-            state=State.PARKED,
-            reason=message(
-                "another installation of the gateway ({other}) books sales of this till into this company", other=other
-            ),
-            fix="stop one of the two; when it is one that this installation has replaced, ignore this event",
-        )
+    said = "another installation of the gateway ({other}) books sales of this till into this company"
+    parked = deps.to_change(
+        f"writer:{deps.connection}:{other}",
+        Flow.ORDERS,
+        INSTALLATION,
+        str(other),
+        state=State.PARKED,
+        reason=message(said, other=other),
+        fix="stop one of the two; when it is one that this installation has replaced, ignore this event",
     )
+    deps.pass_on(parked)
 
 
 def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> None:
@@ -379,15 +375,6 @@ def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> N
     if not may_arrive:
         return
     tag = find_tag(marker) or ""
-    hint = {"days": [day.isoformat() for day in dict.fromkeys(days)]}
-    deps.pass_on(
-        Change(
-            key=f"duplicates:{deps.connection}:{tag}:{event.id}:{event.attempts}",
-            flow=Flow.ORDERS,
-            source="gateway",
-            entity=CHECK,
-            entity_id=tag,
-            connection=deps.connection,
-            hint=json.dumps({**hint, "since": deps.now().isoformat()}),
-        )
-    )
+    key = f"duplicates:{deps.connection}:{tag}:{event.id}:{event.attempts}"
+    hint = {"days": [day.isoformat() for day in dict.fromkeys(days)], "since": deps.now().isoformat()}
+    deps.pass_on(deps.to_change(key, Flow.ORDERS, CHECK, tag, hint=json.dumps(hint)))

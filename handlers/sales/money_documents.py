@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.errors import Conflict, DuplicateNumber, NotFound
 from gateway.store import links
-from gateway.store.events import Change, Flow
+from gateway.store.events import Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
@@ -132,17 +132,8 @@ def _write(
         unlinked = Link(LinkKind.MONEY, "", found.kind, found.id)
         if not bookings.is_as_left(unlinked, found.content, deps):  # a person edited it, as far as its signature tells
             deps.say("the document was edited in QuickBooks; it stays as it is", entity=found.kind, id=found.id)
-            deps.pass_on(
-                Change(
-                    key=f"edited:{deps.connection}:{found.kind}:{found.id}:{found.sync_token}",
-                    flow=Flow.ORDERS,
-                    source="gateway",
-                    entity=found.kind,
-                    entity_id=found.id,
-                    connection=deps.connection,
-                    operation="edited",
-                )
-            )
+            key = f"edited:{deps.connection}:{found.kind}:{found.id}:{found.sync_token}"
+            deps.pass_on(deps.to_change(key, Flow.ORDERS, found.kind, found.id, operation="edited"))
             return found, generation
         if found.kind is document.kind:
             return documents.bring_up_to_date(found, Posting(document), deps), generation

@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from gateway.errors import NotFound
 from gateway.store import links
-from gateway.store.events import Change, Event, Flow, State
+from gateway.store.events import Event, Flow, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import writing
 from handlers.deps import Deps
@@ -275,14 +275,5 @@ def _mark_unsure(session: Session, link: Link, deps: Deps) -> None:
 
 def _pass_on(document: BookedDocument, deps: Deps) -> None:
     kind, sale_id, _ = _split(document.private_note)
-    deps.pass_on(
-        Change(
-            key=f"successor:{deps.connection}:{document.kind}:{document.id}:{deps.now():%Y%m%d%H%M%S}",
-            flow=Flow.ORDERS,
-            source="gateway",
-            entity=till_sales.ENTITIES[_SALE_KINDS[kind]],
-            entity_id=sale_id,
-            connection=deps.connection,
-            careful=True,
-        )
-    )
+    key = f"successor:{deps.connection}:{document.kind}:{document.id}:{deps.now():%Y%m%d%H%M%S}"
+    deps.pass_on(deps.to_change(key, Flow.ORDERS, till_sales.ENTITIES[_SALE_KINDS[kind]], sale_id, careful=True))
