@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -33,7 +33,6 @@ MappedField = Literal[
     "barcode", "description", "receipt_text", "invoice_text", "display_text", "extra_text", "colour", "size"
 ]
 HOUR_AND_MINUTE = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
-_RETIRED = frozenset({"inexact_unit_price"})
 STOCK_NAMES = ("available", "on_hand", "reserved", "safety", "unposted", "estimates")
 
 
@@ -54,10 +53,35 @@ class Section(BaseModel):
     """A part of the document: immutable; an unknown name is a fault."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    gone: ClassVar[Mapping[str, tuple[str, str] | None]] = {}
+    """Settings of earlier versions, each with why and what to do if it did something: a new document is refused."""
+    _retired: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def retired(self) -> tuple[str, ...]:
+        """Settings in this document that do not exist any more; they are ignored."""
+        return self._retired
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _pass_over_what_is_gone(
+        cls, data: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        if not isinstance(data, Mapping):
+            return handler(data)
+        set_ = {name: told for name, told in cls.gone.items() if told and data.get(name)}
+        for name, (why, fix) in set_.items():
+            if not is_in_force(info):
+                raise incomplete(why, name, fix)
+        made = handler({name: value for name, value in data.items() if name not in cls.gone})
+        made._retired = tuple(set_)  # noqa: SLF001 - its own class
+        return made
 
 
 class ProductSettings(Section):
     """Items of the books become products of the till."""
+
+    gone = {"variant_name": ("it was taken out: no item can be below another", "use `family_pattern`")}
 
     enabled: bool = Field(default=True, description="Send products to the till")
     update_existing: bool = Field(default=True, description="Update products that exist already")
@@ -145,15 +169,6 @@ class ProductSettings(Section):
                 'products.family_by = "field" needs products.family_field', "family_field", "name a field of the item"
             )
         return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _pass_over_what_is_gone(cls, data: object, info: ValidationInfo) -> object:
-        if not isinstance(data, Mapping) or "variant_name" not in data:
-            return data
-        if not is_in_force(info):
-            raise incomplete("it was taken out: no item can be below another", "variant_name", "use `family_pattern`")
-        return {name: value for name, value in data.items() if name != "variant_name"}
 
 
 class AgreementSettings(Section):
@@ -243,12 +258,19 @@ class NumberPrefixes(Section):
         return self
 
 
-_NO_ORDERS = "take the line out; what is paid on an order before is booked by orders.deposits"
 _NAME_AN_ITEM = "make a service in QuickBooks and name it here, by SKU, name or id"
 
 
 class OrderSettings(Section):
     """Sales of the till become documents of the books."""
+
+    gone = {
+        "inexact_unit_price": None,
+        "sales_orders": (
+            "it was taken out: an order is booked as what delivers it",
+            "take the line out; what is paid on an order before is booked by orders.deposits",
+        ),
+    }
 
     enabled: bool = Field(default=True, description="Book sales in QuickBooks")
     receipts: bool = Field(default=True, description="Book till receipts")
@@ -306,34 +328,6 @@ class OrderSettings(Section):
     fallback_item: str | None = Field(default=None, description="Item (SKU or id) of articles the books do not know")
     memo: bool = Field(default=True, description="Write the sale's reference into the customer memo")
     filter: Condition | None = Field(default=None, description="Only sales that meet this condition flow")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _leave_out_retired(cls, data: object) -> object:
-        """Settings of earlier versions without effect: documents that contain them stay valid."""
-        if not isinstance(data, Mapping):
-            return data
-        return {name: value for name, value in data.items() if name not in _RETIRED}
-
-    _retired: tuple[str, ...] = PrivateAttr(default=())
-
-    @property
-    def retired(self) -> tuple[str, ...]:
-        """Settings in this document that do not exist any more; they are ignored."""
-        return self._retired
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _pass_over_what_is_gone(
-        cls, data: object, handler: ModelWrapValidatorHandler[OrderSettings], info: ValidationInfo
-    ) -> OrderSettings:
-        if not isinstance(data, Mapping) or "sales_orders" not in data:
-            return handler(data)
-        if data["sales_orders"] and not is_in_force(info):
-            raise incomplete("it was taken out: an order is booked as what delivers it", "sales_orders", _NO_ORDERS)
-        made = handler({name: value for name, value in data.items() if name != "sales_orders"})
-        made._retired = ("sales_orders",) if data["sales_orders"] else ()  # noqa: SLF001 - its own class
-        return made
 
     @model_validator(mode="after")
     def _fallback_is_named(self) -> OrderSettings:
