@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from mapping import tenders
@@ -239,6 +239,17 @@ def find_tag(note: str | None) -> str | None:
     """What a marker in this note names: "receipt:ID", "day:BRANCH:DATE"; None if there is none."""
     found = _TAG.search(note or "")
     return found.group(1) if found else None
+
+
+SALE_KINDS: Mapping[str, SaleKind] = {kind.value.lower(): kind for kind in SaleKind}
+"""The kinds of sales by their names in markers."""
+
+
+def read_tag(note: str | None) -> tuple[str, str, str]:
+    """What a marker in this note names: "receipt", "day" ..., an id, and which part of it; each "" if it does not."""
+    kind, _, identity = (find_tag(note) or "").partition(":")
+    record_id, _, part = identity.partition(":")
+    return kind, record_id, part
 
 
 def is_marked(note: str | None, marker_text: str) -> bool:

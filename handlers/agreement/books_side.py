@@ -22,11 +22,10 @@ from mapping.figures import Names
 from mapping.messages import message
 from mapping.money import round_to_cents
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale, SaleKind
-from mapping.sale_identity import name_record
+from mapping.sale_identity import SALE_KINDS, name_record, read_tag
+from mapping.tenders import RETURNS
 
-_TAG = re.compile(r"\[kassabridge:(receipt|invoice|order|day):([^\]\s]+)\]")
 _MOVED = re.compile(r"Original date: (\d{4}-\d{2}-\d{2})")
-_SALE_KINDS = {kind.value.lower(): kind for kind in SaleKind}
 DAY = "day"
 _AT_ONCE = 100
 
@@ -61,19 +60,15 @@ class BooksSide:
 
     def recognise(self, record_id: str, note: str | None) -> None:
         """Assign a document or payment to a group, if its note names one."""
-        found = _TAG.search(note or "")
-        if found is None:
-            return
-        kind, identity = found.groups()
+        kind, identity, part = read_tag(note)
         if kind == DAY:
             # The corrections of a day belong to the day.
-            self.groups[record_id] = f"{DAY}:{':'.join(identity.split(':')[:2])}"
-            return
-        sale_id, _, part = identity.partition(":")
-        self.groups[record_id] = sale_id
-        self.kinds[sale_id] = _SALE_KINDS[kind]
-        if part:
-            self.parts.add(record_id)
+            self.groups[record_id] = f"{DAY}:{identity}:{part.partition(':')[0]}"
+        elif kind in SALE_KINDS:
+            self.groups[record_id] = identity
+            self.kinds[identity] = SALE_KINDS[kind]
+            if part:
+                self.parts.add(record_id)
 
 
 def read(deps: Deps, start: date, through: date) -> BooksSide:
@@ -212,7 +207,6 @@ class _Branches:
 
 MAX_NAMED = 50
 _WORD = re.compile(r"[\w.\-]+")
-_RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
 
 
 def claim_doubles(side: BooksSide, till: TillSide, groups: Mapping[str, str], deps: Deps) -> None:
@@ -278,7 +272,7 @@ def _list_others(side: BooksSide) -> Iterable[BookedDocument]:
 
 
 def _cents(document: BookedDocument) -> int:
-    return round_to_cents(-document.total if document.kind in _RETURNS else document.total)
+    return round_to_cents(-document.total if document.kind in RETURNS else document.total)
 
 
 def _show(document: BookedDocument, alike: Mapping[tuple[date, int], str]) -> dict[str, Any]:

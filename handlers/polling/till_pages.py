@@ -23,13 +23,13 @@ from mapping.messages import message
 from mapping.records import DocumentKind, Sale, SaleKind, SyncMarkers
 from mapping.sale_identity import find_tag
 from mapping.settings_document import SettingsDocument
+from mapping.tenders import RETURNS
 
 POLL: Final = "mpluskassa.poll"
 PAGE_CUT: Final = "page-cut"
 PAGE: Final = 200
 SLACK = timedelta(seconds=30)
 _SOLD = (DocumentKind.SALES_RECEIPT, DocumentKind.INVOICE)
-_RETURNED = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
 
 Read = Callable[[Deps, int, int], RecordPage[Any]]
 """Records from a marker on (inclusive), at most so many."""
@@ -163,5 +163,5 @@ def _kinds(sales: Sequence[Sale]) -> tuple[DocumentKind, ...]:
     if any((sale.version or 1) > 1 for sale in sales):
         return tuple(DocumentKind)
     sold = _SOLD if any(sale.total_incl_cents >= 0 for sale in sales) else ()
-    returned = _RETURNED if any(sale.total_incl_cents < 0 for sale in sales) else ()
+    returned = RETURNS if any(sale.total_incl_cents < 0 for sale in sales) else ()
     return (*sold, *returned)

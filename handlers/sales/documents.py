@@ -29,7 +29,7 @@ from mapping import orders, sale_identity
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.orders import Posting
-from mapping.records import BookedDocument, BooksPayment, DocumentContent, DocumentKind, Sale, SaleKind, SalesDocument
+from mapping.records import BookedDocument, BooksPayment, DocumentContent, DocumentKind, Sale, SalesDocument
 from mapping.sale_identity import CONTENT_LENGTH, find_installation, find_tag, is_marked, sign_content, unsigned
 
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
@@ -45,7 +45,6 @@ _SISTERS = {
     DocumentKind.CREDIT_MEMO: (DocumentKind.CREDIT_MEMO, DocumentKind.REFUND_RECEIPT),
 }
 _MARKED = "[kassabridge:"
-_SALE_KINDS = frozenset(kind.value.lower() for kind in SaleKind)
 
 
 def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
@@ -243,10 +242,10 @@ def _renumber(sale: Sale, posting: Posting, deps: Deps) -> Posting | None:
 
 def _is_of_another(row: BookedDocument, sale: Sale, document: SalesDocument) -> bool:
     """A document of the same day and total may be this very sale, which the till knows by another id since."""
-    kind, _, sale_id = (find_tag(row.private_note) or "").partition(":")
-    is_signed = find_installation(row.private_note) is not None and kind in _SALE_KINDS
+    kind, sale_id, _ = sale_identity.read_tag(row.private_note)
+    is_signed = find_installation(row.private_note) is not None and kind in sale_identity.SALE_KINDS
     is_equal = (row.business_date, row.total) == (document.business_date, document.total)
-    return is_signed and not is_equal and sale_id.partition(":")[0] != sale.id
+    return is_signed and not is_equal and sale_id != sale.id
 
 
 def _is_of_sale(sale: Sale, posting: Posting) -> bool:

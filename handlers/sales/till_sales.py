@@ -20,8 +20,8 @@ from handlers.result import Result, done
 from mapping import golden_records, side_by_side
 from mapping.messages import message
 from mapping.money import show_number
-from mapping.records import DocumentKind, Sale, SaleKind
-from mapping.sale_identity import find_numbers, find_tag, name_record
+from mapping.records import DocumentKind, Sale
+from mapping.sale_identity import SALE_KINDS, find_numbers, name_record, read_tag
 from mapping.sale_lines import every_line, is_without_vat
 from mapping.side_by_side import SaleSide
 
@@ -167,9 +167,8 @@ def _find_by_number_in_books(number: str, deps: Deps) -> Iterator[Sale]:
         except Permanent as refusal:
             deps.say("the books could not be asked for this number", reason=refusal.reason)
             return
-        for tag in filter(None, (find_tag(document.private_note) for document in booked)):
-            what, _, sale_id = tag.partition(":")
-            named = next((kind for kind in SaleKind if kind.value.lower() == what), None)
-            sale = read(ENTITIES[named], sale_id.partition(":")[0], deps) if named else None
+        for what, sale_id, _ in (read_tag(document.private_note) for document in booked):
+            named = SALE_KINDS.get(what)
+            sale = read(ENTITIES[named], sale_id, deps) if named else None
             if sale is not None:
                 yield sale

@@ -23,7 +23,7 @@ from handlers.sales import bookings, documents, settlement, till_sales
 from mapping.day_summary import Day
 from mapping.messages import message
 from mapping.records import BookedDocument, DocumentKind, SaleKind
-from mapping.sale_identity import find_installation, find_tag, is_marked
+from mapping.sale_identity import SALE_KINDS, find_installation, find_tag, is_marked, read_tag
 
 UNLINKED = "unlinked"
 """The operation of a captured document with our marker and without a link."""
@@ -60,8 +60,8 @@ def handle_check(event: Event, deps: Deps) -> Result:
 
 
 def _is_of_a_sale(document: BookedDocument) -> bool:
-    kind, _, part = _split(document.private_note)
-    return kind in _SALE_KINDS and not part
+    kind, _, part = read_tag(document.private_note)
+    return kind in SALE_KINDS and not part
 
 
 def settle(document: BookedDocument, deps: Deps) -> Result:
@@ -164,7 +164,6 @@ def _name(document: BookedDocument) -> str:
     return message(template, kind=message(document.kind), id=document.id, number=number)
 
 
-_SALE_KINDS = {kind.value.lower(): kind for kind in SaleKind}
 _ORDER = SaleKind.ORDER.lower()
 
 
@@ -181,7 +180,7 @@ def tags(link: Link) -> frozenset[str]:
     """The possible tags of the marker of a link's document; none for a day's."""
     match link.kind:
         case LinkKind.DOCUMENT if not link.day:
-            return frozenset(f"{name}:{link.source_id}" for name in _SALE_KINDS)
+            return frozenset(f"{name}:{link.source_id}" for name in SALE_KINDS)
         case LinkKind.DEPOSIT:
             order_id, _, payment = link.source_id.partition("/")
             return frozenset({f"order:{order_id}:deposit:{'_'.join(payment.split())}"})
@@ -193,8 +192,8 @@ def tags(link: Link) -> frozenset[str]:
 
 def find_link(note: str | None, deps: Deps) -> Link | None:
     """The link of the sale, the deposit or the money beside a sale that the marker in a note names; None for a day."""
-    kind, sale_id, part = _split(note)
-    if kind not in _SALE_KINDS or not sale_id:
+    kind, sale_id, part = read_tag(note)
+    if kind not in SALE_KINDS or not sale_id:
         return None
     main = None if kind == _ORDER and part else bookings.find(sale_id, deps)
     if not part or (main is None and kind != _ORDER):
@@ -220,9 +219,9 @@ def adopt(document: BookedDocument, deps: Deps) -> bool:
 
     False if it is none, or its sale is not booked.
     """
-    kind, sale_id, part = _split(document.private_note)
+    kind, sale_id, part = read_tag(document.private_note)
     main = bookings.find(sale_id, deps)
-    if not part or kind not in _SALE_KINDS or (main is None and kind != _ORDER):
+    if not part or kind not in SALE_KINDS or (main is None and kind != _ORDER):
         return False
     key, like = f"{sale_id}/{part.removeprefix('deposit:')}", LinkKind.DEPOSIT
     if main is not None and kind != _ORDER:
@@ -237,7 +236,7 @@ def adopt(document: BookedDocument, deps: Deps) -> bool:
 
 def find_day_documents(note: str | None, deps: Deps) -> list[Link]:
     """The linked documents of the day that the marker in a note names; none if it names no day."""
-    kind, branch, rest = _split(note)
+    kind, branch, rest = read_tag(note)
     if kind != "day":
         return []
     return deps.read(links.find_under, LinkKind.DAY_DOCUMENT, f"{branch}:{rest.split(':')[0]}/")
@@ -245,16 +244,10 @@ def find_day_documents(note: str | None, deps: Deps) -> list[Link]:
 
 def is_of_known_sale(note: str | None, deps: Deps) -> bool:
     """Whether the marker in a note names a sale that is booked, a deposit, or a day that is booked."""
-    kind, sale_id, part = _split(note)
+    kind, sale_id, part = read_tag(note)
     if find_day_documents(note, deps):
         return True
-    return kind in _SALE_KINDS and bool((kind == _ORDER and part) or bookings.find(sale_id, deps))
-
-
-def _split(note: str | None) -> tuple[str, str, str]:
-    kind, _, identity = (find_tag(note) or "").partition(":")
-    sale_id, _, part = identity.partition(":")
-    return kind, sale_id, part
+    return kind in SALE_KINDS and bool((kind == _ORDER and part) or bookings.find(sale_id, deps))
 
 
 def _to_part(kind: str, source_id: str, document: BookedDocument, generation: int) -> Link:
@@ -274,6 +267,6 @@ def _mark_unsure(session: Session, link: Link, deps: Deps) -> None:
 
 
 def _pass_on(document: BookedDocument, deps: Deps) -> None:
-    kind, sale_id, _ = _split(document.private_note)
+    kind, sale_id, _ = read_tag(document.private_note)
     key = f"successor:{deps.connection}:{document.kind}:{document.id}:{deps.now():%Y%m%d%H%M%S}"
-    deps.pass_on(deps.to_change(key, Flow.ORDERS, till_sales.ENTITIES[_SALE_KINDS[kind]], sale_id, careful=True))
+    deps.pass_on(deps.to_change(key, Flow.ORDERS, till_sales.ENTITIES[SALE_KINDS[kind]], sale_id, careful=True))

@@ -18,7 +18,7 @@ measured again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -35,8 +35,9 @@ from handlers.polling import polls
 from handlers.sales import till_sales
 from handlers.stock import estimates
 from mapping import stock
-from mapping.records import ArticleStock, Item, SaleKind, SaleLine, StockMovement, SyncMarkers
+from mapping.records import ArticleStock, Item, SaleKind, StockMovement, SyncMarkers
 from mapping.sale_identity import NOT_YET
+from mapping.sale_lines import every_line
 from mapping.sections import BranchStock, StockSettings
 from mapping.skus import name_item
 from mapping.stock import Figures
@@ -228,10 +229,10 @@ def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
     )
     for sale in open_sales:
         row = counted[sale.id]
-        for article, quantity in _pieces(sale.lines):
-            pieces[article] = pieces.get(article, Decimal(0)) + quantity
+        for line in every_line(sale.lines):
+            pieces[line.article] = pieces.get(line.article, Decimal(0)) + line.quantity
             if row.booked is False or row.maybe_written or row.state in _BEING_BOOKED:
-                unsure.add(article)
+                unsure.add(line.article)
     return Unposted(pieces, frozenset(unsure), frozenset(row.entity_id for row in found))
 
 
@@ -242,12 +243,6 @@ def _is_unposted(row: KnownSale) -> bool:
     if row.state in {State.DONE, State.SKIPPED}:
         return row.code == NOT_YET
     return True
-
-
-def _pieces(lines: Iterable[SaleLine]) -> Iterator[tuple[int, Decimal]]:
-    for line in lines:
-        yield line.article, line.quantity
-        yield from _pieces(line.sublines)
 
 
 FEW = 5
