@@ -56,7 +56,6 @@ class JustRead:
                 del self._sales[key]
 
     def take(self, key: str) -> Sale | None:
-        """The sale of this event, if it was read a moment ago."""
         with self._lock:
             self._drop_old()
             found = self._sales.pop(key, None)

@@ -53,7 +53,6 @@ def note_article(
 
 
 def to_field(row: Explanation) -> PreviewData:
-    """A field without the steps that lead to its value."""
     return {name: getattr(row, name) for name in ("field", "value", "present", "source", "kept")}
 
 
@@ -68,7 +67,6 @@ def note_customer(customer: Customer, deps: Deps) -> None:
 
 
 def note_pair(relation: Relation, customer: Customer, deps: Deps, *, written: bool = False) -> None:
-    """A relation and its customer are known, and what each has of the other."""
     facts = _of_relation(relation)
     try:
         rows = explanations.explain_customer(relation, settings=deps.settings.customers, existing=customer, kept=None)

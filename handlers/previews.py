@@ -178,7 +178,6 @@ def _is_written(row: PreviewData) -> bool:
 
 
 def _explain_group(item: Item, present: Product | None, deps: Deps) -> list[PreviewData]:
-    """The group that its product becomes a member of, if the item has a category."""
     try:
         parent = deps.books.item(item.parent_id) if item.parent_id else None
     except NotFound:
@@ -192,7 +191,6 @@ def _explain_group(item: Item, present: Product | None, deps: Deps) -> list[Prev
 
 
 def _explain_family(item: Item, present: Product | None, deps: Deps) -> PreviewData:
-    """The product of the family: its field, and its number if it is already at the till."""
     settings = deps.settings.products
     family = find_family(item, settings)
     if family is None:

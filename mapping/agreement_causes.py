@@ -258,7 +258,6 @@ def _list(records: Sequence[BooksRecord]) -> str:
 
 
 def _days(side: Figures, *measures: Measure) -> str:
-    """The days of a side, or of these measures of it."""
     return ", ".join(sorted({str(cell.day) for cell in side if not measures or cell.measure in measures}))
 
 

@@ -129,7 +129,6 @@ def add(many: Iterable[DayTotals]) -> DayTotals:
 
 
 def subtract(left: DayTotals, right: DayTotals) -> DayTotals:
-    """What `left` has more than `right`."""
     less = DayTotals(
         nets={goods: -cents for goods, cents in right.nets.items()},
         vat={key: -cents for key, cents in right.vat.items()},
@@ -222,7 +221,6 @@ class DayPlan:
         return message("{day}, correction {n}", day=self.day.name, n=self.sequence - 1)
 
     def marker(self, tender: str = "") -> str:
-        """The marker by which the document is recognised in the books."""
         more = [str(self.sequence)] if self.sequence > 1 or tender else []
         tag = ":".join([self.day.key, *more, *([tender.replace(" ", "_")] if tender else [])])
         return f"MplusKASSA {self.name} [kassabridge:day:{tag}]"

@@ -63,7 +63,6 @@ class Names:
 
 
 def subtract(left: Figures, right: Figures) -> dict[Cell, int]:
-    """What `left` has more than `right`."""
     return add([left, {cell: -cents for cell, cents in right.items()}])
 
 

@@ -90,7 +90,6 @@ class Pattern:
         return None if found is None else {name: part for name, part in found.groupdict().items() if part}
 
     def fits(self, text: str) -> bool:
-        """Whether the pattern matches anywhere in the text."""
         return self._compiled.search(_storable(text)) is not None
 
 

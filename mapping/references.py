@@ -171,12 +171,10 @@ def get_untaxed(references: References, record: str, *, shifted: bool = False) -
 
 
 def to_line(references: References, cents: int, item_id: str, code: TaxCode, text: str) -> DocumentLine:
-    """A line of an amount alone."""
     return DocumentLine(to_euros(cents), item_id, code.id, text, class_id=references.class_id)
 
 
 def to_tax(code: TaxCode, net_cents: int, vat_cents: int = 0, rate: Decimal = Decimal(0)) -> DocumentTax:
-    """The tax of a code on a document."""
     return DocumentTax(code.id, to_euros(net_cents), to_euros(vat_cents), rate, code.rate_id)
 
 

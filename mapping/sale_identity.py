@@ -83,7 +83,6 @@ _DOCUMENTS = {
 
 
 def find_refusal(sale: Sale, settings: OrderSettings) -> NotBookable | None:
-    """Why the sale is not to be booked now, or None."""
     reason = _off(sale, settings) or _wrong_type(sale) or _too_early(sale, settings) or _empty(sale, settings)
     if reason is None:
         return None

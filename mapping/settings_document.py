@@ -127,7 +127,6 @@ def _read(toml_text: str) -> Mapping[str, Any]:
 
 
 def refuse(message: str, hint: str) -> DocumentError:
-    """The error of a document that is refused as a whole."""
     return DocumentError((DocumentFault("(document)", message, hint),))
 
 

@@ -14,7 +14,6 @@ _DELETED_SUFFIX = " (deleted)"
 
 
 def name_item(item: Item) -> str:
-    """The item's name in messages, as in QuickBooks."""
     name = f'"{item.name}"' if item.name else item.id
     if item.type == "Category":
         return message("category {name}", name=name)

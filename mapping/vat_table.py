@@ -49,7 +49,6 @@ class VatTable:
         return None
 
     def _rates(self, branch: int | None = None) -> dict[int, dict[int | None, Decimal]]:
-        """Every code's rates by branch; with a branch, the rates there."""
         rates: dict[int, dict[int | None, Decimal]] = {}
         for group in self.groups:
             if branch is None or group.branch in (None, branch):

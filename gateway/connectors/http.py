@@ -137,7 +137,6 @@ class _Progress:
     sent: bool = False
 
     def note(self, event: str, _: Mapping[str, Any]) -> None:
-        """An event of httpcore's trace."""
         if event.endswith(("start_tls.started", "send_request_headers.started")):
             self.sent = event.endswith("send_request_headers.started")
 

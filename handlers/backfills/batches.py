@@ -71,7 +71,6 @@ class ItemPage:
     kept_at: float = field(default_factory=time.monotonic)
 
     def serves(self, key: str, position: int) -> bool:
-        """Whether it has the items of this load at this position."""
         fresh = time.monotonic() - self.kept_at < KEPT_SECONDS
         return fresh and key == self.key and self.start <= position < self.start + len(self.items)
 

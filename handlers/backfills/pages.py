@@ -77,7 +77,6 @@ def store(
 
 
 def is_held(session: Session, event: Event) -> bool:
-    """Whether a person has paused or cancelled the backfill meanwhile."""
     return progress.find_holds(session, event)[0]
 
 

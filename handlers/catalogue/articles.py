@@ -86,7 +86,6 @@ def family_of(link: Link | None) -> str | None:
 
 
 def group_of(link: Link | None) -> int | None:
-    """The group the gateway put a linked article's product into."""
     found: int | None = _detail(link).get("group")
     return found
 
@@ -111,7 +110,6 @@ def _detail(link: Link | None) -> Mapping[str, Any]:
 
 
 def is_same_content(item: Item, link: Link) -> bool:
-    """Whether the item in the books is unchanged since it was last written."""
     return bool(_detail(link).get("content") == items.content(item))
 
 
@@ -165,7 +163,6 @@ def is_settled(member: Member, wanted: str, owner: str | None) -> bool:
 
 
 def to_new(product: Product, group: int | None, deps: Deps) -> Product:
-    """The product to create, with its group and turnover groups."""
     groups = () if group is None else (group,)
     return with_turnover_groups(
         dataclasses.replace(product, number=None, group_numbers=groups), deps.lists.turnover_groups()
@@ -366,7 +363,6 @@ def _found(member: Member, deps: Deps) -> ReadProduct:
 
 
 def keep_family(member: Member, product: int, deps: Deps) -> None:
-    """Store the product as this family's only."""
     family = member.family
     if family is None or find_family_product(family.key, deps) == product:
         return

@@ -228,7 +228,6 @@ def why_kept(link: Link, deps: Deps) -> str | None:
 
 
 def _are_ours(products: Iterable[int], deps: Deps) -> bool:
-    """Whether the gateway created or keeps every product in the group."""
     read = (deps.till.product(number) for number in products)
     articles = [str(article.number) for found in read if found for article in found.product.articles]
     known = deps.read(links.find_all, LinkKind.ARTICLE, articles)
@@ -236,7 +235,6 @@ def _are_ours(products: Iterable[int], deps: Deps) -> bool:
 
 
 def flatten(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:
-    """The groups with all below them."""
     for group in groups:
         yield group
         yield from flatten(group.subgroups)

@@ -80,7 +80,6 @@ def find_settled(page: Sequence[Item], known: Mapping[str, Link], view: View, de
 
 
 def _trusted(page: Sequence[Item], known: Mapping[str, Link]) -> list[tuple[Item, Link]]:
-    """The items that were written before and are not known to have changed since."""
     linked = ((item, known[item.id]) for item in page if item.id in known)
     return [(item, link) for item, link in linked if link.fingerprint not in (None, items.GONE, items.LEFT_OUT)]
 

@@ -64,7 +64,6 @@ def now(deps: Deps) -> datetime:
 
 
 def to_hint(item: Item | RecordChange, read_at: datetime, **more: Any) -> str:
-    """The hint of an event: the item as the books answered it."""
     hint = {"item": wire.to_stored(item), "read_at": read_at.isoformat(), **more}
     return simplejson.dumps(hint, use_decimal=True)
 
@@ -89,7 +88,6 @@ def to_merge_hint(merged_id: str) -> str:
 def follow(
     flow: Flow, event: Event, seen: ItemReading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
 ) -> Change:
-    """The change that passes what this event read to another flow."""
     change = follow_gone(flow, event)._replace(hint=to_hint(seen.item, seen.read_at), sku=seen.item.sku)
     return change._replace(key=key or change.key, entity=entity, entity_id=entity_id or seen.item.id)
 

@@ -210,7 +210,6 @@ def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
 
 
 def is_shared(product: Product, item_id: str, deps: Deps) -> bool:
-    """Whether the product also contains another item's article."""
     numbers = [str(article.number) for article in product.articles]
     found = deps.read(links.find_all, LinkKind.ARTICLE, numbers)
     return any(link.target_id not in ("", item_id) for link in found.values())

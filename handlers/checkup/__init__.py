@@ -157,7 +157,6 @@ def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list
 
 
 def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[Finding]:
-    """Test the stock formulas with the quantities of each item."""
     if unasked or not deps.settings.stock.enabled:
         return []
     branches = [branch.number for branch in deps.lists.branches()]

@@ -70,7 +70,6 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
 
 
 def _missing(subject: str, said: str) -> Finding:
-    """What a setting names and its system does not have."""
     return Finding(subject, said, message("correct {subject}", subject=subject))
 
 

@@ -45,7 +45,6 @@ class Known:
 
 
 def look_up(session: Session, events: Sequence[Event]) -> dict[int, Known]:
-    """What is known for several events, by their ids."""
     targets = {event.id: (event.connection or "", event.entity_id) for event in events}
     kinds = (*bookings.WRITTEN, LinkKind.PAYMENT)
     found = links.find_by_owned_targets(session, kinds, set(targets.values()))
@@ -175,7 +174,6 @@ def _posted_on(mine: Link, deps: Deps) -> Link | None:
 
 
 def _record(mine: Link, document: Link | None) -> str:
-    """The sale or the day of a document or of a payment on it."""
     if document is None:
         return f"payment {mine.source_id.split('/', 2)[2]}"
     if document.day:

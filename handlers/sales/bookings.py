@@ -96,7 +96,6 @@ def seen(content: DocumentContent) -> dict[str, Any]:
 
 
 def note(link: Link, status: BookingStatus, deps: Deps) -> Link:
-    """Store at once what became of a booked sale."""
     changed = dataclasses.replace(link, status=status)
     deps.remember(changed)
     return changed

@@ -236,7 +236,6 @@ def read_parts(found: Mapping[int, Sequence[BookedDocument]], plan: DayPlan, dep
 
 
 def to_incident(reason: str, booked: BookedDocument, plan: DayPlan, *, fix: str) -> Incident:
-    """The error about a document of the day that the books have otherwise."""
     named = sale_identity.name_document(booked.kind, booked.document_number, booked.id)
     record = message("{document}, {name}", document=named, name=plan.name)
     return Incident(reason, code="incident", record=record, fix=fix)

@@ -80,7 +80,6 @@ def find_marked(sale: Sale, deps: Deps, link: Link | None = None) -> BookedDocum
 def find_tagged(
     tags: Collection[str | None], numbers: Sequence[str], days: Sequence[date], deps: Deps
 ) -> BookedDocument | None:
-    """A document of any kind whose marker has one of these tags."""
     found = (row for kind in DocumentKind for row in rows(kind, numbers, days, deps))
     return next((row for row in found if find_tag(row.private_note) in tags and not row.voided), None)
 

@@ -134,7 +134,6 @@ def is_closed(day: date, deps: Deps) -> bool:
 
 
 def refusal(posting: Posting, closed: date | None) -> MappingError:
-    """The message about a sale whose day is closed."""
     return MappingError(
         message("the books are closed through {closed}", closed=closed)
         if closed

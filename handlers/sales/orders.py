@@ -92,7 +92,6 @@ def _follow(known: Context, link: Link, deps: Deps, *, looked: bool = True) -> C
 
 
 def _unread(known: Context) -> Context:
-    """Without what is known of its document."""
     return dataclasses.replace(known, read=False, current=None, edited=None, unchanged=None)
 
 

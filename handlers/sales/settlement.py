@@ -262,7 +262,6 @@ def _create(
 
 
 def find_present(payment_id: str, deps: Deps) -> BooksPayment | None:
-    """The payment in the books, None when it was deleted."""
     try:
         return deps.books.payment(payment_id)
     except NotFound:
@@ -323,7 +322,6 @@ def key_of(booked: BookedDocument, payment: BooksPayment) -> str:
 
 
 def link_of(key: str, row: BooksPayment, fingerprint: str, amount: Decimal) -> Link:
-    """The link of a payment in the books, with the amount that pages show."""
     detail = {"cents": to_cents(amount)}
     return Link(LinkKind.PAYMENT, key, "Payment", row.id or "", row.sync_token, fingerprint, detail)
 

@@ -44,7 +44,6 @@ def read_of(event: Event, deps: Deps) -> Sale | None:
 
 
 def read(entity: str, sale_id: str, deps: Deps) -> Sale | None:
-    """The sale of an event of this entity as it is now, or None."""
     return next(iter(read_all(entity, [sale_id], deps)), None)
 
 
@@ -71,7 +70,6 @@ def find_facts(event: Event, deps: Deps | None) -> Mapping[str, SaleFacts | None
 
 
 def find_document(deps: Deps | None, kind: str, document_id: str) -> SaleSide | None:
-    """A document of the books as an attempt read or wrote it, or None."""
     booked = deps.documents.get((kind, document_id)) if deps else None
     if deps is None or booked is None:
         return None

@@ -142,7 +142,6 @@ def note_stock(differences: Iterable[StockDifference], deps: Deps, *, booked: bo
 
 
 def to_level(difference: StockDifference, settings: StockSettings) -> dict[str, Any]:
-    """The stock of one branch with the numbers of its formula."""
     own = settings.branches.get(str(difference.branch), BranchStock())
     return {
         "branch": difference.branch,

@@ -91,7 +91,6 @@ class Postponed:
         return since is not None and (now - since).total_seconds() >= PATIENCE_SECONDS
 
     def note(self, article: tuple[str, int], now: datetime, *, postponed: bool) -> None:
-        """Its stock was measured, and is postponed or not."""
         with self._lock:
             if postponed:
                 self._since.setdefault(article, now)
@@ -137,7 +136,6 @@ def require_enabled(deps: Deps) -> None:
 
 
 def without_stock(item: Item) -> NotBookable:
-    """Of an item that no branch of the till keeps stock of."""
     return NotBookable(message("{item} keeps no stock at the till", item=name_item(item)), record=name_item(item))
 
 

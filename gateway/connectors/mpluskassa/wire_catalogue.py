@@ -106,7 +106,6 @@ _CUSTOM_VALUES: dict[str, Callable[[Row], Any]] = {
 
 
 def to_group(row: Row, *, parent: int | None = None) -> ArticleGroup:
-    """A group of `getArticleGroups`, with everything below it."""
     number = wire.need(row, "groupNumber")
     return ArticleGroup(
         number=number,
@@ -129,7 +128,6 @@ def to_new_group_request(group: ArticleGroup) -> dict[str, Any]:
 
 
 def to_group_request(group: ArticleGroup) -> dict[str, Any]:
-    """An UpdateArticleGroupRequest with only the fields of the record."""
     return wire.known(
         groupNumber=group.number,
         name=group.name or None,

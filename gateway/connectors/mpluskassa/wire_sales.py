@@ -180,7 +180,6 @@ def _circumstances(row: Row) -> dict[str, Any]:
 
 
 def _to_lines(found: Iterable[Row], divisor: int, default_places: int) -> tuple[SaleLine, ...]:
-    """Lines in the number formats of one document."""
     lines: list[SaleLine] = []
     for row in found:
         data = wire.part(row, "data")
@@ -224,7 +223,6 @@ def to_journal(row: Row) -> Journal:
 
 
 def _printed(number: Row, *names: str) -> str | None:
-    """A printed number of these parts; None where one of them is missing."""
     parts = [number.get(name) for name in names]
     return None if None in parts else ".".join(map(str, parts))
 

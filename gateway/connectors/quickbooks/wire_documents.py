@@ -146,7 +146,6 @@ def shows_void(change: RecordChange) -> bool:
 
 
 def payment_of(change: RecordChange) -> BooksPayment:
-    """The payment as it was captured."""
     return to_payment(change.raw)
 
 
