@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from mapping import tenders
-from mapping.errors import MappingError
+from mapping.errors import MappingError, naming
 from mapping.messages import Amount, message
 from mapping.money import add as sum_cents
 from mapping.money import allocate, show_number, to_cents, to_euros
@@ -238,42 +238,42 @@ def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
     Its money is divided like that of a sale. MappingError if the money is not the total of the goods, or something is
     not mapped.
     """
-    totals, day = plan.totals, plan.day.date
-    paid = sum(totals.tenders.values())
-    if totals.tenders and paid != totals.total:
-        raise MappingError(
-            message("{amount} was paid for {total}", amount=Amount(paid), total=Amount(totals.total)),
-            code="day-paid-differs",
-            record=plan.name,
-            field="payments",
-            fix='open the day in the till and compare its payments; orders.summary = "sale" books sale by sale',
+    with naming(record=plan.name):
+        totals, day = plan.totals, plan.day.date
+        paid = sum(totals.tenders.values())
+        if totals.tenders and paid != totals.total:
+            raise MappingError(
+                message("{amount} was paid for {total}", amount=Amount(paid), total=Amount(totals.total)),
+                code="day-paid-differs",
+                field="payments",
+                fix='open the day in the till and compare its payments; orders.summary = "sale" books sale by sale',
+            )
+        # A receipt or a refund holds one payment method, an invoice takes a payment of each.
+        came = sum(cents > 0 for cents in totals.tenders.values())
+        kind = DocumentKind.SALES_RECEIPT if came == 1 else DocumentKind.INVOICE
+        if totals.total < 0 and totals.tenders:
+            kind = DocumentKind.REFUND_RECEIPT
+        sign = -1 if kind in RETURNS else 1
+        payments = [Payment(method, cents, f"{plan.number()}/{method}") for method, cents in totals.tenders.items()]
+        divided = tenders.divide(kind, payments, day, totals.total)
+        document = _goods_document(plan, kind, sign=sign, clearing=sign * divided.clearing)
+        # A payment whose account the settings do not name leaves that to the books.
+        accounts = replace(plan.references, default_deposit_account_id=None)
+        main = (
+            Posting(paid_at_once(document, plan.references, divided.method))
+            if kind in PAID_AT_ONCE
+            else Posting(document, to_payments(divided.payments, document, accounts))
         )
-    # A receipt or a refund holds one payment method, an invoice takes a payment of each.
-    came = sum(cents > 0 for cents in totals.tenders.values())
-    kind = DocumentKind.SALES_RECEIPT if came == 1 else DocumentKind.INVOICE
-    if totals.total < 0 and totals.tenders:
-        kind = DocumentKind.REFUND_RECEIPT
-    sign = -1 if kind in RETURNS else 1
-    payments = [Payment(method, cents, f"{plan.number()}/{method}") for method, cents in totals.tenders.items()]
-    divided = tenders.divide(kind, payments, day, totals.total, record=plan.name)
-    document = _goods_document(plan, kind, sign=sign, clearing=sign * divided.clearing)
-    # A payment whose account the settings do not name leaves that to the books.
-    accounts = replace(plan.references, default_deposit_account_id=None)
-    main = (
-        Posting(paid_at_once(document, plan.references, divided.method, plan.name))
-        if kind in PAID_AT_ONCE
-        else Posting(document, to_payments(divided.payments, document, accounts))
-    )
-    return main, *(_money_only(plan, tender.method, cents) for tender, cents in divided.beside.items())
+        return main, *(_money_only(plan, tender.method, cents) for tender, cents in divided.beside.items())
 
 
 def _money_only(plan: DayPlan, method: str, cents: int) -> Posting:
     """Money received or (negative) refunded: what the goods' document has too little or too much."""
     kind = DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
     lines = (_line(plan, None, "Money moved between payment methods", abs(cents)),)
-    taxes = (to_tax(get_untaxed(plan.references, plan.name), abs(cents)),)
+    taxes = (to_tax(get_untaxed(plan.references), abs(cents)),)
     document = _document(plan, kind, lines, taxes, tender=method)
-    return Posting(paid_at_once(document, plan.references, method, plan.name))
+    return Posting(paid_at_once(document, plan.references, method))
 
 
 def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: int) -> SalesDocument:
@@ -286,10 +286,10 @@ def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: i
         "Money moved between payment methods": clearing,
     }
     lines += [_line(plan, None, name, cents) for name, cents in untaxed.items() if cents]
-    booked = [(get_tax_code(plan.references, *each.key, plan.name), each) for each in solution.booked]
+    booked = [(get_tax_code(plan.references, *each.key), each) for each in solution.booked]
     taxes = [to_tax(code, each.net_cents, each.vat_cents, each.percentage) for code, each in booked]
     if rest := sum(untaxed.values()):
-        taxes.append(to_tax(get_untaxed(plan.references, plan.name), rest))
+        taxes.append(to_tax(get_untaxed(plan.references), rest))
     return _document(plan, kind, tuple(lines), merge_taxes(taxes))
 
 
@@ -313,7 +313,7 @@ def _solve(plan: DayPlan, sign: int) -> tuple[_Parts, Solution]:
     for count in _PARTS:
         parts, wanted = _split(plan, sign, count)
         try:
-            solution = solve(vat, wanted, limits=limits, record=plan.name)
+            solution = solve(vat, wanted, limits=limits)
         except MappingError as error:
             failure = error
             continue
@@ -322,7 +322,7 @@ def _solve(plan: DayPlan, sign: int) -> tuple[_Parts, Solution]:
             return parts, solution
         best = best or (parts, solution)
     if best is None:
-        raise failure or MappingError("there is nothing to book", code="nothing-to-book", record=plan.name)
+        raise failure or MappingError("there is nothing to book", code="nothing-to-book")
     return best
 
 
@@ -342,14 +342,13 @@ def _split(plan: DayPlan, sign: int, count: int) -> tuple[_Parts, list[WantedTot
 def _line(plan: DayPlan, goods: Goods | None, text: str, cents: int) -> DocumentLine:
     """A line of these goods; without goods it is one without VAT."""
     references = plan.references
-    tax_code = goods and get_tax_code(references, goods.code, goods.rate, plan.name)
-    code = tax_code or get_untaxed(references, plan.name)
+    tax_code = goods and get_tax_code(references, goods.code, goods.rate)
+    code = tax_code or get_untaxed(references)
     item = references.special_items.get(goods.kind if goods else "rounding") or references.fallback_item_id
     if item is None:
         raise MappingError(
             "there is no item for the lines of a day's document",
             code="no-summary-item",
-            record=plan.name,
             field="orders.summary_item",
             fix="name an item (SKU) in orders.summary_item",
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from mapping.errors import naming
 from mapping.money import to_euros
 from mapping.records import BooksPayment, DocumentKind, Payment, Sale, SalesDocument
 from mapping.references import (
@@ -37,12 +38,11 @@ def to_money_documents(
     main: SalesDocument, sale: Sale, beside: Mapping[Tender, int], references: References
 ) -> Iterator[SalesDocument]:
     """One document per tender; MappingError if a required account or item is missing."""
-    record = name_record(sale)
     for tender, cents in sorted(beside.items()):
         kind = DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
         marker = marker_of_part(sale, f"{tender.method}:{tender.day.isoformat()}")
         later = f"-{tender.day:%m%d}" if tender.day != sale.business_date else ""
-        code, item = get_untaxed(references, record), get_clearing_item(references, record)
+        code, item = get_untaxed(references), get_clearing_item(references)
         number = fit_number(f"{main.document_number}-{tender.method}{later}", marker)
         yield replace(
             main,
@@ -55,7 +55,7 @@ def to_money_documents(
             total=to_euros(abs(cents)),
             payment_method_id=references.payment_methods.get(tender.method),
             payment_reference=number,
-            deposit_account_id=find_account(references, tender.method, kind, record),
+            deposit_account_id=find_account(references, tender.method, kind),
             private_note=f"{marker}\nBeside: {main.document_number}",
             billing=None,
             shipping=None,
@@ -203,29 +203,29 @@ def settled(sale: Sale) -> int:
 
 def to_document(order: Sale, payment: Payment, references: References, settings: OrderSettings) -> SalesDocument:
     """The document of one deposit or its refund; MappingError if an account or item is missing."""
-    record = name_record(order)
-    kind = DocumentKind.SALES_RECEIPT if payment.amount_cents > 0 else DocumentKind.REFUND_RECEIPT
-    marker = marker_of_part(order, f"deposit:{key_of(payment)}")
-    number = fit_number(f"{settings.number_prefix.order}{order.number}", marker, force_hash=True)
-    cents = abs(payment.amount_cents)
-    code, item = get_untaxed(references, record), get_order_deposit_item(references, record)
-    return SalesDocument(
-        kind=kind,
-        marker=marker,
-        document_number=number,
-        business_date=payment.business_date or order.business_date,
-        customer_id=references.customer_id,
-        lines=(to_line(references, cents, item, code, f"{DEPOSIT} {order.number}"),),
-        taxes=(to_tax(code, cents),),
-        total=to_euros(cents),
-        currency=references.currency,
-        payment_method_id=references.payment_methods.get(payment.method),
-        payment_reference=number,
-        deposit_account_id=find_account(references, payment.method, kind, record),
-        department_id=references.department_id,
-        class_id=references.document_class_id,
-        private_note=marker,
-    )
+    with naming(record=name_record(order)):
+        kind = DocumentKind.SALES_RECEIPT if payment.amount_cents > 0 else DocumentKind.REFUND_RECEIPT
+        marker = marker_of_part(order, f"deposit:{key_of(payment)}")
+        number = fit_number(f"{settings.number_prefix.order}{order.number}", marker, force_hash=True)
+        cents = abs(payment.amount_cents)
+        code, item = get_untaxed(references), get_order_deposit_item(references)
+        return SalesDocument(
+            kind=kind,
+            marker=marker,
+            document_number=number,
+            business_date=payment.business_date or order.business_date,
+            customer_id=references.customer_id,
+            lines=(to_line(references, cents, item, code, f"{DEPOSIT} {order.number}"),),
+            taxes=(to_tax(code, cents),),
+            total=to_euros(cents),
+            currency=references.currency,
+            payment_method_id=references.payment_methods.get(payment.method),
+            payment_reference=number,
+            deposit_account_id=find_account(references, payment.method, kind),
+            department_id=references.department_id,
+            class_id=references.document_class_id,
+            private_note=marker,
+        )
 
 
 def redeemed(sale: Sale, tenders: Collection[str]) -> int:

@@ -11,7 +11,7 @@ from datetime import date
 
 from mapping import tenders
 from mapping.customers import to_postal
-from mapping.errors import MappingError
+from mapping.errors import MappingError, naming
 from mapping.messages import Amount, Message, message
 from mapping.money import show_cents, to_cents, to_euros
 from mapping.money_documents import (
@@ -83,42 +83,43 @@ def to_posting(
     The document's total is the till's total, plus Dutch cash rounding if the settings book that as a line, less
     gift cards if these are a debt of the shop, and less marked deposits. `kind` keeps the kind it was booked as before.
     """
-    bookable(sale, settings)
-    paid_in_money = in_money(sale, references.gift_card_tenders)
-    kind = kind or document_kind(paid_in_money, settings)
-    sign = -1 if kind in RETURNS else 1
-    rounding = _cash_rounding(sale, settings)
-    extras = Extras(
-        cash_rounding=rounding if settings.cash_rounding == "line" else 0,
-        gift_cards=-redeemed(sale, references.gift_card_tenders),
-        deposits=-settled(sale),
-    )
-    paid = without_rounding(paid_in_money.payments, rounding - extras.cash_rounding)
-    due = sale.total_incl_cents + extras.total
-    divided = tenders.divide(kind, paid, sale.business_date, due, record=name_record(sale))
-    extras = replace(extras, clearing=divided.clearing)
-    body = to_body(sale, references, settings, sign=sign, extras=extras)
-    _check_total(sale, body.total_cents, sign * (sale.total_incl_cents + extras.total))
-    document = SalesDocument(
-        kind=kind,
-        marker=marker(sale),
-        document_number=document_number(sale, settings),
-        business_date=sale.business_date,
-        customer_id=references.customer_id,
-        lines=body.lines,
-        taxes=body.taxes,
-        total=to_euros(body.total_cents),
-        currency=references.currency,
-        department_id=references.department_id,
-        class_id=references.document_class_id,
-        private_note=_note(sale, references, tenders.by_method(paid), rounding),
-        customer_memo=sale.reference[:MEMO_LENGTH] if settings.memo and sale.reference else None,
-        billing=to_postal(sale.billing, references.countries),
-        shipping=to_postal(sale.shipping, references.countries),
-        shipping_method=references.shipping_method,
-        linked_invoice_id=references.original_id if sign < 0 else None,
-    )
-    return _settle(document, sale, references, divided)
+    with naming(record=name_record(sale)):
+        bookable(sale, settings)
+        paid_in_money = in_money(sale, references.gift_card_tenders)
+        kind = kind or document_kind(paid_in_money, settings)
+        sign = -1 if kind in RETURNS else 1
+        rounding = _cash_rounding(sale, settings)
+        extras = Extras(
+            cash_rounding=rounding if settings.cash_rounding == "line" else 0,
+            gift_cards=-redeemed(sale, references.gift_card_tenders),
+            deposits=-settled(sale),
+        )
+        paid = without_rounding(paid_in_money.payments, rounding - extras.cash_rounding)
+        due = sale.total_incl_cents + extras.total
+        divided = tenders.divide(kind, paid, sale.business_date, due)
+        extras = replace(extras, clearing=divided.clearing)
+        body = to_body(sale, references, settings, sign=sign, extras=extras)
+        _check_total(body.total_cents, sign * (sale.total_incl_cents + extras.total))
+        document = SalesDocument(
+            kind=kind,
+            marker=marker(sale),
+            document_number=document_number(sale, settings),
+            business_date=sale.business_date,
+            customer_id=references.customer_id,
+            lines=body.lines,
+            taxes=body.taxes,
+            total=to_euros(body.total_cents),
+            currency=references.currency,
+            department_id=references.department_id,
+            class_id=references.document_class_id,
+            private_note=_note(sale, references, tenders.by_method(paid), rounding),
+            customer_memo=sale.reference[:MEMO_LENGTH] if settings.memo and sale.reference else None,
+            billing=to_postal(sale.billing, references.countries),
+            shipping=to_postal(sale.shipping, references.countries),
+            shipping_method=references.shipping_method,
+            linked_invoice_id=references.original_id if sign < 0 else None,
+        )
+        return _settle(document, sale, references, divided)
 
 
 def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
@@ -127,19 +128,17 @@ def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
         raise MappingError(
             message("paid and total differ by {amount} of cash rounding", amount=Amount(difference)),
             code="cash-rounding",
-            record=name_record(sale),
             field="orders.cash_rounding",
             fix="choose how cash rounding is booked in orders.cash_rounding",
         )
     return difference
 
 
-def _check_total(sale: Sale, booked_cents: int, expected_cents: int) -> None:
+def _check_total(booked_cents: int, expected_cents: int) -> None:
     if booked_cents < 0:
         raise MappingError(
             message("the document would be {amount}, and the books take none below zero", amount=Amount(booked_cents)),
             code="below-zero",
-            record=name_record(sale),
             field="payments",
             fix="open the sale in the till and look at its payments; book it by hand if they are right",
         )
@@ -151,7 +150,6 @@ def _check_total(sale: Sale, booked_cents: int, expected_cents: int) -> None:
                 total=Amount(expected_cents),
             ),
             code="document-total-differs",
-            record=name_record(sale),
             field="total",
             fix="report this sale; nothing was booked",
         )
@@ -174,20 +172,20 @@ def _settle(document: SalesDocument, sale: Sale, references: References, divided
     """Add how the document was paid: on the document itself, or by payments and separate documents of money."""
     beside = tuple(to_money_documents(document, sale, divided.beside, references))
     if document.kind in PAID_AT_ONCE:
-        return Posting(paid_at_once(document, references, divided.method, name_record(sale)), beside=beside)
+        return Posting(paid_at_once(document, references, divided.method), beside=beside)
     if document.kind is DocumentKind.INVOICE:
         due = replace(document, term_id=references.term_id, due_date=sale.due_date)
         return Posting(due, to_payments(divided.payments, due, references), beside)
     return Posting(document, beside=beside)
 
 
-def paid_at_once(document: SalesDocument, references: References, method: str, record: str) -> SalesDocument:
+def paid_at_once(document: SalesDocument, references: References, method: str) -> SalesDocument:
     """The document with its payment method and account; MappingError if a refund has no account."""
     return replace(
         document,
         payment_method_id=references.payment_methods.get(method),
         payment_reference=document.document_number,
-        deposit_account_id=find_account(references, method, document.kind, record),
+        deposit_account_id=find_account(references, method, document.kind),
     )
 
 
@@ -222,7 +220,7 @@ DESCRIPTION_LENGTH = 4000
 GIFT_CARDS = "Gift cards redeemed"
 MOVE = 12  # a plateau of equal tax is 11 cents wide at 9 %: a remainder must be able to reach its edge
 DEPOSITS = "Deposit settled"
-_ITEMS: Mapping[str, Callable[[References, str], str]] = {
+_ITEMS: Mapping[str, Callable[[References], str]] = {
     GIFT_CARDS: get_gift_card_item,
     DEPOSITS: get_order_deposit_item,
     CLEARING: get_clearing_item,
@@ -260,7 +258,6 @@ def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign
 
     MappingError if something is not mapped or does not add up.
     """
-    record = name_record(sale)
     totals, whole = _read(sale, settings, sign)
     flat = [part for line in whole for part in split_line(line, references.line_amounts)]
     # Lines whose unit price is short are moved last.
@@ -268,12 +265,12 @@ def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign
         WantedTotals(each.vat, each.net_cents, is_rigid(each.net_cents, each.line.quantity), each.fixed)
         for each in flat
     ]
-    solution = solve(totals, wanted, limits=_to_limits(totals, wanted, references, settings), record=record)
+    solution = solve(totals, wanted, limits=_to_limits(totals, wanted, references, settings))
     codes = {total.key: _tax_code(sale, references, total) for total in totals}
     lines: list[DocumentLine] = []
     for line, net in zip(flat, solution.nets, strict=True):
         if net or not line.remainder:
-            lines += _to_lines(line, net, references, codes[line.vat], record)
+            lines += _to_lines(line, net, references, codes[line.vat])
     untaxed = {
         "Tax rounding": solution.untaxed,
         "Cash rounding": sign * extras.cash_rounding,
@@ -282,14 +279,14 @@ def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign
         CLEARING: sign * extras.clearing,
     }
     for vat, cents in solution.rounding:
-        lines.append(to_line(references, cents, get_rounding_item(references, record), codes[vat], "Tax rounding"))
+        lines.append(to_line(references, cents, get_rounding_item(references), codes[vat], "Tax rounding"))
     for name, cents in untaxed.items():
         if cents:
-            item = _ITEMS.get(name, get_rounding_item)(references, record)
-            lines.append(to_line(references, cents, item, get_untaxed(references, record), name))
+            item = _ITEMS.get(name, get_rounding_item)(references)
+            lines.append(to_line(references, cents, item, get_untaxed(references), name))
     taxes = [to_tax(codes[each.key], each.net_cents, each.vat_cents, each.percentage) for each in solution.booked]
     if rest := sum(untaxed.values()):
-        taxes.append(to_tax(get_untaxed(references, record), rest))
+        taxes.append(to_tax(get_untaxed(references), rest))
     merged = merge_taxes(taxes)
     total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in merged)
     return DocumentBody(tuple(lines), merged, total_cents)
@@ -323,21 +320,18 @@ def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmoun
 
 
 def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
-    record = name_record(sale)
     if is_without_vat(sale):
-        return get_untaxed(references, record, shifted=sale.vat_method == SHIFTED)
-    return get_tax_code(references, total.code, total.percentage, record)
+        return get_untaxed(references, shifted=sale.vat_method == SHIFTED)
+    return get_tax_code(references, total.code, total.percentage)
 
 
-def _to_lines(
-    flat: FlatLine, net_cents: int, references: References, code: TaxCode, record: str
-) -> Iterator[DocumentLine]:
+def _to_lines(flat: FlatLine, net_cents: int, references: References, code: TaxCode) -> Iterator[DocumentLine]:
     """The line, and a line of pieces without an amount if only the pieces belong to an item that keeps stock."""
     price = find_unit_price(net_cents, flat.line.quantity)
     texts = [flat.line.text, *flat.notes]
     line = DocumentLine(
         net=to_euros(net_cents),
-        item_id=get_item(references, flat.line, record),
+        item_id=get_item(references, flat.line),
         tax_code_id=code.id,
         description=" | ".join(text for text in texts if text)[:DESCRIPTION_LENGTH] or None,
         quantity=None if price is None else flat.line.quantity,

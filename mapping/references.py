@@ -1,4 +1,7 @@
-"""The ids of the books that a document needs, resolved beforehand, and the errors if one is missing."""
+"""The ids of the books that a document needs, resolved beforehand, and the errors if one is missing.
+
+The errors name no record: who makes the document does.
+"""
 
 from __future__ import annotations
 
@@ -73,19 +76,18 @@ class References:
     taxes_sums: bool = False
 
 
-def get_item(references: References, line: SaleLine, record: str) -> str:
+def get_item(references: References, line: SaleLine) -> str:
     """The item a line is booked on: a special one, the article's, or the fallback; MappingError names the article."""
     special = references.special_items.get(special_kind(line, references.tip_articles) or "")
     own = references.items.get(line.article) or references.group_items.get(line.turnover_group or 0)
     found = special or own
     if found is None and _is_cash_rounding(line):
-        return get_rounding_item(references, record)
+        return get_rounding_item(references)
     found = found or references.fallback_item_id
     if found is None and not line.article:
         raise MappingError(
             message('line "{text}" has an amount but no article', text=line.text),
             code="line-without-article",
-            record=record,
             field="article",
             fix="choose orders.fallback_item in the settings for amounts without an article",
         )
@@ -93,7 +95,6 @@ def get_item(references: References, line: SaleLine, record: str) -> str:
         raise MappingError(
             message('article {article} "{text}" does not exist in QuickBooks', article=line.article, text=line.text),
             code="no-item",
-            record=record,
             field="article",
             fix=message(
                 'give an item in QuickBooks the SKU "{article}", or choose a fallback item in the settings',
@@ -108,14 +109,13 @@ def _is_cash_rounding(line: SaleLine) -> bool:
     return not line.article and 0 < abs(line.total_incl_cents or 0) <= CASH_ROUNDING_CENTS
 
 
-def get_tax_code(references: References, code: int, percentage: Decimal, record: str) -> TaxCode:
+def get_tax_code(references: References, code: int, percentage: Decimal) -> TaxCode:
     """The tax code of a VAT code, of the same rate; MappingError names the VAT code and both rates."""
     found = references.tax_codes.get(percentage)
     if found is None:
         raise MappingError(
             message("VAT code {code} ({percentage} %) has no tax code in QuickBooks", code=code, percentage=percentage),
             code="no-tax-code",
-            record=record,
             field="mapping.tax_codes",
             fix=message(
                 "make a sales tax code of {percentage} % in QuickBooks, or choose one in the settings",
@@ -132,14 +132,13 @@ def get_tax_code(references: References, code: int, percentage: Decimal, record:
                 rate=found.percentage,
             ),
             code="tax-code-rate-differs",
-            record=record,
             field="mapping.tax_codes",
             fix=message("choose a tax code of {percentage} % for this VAT code in the settings", percentage=percentage),
         )
     return found
 
 
-def get_untaxed(references: References, record: str, *, shifted: bool = False) -> TaxCode:
+def get_untaxed(references: References, *, shifted: bool = False) -> TaxCode:
     """The 0 % code for rounding lines and sales without VAT, or the reverse-charge code; MappingError when missing."""
     zero = next((code for code in references.tax_codes.values() if code.percentage == 0), None)
     found = references.shifted if shifted else references.untaxed or zero
@@ -151,7 +150,6 @@ def get_untaxed(references: References, record: str, *, shifted: bool = False) -
                 what=message("reverse-charged sales" if shifted else "amounts without VAT"),
             ),
             code="no-tax-code-set",
-            record=record,
             field=f"mapping.{name}",
             fix=message("make a 0 % sales tax code in QuickBooks and name it in mapping.{name}", name=name),
         )
@@ -163,7 +161,6 @@ def get_untaxed(references: References, record: str, *, shifted: bool = False) -
                 percentage=found.percentage,
             ),
             code="tax-code-not-zero",
-            record=record,
             field="mapping.shifted_tax_code" if shifted else "mapping.no_vat_tax_code",
             fix="choose a 0 % tax code in the settings",
         )
@@ -178,7 +175,7 @@ def to_tax(code: TaxCode, net_cents: int, vat_cents: int = 0, rate: Decimal = De
     return DocumentTax(code.id, to_euros(net_cents), to_euros(vat_cents), rate, code.rate_id)
 
 
-def get_rounding_item(references: References, record: str) -> str:
+def get_rounding_item(references: References) -> str:
     """The item of rounding lines; ItemNeeded if there is none."""
     found = references.rounding_item_id or references.special_items.get("rounding") or references.fallback_item_id
     if found is None:
@@ -186,63 +183,58 @@ def get_rounding_item(references: References, record: str) -> str:
             "the books round the tax differently and there is no item for the rounding line",
             code="no-rounding-item",
             reference="rounding_item_id",
-            record=record,
             field="mapping.special_items",
             fix="choose an item for rounding differences in mapping.special_items",
         )
     return found
 
 
-def get_clearing_item(references: References, record: str) -> str:
+def get_clearing_item(references: References) -> str:
     """The item of money that is moved between documents; ItemNeeded if there is none."""
     if references.clearing_item_id is None:
         raise ItemNeeded(
             "it was paid in several ways and there is no item for the clearing line",
             code="no-clearing-item",
             reference="clearing_item_id",
-            record=record,
             field="mapping.clearing_account",
             fix="choose an account for such money in mapping.clearing_account",
         )
     return references.clearing_item_id
 
 
-def get_order_deposit_item(references: References, record: str) -> str:
+def get_order_deposit_item(references: References) -> str:
     """The item of deposits on orders; ItemNeeded if there is none."""
     if references.order_deposit_item_id is None:
         raise ItemNeeded(
             "a deposit on an order was paid and there is no item for it",
             code="no-deposit-item",
             reference="order_deposit_item_id",
-            record=record,
             field="mapping.order_deposit_account",
             fix="choose the account of deposits on orders in mapping.order_deposit_account",
         )
     return references.order_deposit_item_id
 
 
-def find_account(references: References, method: str, kind: DocumentKind, record: str) -> str | None:
+def find_account(references: References, method: str, kind: DocumentKind) -> str | None:
     """The account of a tender's money; a refund must name one, else MappingError."""
     account = references.deposit_accounts.get(method, references.default_deposit_account_id)
     if account is None and kind is DocumentKind.REFUND_RECEIPT:
         raise MappingError(
             "a refund needs the account the money leaves, and none is mapped",
             code="no-refund-account",
-            record=record,
             field="mapping.deposit_accounts",
             fix=message('choose an account for "{method}" in mapping.deposit_accounts', method=method or "refunds"),
         )
     return account
 
 
-def get_gift_card_item(references: References, record: str) -> str:
+def get_gift_card_item(references: References) -> str:
     """The item of gift cards, sold and redeemed; MappingError if there is none."""
     found = references.special_items.get("gift_card")
     if found is None:
         raise MappingError(
             "it was paid with a gift card, and there is no item for gift cards",
             code="no-gift-card-item",
-            record=record,
             field="mapping.special_items.gift_card",
             fix="make an item on the account of gift cards and name it in mapping.special_items.gift_card",
         )

@@ -16,7 +16,7 @@ from decimal import Decimal
 from enum import StrEnum
 from math import ceil
 
-from mapping.errors import MappingError, naming
+from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import divide_half_up, ratio_of
 from mapping.records import VatAmount, VatKey
@@ -74,26 +74,24 @@ def solve(
     wanted: Sequence[WantedTotals],
     *,
     limits: SolverLimits = DEFAULT_LIMITS,
-    record: str | None = None,
 ) -> Solution:
     """Find line nets that add up per VAT code, net and tax, in the books' arithmetic.
 
-    Raises MappingError (field "vat", naming `record`) when the lines and the till's totals are too far apart, or a
+    Raises MappingError (field "vat") when the lines and the till's totals are too far apart, or a
     line has a VAT code for which the till states no total.
     """
     nets = [line.net_cents for line in wanted]
     rounding: list[tuple[VatKey, int]] = []
     booked: list[VatAmount] = []
-    with naming(record=record):
-        by_code = _group(totals, wanted)
-        for total in totals:
-            indices = by_code[total.key]
-            settled = _settle_code(total, [wanted[index] for index in indices], limits)
-            for index, net in zip(indices, settled.nets, strict=True):
-                nets[index] = net
-            if settled.rounding:
-                rounding.append((total.key, settled.rounding))
-            booked.append(VatAmount(total.code, total.percentage, settled.net, settled.tax))
+    by_code = _group(totals, wanted)
+    for total in totals:
+        indices = by_code[total.key]
+        settled = _settle_code(total, [wanted[index] for index in indices], limits)
+        for index, net in zip(indices, settled.nets, strict=True):
+            nets[index] = net
+        if settled.rounding:
+            rounding.append((total.key, settled.rounding))
+        booked.append(VatAmount(total.code, total.percentage, settled.net, settled.tax))
     untaxed = sum(t.net_cents + t.vat_cents for t in totals) - sum(b.net_cents + b.vat_cents for b in booked)
     if abs(untaxed) > limits.cap:
         raise MappingError(
@@ -103,7 +101,6 @@ def solve(
                 cap=Amount(limits.cap),
             ),
             code="tax-rounding-too-large",
-            record=record,
             field="vat",
             fix="raise the rounding cap in the settings, or book this sale by hand",
         )

@@ -80,7 +80,7 @@ def by_method(payments: Iterable[Payment]) -> dict[str, int]:
     return add({payment.method: payment.amount_cents} for payment in payments)
 
 
-def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cents: int, *, record: str) -> Division:
+def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cents: int) -> Division:
     """Divide the money of a sale of `day` whose document, before clearing, comes to `total_cents` (the till's sign).
 
     No document and no payment is below zero; the sum per tender equals the till's. MappingError if a sale that counts
@@ -110,7 +110,6 @@ def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cen
     raise MappingError(
         message("{paid} was paid for {amount}", paid=join([*by_method]), amount=Amount(total_cents)),
         code="tenders-differ",
-        record=record,
         field="payments",
         fix="open the sale in the till and look at its payments; book it by hand if they are right",
     )
