@@ -13,7 +13,6 @@ from gateway.errors import NotFound, Transient
 from gateway.store import links
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
@@ -199,9 +198,8 @@ def find_group(link: Link | None, wanted: ArticleGroup | None, deps: Deps) -> Ar
         return known
     name = wanted.name.strip().casefold()
     same = [g for g in groups if g.name.strip().casefold() == name and (g.parent or 0) == (wanted.parent or 0)]
-    with reading(deps.engine) as session:
-        free = [g for g in same if not links.find_by_target(session, deps.connection, LinkKind.GROUP, str(g.number))]
-    return next(iter(free), None)
+    taken = deps.read(links.find_by_targets, [LinkKind.GROUP], [str(g.number) for g in same])
+    return next((g for g in same if str(g.number) not in taken), None)
 
 
 def _gone(link: Link | None, deps: Deps) -> Result:

@@ -12,7 +12,6 @@ from gateway.findings import Finding, enumerate_some
 from gateway.store import links, tokens
 from gateway.store.links import LinkKind
 from gateway.store.requests import ARTICLES
-from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import products
 from mapping.errors import MappingError, NotBookable
@@ -176,9 +175,8 @@ def _look_at_articles(items: Sequence[Item], deps: Deps) -> Finding:
     wanted = [item for item in items if _is_wanted(item, deps)]
     known: set[str] = set()
     for start in range(0, len(wanted), LOOKED_AT):
-        with reading(deps.engine) as session:
-            ids = [item.id for item in wanted[start : start + LOOKED_AT]]
-            found = links.find_all(session, deps.connection, LinkKind.ITEM, ids)
+        ids = [item.id for item in wanted[start : start + LOOKED_AT]]
+        found = deps.read(links.find_all, LinkKind.ITEM, ids)
         known |= {id_ for id_, link in found.items() if link.target_id}
     missing = [item.name for item in wanted if item.id not in known]
     if not missing:

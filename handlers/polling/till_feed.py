@@ -103,9 +103,7 @@ def follow(
 
 def _compare_since(since: datetime, deps: Deps) -> None:
     """Changes missed since the last poll are about to be received: those days are compared afterwards."""
-    with writing(deps.engine) as session:
-        day = since.astimezone(_AMSTERDAM).date()
-        agreements.mark_since(session, deps.connection, day, now=deps.now())
+    deps.write(agreements.mark_since, since.astimezone(_AMSTERDAM).date(), now=deps.now())
 
 
 def _read_on(feed: _Feed, newest: int | None) -> list[int]:

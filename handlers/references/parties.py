@@ -17,7 +17,7 @@ from gateway.errors import DuplicateName, Transient
 from gateway.store import cursors, leases, links
 from gateway.store.known_links import debtor
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
+from gateway.store.session import writing
 from handlers import known_records
 from handlers.deps import Deps
 from mapping import customers
@@ -168,8 +168,7 @@ def create(relation: Relation, deps: Deps) -> Customer:
         return _create(relation, deps)
     work = f"customer of relation {relation.number}"
     with leases.alone(deps.engine, deps.connection, work, process=deps.process.name):
-        with reading(deps.engine) as session:
-            found = links.find_all(session, deps.connection, LinkKind.CUSTOMER, _keys(relation))
+        found = deps.read(links.find_all, LinkKind.CUSTOMER, _keys(relation))
         ids = {link.target_id for link in found.values() if not _is_stale(link) and not is_another(link, relation)}
         meanwhile = choose(deps.books.customers_by_ids(sorted(ids)), deps) if ids else None
         return remember(relation, meanwhile or _create(relation, deps), deps)
@@ -346,17 +345,14 @@ def mark(customer_id: str, deps: Deps) -> None:
 
 def mark_unsure(deps: Deps) -> None:
     """Customers are not polled any more: drop the index; it is built again when needed."""
-    with reading(deps.engine) as session:
-        if cursors.find(session, deps.connection, READ) is None:
-            return
-    deps.write(cursors.move_to, READ, None)
+    if deps.read(cursors.find, READ) is not None:
+        deps.write(cursors.move_to, READ, None)
 
 
 def _read_all(deps: Deps) -> None:
     """The first read, once: one metered read per thousand customers. Raises `Transient` while another does it."""
-    with reading(deps.engine) as session:
-        if cursors.find(session, deps.connection, READ) is not None:
-            return
+    if deps.read(cursors.find, READ) is not None:
+        return
     lease = cursors.take(deps.engine, deps.connection, READ, process=deps.process.name)
     if lease is None:
         raise Transient("the customers of the books are being read for the first time", code="customers-unread")
