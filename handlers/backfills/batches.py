@@ -234,8 +234,8 @@ def _begin(
         members = [new[id_].member for id_ in begun]
         owners = [Link(LinkKind.ARTICLE, str(m.number), "Item", m.item.id, m.item.sync_token) for m in members]
         links.save(session, deps.connection, *sorted(owners, key=lambda link: link.source_id))
-        due = pages.store(session, event, received, batch.reached, **counts)
-    deps.notify(due)
+        stored = pages.store(session, event, received, batch.reached, **counts)
+    deps.notify([row.id for row in stored if row.pending][:1])
     return begun
 
 

@@ -63,26 +63,19 @@ def receive(
     with writing(deps.engine) as session:
         if is_held(session, event):
             return 0
-        received = _receive(session, event, list(changes), reached, read=read, unchanged=unchanged)
+        received = store(session, event, list(changes), reached, read=read, unchanged=unchanged)
     deps.notify([row.id for row in received if row.pending][:1])
     return sum(row.created for row in received)
-
-
-def store(
-    session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int, unchanged: int
-) -> list[int]:
-    """As `receive`, in the caller's transaction, which checks `is_held`; returns an event to notify a worker of."""
-    received = _receive(session, event, changes, reached, read=read, unchanged=unchanged)
-    return [row.id for row in received if row.pending][:1]
 
 
 def is_held(session: Session, event: Event) -> bool:
     return progress.find_holds(session, event)[0]
 
 
-def _receive(
+def store(
     session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int, unchanged: int
 ) -> list[Received]:
+    """As `receive`, in the caller's transaction, which checks `is_held` and notifies a worker."""
     received = inbox.receive(session, changes)
     known = progress.read_notes(session, event)
     counts = {"read": known.read + read, "unchanged": known.unchanged + unchanged}
