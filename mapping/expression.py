@@ -21,10 +21,9 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A formula that was read: its text, the names it uses, and how to compute it."""
+    """A formula that was read: its text, and how to compute it."""
 
     text: str
-    names: frozenset[str]
     evaluate: Callable[[Mapping[str, Decimal]], Decimal]
 
 
@@ -57,7 +56,7 @@ def read_expression(text: str, *, names: Sequence[str], strict: bool = False) ->
     reader = _Reader(text, frozenset(names), strict=strict)
     node = reader.read_sum(0)
     reader.expect_end()
-    return Expression(text, frozenset(reader.used), node)
+    return Expression(text, node)
 
 
 class _Reader:
@@ -69,7 +68,6 @@ class _Reader:
         self._strict = strict
         self._names_read = 0
         self._at = 0
-        self.used: set[str] = set()
 
     def read_sum(self, depth: int) -> _Node:
         if depth > _DEPTH:
@@ -128,7 +126,6 @@ class _Reader:
         if token not in self._names:
             known = ", ".join(sorted(self._names))
             raise ExpressionError(message('"{name}" is not known; use {known}', name=token, known=known))
-        self.used.add(token)
         self._names_read += 1
         return lambda values: values[token]
 

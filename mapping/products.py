@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -32,14 +32,6 @@ _NEEDED_TO_CREATE = ("description", "vat")
 NO_UPDATES = "it exists already, and updates are switched off"
 _ONLY_NEW = "only a new article gets its turnover group from the settings"
 _UNKNOWN: Traces = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """A sales price in cents, gross or net, whichever is exact; both None if the item has no price."""
-
-    incl_cents: int | None = None
-    excl_cents: int | None = None
 
 
 def require_wanted(item: Item, settings: ProductSettings) -> None:
@@ -216,8 +208,7 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
         barcode=sku if settings.barcode_from_sku and is_digits(sku) and is_gtin(sku) else None,
         turnover_group=find_turnover_group(item, vat_code, settings),
         vat_code=vat_code,
-        price_incl_cents=price.incl_cents,
-        price_excl_cents=price.excl_cents,
+        **price,
         stock_article=is_tracked if settings.stock_article == "tracked" else settings.stock_article == "always",
         webshop=settings.webshop,
         colour=parts.get("colour"),
@@ -225,19 +216,19 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
     )
 
 
-def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) -> Price:
-    """The price, incl. or excl. VAT as the item keeps it.
+def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) -> dict[str, Any]:
+    """The field of an article with the price in cents, incl. or excl. VAT as the item keeps it; none without a price.
 
     A net price with fractions of a cent has no exact net cents; it is usually computed from a gross price, so by
     default the gross price is sent. MappingError if the settings park such prices, or the rate is not known.
     """
     if item.unit_price is None:
-        return Price()
+        return {}
     cents = round_to_cents(item.unit_price)
     if item.price_includes_tax:
-        return Price(incl_cents=cents)
+        return {"price_incl_cents": cents}
     if item.unit_price.scaleb(2) == cents or settings.sub_cent_prices == "round":
-        return Price(excl_cents=cents)
+        return {"price_excl_cents": cents}
     if settings.sub_cent_prices == "park" or percentage is None:
         raise MappingError(
             message("the price {price} without VAT is not a whole number of cents", price=item.unit_price),
@@ -246,7 +237,7 @@ def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) 
             field="sales price",
             fix="enter the price including VAT in QuickBooks, or choose products.sub_cent_prices in the settings",
         )
-    return Price(incl_cents=round_to_cents(item.unit_price * (100 + percentage) / 100))
+    return {"price_incl_cents": round_to_cents(item.unit_price * (100 + percentage) / 100)}
 
 
 def has_stale_price(wanted: Article, present: Article, vat: VatTable, branch: int | None = None) -> bool:
