@@ -98,17 +98,18 @@ def to_posting(
         due = sale.total_incl_cents + extras.total
         divided = tenders.divide(kind, paid, sale.business_date, due)
         extras = replace(extras, clearing=divided.clearing)
-        body = to_body(sale, references, settings, sign=sign, extras=extras)
-        _check_total(body.total_cents, sign * (sale.total_incl_cents + extras.total))
+        lines, taxes = to_body(sale, references, settings, sign=sign, extras=extras)
+        total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
+        _check_total(total_cents, sign * (sale.total_incl_cents + extras.total))
         document = SalesDocument(
             kind=kind,
             marker=marker(sale),
             document_number=document_number(sale, settings),
             business_date=sale.business_date,
             customer_id=references.customer_id,
-            lines=body.lines,
-            taxes=body.taxes,
-            total=to_euros(body.total_cents),
+            lines=lines,
+            taxes=taxes,
+            total=to_euros(total_cents),
             currency=references.currency,
             department_id=references.department_id,
             class_id=references.document_class_id,
@@ -228,15 +229,6 @@ _ITEMS: Mapping[str, Callable[[References], str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentBody:
-    """The parts of a document, in the document's sign; nets and taxes add up to `total_cents`."""
-
-    lines: tuple[DocumentLine, ...]
-    taxes: tuple[DocumentTax, ...]
-    total_cents: int
-
-
-@dataclass(frozen=True, slots=True)
 class Extras:
     """Lines without VAT beside the goods, in cents and the till's sign.
 
@@ -253,8 +245,10 @@ class Extras:
         return self.cash_rounding + self.gift_cards + self.deposits + self.clearing
 
 
-def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign: int, extras: Extras) -> DocumentBody:
-    """Build lines and taxes; `sign` is -1 for returns, whose amounts are positive in the books.
+def to_body(
+    sale: Sale, references: References, settings: OrderSettings, *, sign: int, extras: Extras
+) -> tuple[tuple[DocumentLine, ...], tuple[DocumentTax, ...]]:
+    """The lines and taxes, in the document's sign; `sign` is -1 for returns, whose amounts are positive in the books.
 
     MappingError if something is not mapped or does not add up.
     """
@@ -287,9 +281,7 @@ def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign
     taxes = [to_tax(codes[each.key], each.net_cents, each.vat_cents, each.percentage) for each in solution.booked]
     if rest := sum(untaxed.values()):
         taxes.append(to_tax(get_untaxed(references), rest))
-    merged = merge_taxes(taxes)
-    total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in merged)
-    return DocumentBody(tuple(lines), merged, total_cents)
+    return tuple(lines), merge_taxes(taxes)
 
 
 def _to_limits(

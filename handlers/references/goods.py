@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from gateway.errors import DuplicateName
 from gateway.store import inbox, links
@@ -37,19 +38,6 @@ _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
 
 
 @dataclass(frozen=True, slots=True)
-class ItemsOfSale:
-    """Items by article and by turnover group of lines without one; `stocked`: the items that keep stock, by article,
-    of those booked on the item of an account; and what the settings name for special kinds and for all others.
-    """
-
-    articles: Mapping[int, str]
-    stocked: Mapping[int, str]
-    groups: Mapping[int, str]
-    special: Mapping[str, str]
-    fallback: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Missing:
     """A SKU without an active item, and the inactive items with this SKU."""
 
@@ -57,8 +45,10 @@ class _Missing:
     inactive: tuple[Item, ...]
 
 
-def find(sale: Sale, deps: Deps, *, country: str | None) -> ItemsOfSale:
-    """The items of every line that will be booked. Raises `MappingError` naming missing SKUs.
+def find(sale: Sale, deps: Deps, *, country: str | None) -> dict[str, Any]:
+    """The fields of `References` with the items of every line that will be booked.
+
+    Raises `MappingError` naming missing SKUs.
 
     `country` is the buyer's: the settings may book foreign sales on items of another account.
     """
@@ -79,13 +69,13 @@ def find(sale: Sale, deps: Deps, *, country: str | None) -> ItemsOfSale:
     )
     bare = [line for line in lines if not line.article and line.turnover_group]
     of_groups = {line.turnover_group or 0: _of_account(sale, line, deps, country) for line in bare}
-    return ItemsOfSale(
-        articles,
-        {number: item for number, item in counted.items() if item in stocked},
-        {group: item for group, item in of_groups.items() if item},
-        special_items(deps),
-        settings_item("fallback", deps),
-    )
+    return {
+        "items": articles,
+        "stock_items": {number: item for number, item in counted.items() if item in stocked},
+        "group_items": {group: item for group, item in of_groups.items() if item},
+        "special_items": special_items(deps),
+        "fallback_item_id": settings_item("fallback", deps),
+    }
 
 
 def _find(wanted: Collection[int], lines: Iterable[SaleLine], deps: Deps) -> tuple[dict[int, str], dict[int, _Missing]]:

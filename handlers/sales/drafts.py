@@ -173,16 +173,12 @@ def find_references(sale: Sale, deps: Deps) -> References:
     country = parties.country(sale, buyer.relation, deps)
     original = deps.links[LinkKind.DOCUMENT, sale.credited_id] if sale.credited_id else None
     number = bookings.detail(original, "number") if original else None
-    found = goods.find(sale, deps, country=country)
+    items = goods.find(sale, deps, country=country)
     rates = () if is_without_vat(sale) else read_totals(sale)
     tenders = by_method(_in_money(sale, deps).payments)
     return dataclasses.replace(
         find_listed(sale, tenders, buyer, deps, rates=rates, country=country),
-        items=found.articles,
-        stock_items=found.stocked,
-        group_items=found.groups,
-        fallback_item_id=found.fallback,
-        special_items=found.special,
+        **items,
         tip_articles=settings.mapping.tip_articles,
         gift_card_tenders=settings.mapping.gift_card_tenders,
         shipping_method=_shipping_method(sale, deps),
