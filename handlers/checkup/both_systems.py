@@ -14,13 +14,13 @@ from gateway.store.links import LinkKind
 from gateway.store.requests import ARTICLES
 from handlers.deps import Deps
 from mapping import products
+from mapping.coverage import MONEY
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.records import CompanyProfile, Item
 from mapping.skus import find_own_number, is_own
 
 SKEW = timedelta(seconds=30)
-_MONEY = frozenset({"Bank", "Other Current Asset"})
 _OTHER_KIND = (
     "connect QuickBooks again; if that does not help, the app's keys are of another environment than the company: "
     "compare QUICKBOOKS_ENVIRONMENT with the tab of Intuit's portal the keys come from"
@@ -54,7 +54,7 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     accounts = [account for account in deps.lists.entries("Account") if account.active]
     if not any(account.type == "Income" for account in accounts):
         yield Finding("income account", "there is none", "make an account of type Income: rounding lines need one")
-    if not any(account.type in _MONEY for account in accounts):
+    if not any(account.type in MONEY for account in accounts):
         yield Finding("deposit account", "none money can lie in", "make an account of type Bank: refunds need one")
     now = deps.now()
     skew = abs(deps.books.changes(["Department"], now - timedelta(minutes=1)).as_of - now)

@@ -14,7 +14,7 @@ from handlers.references import goods
 from mapping import control, list_entries
 from mapping.choices import ListName, ListOption
 from mapping.control import Caught, Control, ControlQuestion
-from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, catch, first_groups
+from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, MONEY, catch, first_groups
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.records import TaxCode
@@ -23,7 +23,6 @@ from mapping.settings_document import KEEP_STOCK, LOSES_STOCK
 from mapping.skus import category_path
 from mapping.vat_table import NO_CATEGORY, SALES_GROUPS, find_category_row
 
-_MONEY = frozenset({"Bank", "Other Current Asset"})
 _LISTS: Mapping[str, ListEntity] = {
     "payment_methods": "PaymentMethod",
     "deposit_accounts": "Account",
@@ -90,7 +89,7 @@ def _look_at_list(setting: str, entity: ListEntity, wanted: list[str], deps: Dep
                 message(_ABSENT[entity], name=name),
                 message("make it there, or correct {subject}", subject=subject),
             )
-        elif setting == "deposit_accounts" and found.type not in _MONEY:
+        elif setting == "deposit_accounts" and found.type not in MONEY:
             yield Finding(
                 subject,
                 message("{name} is of type {type}", name=name, type=found.type),
