@@ -36,8 +36,7 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     except NotConnected:
         raise
     except AuthLost as error:
-        with reading(deps.engine) as session:
-            refusal = tokens.find_refusal(session, deps.connection)
+        refusal = deps.read(tokens.find_refusal)
         fix = tokens.REFUSED if refusal in _NOT_OF_THE_KEYS else _OTHER_KIND
         raise AuthLost(error.reason, code=error.code, fix=fix) from error
     yield Finding(
