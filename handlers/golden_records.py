@@ -104,7 +104,10 @@ def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
         "days_to_pay": _find_days(sale, relation),
         "tax_codes": [dump(code) for code in known.tax_codes if code.active],
         "automatic": _match_automatically(sale, relation, tenders, known, deps),
-        "entries": {kind: [_short(each) for each in rows] for kind, rows in known.entries.items()},
+        "entries": {
+            kind: [{"id": e.id, "name": e.name, **({} if e.active else {"active": False})} for e in rows]
+            for kind, rows in known.entries.items()
+        },
     }
 
 
@@ -112,10 +115,6 @@ def _find_days(sale: Sale, relation: Relation | None) -> int | None:
     if sale.kind is not SaleKind.INVOICE:
         return None
     return (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None
-
-
-def _short(entry: Any) -> Mapping[str, Any]:
-    return {"id": entry.id, "name": entry.name, **({} if entry.active else {"active": False})}
 
 
 def _match_automatically(

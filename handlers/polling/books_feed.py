@@ -216,11 +216,6 @@ def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | 
     return event._replace(hint=items.to_hint(change, read_at))
 
 
-def _document_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
-    operation = _what_happened(change, deps)
-    return _updated(change, Flow.ORDERS, deps, operation) if operation else None
-
-
 def _payment_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
     """That somebody removed a payment of ours, unless that was told: when it was is not always known; or edited it."""
     operation = "deleted" if change.deleted else "voided" if shows_void(change) else None
@@ -284,7 +279,11 @@ ENTITIES: Final[Mapping[str, Followed]] = {
     **dict.fromkeys(
         DOCUMENTS,
         Followed(
-            lambda _: True, _document_event, lambda entity, deps: deps.read(links.target_ids, bookings.WRITTEN, entity)
+            lambda _: True,
+            lambda change, _, deps: (
+                _updated(change, Flow.ORDERS, deps, operation) if (operation := _what_happened(change, deps)) else None
+            ),
+            lambda entity, deps: deps.read(links.target_ids, bookings.WRITTEN, entity),
         ),
     ),
     PAYMENT: Followed(

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from gateway.errors import DuplicateName
@@ -188,20 +187,21 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
 
 def rounding_item(deps: Deps) -> str:
     """The item of rounding lines: our own service item, created once on the account that sales are booked on."""
-    return _own(ROUNDING_ITEM, ROUNDING_ITEM, partial(_sales_account, deps), deps)
 
+    def find_account() -> str:
+        accounts = [a for a in deps.lists.entries("Account") if a.active and a.type == "Income"]
+        if not accounts:
+            raise MappingError(
+                "QuickBooks has no income account for the item of rounding lines",
+                code="no-rounding-account",
+                record=ROUNDING_ITEM,
+                field="mapping.special_items.rounding",
+                fix="create an item for rounding differences in QuickBooks and name it in "
+                "mapping.special_items.rounding",
+            )
+        return next((a for a in accounts if a.subtype == "SalesOfProductIncome"), accounts[0]).id
 
-def _sales_account(deps: Deps) -> str:
-    accounts = [a for a in deps.lists.entries("Account") if a.active and a.type == "Income"]
-    if not accounts:
-        raise MappingError(
-            "QuickBooks has no income account for the item of rounding lines",
-            code="no-rounding-account",
-            record=ROUNDING_ITEM,
-            field="mapping.special_items.rounding",
-            fix="create an item for rounding differences in QuickBooks and name it in mapping.special_items.rounding",
-        )
-    return next((a for a in accounts if a.subtype == "SalesOfProductIncome"), accounts[0]).id
+    return _own(ROUNDING_ITEM, ROUNDING_ITEM, find_account, deps)
 
 
 def _fallback(missing: Mapping[int, _Missing], record: str, deps: Deps) -> dict[int, str]:

@@ -170,11 +170,6 @@ def _look_later(known: Context, deps: Deps) -> None:
     documents.look_later(sale_identity.marker(known.sale), [known.sale.business_date], known.event, deps)
 
 
-def _read(known: Context, deps: Deps) -> Context:
-    link = known.booked
-    return dataclasses.replace(known, read=True, current=documents.read(link.target_entity, link.target_id, deps))
-
-
 def _compare(known: Context, deps: Deps) -> Context:
     """Whether the document was edited; one that equals the sale as it is now may have been written by another gateway.
 
@@ -211,7 +206,9 @@ _LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
     Step.SEEK: lambda known, deps: dataclasses.replace(
         known, sought=True, successor=documents.find_marked(known.sale, deps, known.booked)
     ),
-    Step.READ: _read,
+    Step.READ: lambda known, deps: dataclasses.replace(
+        known, read=True, current=documents.read(known.booked.target_entity, known.booked.target_id, deps)
+    ),
     Step.COMPARE: _compare,
     Step.CHECK: lambda known, deps: dataclasses.replace(
         known, unchanged=changes.is_unchanged(known.sale, known.booked, known.document, deps)

@@ -45,7 +45,8 @@ def handle_check(event: Event, deps: Deps) -> Result:
         days = [date.fromisoformat(day) for day in hint["days"]]
         rows = [row for kind in DocumentKind for day in days for row in deps.books.documents_on(kind, day)]
         for document in [row for row in rows if is_marked(row.private_note, marker) and not row.voided]:
-            if find_link(document.private_note, deps) is None and _is_of_a_sale(document):
+            kind, _, part = read_tag(document.private_note)
+            if find_link(document.private_note, deps) is None and kind in SALE_KINDS and not part:
                 _pass_on(document, deps)
                 return done("its sale is handled again")
             settled = settle(document, deps)
@@ -57,11 +58,6 @@ def handle_check(event: Event, deps: Deps) -> Result:
     if left is None:
         return done("one document")
     return waiting("an earlier request may still reach the books", left)
-
-
-def _is_of_a_sale(document: BookedDocument) -> bool:
-    kind, _, part = read_tag(document.private_note)
-    return kind in SALE_KINDS and not part
 
 
 def settle(document: BookedDocument, deps: Deps) -> Result:

@@ -87,14 +87,11 @@ def custom_value(row: Row) -> Any:
     return read(row) if read else row.get("strValue")
 
 
-def _decimal(row: Row) -> Decimal | None:
-    value = row.get("intValue")
-    return None if value is None else wire.to_quantity(value, row.get("decimalPlaces"))
-
-
 _CUSTOM_VALUES: dict[str, Callable[[Row], Any]] = {
     "DATA-TYPE-INT": lambda row: row.get("intValue"),
-    "DATA-TYPE-DECIMAL": _decimal,
+    "DATA-TYPE-DECIMAL": lambda row: (
+        None if row.get("intValue") is None else wire.to_quantity(row["intValue"], row.get("decimalPlaces"))
+    ),
     "DATA-TYPE-BOOL": lambda row: row.get("boolValue"),
     "DATA-TYPE-DATE": lambda row: wire.to_date(row.get("dateValue")),
     "DATA-TYPE-DATETIME": lambda row: wire.to_moment(row.get("dateTimeValue")),
