@@ -25,7 +25,9 @@ _settings = settings.read(os.environ)
 failpoints.arm(os.environ)
 heartbeat.start(os.environ)
 logs.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
-_engine = open_engine(_settings.database_url, pool_size=_settings.worker_pool)
+_schedules = commands.SCHEDULING in os.environ
+_pool = _settings.worker_pool + (_settings.clock_pool if _schedules else 0)
+_engine = open_engine(_settings.database_url, pool_size=_pool)
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)
 broker = jobs.open_broker(_client, middleware=[PromptEnd()])
 dramatiq.set_broker(broker)
@@ -35,10 +37,11 @@ _contexts = ConnectionRegistry(_engine, _settings, _notifier.notify)
 _worker = Worker(_engine, _contexts, _notifier.notify, threads=_settings.worker_threads)
 _worker_threads = WorkerThreads(_worker, _notifier, _settings.database_url)
 broker.add_middleware(_worker_threads)
-if commands.SCHEDULING in os.environ:
+if _schedules:
     from workers import scheduler
 
-    _worker_threads.scheduler = scheduler.open_scheduler(_settings, _notifier, process=_contexts.process)
+    # With the worker's clients and statements: its own took some 5 MiB.
+    _worker_threads.scheduler = scheduler.Scheduler(_engine, _settings, _contexts, _notifier)
 
 
 @dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK)

@@ -70,7 +70,7 @@ class PeriodicTask:
 
 
 class Scheduler:
-    """Runs each periodic task when it is due, never twice at once, in a few threads."""
+    """Runs each periodic task when it is due, never twice at once, in a few threads. Who made the contexts ends them."""
 
     def __init__(self, engine: Engine, given: Settings, contexts: ConnectionRegistry, notifier: Notifier) -> None:
         self.engine = engine
@@ -103,7 +103,6 @@ class Scheduler:
                     task.running = True
                     self._pool.submit(self._run, task)
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._contexts.close()
 
     def _add(self, name: str, seconds: float, do: Callable[[], None], *, after: float = 0.0) -> None:
         self._tasks.setdefault(name, PeriodicTask(name, seconds, do, time.monotonic() + after))
@@ -283,15 +282,6 @@ class Scheduler:
         self._contexts.meter.flush()
 
 
-def open_scheduler(given: Settings, notifier: Notifier, *, process: str = "") -> Scheduler:
-    """A scheduler with database connections and clients of its own.
-
-    Where it runs in a worker, its leases begin with the name of that `process`, and end with it.
-    """
-    engine = open_engine(given.database_url, pool_size=given.clock_pool)
-    return Scheduler(engine, given, ConnectionRegistry(engine, given, notifier.notify, process=process), notifier)
-
-
 def main() -> None:
     given = settings.read(os.environ)
     failpoints.arm(os.environ)
@@ -299,11 +289,14 @@ def main() -> None:
     logs.start(given, "clock")
     client = jobs.open_redis(given.redis_url, tls_insecure=given.redis_tls_insecure, timeout=2)
     notifier = Notifier(jobs.open_broker(client))
-    clock = open_scheduler(given, notifier)
+    engine = open_engine(given.database_url, pool_size=given.clock_pool)
+    contexts = ConnectionRegistry(engine, given, notifier.notify)
+    clock = Scheduler(engine, given, contexts, notifier)
     seeding.seed(clock.engine, given)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: clock.stop.set())
     clock.run()
+    contexts.close()
     notifier.close()
 
 

@@ -138,7 +138,8 @@ class WorkerThreads(dramatiq.Middleware):
     def __init__(self, worker: Worker, notifier: Notifier, database_url: str) -> None:
         self._worker, self._notifier = worker, notifier
         self.scheduler: Scheduler | None = None
-        """Runs in this process where no clock process does it."""
+        """Runs in this process where no clock process does it, with the clients of the worker."""
+        self._scheduling: threading.Thread | None = None
         self._file: ProcessFile | None = ProcessFile(worker.contexts.process, database_url)
         self._stop = threading.Event()
 
@@ -159,7 +160,10 @@ class WorkerThreads(dramatiq.Middleware):
         ):
             threading.Thread(target=self._every, args=(seconds, task), name=name, daemon=True).start()
         if self.scheduler:
-            threading.Thread(target=self._schedule, args=(self.scheduler,), name="scheduler", daemon=True).start()
+            self._scheduling = threading.Thread(
+                target=self._schedule, args=(self.scheduler,), name="scheduler", daemon=True
+            )
+            self._scheduling.start()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
         """Take no new event; running ones may finish, their leases are still renewed."""
@@ -173,7 +177,9 @@ class WorkerThreads(dramatiq.Middleware):
             self.scheduler.stop.set()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
-        """Everything has ended: stop the threads, write the last counts."""
+        """Everything has ended, but for polls that are under way: stop the threads, write the last counts."""
+        if self._scheduling:
+            self._scheduling.join()
         self._stop.set()
         self._worker.contexts.close()
         if self._file and not self._worker.holds.count():

@@ -52,22 +52,22 @@ def start_clock(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     """Call it for a running clock process that looks every second; with environment variables if wanted."""
     monkeypatch.setattr(scheduler, "REACH_SECONDS", 0.5)
     notifier = Notifier(jobs.open_broker(jobs.open_redis("redis://127.0.0.1:1", timeout=0.2)))
-    started: list[tuple[scheduler.Scheduler, threading.Thread]] = []
+    started: list[tuple[scheduler.Scheduler, threading.Thread, ConnectionRegistry]] = []
 
     def start(**environment: str) -> None:
         often = {"MPLUS_POLL_SECONDS": "1", "QUICKBOOKS_CDC_SECONDS": "3600", **environment}
         given = settings.read({**shop.environment, **often})
-        clock = scheduler.Scheduler(
-            shop.engine, given, ConnectionRegistry(shop.engine, given, notifier.notify), notifier
-        )
+        contexts = ConnectionRegistry(shop.engine, given, notifier.notify)
+        clock = scheduler.Scheduler(shop.engine, given, contexts, notifier)
         thread = threading.Thread(target=clock.run)
         thread.start()
-        started.append((clock, thread))
+        started.append((clock, thread, contexts))
 
     yield start
-    for clock, thread in started:
+    for clock, thread, contexts in started:
         clock.stop.set()
         thread.join()
+        contexts.close()
     notifier.close()
 
 

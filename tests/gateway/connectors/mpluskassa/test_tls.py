@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,17 @@ def test_a_certificate_that_is_vouched_for_is_taken(tmp_path: Path) -> None:
         kassa = MplusKassa(url, IDENT, SECRET, limits=LIMITS, ca_file=str(certificate))
         assert kassa.update_stock(1, 100, Decimal(1)) == 7
         assert len(server.posts) == 1
+
+
+def test_the_authorities_are_read_once_for_all_installations() -> None:
+    MplusKassa("https://first.invalid", IDENT, SECRET)
+    before = count_contexts()
+    tills = [MplusKassa(f"https://till-{number}.invalid", IDENT, SECRET) for number in range(3)]
+    assert count_contexts() == before, tills
+
+
+def count_contexts() -> int:
+    return sum(isinstance(each, ssl.SSLContext) for each in gc.get_objects())
 
 
 @pytest.mark.parametrize(
