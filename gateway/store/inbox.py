@@ -16,7 +16,20 @@ from sqlmodel import Session, col
 from gateway.errors import AUTH_LOST
 from gateway.store import claims, records, round_robin, sales, sql, tokens
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
-from gateway.store.events import OPEN, PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
+from gateway.store.events import (
+    NORMAL,
+    OPEN,
+    PENDING,
+    SALES,
+    SPOKEN,
+    SUPERSEDED,
+    URGENT,
+    Change,
+    Event,
+    Outcome,
+    Received,
+    State,
+)
 from gateway.store.requests import SESSION
 from gateway.store.session import writing
 from gateway.store.sql import fixed, moment
@@ -49,7 +62,11 @@ _HEARD_SINCE = _ONE.where(
 _BY_KEY = select(_ROWS.id, _ROWS.state).where(_ROWS.key == bindparam("of"))
 COLUMNS = (*SAID, "correlation", "attempts", "crashes")
 _NEW = {**{name: bindparam(name) for name in COLUMNS}, "received_at": moment(), "updated_at": moment()}
-_INSERT = sql.statement(_INBOX, _NEW, keys=["key"]).returning(_ROWS.id)
+# A sale takes its turn as if it had come an hour before: thousands of items that somebody changed at once do not delay
+# it, and none of them waits more than an hour for sales.
+HEAD_START_SECONDS = 3600.0
+_TURN = case((bindparam("hurries", type_=Boolean()), moment(-HEAD_START_SECONDS)), else_=None)
+_INSERT = sql.statement(_INBOX, {**_NEW, "due_at": _TURN}, keys=["key"]).returning(_ROWS.id)
 _CLAIMED = {"lease": bindparam("lease"), "leased_until": moment(bindparam("seconds", type_=Float()))}
 _BEGIN = sql.statement(_INBOX, _NEW | _CLAIMED).returning(*(_ROWS[name] for name in claims.COLUMNS))
 _ENDING: Mapping[str, TypeEngine[Any]] = {
@@ -80,7 +97,8 @@ def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
     """Store the changes that are new, in the caller's transaction; returns one `Received` per change, in order."""
     received = []
     for change in changes:
-        created = session.execute(_INSERT, row_values(change)).scalar_one_or_none()
+        hurries = change.priority == NORMAL and change.entity in SALES.values()
+        created = session.execute(_INSERT, row_values(change) | {"hurries": hurries}).scalar_one_or_none()
         if created is not None:
             received.append(Received(int(created), created=True, pending=change.state in PENDING))
             continue

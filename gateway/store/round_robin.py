@@ -216,11 +216,11 @@ def _cooling() -> Any:
 
 
 def give_back(session: Session, events: Sequence[Event]) -> None:
-    """Release claimed events that were not started: they are due at once."""
+    """Release claimed events that were not started: they are due at once, and keep their turn."""
     if not events:
         return
     held = and_(_ROWS.id == bindparam("of"), _ROWS.lease == bindparam("by"), _ROWS.state == State.WORKING)
-    free = {"state": State.RECEIVED, "attempts": _ROWS.attempts - 1, "lease": None, "due_at": None}
+    free = {"state": State.RECEIVED, "attempts": _ROWS.attempts - 1, "lease": None}
     released = update(_INBOX).where(held).values(**free, leased_until=None)
     session.execute(released, [{"of": each.id, "by": each.lease} for each in events])
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.store.events import Event
+from gateway.store.events import Event, State
 from gateway.store.journal import Entry
 from gateway.store.views import Page
 from mapping import messages
@@ -25,7 +25,7 @@ def to_event(event: Event, names: Mapping[str, str]) -> dict[str, Any]:
     content |= {name: value for name in _WHEN_KNOWN if (value := getattr(event, name)) is not None}
     if event.target_id is not None:
         content["target"] = {"entity": event.target_entity, "id": event.target_id}
-    if event.due_at is not None:
+    if event.due_at is not None and event.state != State.RECEIVED:
         content["next_attempt_at"] = to_time(event.due_at)
     content |= {"occurred_at": to_time(event.occurred_at)} if event.occurred_at else {}
     return content | {"received_at": to_time(event.received_at), "updated_at": to_time(event.updated_at)}

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, select, text
+from sqlalchemy import Engine, insert, select, text, update
 from sqlmodel import col
 
 from gateway.store import claims, connections, inbox, round_robin, tokens
@@ -78,6 +78,30 @@ def test_the_urgent_event_of_a_connection_comes_before_its_backfill(engine: Engi
         order.append(event.entity_id)
         end(engine, event)
     assert order == ["3", "2", "1"]
+
+
+def test_a_sale_is_before_changed_items_that_have_not_waited_long(engine: Engine) -> None:
+    waited, *_ = put(engine, change("1", "a"), change("2", "a"), change("3", "a"), sale("4"))
+    with writing(engine) as session:
+        long_ago = moment(-inbox.HEAD_START_SECONDS - 60)
+        session.execute(update(InboxRow).where(col(InboxRow.id) == waited).values(received_at=long_ago))
+    order = [event.entity_id for event in iter(lambda: claim_next(engine), None)]
+    assert order == ["1", "4", "2", "3"]
+
+
+def test_a_sale_that_was_not_begun_keeps_its_place(engine: Engine) -> None:
+    put(engine, change("1", "a"), sale("2"))
+    event = claim_next(engine)
+    assert event is not None
+    with writing(engine) as session:
+        round_robin.give_back(session, [event])
+    again = claim_next(engine)
+    assert again is not None
+    assert again.entity_id == event.entity_id == "2"
+
+
+def sale(key: str) -> Change:
+    return change(key, "a", flow=Flow.ORDERS, entity="Receipt")
 
 
 def about(key: str, connection: str = "a", **more: Any) -> Change:
