@@ -70,7 +70,7 @@ class PeriodicTask:
 
 
 class Scheduler:
-    """Runs each periodic task when it is due, never twice at once, in a few threads. Who made the contexts ends them."""
+    """Runs each periodic task when it is due, never twice at once, in a few threads. Its contexts are its maker's."""
 
     def __init__(self, engine: Engine, given: Settings, contexts: ConnectionRegistry, notifier: Notifier) -> None:
         self.engine = engine
