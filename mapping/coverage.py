@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
 from mapping import choices
-from mapping.choices import ListName, ListOption
+from mapping.choices import ListName, ListOption, Options
 from mapping.control import Caught, Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.rules import find_row
@@ -34,8 +34,11 @@ class MappedSetting:
     targets: ListName
     kinds: tuple[str | None, ...] = ()
 
-    def offered(self, lists: Lists) -> list[ListOption]:
-        return [each for each in lists.get(self.targets, ()) if not self.kinds or each.kind in self.kinds]
+    def offered(self, lists: Lists) -> Options:
+        known = lists.get(self.targets, ())
+        if not self.kinds and isinstance(known, Options):
+            return known
+        return Options(each for each in known if not self.kinds or each.kind in self.kinds)
 
     def to_value(self, option: ListOption, options: Iterable[ListOption]) -> str:
         """How the settings name this choice: the till's lists are known by their numbers."""
@@ -95,10 +98,16 @@ _Find: TypeAlias = Callable[[SourceValue, _Options, Lists], ListOption | None]
 
 
 def cover(
-    setting: MappedSetting, control: Control, source: SourceValue, lists: Lists, *, creates: bool = False
+    setting: MappedSetting,
+    control: Control,
+    source: SourceValue,
+    lists: Lists,
+    offered: Options,
+    *,
+    creates: bool = False,
 ) -> MappedValue:
-    """The value with what catches it; `creates`: what is missing in the books is created there."""
-    offered, find = setting.offered(lists), _AUTOMATIC.get(setting.path)
+    """The value with what catches it, of what the setting offers; `creates`: the books get what they lack."""
+    find = _AUTOMATIC.get(setting.path)
     found = find(source, offered, lists) if find else None
     key = source.key
     if setting.path == BY_CATEGORY and key != NO_CATEGORY:

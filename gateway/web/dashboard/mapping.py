@@ -44,7 +44,7 @@ class MappingState:
 
     @property
     def lists(self) -> dict[choices.ListName, tuple[choices.ListOption, ...]]:
-        return {name: each.options for name, each in self.known.items()}
+        return {name: choices.Options(each.options) for name, each in self.known.items()}
 
     @property
     def reading(self) -> bool:
@@ -59,13 +59,17 @@ class MappingState:
 
 @dataclass(frozen=True, slots=True)
 class Editing:
-    """What the form holds: `base` is the version it was made from, `faults` what is wrong, by field."""
+    """What the form holds: `base` is the version it was made from, `faults` what is wrong, by field.
+
+    `whole` is the setting of which every value is shown.
+    """
 
     chosen: mapping_form.Choices
     base: int
     number: str = ""
     notice: str = ""
     is_typed: bool = False
+    whole: str = ""
     faults: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -83,7 +87,7 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
     state = await _read(request, number, base)
     made_from = mapping_form.read_document(settings_document.recall(state.made_from))
     chosen = mapping_form.merge(mapping_form.read_form(form, made_from, state.lists), made_from, _in_force(state))
-    editing = Editing(chosen, base, number=number, is_typed=True)
+    editing = Editing(chosen, base, number=number, is_typed=True, whole=form.get("whole", ""))
     match form.get("action"):
         case "save":
             return await _save(request, visitor, state, editing)
@@ -154,7 +158,9 @@ async def _try(request: Request, visitor: Visitor, state: MappingState, editing:
 
 
 def _show(request: Request, state: MappingState, editing: Editing, *, status: int = 200) -> Response:
-    blocks = mapping_form.to_blocks(editing.chosen, state.lists, state.values)
+    lists, in_force = state.lists, _in_force(state)
+    blocks = mapping_form.to_blocks(editing.chosen, lists, state.values, in_force, editing.whole)
+    singles = [mapping_form.Offer.of(each, lists) for each in coverage.SINGLES]
     return render(
         request,
         "mapping.html",
@@ -163,25 +169,17 @@ def _show(request: Request, state: MappingState, editing: Editing, *, status: in
         state=state,
         editing=editing,
         blocks=blocks,
-        singles=[(each, each.offered(state.lists), each.targets in state.lists) for each in coverage.SINGLES],
-        first_groups=coverage.first_groups(state.lists, editing.chosen.controls[BY_VAT_CODE]),
+        singles=singles,
+        suggestions={each.list_id: each for each in (*singles, *(block.offer for block in blocks)) if each.list_id},
+        first_groups=coverage.first_groups(lists, editing.chosen.controls[BY_VAT_CODE]),
         preview=mapping_form.preview(state.example, blocks) if state.example else [],
-        label=to_label,
+        label=mapping_form.to_label,
         find=choices.find,
         proposals=sum(each.proposal is not None for block in blocks for each in block.values),
         meanings=_MEANINGS,
         by_category=BY_CATEGORY,
         read_at=min((each.read_at for each in state.known.values()), default=None),
     )
-
-
-def to_label(option: choices.ListOption, *, of_till: bool = False) -> str:
-    """A choice as people know it: with its number at the till, its rate, and what it is below."""
-    name = (option.full or option.name).replace(":", " › ")
-    if of_till:
-        return f"{option.id} · {name}"
-    rate = "" if option.rate is None else f"{option.rate.normalize():f} %"
-    return f"{name} ({rate})" if rate and rate.replace(" ", "") not in name.replace(" ", "") else name
 
 
 def _in_force(state: MappingState) -> mapping_form.Choices:

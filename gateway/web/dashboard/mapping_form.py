@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from gateway.store.sales_list import SaleExample, SalesValues
 from mapping import choices, coverage, settings_document
-from mapping.choices import ListName, ListOption
+from mapping.choices import ListName, ListOption, Options
 from mapping.control import Caught, Control
 from mapping.coverage import CONTROLS, SINGLES, MappedSetting, MappedValue, SourceValue
 from mapping.messages import join, message
@@ -29,6 +30,9 @@ NO_VALUE, NO_FALLBACK, NO_ROW, UNKNOWN = FAULTS = (
     "This is not in the list. Refresh the lists if it is new.",
 )
 ROOT_GROUP: Final = "categories.root_group"
+SHOWN_VALUES: Final = 60
+LONG_LIST: Final = 40
+"""A list with more rows is searched by typing."""
 NUMBERS: Final = frozenset({"products.turnover_group", ROOT_GROUP})
 """Settings that are a number in the document."""
 
@@ -43,14 +47,60 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What a setting chooses from. `names` are what people call each row, by its id: no two are called the same."""
+
+    setting: MappedSetting
+    options: Options
+    is_known: bool
+    names: Mapping[str, str]
+
+    @classmethod
+    def of(cls, setting: MappedSetting, lists: Lists) -> Offer:
+        options = setting.offered(lists)
+        called = [to_label(each, of_till=setting.targets.startswith("till_")) for each in options]
+        times = Counter(called)
+        named = zip(options, called, strict=True)
+        names = {each.id: name if times[name] == 1 else f"{name} [{each.id}]" for each, name in named}
+        return cls(setting, options, setting.targets in lists, names)
+
+    @property
+    def list_id(self) -> str | None:
+        """The list of suggestions beside a field that is typed in; None for one short enough to be chosen from."""
+        is_long = len(self.options) > LONG_LIST
+        return "-".join(["list", self.setting.targets, *map(str, self.setting.kinds[:1])]) if is_long else None
+
+    def read(self, given: str, present: str | None) -> str:
+        """A choice as the document names it; what was named otherwise before, and means the same, stays as it was."""
+        option = self.options.by_id.get(given)
+        if option is None and self.list_id and (typed := given.strip()):
+            found = (id_ for id_, name in self.names.items() if name == typed)
+            option = self.options.by_id.get(next(found, ""))
+        if option is None:
+            return given.strip()
+        if present and choices.find(present, self.options) == option:
+            return present
+        return self.setting.to_value(option, self.options)
+
+    def show(self, chosen: str | None) -> str:
+        """What a field that is typed in shows of a choice."""
+        found = choices.find(chosen, self.options)
+        return self.names[found.id] if found else chosen or ""
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
-    """One setting as the page shows it. `is_known`: its list was read; without it names are typed."""
+    """One setting as the page shows it.
+
+    `shown` are the values of the page, each with its place among all: of hundreds those that occur most, and all that
+    are chosen here or in the document.
+    """
 
     setting: MappedSetting
     control: Control
-    options: Sequence[ListOption]
+    offer: Offer
     values: Sequence[MappedValue]
-    is_known: bool
+    shown: Sequence[tuple[int, MappedValue]]
 
     @property
     def open(self) -> list[MappedValue]:
@@ -102,7 +152,9 @@ def read_form(form: Form, present: Choices, lists: Lists) -> Choices:
     """What the form chooses; what it does not hold stays."""
     controls = {each.path: _read_control(each, present.controls[each.path], form, lists) for each in CONTROLS}
     singles = {
-        each.path: _to_text(each, form.get(each.path, present.singles[each.path]), present.singles[each.path], lists)
+        each.path: Offer.of(each, lists).read(
+            form.get(each.path, present.singles[each.path]), present.singles[each.path]
+        )
         for each in SINGLES
     }
     creates = form.get(CREATES) == "on" if "base" in form else present.creates
@@ -110,17 +162,17 @@ def read_form(form: Form, present: Choices, lists: Lists) -> Choices:
 
 
 def _read_control(setting: MappedSetting, present: Control, form: Form, lists: Lists) -> Control:
-    path = setting.path
+    path, offer = setting.path, Offer.of(setting, lists)
     table = dict(present.table)
     for name, given in form.items():
         if name.startswith(f"{path}="):
             key = name.removeprefix(f"{path}=")
-            _set_row(table, key, _to_text(setting, given, find_row(table, key), lists))
+            _set_row(table, key, offer.read(given, find_row(table, key)))
     if new := form.get(f"{path}:new", "").strip():
-        _set_row(table, new, _to_text(setting, form.get(f"{path}:new-value", ""), None, lists))
+        _set_row(table, new, offer.read(form.get(f"{path}:new-value", ""), None))
     said: dict[str, Any] = {name: getattr(present, name) for name in ("value", "fallback")}
     for name, now in said.items():
-        said[name] = _to_text(setting, form.get(f"{path}:{name}", now or ""), now, lists) or None
+        said[name] = offer.read(form.get(f"{path}:{name}", now or ""), now) or None
     chosen = {name: form.get(f"{path}:{name}", getattr(present, name)) for name in ("mode", "on_miss")}
     # Not checked here: the form is shown again as it is, with what is wrong with it.
     return Control.model_construct(**chosen, **said, table=table, rule=present.rule)
@@ -134,15 +186,13 @@ def _set_row(table: dict[str, str], key: str, value: str) -> None:
         table.pop(name, None)
 
 
-def _to_text(setting: MappedSetting, given: str, present: str | None, lists: Lists) -> str:
-    """A choice as the document names it; what was named otherwise before, and means the same, stays as it was."""
-    offered = setting.offered(lists)
-    option = next((each for each in offered if each.id == given), None)
-    if option is None:
-        return given.strip()
-    if present and choices.find(present, offered) == option:
-        return present
-    return setting.to_value(option, offered)
+def to_label(option: ListOption, *, of_till: bool = False) -> str:
+    """A choice as people know it: with its number at the till, its rate, and what it is below."""
+    name = (option.full or option.name).replace(":", " › ")
+    if of_till:
+        return f"{option.id} · {name}"
+    rate = "" if option.rate is None else f"{option.rate.normalize():f} %"
+    return f"{name} ({rate})" if rate and rate.replace(" ", "") not in name.replace(" ", "") else name
 
 
 def merge(chosen: Choices, made_from: Choices, now: Choices) -> Choices:
@@ -178,19 +228,19 @@ def find_faults(chosen: Choices, before: Choices, lists: Lists) -> dict[str, str
         old = before.controls[path]
         rows = [(f"{path}={key}", value) for key, value in control.table.items() if value != find_row(old.table, key)]
         rows += [(f"{path}:{name}", getattr(control, name)) for name in ("value", "fallback")]
-        known = {old.value, old.fallback, None}
-        faults |= {name: UNKNOWN for name, value in rows if value not in known and _is_unknown(setting, value, lists)}
+        known, offer = {old.value, old.fallback, None}, Offer.of(setting, lists)
+        faults |= {name: UNKNOWN for name, value in rows if value not in known and _is_unknown(offer, value)}
     for setting in SINGLES:
         value = chosen.singles[setting.path]
-        if value and value != before.singles[setting.path] and _is_unknown(setting, value, lists):
+        if value and value != before.singles[setting.path] and _is_unknown(Offer.of(setting, lists), value):
             faults[setting.path] = UNKNOWN
     return faults
 
 
-def _is_unknown(setting: MappedSetting, value: str | None, lists: Lists) -> bool:
-    if setting.path in NUMBERS and value and not value.isdecimal():
+def _is_unknown(offer: Offer, value: str | None) -> bool:
+    if offer.setting.path in NUMBERS and value and not value.isdecimal():
         return True
-    return setting.targets in lists and choices.find(value, setting.offered(lists)) is None
+    return offer.is_known and choices.find(value, offer.options) is None
 
 
 def place(faults: Iterable[settings_document.DocumentFault], chosen: Choices) -> dict[str, str]:
@@ -243,8 +293,10 @@ def _to_table(written: Mapping[str, Any] | None, new: Control, old: Control) -> 
 _PLAIN: Final = Control()
 
 
-def to_blocks(chosen: Choices, lists: Lists, values: SalesValues) -> list[Block]:
-    """Every setting with its values, those that occur most first."""
+def to_blocks(
+    chosen: Choices, lists: Lists, values: SalesValues, in_force: Choices | None = None, whole: str = ""
+) -> list[Block]:
+    """Every setting with its values, those that occur most first; of the setting `whole` all are shown."""
     blocks = []
     for setting in CONTROLS:
         control = chosen.controls[setting.path]
@@ -252,8 +304,17 @@ def to_blocks(chosen: Choices, lists: Lists, values: SalesValues) -> list[Block]
         known = {source.key.strip().casefold() for source in found}
         sources = [*found, *(SourceValue(key, key) for key in control.table if key.strip().casefold() not in known)]
         creates = chosen.creates and setting.path == "mapping.payment_methods"
-        covered = [coverage.cover(setting, control, source, lists, creates=creates) for source in sources]
-        blocks.append(Block(setting, control, setting.offered(lists), covered, setting.targets in lists))
+        offer = Offer.of(setting, lists)
+        covered = [
+            coverage.cover(setting, control, source, lists, offer.options, creates=creates) for source in sources
+        ]
+        table = in_force.controls[setting.path].table if in_force else {}
+        shown = [
+            (place, each)
+            for place, each in enumerate(covered, 1)
+            if place <= SHOWN_VALUES or each.row or each.source.key in table or setting.path == whole
+        ]
+        blocks.append(Block(setting, control, offer, covered, shown))
     return blocks
 
 
@@ -293,7 +354,7 @@ def propose(chosen: Choices, blocks: Iterable[Block]) -> Choices:
     controls = dict(chosen.controls)
     for block in blocks:
         proposed = [(each.source.key, each.proposal) for each in block.values if each.proposal]
-        rows = {key: block.setting.to_value(option, block.options) for key, option in proposed if option}
+        rows = {key: block.setting.to_value(option, block.offer.options) for key, option in proposed if option}
         control = block.control
         controls[block.setting.path] = control.model_copy(update={"table": {**control.table, **rows}})
     return replace(chosen, controls=controls)

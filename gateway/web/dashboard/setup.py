@@ -20,7 +20,7 @@ from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, presentation, queries, services, setups
 from gateway.web.api.settings import Draft
 from gateway.web.dashboard import backfills, questions
-from gateway.web.dashboard.mapping import to_label
+from gateway.web.dashboard.mapping_form import to_label
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor

@@ -13,7 +13,7 @@ from gateway.store import documents, inbox, sales, systems
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.sales import AMSTERDAM, SaleFacts
 from gateway.store.session import reading, writing
-from mapping import settings_document
+from mapping import choices, settings_document
 from mapping.choices import ListName, ListOption
 from mapping.settings_document import SettingsDocument
 from tests.gateway.web.conftest import Gateway, csrf_of
@@ -276,3 +276,48 @@ def test_a_form_of_another_site_or_connection_is_refused(mapped: Gateway, browse
     assert browser.get("/connections/none/mapping").status_code == 404
     assert browser.post(PAGE, data={"csrf": "wrong", "action": "save"}).status_code == 403
     assert in_force(mapped)[0] == 1
+
+
+def test_lists_of_hundreds_are_typed_in_and_nothing_hidden_is_lost(gateway: Gateway, browser: httpx.Client) -> None:
+    codes = [ListOption(str(n), f"Code {n}", rate=Decimal(n % 25)) for n in range(500)]
+    groups = [ListOption(str(n), f"Group {n}", kind="TURNOVER-GROUP-TYPE-TURNOVER") for n in range(300)]
+    income = [ListOption(str(n), f"Income {n % 499}", kind="Income") for n in range(500)]
+    long = {ListName.TAX_CODES: codes, ListName.TURNOVER_GROUPS: groups, ListName.ACCOUNTS: income}
+    with writing(gateway.engine) as session:
+        for name, options in {**LISTS, **long}.items():
+            systems.save_list(session, "default", name, options)
+        chosen = '[mapping.income_accounts.table]\n":299" = "Income 7"\n'
+        documents.save(session, "default", chosen, author="cli")
+    page = browser.get(PAGE).text
+    assert len(page) < 300_000, "every row has every option"
+    assert 'name="products.vat=Code 499"' not in page
+    assert 'name="mapping.income_accounts=:299" value="Income 7"' in page, "hidden rows are no choices"
+    form = {"csrf": csrf_of(page), "base": "1"}
+    whole = browser.post(PAGE, data={**form, "whole": "products.vat"}).text
+    assert 'name="products.vat=Code 499"' in whole
+    typed = {"mapping.tax_codes=9": "Code 34 (9 %)", "mapping.income_accounts=:5": "Income 0 [499]"}
+    refused = browser.post(PAGE, data={**form, **typed, "mapping.tax_codes=21": "Code 9999", "action": "save"})
+    assert refused.status_code == 422
+    assert 'value="Code 9999"' in refused.text
+    assert browser.post(PAGE, data={**form, **typed, "action": "save"}).status_code == 303
+    with reading(gateway.engine) as session:
+        newest = documents.newest(session, "default")
+    mapped = settings_document.parse(newest[1]).mapping if newest else None
+    assert mapped is not None
+    assert mapped.tax_codes.table == {"9": "Code 34"}
+    assert mapped.income_accounts.table == {":299": "Income 7", ":5": "499"}
+
+
+def test_a_proposal_among_hundreds_is_the_one_most_alike() -> None:
+    names = ["Omzet kaas", "Kaasomzet hoog", "Boeken", "Omzet boeken laag", "Cash"]
+    options = choices.Options(
+        ListOption(str(n), name) for n, name in enumerate([*names, *(f"X{n}" for n in range(400))])
+    )
+    proposed = {name: choices.propose(name, options) for name in ("Kaasomzet", "boeken", "Contant", "Wijn", "")}
+    assert {name: found and found.name for name, found in proposed.items()} == {
+        "Kaasomzet": "Kaasomzet hoog",
+        "boeken": "Boeken",
+        "Contant": "Cash",
+        "Wijn": None,
+        "": None,
+    }
