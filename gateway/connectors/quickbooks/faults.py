@@ -39,6 +39,7 @@ _DETAIL_IN_XML: Final = re.compile(rb"<(?:\w+:)?Detail>([^<]{0,2000})", re.IGNOR
 _ATTRIBUTE: Final = r"\b%s\s*=\s*[\"']([^\"']{1,100})[\"']"
 _OTHER_ID: Final = re.compile(r"TxnId\s*=\s*(\d{1,20})")
 _OTHER_KIND: Final = re.compile(r"TxnType\s*=\s*([A-Za-z ]{1,40}?)(?=\s+with\b|\s*,|\s*$)")
+_OTHER_NUMBER: Final = re.compile(r"DocNumber\s*=\s*(\S.{0,20}?)\s+is\b")
 _ADDRESS: Final = re.compile(r"\S+@\S+")
 _TOKEN: Final = re.compile(r"(?:bearer\s+\S+|[\w-]{32,})", re.IGNORECASE)
 # A supplied value may be a person's name: only a number is quoted.
@@ -290,7 +291,8 @@ def find_fault(answer: Json) -> BooksFault | None:
 def to_error(status: int, fault: BooksFault, *, after: float | None = None) -> GatewayError:
     """A fault as our error; `after` is the requested pause in seconds, if any."""
     row = THROTTLED if status == HTTPStatus.SERVICE_UNAVAILABLE and after else _find_row(status, fault.code)
-    quoted = _quote(row, fault)
+    kind, other, taken = find_holder(fault.detail) if row.kind is DuplicateNumber else (None, None, "")
+    quoted = taken or _quote(row, fault)
     reason = message(
         "{what} (QuickBooks {code}, HTTP {status}): {quote}" if quoted else "{what} (QuickBooks {code}, HTTP {status})",
         what=message(row.meaning),
@@ -307,11 +309,18 @@ def to_error(status: int, fault: BooksFault, *, after: float | None = None) -> G
         fix=message("{who}: {how}", who=message(row.who), how=message(row.how)),
     )
     if isinstance(error, DuplicateNumber):
-        # The kind is localised in some companies ("Facture"): only a name of the API is passed on.
-        kind, other = _OTHER_KIND.search(fault.detail), _OTHER_ID.search(fault.detail)
-        spelled = _KINDS.get(kind[1].replace(" ", "").lower()) if kind else None
-        error.existing_kind, error.existing_id = spelled, other[1] if other else None
+        error.existing_kind, error.existing_id = kind, other
     return error
+
+
+def find_holder(detail: str) -> tuple[str | None, str | None, str]:
+    """The kind and the id of the document that has a number already, as far as the detail names them, and in words."""
+    named, other, number = (part.search(detail) for part in (_OTHER_KIND, _OTHER_ID, _OTHER_NUMBER))
+    # The kind is localised in some companies ("Facture"): only a name of the API is passed on.
+    kind = _KINDS.get(named[1].replace(" ", "").lower()) if named else None
+    if other is None:
+        return kind, None, ""
+    return kind, other[1], f"{number[1] if number else 'DocNumber'} = {kind or 'TxnId'} {other[1]}"
 
 
 def may_be_about_characters(status: int, error: GatewayError | None) -> bool:

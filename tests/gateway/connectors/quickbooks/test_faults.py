@@ -239,12 +239,14 @@ def test_a_duplicate_number_has_the_other_document() -> None:
     error = error_from(400, {}, example("error-400-6140-duplicate-docnumber.json"))
     assert isinstance(error, DuplicateNumber)
     assert (error.existing_kind, error.existing_id) == ("Invoice", "17984")
+    assert "POS-000123 = Invoice 17984" in str(error.reason)
 
 
 def test_a_localised_duplicate_number_still_has_the_id() -> None:
     error = error_from(400, {}, example("error-400-6140-duplicate-docnumber-localised-fr.json"))
     assert isinstance(error, DuplicateNumber)
     assert (error.existing_kind, error.existing_id) == (None, "2137")
+    assert "INV-0002 = TxnId 2137" in str(error.reason)
 
 
 @pytest.mark.parametrize(
