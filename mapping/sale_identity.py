@@ -57,7 +57,11 @@ NOT_YET = "not-yet"
 
 def name_record(sale: Sale) -> str:
     """The sale's name in messages: "receipt 1.2.2026.345"."""
-    return message(_RECORDS[sale.kind], number=sale.number or sale.id)
+    return name_sale(sale.kind, sale.number or sale.id)
+
+
+def name_sale(kind: SaleKind, number: str) -> str:
+    return message(_RECORDS[kind], number=number)
 
 
 def name_document(entity: str, number: str | None, document_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -27,11 +27,12 @@ from gateway.connectors.mpluskassa.calls import (
 from gateway.connectors.mpluskassa.catalogue import Groups, Lookups, Products, Stock
 from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
-from gateway.connectors.mpluskassa.wire import RecordPage, Row
+from gateway.connectors.mpluskassa.wire import Malformed, RecordPage, Row
 from gateway.connectors.mpluskassa.wire_sales import find_number, to_change, to_relation, to_sale, to_soap
 from gateway.errors import AUTH_LOST, NotConnected
 from mapping.customers import email_key, email_keys, email_spellings
 from mapping.records import Relation, Sale, SaleKind
+from mapping.sale_identity import name_sale
 
 _IDS_AT_ONCE = 50
 _YEAR_NUMBER = 2
@@ -71,7 +72,7 @@ class Sales(Area):
 
         Of orders those of tables and of cafeterias are left out.
         """
-        found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
+        found = self._rows(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
         number = partial(find_number, kind)
         return wire.to_page(found, partial(self._sale, kind), key=_SOURCES[kind].id, number=number)
 
@@ -114,9 +115,6 @@ class Sales(Area):
         return next((self._sale(kind, row) for row in same), None)
 
     def _rows(self, kind: SaleKind, **filters: Any) -> list[Row]:
-        return wire.checked(self._rows_apart(kind, **filters))
-
-    def _rows_apart(self, kind: SaleKind, **filters: Any) -> list[Row]:
         source = _SOURCES[kind]
         # Both wrappers are required even when they are empty.
         empty = {"articlePluNumbers": wire.to_text_list(()), "articleBarcodes": wire.to_text_list(())}
@@ -128,7 +126,13 @@ class Sales(Area):
         )
 
     def _sale(self, kind: SaleKind, row: Row) -> Sale:
-        return to_sale(kind, row, default_places=self._places)
+        """Raises Malformed, which names the sale."""
+        try:
+            return to_sale(kind, *wire.checked([row]), default_places=self._places)
+        except Malformed as fault:
+            with suppress(Malformed):
+                fault.about(record=name_sale(kind, find_number(kind, row) or wire.need(row, _SOURCES[kind].id)))
+            raise
 
 
 class Relations(Area):

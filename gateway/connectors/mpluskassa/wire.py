@@ -167,15 +167,19 @@ def to_date_struct(day: date) -> dict[str, int]:
 def to_moment(struct: Row | None) -> datetime | None:
     """An instant (UTC) of an Amsterdam wall clock; `timezone` (minutes east) distinguishes the two 02:30s of October.
 
-    Where `timezone` fits neither, only the wall clock is used: some clients send 0 there.
+    Where `timezone` fits neither, only the wall clock is used: some clients send 0 there. No instant, or one that no
+    clock shows (24:00, a 60th second), is None: no money depends on it, and nobody can correct it at the till.
     """
-    day = to_date(struct)
-    if struct is None or day is None:
-        return None
-    wall = datetime.combine(day, _clock(struct), AMSTERDAM)
-    later = wall.replace(fold=1)
-    chosen = later if struct.get("timezone") == _offset_minutes(later) else wall
-    return chosen.astimezone(UTC)
+    with suppress(Malformed, ValueError):
+        day = to_date(struct)
+        if struct is not None and day is not None:
+            hour, minute, second = (struct.get(name) or 0 for name in ("hour", "min", "sec"))
+            clock = time(hour, minute, second)
+            wall = datetime.combine(day, clock, AMSTERDAM)
+            later = wall.replace(fold=1)
+            chosen = later if struct.get("timezone") == _offset_minutes(later) else wall
+            return chosen.astimezone(UTC)
+    return None
 
 
 def to_moment_struct(moment: datetime) -> dict[str, int | bool]:
@@ -191,15 +195,6 @@ def to_moment_struct(moment: datetime) -> dict[str, int | bool]:
         "isdst": False,
         "timezone": _offset_minutes(wall),
     }
-
-
-def _clock(struct: Row) -> time:
-    hour, minute, second = (struct.get(name) or 0 for name in ("hour", "min", "sec"))
-    try:
-        return time(hour, minute, second)
-    except ValueError:
-        pass
-    raise Malformed("the till sent a time that is not on the clock", field="time")
 
 
 def _offset_minutes(wall: datetime) -> int:

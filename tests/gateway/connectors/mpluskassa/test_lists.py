@@ -145,11 +145,15 @@ def test_a_row_with_an_amount_that_is_none_is_set_aside_by_itself(
     assert page.unreadable[0].id in {row[simulation.till[name].key] for row in simulation.till[name]}
 
 
-def test_a_sale_asked_for_by_itself_names_the_field_that_is_none(client: MplusKassa, simulation: Simulation) -> None:
+@pytest.mark.parametrize("name", ["receipts by id", "receipts of a day"])
+def test_a_read_of_some_sales_names_the_one_with_a_bad_field(
+    client: MplusKassa, simulation: Simulation, name: str
+) -> None:
     simulation.misbehaviour.plans.append(Plan("bad_number", "getReceipts"))
     with pytest.raises(Malformed) as failure:
-        client.sales(SaleKind.RECEIPT, [one(simulation, "receipts")])
+        READS[name][1](client, simulation)
     assert (failure.value.field or "").endswith("Amount")
+    assert failure.value.record == "receipt 1.1.2026.1"
 
 
 @pytest.mark.parametrize("character", ["\x1b", "\x0b", "\x00", "\x1f", "\x08"])
