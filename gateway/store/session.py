@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, event, func, select
-from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session, create_engine
@@ -102,7 +102,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     options, info = connection.get_execution_options(), connection.info
     if options.get("reading", False):
-        connection.exec_driver_sql("BEGIN")
+        _send(connection, "BEGIN")
         return
     # How much this transaction waits for the disk: as usual, or less.
     unsynced = options.get("unsynced", False)
@@ -112,7 +112,16 @@ def _begin_sqlite(connection: Connection) -> None:
     if wanted != info.get(_NOW):
         connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
         info[_NOW] = wanted
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    _send(connection, "BEGIN IMMEDIATE")
+
+
+def _send(connection: Connection, text: str) -> None:
+    """By the driver itself: as a statement of SQLAlchemy it would be a fifth of a short transaction."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute(text)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(text, None, error, sqlite3.Error) from error
 
 
 @contextmanager
