@@ -7,6 +7,7 @@ read stays behind with a position of its own; the others move on.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -68,6 +69,8 @@ class _Found:
     people: list[Customer] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     captured: list[tuple[datetime, str]] = field(default_factory=list)
+    moved: defaultdict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    """When documents moved the stock of an item, by its subject."""
 
     def add(self, change: BooksChange, read_at: datetime) -> None:
         """One change. Raises Permanent if it cannot be understood."""
@@ -81,8 +84,15 @@ class _Found:
             self.items.append(item_of(change))
         elif day := _day_to_compare(change, self.deps):
             self.days.add(day)
+        if change.entity in DOCUMENTS and not change.deleted:
+            for _, item_id, _ in document_of(change).content.lines:
+                self.moved[_subject_of_item(item_id or "", self.deps)].append(change.updated_at)
         if event := ENTITIES[change.entity].to_event(change, read_at, self.deps):
             self.fresh.append(event)
+
+    def is_explained(self, at: datetime, subject: str) -> bool:
+        """Whether an item changed when a document of this capture moved its stock: of that no webhook needs to tell."""
+        return any(abs(at - when) <= _SLACK for when in self.moved.get(subject, ()))
 
 
 def poll(deps: Deps) -> list[int]:
@@ -106,8 +116,10 @@ def seconds_between(deps: Deps, setting: float) -> float:
 def _stretch(session: Session, found: _Found, as_of: datetime) -> int:
     """By how much the next poll may be later, after what was found in this one."""
     deps = found.deps
-    fresh = {(event.occurred_at or as_of, event.subject) for event in found.fresh}
-    newest = sorted(fresh, reverse=True)[:LOOKED_AT] + sorted(found.captured, reverse=True)[:LOOKED_AT]
+    events = [(event.occurred_at or as_of, event.subject) for event in found.fresh]
+    events, captured = ([x for x in some if not found.is_explained(*x)] for some in (events, found.captured))
+    fresh = set(events)
+    newest = sorted(fresh, reverse=True)[:LOOKED_AT] + sorted(captured, reverse=True)[:LOOKED_AT]
     told: set[tuple[datetime, str]] = set()
     for at, subject in newest:
         received = views.last_received(session, subject, source=_WEBHOOK)
@@ -201,6 +213,10 @@ def _to_change(change: BooksChange, flow: Flow, operation: str, version: str, de
         operation=operation,
         occurred_at=change.updated_at,
     )
+
+
+def _subject_of_item(item_id: str, deps: Deps) -> str:
+    return Change("", Flow.PRODUCTS, "", ITEM, item_id, connection=deps.connection).subject
 
 
 def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | None:

@@ -16,6 +16,7 @@ from gateway.store.events import Change, Flow
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow
 from handlers.polling import books_feed
+from tests.handlers.counter import add_stocked, capture
 from tests.handlers.shop import REALM, Shop, sold
 
 TOO_MANY = 1100
@@ -211,3 +212,29 @@ def test_polls_are_seldom_while_webhooks_tell_all_and_often_after_a_miss(shop: S
     assert [poll_after(60), poll_after(15)] == [900.0, 900.0]
     change("1003", told=True)
     assert poll_after(1) == 1800.0
+
+
+def test_stock_that_our_sales_lower_does_not_make_polls_frequent(shop: Shop) -> None:
+    add_stocked(shop, "5001", 100)
+    capture(shop)
+    shop.books.clock.advance(-36_000)  # webhooks come now, later than what they tell of
+    with writing(shop.engine) as session:
+        cursors.move_to(session, "default", cursors.BOOKS, shop.books.clock.now().isoformat())
+
+    def sell_and_poll() -> float:
+        shop.till.sell(lines=[sold(5001)])
+        shop.settle()
+        about = {"entity": "SalesReceipt", "entity_id": str(shop.rows("SalesReceipt")[-1]["Id"])}
+        shop.receive(Change(f"qbo:{about}", Flow.ORDERS, connection="default", source="webhook", **about))
+        return poll()
+
+    def poll() -> float:
+        shop.books.clock.advance(3600.0)
+        deps = dataclasses.replace(shop.deps(), now=shop.books.clock.now)
+        books_feed.poll(deps)
+        shop.work()
+        return books_feed.seconds_between(deps, 900.0)
+
+    assert [sell_and_poll() for _ in range(3)] == [1800.0, 3600.0, 7200.0]
+    shop.books.put(REALM, "Item", {**shop.find("Item", Sku="5001"), "QtyOnHand": 40})
+    assert poll() == 900.0  # a person counted it, and no webhook told
