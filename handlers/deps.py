@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
@@ -34,36 +35,46 @@ from mapping.unit_prices import LineAmounts
 _NOW: Final = partial(datetime.now, UTC)
 JUST_READ_SECONDS: Final = 3.0
 JUST_READ_AT_MOST: Final = 200
+ITEMS_SECONDS: Final = 30.0
+Read = TypeVar("Read")
 
 
-class JustRead:
-    """Sales as a poll of this process has read them moments ago, by the key of their event: few, and only in memory.
+class JustRead(Generic[Read]):
+    """Records as this process has read them moments ago, by the key of their event: few, and only in memory.
 
-    Each is handed out once, for a later version has another key. A handler that finds none reads the till.
+    Each is handed out once, for a later version has another key. A handler that finds none reads the other system.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._sales: dict[str, tuple[float, Sale]] = {}
+    def __init__(self, *, seconds: float = JUST_READ_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._kept: dict[str, tuple[float, Read]] = {}
         self._lock = threading.Lock()
 
-    def put(self, sales: Mapping[str, Sale]) -> None:
+    def put(self, read: Mapping[str, Read]) -> None:
         """Keep them for a few seconds; the oldest are dropped."""
         with self._lock:
             self._drop_old()
-            self._sales |= {key: (self._clock(), sale) for key, sale in sales.items()}
-            for key in list(self._sales)[:-JUST_READ_AT_MOST]:
-                del self._sales[key]
+            self._kept |= {key: (self._clock(), record) for key, record in read.items()}
+            for key in list(self._kept)[:-JUST_READ_AT_MOST]:
+                del self._kept[key]
 
-    def take(self, key: str) -> Sale | None:
+    def take(self, key: str) -> Read | None:
         with self._lock:
             self._drop_old()
-            found = self._sales.pop(key, None)
+            found = self._kept.pop(key, None)
         return found[1] if found else None
 
     def _drop_old(self) -> None:
-        oldest = self._clock() - JUST_READ_SECONDS
-        self._sales = {key: kept for key, kept in self._sales.items() if kept[0] >= oldest}
+        oldest = self._clock() - self._seconds
+        self._kept = {key: kept for key, kept in self._kept.items() if kept[0] >= oldest}
+
+
+class ItemsJustRead(JustRead[Any]):
+    """Items that were read together for several events of a connection; `lock` is held while they are read."""
+
+    def __init__(self) -> None:
+        super().__init__(seconds=ITEMS_SECONDS)
+        self.lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -72,13 +83,15 @@ class ProcessState:
 
     `name` begins the tokens of its leases.
 
-    `just_read` are the sales that its polls have read a moment ago, `loads` what a first load of each connection keeps.
+    `just_read` are the sales that its polls have read a moment ago, `items` the items of each connection that were read
+    together, `loads` what a first load of each connection keeps.
     """
 
     started: datetime
     poll_every: timedelta
     polled: dict[tuple[str, str], int] = field(default_factory=dict)
-    just_read: JustRead = field(default_factory=JustRead)
+    just_read: JustRead[Sale] = field(default_factory=JustRead)
+    items: defaultdict[str, ItemsJustRead] = field(default_factory=lambda: defaultdict(ItemsJustRead))
     loads: dict[str, object] = field(default_factory=dict)
     name: str = ""
 

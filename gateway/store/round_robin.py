@@ -162,7 +162,20 @@ def find_due(session: Session, of: DueConnection, *, limit: int) -> list[int]:
     return found
 
 
+def find_waiting(session: Session, connection: str, *, entity: str, source: str, limit: int) -> dict[str, str]:
+    """Of the connection's next so many events, those of this kind that nobody tried: what each is about, by its key."""
+    first = _NEXT.limit(limit).subquery()
+    mine = (first.c.entity == entity, first.c.source == source, first.c.attempts == 0)
+    wanted = select(first.c.key, first.c.entity_id).where(*mine)
+    return {str(key): str(id_) for key, id_ in session.execute(wanted, {DUE: connection})}
+
+
 _ONE: BindParameter[str] = bindparam(DUE, type_=String())
+_NEXT = (
+    select(_ROWS.key, _ROWS.entity_id, _ROWS.entity, _ROWS.source, _ROWS.attempts)
+    .where(_ROWS.connection == _ONE, _ROWS.priority == NORMAL, _ROWS.state.not_in(_SETTLED))
+    .order_by(_ROWS.turn_at, _ROWS.id)
+)
 
 
 def _priorities(resting: bool) -> Sequence[int]:

@@ -13,11 +13,11 @@ from typing import Any
 import simplejson
 
 from gateway.connectors.quickbooks import wire
-from gateway.store import cursors, inbox, links, views
+from gateway.store import cursors, inbox, links, round_robin, views
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import LinkKind
 from gateway.store.session import reading
-from handlers.deps import Deps
+from handlers.deps import Deps, ItemsJustRead
 from mapping.fingerprints import fingerprint
 from mapping.records import Item, RecordChange
 
@@ -27,6 +27,11 @@ GONE = "deleted"
 """Fingerprint of what was deleted in the books."""
 LEFT_OUT = "left out"
 """Fingerprint of an item that the settings now leave out; earlier writes do not count any more."""
+WEBHOOK = "webhook"
+AT_ONCE = 100
+"""Webhooks whose items are read together."""
+PATIENCE_SECONDS = 2.0
+"""How long a thread waits for another that is reading: then it reads its item by itself."""
 _TRUSTED = frozenset({cursors.BOOKS, "backfill", OURS})
 
 
@@ -38,6 +43,13 @@ class ItemReading:
     read_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The books were asked for an item together with others; None if they did not show it."""
+
+    reading: ItemReading | None
+
+
 def read(event: Event, deps: Deps) -> ItemReading:
     """The item of this event. Raises NotFound if the books do not have it any more."""
     stored, stored_at = find_in_hint(event, "item"), find_in_hint(event, "read_at")
@@ -47,8 +59,43 @@ def read(event: Event, deps: Deps) -> ItemReading:
             is_stale = inbox.heard_since(session, event, brought.read_at)
         if not is_stale:
             return brought
+    return _read_with_others(event, deps) or _read_alone(event.entity_id, deps)
+
+
+def _read_alone(item_id: str, deps: Deps) -> ItemReading:
     read_at = now(deps)
-    return ItemReading(deps.books.item(event.entity_id), read_at)
+    return ItemReading(deps.books.item(item_id), read_at)
+
+
+def _read_with_others(event: Event, deps: Deps) -> ItemReading | None:
+    """Of a webhook: the item, read together with those of which webhooks wait; None if it has to be read by itself.
+
+    Somebody changes thousands of items at once, and a read for each would be metered. Every item that was read together
+    was changed before, and what changed since has an event of its own.
+    """
+    if event.source != WEBHOOK or is_repeated(event) or not event.entity_id.isdecimal():
+        return None
+    together = deps.process.items[deps.connection]
+    if not together.lock.acquire(timeout=PATIENCE_SECONDS):
+        return None
+    try:
+        found: _Asked | None = together.take(event.key)
+        return found.reading if found else _read_several(event, together, deps)
+    finally:
+        together.lock.release()
+
+
+def _read_several(event: Event, together: ItemsJustRead, deps: Deps) -> ItemReading | None:
+    with reading(deps.engine) as session:
+        waiting = round_robin.find_waiting(session, deps.connection, entity=ENTITY, source=WEBHOOK, limit=AT_ONCE)
+        read_at = views.now_of(session)
+    waiting = {key: id_ for key, id_ in waiting.items() if id_.isdecimal() and id_ != event.entity_id}
+    if not waiting:
+        return None
+    known = deps.books.items_by_ids([event.entity_id, *dict.fromkeys(waiting.values())])
+    seen = {item.id: ItemReading(item, read_at) for item in known}
+    together.put({key: _Asked(seen.get(id_)) for key, id_ in waiting.items()})
+    return seen.get(event.entity_id)
 
 
 def is_ours(item_id: str, deps: Deps) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.connectors.quickbooks.webhook import sign
-from gateway.store import alerts, connections, inbox, requests, retention
+from gateway.store import alerts, connections, inbox, requests, retention, round_robin
 from gateway.store.alerts import Thresholds
 from gateway.store.sales_list import LOOKED_BACK
 from gateway.store.sealing import Seal
@@ -112,6 +112,7 @@ def test_what_the_clock_and_the_workers_do_costs_what_it_costs_at_first(shop: Sh
         claim_next(engine)
         with reading(engine) as session:
             inbox.due_ids(session, limit=100)
+            round_robin.find_waiting(session, "default", entity="Item", source="webhook", limit=100)
             alerts.find_causes(session, Thresholds(timedelta(minutes=15), 500_000))
         with writing(engine) as session:
             inbox.repair_times(session)
@@ -122,7 +123,17 @@ def test_what_the_clock_and_the_workers_do_costs_what_it_costs_at_first(shop: Sh
             event = shop.event(99_999)
             inbox.supersede_alike(session, event, before=datetime.now(AMSTERDAM))
         retention.purge(engine, days=400)
-    check(watched, "find_claimable", "find_next", "find_due", "_parked", "_behind", "forget", "repair_times")
+    check(
+        watched,
+        "find_claimable",
+        "find_next",
+        "find_due",
+        "find_waiting",
+        "_parked",
+        "_behind",
+        "forget",
+        "repair_times",
+    )
 
 
 @pytest.fixture
