@@ -224,8 +224,8 @@ def test_stock_that_our_sales_lower_does_not_make_polls_frequent(shop: Shop) -> 
     def sell_and_poll() -> float:
         shop.till.sell(lines=[sold(5001)])
         shop.settle()
-        about = {"entity": "SalesReceipt", "entity_id": str(shop.rows("SalesReceipt")[-1]["Id"])}
-        shop.receive(Change(f"qbo:{about}", Flow.ORDERS, connection="default", source="webhook", **about))
+        booked = str(shop.rows("SalesReceipt")[-1]["Id"])
+        shop.receive(Change(f"qbo:{booked}", Flow.ORDERS, "webhook", "SalesReceipt", booked, "default"))
         return poll()
 
     def poll() -> float:

@@ -125,7 +125,7 @@ def test_a_hint_hides_no_late_sale_no_newer_version_and_no_restart_of_markers(op
 
 def test_a_sale_that_was_just_read_is_handed_out_once_and_not_for_long() -> None:
     now = 0.0
-    kept = JustRead(clock=lambda: now)
+    kept: JustRead[object] = JustRead(clock=lambda: now)
     sale = cast("Sale", object())
     kept.put({f"k{n}": sale for n in range(JUST_READ_AT_MOST + 1)})
     assert [kept.take(key) for key in ("k0", "k1", "k1")] == [None, sale, None]
