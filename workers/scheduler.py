@@ -7,9 +7,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import structlog
 from sqlalchemy import Engine
@@ -55,6 +55,7 @@ FIGURES_SECONDS, BOOKED_SECONDS, RECOUNT_SECONDS = 60.0, 60.0, 3600.0
 REACH_SECONDS = 25.0
 POLL_AGAIN_SECONDS = 60.0  # a failed poll does not wait for its interval, which may be a quarter of an hour
 AT_ONCE = 8
+END_SECONDS = 15.0  # so long may tasks that are under way finish; a call that hangs is left behind
 _log = structlog.get_logger(__name__)
 
 
@@ -80,7 +81,7 @@ class Scheduler:
         self._tasks: dict[str, PeriodicTask] = {}
         self._reached: dict[str, bool] = {}
         self._recount_at = 0.0
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="task")
+        self._queue: SimpleQueue[PeriodicTask | None] = SimpleQueue()
         self.stop = threading.Event()
 
     def run(self) -> None:
@@ -97,12 +98,25 @@ class Scheduler:
         self._add("figures", FIGURES_SECONDS, lambda: counts.keep_hour(self.engine))
         self._add("booked", BOOKED_SECONDS, self._keep_booked)
         self._add("reseal", RESEAL_SECONDS, self._reseal, after=RESEAL_AFTER_SECONDS)
+        # No ThreadPoolExecutor: a process does not exit before the threads of one have ended.
+        threads = [threading.Thread(target=self._work, name="task", daemon=True) for _ in range(AT_ONCE)]
+        for thread in threads:
+            thread.start()
         while not self.stop.wait(TICK_SECONDS):
             for task in list(self._tasks.values()):
                 if not task.running and task.due <= time.monotonic():
                     task.running = True
-                    self._pool.submit(self._run, task)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+                    self._queue.put(task)
+        deadline = time.monotonic() + END_SECONDS
+        for _ in threads:
+            self._queue.put(None)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self) -> None:
+        while task := self._queue.get():
+            if not self.stop.is_set():
+                self._run(task)
 
     def _add(self, name: str, seconds: float, do: Callable[[], None], *, after: float = 0.0) -> None:
         self._tasks.setdefault(name, PeriodicTask(name, seconds, do, time.monotonic() + after))

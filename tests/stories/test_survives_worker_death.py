@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from gateway.process.commands import SCHEDULING
 from tests.servers import wait_until
 from tests.stories.memory import opened
 from tests.stories.stage import PATIENCE, Stage
@@ -55,6 +56,19 @@ def test_39_told_to_end_while_a_call_hangs_it_ends_within_20_seconds(stage: Stag
         stage.start("worker")
         memory.wait_for(2, entity="Receipt")
     assert effects(stage)["create"] == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("role", ["clock", "worker"])
+def test_39_told_to_end_while_a_poll_hangs_it_ends_within_20_seconds(stage: Stage, role: str) -> None:
+    furnish(stage)
+    stage.migrate()
+    stage.books.tricks.plan("GET cdc", "delay", times=8, seconds=40)
+    stage.start(role, **({SCHEDULING: "1"} if role == "worker" else {}))
+    wait_until(lambda: stage.books.tricks.struck, seconds=30, what="a poll to be in flight")
+    began = time.monotonic()
+    stage.stop(role, seconds=45)
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
