@@ -73,33 +73,13 @@ class StockSemaphore:
                 self._pace = max(_LEAST, (3 * self._pace + (self._clock() - began) / self._slots) / 4)
 
 
-class Postponed:
-    """The articles whose stock this process postpones, and since when.
-
-    Attempts do not tell it: a newer event of the item begins at one, and where an article sells all day there is always
-    a newer one.
-    """
-
-    def __init__(self) -> None:
-        self._since: dict[tuple[str, int], datetime] = {}
-        self._lock = threading.Lock()
-
-    def is_due(self, article: tuple[str, int], now: datetime) -> bool:
-        """Whether its stock was postponed for as long as it may be."""
-        with self._lock:
-            since = self._since.get(article)
-        return since is not None and (now - since).total_seconds() >= PATIENCE_SECONDS
-
-    def note(self, article: tuple[str, int], now: datetime, *, postponed: bool) -> None:
-        with self._lock:
-            if postponed:
-                self._since.setdefault(article, now)
-            else:
-                self._since.pop(article, None)
-
-
 _semaphores: defaultdict[str, StockSemaphore] = defaultdict(StockSemaphore)
-_postponed = Postponed()
+_postponed: dict[tuple[str, int], datetime] = {}
+"""Since when this process postpones the stock of an article.
+
+Attempts do not tell it: a newer event of the item begins at one, and where an article sells all day there is always a
+newer one.
+"""
 
 
 def handle(event: Event, deps: Deps) -> Result:
@@ -115,17 +95,18 @@ def handle(event: Event, deps: Deps) -> Result:
         article = article_of(seen.item, deps)
         deps.learn(target_entity="Article", target_id=str(article))
         place = (deps.connection, article)
-        patient = event.attempts <= PATIENCE and not _postponed.is_due(place, deps.now())
+        waited = (deps.now() - _postponed.get(place, deps.now())).total_seconds()
+        patient = event.attempts <= PATIENCE and waited < PATIENCE_SECONDS
         found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
         levels.note_stock(found, deps, booked=True, patient=patient)
     if not found:
         raise without_stock(seen.item)
-    postponed = patient and any(difference.unsure for difference in found)
-    _postponed.note(place, deps.now(), postponed=postponed)
-    if postponed:
+    if patient and any(difference.unsure for difference in found):
+        _postponed.setdefault(place, deps.now())
         raise Transient(
             message("a sale of {item} is being booked at this moment", item=name_item(seen.item)), code="being-booked"
         )
+    _postponed.pop(place, None)
     changed = [difference for difference in found if difference.change]
     return done(None if changed else "unchanged")
 
