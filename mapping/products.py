@@ -145,7 +145,8 @@ def to_traces(item: Item, *, settings: ProductSettings, vat: VatTable, allocated
 
 def to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
     """The article as the books want it, before any write policy: a mapped field without a result has its default."""
-    default = to_default_article(item, number, settings, vat)
+    with naming(record=name_item(item)):
+        default = to_default_article(item, number, settings, vat)
     found = {name: _run(rule, item, name) for name, rule in settings.fields.items()}
     mapped: dict[str, Any] = {name: str(value) for name, value in found.items() if value is not None}
     custom = {name: _run(rule, item, name) for name, rule in settings.custom_fields.items()}
@@ -187,7 +188,7 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
     sku = (item.sku or "").strip()
     family = variants.find_family(item, settings)
     name = variants.to_variant_name(item, family, settings)
-    vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, record=name_item(item), branch=settings.vat_branch)
+    vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, branch=settings.vat_branch)
     code = vat.tax_codes.get(item.tax_code_id or "")
     percentage = code.percentage if code else None
     if percentage is None and vat_code is not None:
@@ -232,7 +233,6 @@ def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) 
     if settings.sub_cent_prices == "park" or percentage is None:
         raise MappingError(
             message("the price {price} without VAT is not a whole number of cents", price=item.unit_price),
-            record=name_item(item),
             code="price-of-part-cents",
             field="sales price",
             fix="enter the price including VAT in QuickBooks, or choose products.sub_cent_prices in the settings",

@@ -57,7 +57,7 @@ class VatTable:
 
 
 def get_vat_code(
-    table: VatTable, control: Control, tax_code_id: str | None, *, record: str, branch: int | None = None
+    table: VatTable, control: Control, tax_code_id: str | None, *, branch: int | None = None
 ) -> int | None:
     """The VAT code of an item's tax code: from the settings, otherwise by rate; None if it is left out.
 
@@ -69,9 +69,7 @@ def get_vat_code(
     automatic = None if rate is None else table.find_code(rate, branch)
     key = code.name if code else tax_code_id or "(no tax code)"
     try:
-        answer = resolve(
-            control, ControlQuestion("products.vat", key, None if automatic is None else str(automatic), record)
-        )
+        answer = resolve(control, ControlQuestion("products.vat", key, None if automatic is None else str(automatic)))
     except MappingError as miss:
         split = table.find_split(rate) if rate is not None and branch is None else None
         if split:
@@ -81,7 +79,6 @@ def get_vat_code(
             )
             raise MappingError(
                 message(said, key=key, split=split),
-                record=record,
                 code="no-vat-code",
                 field="products.vat_branch",
                 fix="name the branch whose rates decide in products.vat_branch, or add the tax code to products.vat",
@@ -91,19 +88,17 @@ def get_vat_code(
         raise MappingError(
             message('tax code "{key}" {shown} has no VAT code at the till', key=key, shown=shown),
             code="no-vat-code",
-            record=record,
             field="products.vat",
             fix=message(said, key=key),
         ) from miss
-    return None if answer.value is None else _as_code(answer.value, record)
+    return None if answer.value is None else _as_code(answer.value)
 
 
-def _as_code(value: str, record: str) -> int:
+def _as_code(value: str) -> int:
     if not value.isdecimal():
         raise MappingError(
             message('"{value}" is not a VAT code of the till', value=value),
             code="no-such-vat-code",
-            record=record,
             field="products.vat",
             fix="write the number of a VAT group in products.vat",
         )
