@@ -7,14 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
-from mapping.agreement_causes import (
-    BooksRecord,
-    Cause,
-    DifferenceRow,
-    TillRecord,
-    explain,
-    find_remedy,
-)
+from mapping.agreement_causes import BooksRecord, Cause, DifferenceRow, TillRecord, explain, find_remedy
 from mapping.figures import Cell, Figures, Measure, subtract, total_of, within
 from mapping.messages import Message, message, name_period
 from mapping.money import add, show_cents

@@ -47,13 +47,7 @@ from mapping.references import (
     to_line,
     to_tax,
 )
-from mapping.sale_identity import (
-    bookable,
-    document_kind,
-    document_number,
-    marker,
-    name_record,
-)
+from mapping.sale_identity import bookable, document_kind, document_number, marker, name_record
 from mapping.sale_lines import SHIFTED, FlatLine, flatten, is_without_vat, negate, paid_difference, read_totals
 from mapping.sections import OrderSettings
 from mapping.tax import RoundingModel, SolverLimits, WantedTotals, find_drift, find_reach, solve

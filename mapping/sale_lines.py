@@ -49,11 +49,7 @@ def every_line(lines: Iterable[SaleLine]) -> Iterator[SaleLine]:
 
 
 def needed_articles(
-    sale: Sale,
-    *,
-    tolerance_cents: int = 5,
-    special_items: Collection[str] = (),
-    tip_articles: Collection[int] = (),
+    sale: Sale, *, tolerance_cents: int = 5, special_items: Collection[str] = (), tip_articles: Collection[int] = ()
 ) -> frozenset[int]:
     """Numbers of the articles whose items the document needs; MappingError if its lines do not add up.
 
@@ -296,9 +292,7 @@ def paid_difference(sale: Sale, *, cap_cents: int) -> int:
     if abs(difference) > cap_cents:
         raise MappingError(
             message(
-                "{amount} was paid for a total of {total}",
-                amount=Amount(paid),
-                total=Amount(sale.total_incl_cents),
+                "{amount} was paid for a total of {total}", amount=Amount(paid), total=Amount(sale.total_incl_cents)
             ),
             code="paid-differs",
             record=name_record(sale),

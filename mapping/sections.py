@@ -305,9 +305,7 @@ class OrderSettings(Section):
         default=None, description="Item (SKU, name or id) of a day's document; the fallback item by default"
     )
     day_closes: str = Field(
-        default="04:00",
-        pattern=HOUR_AND_MINUTE,
-        description="When a day is summed up, on the morning after it",
+        default="04:00", pattern=HOUR_AND_MINUTE, description="When a day is summed up, on the morning after it"
     )
     changed: Literal["update", "park"] = Field(default="update", description="A sale changed after booking")
     cancelled: Literal["void", "park"] = Field(default="void", description="A sale cancelled after booking")

@@ -70,10 +70,7 @@ _SEARCHED_LINES = 6
 
 
 def solve(
-    totals: Sequence[VatAmount],
-    wanted: Sequence[WantedTotals],
-    *,
-    limits: SolverLimits = DEFAULT_LIMITS,
+    totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], *, limits: SolverLimits = DEFAULT_LIMITS
 ) -> Solution:
     """Find line nets that add up per VAT code, net and tax, in the books' arithmetic.
 
