@@ -111,16 +111,13 @@ def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
         return ControlAnswer(None, Caught.LEFT_OUT)
     if control.on_miss == "default":
         return ControlAnswer(control.fallback, Caught.FALLBACK)
+    fix = 'add "{key}" to {setting} in the settings, or choose a fallback there'
     raise MappingError(
         message("nothing is mapped for {what}", what=message(question.what) if question.what else f'"{question.key}"'),
         code=f"not-mapped-{question.setting}",
         record=question.record,
         field=question.setting,
-        fix=message(
-            'add "{key}" to {setting} in the settings, or choose a fallback there',
-            key=question.key,
-            setting=question.setting,
-        ),
+        fix=message(fix, key=question.key, setting=question.setting),
     )
 
 

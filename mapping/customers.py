@@ -339,14 +339,8 @@ def require_wanted_at_till(customer: Customer, currency: str) -> None:
     No sale in the till's `currency` can be booked on a customer with another currency.
     """
     if customer.currency not in (None, currency):
-        raise NotBookable(
-            message(
-                "the customer keeps {currency}, the till sells in {till_currency}",
-                currency=customer.currency,
-                till_currency=currency,
-            ),
-            field="currency",
-        )
+        said = "the customer keeps {currency}, the till sells in {till_currency}"
+        raise NotBookable(message(said, currency=customer.currency, till_currency=currency), field="currency")
     if not customer.active:
         raise NotBookable("the customer is inactive")
     if email_key(customer.email) is None:

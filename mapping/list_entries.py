@@ -100,12 +100,9 @@ def tax_code(
     ).value
     found = next((c for c in active if chosen in {c.id, c.name}), None)
     if found is None:
+        said = "QuickBooks has no active tax code {chosen}, which the settings choose for VAT rate {plain} %"
         raise MappingError(
-            message(
-                "QuickBooks has no active tax code {chosen}, which the settings choose for VAT rate {plain} %",
-                chosen=chosen,
-                plain=plain,
-            ),
+            message(said, chosen=chosen, plain=plain),
             code="chosen-tax-code-gone",
             record=name_record(source),
             field="mapping.tax_codes",
@@ -160,12 +157,9 @@ def choose(rule: Control, question: ControlQuestion, entries: Iterable[ListEntry
 def require_home(company: CompanyProfile, currency: str) -> str:
     """The till's `currency`, which must be the company's. Raises `MappingError` naming both; nothing is converted."""
     if company.home_currency not in (None, currency):
+        said = "the company keeps its books in {home}, the till sells in {currency}; amounts are not converted"
         raise MappingError(
-            message(
-                "the company keeps its books in {home}, the till sells in {currency}; amounts are not converted",
-                home=company.home_currency,
-                currency=currency,
-            ),
+            message(said, home=company.home_currency, currency=currency),
             code=FOREIGN,
             record=message("company {name}", name=company.name),
             field="products.currency",

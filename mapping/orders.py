@@ -138,12 +138,9 @@ def _check_total(booked_cents: int, expected_cents: int) -> None:
             fix="open the sale in the till and look at its payments; book it by hand if they are right",
         )
     if booked_cents != expected_cents:
+        said = "the document would be {amount}, the till took {total}"
         raise MappingError(
-            message(
-                "the document would be {amount}, the till took {total}",
-                amount=Amount(booked_cents),
-                total=Amount(expected_cents),
-            ),
+            message(said, amount=Amount(booked_cents), total=Amount(expected_cents)),
             code="document-total-differs",
             field="total",
             fix="report this sale; nothing was booked",

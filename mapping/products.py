@@ -101,12 +101,9 @@ def to_wanted(
     """The article before the write policies, and the till's of its number. Raises as `to_product` does."""
     require_wanted(item, settings)
     if item.currency and item.currency != settings.currency:
+        said = "the item is priced in {currency}, the till in {till_currency}; prices are not converted"
         raise MappingError(
-            message(
-                "the item is priced in {currency}, the till in {till_currency}; prices are not converted",
-                currency=item.currency,
-                till_currency=settings.currency,
-            ),
+            message(said, currency=item.currency, till_currency=settings.currency),
             code="other-currency",
             record=name_item(item),
             field="currency",
@@ -165,19 +162,14 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
     if before is None:
         return
     if before.ext_id not in (None, "", item.id):
+        said = 'article {number} "{description}" belongs to another item of QuickBooks already'
+        fix = "give one of the two items another SKU, or empty extArticleId of article {number} in the till"
         raise MappingError(
-            message(
-                'article {number} "{description}" belongs to another item of QuickBooks already',
-                number=before.number,
-                description=before.description,
-            ),
+            message(said, number=before.number, description=before.description),
             code="article-of-another-item",
             record=name_item(item),
             field="SKU",
-            fix=message(
-                "give one of the two items another SKU, or empty extArticleId of article {number} in the till",
-                number=before.number,
-            ),
+            fix=message(fix, number=before.number),
         )
     if not settings.update_existing:
         raise NotBookable(NO_UPDATES, record=name_item(item), field="products")

@@ -92,14 +92,12 @@ def get_item(references: References, line: SaleLine) -> str:
             fix="choose orders.fallback_item in the settings for amounts without an article",
         )
     if found is None:
+        fix = 'give an item in QuickBooks the SKU "{article}", or choose a fallback item in the settings'
         raise MappingError(
             message('article {article} "{text}" does not exist in QuickBooks', article=line.article, text=line.text),
             code="no-item",
             field="article",
-            fix=message(
-                'give an item in QuickBooks the SKU "{article}", or choose a fallback item in the settings',
-                article=line.article,
-            ),
+            fix=message(fix, article=line.article),
         )
     return found
 
@@ -113,24 +111,17 @@ def get_tax_code(references: References, code: int, percentage: Decimal) -> TaxC
     """The tax code of a VAT code, of the same rate; MappingError names the VAT code and both rates."""
     found = references.tax_codes.get(percentage)
     if found is None:
+        fix = "make a sales tax code of {percentage} % in QuickBooks, or choose one in the settings"
         raise MappingError(
             message("VAT code {code} ({percentage} %) has no tax code in QuickBooks", code=code, percentage=percentage),
             code="no-tax-code",
             field="mapping.tax_codes",
-            fix=message(
-                "make a sales tax code of {percentage} % in QuickBooks, or choose one in the settings",
-                percentage=percentage,
-            ),
+            fix=message(fix, percentage=percentage),
         )
     if found.percentage is not None and found.percentage != percentage:
+        said = 'VAT code {code} is {percentage} % at the till, tax code "{name}" is {rate} %'
         raise MappingError(
-            message(
-                'VAT code {code} is {percentage} % at the till, tax code "{name}" is {rate} %',
-                code=code,
-                percentage=percentage,
-                name=found.name,
-                rate=found.percentage,
-            ),
+            message(said, code=code, percentage=percentage, name=found.name, rate=found.percentage),
             code="tax-code-rate-differs",
             field="mapping.tax_codes",
             fix=message("choose a tax code of {percentage} % for this VAT code in the settings", percentage=percentage),
@@ -144,22 +135,17 @@ def get_untaxed(references: References, *, shifted: bool = False) -> TaxCode:
     found = references.shifted if shifted else references.untaxed or zero
     if found is None:
         name = "shifted_tax_code" if shifted else "no_vat_tax_code"
+        said = "no tax code is set for {what}"
         raise MappingError(
-            message(
-                "no tax code is set for {what}",
-                what=message("reverse-charged sales" if shifted else "amounts without VAT"),
-            ),
+            message(said, what=message("reverse-charged sales" if shifted else "amounts without VAT")),
             code="no-tax-code-set",
             field=f"mapping.{name}",
             fix=message("make a 0 % sales tax code in QuickBooks and name it in mapping.{name}", name=name),
         )
     if found.percentage:
+        why = 'tax code "{name}" is {percentage} %, an amount without VAT needs 0 %'
         raise MappingError(
-            message(
-                'tax code "{name}" is {percentage} %, an amount without VAT needs 0 %',
-                name=found.name,
-                percentage=found.percentage,
-            ),
+            message(why, name=found.name, percentage=found.percentage),
             code="tax-code-not-zero",
             field="mapping.shifted_tax_code" if shifted else "mapping.no_vat_tax_code",
             fix="choose a 0 % tax code in the settings",

@@ -90,13 +90,9 @@ def flatten(sale: Sale, totals: Sequence[VatAmount], *, tolerance_cents: int) ->
             raise _unknown_code(flat.line, totals, record)
     for total, gap, count in _gaps(best, totals):
         if abs(gap) > max(tolerance_cents, count):
+            said = "the lines of VAT code {code} add up to {amount} without VAT, the sale's own total says {total}"
             raise MappingError(
-                message(
-                    "the lines of VAT code {code} add up to {amount} without VAT, the sale's own total says {total}",
-                    code=total.code,
-                    amount=Amount(total.net_cents + gap),
-                    total=Amount(total.net_cents),
-                ),
+                message(said, code=total.code, amount=Amount(total.net_cents + gap), total=Amount(total.net_cents)),
                 code="net-total-differs",
                 record=record,
                 field="lines",
@@ -162,26 +158,17 @@ def has_amount(line: SaleLine) -> bool:
 def _unknown_code(line: SaleLine, totals: Sequence[VatAmount], record: str) -> MappingError:
     rates = [f"{show_number(total.percentage)} %" for total in totals if total.code == line.vat_code]
     if rates:
+        why = 'the sale states VAT code {code} at {rates}, and line "{text}" (article {article}) names none of them'
         return MappingError(
-            message(
-                'the sale states VAT code {code} at {rates}, and line "{text}" (article {article}) names none of them',
-                code=line.vat_code,
-                rates=", ".join(rates),
-                text=line.text,
-                article=line.article,
-            ),
+            message(why, code=line.vat_code, rates=", ".join(rates), text=line.text, article=line.article),
             code="line-vat-rate-unknown",
             record=record,
             field="vat",
             fix="book this sale by hand, and give each VAT rate a VAT code of its own in the till",
         )
+    said = 'line "{text}" (article {article}) has VAT code {code}, for which the sale states no total'
     return MappingError(
-        message(
-            'line "{text}" (article {article}) has VAT code {code}, for which the sale states no total',
-            text=line.text,
-            article=line.article,
-            code=line.vat_code,
-        ),
+        message(said, text=line.text, article=line.article, code=line.vat_code),
         code="line-vat-code-unknown",
         record=record,
         field="vat",
@@ -250,12 +237,9 @@ def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
         return (VatAmount(sale.vat[0].code if sale.vat else 0, Decimal(0), sale.total_incl_cents, 0),)
     stated = sum(amount.net_cents + amount.vat_cents for amount in sale.vat)
     if stated != sale.total_incl_cents:
+        said = "the VAT totals add up to {amount}, the sale's total is {total}"
         raise MappingError(
-            message(
-                "the VAT totals add up to {amount}, the sale's total is {total}",
-                amount=Amount(stated),
-                total=Amount(sale.total_incl_cents),
-            ),
+            message(said, amount=Amount(stated), total=Amount(sale.total_incl_cents)),
             code="vat-total-differs",
             record=name_record(sale),
             field="vat",

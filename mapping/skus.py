@@ -76,14 +76,11 @@ def is_digits(text: str) -> bool:
 
 def _in_range(item: Item, number: int) -> int:
     if not 1 <= number <= LARGEST_NUMBER:
+        said = "{number} is not an article number: it has to be between 1 and {largest}"
         raise _refuse(
             item,
             "sku-out-of-range",
-            message(
-                "{number} is not an article number: it has to be between 1 and {largest}",
-                number=number,
-                largest=LARGEST_NUMBER,
-            ),
+            message(said, number=number, largest=LARGEST_NUMBER),
             'give the item another SKU, or choose products.sku_with_letters = "allocate" in the settings',
         )
     return number

@@ -86,12 +86,9 @@ def _rows(settings: StockSettings, branches: Sequence[int], record: str) -> Mapp
 
 
 def _unknown_branch(branch: int | None, branches: Sequence[int], record: str) -> MappingError:
+    said = "branch {branch} does not exist at the till; it has {names}"
     return MappingError(
-        message(
-            "branch {branch} does not exist at the till; it has {names}",
-            branch=branch,
-            names=", ".join(map(str, branches)) or "none",
-        ),
+        message(said, branch=branch, names=", ".join(map(str, branches)) or "none"),
         code="no-such-branch",
         record=record,
         field="stock.branches",

@@ -91,12 +91,9 @@ def solve(
         booked.append(VatAmount(total.code, total.percentage, settled.net, settled.tax))
     untaxed = sum(t.net_cents + t.vat_cents for t in totals) - sum(b.net_cents + b.vat_cents for b in booked)
     if abs(untaxed) > limits.cap:
+        said = "the tax rounding differs by {amount} in all, more than the cap of {cap}"
         raise MappingError(
-            message(
-                "the tax rounding differs by {amount} in all, more than the cap of {cap}",
-                amount=Amount(untaxed),
-                cap=Amount(limits.cap),
-            ),
+            message(said, amount=Amount(untaxed), cap=Amount(limits.cap)),
             code="tax-rounding-too-large",
             field="vat",
             fix="raise the rounding cap in the settings, or book this sale by hand",

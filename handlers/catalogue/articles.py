@@ -300,11 +300,8 @@ def find_place(member: Member, existing: ReadProduct | None, lease: Lease, deps:
         moved = _move(member, existing, home, deps)
         if moved:
             return ProductSlot(moved)
-    reason = message(
-        'article {number} stays in the product "{description}": the till does not move it',
-        number=member.number,
-        description=existing.product.description,
-    )
+    said = 'article {number} stays in the product "{description}": the till does not move it'
+    reason = message(said, number=member.number, description=existing.product.description)
     return ProductSlot(existing, guest=REFUSED, reason=reason)
 
 

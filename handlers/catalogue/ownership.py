@@ -127,12 +127,9 @@ def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mi
     if other and not (mine and item.active):
         _refuse(other, item, number, deps)
     if not was_theirs and not other:
+        why = 'article {number} "{description}" is marked as belonging to "{ext_id}", which is not {item}'
         said = message(
-            'article {number} "{description}" is marked as belonging to "{ext_id}", which is not {item}',
-            number=article.number,
-            description=article.description,
-            ext_id=article.ext_id,
-            item=name_item(item),
+            why, number=article.number, description=article.description, ext_id=article.ext_id, item=name_item(item)
         )
         fix = "give the item another SKU in QuickBooks, or empty the article's external id at the till, then retry"
         raise _taken(number, said, fix)

@@ -136,21 +136,14 @@ def refuse(step: ItemStep, known: ItemContext, settings: ProductSettings) -> Map
     article = message("article {number}", number=number)
     if step is ItemStep.KEEP:
         kept = products.why_kept_left_out(known.item, settings)
-        reason = message(
-            "{reason}; {article} stays as it is: {kept}",
-            reason=message(said),
-            article=article,
-            kept=message(kept or ""),
-        )
+        why = "{reason}; {article} stays as it is: {kept}"
+        reason = message(why, reason=message(said), article=article, kept=message(kept or ""))
         return NotBookable(reason, record=record, field=known.refused.field)
+    fix = "make {article} inactive at the till and ignore this event; or change {field} in the settings and retry"
     return MappingError(
         message("{reason}, and its article {number} is still on sale", reason=message(said), number=number),
         code="left-out",
         record=record,
         field=known.refused.field,
-        fix=message(
-            "make {article} inactive at the till and ignore this event; or change {field} in the settings and retry",
-            article=article,
-            field=known.refused.field,
-        ),
+        fix=message(fix, article=article, field=known.refused.field),
     )

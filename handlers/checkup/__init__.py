@@ -95,11 +95,9 @@ def check_in_force(version: int, deps: Deps) -> Result:
             if unasked
             else checked
         )
+    said = "the settings in force name what is missing or cannot work: {names}"
     result = parked(
-        message(
-            "the settings in force name what is missing or cannot work: {names}",
-            names=join([message(f.said) for f in faults], "{first}; {second}"),
-        ),
+        message(said, names=join([message(f.said) for f in faults], "{first}; {second}")),
         code="settings-fault",
         record=message("settings, version {version}", version=version),
         fix=message("{fix} and save the settings; or retry this once it is there", fix=message(faults[0].fix)),

@@ -39,13 +39,11 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
         refusal = deps.read(tokens.find_refusal)
         fix = tokens.REFUSED if refusal in _NOT_OF_THE_KEYS else _OTHER_KIND
         raise AuthLost(error.reason, code=error.code, fix=fix) from error
+    said = "{name} ({country}), {home}"
     yield Finding(
         "QuickBooks",
         message(
-            "{name} ({country}), {home}",
-            name=company.name,
-            country=company.country,
-            home=company.home_currency or message("no currency given"),
+            said, name=company.name, country=company.country, home=company.home_currency or message("no currency given")
         ),
     )
     yield from _look_at_money(company, deps)
@@ -64,13 +62,10 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
 def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
     currency = deps.settings.products.currency
     if company.home_currency not in (None, currency):
+        said = "the company keeps {home}, the till {currency}: nothing is synchronised"
         yield Finding(
             "currency",
-            message(
-                "the company keeps {home}, the till {currency}: nothing is synchronised",
-                home=company.home_currency,
-                currency=currency,
-            ),
+            message(said, home=company.home_currency, currency=currency),
             "connect the right company, or correct products.currency (the till's currency)",
         )
     if company.multi_currency:

@@ -203,12 +203,9 @@ def _handle_foreign(event: Event, deps: Deps, *, differing: bool) -> Result:
 
 def _show_edit(event: Event, record: str) -> Result:
     """The document was edited by hand: this is reported, and the document is never overwritten."""
+    said = "{entity} {id} was edited in QuickBooks: it may differ from the till"
     return parked(
-        message(
-            "{entity} {id} was edited in QuickBooks: it may differ from the till",
-            entity=message(event.entity),
-            id=event.entity_id,
-        ),
+        message(said, entity=message(event.entity), id=event.entity_id),
         code="edited-in-books",
         record=record,
         fix="compare it with the till; when the correction is right, ignore this event",
@@ -226,14 +223,9 @@ def _report_gone(event: Event, mine: Link, record: str, how: BookingStatus, deps
         if is_payment
         else message("{part} is no longer in the books", part=message(part))
     )
+    said = "{entity} {id} was {how} in QuickBooks: {what}"
     return parked(
-        message(
-            "{entity} {id} was {how} in QuickBooks: {what}",
-            entity=message(event.entity),
-            id=event.entity_id,
-            how=message(how),
-            what=what,
-        ),
+        message(said, entity=message(event.entity), id=event.entity_id, how=message(how), what=what),
         code=bookings.GONE_IN_BOOKS,
         record=record,
         fix=message("if that was a mistake, resend {order}; else ignore this event", order=order),

@@ -201,13 +201,7 @@ def handle(event: Event, deps: Deps) -> Result:
 
 def handle_request(event: Event, deps: Deps) -> Result:
     sales, items = poll_till(deps), books_feed.poll(deps)
-    deps.say(
-        message(
-            "asked by {source}: {n} new at the till, {items} in the books",
-            source=event.source,
-            n=len(sales),
-            items=len(items),
-        )
-    )
+    said = "asked by {source}: {n} new at the till, {items} in the books"
+    deps.say(message(said, source=event.source, n=len(sales), items=len(items)))
     deps.notify(items)
     return done(message("{n} new at the till, {items} new in the books", n=len(sales), items=len(items)))

@@ -324,17 +324,15 @@ def _to_unreadable(connection: str, source: TillSource, row: UnreadableRow) -> C
 
 
 def _to_warning(connection: str, source: TillSource, generation: int, before: int | None, newest: int) -> Change:
+    said = (
+        "the till's change numbers ({source}) began again: {before} was reached, the newest is {newest} now; "
+        "everything is read again, and what the books have already is not booked twice"
+    )
     return till_pages.to_message(
         connection,
         source,
         (BEGAN_AGAIN, generation),
-        reason=message(
-            "the till's change numbers ({source}) began again: {before} was reached, the newest is {newest} now; "
-            "everything is read again, and what the books have already is not booked twice",
-            source=source.name,
-            before=before,
-            newest=newest,
-        ),
+        reason=message(said, source=source.name, before=before, newest=newest),
         fix=(
             "ask MplusKASSA whether the installation was restored or moved; a restored one has the products and stock "
             "of its backup: backfill them; compare till and books of these days (Agreement), then ignore this event"

@@ -139,12 +139,9 @@ def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
     marks = {article.ext_id for article in read.product.articles if article.number == number} if read else set()
     if item := next((i for i in alike if i.id in marks), None):
         return item
+    said = "{names} have the same SKU, and the till does not say which is article {number}"
     raise MappingError(
-        message(
-            "{names} have the same SKU, and the till does not say which is article {number}",
-            names=join([name_item(each) for each in alike], AND),
-            number=number,
-        ),
+        message(said, names=join([name_item(each) for each in alike], AND), number=number),
         code="same-sku",
         record=message("items with SKU {sku}", sku=alike[0].sku),
         field="SKU",
@@ -218,16 +215,14 @@ def _fallback(missing: Mapping[int, _Missing], record: str, deps: Deps) -> dict[
         todo = [message("create the item with this SKU")] if absent else []
         if inactive:
             todo += [message("make the item active again, or give its SKU to the one that takes its place")]
+        fix = '{todo} in QuickBooks: the sale then continues (or choose orders.missing_item = "fallback")'
         raise MappingError(
             message("{record}: {what}", record=record, what=join(said, "{first}; {second}")),
             code=known_records.INACTIVE_ITEM if first.inactive else known_records.MISSING_ITEM,
             record=name_item(first.inactive[0]) if first.inactive else message("item with SKU {sku}", sku=first.sku),
             cause=known_records.cause_of_item(first.sku),
             field="SKU" if absent else "active",
-            fix=message(
-                '{todo} in QuickBooks: the sale then continues (or choose orders.missing_item = "fallback")',
-                todo=join(todo, "{first}; {second}"),
-            ),
+            fix=message(fix, todo=join(todo, "{first}; {second}")),
         )
     item = _named_item("fallback", fallback, deps, setting="orders.fallback_item")
     deps.say("booked on the fallback item", skus=[each.sku for each in missing.values()], item=item)

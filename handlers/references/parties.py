@@ -124,20 +124,14 @@ def default_debtor(deps: Deps) -> str:
     company, currency = deps.lists.company(), deps.settings.products.currency
     require_home(company, currency)
     if found and found.currency not in (None, currency):
+        said = "the default debtor {name} keeps {currency}, the till sells in {till_currency}"
+        fix = "make a customer that keeps {currency} in QuickBooks and name it in customers.default_debtor"
         raise MappingError(
-            message(
-                "the default debtor {name} keeps {currency}, the till sells in {till_currency}",
-                name=name,
-                currency=found.currency,
-                till_currency=currency,
-            ),
+            message(said, name=name, currency=found.currency, till_currency=currency),
             code="debtor-currency",
             record=message('customer "{name}"', name=found.display_name),
             field="customers.default_debtor",
-            fix=message(
-                "make a customer that keeps {currency} in QuickBooks and name it in customers.default_debtor",
-                currency=currency,
-            ),
+            fix=message(fix, currency=currency),
         )
     if found is None:
         wanted = replace(customers.default_debtor(deps.settings.customers), currency=named_currency(company, currency))

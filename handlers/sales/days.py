@@ -80,11 +80,9 @@ def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
             target_entity=link.target_entity,
             target_id=link.target_id,
         )
+    said = "{record} was summed up in the document of its day and is now of a kind that is not"
     return parked(
-        message(
-            "{record} was summed up in the document of its day and is now of a kind that is not",
-            record=sale_identity.name_record(sale),
-        ),
+        message(said, record=sale_identity.name_record(sale)),
         code="changed-after-booking",
         record=bookings.name_document(link),
         fix="its amounts were taken out of the day; book it in QuickBooks by hand, then ignore this event",
@@ -224,10 +222,8 @@ def read_parts(found: Mapping[int, Sequence[BookedDocument]], plan: DayPlan, dep
         ]
         if held is None or edited:
             row = (edited or rows)[0]
-            why = message(
-                "QuickBooks has it with {total}; it was changed there, or does not show how it was paid",
-                total=Amount.of(row.total),
-            )
+            said = "QuickBooks has it with {total}; it was changed there, or does not show how it was paid"
+            why = message(said, total=Amount.of(row.total))
             fix = "undo the change in QuickBooks, or delete all documents of this day there, then retry"
             raise to_incident(why, row, replace(plan, sequence=sequence), fix=fix)
         totals[sequence] = held

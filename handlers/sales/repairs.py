@@ -66,14 +66,8 @@ def plan_restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[s
     for payment, row, wanted in _corrections(posting, before, booked, deps):
         left += _settles(row, booked) - _settles(wanted, booked)
         if wanted != row:
-            steps.append(
-                message(
-                    "payment {id} of {amount} would be put right: {total}, settling the sale",
-                    id=row.id,
-                    amount=Amount.of(row.total),
-                    total=Amount.of(payment.total),
-                )
-            )
+            why = "payment {id} of {amount} would be put right: {total}, settling the sale"
+            steps.append(message(why, id=row.id, amount=Amount.of(row.total), total=Amount.of(payment.total)))
     missing = _missing(posting, before)
     if refusal := _refuse_double(missing, left, booked, deps):
         return [*steps, refusal]
@@ -89,11 +83,8 @@ def plan_restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[s
     if more := _open_credit(posting, booked, deps):
         invoice = deps.books.document(DocumentKind.INVOICE, posting.document.linked_invoice_id or "")
         named = name_document(invoice.kind, invoice.document_number, invoice.id)
-        steps.append(
-            message(
-                "{amount} of the credit would be taken off {document} again", amount=Amount.of(more), document=named
-            )
-        )
+        said = "{amount} of the credit would be taken off {document} again"
+        steps.append(message(said, amount=Amount.of(more), document=named))
     return steps
 
 

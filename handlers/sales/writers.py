@@ -75,11 +75,8 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
         if link.status is BookingStatus.REPLACING:
             return skipped("its sale is replacing the linked document")
         hand_on(link, bookings.how_gone(first), document, deps)
-        return done(
-            message(
-                "the linked document is not in the books any more: {document} takes its place", document=_name(document)
-            )
-        )
+        said = "the linked document is not in the books any more: {document} takes its place"
+        return done(message(said, document=_name(document)))
     return _settle_second(first, document, f"sale {bookings.detail(link, 'number') or link.source_id}", deps)
 
 

@@ -295,13 +295,9 @@ def _encode(contract: Contract, operation: str, body: dict[str, Any]) -> bytes:
         return contract.encode(operation, body)
     except Misfit as misfit:
         reason = str(misfit)
+    said = "{operation}: the request does not fit this installation ({reason})"
     raise MissingOperation(
-        message(
-            "{operation}: the request does not fit this installation ({reason})", operation=operation, reason=reason
-        ),
-        code="MISFIT",
-        field=reason,
-        fix=_FIX_VERSION,
+        message(said, operation=operation, reason=reason), code="MISFIT", field=reason, fix=_FIX_VERSION
     )
 
 

@@ -263,12 +263,9 @@ def to_payment_body(payment: BooksPayment) -> dict[str, Any]:
     # A credit memo brings money into the payment; everything else it is linked to takes some out.
     settled = sum((-link.amount if link.kind == "CreditMemo" else link.amount for link in payment.links), Decimal(0))
     if payment.total < 0 or settled > payment.total:
+        said = "the payment does not add up: it settles {settled} and brings {total}"
         raise Permanent(
-            message(
-                "the payment does not add up: it settles {settled} and brings {total}",
-                settled=settled,
-                total=payment.total,
-            ),
+            message(said, settled=settled, total=payment.total),
             record=payment.payment_reference,
             field="Line",
             fix="operator of the gateway: report this sale, its mapping is wrong",
