@@ -14,7 +14,7 @@ from handlers.backfills import first_load, pages
 from handlers.catalogue import categories, products
 from handlers.deps import Deps
 from handlers.polling import books_documents, polls
-from handlers.result import Result
+from handlers.result import Result, skipped
 from handlers.sales import documents, orders, summaries, till_sales, writers
 from handlers.stock import estimates, quantities
 from mapping.messages import message
@@ -24,7 +24,8 @@ LookUp = Callable[[Session, Sequence[Event]], Mapping[int, object]]
 
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Item"): products.handle,
-    (Flow.PRODUCTS, "Family"): products.handle_family,
+    # Of an earlier version, which handled the items below another one together.
+    (Flow.PRODUCTS, "Family"): lambda *_: skipped("its items are handled one by one now"),
     (Flow.PRODUCTS, "Preview"): previews.preview_product,
     (Flow.CATEGORIES, "Preview"): previews.preview_category,
     (Flow.STOCK, "Preview"): previews.preview_stock,
@@ -46,7 +47,9 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "GoldenRecords"): golden_records.handle,
     (Flow.ORDERS, "Day"): summaries.handle,
     (Flow.ORDERS, documents.CHECK): writers.handle_check,
-    (Flow.ORDERS, documents.INSTALLATION): writers.handle_installation,
+    (Flow.ORDERS, documents.INSTALLATION): lambda event, _: skipped(
+        message("installation {id} is known", id=event.entity_id)
+    ),
     (Flow.ORDERS, "Backfill"): pages.unless_paused(pages.handle_orders),
     (Flow.CUSTOMERS, "Backfill"): pages.unless_paused(pages.handle_customers),
     (Flow.PRODUCTS, "Backfill"): pages.unless_paused(first_load.handle_products),

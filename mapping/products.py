@@ -118,7 +118,7 @@ def to_wanted(
 def find_kept_ours(article: Article, before: Article | None, traces: Traces) -> frozenset[str]:
     """The texts at the till that are the gateway's; the name too, unless the staff is known to have changed it."""
     ours = texts.find_ours(article, before, traces)
-    renamed = before is not None and texts.is_renamed(before, ours, traces)
+    renamed = before is not None and before.description and texts.NAME in traces and texts.NAME not in ours
     return ours - {texts.NAME} if renamed else ours | {texts.NAME}
 
 

@@ -87,7 +87,7 @@ _DOCUMENTS = {
 
 
 def find_refusal(sale: Sale, settings: OrderSettings) -> NotBookable | None:
-    reason = _off(sale, settings) or _wrong_type(sale) or _too_early(sale, settings) or _empty(sale, settings)
+    reason = why_off(sale, settings) or _wrong_type(sale) or _too_early(sale, settings) or _empty(sale, settings)
     if reason is None:
         return None
     code = NOT_YET if reason in (_NOT_PAID, _NOT_FINAL) else None
@@ -100,11 +100,8 @@ def bookable(sale: Sale, settings: OrderSettings) -> None:
         raise refusal
 
 
-def is_off(sale: Sale, settings: OrderSettings) -> bool:
-    return _off(sale, settings) is not None
-
-
-def _off(sale: Sale, settings: OrderSettings) -> str | None:
+def why_off(sale: Sale, settings: OrderSettings) -> str | None:
+    """Why the settings want no such sale in the books, or None."""
     if sale.kind is SaleKind.ORDER:
         return _NOT_AN_ORDER
     if not (settings.receipts if sale.kind is SaleKind.RECEIPT else settings.invoices):

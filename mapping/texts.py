@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -39,11 +39,6 @@ def find_ours(wanted: Article, before: Article | None, traces: Traces) -> frozen
         for name in _TRACED
         if _is_ours(name, getattr(before, name), traces) or getattr(before, name) == getattr(wanted, name)
     )
-
-
-def is_renamed(before: Article, ours: Collection[str], traces: Traces) -> bool:
-    """Whether the till's staff gave the article another name than the gateway did; unknown without a trace."""
-    return bool(before.description) and NAME in traces and NAME not in ours
 
 
 def without_name(traces: Traces) -> Traces:

@@ -52,10 +52,6 @@ class Member:
     guest: str | None = None
 
     @property
-    def former_group(self) -> int | None:
-        return group_of(self.link)
-
-    @property
     def former_traces(self) -> Traces:
         """The stored traces of the texts that the gateway last wanted for this article."""
         return traces_of(self.link, self.number)
@@ -107,10 +103,6 @@ def as_taken_over(member: Member) -> Member:
 
 def _detail(link: Link | None) -> Mapping[str, Any]:
     return (link.detail if link else None) or {}
-
-
-def is_same_content(item: Item, link: Link) -> bool:
-    return bool(_detail(link).get("content") == items.content(item))
 
 
 def find_link(item_id: str, deps: Deps) -> Link | None:
@@ -197,7 +189,7 @@ def update(product: Product, existing: ReadProduct, member: Member, deps: Deps) 
     else:
         deps.say("the product is like this already; nothing was written", product=existing.product.number)
     number = existing.product.number or 0
-    group, former, present = member.group, member.former_group, existing.product.group_numbers
+    group, former, present = member.group, group_of(member.link), existing.product.group_numbers
     if group is not None and group not in present:
         deps.till.add_products_to_group(group, [number])
         deps.say("put the product into a group", product=number, group=group)
@@ -352,11 +344,10 @@ def _found(member: Member, deps: Deps) -> ReadProduct:
     known = find_family_product(family.key, deps) if family else None
     name = family.name if family else to_own_name(member.item)
     groups = () if member.group is None else (member.group,)
-    if known is not None:
-        return to_empty_product(known, name, groups)
-    made = deps.till.create_empty_product(name, groups)
-    keep_family(member, made.product.number or 0, deps)
-    return made
+    if known is None:
+        known = deps.till.create_product(Product(None, name, (), groups))  # not every installation may take one
+        keep_family(member, known, deps)
+    return to_empty_product(known, name, groups)
 
 
 def keep_family(member: Member, product: int, deps: Deps) -> None:

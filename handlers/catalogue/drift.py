@@ -85,7 +85,7 @@ def _trusted(page: Sequence[Item], known: Mapping[str, Link]) -> list[tuple[Item
 
 
 def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
-    if not articles.is_same_content(item, link):
+    if (link.detail or {}).get("content") != items.content(item):
         return False
     parent = view.groups.get(item.parent_id or "")
     if item.parent_id and parent is None and deps.settings.categories.enabled:

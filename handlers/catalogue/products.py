@@ -52,11 +52,6 @@ def handle(event: Event, deps: Deps) -> Result:
     return _handle_item(event, seen, deps)
 
 
-def handle_family(_event: Event, _deps: Deps) -> Result:
-    """An event of an earlier version, which handled the items below another one together."""
-    return skipped("its items are handled one by one now")
-
-
 def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
     """Write the item as its article, or take it out of the till. Its stock follows when the article exists."""
     item, settings = seen.item, deps.settings.products

@@ -172,7 +172,7 @@ def _decide_unbookable(known: Context, link: Link, settings: OrderSettings) -> S
     if link.fingerprint == sale_identity.content(known.sale):
         return Step.REFUSE
     if not sale_identity.is_withdrawn(known.sale):
-        return Step.REFUSE if sale_identity.is_off(known.sale, settings) else Step.PARK_UNBOOKABLE
+        return Step.REFUSE if sale_identity.why_off(known.sale, settings) else Step.PARK_UNBOOKABLE
     if known.gone:
         return _decide_successor(known) or Step.LEAVE_GONE
     if link.adopted:

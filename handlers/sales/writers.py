@@ -32,10 +32,6 @@ LOOKS = (15.0, 120.0, 900.0)
 _FIRST = "0"
 
 
-def handle_installation(event: Event, _deps: Deps) -> Result:
-    return skipped(message("installation {id} is known", id=event.entity_id))
-
-
 def handle_check(event: Event, deps: Deps) -> Result:
     """Search the days of a sale for a second document, or for that of a cancelled sale, after each of the waits."""
     hint = event.asked

@@ -17,7 +17,7 @@ from gateway.store.events import Change, Flow
 from handlers.deps import Deps
 from handlers.registry import find_handler
 from handlers.sales import dry_runs
-from mapping.records import ArticleGroup, BooksPayment, Customer, DocumentKind, Relation
+from mapping.records import ArticleGroup, BooksPayment, Customer, DocumentKind, Product, Relation
 from tests.handlers.counter import OpenShop
 from tests.handlers.shop import REALM, Shop, sold
 from tests.house.sources import ROOT
@@ -31,7 +31,7 @@ WRITES: tuple[Callable[[Deps], object], ...] = (
     lambda deps: deps.till.create_article_group(ArticleGroup(None, "Kaas")),
     lambda deps: deps.till.delete_article_group(1),
     lambda deps: deps.till.add_products_to_group(1, [1]),
-    lambda deps: deps.till.create_empty_product("Kaas", ()),
+    lambda deps: deps.till.create_product(Product(None, "Kaas", ())),
     lambda deps: deps.till.create_relation(Relation(0, "Jan")),
     lambda deps: deps.till.update_stock(1, 1001, Decimal(1)),
 )

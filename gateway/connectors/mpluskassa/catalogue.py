@@ -71,10 +71,6 @@ class Products(Area):
         """Change the fields of the record; the rest of the product is sent back as it was read."""
         self._calls.write("updateProduct", product=wire_catalogue.to_soap(product, existing.raw))
 
-    def create_empty_product(self, name: str, groups: tuple[int, ...]) -> ReadProduct:
-        """Make a product that has no article yet. Not every installation may take one."""
-        return to_empty_product(self.create_product(Product(None, name, (), groups)), name, groups)
-
     def move_article(self, number: int, source: ReadProduct, target: ReadProduct) -> None:
         """Move an article, with all its fields as read, to another product. Raises Permanent when refused."""
         row = next(row for row in wire.rows(source.raw, "articleList", "article") if row.get("articleNumber") == number)
