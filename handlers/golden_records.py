@@ -80,11 +80,6 @@ def _read_item(name: str, deps: Deps) -> tuple[object, Data]:
     return item, {"number": number, "vat": dump(articles.vat_table(deps))}
 
 
-def _read_customer(name: str, deps: Deps) -> tuple[object, Data]:
-    found = requested.get_customer(By.EMAIL if "@" in name else By.ID, name, deps)
-    return found, {"currency": require_home(deps.lists.company(), deps.settings.products.currency)}
-
-
 def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
     read = till_sales.find_anywhere(name, deps)
     if read is None:
@@ -138,6 +133,9 @@ def _match_automatically(
 _READERS: Final[Mapping[str, Callable[[str, Deps], tuple[object, Data]]]] = {
     "item": _read_item,
     "relation": lambda name, deps: (requested.get_relation(By.EMAIL if "@" in name else By.ID, name, deps), {}),
-    "customer": _read_customer,
+    "customer": lambda name, deps: (
+        requested.get_customer(By.EMAIL if "@" in name else By.ID, name, deps),
+        {"currency": require_home(deps.lists.company(), deps.settings.products.currency)},
+    ),
     "sale": _read_sale,
 }

@@ -87,21 +87,18 @@ def _book(day: Day, state: _State, event: Event, deps: Deps) -> _State:
     if state.pending is None:
         return state
     plan = _plan(day, state.sequence, state.pending, deps)
-    first = _to_postings(plan, deps)[0]
-    found = days.find_parts(plan, first.document, deps)
+    wanted = _to_postings(plan, deps)[0].document
+    found = days.find_parts(plan, wanted, deps)
     own = next(iter(found.get(state.sequence, ())), None)
-    if not found or (own and _is_as_pending(own, first, deps)):
+    # The document to be written, or its first write, whose tax is still to be adjusted.
+    is_own = own is not None and (orders.difference(own, wanted) is None or documents.is_the_write(own, wanted, deps))
+    if not found or is_own:
         written = book(plan, event, deps, found=own)
         deps.say(message("booked {amount} as {documents}", amount=Amount(state.pending.total), documents=name(written)))
         state = _add(state, {state.sequence: state.pending}, written)
         _remember(day, state, deps, written)
         found.pop(state.sequence, None)
     return _adopt(day, state, found, deps) if found else state
-
-
-def _is_as_pending(own: BookedDocument, wanted: Posting, deps: Deps) -> bool:
-    """Whether this is the document to be written, or its first write, whose tax is still to be adjusted."""
-    return orders.difference(own, wanted.document) is None or documents.is_the_write(own, wanted.document, deps)
 
 
 def _add(state: _State, booked: Mapping[int, DayTotals], written: Sequence[BookedDocument]) -> _State:
