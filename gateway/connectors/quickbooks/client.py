@@ -63,7 +63,7 @@ class QuickBooks:
         limits: Limits | None = None,
         vat_field: VatField = "ResaleNum",
     ) -> None:
-        self._realm_id = realm_id
+        self.realm_id = realm_id
         self._vat_field: VatField = vat_field
         self.on_document: Callable[[BookedDocument], None] = lambda _: None
         url = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
@@ -75,11 +75,6 @@ class QuickBooks:
         client._session = self._session.reading_only()  # noqa: SLF001 - its own copy
         return client
 
-    @property
-    def realm_id(self) -> str:
-        """The company's own name at the vendor."""
-        return self._realm_id
-
     def request_id(self, operation: str, *identity: object) -> str:
         """Always the same id for the same write, so that a repeat is answered with the first answer.
 
@@ -87,7 +82,7 @@ class QuickBooks:
         record and the version it replaces), never of its content, which may differ in another attempt, nor of a name
         that a person chose.
         """
-        return str(uuid.uuid5(_REQUESTS, "\x1f".join([self._realm_id, operation, *map(str, identity)])))
+        return str(uuid.uuid5(_REQUESTS, "\x1f".join([self.realm_id, operation, *map(str, identity)])))
 
     def reach(self) -> None:
         """Check that the books' address answers, with other than an outage. Not metered; raises Transient."""
@@ -215,7 +210,7 @@ class QuickBooks:
     def company(self, named: CompanyProfile | None = None) -> CompanyProfile:
         """The company's profile: two reads, or one if its name and country are taken from `named`."""
         known = {"CompanyName": named.name, "Country": named.country} if named else None
-        profile = known or self._session.read_one("CompanyInfo", self._realm_id)
+        profile = known or self._session.read_one("CompanyInfo", self.realm_id)
         return wire.to_profile(profile, self._session.read_one("Preferences"))
 
     # --- what changed ----------------------------------------------------------------------------------------
