@@ -309,20 +309,20 @@ def _solve(plan: DayPlan, sign: int) -> tuple[_Parts, Solution]:
         cap += find_reach(plan.totals.drift)
     limits = SolverLimits(move=MOVE, cap=cap, model=model)
     best: tuple[_Parts, Solution] | None = None
-    failure: MappingError | None = None
+    failures: list[MappingError] = []
     for count in _PARTS:
         parts, wanted = _split(plan, sign, count)
         try:
             solution = solve(vat, wanted, limits=limits)
         except MappingError as error:
-            failure = error
+            failures.append(error)
             continue
         # A cent too much at one rate and one too little at another leave no untaxed rest, but are still wrong.
         if list(solution.booked) == vat and not solution.rounding:
             return parts, solution
         best = best or (parts, solution)
     if best is None:
-        raise failure or MappingError("there is nothing to book", code="nothing-to-book")
+        raise failures[-1]
     return best
 
 
