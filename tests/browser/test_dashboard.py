@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+
+from gateway.store.session import open_engine, writing
+from gateway.store.tables import ConnectionRow
 
 Shoot = Callable[[Any, str], None]
 
@@ -93,3 +98,43 @@ def test_a_card_of_to_do_has_its_count_on_one_line_on_a_phone(inside: Any, addre
         heights = inside.locator(".cause .what label").evaluate_all("all => all.map((each) => each.offsetHeight)")
         assert heights, language
         assert max(heights) < 60, (language, heights)  # a word is not broken letter by letter
+
+
+@pytest.mark.parametrize("language", ["English", "Deutsch", "Nederlands"])
+def test_no_cell_of_all_connections_is_written_over_another(
+    inside: Any, address: str, tmp_path: Path, language: str
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    with writing(engine) as session:
+        session.execute(update(ConnectionRow).values(display_name="Langenaam" * 4))
+    engine.dispose()
+    inside.get_by_role("button", name=language).click()
+    for width in (1600, 1280, 1120, 400, 320):
+        inside.set_viewport_size({"width": width, "height": 900})
+        inside.goto(f"{address}/overview")
+        over = "e => e.map((td) => [td.dataset.label, td.scrollWidth - td.clientWidth]).filter(([, more]) => more > 0)"
+        assert inside.locator(".overview td").evaluate_all(over) == [], width
+
+
+def test_paper_has_the_day_of_each_time_and_the_marks_of_charts(inside: Any, address: str) -> None:
+    inside.goto(f"{address}/reads")
+    inside.emulate_media(media="print")
+    marks = inside.evaluate(
+        "[...document.querySelectorAll('.swatch')].map((e) => getComputedStyle(e).printColorAdjust)"
+    )
+    assert set(marks) == {"exact"}
+    inside.goto(address)
+    days = inside.evaluate(
+        "[...document.querySelectorAll('main time')].map((e) => getComputedStyle(e, '::before').content)"
+    )
+    assert re.search(r"\d{4}", days[0]), days
+
+
+def test_long_words_on_buttons_and_chips_fit_the_narrowest_phone(inside: Any) -> None:
+    inside.set_viewport_size({"width": 320, "height": 700})
+    long = "Neu zählen, was noch keinen einzigen Kassenartikel hat"
+    more = (
+        f'<div class="card heading"><h2>Mehr</h2><span class="chip parked">{long}</span></div><button>{long}</button>'
+    )
+    inside.evaluate("more => document.querySelector('main').insertAdjacentHTML('beforeend', more)", more)
+    assert inside.evaluate("document.documentElement.scrollWidth") == 320

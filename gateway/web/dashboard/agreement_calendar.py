@@ -240,6 +240,7 @@ def to_days(cells: Iterable[Mapping[str, Any]]) -> tuple[ReportDay, ...]:
         places.setdefault((cell["day"], str(cell["branch"] or "")), []).append(cell)
     days = []
     for (day, branch), mine in places.items():
+        mine.sort(key=lambda each: list(_MEASURES).index(each["measure"]))
         rows = tuple(Sum(_MEASURES[each["measure"]], each["key"], each["till"], each["books"]) for each in mine)
         turned = [each for each in mine if each["measure"] in _TURNOVER]
         till, books = (sum(each[side] for each in turned) for side in ("till", "books"))

@@ -31,6 +31,7 @@ NO_VALUE, NO_FALLBACK, NO_ROW, UNKNOWN = FAULTS = (
 )
 ROOT_GROUP: Final = "categories.root_group"
 SHOWN_VALUES: Final = 60
+LONGEST_NUMBER: Final = 9
 LONG_LIST: Final = 40
 """A list with more rows is searched by typing."""
 NUMBERS: Final = frozenset({"products.turnover_group", ROOT_GROUP})
@@ -238,7 +239,7 @@ def find_faults(chosen: Choices, before: Choices, lists: Lists) -> dict[str, str
 
 
 def _is_unknown(offer: Offer, value: str | None) -> bool:
-    if offer.setting.path in NUMBERS and value and not value.isdecimal():
+    if offer.setting.path in NUMBERS and value and not (value.isdecimal() and len(value) <= LONGEST_NUMBER):
         return True
     return offer.is_known and choices.find(value, offer.options) is None
 

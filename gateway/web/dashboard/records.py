@@ -37,6 +37,8 @@ CHIPS: Final = {
     RecordStatus.WAITING: "waiting",
     RecordStatus.NEEDS_ATTENTION: "parked",
 }
+LONGEST_ID: Final = 18
+"""Digits: no database counts further."""
 _ADDRESSES: Final = {RecordKind.PRODUCT: "/products", RecordKind.CUSTOMER: "/customers"}
 MARKS: Final = {"differs": "differs", "inactive": "inactive"}
 FIELDS: Final = ("q", "state", "connection", "cause")
@@ -170,7 +172,8 @@ def to_person(record: ListedRecord) -> str:
 
 async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
     row_id = queries.to_id(request.path_params["id"])
-    asked = [int(each) for each in request.query_params.get("looking", "").split(",")[:2] if each.isdecimal()]
+    ids = request.query_params.get("looking", "").split(",")[:2]
+    asked = [int(each) for each in ids if each.isdecimal() and len(each) <= LONGEST_ID]
 
     def look(session: Session) -> _Found | None:
         record = records.find_one(session, kind, row_id)

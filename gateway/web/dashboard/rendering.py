@@ -215,14 +215,18 @@ def show_problem(request: Request, status: int, detail: str | None) -> Response:
 
 
 def to_clock(language: str, moment: datetime | None) -> Markup:
-    """A moment by the shop's clock, the UTC moment in its title."""
+    """A moment by the shop's clock, the UTC moment in its title; paper has the day of a moment of today, too."""
     if moment is None:
         return Markup("")
     local, now = moment.astimezone(AMSTERDAM), datetime.now(AMSTERDAM)
-    text = f"{local:%H:%M:%S}" if local.date() == now.date() else catalogue.show_moment(language, local)
-    utc = moment.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC", text
+    is_today = local.date() == now.date()
+    text = f"{local:%H:%M:%S}" if is_today else catalogue.show_moment(language, local)
+    utc, day = moment.astimezone(UTC), catalogue.show_day(language, local.date()) if is_today else ""
+    return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(
+        utc.isoformat(timespec="seconds"),
+        f"{utc:%Y-%m-%d %H:%M:%S} UTC",
+        Markup(' data-day="{}"').format(day) if day else "",
+        text,
     )
 
 

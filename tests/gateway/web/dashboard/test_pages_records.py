@@ -188,3 +188,20 @@ def test_a_person_is_handed_out_and_erased_from_the_page(gateway: Gateway, admin
     assert admin.post("/customers/1/erase", data={"csrf": csrf_of(page), "sure": "yes"}).status_code == 303
     assert admin.get("/customers/1").status_code == 404
     assert [action for _, action, *_ in gateway.audit()][-2:] == ["export", "erase"]
+
+
+@pytest.mark.parametrize("digits", [30, 5000])
+def test_numbers_longer_than_any_id_look_at_nothing(gateway: Gateway, browser: httpx.Client, digits: int) -> None:
+    with writing(gateway.engine) as session:
+        records.record_seen(
+            session, "default", [RecordFacts(RecordKind.PRODUCT, "17", books_id="17", books_name="Kaas")]
+        )
+    page = browser.get(f"/products/1?looking={'9' * digits}")
+    assert page.status_code == 200
+    assert "A worker is reading" not in page.text
+
+
+def test_a_number_too_long_for_a_turnover_group_is_refused(browser: httpx.Client) -> None:
+    form = {"csrf": csrf_of(browser.get("/connections/default/mapping").text), "base": "0", "action": "save"}
+    refused = browser.post("/connections/default/mapping", data={**form, "products.turnover_group": "9" * 5000})
+    assert refused.status_code == 422

@@ -20,8 +20,8 @@ REPORT = {
     },
     "cells": [
         {**CELL, "till": 10000, "books": 9000, "difference": -1000},
-        {**CELL, "measure": "vat", "till": 2100, "books": 1890, "difference": -210},
         {**CELL, "measure": "tender", "key": "<i>PIN", "till": 12100, "books": 10890, "difference": -1210},
+        {**CELL, "measure": "vat", "till": 2100, "books": 1890, "difference": -210},
     ],
     "rows": [
         {
@@ -69,6 +69,7 @@ def test_the_agreement_is_asked_for_and_shown_record_by_record(gateway: Gateway,
         "same day and amount as receipt 4",
     ):
         assert shown in page, shown
+    assert page.index("Net 21 %") < page.index("VAT 21 %") < page.index("Paid by"), "VAT stands beside its net sum"
     assert f'href="{address}"' in browser.get("/agreement").text
     assert ("dashboard", "agreement", "connection default, 2026-11-20", None) in gateway.audit()
     german = browser.get(address, headers={"Accept-Language": "de"}).text
