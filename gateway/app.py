@@ -30,7 +30,7 @@ from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, without_pool
 from gateway.web import health, problems, protocol, services, webhooks
-from gateway.web.headers import SecurityHeaders
+from gateway.web.protocol import SecurityHeaders
 from gateway.web.services import Arrivals, Cached, Services, Throttle
 from gateway.web.sessions import Sessions
 

@@ -21,7 +21,7 @@ from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store import systems
 from gateway.store.events import Change, Received
-from gateway.web import bodies, deliveries, headers, problems, protocol, services
+from gateway.web import bodies, deliveries, problems, protocol, services
 from gateway.web.services import Services
 
 Answer = TypeVar("Answer")
@@ -76,7 +76,7 @@ class DirectDeliveries:
     """Takes usual deliveries of the books from the HTTP protocol, without a task, a request or a route for each."""
 
     address = _FROM_BOOKS
-    headers = ((b"content-length", b"0"), *headers.FOR_MACHINES)
+    headers = ((b"content-length", b"0"), *protocol.FOR_MACHINES)
 
     def __init__(self, shared: Services) -> None:
         self._shared = shared

@@ -25,7 +25,7 @@ from gateway.store.tables import CursorRow, SystemRow, TokenRow
 from gateway.store.todo import OpenCause
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
-from gateway.web.dashboard import alerts, charts, reads, setup, todo
+from gateway.web.dashboard import charts, setup, todo
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.todo import TodoCause
 from gateway.web.problems import Refusal
@@ -73,7 +73,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
 
     overview, figures, seen, drawn, causes = await shared.read(look)
     names, settings = overview.names, shared.settings
-    read = reads.to_chart(request, drawn.reads, drawn.now)
+    read = charts.to_reads(request, drawn.reads, drawn.now)
     # What waits for a login is its card; without such records the alert is.
     held = {f"{kind}/{c.cause.connection}" for c in causes if c.cause.code == AUTH_LOST for kind in ("lost", "refused")}
     others = [each for each in overview.alerts if not each.cause.startswith("parked/") and each.cause not in held]
@@ -87,9 +87,9 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         snoozed=sum(each.is_snoozed for each in causes),
         pending_count=sum(figures.pending.values()),
         cards=[to_card(connection, overview) for connection in overview.connections],
-        feed=alerts.to_feed,
+        feed=todo.to_feed,
         lost_code=AUTH_LOST,
-        alerts=[alerts.to_shown(alert, names) for alert in others],
+        alerts=[todo.to_shown(alert, names) for alert in others],
         plan=counts.forecast_reads(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads),
         charts=[charts.to_booked(request, drawn, names), *charts.to_hours(request, drawn), read],
         shop=AMSTERDAM,
