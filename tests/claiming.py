@@ -1,13 +1,15 @@
-"""Claims one event as a worker does, for tests that need no worker."""
+"""Claims and ends one event as a worker does, for tests that need no worker."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 from sqlalchemy import Engine
+from sqlmodel import Session
 
-from gateway.store.claims import LEASE_SECONDS, claim_several, find_claimable
-from gateway.store.events import Event
+from gateway.store import inbox
+from gateway.store.claims import LEASE_SECONDS, LeaseLost, claim_several, find_claimable
+from gateway.store.events import Event, Outcome
 from gateway.store.round_robin import RoundRobin
 from gateway.store.session import reading, writing
 
@@ -28,3 +30,9 @@ def claim_next(
             session, found, rotation or RoundRobin(), sizes=[1], seconds=seconds, full=lambda _chosen: excluded
         )
     return groups[0][0] if groups else None
+
+
+def finish(session: Session, event: Event, outcome: Outcome) -> None:
+    """Record the outcome. Raises `LeaseLost` if the claim is no longer ours."""
+    if not inbox.finish_all(session, [(event, outcome)]):
+        raise LeaseLost.of(event.id)

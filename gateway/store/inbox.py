@@ -15,7 +15,7 @@ from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
 from gateway.store import claims, records, round_robin, sales, sql, tokens
-from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
+from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS
 from gateway.store.events import (
     NORMAL,
     OPEN,
@@ -30,7 +30,9 @@ from gateway.store.events import (
     Received,
     State,
 )
+from gateway.store.records import RecordStatus
 from gateway.store.requests import SESSION
+from gateway.store.sales import SaleStatus
 from gateway.store.session import writing
 from gateway.store.sql import fixed, moment
 from gateway.store.tables import InboxRow, TokenRow
@@ -164,12 +166,6 @@ def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECON
         session.execute(update(InboxRow).where(alive).values(leased_until=moment(seconds)))
 
 
-def finish(session: Session, event: Event, outcome: Outcome) -> None:
-    """Record the outcome, in the caller's transaction. Raises `LeaseLost` if the claim is no longer ours."""
-    if not finish_all(session, [(event, outcome)]):
-        raise LeaseLost.of(event.id)
-
-
 def finish_all(session: Session, ended: Sequence[tuple[Event, Outcome]]) -> bool:
     """Record the outcomes, in the caller's transaction; whether every claim is still ours."""
     if not ended:
@@ -234,8 +230,8 @@ def _make_due(session: Session, *which: ColumnElement[bool], **more: Any) -> lis
     changed = session.execute(update(InboxRow).where(*which).values(again).returning(_ROWS.id))
     ids = [int(id_) for id_ in changed.scalars()]
     for some in sql.chunks(ids, _MOST_AGAIN):
-        sales.reopen(session, some)
-        records.reopen(session, some)
+        sales.set_status(session, some, SaleStatus.WAITING)
+        records.set_status(session, some, RecordStatus.WAITING)
     return ids
 
 
@@ -267,8 +263,8 @@ def park_lost(session: Session, *, code: str) -> int:
     )
     ids = [int(id_) for id_ in session.execute(parked).scalars()]
     for some in sql.chunks(ids, _MOST_AGAIN):
-        sales.park(session, some)
-        records.park(session, some)
+        sales.set_status(session, some, SaleStatus.NEEDS_ATTENTION)
+        records.set_status(session, some, RecordStatus.NEEDS_ATTENTION)
     return len(ids)
 
 

@@ -285,23 +285,14 @@ def find_status(state: State, *, is_linked: bool, is_gone: bool) -> RecordStatus
     return RecordStatus.GONE if is_gone else RecordStatus.LINKED if is_linked else RecordStatus.UNLINKED
 
 
-def reopen(session: Session, event_ids: Sequence[int]) -> None:
-    """These events are handled again."""
-    _set_status(session, event_ids, RecordStatus.WAITING)
-
-
-def park(session: Session, event_ids: Sequence[int]) -> None:
-    """These events wait for a person."""
-    _set_status(session, event_ids, RecordStatus.NEEDS_ATTENTION)
-
-
 def close(session: Session, event_ids: Sequence[int]) -> None:
     """A person has closed these events: nothing about their records waits."""
     linked = and_(col(RecordRow.books_id).is_not(None), col(RecordRow.till_number).is_not(None))
-    _set_status(session, event_ids, case((linked, RecordStatus.LINKED.value), else_=RecordStatus.UNLINKED.value))
+    set_status(session, event_ids, case((linked, RecordStatus.LINKED.value), else_=RecordStatus.UNLINKED.value))
 
 
-def _set_status(session: Session, event_ids: Sequence[int], status: RecordStatus | ColumnElement[Any]) -> None:
+def set_status(session: Session, event_ids: Sequence[int], status: RecordStatus | ColumnElement[Any]) -> None:
+    """Of the records of these events, which are handled again, or wait for a person."""
     mine = col(RecordRow.event_id).in_(event_ids)
     session.execute(update(RecordRow).where(mine).values(status=status, updated_at=moment()))
 

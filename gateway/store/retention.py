@@ -25,6 +25,7 @@ from gateway.store import connections, counts, sales, tables, todo, views  # noq
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.sale_contents import SaleContentRow
+from gateway.store.sales import SaleStatus
 from gateway.store.session import reading, windows, writing
 from gateway.store.sql import change, chunks, fixed, moment
 from gateway.store.tables import AlertRow, ConnectionRow, InboxRow, JournalRow, LeaseRow, TokenRow
@@ -190,7 +191,7 @@ def _close(session: Session, gone: Removed, ids: list[int]) -> int:
     ended = update(InboxRow).where(col(InboxRow.id).in_(ids), waits).returning(col(InboxRow.id))
     ended = ended.values(state=State.SKIPPED, updated_at=moment(), **said, **values)
     closed = [int(each) for each in session.execute(ended).scalars() if each is not None]
-    sales.end(session, closed)
+    sales.set_status(session, closed, SaleStatus.SKIPPED)
     return len(closed)
 
 

@@ -188,25 +188,11 @@ def ignore(session: Session, event_id: int) -> None:
     for row in rows:
         link = _find_link(session, row.connection, row.sale_id)
         is_in_books = link is not None and link.status not in _ABSENT
-        _set_status(session, [event_id], SaleStatus.BOOKED if is_in_books else SaleStatus.IGNORED)
+        set_status(session, [event_id], SaleStatus.BOOKED if is_in_books else SaleStatus.IGNORED)
 
 
-def reopen(session: Session, event_ids: Iterable[int]) -> None:
-    """These events are handled again."""
-    _set_status(session, list(event_ids), SaleStatus.WAITING)
-
-
-def park(session: Session, event_ids: Iterable[int]) -> None:
-    """These events wait for a person."""
-    _set_status(session, list(event_ids), SaleStatus.NEEDS_ATTENTION)
-
-
-def end(session: Session, event_ids: Iterable[int]) -> None:
-    """These events ended because their connection was removed."""
-    _set_status(session, list(event_ids), SaleStatus.SKIPPED)
-
-
-def _set_status(session: Session, event_ids: list[int], status: SaleStatus) -> None:
+def set_status(session: Session, event_ids: Sequence[int], status: SaleStatus) -> None:
+    """Of the sales of these events, which are handled again, wait for a person, or have ended otherwise."""
     mine = col(SaleRow.event_id).in_(event_ids)
     session.execute(update(SaleRow).where(mine).values(status=status, updated_at=moment()))
 

@@ -21,6 +21,7 @@ from gateway.store.session import writing
 from gateway.store.tokens import Tokens
 from mapping.choices import ListName, ListOption
 from mapping.side_by_side import SaleSide, SideLine
+from tests.claiming import finish
 
 SEEN = [
     RecordFacts(
@@ -202,7 +203,7 @@ def _flow(engine: Engine, number: int, flow: Flow, entity: str, entity_id: str, 
     with writing(engine) as session:
         journal.write(session, [("default", row.id, LOG)])
         outcome = Outcome(State.DONE, facts=facts)
-        inbox.finish(session, event, outcome)
+        finish(session, event, outcome)
         if entity in SOLD:
             document = {"document_number": f"R{entity_id}"}
             links.save(session, "default", Link(LinkKind.DOCUMENT, entity_id, target[0], target[1], detail=document))
@@ -239,5 +240,5 @@ def park(engine: Engine, number: str, *, cents: int, code: str, reason: str) -> 
     with writing(engine) as session:
         journal.write(session, [("default", row.id, entries)])
         outcome = Outcome(State.PARKED, reason=reason, code=code, record=f"receipt {number}", field="SKU", fix=fix)
-        inbox.finish(session, event, outcome)
+        finish(session, event, outcome)
         sales.record(session, event, outcome, {number: to_facts(number, None, cents)})

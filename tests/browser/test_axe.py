@@ -25,6 +25,7 @@ from gateway.store.todo import BulkAction
 from gateway.store.users import Role
 from gateway.web import dashboard
 from tests.browser.shop import KEY
+from tests.claiming import finish
 from tests.gateway.web.dashboard.test_pages_agreement import FIRST, MEANT, WRONG, add_days
 from tests.gateway.web.dashboard.test_pages_previews import FIELDS
 from tests.gateway.web.dashboard.test_pages_reports import REPORT
@@ -74,7 +75,7 @@ def settle(engine: Engine, change: Any, content: object) -> int:
     event = inbox.claim(engine, row.id)
     assert event
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(State.DONE, result=json.dumps(content)))
+        finish(session, event, Outcome(State.DONE, result=json.dumps(content)))
     return row.id
 
 

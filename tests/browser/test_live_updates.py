@@ -17,6 +17,7 @@ from gateway.store.session import open_engine, writing
 from gateway.store.tables import InboxRow
 from tests.browser.shop import park
 from tests.browser.test_axe import OUTSIDE, find_pages, results
+from tests.claiming import finish
 
 __all__ = ["results"]
 Shoot = Callable[[Any, str], None]
@@ -138,7 +139,7 @@ def test_an_event_that_ends_says_so(waiting: Any, address: str, engine: Engine) 
     event = inbox.claim(engine, 10)
     assert event
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(State.DONE))
+        finish(session, event, Outcome(State.DONE))
     set_apart(waiting)
     look(waiting)
     assert waiting.locator("#news").inner_text().endswith("done")

@@ -14,6 +14,7 @@ from gateway.store.events import Outcome, State
 from gateway.store.session import open_engine, reading, writing
 from mapping.choices import ListName, ListOption
 from tests.browser.shop import LISTS
+from tests.claiming import finish
 
 Shoot = Callable[[Any, str], None]
 CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
@@ -99,7 +100,7 @@ def read_lists(path: Path, method: ListOption) -> None:
     assert event
     with writing(engine) as session:
         systems.save_list(session, "default", ListName.PAYMENT_METHODS, [*LISTS[ListName.PAYMENT_METHODS], method])
-        inbox.finish(session, event, Outcome(State.DONE, result="{}"))
+        finish(session, event, Outcome(State.DONE, result="{}"))
     engine.dispose()
 
 

@@ -16,6 +16,7 @@ from gateway.store.events import Outcome, State
 from gateway.store.session import open_engine, writing
 from gateway.store.tables import InboxRow
 from tests.browser.shop import TOKEN
+from tests.claiming import finish
 from tests.gateway.web.dashboard.test_pages_previews import DRY, FIELDS
 from tests.gateway.web.dashboard.test_pages_reports import REPORT
 
@@ -38,7 +39,7 @@ def answer(tmp_path: Path, content: Any) -> None:
     event = inbox.claim(engine, newest)
     assert event
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(State.DONE, reason="it was looked at", result=json.dumps(content)))
+        finish(session, event, Outcome(State.DONE, reason="it was looked at", result=json.dumps(content)))
     engine.dispose()
 
 

@@ -16,7 +16,7 @@ from gateway.store import inbox, progress, requests
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.progress import Notes, Progress
 from gateway.store.session import reading, writing
-from tests.claiming import claim_next
+from tests.claiming import claim_next, finish
 from tests.gateway.backfills import begin, handle, to_record
 from tests.gateway.test_cli import Cli, Worker, run, shop, work
 
@@ -65,12 +65,12 @@ def test_one_that_ended_is_over_when_all_it_led_to_is(engine: Engine) -> None:
     with writing(engine) as session:
         progress.note(session, event, Notes(read=2))
         handle(session, event, State.DONE, State.RECEIVED)
-        inbox.finish(session, event, Outcome(State.DONE))
+        finish(session, event, Outcome(State.DONE))
     assert not look(engine, event).over
     open_ = claim_next(engine)
     assert open_ is not None
     with writing(engine) as session:
-        inbox.finish(session, open_, Outcome(State.DONE))
+        finish(session, open_, Outcome(State.DONE))
     ended = look(engine, event)
     assert (ended.over, ended.total, ended.done, ended.ends_at) == (True, 2, 2, None)
 
@@ -147,7 +147,7 @@ def test_a_parked_backfill_without_a_day_does_not_take_the_day_of_the_next(
     event = claim_next(engine)
     assert event is not None
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(State.PARKED))
+        finish(session, event, Outcome(State.PARKED))
     worker = work(lambda *_: Outcome(State.DONE))
     assert run("backfill", "orders", "--since", "2026-01-01")[0] == 0
     assert '"since": "2026-01-01"' in (worker.handled[-1].hint or "")

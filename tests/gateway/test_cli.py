@@ -19,7 +19,7 @@ from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from tests.claiming import claim_next
+from tests.claiming import claim_next, finish
 from tests.conftest import one_migrated_url as migrated_url  # noqa: F401 - a fixture
 
 KEY = "k" * 40
@@ -76,7 +76,7 @@ class Worker:
                 continue
             with writing(self._engine) as session:
                 outcome = self._handle(session, event)
-                inbox.finish(session, event, outcome)
+                finish(session, event, outcome)
             self.handled.append(event)
 
     def stop(self) -> None:

@@ -24,7 +24,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow
-from tests.claiming import claim_next
+from tests.claiming import claim_next, finish
 
 KEY = "a-secret-key-of-good-length"
 SEAL = Seal([KEY])
@@ -95,7 +95,7 @@ def test_a_rename_changes_one_row_and_the_work_in_hand_goes_on(engine: Engine) -
     with writing(engine) as session:
         assert removal.rename(session, "shop", "winkel", actor="t") == "shop"
     with writing(engine) as session:
-        inbox.finish(session, taken, Outcome(State.DONE))
+        finish(session, taken, Outcome(State.DONE))
         assert connections.find_key(session, "winkel") == "shop"
         found = connections.find(session, "shop", SEAL)
         assert links.find(session, "shop", LinkKind.DOCUMENT, "receipt:1") is not None
@@ -150,7 +150,7 @@ def test_what_waits_of_a_removed_connection_ends_with_the_reason(engine: Engine)
     assert states(engine, "shop") == [*ended, (State.DONE, None), (State.SKIPPED, why), (State.WORKING, None)]
     receive(engine, "shop", "late")
     with writing(engine) as session:
-        inbox.finish(session, taken, Outcome(State.WAITING, wait_seconds=5))
+        finish(session, taken, Outcome(State.WAITING, wait_seconds=5))
     removal.follow(engine, to_settings())
     assert {state for state, _ in states(engine, "shop")} == {State.SKIPPED, State.DONE}
     assert {state for state, _ in states(engine, "other")} == {State.RECEIVED}

@@ -21,6 +21,7 @@ from mapping.unit_prices import LineAmounts
 from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.simulation import Simulation
+from tests.claiming import finish
 from tests.servers import find_free_port
 
 KEY = "a-secret-key-of-good-length"
@@ -52,7 +53,7 @@ def park(engine: Engine, key: str, code: str) -> int:
     event = inbox.claim(engine, received.id)
     assert event is not None
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(State.PARKED, reason="x", code=code))
+        finish(session, event, Outcome(State.PARKED, reason="x", code=code))
     return received.id
 
 

@@ -14,6 +14,7 @@ from gateway.store.session import reading, writing
 from handlers.backfills import first_load
 from sandbox.mpluskassa.contract import COMPACT
 from sandbox.mpluskassa.faults import Plan
+from tests import claiming
 from tests.handlers.counter import (
     add_category,
     add_stocked,
@@ -201,7 +202,7 @@ def handle_page(shop: Shop, event_id: int, *, finish: bool = True, seconds: floa
     result = first_load.handle_products(event, shop.deps())
     if finish:
         with writing(shop.engine) as session:
-            inbox.finish(session, event, result.outcome)
+            claiming.finish(session, event, result.outcome)
 
 
 def test_a_first_load_continues_after_a_killed_worker_without_doubles(shop: Shop) -> None:
@@ -300,7 +301,7 @@ def test_a_load_cancelled_while_its_page_is_read_stores_nothing_more_and_ends(sh
     with writing(shop.engine) as session:
         assert progress.cancel(session, event)
         assert not progress.resume(session, event)
-        inbox.finish(session, event, Outcome(State.WAITING))
+        claiming.finish(session, event, Outcome(State.WAITING))
     shop.settle()
     ended = shop.event(asked)
     assert (ended.state, ended.reason) == (State.SKIPPED, "cancelled by a person")

@@ -21,6 +21,7 @@ from gateway.store.tables import InboxRow
 from handlers.stock import quantities
 from handlers.stock.quantities import PATIENCE_SECONDS
 from sandbox.mpluskassa.faults import Plan
+from tests.claiming import finish
 from tests.handlers.counter import (
     OpenShop,
     add_stocked,
@@ -270,4 +271,4 @@ def test_newer_events_do_not_postpone_the_stock_of_an_article_for_ever(shop: Sho
             quantities.handle(event, deps)
         assert physical(shop, 5001) == Decimal(expected)
         with writing(shop.engine) as session:
-            inbox.finish(session, event, Outcome(State.WAITING, wait_seconds=3600))
+            finish(session, event, Outcome(State.WAITING, wait_seconds=3600))

@@ -31,6 +31,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, CursorRow, InboxRow, ProcessRow, TokenRow
+from tests.claiming import finish
 from tests.conftest import on_both_databases
 from tests.conftest import one_migrated_url as migrated_url  # noqa: F401 - a fixture
 from tests.workers.mailbox import Mailbox
@@ -102,7 +103,7 @@ def park(engine: Engine, key: str = "k", code: str = "missing-item", **more: Any
     event = inbox.claim(engine, received.id)
     assert event is not None
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(State.PARKED, reason="article 7 is unknown", code=code, fix="add it"))
+        finish(session, event, Outcome(State.PARKED, reason="article 7 is unknown", code=code, fix="add it"))
     return received.id
 
 

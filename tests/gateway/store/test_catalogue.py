@@ -14,6 +14,7 @@ from gateway.store import inbox, leases, links, sales, views
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
+from tests.claiming import finish
 
 RANGE = {"first": 900, "last": 907}
 
@@ -67,7 +68,7 @@ def sale(engine: Engine, sale_id: str, state: State, **outcome: Any) -> int:
     assert event is not None
     if state != State.WORKING:
         with writing(engine) as session:
-            inbox.finish(session, event, Outcome(state, **outcome))
+            finish(session, event, Outcome(state, **outcome))
     return row.id
 
 

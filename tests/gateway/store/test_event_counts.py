@@ -15,6 +15,7 @@ from gateway.store.ingress import Ingress
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import EventCountRow, InboxRow
+from tests.claiming import finish
 
 
 def about(number: int, *, of: str = "", state: State = State.RECEIVED, flow: Flow = Flow.ORDERS) -> Change:
@@ -31,7 +32,7 @@ def end(engine: Engine, event_id: int, state: State, *, target_id: str | None = 
     assert event is not None
     wait, facts = 60 if state is State.WAITING else None, {"target_id": target_id} if target_id else {}
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(state, wait_seconds=wait, facts=facts))
+        finish(session, event, Outcome(state, wait_seconds=wait, facts=facts))
 
 
 def check(engine: Engine) -> dict[str, dict[str, int]]:

@@ -16,6 +16,7 @@ from gateway.store.sales import AMSTERDAM, SaleFacts, SaleStatus
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, SaleRow
+from tests.claiming import finish
 
 TODAY = datetime.now(AMSTERDAM).date()
 
@@ -38,7 +39,7 @@ def sell(engine: Engine, number: str, cents: int, *, branch: int = 1, connection
     with writing(engine) as session:
         links.save(session, connection, Link(LinkKind.DOCUMENT, number, "SalesReceipt", number))
         outcome = Outcome(State.DONE)
-        inbox.finish(session, event, outcome)
+        finish(session, event, outcome)
         sales.record(session, event, outcome, {number: facts})
 
 

@@ -17,7 +17,7 @@ from gateway.store.events import Change, Event, Flow, Outcome, Received, State
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
-from tests.claiming import claim_next
+from tests.claiming import claim_next, finish
 
 DONE = Outcome(State.DONE)
 
@@ -35,7 +35,7 @@ def put(engine: Engine, *changes: Change) -> list[Received]:
 def end(engine: Engine, event: Event | None, outcome: Outcome = DONE) -> None:
     assert event is not None
     with writing(engine) as session:
-        inbox.finish(session, event, outcome)
+        finish(session, event, outcome)
 
 
 def place(engine: Engine, event_id: int, **columns: Any) -> None:

@@ -20,6 +20,7 @@ from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, InboxRow, SaleTagRow
 from mapping.side_by_side import SaleSide, SideLine
+from tests.claiming import finish
 from tests.house import personal_data
 
 MARK = "markedperson"
@@ -35,7 +36,7 @@ def receive(engine: Engine, key: str, *, entity: str = "Relation", outcome: Outc
     event = inbox.claim(engine, received.id)
     assert event is not None
     with writing(engine) as session:
-        inbox.finish(session, event, outcome or Outcome(State.DONE))
+        finish(session, event, outcome or Outcome(State.DONE))
         entries = [Entry("sent", "POST customer", detail={"name": f"{MARK} the person"})]
         journal.write(session, [("shop", event.id, entries)])
     return received.id

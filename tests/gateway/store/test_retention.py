@@ -13,6 +13,7 @@ from gateway.store.retention import Purged
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
+from tests.claiming import finish
 
 
 def handle(engine: Engine, key: str, *, state: State = State.DONE, **said: Any) -> int:
@@ -22,7 +23,7 @@ def handle(engine: Engine, key: str, *, state: State = State.DONE, **said: Any) 
     event = inbox.claim(engine, received.id)
     assert event is not None
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(state))
+        finish(session, event, Outcome(state))
     return received.id
 
 

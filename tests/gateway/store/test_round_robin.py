@@ -21,7 +21,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import epoch, moment
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow
-from tests.claiming import claim_next
+from tests.claiming import claim_next, finish
 
 SEAL = Seal(["a-secret-key-of-good-length"])
 
@@ -44,7 +44,7 @@ def connect(engine: Engine, name: str, *, live: bool = True, paused: str | None 
 
 def end(engine: Engine, event: Event, outcome: Outcome | None = None) -> None:
     with writing(engine) as session:
-        inbox.finish(session, event, outcome or Outcome(State.DONE))
+        finish(session, event, outcome or Outcome(State.DONE))
 
 
 def take(engine: Engine, rotation: RoundRobin, **more: Any) -> str | None:

@@ -9,7 +9,7 @@ import httpx
 from gateway.store import inbox
 from gateway.store.events import Outcome, State
 from gateway.store.session import writing
-from tests.claiming import claim_next
+from tests.claiming import claim_next, finish
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import Gateway
 from tests.servers import wait_until
@@ -25,7 +25,7 @@ def work_once(gateway: Gateway) -> None:
     event = inbox.claim(gateway.engine, gateway.rows()[-1].id or 0)
     assert event is not None
     with writing(gateway.engine) as session:
-        inbox.finish(session, event, Outcome(State.DONE, facts={"target_id": "88"}))
+        finish(session, event, Outcome(State.DONE, facts={"target_id": "88"}))
     assert claim_next(gateway.engine) is None
 
 

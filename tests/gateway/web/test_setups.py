@@ -15,7 +15,7 @@ from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from tests.claiming import claim_next
+from tests.claiming import claim_next, finish
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import TILL_SECRET, Gateway, a_connection, a_session_event, csrf_of
 
@@ -300,7 +300,7 @@ def test_going_live_is_cancelled_on_the_page_while_the_till_is_away(
     assert event is not None
     assert browser.post("/setup/second/live/cancel", data=form).status_code == 409  # a worker asks the till right now
     with writing(gateway.engine) as session:
-        inbox.finish(session, event, Outcome(State.WAITING, reason="the till does not answer", wait_seconds=600))
+        finish(session, event, Outcome(State.WAITING, reason="the till does not answer", wait_seconds=600))
     assert "Cancel going live" in browser.get("/setup/second").text
     assert browser.post("/setup/second/live/cancel", data=form).headers["location"] == "/setup/second#live"
     page = browser.get("/setup/second").text

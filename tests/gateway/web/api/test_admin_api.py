@@ -19,6 +19,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import LinkRow
+from tests import claiming
 from tests.claiming import claim_next
 from tests.gateway.web.conftest import TOKEN, Gateway, a_cloud_event, a_connection
 from tests.servers import wait_until
@@ -57,7 +58,7 @@ def finish(gateway: Gateway, event_id: int, outcome: Outcome, *entries: Entry) -
     assert event is not None
     with writing(gateway.engine) as session:
         journal.write(session, [(event.connection, event.id, entries)])
-        inbox.finish(session, event, outcome)
+        claiming.finish(session, event, outcome)
 
 
 def test_35_nothing_of_the_admin_api_opens_without_the_token(gateway: Gateway) -> None:
@@ -246,7 +247,7 @@ def work_once(gateway: Gateway, outcome: Outcome) -> None:
         event = claim_next(gateway.engine)
         if event:
             with writing(gateway.engine) as session:
-                inbox.finish(session, event, outcome)
+                claiming.finish(session, event, outcome)
             return
         time.sleep(0.02)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from gateway.store import inbox, progress
+from gateway.store import progress
 from gateway.store.events import Outcome, State
 from gateway.store.progress import Notes
 from gateway.store.session import writing
+from tests.claiming import finish
 from tests.gateway.backfills import begin, handle
 from tests.gateway.web.conftest import Gateway
 
@@ -25,6 +26,6 @@ def test_the_api_shows_what_is_under_way_and_what_ended(gateway: Gateway, engine
     assert [row["id"] for row in status["backfills"]] == [event.id]
     assert not [poll for each in status["connections"] for poll in each["polls"]]
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(State.DONE))
+        finish(session, event, Outcome(State.DONE))
     assert len(gateway.admin("GET", "/admin/backfills").json()["backfills"]) == 1
     assert gateway.admin("GET", "/admin/status").json()["backfills"] == []

@@ -16,13 +16,13 @@ from starlette.routing import Route
 
 from gateway import settings
 from gateway.app import create_app
-from gateway.store import inbox, requests
+from gateway.store import requests
 from gateway.store.events import Outcome, State
 from gateway.store.session import writing
 from gateway.web import dashboard, oauth
 from gateway.web.api.operations import to_document
 from gateway.web.api.schemas import SCHEMAS
-from tests.claiming import claim_next
+from tests.claiming import claim_next, finish
 from tests.gateway.web.api.test_admin_api import UNKNOWN, an_event
 from tests.gateway.web.conftest import TOKEN, Gateway
 
@@ -76,7 +76,7 @@ def end_everything(engine: Engine, told: threading.Event) -> None:
     while not told.wait(0.05):
         while event := claim_next(engine):
             with writing(engine) as session:
-                inbox.finish(session, event, UNKNOWN if event.entity == requests.LOOKUP else Outcome(State.DONE))
+                finish(session, event, UNKNOWN if event.entity == requests.LOOKUP else Outcome(State.DONE))
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.messages import AND, Amount, join, message
 from tests.browser import shop
+from tests.claiming import finish
 from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
 from tests.gateway.web.test_users import open_browser
 from workers import retry_policy
@@ -38,7 +39,7 @@ def park(gateway: Gateway, error: Exception) -> int:
     event = inbox.claim(gateway.engine, event_id)
     assert event is not None
     with writing(gateway.engine) as session:
-        inbox.finish(session, event, retry_policy.outcome_of(error, event))
+        finish(session, event, retry_policy.outcome_of(error, event))
         title = message("{state}: {reason}", state=message("parked"), reason=getattr(error, "reason", ""))
         journal.write(session, [("default", event_id, [journal.Entry("failed", title)])])
     return event_id

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, insert, update
 from sqlmodel import col
 
-from gateway.store import alerts, audit, connections, counts, inbox, progress, users
+from gateway.store import alerts, audit, connections, counts, progress, users
 from gateway.store.alerts import WITHHELD, AlertCause
 from gateway.store.audit import AuditFilter
 from gateway.store.events import Outcome, State
@@ -24,6 +24,7 @@ from gateway.store.tables import AlertRow, AuditRow
 from gateway.store.users import Role
 from mapping.messages import message
 from sandbox.mpluskassa.structs import AMSTERDAM
+from tests.claiming import finish
 from tests.conftest import on_both_databases
 from tests.gateway.backfills import begin, handle
 from tests.gateway.store.test_figures import sell
@@ -177,7 +178,7 @@ def test_a_load_is_paused_let_go_on_and_cancelled_on_its_page(
     with writing(gateway.engine) as session:
         progress.note(session, event, Notes(total=400, read=100, unchanged=7))
         handle(session, event, State.DONE, State.PARKED)
-        inbox.finish(session, event, Outcome(State.WAITING, wait_seconds=60.0))
+        finish(session, event, Outcome(State.WAITING, wait_seconds=60.0))
     page = admin.get("/backfills").text
     assert "99 of 400 records" in page
     assert "7 of them were right already" in page

@@ -16,6 +16,7 @@ from gateway.store.session import reading, writing
 from mapping import choices, settings_document
 from mapping.choices import ListName, ListOption
 from mapping.settings_document import SettingsDocument
+from tests.claiming import finish
 from tests.gateway.web.conftest import Gateway, csrf_of
 
 PAGE = "/connections/default/mapping"
@@ -70,7 +71,7 @@ def sell(engine: Engine, facts: SaleFacts) -> None:
     event = inbox.claim(engine, row.id)
     assert event is not None
     with writing(engine) as session:
-        inbox.finish(session, event, Outcome(State.DONE))
+        finish(session, event, Outcome(State.DONE))
         sales.record(session, event, Outcome(State.DONE), {facts.number: facts})
 
 

@@ -15,6 +15,7 @@ from gateway.store.session import writing
 from mapping import messages
 from mapping.choices import ListName, ListOption
 from mapping.messages import join, message
+from tests.claiming import finish
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages import an_event
 
@@ -96,7 +97,7 @@ def settle(
     assert event
     ended = Outcome(state, reason=reason, result=json.dumps(content), messages=messages.store(reason, content))
     with writing(gateway.engine) as session:
-        inbox.finish(session, event, ended)
+        finish(session, event, ended)
 
 
 def ask(browser: httpx.Client, **form: str) -> httpx.Response:

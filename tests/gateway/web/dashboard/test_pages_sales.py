@@ -26,6 +26,7 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
 from gateway.web.dashboard.csv_files import defuse
 from gateway.web.dashboard.sales import COLUMNS
+from tests.claiming import finish
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
 
@@ -58,7 +59,7 @@ def store(gateway: Gateway, number: str, outcome: Outcome = BOOKED, **more: Any)
                 LinkKind.DOCUMENT, sale_id, entity, f"1{number[-3:]}", detail={"document_number": f"R{number}"}
             )
             links.save(session, connection, document)
-        inbox.finish(session, event, outcome)
+        finish(session, event, outcome)
         sales.record(session, event, outcome, {sale_id: facts(number, **more)})
     with reading(gateway.engine) as session:
         mine = (col(SaleRow.connection) == connection, col(SaleRow.sale_id) == sale_id)

@@ -8,13 +8,13 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from gateway.store import inbox, progress, systems, tokens
+from gateway.store import progress, systems, tokens
 from gateway.store.events import Event, Outcome, State
 from gateway.store.progress import Notes
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from mapping.choices import ListName, ListOption
-from tests.claiming import claim_next
+from tests.claiming import claim_next, finish
 from tests.gateway.web.conftest import Gateway, a_cloud_event, a_session_event, csrf_of
 
 PAGE = "/setup/default"
@@ -37,7 +37,7 @@ def work(gateway: Gateway) -> Event:
     assert event is not None
     with writing(gateway.engine) as session:
         progress.note(session, event, Notes(total=400, read=100, position="101"))
-        inbox.finish(session, event, Outcome(State.WAITING, wait_seconds=60.0))
+        finish(session, event, Outcome(State.WAITING, wait_seconds=60.0))
     return event
 
 
@@ -57,7 +57,7 @@ def test_a_load_is_begun_paused_and_resumed_from_the_page(gateway: Gateway, brow
     assert resumed is not None
     assert resumed.id == event.id
     with writing(gateway.engine) as session:
-        inbox.finish(session, resumed, Outcome(State.DONE))
+        finish(session, resumed, Outcome(State.DONE))
     assert "Load again" in browser.get(PAGE).text
     assert post(browser, f"load/{event.id}/pause").status_code == 409
     assert post(browser, "load/999/pause").status_code == 404
@@ -73,7 +73,7 @@ def test_a_load_that_waits_says_for_what_and_until_when(gateway: Gateway, browse
     event = claim_next(gateway.engine)
     assert event is not None
     with writing(gateway.engine) as session:
-        inbox.finish(session, event, Outcome(State.WAITING, reason="the till does not answer", wait_seconds=600))
+        finish(session, event, Outcome(State.WAITING, reason="the till does not answer", wait_seconds=600))
     for address in (PAGE, "/backfills"):
         page = browser.get(address).text
         assert "<p>the till does not answer" in page, address

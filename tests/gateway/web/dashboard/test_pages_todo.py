@@ -17,6 +17,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from gateway.store.todo import CauseMarkRow
+from tests.claiming import finish
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import Gateway, a_connection
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
@@ -155,7 +156,7 @@ def test_a_cause_that_is_healed_closes_its_own_messages(gateway: Gateway, admin:
     event = inbox.claim(gateway.engine, event_id)
     assert event is not None
     with writing(gateway.engine) as session:
-        inbox.finish(session, event, Outcome(State.DONE))
+        finish(session, event, Outcome(State.DONE))
     assert "Nothing needs you." in admin.get("/todo").text
     with reading(gateway.engine) as session:
         assert todo.find_recent(session, None) == []
@@ -176,7 +177,7 @@ def test_a_page_that_is_old_still_names_a_cause_whose_newest_record_is_healed(
     again = inbox.claim(gateway.engine, ids[0])
     assert again is not None
     with writing(gateway.engine) as session:
-        inbox.finish(session, again, Outcome(State.PARKED, reason="why", code="no-item"))
+        finish(session, again, Outcome(State.PARKED, reason="why", code="no-item"))
     assert "asked the supplier" in admin.get("/todo").text
     assert "0 of 2 are done" in admin.get(done).text
     with writing(gateway.engine) as session:
@@ -214,7 +215,7 @@ def test_a_cause_of_one_product_says_which(gateway: Gateway, admin: httpx.Client
     assert event is not None
     outcome = Outcome(State.PARKED, reason="the item has no SKU", code="no-sku")
     with writing(gateway.engine) as session:
-        inbox.finish(session, event, outcome)
+        finish(session, event, outcome)
         seen = RecordFacts(RecordKind.PRODUCT, "17", books_id="17", books_name="Kaas & <b>zo</b>")
         records.record_all(session, [(event, outcome, [seen])])
     for page in ("/", "/todo"):
