@@ -9,6 +9,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from gateway.web import setups
 from gateway.web.dashboard import (
     agreement,
     backfills,
@@ -54,10 +55,10 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/setup/{name}", for_visitors(setup.show_setup, right=Right.CONFIGURE), methods=["GET"]),
     Route("/setup/{name}/{step}", for_visitors(setup.return_to_setup, right=Right.CONFIGURE), methods=["GET"]),
     Route("/setup/{name}/till", from_form(setup.submit_till), methods=["POST"]),
-    Route("/setup/{name}/check", from_form(setup.ask_check), methods=["POST"]),
+    Route("/setup/{name}/check", from_form(partial(setup.do_step, setups.check_up, "check")), methods=["POST"]),
     Route("/setup/{name}/answers", from_form(setup.submit_answers), methods=["POST"]),
-    Route("/setup/{name}/live", from_form(setup.let_live), methods=["POST"]),
-    Route("/setup/{name}/live/cancel", from_form(setup.cancel_live), methods=["POST"]),
+    Route("/setup/{name}/live", from_form(partial(setup.do_step, setups.go_live, "live")), methods=["POST"]),
+    Route("/setup/{name}/live/cancel", from_form(partial(setup.do_step, setups.cancel_live, "live")), methods=["POST"]),
     Route("/setup/{name}/load", from_form(setup.begin_load), methods=["POST"]),
     Route("/setup/{name}/load/{id}/pause", from_form(partial(setup.hold_load, Hold.PAUSE)), methods=["POST"]),
     Route("/setup/{name}/load/{id}/resume", from_form(partial(setup.hold_load, Hold.RESUME)), methods=["POST"]),

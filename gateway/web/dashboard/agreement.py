@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +15,6 @@ from starlette.responses import RedirectResponse, Response
 from gateway.store import agreements, audit, certificates, requests, sales_list, views
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import AMSTERDAM
-from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import api, presentation, queries, services
 from gateway.web.dashboard import agreement_calendar, csv_files, sales
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMonth, CalendarDay, CalendarResult
@@ -144,16 +142,6 @@ async def download_certificates(request: Request, _visitor: Visitor) -> Response
 # --- a day -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Difference:
-    """A record that differs: its row, its sale here, and what its certificate says of documents and amounts."""
-
-    row: AgreementRecordRow
-    sale: SaleRow | None
-    documents: Sequence[Mapping[str, Any]]
-    parts: Sequence[Mapping[str, Any]]
-
-
 async def show_day(request: Request, _visitor: Visitor) -> Response:
     """One day: the sums of each branch, and every difference with its cause and what can be done about it."""
     shared, day = services.of(request), queries.find_day(request.path_params, "day")
@@ -191,8 +179,8 @@ def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
         "shown": shown,
         "today": today,
         "places": agreement_calendar.to_days(sums),
-        "differences": [each for each in differences if not each.row.by_policy],
-        "explained": [each for each in differences if each.row.by_policy],
+        "differences": [each for each in differences if not each["row"].by_policy],
+        "explained": [each for each in differences if each["row"].by_policy],
         "history": certificates.find(session, connection=connection, start=day, through=day),
         "branches": dict(sales_list.branches(session, connection)),
         "begins": agreements.first_day(session, connection),
@@ -200,7 +188,8 @@ def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
     }
 
 
-def _differences_of(session: Session, shown: CalendarDay) -> Iterator[_Difference]:
+def _differences_of(session: Session, shown: CalendarDay) -> Iterator[dict[str, Any]]:
+    """Of each record that differs its row, its sale here, and what its certificate says of documents and amounts."""
     if shown.row is None:
         return
     records = agreements.records_of(session, [shown.row])[shown.row.connection, shown.day]
@@ -211,7 +200,8 @@ def _differences_of(session: Session, shown: CalendarDay) -> Iterator[_Differenc
             (each for each in certified if (each["record"], each["cause"]) == (row.record, row.cause)), {}
         )
         sale = sales.get(row.record.rpartition(" ")[2])
-        yield _Difference(row, sale, mine.get("documents", []), mine.get("differences", []))
+        said = {"documents": mine.get("documents", []), "parts": mine.get("differences", [])}
+        yield {"row": row, "sale": sale, **said}
 
 
 # --- sign-off and comparisons ------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -29,6 +29,7 @@ from mapping.choices import ListName, ListOption
 from mapping.messages import join, message
 from mapping.vat_table import SALES_GROUPS
 
+Step = Callable[..., Awaitable[Any]]
 NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
 OVER_THEIRS: Final = "What you chose is below: save once more to put it in force over theirs."
 NOT_CONNECTED: Final = "First connect both systems."
@@ -154,12 +155,6 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
     return RedirectResponse(f"{to_address(name)}?saved=till#check", 303)
 
 
-async def ask_check(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    name = request.path_params["name"]
-    await setups.check_up(services.of(request), name, actor=visitor.actor)
-    return RedirectResponse(f"{to_address(name)}#check", 303)
-
-
 async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Put the answers into the settings document; its other lines stay as they are."""
     state = await _read(request)
@@ -184,17 +179,11 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
     return RedirectResponse(f"{to_address(name)}?saved={(await _read(request)).version}#live", 303)
 
 
-async def let_live(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+async def do_step(step: Step, place: str, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Check both systems, let the connection live, or cancel that; then to this place of the page."""
     name = request.path_params["name"]
-    await setups.go_live(services.of(request), name, actor=visitor.actor)
-    return RedirectResponse(f"{to_address(name)}#live", 303)
-
-
-async def cancel_live(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    """Back to a connection that is not live: the till does not answer."""
-    name = request.path_params["name"]
-    await setups.cancel_live(services.of(request), name, actor=visitor.actor)
-    return RedirectResponse(f"{to_address(name)}#live", 303)
+    await step(services.of(request), name, actor=visitor.actor)
+    return RedirectResponse(f"{to_address(name)}#{place}", 303)
 
 
 async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
