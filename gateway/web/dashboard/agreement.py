@@ -16,7 +16,7 @@ from gateway.store import agreements, audit, certificates, requests, sales_list,
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import AMSTERDAM
 from gateway.web import api, presentation, queries, services
-from gateway.web.dashboard import agreement_calendar, csv_files, sales
+from gateway.web.dashboard import agreement_calendar, csv_files, rendering
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
@@ -160,7 +160,7 @@ async def show_day(request: Request, _visitor: Visitor) -> Response:
         before=_to_day(day - timedelta(days=1), called),
         after=_to_day(day + timedelta(days=1), called) if day < found["today"] else None,
         query=urlencode({"connection": called, "day": day.isoformat()}),
-        link=lambda document: sales.find_address(shared.settings, document["entity"], document["id"]),
+        link=lambda document: rendering.find_address(shared.settings, document["entity"], document["id"]),
         **found,
     )
 

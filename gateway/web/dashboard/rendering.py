@@ -13,7 +13,7 @@ from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match
 
 from gateway import catalogue
+from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
 from gateway.store.events import Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.version import VERSION
@@ -102,7 +103,7 @@ def render(
         "language": language,
         "visitor": visitor,
         "path": request.url.path,
-        "here": _find_address(request, visitor),
+        "here": _find_here(request, visitor),
         "person": partial(to_person, language),
         "clock": partial(to_clock, language),
         "duration": partial(to_duration, language),
@@ -183,7 +184,7 @@ def _to_words(language: str, setting: Setting, value: str | None) -> str:
     return f"{title}: {catalogue.translate(language, chosen)}"
 
 
-def _find_address(request: Request, visitor: Visitor | None) -> str:
+def _find_here(request: Request, visitor: Visitor | None) -> str:
     """The address of this page, for a form that comes back to it; what answers a form is the page that sent it.
 
     A page without a login repeats no query: a secret may stand in it.
@@ -253,3 +254,27 @@ def to_record(names: Mapping[str, str], event: Event) -> str:
     if event.entity_id == event.connection:
         return names.get(event.connection, event.connection)
     return event.order_id or event.sku or event.email or event.entity_id
+
+
+# --- where QuickBooks shows a document -------------------------------------------------------------------------------
+
+
+_HOSTS: Final = {
+    PRODUCTION_API: "https://app.qbo.intuit.com",
+    SANDBOX_API: "https://app.sandbox.qbo.intuit.com",
+}
+"""By the address of the API in use: one that was overridden, such as a simulator's, has no pages."""
+_PAGES: Final = {
+    "SalesReceipt": "salesreceipt",
+    "RefundReceipt": "refundreceipt",
+    "Invoice": "invoice",
+    "CreditMemo": "creditmemo",
+}
+
+
+def find_address(settings: Settings, entity: str | None, document_id: str | None) -> str | None:
+    """Where QuickBooks shows this document to somebody who is logged in there; None if it has no such page."""
+    host, page = _HOSTS.get(settings.quickbooks_api_url), _PAGES.get(entity or "")
+    if not (host and page and document_id and document_id.isascii() and document_id.isdigit()):
+        return None
+    return f"{host}/app/{page}?{urlencode({'txnId': document_id})}"
