@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -87,17 +86,17 @@ def answer_person(call: Call) -> int:
         raise Misuse(str(unclear)) from None
     with writing(call.engine) as session:
         audit.note(session, actor="cli", action="erase", target="a person")
-    erased = done.erased
+    erased, documents, left = (done[name] for name in ("erased", "documents", "left"))
     call.answer(
-        done.to_data(),
-        f"erased from {count(erased.events, 'event')} and {count(erased.journal, 'log line')}; "
-        f"links deleted: {erased.links}",
-        f"erased from {count(erased.alerts, 'alert')} and {count(erased.audit, 'audit line')}",
+        done,
+        f"erased from {count(erased['events'], 'event')} and {count(erased['journal'], 'log line')}; "
+        f"links deleted: {erased['links']}",
+        f"erased from {count(erased['alerts'], 'alert')} and {count(erased['audit'], 'audit line')}",
         *(f"kept: {line}" for line in people.KEPT),
-        *(f"kept: sale {d['source_id']} is {d['target']['entity']} {d['target']['id']}" for d in done.documents),
-        *(f"left: {each['rows']} rows of {each['table']}.{each['column']}: {each['why']}" for each in done.left),
+        *(f"kept: sale {d['source_id']} is {d['target']['entity']} {d['target']['id']}" for d in documents),
+        *(f"left: {each['rows']} rows of {each['table']}.{each['column']}: {each['why']}" for each in left),
     )
-    is_known = any(dataclasses.astuple(erased)) or done.documents or done.left
+    is_known = any(erased.values()) or documents or left
     if not is_known:
         remark(unknown)
-    return PROBLEM if done.left or not is_known else GOOD
+    return PROBLEM if left or not is_known else GOOD

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -50,34 +50,6 @@ class Unclear(ValueError):
     """The name fits no person, or more than one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """How many rows of each table were cleaned."""
-
-    events: int = 0
-    journal: int = 0
-    links: int = 0
-    alerts: int = 0
-    audit: int = 0
-    sales: int = 0
-    records: int = 0
-    sale_contents: int = 0
-    sale_tags: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """What was erased; the fiscal records that stay; and what still mentions the person, and why."""
-
-    erased: Erased
-    documents: list[dict[str, Any]]
-    left: list[dict[str, Any]]
-
-    def to_data(self) -> dict[str, Any]:
-        """All of it as plain data, with what any erasure leaves."""
-        return {"erased": asdict(self.erased), "documents": self.documents, "left": self.left, "kept": list(KEPT)}
-
-
 @dataclass
 class _Found:
     """A person, its own events, and its sales as (connection, till id); `told`: also those that name it."""
@@ -106,8 +78,11 @@ def export(engine: Engine, who: str, *, connection: str | None = None) -> dict[s
     return {**holding, "documents": _documents(engine, found)}
 
 
-def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure:
+def erase(engine: Engine, who: str, *, connection: str | None = None) -> dict[str, Any]:
     """Remove the person from our records, in small steps. If it is interrupted, run it again.
+
+    Returns how many rows of each kind were `erased`, the `documents` (fiscal records) that stay, what is `left` that
+    still mentions the person, and why, and what any erasure has `kept`.
 
     Bookings stay: the numbers of documents and their links hold no personal data. The links to the
     person are deleted last, as they lead to all other rows.
@@ -117,7 +92,8 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
     with writing(engine) as session:
         links.forget_addresses(session, person.emails, person.customers)
     erased = {part.name: _erase(engine, part) for part in _list_parts(engine, found)}
-    return Erasure(Erased(**erased), documents, left=personal.find_mentions(engine, person.texts()))
+    left = personal.find_mentions(engine, person.texts())
+    return {"erased": erased, "documents": documents, "left": left, "kept": list(KEPT)}
 
 
 class _Part(NamedTuple):

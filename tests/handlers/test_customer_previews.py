@@ -202,7 +202,7 @@ def test_what_a_preview_was_asked_for_goes_when_the_person_is_erased(shop: Shop)
     shop.till.add_relation(**COMPANY)
     for by, word in ((By.EMAIL, "Bakker@Example.nl"), (By.NAME, "Bakkerij Jansen"), (By.EMAIL, "bakker@example.nl")):
         preview(shop, word, by=by)
-    assert erasure.erase(shop.engine, "bakker@example.nl").erased.events == 3
+    assert erasure.erase(shop.engine, "bakker@example.nl")["erased"]["events"] == 3
     for event in shop.events():
         kept = repr([event.entity_id, event.subject, event.hint, event.result, event.email, event.reason])
         assert "akker" not in kept

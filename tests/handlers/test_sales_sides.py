@@ -120,7 +120,7 @@ def test_sides_are_kept_some_days_and_go_with_their_person(shop: Shop) -> None:
     assert "Vermeulen" not in str(sides(shop, mine))
     exported = people.export(shop.engine, f"relation:{relation}")["sale_contents"]
     assert sorted(each["side"] for each in exported) == ["books", "till"]
-    assert people.erase(shop.engine, f"relation:{relation}").erased.sale_contents == 2
+    assert people.erase(shop.engine, f"relation:{relation}")["erased"]["sale_contents"] == 2
     assert (sides(shop, mine), len(sides(shop, other)[SideName.TILL])) == ({name: [] for name in SideName}, 1)
     retention.purge(shop.engine, days=30)
     assert sides(shop, other)[SideName.TILL]

@@ -126,7 +126,7 @@ def test_a_customer_has_both_sides_until_erased_or_retained_long_enough(shop: Sh
         assert retention.forget(session, "customers", days=0, limit=10) == 1
     row = rows(shop, RecordKind.CUSTOMER)[key]
     assert (row.books_name, row.till_name, row.code, row.fields) == (None, None, None, None)
-    assert people.erase(shop.engine, key).erased.records == 1
+    assert people.erase(shop.engine, key)["erased"]["records"] == 1
     assert rows(shop, RecordKind.CUSTOMER) == {}
     assert retention.purge(shop.engine, days=0).emptied >= 0
 

@@ -31,7 +31,7 @@ async def export_person(request: Request) -> Response:
 async def erase_person(request: Request) -> Response:
     """How much was erased, which fiscal records stay, and what still mentions the person, and why."""
     _, done = await _do(request, "erase", people.erase)
-    return JSONResponse(done.to_data())
+    return JSONResponse(done)
 
 
 async def _do(request: Request, action: str, work: Callable[..., Answer]) -> tuple[str, Answer]:
