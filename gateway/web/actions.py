@@ -125,12 +125,10 @@ async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SE
     def find(session: Session) -> Change:
         known = views.events_of_order(session, wanted.order)
         connection = _whose(session, wanted, known)
-        mine = [event for event in known if event.connection == connection and event.entity not in _WITHOUT_RECORD]
         return requests.resend(
             wanted.order,
             connection=connection,
-            # A record the till named is a better start than the session that led to it.
-            earlier=sorted(mine, key=lambda event: event.entity == deliveries.SESSION),
+            earlier=[event for event in known if event.connection == connection],
             dry_run=wanted.dry_run,
             reason=wanted.reason or "",
             actor=SOURCE,
