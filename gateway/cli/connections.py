@@ -57,7 +57,7 @@ def list_events(call: Call) -> int:
     )
     with reading(call.engine) as session:
         page = views.find_events(session, wanted)
-    lines = (f"{e.id:>7} {e.received_at:%Y-%m-%d %H:%M:%S} {e.flow:<10} {tasks.to_words(e)}" for e in page.events)
+    lines = (f"{e.id:>7} {e.received_at:%Y-%m-%d %H:%M:%S} {e.flow:<10} {tasks.to_words(e)}" for e in page.rows)
     call.answer(presentation.to_list(page, call.display_names), *lines)
     return GOOD
 

@@ -20,7 +20,7 @@ from gateway.store import connections, counts, cursors, installation, systems, t
 from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.events import BACKFILL, UNSETTLED, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
-from gateway.store.sql import given, moment, page_of, upsert
+from gateway.store.sql import Page, given, moment, page_of, upsert
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, AlertRow, ConnectionRow, InboxRow, TokenRow
 from mapping import messages
 from mapping.messages import message
@@ -311,12 +311,9 @@ def find_open(session: Session) -> list[AlertRow]:
     return list(session.execute(lasting).scalars())
 
 
-def find_past(
-    session: Session, connection: str | None = None, *, before: int | None = None
-) -> tuple[Sequence[AlertRow], int | None]:
-    """Alerts that are over (of one connection), newest first, and the cursor of the next page (None at the end)."""
+def find_past(session: Session, connection: str | None = None, *, before: int | None = None) -> Page[AlertRow, int]:
+    """Alerts that are over (of one connection), newest first."""
     conditions = [col(AlertRow.cleared_at).is_not(None), *given((AlertRow.connection, connection))]
     conditions += [] if before is None else [col(AlertRow.id) < before]
     past = select(AlertRow).where(*conditions).order_by(col(AlertRow.id).desc()).limit(_PAGE + 1)
-    rows, last = page_of(session.execute(past).scalars().all(), _PAGE)
-    return rows, last and last.id
+    return page_of(session.execute(past).scalars().all(), _PAGE, lambda row: row.id or 0)

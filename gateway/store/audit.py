@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from gateway.store import inbox
 from gateway.store.events import Change
-from gateway.store.sql import given, moment, page_of
+from gateway.store.sql import Page, given, moment, page_of
 from gateway.store.tables import AuditRow
 from mapping import messages
 
@@ -47,8 +47,8 @@ def ask(session: Session, change: Change, *, actor: str, action: str, target: st
 
 def find_page(
     session: Session, wanted: AuditFilter | None = None, *, before: int | None, limit: int
-) -> tuple[Sequence[AuditRow], int | None]:
-    """The actions before a cursor (None: all), newest first, and the cursor of the next page (None at the end)."""
+) -> Page[AuditRow, int]:
+    """The actions before a cursor (None: all), newest first."""
     wanted, id_ = wanted or AuditFilter(), col(AuditRow.id)
     conditions = given((AuditRow.actor, wanted.actor), (AuditRow.action, wanted.action))
     # Rows are numbered as time goes on: a bound of time is one of numbers, which every index here has.
@@ -62,8 +62,7 @@ def find_page(
     if before is not None:
         conditions.append(id_ < before)
     newest = select(AuditRow).where(*conditions).order_by(id_.desc()).limit(limit + 1)
-    rows, last = page_of(session.execute(newest).scalars().all(), limit)
-    return rows, last and last.id
+    return page_of(session.execute(newest).scalars().all(), limit, lambda row: row.id or 0)
 
 
 def _find_bound(session: Session, when: datetime) -> int:

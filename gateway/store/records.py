@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from gateway.store import requests
 from gateway.store.events import ENDED, OPEN, Event, Flow, Outcome, State
-from gateway.store.sql import given, holds_one, moment, newest_ids, page_of
+from gateway.store.sql import Page, given, holds_one, moment, newest_ids, page_of
 from gateway.store.tables import InboxRow, RecordRow
 
 PAGE: Final = 50
@@ -109,14 +109,6 @@ class ListedRecord:
     reason: str | None
     fix: str | None
     messages: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordsPage:
-    """Records by name, and where the next page begins (None at the end)."""
-
-    records: Sequence[ListedRecord]
-    next: RecordPosition | None
 
 
 class _Ending(NamedTuple):
@@ -303,7 +295,7 @@ def note_altered(session: Session, connection: str, kind: RecordKind, source_ids
     session.execute(update(RecordRow).where(mine).values(differs=True, altered_at=moment(), updated_at=moment()))
 
 
-def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> RecordsPage:
+def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> Page[ListedRecord, RecordPosition]:
     """One page of the records that fit, by name."""
     name, id_ = col(RecordRow.name), col(RecordRow.id)
     equal = (("kind", wanted.kind), ("connection", wanted.connection), ("status", wanted.status))
@@ -319,8 +311,8 @@ def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> Record
     if wanted.after:
         conditions.append(tuple_(name, id_) > tuple_(wanted.after.name, wanted.after.id))
     rows = session.execute(_LISTED.where(*conditions).order_by(name, id_).limit(limit + 1)).all()
-    found, last = page_of([ListedRecord(*each) for each in rows], limit)
-    return RecordsPage(found, RecordPosition(last.row.name, last.row.id or 0) if last else None)
+    found = [ListedRecord(*each) for each in rows]
+    return page_of(found, limit, lambda last: RecordPosition(last.row.name, last.row.id or 0))
 
 
 def find_names(session: Session, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -16,7 +16,7 @@ from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.sale_contents import ARTICLE, TENDER
 from gateway.store.sales import AMSTERDAM, SaleStatus
-from gateway.store.sql import between, given, holds_one, newest_ids, page_of
+from gateway.store.sql import Page, between, given, holds_one, newest_ids, page_of
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping.coverage import SourceValue
 
@@ -87,14 +87,6 @@ class ListedSale:
 
 
 @dataclass(frozen=True, slots=True)
-class SalesPage:
-    """Sales, newest day first, and where the next page begins (None at the end)."""
-
-    sales: Sequence[ListedSale]
-    next: SalePosition | None
-
-
-@dataclass(frozen=True, slots=True)
 class SalesTotal:
     count: int
     amount_cents: int
@@ -119,7 +111,8 @@ def search(session: Session, wanted: SaleFilter) -> SaleFilter:
     return replace(wanted, found=tuple(sorted(found, reverse=True)[:MOST_FOUND]))
 
 
-def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPage:
+def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> Page[ListedSale, SalePosition]:
+    """One page of the sales that fit, newest day first."""
     link = and_(
         col(LinkRow.connection) == col(SaleRow.connection),
         col(LinkRow.kind) == LinkKind.DOCUMENT,
@@ -134,8 +127,8 @@ def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPag
         .order_by(*_NEWEST_FIRST)
         .limit(limit + 1)
     )
-    found, last = page_of([ListedSale(*row) for row in session.execute(statement).all()], limit)
-    return SalesPage(found, SalePosition(last.row.day, last.row.id or 0) if last else None)
+    found = [ListedSale(*row) for row in session.execute(statement).all()]
+    return page_of(found, limit, lambda last: SalePosition(last.row.day, last.row.id or 0))
 
 
 def totals_by_day(session: Session, wanted: SaleFilter) -> dict[date, tuple[SalesTotal, int]]:

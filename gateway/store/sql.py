@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy import Column, Dialect, and_, bindparam, column, false, func, literal, literal_column, or_, select
 from sqlalchemy.dialects import postgresql
@@ -19,6 +19,7 @@ from sqlalchemy.types import ARRAY, Boolean, DateTime, Float, String, TypeDecora
 from sqlmodel import Field, Session, col
 
 Value = TypeVar("Value")
+Place = TypeVar("Place")
 
 
 class Instant(TypeDecorator[datetime]):
@@ -121,9 +122,16 @@ def chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
     return (distinct[start : start + size] for start in range(0, len(distinct), size))
 
 
-def page_of(rows: Sequence[Value], limit: int) -> tuple[Sequence[Value], Value | None]:
-    """The page of rows of which one more was asked for, and its last row if there are more."""
-    return rows[:limit], rows[limit - 1] if len(rows) > limit else None
+class Page(NamedTuple, Generic[Value, Place]):
+    """Rows of a list in its order, and the place after which the next page begins (None at the end)."""
+
+    rows: Sequence[Value]
+    next: Place | None
+
+
+def page_of(rows: Sequence[Value], limit: int, place: Callable[[Value], Place]) -> Page[Value, Place]:
+    """The page of rows of which one more was asked for; `place` is that of a row."""
+    return Page(rows[:limit], place(rows[limit - 1]) if len(rows) > limit else None)
 
 
 def newest_ids(session: Session, id_: Any, conditions: Iterable[ColumnElement[bool]], most: int) -> set[int]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from sqlalchemy import ColumnElement, String, and_, func, literal_column, or_, select, true, union_all
 from sqlmodel import Session, col
@@ -15,7 +16,7 @@ from gateway.store import connections, documents, sales, systems
 from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
-from gateway.store.sql import begins, given, holds_one, moment, page_of
+from gateway.store.sql import Page, begins, given, holds_one, moment, page_of
 from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers
@@ -47,14 +48,6 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Events, newest first, and the cursor of the next page (None at the end)."""
-
-    events: Sequence[Event]
-    next: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class FlowStatus:
     """The status of one flow: rows per state, seconds the oldest unsynced and the oldest parked row have waited.
 
@@ -76,8 +69,8 @@ class FlowStatus:
         return max((each for each in (self.unsynced_seconds, self.unseen_seconds) if each is not None), default=None)
 
 
-def find_events(session: Session, wanted: Filter) -> Page:
-    """One page of the matching events.
+def find_events(session: Session, wanted: Filter) -> Page[Event, int]:
+    """One page of the matching events, newest first.
 
     A page looks through the last `LISTED_BACK` events before its cursor, a search with `q` through `SEARCHED_BACK`, and
     through all that are open or whose order, SKU, e-mail or entity id begins with `q`. So a page may hold few events,
@@ -91,10 +84,9 @@ def find_events(session: Session, wanted: Filter) -> Page:
         before = newest + 1 if wanted.before is None else min(wanted.before, newest + 1)
         low = max(0, before - 1 - (SEARCHED_BACK if wanted.q else LISTED_BACK))
     is_near = id_.in_(_search(session, wanted.q, fits, low, limit + 1)) if wanted.q else id_ > low
-    events, last = page_of(select_events(session, fits, is_near, limit=limit + 1), limit)
-    if last:
-        return Page(events, last.id)
-    return Page(events, low + 1 if low > 0 and all(event.id > low for event in events) else None)
+    page = page_of(select_events(session, fits, is_near, limit=limit + 1), limit, attrgetter("id"))
+    is_more = page.next is None and low > 0 and all(event.id > low for event in page.rows)
+    return page._replace(next=low + 1) if is_more else page
 
 
 def _fits(session: Session, wanted: Filter) -> ColumnElement[bool]:

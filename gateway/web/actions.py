@@ -101,7 +101,7 @@ async def retry_all(
 
     def change(session: Session, before: int | None) -> tuple[list[int], int | None]:
         page = views.find_events(session, dataclasses.replace(parked, before=before))
-        due = [each.id for each in page.events if each.entity not in _WITHOUT_RECORD]
+        due = [each.id for each in page.rows if each.entity not in _WITHOUT_RECORD]
         if changed := _requeue(session, due, RETRYABLE):
             target = message("events {first} to {last}", first=changed[-1], last=changed[0])
             audit.note(session, actor=actor, action="retry", target=target, reason=reason)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.store.events import Event, State
 from gateway.store.journal import Entry
-from gateway.store.views import Page
+from gateway.store.sql import Page
 from mapping import messages
 
 _ALWAYS = ("id", "connection", "flow", "source", "entity", "entity_id", "state", "reason", "attempts")
@@ -44,9 +44,9 @@ def to_line(entry: Entry) -> dict[str, Any]:
     return line | ({"milliseconds": entry.milliseconds} if entry.milliseconds is not None else {})
 
 
-def to_list(page: Page, names: Mapping[str, str]) -> dict[str, Any]:
+def to_list(page: Page[Event, int], names: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "events": [to_event(event, names) for event in page.events],
+        "events": [to_event(event, names) for event in page.rows],
         "next": str(page.next) if page.next is not None else None,
     }
 

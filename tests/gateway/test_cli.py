@@ -275,7 +275,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_a_worker_reads(
     code, _, said = run("mapping", "record", str(path), "sale:77")
     assert (code, said) == (1, f"{path} cannot be written: no such file or directory\n")
     with reading(engine) as session:
-        assert views.find_events(session, views.Filter()).events == []
+        assert views.find_events(session, views.Filter()).rows == []
     assert shop
 
 

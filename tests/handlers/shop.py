@@ -255,7 +255,7 @@ class Shop:
     def events(self, **filters: Any) -> list[Event]:
         """Events whose attributes equal these, newest first."""
         with reading(self.engine) as session:
-            found = views.find_events(session, views.Filter(limit=200)).events
+            found = views.find_events(session, views.Filter(limit=200)).rows
         return [e for e in found if all(getattr(e, name) == value for name, value in filters.items())]
 
     def event(self, event_id: int) -> Event:

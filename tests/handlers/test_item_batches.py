@@ -95,7 +95,7 @@ def test_a_new_item_costs_a_dozen_statements_and_has_its_own_history(open_shop: 
     (own,) = shop.events(entity_id=rows[0]["Id"])
     assert (own.state, own.target_id, own.sku, own.attempts) == ("done", "7101", "7101", 1)
     with reading(shop.engine) as session:
-        listed = find(session, RecordFilter(RecordKind.PRODUCT, q="7101")).records[0].row
+        listed = find(session, RecordFilter(RecordKind.PRODUCT, q="7101")).rows[0].row
     assert (listed.status, listed.event_id, listed.differs) == (RecordStatus.LINKED, own.id, False)
     assert listed.written_at is not None
 

@@ -77,4 +77,4 @@ def test_a_search_finds_a_sale_by_its_number_in_the_books(shop: Shop) -> None:
 
 def search(shop: Shop, typed: str) -> list[str]:
     with reading(shop.engine) as session:
-        return [event.entity_id for event in views.find_events(session, views.Filter(q=typed)).events]
+        return [event.entity_id for event in views.find_events(session, views.Filter(q=typed)).rows]

@@ -262,7 +262,7 @@ def test_a_sale_is_found_by_its_articles_and_its_ways_to_pay(shop: Shop) -> None
 
     def find(**wanted: str) -> list[str]:
         with reading(shop.engine) as session:
-            return [each.row.sale_id for each in sales_list.find(session, SaleFilter(**wanted)).sales]  # type: ignore[arg-type]
+            return [each.row.sale_id for each in sales_list.find(session, SaleFilter(**wanted)).rows]  # type: ignore[arg-type]
 
     mine = [receipt["receiptId"]]
     assert (find(q="1002"), find(q=name[1:]), find(q="1003"), find(q="1009")) == (mine, mine, mine, [])

@@ -75,7 +75,7 @@ def test_a_record_is_found_by_state_name_number_and_sku(shop: Shop) -> None:
     def find(**wanted: Any) -> list[str]:
         with reading(shop.engine) as session:
             page = records.find(session, RecordFilter(RecordKind.PRODUCT, **wanted))
-        return [record.row.name for record in page.records if record.row.code in made]
+        return [record.row.name for record in page.rows if record.row.code in made]
 
     assert find() == ["Azijn", "Brie", "Oude kaas"]
     assert (find(inactive=True), find(q="ude KA"), find(q="7001"), find(q="AB")) == (
@@ -92,7 +92,7 @@ def test_a_record_is_found_by_state_name_number_and_sku(shop: Shop) -> None:
     with reading(shop.engine) as session:
         first = records.find(session, RecordFilter(RecordKind.PRODUCT), limit=1)
         second = records.find(session, RecordFilter(RecordKind.PRODUCT, after=first.next), limit=1)
-    assert first.records[0].row.name < second.records[0].row.name
+    assert first.rows[0].row.name < second.rows[0].row.name
 
 
 def test_a_preview_with_other_settings_changes_no_record(shop: Shop) -> None:

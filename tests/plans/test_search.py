@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from gateway.store import retention, views
-from gateway.store.events import Flow, State
+from gateway.store.events import Event, Flow, State
 from gateway.store.session import reading, writing
-from gateway.store.views import LISTED_BACK, SEARCHED_BACK, Filter, Page
+from gateway.store.sql import Page
+from gateway.store.views import LISTED_BACK, SEARCHED_BACK, Filter
 from tests.engines import cheap_engine
 from tests.gateway.store.test_people_at_size import LONGEST_SECONDS, waits_during
 from tests.plans.conftest import ROWS
@@ -22,7 +23,7 @@ def seeded(seeded_url: str) -> Iterator[Engine]:
         yield engine
 
 
-def find(engine: Engine, **wanted: object) -> Page:
+def find(engine: Engine, **wanted: object) -> Page[Event, int]:
     with reading(engine) as session:
         return views.find_events(session, Filter(**wanted))  # type: ignore[arg-type]
 
@@ -33,7 +34,7 @@ def walk(engine: Engine, **wanted: object) -> tuple[int, list[int]]:
     while pages == 0 or before is not None:
         page = find(engine, before=before, **wanted)
         pages, before = pages + 1, page.next
-        ids += [event.id for event in page.events]
+        ids += [event.id for event in page.rows]
     return pages, ids
 
 
@@ -41,16 +42,16 @@ def test_what_has_a_name_is_found_at_once_however_old_it_is(seeded: Engine) -> N
     with writing(seeded) as session:
         session.execute(text("UPDATE inbox SET sku = 'Sku-Old', email = 'old@example.nl' WHERE id = 12341"))
     for typed in ("1.12341", "90012341", "Sku-Ol", "old@", "OLD@example.nl"):
-        assert 12341 in [event.id for event in find(seeded, q=typed, limit=200).events], typed
-    assert [event.id for event in find(seeded, q="Sku-Old", state=State.DONE).events] == [12341]
-    assert find(seeded, q="Sku-Old", state=State.SKIPPED).events == []
+        assert 12341 in [event.id for event in find(seeded, q=typed, limit=200).rows], typed
+    assert [event.id for event in find(seeded, q="Sku-Old", state=State.DONE).rows] == [12341]
+    assert find(seeded, q="Sku-Old", state=State.SKIPPED).rows == []
 
 
 def test_the_reason_of_an_open_event_is_found_at_once_that_of_an_ended_one_by_going_back(seeded: Engine) -> None:
     with writing(seeded) as session:
         session.execute(text("UPDATE inbox SET reason = 'no VAT code for 9 %' WHERE id IN (5000, 7000)"))
     first = find(seeded, q="vat CODE for")
-    assert [event.id for event in first.events] == [5000]
+    assert [event.id for event in first.rows] == [5000]
     assert walk(seeded, q="vat CODE for", state=State.DONE)[1] == [7000]
 
 

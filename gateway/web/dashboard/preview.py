@@ -60,7 +60,7 @@ async def show_form(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
 
 def find_recent(session: Session, flow: Flow, connection: str | None = None) -> Sequence[Event]:
     """The last few records of a flow, each once, newest first."""
-    found = views.find_events(session, views.Filter(flow=flow, connection=connection, limit=_LOOKED_AT)).events
+    found = views.find_events(session, views.Filter(flow=flow, connection=connection, limit=_LOOKED_AT)).rows
     # In this order a later one of the same record would win, so the oldest goes first.
     once = {(event.connection, event.entity, event.entity_id): event for event in reversed(found) if can_preview(event)}
     return sorted(once.values(), key=lambda event: -event.id)[:_RECENT]

@@ -16,8 +16,9 @@ from starlette.routing import Route
 
 from gateway.store import audit, people, records, sales_list, systems, views
 from gateway.store.events import SETTLED, Event, Flow
-from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordsPage, RecordStatus
+from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordStatus
 from gateway.store.requests import Side
+from gateway.store.sql import Page
 from gateway.web import api, queries, services
 from gateway.web.api import previews
 from gateway.web.api.previews import PreviewRequest
@@ -77,9 +78,9 @@ async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> 
     names = await services.names_of(request)
     wanted = await _read_filter(request, visitor, kind)
 
-    def look(session: Session) -> tuple[RecordsPage, dict[str, dict[str, str]]]:
+    def look(session: Session) -> tuple[Page[ListedRecord, RecordPosition], dict[str, dict[str, str]]]:
         found = records.find(session, wanted)
-        keys = {each.row.connection for each in found.records if each.row.stock}
+        keys = {each.row.connection for each in found.rows if each.row.stock}
         return found, {key: name_branches(session, key) for key in keys}
 
     page, branches = await shared.read(look)

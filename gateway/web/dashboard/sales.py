@@ -22,7 +22,8 @@ from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales import KINDS as SOURCES
-from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
+from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesTotal
+from gateway.store.sql import Page
 from gateway.web import actions, queries, services
 from gateway.web.dashboard import charts, csv_files, rendering
 from gateway.web.dashboard.csv_files import CSV_PAGE, CsvStyle, Rows, defuse
@@ -56,7 +57,7 @@ class _Shown:
     `booked` are the cents of each day, connection and location, of `days`; without days there is no chart.
     """
 
-    page: SalesPage
+    page: Page[ListedSale, SalePosition]
     branches: list[tuple[int, str | None]]
     tenders: list[str]
     total: SalesTotal | None = None
@@ -75,7 +76,7 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         branches = sales_list.branches(session, connection) if connection else []
         tenders = sales_list.tenders(session) if visitor.connection is None else []
         if faults:
-            return _Shown(SalesPage((), None), branches, tenders)
+            return _Shown(Page((), None), branches, tenders)
         searched = sales_list.search(session, wanted)
         shown = _Shown(sales_list.find(session, searched), branches, tenders)
         return _add_up(session, searched, shown)
@@ -148,7 +149,7 @@ async def download_sales(request: Request, _visitor: Visitor) -> Response:
 
     def read(session: Session, after: SalePosition | None) -> tuple[Rows, SalePosition | None]:
         page = sales_list.find(session, replace(wanted, after=after), limit=CSV_PAGE)
-        return [to_cells(sale, names, style) for sale in page.sales], page.next
+        return [to_cells(sale, names, style) for sale in page.rows], page.next
 
     return await csv_files.to_download(request, "sales.csv", COLUMNS, read)
 

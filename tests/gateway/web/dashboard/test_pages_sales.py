@@ -322,7 +322,7 @@ def test_the_buttons_of_a_sale_ask_for_it_by_its_id(gateway: Gateway, browser: h
     assert browser.post(f"/sales/{row.id}/retry", data=form).headers["location"] == f"/sales/{row.id}"
     assert gateway.rows()[-1].state == "received"
     with reading(gateway.engine) as session:
-        assert [each.row.status for each in sales_list.find(session, SaleFilter()).sales] == ["waiting"]
+        assert [each.row.status for each in sales_list.find(session, SaleFilter()).rows] == ["waiting"]
     assert browser.post(f"/sales/{row.id}/resend", data=form).headers["location"] == f"/sales/{row.id}"
     assert (gateway.rows()[-1].entity_id, gateway.rows()[-1].entity) == ("receipt-8", "Receipt")
     assert "It is being handled now" in browser.get(f"/sales/{row.id}").text
