@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account
+from gateway.store.rate_limits import Account, accounts_of
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.sql import moment, upsert
 from gateway.store.tables import ConnectionRow
@@ -202,7 +202,7 @@ def names_by_realm(session: Session) -> dict[str, str]:
 def names_by_account(session: Session) -> dict[Account, list[str]]:
     found: dict[Account, list[str]] = {}
     for row in session.execute(select(ConnectionRow).where(_ACTIVE)).scalars():
-        for account in (Account(QUICKBOOKS, row.realm_id or ""), Account(MPLUSKASSA, row.mplus_url or "")):
+        for account in accounts_of(row).values():
             found.setdefault(account, []).append(row.name)
     return found
 

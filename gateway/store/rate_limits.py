@@ -46,6 +46,12 @@ class Account:
     name: str
 
 
+def accounts_of(connection: Any) -> dict[str, Account]:
+    """The accounts of a connection (or its row), by system."""
+    named = {QUICKBOOKS: connection.realm_id, MPLUSKASSA: connection.mplus_url}
+    return {system: Account(system, name or "") for system, name in named.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """`slots` calls at once; each slot starts at most one call in `interval` seconds."""

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, and_, case, func, or_, select
 from sqlmodel import Session, col
 
 from gateway.store import connections, rate_limits
-from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account
+from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.session import writing
 from gateway.store.sql import moment, upsert
 from gateway.store.tables import ConnectionRow, SystemRow
@@ -89,11 +89,10 @@ def find_silent(session: Session, now: datetime) -> list[Silence]:
 def find_cooldowns(session: Session, connection: str) -> Iterator[tuple[str, float]]:
     """Each system's name and the seconds its cooldown still lasts, where one of this connection's accounts has one."""
     row = session.get(ConnectionRow, connection)
-    named = () if row is None else ((QUICKBOOKS, row.realm_id), (MPLUSKASSA, row.mplus_url))
     cooldowns = rate_limits.find_cooldowns(session)
-    for system, account in named:
-        if (seconds := cooldowns.get(Account(system, account or ""))) is not None:
-            yield NAMES[system], seconds
+    for system, account in rate_limits.accounts_of(row).items() if row else ():
+        if account in cooldowns:
+            yield NAMES[system], cooldowns[account]
 
 
 def all_of(session: Session) -> list[SystemRow]:

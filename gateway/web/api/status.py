@@ -151,11 +151,8 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
 
 def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
     """One connection as the contract has it: no secrets, only whether each is set."""
-    accounts = (
-        rate_limits.Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
-        rate_limits.Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),
-    )
-    cooldowns = [round(overview.cooldowns[each], 1) for each in accounts if each in overview.cooldowns]
+    accounts, cooling = rate_limits.accounts_of(connection).values(), overview.cooldowns
+    cooldowns = [round(cooling[each], 1) for each in accounts if each in cooling]
     return {
         "name": connection.display_name,
         "live": connection.live,

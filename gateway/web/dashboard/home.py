@@ -117,11 +117,7 @@ def to_card(connection: Connection, overview: Overview) -> dict[str, Any]:
     token = overview.tokens.get(connection.name)
     polls = [cursor for cursor in overview.cursors if cursor.connection == connection.name]
     soon = token is not None and tokens.stage_of(token, overview.now) is not None
-    accounts = {
-        "QuickBooks": rate_limits.Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
-        "MplusKASSA": rate_limits.Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),
-    }
-    known = overview.cooldowns
+    accounts, known = rate_limits.accounts_of(connection), overview.cooldowns
     return {
         "connection": connection,
         "authorised": tokens.is_authorised(token),
@@ -130,7 +126,7 @@ def to_card(connection: Connection, overview: Overview) -> dict[str, Any]:
         "failures": tuple(cursor for cursor in polls if cursor.failure),
         "polled_at": max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
         "settings_version": overview.settings_versions[connection.name],
-        "cooldowns": tuple((name, known[account]) for name, account in accounts.items() if account in known),
+        "cooldowns": tuple((NAMES[system], known[each]) for system, each in accounts.items() if each in known),
         "company": overview.companies.get((connection.name, connection.realm_id or "")),
         "reads": sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
     }
