@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import redis
@@ -33,9 +33,6 @@ from gateway.web import health, problems, protocol, services, webhooks
 from gateway.web.protocol import SecurityHeaders
 from gateway.web.services import Arrivals, Cached, Services, Throttle
 from gateway.web.sessions import Sessions
-
-if TYPE_CHECKING:
-    from gateway.connectors.openid import Provider
 
 DATABASE_THREADS = 4
 PROVIDER_THREADS = 4
@@ -163,18 +160,10 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         metrics=health.of_database(engine, settings),
         arrivals=Arrivals(),
         threads=anyio.CapacityLimiter(settings.web_pool if settings.is_postgres else DATABASE_THREADS),
-        provider=_open_provider(settings),
+        provider=services.open_provider(settings),
         provider_threads=anyio.CapacityLimiter(PROVIDER_THREADS),
     )
     return shared
-
-
-def _open_provider(settings: Settings) -> Provider | None:
-    if not settings.oidc_issuer:
-        return None
-    from gateway.web.dashboard import login  # with libraries that are slow to import
-
-    return login.open_provider(settings)
 
 
 async def _warm_up(app: Starlette) -> None:

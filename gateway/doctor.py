@@ -25,8 +25,8 @@ from gateway.store.session import reading
 from gateway.store.tables import InboxRow
 from gateway.version import VERSION
 from gateway.web import deliveries
-from gateway.web.dashboard.login import CALLBACK, open_provider
 from gateway.web.oauth import redirect_uri
+from gateway.web.services import SIGN_ON_CALLBACK, open_provider
 from mapping.messages import message
 
 OLDEST_POSTGRES = 14  # the oldest one that is still maintained
@@ -170,7 +170,7 @@ def check_single_sign_on(at: Installation) -> Iterator[Finding]:
         if is_known is None:
             said = "the provider {issuer} answers; whether it knows the client {client} shows the first login"
         yield Finding(subject, message(said, issuer=settings.oidc_issuer, client=settings.oidc_client_id))
-    address = settings.public_url + CALLBACK
+    address = settings.public_url + SIGN_ON_CALLBACK
     said = message("{address} must be among the redirect addresses at the provider, letter for letter", address=address)
     secure = urlsplit(settings.public_url).scheme == "https" or at.is_here
     yield Finding("redirect of single sign-on", said, "" if secure else "set PUBLIC_URL to an https address")

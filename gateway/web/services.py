@@ -46,6 +46,7 @@ PATIENCE_SECONDS = 2.0
 FRESH_SECONDS = 2.0
 KEY, KEY_SECONDS = "kassabridge:ready", 60
 LATE = "no write succeeds in time"
+SIGN_ON_CALLBACK = "/login/oidc/callback"
 Answer = TypeVar("Answer")
 
 
@@ -336,6 +337,20 @@ class Services:
                 return await anyio.to_thread.run_sync(call, limiter=self.threads, abandon_on_cancel=True)
         except TimeoutError:
             raise Transient("it did not answer in time") from None
+
+
+def open_provider(settings: Settings) -> Provider | None:
+    """The provider, where one is set up; its libraries are slow to import, so they are only then."""
+    if not settings.oidc_issuer:
+        return None
+    from gateway.connectors.openid import Provider
+
+    return Provider(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        redirect_uri=settings.public_url + SIGN_ON_CALLBACK,
+    )
 
 
 async def settle_name(request: Request) -> None:

@@ -15,7 +15,6 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.errors import Permanent, Transient
-from gateway.settings import Settings
 from gateway.store import audit, leases, users
 from gateway.store.users import NoUser, User
 from gateway.web import access, bodies, services
@@ -125,7 +124,6 @@ def to_local(address: str) -> str:
 
 Answer = TypeVar("Answer")
 LOGIN: Final = "/login"
-CALLBACK: Final = "/login/oidc/callback"
 WAY: Final = "by single sign-on"
 PURPOSE: Final = "single-sign-on"
 _COOKIE, _SECONDS = "_sign_on", 600
@@ -138,20 +136,6 @@ AGAIN: Final = "Log in once more."
 NOT_OURS: Final = "This login was not begun in this browser, or too long ago."
 LEFT: Final = "The login provider did not let you in."
 MEANWHILE: Final = "Log in with name and password, or try again in a minute."
-
-
-def open_provider(settings: Settings) -> Provider | None:
-    """The provider, where one is set up; its libraries are slow to import, so they are only then."""
-    if not settings.oidc_issuer:
-        return None
-    from gateway.connectors.openid import Provider
-
-    return Provider(
-        issuer=settings.oidc_issuer,
-        client_id=settings.oidc_client_id,
-        client_secret=settings.oidc_client_secret,
-        redirect_uri=settings.public_url + CALLBACK,
-    )
 
 
 async def start(request: Request) -> Response:
