@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -91,6 +92,21 @@ class Gauge:
     def called(self, key: str) -> str:
         return (self.display_names or {}).get(key, key)
 
+    def age(self, then: datetime | None) -> float:
+        return (self.now - then).total_seconds() if then else 0.0
+
+    def of_uses(self, number: Callable[[rate_limits.Use], float]) -> list[Labelled]:
+        """A number of each account, by the connections that have it."""
+        uses = [(use, name) for use in self.uses for name in (self.names or {}).get(use.account, ())]
+        return [((self.called(name), use.account.system), number(use)) for use, name in uses]
+
+    def of_pools(self, column: str) -> list[Labelled]:
+        """The sum of a number of all processes with a role."""
+        sums: Counter[str] = Counter()
+        for each in self.processes:
+            sums[each.role] += getattr(each, column) or 0
+        return [((role,), sums[role]) for role in sorted(sums)]
+
 
 def read(session: Session, settings: Settings) -> Gauge:
     now = views.now_of(session)
@@ -130,9 +146,8 @@ def expose(reading: Gauge | None) -> bytes:
 
 
 def families(reading: Gauge) -> Iterator[Metric]:
-    yield from _of_events(reading)
-    yield from _of_outside(reading)
-    yield from _of_ourselves(reading)
+    for name, about, labels, find in GAUGES:
+        yield _gauge(name, about, labels, find(reading))
     yield from counts.to_families(counters.REGISTRY, reading.totals or {})
 
 
@@ -141,96 +156,55 @@ class Gauges(Collector):
     reading: Gauge | None
 
     def collect(self) -> Iterator[Metric]:
-        up = float(self.reading is not None)
-        yield _gauge(
-            "database_up", "Whether the database could be read; if not, other numbers are missing.", (), [((), up)]
-        )
+        about = "Whether the database could be read; if not, other numbers are missing."
+        yield _gauge("database_up", about, (), [((), self.reading is not None)])
         if self.reading is not None:
             yield from families(self.reading)
-
-
-def _of_events(reading: Gauge) -> Iterator[Metric]:
-    flows = reading.flows
-    counted = [((each.flow, state), float(n)) for each in flows for state, n in each.counts.items()]
-    yield _gauge("events", "Inbox rows by flow and state.", ("flow", "state"), counted)
-    late = [((each.flow,), each.unsynced_seconds or 0.0) for each in flows]
-    silent = max((each.unseen_seconds or 0.0 for each in flows), default=0.0)
-    yield _gauge("system_silent_seconds", "Seconds a system of a live connection has not answered.", (), [((), silent)])
-    yield _gauge("oldest_unsynced_seconds", "Seconds the oldest unsynced event of a flow has waited.", ("flow",), late)
-    parked = [((each.flow,), each.parked_seconds or 0.0) for each in flows]
-    yield _gauge("oldest_parked_seconds", "Seconds the oldest parked event has waited for a person.", ("flow",), parked)
-    done = [((each.flow,), _age(each.last_done_at, reading)) for each in flows if each.last_done_at]
-    yield _gauge(
-        "last_done_seconds",
-        "Seconds since a record of the flow was last done, requests and echoes apart.",
-        ("flow",),
-        done,
-    )
-
-
-def _of_outside(reading: Gauge) -> Iterator[Metric]:
-    about = ("connection", "source")
-    polled = [
-        ((reading.called(c.connection), c.source), _age(c.polled_at, reading)) for c in reading.cursors if c.polled_at
-    ]
-    yield _gauge("poll_age_seconds", "Seconds since the last good poll.", about, polled)
-    failing = [((reading.called(c.connection), c.source), float(c.failure is not None)) for c in reading.cursors]
-    yield _gauge("poll_failing", "1 while the last poll failed.", about, failing)
-    calls = [((reading.called(m.connection), m.system, m.kind), float(m.calls)) for m in reading.meters]
-    labels = ("connection", "system", "kind")
-    yield _gauge(
-        "calls_this_month", "Calls this month; kind read is what Intuit meters, call any other.", labels, calls
-    )
-    allowed = "Metered reads a month, as QUICKBOOKS_MONTHLY_READS says."
-    yield _gauge("reads_allowed", allowed, (), [((), float(reading.allowance))])
-    uses = [(use, name) for use in reading.uses for name in (reading.names or {}).get(use.account, ())]
-    rows = [((reading.called(name), use.account.system), use) for use, name in uses]
-    about = ("connection", "system")
-    cooldowns = [(key, use.cooldown) for key, use in rows]
-    yield _gauge("cooldown_seconds", "Seconds a system is not called, because it refused a call.", about, cooldowns)
-    resting = [(key, use.resting / use.slots) for key, use in rows]
-    yield _gauge("pace_used", "Share of the calls in a second that are spoken for; at 1 calls wait.", about, resting)
-    held = [(key, float(use.held)) for key, use in rows]
-    yield _gauge("slots_used", "Places among the calls at once that are held now.", about, held)
-    yield _gauge("slots", "Places among the calls at once.", about, [(key, float(use.slots)) for key, use in rows])
-
-
-def _of_ourselves(reading: Gauge) -> Iterator[Metric]:
-    alive = Counter(each.role for each in reading.processes)
-    running = [((role,), float(alive[role])) for role in alerts.ROLES]
-    yield _gauge("processes", "Processes that reported within a minute.", ("role",), running)
-    yield _gauge(
-        "pool_connections", "Database connections the pools may open.", ("role",), _summed(reading, "pool_size")
-    )
-    used = "Database connections in use, as each process said last."
-    yield _gauge("pool_connections_used", used, ("role",), _summed(reading, "pool_used"))
-    open_ = Counter(alert.cause.partition("/")[0] for alert in reading.alerts)
-    lasting = [((kind,), float(open_[kind])) for kind in alerts.KINDS]
-    yield _gauge("alerts", "Alerts whose cause lasts, by kind.", ("kind",), lasting)
-    lost = [((reading.called(token.connection),), float(token.lost is not None)) for token in reading.tokens]
-    yield _gauge(
-        "authorisation_lost",
-        "1 while QuickBooks has to be connected again, or refuses calls although it is connected.",
-        ("connection",),
-        lost,
-    )
-    ends = [
-        ((reading.called(t.connection),), -_age(end, reading)) for t in reading.tokens if (end := tokens.ends_at(t))
-    ]
-    yield _gauge("authorisation_seconds", "Seconds until QuickBooks has to be connected again.", ("connection",), ends)
-
-
-def _summed(reading: Gauge, field: str) -> list[Labelled]:
-    roles = sorted({each.role for each in reading.processes})
-    return [((r,), float(sum(getattr(p, field) or 0 for p in reading.processes if p.role == r))) for r in roles]
-
-
-def _age(then: datetime | None, reading: Gauge) -> float:
-    return (reading.now - then).total_seconds() if then else 0.0
 
 
 def _gauge(name: str, about: str, labels: Sequence[str], values: Iterable[Labelled]) -> Metric:
     family = GaugeMetricFamily(f"kassabridge_{name}", about, labels=labels)
     for given, value in values:
-        family.add_metric(given, value)
+        family.add_metric(given, float(value))
     return family
+
+
+_OF_FLOW, _OF_FEED, _OF_SYSTEM = ("flow",), ("connection", "source"), ("connection", "system")
+GAUGES: Final[Sequence[tuple[str, str, tuple[str, ...], Callable[[Gauge], Iterable[Labelled]]]]] = (
+    ("events", "Inbox rows by flow and state.", ("flow", "state"), lambda at: [
+        ((each.flow, state), count) for each in at.flows for state, count in each.counts.items()]),
+    ("system_silent_seconds", "Seconds a system of a live connection has not answered.", (), lambda at: [
+        ((), max((each.unseen_seconds or 0.0 for each in at.flows), default=0.0))]),
+    ("oldest_unsynced_seconds", "Seconds the oldest unsynced event of a flow has waited.", _OF_FLOW, lambda at: [
+        ((each.flow,), each.unsynced_seconds or 0.0) for each in at.flows]),
+    ("oldest_parked_seconds", "Seconds the oldest parked event has waited for a person.", _OF_FLOW, lambda at: [
+        ((each.flow,), each.parked_seconds or 0.0) for each in at.flows]),
+    ("last_done_seconds", "Seconds since a record of the flow was last done, requests and echoes apart.", _OF_FLOW,
+     lambda at: [((each.flow,), at.age(each.last_done_at)) for each in at.flows if each.last_done_at]),
+    ("poll_age_seconds", "Seconds since the last good poll.", _OF_FEED, lambda at: [
+        ((at.called(each.connection), each.source), at.age(each.polled_at)) for each in at.cursors if each.polled_at]),
+    ("poll_failing", "1 while the last poll failed.", _OF_FEED, lambda at: [
+        ((at.called(each.connection), each.source), each.failure is not None) for each in at.cursors]),
+    ("calls_this_month", "Calls this month; kind read is what Intuit meters, call any other.", (*_OF_SYSTEM, "kind"),
+     lambda at: [((at.called(each.connection), each.system, each.kind), each.calls) for each in at.meters]),
+    ("reads_allowed", "Metered reads a month, as QUICKBOOKS_MONTHLY_READS says.", (), lambda at: [((), at.allowance)]),
+    ("cooldown_seconds", "Seconds a system is not called, because it refused a call.", _OF_SYSTEM,
+     lambda at: at.of_uses(lambda use: use.cooldown)),
+    ("pace_used", "Share of the calls in a second that are spoken for; at 1 calls wait.", _OF_SYSTEM,
+     lambda at: at.of_uses(lambda use: use.resting / use.slots)),
+    ("slots_used", "Places among the calls at once that are held now.", _OF_SYSTEM,
+     lambda at: at.of_uses(lambda use: use.held)),
+    ("slots", "Places among the calls at once.", _OF_SYSTEM, lambda at: at.of_uses(lambda use: use.slots)),
+    ("processes", "Processes that reported within a minute.", ("role",), lambda at: [
+        ((role,), sum(each.role == role for each in at.processes)) for role in alerts.ROLES]),
+    ("pool_connections", "Database connections the pools may open.", ("role",), lambda at: at.of_pools("pool_size")),
+    ("pool_connections_used", "Database connections in use, as each process said last.", ("role",),
+     lambda at: at.of_pools("pool_used")),
+    ("alerts", "Alerts whose cause lasts, by kind.", ("kind",), lambda at: [
+        ((kind,), sum(each.cause.partition("/")[0] == kind for each in at.alerts)) for kind in alerts.KINDS]),
+    ("authorisation_lost", "1 while QuickBooks has to be connected again, or refuses calls although it is connected.",
+     ("connection",), lambda at: [((at.called(each.connection),), each.lost is not None) for each in at.tokens]),
+    ("authorisation_seconds", "Seconds until QuickBooks has to be connected again.", ("connection",), lambda at: [
+        ((at.called(each.connection),), -at.age(end)) for each in at.tokens if (end := tokens.ends_at(each))]),
+)  # fmt: skip
+"""Of each number its name, what it says, its labels, and its values of one look."""
