@@ -21,8 +21,9 @@ def shop_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[st
 
 
 @pytest.fixture
-def open_shop(shop_database: str) -> Iterator[Callable[..., Shop]]:
+def open_shop(shop_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Shop]]:
     """Call it with a settings document for a connected shop."""
+    monkeypatch.chdir(tmp_path)  # here is no `var`, in which each shop would leave the till's WSDL
     shops: list[Shop] = []
     with cheap_engine(shop_database) as engine:
 
