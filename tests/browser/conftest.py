@@ -138,9 +138,18 @@ def address(migrated_sqlite: Path, tmp_path: Path, valkey_url: str, serve: Calla
 
 
 @pytest.fixture
-def inside(address: str, tab: Any) -> Any:
-    """A tab of a person who is logged in. How they log in is tested with the keyboard and without a script."""
+def logged_in(address: str, tab: Any) -> Any:
+    """A tab of a person who is logged in, on no page yet.
+
+    How they log in is tested with the keyboard and without a script.
+    """
     answer = tab.context.request.post(f"{address}/login", form={"password": TOKEN}, max_redirects=0)
     assert answer.status == 303, answer.text()
-    tab.goto(address)
     return tab
+
+
+@pytest.fixture
+def inside(logged_in: Any, address: str) -> Any:
+    """A tab of a person who is logged in, on the first page."""
+    logged_in.goto(address)
+    return logged_in

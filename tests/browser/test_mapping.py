@@ -121,9 +121,9 @@ def test_a_first_load_is_begun_and_paused_and_an_address_copied(inside: Any, add
 
 @pytest.mark.parametrize("language", MAPPING)
 def test_mapping_and_set_up_fit_a_phone_and_a_desk_in_every_language(
-    inside: Any, address: str, shoot: Shoot, language: str
+    logged_in: Any, address: str, shoot: Shoot, language: str
 ) -> None:
-    context = inside.context.browser.new_context(locale=language, storage_state=inside.context.storage_state())
+    context = logged_in.context.browser.new_context(locale=language, storage_state=logged_in.context.storage_state())
     tab = context.new_page()
     looks = ((path, width, scheme) for path in PAGES for width, scheme in LOOKS)
     for path, width, scheme in looks:

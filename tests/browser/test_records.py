@@ -22,9 +22,9 @@ LOOKS = {"en": (1280, "light"), "de": (1280, "dark"), "nl": (400, "light")}
 
 
 @pytest.mark.parametrize("language", LOOKS)
-def test_the_pages_fit_in_every_language(inside: Any, address: str, shoot: Shoot, language: str) -> None:
+def test_the_pages_fit_in_every_language(logged_in: Any, address: str, shoot: Shoot, language: str) -> None:
     width, theme = LOOKS[language]
-    context = inside.context.browser.new_context(locale=language, storage_state=inside.context.storage_state())
+    context = logged_in.context.browser.new_context(locale=language, storage_state=logged_in.context.storage_state())
     tab = context.new_page()
     tab.emulate_media(color_scheme=theme)
     for path, name in PAGES.items():

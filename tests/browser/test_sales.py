@@ -98,9 +98,9 @@ def test_the_list_is_downloaded_as_a_file(inside: Any) -> None:
 
 @pytest.mark.parametrize("language", SALES)
 def test_the_pages_fit_a_phone_and_a_desk_in_every_language(
-    inside: Any, address: str, shoot: Shoot, language: str
+    logged_in: Any, address: str, shoot: Shoot, language: str
 ) -> None:
-    context = inside.context.browser.new_context(locale=language, storage_state=inside.context.storage_state())
+    context = logged_in.context.browser.new_context(locale=language, storage_state=logged_in.context.storage_state())
     tab = context.new_page()
     for path, name in (("sales", "sales"), ("sales/4", "sale"), ("sales/3", "sale-booked"), ("", "home")):
         for width in (400, 1280):
@@ -113,9 +113,9 @@ def test_the_pages_fit_a_phone_and_a_desk_in_every_language(
     context.close()
 
 
-def test_the_pages_are_legible_in_the_dark(inside: Any, address: str, shoot: Shoot) -> None:
-    inside.emulate_media(color_scheme="dark")
+def test_the_pages_are_legible_in_the_dark(logged_in: Any, address: str, shoot: Shoot) -> None:
+    logged_in.emulate_media(color_scheme="dark")
     for path, name in (("sales", "sales"), ("sales/4", "sale"), ("sales/3", "sale-booked")):
-        inside.goto(f"{address}/{path}")
-        shoot(inside, f"{name}-dark")
-        assert inside.evaluate(CONTRAST) == [], path
+        logged_in.goto(f"{address}/{path}")
+        shoot(logged_in, f"{name}-dark")
+        assert logged_in.evaluate(CONTRAST) == [], path

@@ -156,8 +156,8 @@ def test_everything_works_without_a_script(scriptless: Any, address: str, tmp_pa
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_stands_out_from_what_is_behind_it(inside: Any, address: str, scheme: str) -> None:
-    inside.emulate_media(color_scheme=scheme)
+def test_every_text_stands_out_from_what_is_behind_it(logged_in: Any, address: str, scheme: str) -> None:
+    logged_in.emulate_media(color_scheme=scheme)
     for path in ("/", "/events", "/events/1", "/preview", "/agreement", "/connections/default/settings"):
-        inside.goto(f"{address}{path}")
-        assert inside.evaluate(CONTRAST) == [], path
+        logged_in.goto(f"{address}{path}")
+        assert logged_in.evaluate(CONTRAST) == [], path
