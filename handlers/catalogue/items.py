@@ -7,7 +7,7 @@ with the event; it is used only if no newer change was reported. A webhook's con
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import simplejson
@@ -30,6 +30,8 @@ LEFT_OUT = "left out"
 WEBHOOK = "webhook"
 AT_ONCE = 100
 """Webhooks whose items are read together."""
+LAG = timedelta(minutes=1)
+"""How much later than the change the time of its webhook may be."""
 PATIENCE_SECONDS = 2.0
 """How long a thread waits for another that is reading: then it reads its item by itself."""
 _TRUSTED = frozenset({cursors.BOOKS, "backfill", OURS})
@@ -79,10 +81,18 @@ def _read_with_others(event: Event, deps: Deps) -> ItemReading | None:
     if not together.lock.acquire(timeout=PATIENCE_SECONDS):
         return None
     try:
-        found: _Asked | None = together.take(event.key)
-        return found.reading if found else _read_several(event, together, deps)
+        asked: _Asked | None = together.take(event.key)
+        found = asked.reading if asked else _read_several(event, together, deps)
     finally:
         together.lock.release()
+    return found if found and _shows_change(found.item, event) else None
+
+
+def _shows_change(item: Item, event: Event) -> bool:
+    """Whether a query shows the change that the webhook tells of: whether it may lag behind a read is unknown."""
+    if item.updated_at is None or event.occurred_at is None:
+        return True
+    return item.updated_at >= event.occurred_at - LAG
 
 
 def _read_several(event: Event, together: ItemsJustRead, deps: Deps) -> ItemReading | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime, timedelta
 
 from gateway.store.events import Change, Event, Flow
 from handlers.catalogue import items
@@ -11,15 +12,19 @@ from tests.handlers.shop import REALM, Shop
 MANY = 40
 
 
+def hint(item_id: str, key: str, *, occurred_at: datetime | None = None) -> Change:
+    about = (f"qbo:{key}:{item_id}", Flow.PRODUCTS, "webhook", "Item", item_id, "default")
+    return Change(*about, operation="update", occurred_at=occurred_at)
+
+
 def hear_later(shop: Shop, item_id: str, key: str) -> Event:
     """A webhook that waits."""
-    about = Change(f"qbo:{key}:{item_id}", Flow.PRODUCTS, "webhook", "Item", item_id, "default", operation="update")
-    return shop.event(shop.receive(about))
+    return shop.event(shop.receive(hint(item_id, key)))
 
 
-def item_reads(shop: Shop) -> int:
+def item_reads(shop: Shop, *kinds: str) -> int:
     counts = shop.books.ledger.counts.get(REALM, Counter())
-    return counts["read Item"] + counts["query Item"]
+    return sum(counts[f"{kind} Item"] for kind in kinds or ("read", "query"))
 
 
 def test_items_that_were_changed_at_once_are_read_together(shop: Shop) -> None:
@@ -41,6 +46,15 @@ def test_an_item_changed_after_it_was_read_with_others_is_read_again(shop: Shop)
     again = hear_later(shop, other, "again")
     assert items.read(again, deps).item.description == "later"
     assert items.read(second, deps).item.id == other
+
+
+def test_an_item_that_a_query_shows_without_its_change_is_read_by_itself(shop: Shop) -> None:
+    one, other = (str(shop.add_item(sku)["Id"]) for sku in ("7001", "7002"))
+    late = shop.deps().now() + timedelta(hours=1)
+    first, _ = (shop.event(shop.receive(hint(item_id, "first", occurred_at=late))) for item_id in (one, other))
+    before = item_reads(shop, "read")
+    assert items.read(first, shop.deps()).item.id == one
+    assert item_reads(shop, "read") == before + 1
 
 
 def test_items_that_the_books_do_not_have_are_asked_for_once_each(shop: Shop) -> None:
