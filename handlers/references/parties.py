@@ -23,6 +23,7 @@ from handlers.deps import Deps
 from mapping import customers
 from mapping.customers import email_key, email_keys, email_spellings, to_iso3
 from mapping.errors import MappingError
+from mapping.fingerprints import fingerprint
 from mapping.list_entries import named_currency, require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation, Sale, SaleKind
@@ -154,16 +155,20 @@ def default_debtor(deps: Deps) -> str:
 
 
 def create(relation: Relation, deps: Deps) -> Customer:
-    """Create the customer, one event of a relation at a time: another may have created it since it was searched.
+    """Create the customer, one event of a relation or an e-mail address at a time: another may have created it since.
 
     In books that forget request ids, a second create would make a second customer, of the next name.
     """
     if deps.dry_run:
         return _create(relation, deps)
-    work = f"customer of relation {relation.number}"
-    with leases.alone(deps.engine, deps.connection, work, process=deps.process.name):
-        found = deps.read(links.find_all, LinkKind.CUSTOMER, _keys(relation))
-        ids = {link.target_id for link in found.values() if not _is_stale(link) and not is_another(link, relation)}
+    own, keys = key_of_relation(relation), _keys(relation)
+    works = [f"customer of {own}", *(f"customer of address {fingerprint(key)}" for key in keys if key != own)]
+    with leases.alone(deps.engine, deps.connection, *works, process=deps.process.name):
+        usable = {
+            key: link for key, link in deps.read(links.find_all, LinkKind.CUSTOMER, keys).items() if not _is_stale(link)
+        }
+        # Another relation of the same address is the same customer, another one of the same number is not.
+        ids = {link.target_id for key, link in usable.items() if key != own or not is_another(link, relation)}
         meanwhile = choose(deps.books.customers_by_ids(sorted(ids)), deps) if ids else None
         return remember(relation, meanwhile or _create(relation, deps), deps)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from handlers.references import parties
 from tests.handlers.shop import REALM, Shop, sold
 
 COMPANY = {
@@ -131,6 +134,22 @@ def sell_to(shop: Shop, number: int) -> dict[str, Any]:
     shop.settle()
     assert shop.newest(receipt["receiptId"]).state == "done"
     return shop.rows("SalesReceipt")[-1]
+
+
+def test_t10_two_relations_of_one_address_searched_at_once_make_one(shop: Shop) -> None:
+    numbers = [
+        shop.till.add_relation(name=name, email=email)["relationNumber"]
+        for name, email in (("P. Oud", "Piet.Oud@Example.nl"), ("Piet Oud", "piet.oud@example.nl"))
+    ]
+    shop.poll()
+    shop.work_abreast(*(event.id for event in shop.events(flow="customers")))
+    for number in numbers:  # as if neither search had found the other's customer
+        relation = shop.deps().till.relation(number)
+        assert relation
+        parties.create(
+            dataclasses.replace(relation, created_at=datetime(2026, 1, number % 28 + 1, tzinfo=UTC)), shop.deps()
+        )
+    assert len(shop.rows("Customer")) == 1
 
 
 def test_an_inactive_customer_is_created_again_if_wanted(open_shop: Callable[..., Shop]) -> None:
