@@ -50,14 +50,6 @@ class LastWritten:
     link: Link | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The relation of a customer, and how it was found."""
-
-    relation: Relation | None = None
-    by: str | None = None
-
-
 def carry_relation(event: Event, deps: Deps) -> Result:
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
@@ -145,7 +137,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
 
 
 def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -> Result:
-    present = _find_relation(customer, known, deps).relation
+    present, _ = _find_relation(customer, known, deps)
     wanted = customers.to_relation(customer, existing=present)
     newer: Collection[str] = ()
     if present and known.agreed and deps.settings.customers.update_existing:
@@ -192,16 +184,17 @@ def _of_customer(customer: Customer, deps: Deps) -> LastWritten:
     return _to_last_written(next(iter(found), None))
 
 
-def _find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
+def _find_relation(customer: Customer, known: LastWritten, deps: Deps) -> tuple[Relation | None, str | None]:
+    """The relation of a customer, and how it was found."""
     linked = deps.till.relation(known.number) if known.number else None
     if linked and known.link and not parties.is_another(known.link, linked):
-        return Match(linked, BY_LINK)
+        return linked, BY_LINK
     found = (deps.till.find_relation_by_email(key) for key in email_keys(customer.email))
     if same := next(filter(None, found), None):
-        return Match(same, BY_EMAIL)
+        return same, BY_EMAIL
     # A record whose create answer was lost contains our id.
     ours = deps.till.find_relation_by_ext_id(customer.id or "")
-    return Match(ours, BY_ID) if ours else Match()
+    return ours, BY_ID if ours else None
 
 
 def _to_last_written(link: Link | None) -> LastWritten:
@@ -293,14 +286,14 @@ def explain_customer(customer: Customer, deps: Deps) -> PreviewData:
     customers.require_switched_on(deps.settings.customers)
     customers.require_wanted_at_till(customer, require_home(deps.lists.company(), deps.settings.products.currency))
     known = _of_customer(customer, deps)
-    match = _find_relation(customer, known, deps)
-    if match.relation is None:
+    found, by = _find_relation(customer, known, deps)
+    if found is None:
         known_records.note_customer(customer, deps)
     else:
-        known_records.note_pair(match.relation, customer, deps)
+        known_records.note_pair(found, customer, deps)
     kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None
-    rows = explanations.explain_relation(customer, existing=match.relation, kept=kept)
-    return _to_preview("till", rows, match.relation.number if match.relation else None, match.by)
+    rows = explanations.explain_relation(customer, existing=found, kept=kept)
+    return _to_preview("till", rows, found.number if found else None, by)
 
 
 def _to_preview(into: str, rows: Sequence[Explanation], there: str | int | None, by: str | None) -> PreviewData:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Any, Final
 
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint
@@ -15,6 +15,8 @@ from mapping.records import Customer, PostalAddress, Relation, Sale, TillAddress
 from mapping.sections import CustomerSettings
 
 NAME_LENGTH, DISPLAY_LENGTH, EMAIL_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 100, 30, 16
+_KEPT = ("given_name", "family_name", "company_name", "phone", "mobile", "billing", "shipping", "vat_number")
+"""Fields of a customer that stay as they are where the till has nothing."""
 
 
 def email_key(text: str | None) -> str | None:
@@ -146,20 +148,9 @@ def to_customer(
     )
     if existing is None:
         return wanted
-    return replace(
-        existing,
-        display_name=wanted.display_name,
-        email=keep_spelling(existing.email, relation.email),
-        given_name=wanted.given_name or existing.given_name,
-        family_name=wanted.family_name or existing.family_name,
-        company_name=wanted.company_name or existing.company_name,
-        phone=wanted.phone or existing.phone,
-        mobile=wanted.mobile or existing.mobile,
-        billing=wanted.billing or existing.billing,
-        shipping=wanted.shipping or existing.shipping,
-        vat_number=wanted.vat_number or existing.vat_number,
-        active=wanted.active,
-    )
+    kept: dict[str, Any] = {name: getattr(wanted, name) or getattr(existing, name) for name in _KEPT}
+    email = keep_spelling(existing.email, relation.email)
+    return replace(existing, display_name=wanted.display_name, email=email, active=wanted.active, **kept)
 
 
 def _name_again(existing: Customer, relation: Relation, attempt: int, *, renamed: bool) -> str:
