@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from mapping.errors import MappingError
@@ -21,7 +20,6 @@ MOST_LINES: Final = 500
 """Of a sale with more lines the first are kept."""
 _ROUNDING: Final = 1
 _MOST_COMPARED: Final = 10_000
-_NO_RATES: Final[Mapping[str, Decimal | None]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ def _read_lines(sale: Sale) -> list[tuple[SaleLine, int, Decimal | None]]:
         return found
 
 
-def of_document(booked: BookedDocument, rates: Mapping[str, Decimal | None] = _NO_RATES) -> SaleSide:
+def of_document(booked: BookedDocument, rates: Mapping[str, Decimal | None]) -> SaleSide:
     """A document of the books; `rates` are those of the tax codes, by their ids, as far as they are known."""
     sign = -1 if booked.kind in RETURNS else 1
     taxes: dict[str, int] = {}

@@ -46,9 +46,6 @@ class Division:
     beside: Mapping[Tender, int] = field(default_factory=dict)
 
 
-NOTHING_DIVIDED = Division()
-
-
 def net_payments(payments: Iterable[Payment], day: date) -> list[Payment]:
     """Each payment with its date (default: the sale's `day`); a refund is subtracted from the latest by its tender."""
     dated = [replace(payment, business_date=payment.business_date or day) for payment in payments]
@@ -88,7 +85,7 @@ def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cen
     """
     money = sums(payments, day)
     if not money:
-        return NOTHING_DIVIDED
+        return Division()
     match kind:
         case DocumentKind.INVOICE:
             came = tuple(payment for payment in net_payments(payments, day) if payment.amount_cents > 0)

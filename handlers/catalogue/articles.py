@@ -32,8 +32,6 @@ from mapping.texts import Traces, without_name
 from mapping.variants import Family
 from mapping.vat_table import VatTable, with_turnover_groups
 
-_NO_RATES = VatTable()
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -208,7 +206,7 @@ def _with_turnover(product: Product, present: Product, deps: Deps) -> Product:
     return dataclasses.replace(product, articles=tuple(by_number.get(a.number, a) for a in product.articles))
 
 
-def differs(wanted: Product, present: Product, vat: VatTable = _NO_RATES, branch: int | None = None) -> bool:
+def differs(wanted: Product, present: Product, vat: VatTable, branch: int | None) -> bool:
     """Whether any field that we set differs from the till; fields that we leave open (None) do not count.
 
     A price that the till computes from ours counts, at the rates of `vat` (of `branch`, where they differ).
