@@ -76,6 +76,13 @@ class SettingsDocument(Section):
         return self
 
     @property
+    def named_items(self) -> set[str]:
+        """What the settings call the items of the gateway's own lines: ids, SKUs and names, case-folded."""
+        orders = self.orders
+        named = (orders.fallback_item, orders.summary_item, *self.mapping.special_items.values())
+        return {name.casefold() for name in named if name}
+
+    @property
     def loses_stock(self) -> bool:
         """Whether stock is written from quantities that do not include the sales of the day."""
         return self.orders.enabled and self.orders.summary == "day" and self.stock.enabled

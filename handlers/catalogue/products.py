@@ -26,6 +26,8 @@ from mapping.records import Item, Product
 from mapping.skus import OWN, fold, name_item, needs_allocation
 from mapping.variants import find_family
 
+NAMED = "the settings name this item for lines of the gateway, and without a SKU it is no article"
+
 
 def handle(event: Event, deps: Deps) -> Result:
     if items.is_ours(event.entity_id, deps):
@@ -86,6 +88,8 @@ def load(item: Item, deps: Deps, *, repeated: bool) -> ItemContext:
         if not refusal and link and not item.active and bridge.find_number(item, deps) != int(link.target_id):
             said = "an inactive item gets no article under another SKU"
             refusal = NotBookable(said, record=name_item(item), field="SKU")
+        if not refusal and not fold(item) and {item.id, item.name.casefold()} & deps.settings.named_items:
+            refusal = NotBookable(NAMED, record=name_item(item), field="SKU")
     return ItemContext(item, link, refusal, repeated)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.store.events import Event, Flow
+from handlers.catalogue.products import NAMED
 from tests.handlers.counter import OpenShop, article, backfill, change, hear, writes
 from tests.handlers.shop import Shop
 
@@ -104,3 +105,16 @@ def test_an_item_that_never_was_at_the_till_is_only_skipped(open_shop: OpenShop)
     written = writes(shop)
     event = hear(shop, str(shop.add_item("7001", Name="Cheese")["Id"]))
     assert (event.state, writes(shop)) == ("skipped", written)
+
+
+@pytest.mark.parametrize("document", [
+    '[orders]\nmissing_item = "fallback"\nfallback_item = "Takings"\n',
+    '[orders]\nsummary = "day"\nsummary_item = "takings"\n[stock]\nenabled = false\n',
+    '[mapping.special_items]\ntip = "Takings"\n',
+])  # fmt: skip
+def test_an_item_named_for_own_lines_needs_no_sku(open_shop: OpenShop, document: str) -> None:
+    shop = open_shop(document)
+    item = str(shop.add_item("", Name="Takings", Type="Service")["Id"])
+    event = hear(shop, item)
+    assert (event.state, event.reason) == ("skipped", NAMED)
+    assert hear(shop, str(shop.add_item("", Name="Others", Type="Service")["Id"])).code == "missing-sku"
