@@ -62,15 +62,28 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
     return event
 
 
-async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | None) -> Event:
-    """Close an event that is not to be handled. Raises `Refusal` 404, or 409 when it is over or worked on."""
+async def ignore(
+    shared: Services,
+    event_id: int,
+    *,
+    actor: str,
+    reason: str | None,
+    action: str = "ignore",
+    target: str | None = None,
+) -> Event:
+    """Close an event that is not to be handled; the audit says `action` of `target`, else that the event is ignored.
+
+    Raises `Refusal` 404, or 409 when it is over or worked on.
+    """
     why = message("ignored by a person: {reason}", reason=reason) if reason else "ignored by a person"
 
     def change(session: Session) -> Event:
         event = _get(session, event_id)
         if not _ignore(session, [event_id], why):
             raise Refusal(409, message("an event that is {state} cannot be ignored", state=message(event.state)))
-        audit.note(session, actor=actor, action="ignore", target=message("event {id}", id=event_id), reason=reason)
+        audit.note(
+            session, actor=actor, action=action, target=target or message("event {id}", id=event_id), reason=reason
+        )
         return _get(session, event_id)
 
     return await shared.write(change)

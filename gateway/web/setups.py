@@ -197,7 +197,8 @@ async def cancel_live(shared: Services, name: str, *, actor: str) -> None:
     wanted = requests.go_live(connection=name, actor=actions.SOURCE)
     event = await shared.read(lambda session: views.newest_about(session, wanted.subject))
     if event is not None and event.state not in SETTLED:
-        await actions.ignore(shared, event.id, actor=actor, reason=None)
+        target = message("connection {name}", name=name)
+        await actions.ignore(shared, event.id, actor=actor, reason=None, action="cancel live", target=target)
 
 
 def _missing(session: Session, connection: Connection) -> str | None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from gateway.store.agreements import AgreementStatus, DayResult
 from gateway.store.session import open_engine, writing
 from gateway.store.tables import ConnectionRow
+from tests.browser.shop import KEY
+from tests.gateway.web.dashboard.test_pages_agreement import FIRST, add_days
 
 Shoot = Callable[[Any, str], None]
 
@@ -114,6 +118,25 @@ def test_no_cell_of_all_connections_is_written_over_another(
         inside.goto(f"{address}/overview")
         over = "e => e.map((td) => [td.dataset.label, td.scrollWidth - td.clientWidth]).filter(([, more]) => more > 0)"
         assert inside.locator(".overview td").evaluate_all(over) == [], width
+
+
+@pytest.mark.parametrize("width", [320, 400])
+def test_an_amount_of_a_day_is_never_split_on_a_narrow_phone(
+    inside: Any, address: str, tmp_path: Path, width: int
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    add_days(engine, KEY, DayResult(FIRST + timedelta(days=1), AgreementStatus.AGREES, 139_532_085, 139_532_085))
+    engine.dispose()
+    inside.get_by_role("button", name="Deutsch").click()
+    inside.set_viewport_size({"width": width, "height": 900})
+    inside.goto(f"{address}/agreement?month={FIRST:%Y-%m}")
+    split = """cells => cells.filter((cell) => {
+      const range = document.createRange();
+      range.selectNodeContents(cell);
+      return cell.textContent.includes("€") && new Set([...range.getClientRects()].map((r) => r.top)).size > 1;
+    }).map((cell) => cell.textContent)"""
+    assert inside.locator(".amounts td").evaluate_all(split) == []
+    assert "1.395.320,85" in inside.locator(".amounts").first.inner_text()
 
 
 def test_paper_has_the_day_of_each_time_and_the_marks_of_charts(inside: Any, address: str) -> None:

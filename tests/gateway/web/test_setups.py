@@ -306,6 +306,8 @@ def test_going_live_is_cancelled_on_the_page_while_the_till_is_away(
     page = browser.get("/setup/second").text
     assert ("Cancel going live" in page, ">Go live</button>" in page) == (False, True)
     assert claim_next(gateway.engine) is None
+    assert ("cancel live", "connection second") in [row[1:3] for row in gateway.audit()]
+    assert "Cancelled going live" in browser.get("/audit").text
     assert browser.post("/setup/second/live/cancel", data=form).status_code == 303  # a second press
 
 
