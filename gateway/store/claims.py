@@ -94,7 +94,10 @@ def end_of(engine: Engine, process: str) -> int:
 _ROWS = _INBOX.c
 COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
 ABANDONED = and_(_ROWS.state == State.WORKING, _ROWS.leased_until < moment())
-DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_at <= moment())), ABANDONED)
+# What is due since before it came has a head start, which a clock that is set back must not turn into a wait.
+_AHEAD = and_(_ROWS.state == State.RECEIVED, _ROWS.due_at < _ROWS.received_at)
+_IS_DUE = or_(_ROWS.due_at.is_(None), _ROWS.due_at <= moment(), _AHEAD)
+DUE = or_(and_(_ROWS.state.in_(PENDING), _IS_DUE), ABANDONED)
 # A clock that jumps ends every lease in SQLite, which uses the machine's clock: the holder still excludes its own.
 _NOT_OURS = or_(_ROWS.lease.is_(None), _ROWS.lease.not_in(bindparam("ours", expanding=True)))
 # As literals: a list that is bound cannot be executed for several events at once.

@@ -212,6 +212,12 @@ def test_a_waiting_event_is_due_only_when_its_time_has_come(engine: Engine) -> N
     assert claim_next(engine) is not None
 
 
+def test_a_sale_does_not_wait_when_the_clock_was_set_back(engine: Engine) -> None:
+    (received,) = put(engine, change("a"))
+    place(engine, received.id, received_at=moment(7200), due_at=moment(3600))
+    assert inbox.claim(engine, received.id) is not None
+
+
 def test_an_attempt_that_was_asked_to_slow_down_is_not_counted(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     end(engine, inbox.claim(engine, received.id), Outcome(State.WAITING, wait_seconds=0, burn_attempt=False))
