@@ -153,7 +153,7 @@ def test_a_lost_authorisation_parks_events_until_reconnected(
 
 def test_71_what_a_clock_set_back_made_late_is_due_again(engine: Engine) -> None:
     with writing(engine) as session:
-        inbox.receive(session, [Change("1", Flow.ORDERS, "t", "Receipt", "1", connection="shop")])
+        inbox.receive(session, [Change("1", Flow.PRODUCTS, "t", "Item", "1", connection="shop")])
         session.execute(
             text("UPDATE inbox SET received_at = :at").bindparams(at=datetime.now(UTC) + timedelta(hours=2))
         )

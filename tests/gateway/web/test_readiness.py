@@ -46,6 +46,9 @@ def is_ready(url: str) -> bool:
 
 
 def full(engine: Engine) -> None:
+    with closing(sqlite3.connect(str(engine.url.database))) as raw:
+        raw.execute("VACUUM")  # no page is left free by a migration
+
     def limit(connection: Any, _record: object) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={pages}")
