@@ -16,6 +16,7 @@ from pydantic_core import PydanticKnownError
 from mapping import patterns
 from mapping.conditions import IN_FORCE, is_in_force
 from mapping.messages import join, message
+from mapping.records import Item
 from mapping.sections import (
     HOUR_AND_MINUTE,
     AgreementSettings,
@@ -28,7 +29,7 @@ from mapping.sections import (
     StockSettings,
     incomplete,
 )
-from mapping.skus import LARGEST_NUMBER
+from mapping.skus import LARGEST_NUMBER, fold
 
 LARGEST: Final = 256 * 1024
 """Characters of a document."""
@@ -75,12 +76,11 @@ class SettingsDocument(Section):
             raise incomplete(TWO_ROWS, "stock.branches", "keep one of the rows, without zeros before the number")
         return self
 
-    @property
-    def named_items(self) -> set[str]:
-        """What the settings call the items of the gateway's own lines: ids, SKUs and names, case-folded."""
+    def is_for_own_lines(self, item: Item) -> bool:
+        """Whether it has no SKU and the settings name it for lines of the gateway's own: then it is no article."""
         orders = self.orders
         named = (orders.fallback_item, orders.summary_item, *self.mapping.special_items.values())
-        return {name.casefold() for name in named if name}
+        return not fold(item) and item.name.casefold() in {name.casefold() for name in named if name}
 
     @property
     def loses_stock(self) -> bool:

@@ -88,7 +88,9 @@ def load(item: Item, deps: Deps, *, repeated: bool) -> ItemContext:
         if not refusal and link and not item.active and bridge.find_number(item, deps) != int(link.target_id):
             said = "an inactive item gets no article under another SKU"
             refusal = NotBookable(said, record=name_item(item), field="SKU")
-        if not refusal and not fold(item) and {item.id, item.name.casefold()} & deps.settings.named_items:
+        # One that is on sale is a person's to decide about: its SKU may be gone by mistake.
+        is_on_sale = link is not None and link.fingerprint not in (items.GONE, items.LEFT_OUT)
+        if not refusal and not is_on_sale and deps.settings.is_for_own_lines(item):
             refusal = NotBookable(NAMED, record=name_item(item), field="SKU")
     return ItemContext(item, link, refusal, repeated)
 

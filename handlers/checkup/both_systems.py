@@ -146,7 +146,8 @@ def look_at_items(deps: Deps) -> Iterator[Finding]:
     start = 1
     for _ in range(MOST_PAGES):
         some = deps.books.items_page(start, LOOKED_AT)
-        items += [item for item in some if item.type in types and not is_own(item)]
+        ours = {item.id for item in some if is_own(item) or deps.settings.is_for_own_lines(item)}
+        items += [item for item in some if item.type in types and item.id not in ours]
         if is_last_page(len(some), LOOKED_AT):
             break
         start += len(some)

@@ -167,6 +167,15 @@ def test_items_that_cannot_be_synchronised_are_reported(shop: Shop) -> None:
     assert "SKUs that are no number" not in look(shop)
 
 
+def test_no_sku_is_asked_of_an_item_named_for_own_lines(shop: Shop) -> None:
+    shop.add_item("", Name="Takings", Type="Service")
+    assert look(shop)["items without SKU"]["said"] == "1: Takings"
+    shop.switch('[orders]\nsummary_item = "takings"\n')
+    found = look(shop)
+    assert "items without SKU" not in found
+    assert "Takings" not in found["articles"]["said"]
+
+
 # --- what the settings name, and what must exist on both sides ---------------------------------------------------
 
 

@@ -118,3 +118,17 @@ def test_an_item_named_for_own_lines_needs_no_sku(open_shop: OpenShop, document:
     event = hear(shop, item)
     assert (event.state, event.reason) == ("skipped", NAMED)
     assert hear(shop, str(shop.add_item("", Name="Others", Type="Service")["Id"])).code == "missing-sku"
+
+
+def test_an_item_on_sale_that_lost_its_sku_stays_on_sale(open_shop: OpenShop) -> None:
+    shop = open_shop('[mapping.special_items]\ngift_card = "Web cheese"\n')
+    item = handled(shop)
+    change(shop, item, Sku="")
+    assert hear(shop, item).code == "missing-sku"
+    assert is_on_sale(shop)
+
+
+def test_a_named_sku_is_not_taken_for_the_id_of_another_item(shop: Shop) -> None:
+    item = str(shop.add_item("", Name="Others", Type="Service")["Id"])
+    shop.switch(f'[orders]\nmissing_item = "fallback"\nfallback_item = "{item}"\n')
+    assert hear(shop, item).code == "missing-sku"
