@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from gateway.errors import NotFound, Transient
+from gateway.errors import NotFound, Permanent, Transient
 from gateway.store import links
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
@@ -107,7 +107,11 @@ def handle(event: Event, deps: Deps) -> Result:
     print_ = categories.fingerprint(wanted)
     if link and link.target_id and link.fingerprint == print_ and not items.is_repeated(event):
         return done("unchanged", links=(_to_link(seen, link.target_id, print_, link),))
-    number = _write(seen.item, wanted, link, event, deps)
+    try:
+        number = _write(seen.item, wanted, link, event, deps)
+    except Permanent:
+        require_group(seen.item, event, deps)
+        raise
     written = _to_link(seen, str(number), print_, find_link(seen.item.id, deps))
     deps.remember(written)
     deps.resolve(WAITS_FOR_CATEGORY, cause_of_category(seen.item.id))

@@ -172,6 +172,20 @@ def test_a_group_deleted_by_hand_is_made_again_for_an_item(shop: Shop, *, is_the
     assert {e.state for e in shop.events()} <= {"done", "skipped"}
 
 
+def test_groups_deleted_with_those_below_are_made_again_for_an_item(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    cheese = add_category(shop, "Cheese", food["Id"])
+    for row in (food, cheese):
+        hear(shop, row["Id"])
+    for name in ("Cheese", "Food"):
+        delete_group(shop.till.till, shop.till.till["groups"].get(groups(shop)[name]["groupNumber"]))
+    hear(shop, shop.add_item("7001", **below(cheese["Id"]))["Id"], "Create")
+    retry_waiting(shop)
+    assert groups(shop)["Cheese"]["parentGroupNumber"] == groups(shop)["Food"]["groupNumber"]
+    assert members(shop, "Cheese") == {7001}
+    assert {e.state for e in shop.events()} <= {"done", "skipped"}
+
+
 def remove_from_books(shop: Shop, item_id: str) -> None:
     """Remove a category from the books."""
     shop.company.remove(ENTITIES["Item"], shop.company.get("Item", item_id))
