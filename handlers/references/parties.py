@@ -164,12 +164,16 @@ def create(relation: Relation, deps: Deps) -> Customer:
     own, keys = key_of_relation(relation), _keys(relation)
     works = [f"customer of {own}", *(f"customer of address {fingerprint(key)}" for key in keys if key != own)]
     with leases.alone(deps.engine, deps.connection, *works, process=deps.process.name):
-        usable = {
-            key: link for key, link in deps.read(links.find_all, LinkKind.CUSTOMER, keys).items() if not _is_stale(link)
+        ids = {
+            key: link.target_id
+            for key, link in deps.read(links.find_all, LinkKind.CUSTOMER, keys).items()
+            if not _is_stale(link) and (key != own or not is_another(link, relation))
         }
-        # Another relation of the same address is the same customer, another one of the same number is not.
-        ids = {link.target_id for key, link in usable.items() if key != own or not is_another(link, relation)}
-        meanwhile = choose(deps.books.customers_by_ids(sorted(ids)), deps) if ids else None
+        found = deps.books.customers_by_ids(sorted(set(ids.values()))) if ids else ()
+        # Another relation of the same address is the same customer, as long as that has this address.
+        emails = set(email_keys(relation.email))
+        same = [each for each in found if each.id == ids.get(own) or emails & set(email_keys(each.email))]
+        meanwhile = choose(same, deps) if same else None
         return remember(relation, meanwhile or _create(relation, deps), deps)
 
 

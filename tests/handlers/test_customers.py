@@ -152,6 +152,19 @@ def test_t10_two_relations_of_one_address_searched_at_once_make_one(shop: Shop) 
     assert len(shop.rows("Customer")) == 1
 
 
+def test_an_address_that_passed_to_another_relation_makes_a_customer(shop: Shop) -> None:
+    first = shop.till.add_relation(**COMPANY)
+    shop.settle()
+    shop.till.change_relation(first["relationNumber"], email="nieuw@example.nl")
+    shop.settle()
+    second = shop.till.add_relation(name="Anna", email=COMPANY["email"])
+    entered = shop.till.till["relations"].get(second["relationNumber"])["createTimestamp"]
+    entered["min"] = (entered["min"] + 7) % 60
+    shop.settle()
+    addresses = {row["DisplayName"]: row["PrimaryEmailAddr"]["Address"] for row in shop.rows("Customer")}
+    assert addresses == {"Bakkerij Jansen BV": "nieuw@example.nl", "Anna": "bakker@example.nl"}
+
+
 def test_an_inactive_customer_is_created_again_if_wanted(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop('[customers]\ninactive = "create"')
     relation = shop.till.add_relation(**COMPANY)
