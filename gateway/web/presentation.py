@@ -25,7 +25,7 @@ def to_event(event: Event, names: Mapping[str, str]) -> dict[str, Any]:
     content |= {name: value for name in _WHEN_KNOWN if (value := getattr(event, name)) is not None}
     if event.target_id is not None:
         content["target"] = {"entity": event.target_entity, "id": event.target_id}
-    if event.due_at is not None and event.state != State.RECEIVED:
+    if event.due_at is not None and event.state in (State.WAITING, State.UNCERTAIN):
         content["next_attempt_at"] = to_time(event.due_at)
     content |= {"occurred_at": to_time(event.occurred_at)} if event.occurred_at else {}
     return content | {"received_at": to_time(event.received_at), "updated_at": to_time(event.updated_at)}

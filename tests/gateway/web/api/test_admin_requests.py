@@ -12,11 +12,11 @@ from sqlalchemy import text
 
 from gateway.errors import AUTH_LOST
 from gateway.store import inbox, tokens
-from gateway.store.events import State
+from gateway.store.events import Outcome, State
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tables import SaleRow
-from tests.gateway.web.api.test_admin_api import an_event
+from tests.gateway.web.api.test_admin_api import an_event, finish
 from tests.gateway.web.conftest import Gateway
 from tests.servers import wait_until
 
@@ -81,6 +81,15 @@ def test_what_was_done_here_is_listed_with_its_reason_in_pages(gateway: Gateway)
     assert [action["reason"] for action in first["audit"] + second["audit"]] == [f"because {n}" for n in reversed(ids)]
     assert (first["audit"][0]["actor"], first["audit"][0]["action"], second["next"]) == ("admin API", "retry", None)
     assert gateway.admin("GET", "/admin/audit?after=x").status_code == 400
+
+
+def test_only_an_event_that_waits_has_a_next_attempt(gateway: Gateway) -> None:
+    aside, waits, begun = gateway.receive(an_event("k1", state=State.PARKED), an_event("k2"), an_event("k3"))
+    finish(gateway, waits, Outcome(State.WAITING, reason="busy", wait_seconds=60.0))
+    assert inbox.claim(gateway.engine, begun) is not None
+    listed = gateway.admin("GET", "/admin/events").json()["events"]
+    assert {event["id"] for event in listed} == {aside, waits, begun}
+    assert [event["id"] for event in listed if "next_attempt_at" in event] == [waits]
 
 
 def test_many_are_retried_with_one_reason(gateway: Gateway) -> None:
