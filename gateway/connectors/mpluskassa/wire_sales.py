@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.connectors.mpluskassa import wire
-from gateway.connectors.mpluskassa.wire import AMSTERDAM, Malformed, Row
+from gateway.connectors.mpluskassa.wire import Malformed, Row
 from mapping.records import Journal, Payment, Relation, Sale, SaleKind, SaleLine, TillAddress, VatAmount
 
 # The till's name of each field of ours that is a text, in a relation and in the addresses.
@@ -90,9 +90,8 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
     branch: int = next(filter(None, branches), 0) if branches else wire.need(row, "entryBranchNumber")
     day = wire.to_date(row.get("financialDate"))
     if day is None and kind is SaleKind.ORDER:
-        # An order has no business date before it is delivered or paid.
-        entered = wire.to_moment(row.get("entryTimestamp"))
-        day = entered.astimezone(AMSTERDAM).date() if entered else None
+        # An order has no business date before it is delivered or paid. The clock beside the day may show anything.
+        day = wire.to_date(row.get("entryTimestamp"))
     if day is None:
         raise Malformed("the till left out the business date", field="financialDate")
     return Sale(

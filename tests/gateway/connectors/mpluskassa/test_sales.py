@@ -139,6 +139,12 @@ def test_an_order_without_a_business_date_has_its_amsterdam_day_of_entry() -> No
     assert sale.state == "ORDER-COMPLETE-STATE-NOTHING"
 
 
+def test_an_order_entered_at_24_00_has_the_day_of_its_entry() -> None:
+    entry = {"year": 2026, "mon": 6, "day": 30, "hour": 24, "min": 0, "sec": 0}
+    sale = to_sale(SaleKind.ORDER, {**ORDER, "entryTimestamp": entry})
+    assert (sale.business_date, sale.entered_at) == (date(2026, 6, 30), None)
+
+
 @pytest.mark.parametrize(("turnover", "entry", "branch"), [(2, 1, 2), (0, 1, 1), (None, 1, 1), (0, None, 0), (0, 0, 0)])
 def test_a_branch_that_nobody_named_is_the_one_of_entry(turnover: int | None, entry: int | None, branch: int) -> None:
     named = {"financialBranchNumber": turnover, "entryBranchNumber": entry}
