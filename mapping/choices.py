@@ -13,7 +13,7 @@ from typing import Final
 
 _ALIKE: Final = 0.72
 _COMPARED: Final = 4
-_LETTERS: Final = 64
+_LETTERS: Final = 256  # fewer, and two letters of one name would share a bit
 _SAME: Final = (
     frozenset({"pin", "pinnen", "maestro", "debit", "debit card", "ec", "girocard", "bankkaart", "bank card"}),
     frozenset({"contant", "contanten", "cash", "bar", "kas", "bargeld", "kassa"}),
@@ -100,8 +100,10 @@ class Options(tuple[ListOption, ...]):  # noqa: SLOT001 - what was found out is 
 
 def find(chosen: str | None, options: Iterable[ListOption]) -> ListOption | None:
     """The row that a value of the settings means: an id or a name."""
+    if chosen is None:
+        return None
     known = _index(options)
-    return known.by_id.get(chosen or "") or (named(chosen, known) if chosen else None)
+    return known.by_id.get(chosen) or (named(chosen, known) if chosen else None)
 
 
 def named(name: str, options: Iterable[ListOption]) -> ListOption | None:

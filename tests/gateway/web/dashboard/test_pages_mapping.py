@@ -322,3 +322,14 @@ def test_a_proposal_among_hundreds_is_the_one_most_alike() -> None:
         "Wijn": None,
         "": None,
     }
+
+
+@pytest.mark.parametrize(("name", "alike"), [("F&B-omzet", "F&B-omzetten"), ("F&B-omzet nul", "F&B-omzet 0%")])
+def test_a_name_with_signs_and_digits_is_proposed_too(name: str, alike: str) -> None:
+    found = choices.propose(name, [ListOption("1", alike)])
+    assert found is not None
+    assert found.name == alike
+
+
+def test_no_value_means_no_row_not_the_one_without_an_id() -> None:
+    assert choices.find(None, [ListOption("", "(no tax code)")]) is None
