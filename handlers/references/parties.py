@@ -235,11 +235,17 @@ def oldest(found: Iterable[Customer]) -> Customer | None:
 
 
 def remember(relation: Relation, customer: Customer, deps: Deps) -> Customer:
-    """Link the customer with the relation and with its e-mail addresses."""
+    """Link the customer with the relation and with its e-mail addresses, and with no former one."""
     note([customer], deps)
     known_records.note_pair(relation, customer, deps, written=True)
     for key in _keys(relation):
         deps.remember(replace(_to_link(key, customer), detail=to_origin(relation)))
+    # An address that neither has any more may be the next relation's; another relation of the customer keeps its own.
+    present = {*_keys(relation), *map(key_of_email, email_keys(customer.email))}
+    for link in links_with(customer.id or "", deps):
+        is_former = link.source_id.startswith(key_of_email("")) and link.source_id not in present
+        if is_former and not (_is_stale(link) or is_another(link, relation)):
+            deps.forget(LinkKind.CUSTOMER, link.source_id)
     return customer
 
 

@@ -152,7 +152,8 @@ def test_t10_two_relations_of_one_address_searched_at_once_make_one(shop: Shop) 
     assert len(shop.rows("Customer")) == 1
 
 
-def test_an_address_that_passed_to_another_relation_makes_a_customer(shop: Shop) -> None:
+@pytest.mark.parametrize("sells", [False, True], ids=["the relation", "a sale to it"])
+def test_an_address_that_passed_to_another_relation_makes_a_customer(shop: Shop, *, sells: bool) -> None:
     first = shop.till.add_relation(**COMPANY)
     shop.settle()
     shop.till.change_relation(first["relationNumber"], email="nieuw@example.nl")
@@ -160,6 +161,8 @@ def test_an_address_that_passed_to_another_relation_makes_a_customer(shop: Shop)
     second = shop.till.add_relation(name="Anna", email=COMPANY["email"])
     entered = shop.till.till["relations"].get(second["relationNumber"])["createTimestamp"]
     entered["min"] = (entered["min"] + 7) % 60
+    if sells:
+        assert sell_to(shop, second["relationNumber"])["CustomerRef"]["name"] == "Anna"
     shop.settle()
     addresses = {row["DisplayName"]: row["PrimaryEmailAddr"]["Address"] for row in shop.rows("Customer")}
     assert addresses == {"Bakkerij Jansen BV": "nieuw@example.nl", "Anna": "bakker@example.nl"}
