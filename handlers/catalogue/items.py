@@ -13,6 +13,7 @@ from typing import Any
 import simplejson
 
 from gateway.connectors.quickbooks import wire
+from gateway.errors import Permanent
 from gateway.store import cursors, inbox, links, round_robin, views
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import LinkKind
@@ -83,6 +84,8 @@ def _read_with_others(event: Event, deps: Deps) -> ItemReading | None:
     try:
         asked: _Asked | None = together.take(event.key)
         found = asked.reading if asked else _read_several(event, together, deps)
+    except Permanent:  # of another item, perhaps: that must not stop this one
+        return None
     finally:
         together.lock.release()
     return found if found and _shows_change(found.item, event) else None

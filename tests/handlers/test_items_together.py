@@ -66,3 +66,11 @@ def test_items_that_the_books_do_not_have_are_asked_for_once_each(shop: Shop) ->
     assert {shop.event(event.id).state for event in gone} == {"skipped"}
     assert shop.event(there.id).state == "done"
     assert item_reads(shop) - before <= MANY + 3
+
+
+def test_an_item_that_cannot_be_read_stops_no_other_one(shop: Shop) -> None:
+    whole, broken = (str(shop.add_item(sku)["Id"]) for sku in ("7001", "7002"))
+    shop.company.get("Item", broken)["UnitPrice"] = "much"
+    events = [hear_later(shop, item_id, "first") for item_id in (whole, broken)]
+    shop.work()
+    assert [shop.event(event.id).state for event in events] == ["done", "parked"]
