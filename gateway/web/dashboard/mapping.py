@@ -76,8 +76,8 @@ class Editing:
 async def show_mapping(request: Request, _visitor: Visitor) -> Response:
     state = await _read(request)
     saved = request.query_params.get("saved") == str(state.version)
-    notice = "saved" if saved else ""
-    return _show(request, state, Editing(_in_force(state), state.version, notice=notice))
+    notice, whole = "saved" if saved else "", request.query_params.get("whole", "")
+    return _show(request, state, Editing(_in_force(state), state.version, notice=notice, whole=whole))
 
 
 async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -94,7 +94,7 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
         case "try":
             return await _try(request, visitor, state, editing)
         case "propose":
-            blocks = mapping_form.to_blocks(chosen, state.lists, state.values)
+            blocks = mapping_form.to_blocks(chosen, state.lists, state.values, _in_force(state))
             proposed = mapping_form.propose(chosen, blocks)
             return _show(request, state, replace(editing, notice="proposed", chosen=proposed))
         case "refresh":  # what was chosen meanwhile stays in the form

@@ -61,8 +61,10 @@ class Offer:
         options = setting.offered(lists)
         called = [to_label(each, of_till=setting.targets.startswith("till_")) for each in options]
         times = Counter(called)
-        named = zip(options, called, strict=True)
-        names = {each.id: name if times[name] == 1 else f"{name} [{each.id}]" for each, name in named}
+        named = list(zip(options, called, strict=True))
+        # What is typed may be an id: a name that is the id of another row does not say which one.
+        own = {each.id for each, name in named if times[name] == 1 and options.by_id.get(name, each) == each}
+        names = {each.id: name if each.id in own else f"{name} [{each.id}]" for each, name in named}
         return cls(setting, options, setting.targets in lists, names)
 
     @property
@@ -75,8 +77,9 @@ class Offer:
         """A choice as the document names it; what was named otherwise before, and means the same, stays as it was."""
         option = self.options.by_id.get(given)
         if option is None and self.list_id and (typed := given.strip()):
-            found = (id_ for id_, name in self.names.items() if name == typed)
-            option = self.options.by_id.get(next(found, ""))
+            found = [id_ for id_, name in self.names.items() if name == typed]
+            found = found or [each.id for each in self.options if each.name.strip().casefold() == typed.casefold()]
+            option = self.options.by_id[found[0]] if len(found) == 1 else None
         if option is None:
             return given.strip()
         if present and choices.find(present, self.options) == option:
@@ -189,7 +192,7 @@ def _set_row(table: dict[str, str], key: str, value: str) -> None:
 
 def to_label(option: ListOption, *, of_till: bool = False) -> str:
     """A choice as people know it: with its number at the till, its rate, and what it is below."""
-    name = (option.full or option.name).replace(":", " › ")
+    name = " ".join((option.full or option.name).replace(":", " › ").split())
     if of_till:
         return f"{option.id} · {name}"
     rate = "" if option.rate is None else f"{option.rate.normalize():f} %"
@@ -302,18 +305,20 @@ def to_blocks(
     for setting in CONTROLS:
         control = chosen.controls[setting.path]
         found = sorted(_sources(setting, lists, values), key=lambda source: -source.sales)
+        table = in_force.controls[setting.path].table if in_force else {}
         known = {source.key.strip().casefold() for source in found}
-        sources = [*found, *(SourceValue(key, key) for key in control.table if key.strip().casefold() not in known)]
+        # A row of the document that was emptied stays shown: what the form does not hold stays as it is.
+        written = {key.strip().casefold(): key for key in (*table, *control.table)}
+        sources = [*found, *(SourceValue(key, key) for plain, key in written.items() if plain not in known)]
         creates = chosen.creates and setting.path == "mapping.payment_methods"
         offer = Offer.of(setting, lists)
         covered = [
             coverage.cover(setting, control, source, lists, offer.options, creates=creates) for source in sources
         ]
-        table = in_force.controls[setting.path].table if in_force else {}
         shown = [
             (place, each)
             for place, each in enumerate(covered, 1)
-            if place <= SHOWN_VALUES or each.row or each.source.key in table or setting.path == whole
+            if place <= SHOWN_VALUES or each.row or find_row(table, each.source.key) or setting.path == whole
         ]
         blocks.append(Block(setting, control, offer, covered, shown))
     return blocks

@@ -18,7 +18,9 @@ from mapping.choices import ListName, ListOption
 from mapping.settings_document import SettingsDocument
 from tests.claiming import finish
 from tests.gateway.web.conftest import Gateway, csrf_of
+from tests.gateway.web.test_users import Open, admin, join, open_browser
 
+__all__ = ["admin", "open_browser"]
 PAGE = "/connections/default/mapping"
 DOCUMENT = """version = 1
 # Our accountant wants it like this.
@@ -307,6 +309,56 @@ def test_lists_of_hundreds_are_typed_in_and_nothing_hidden_is_lost(gateway: Gate
     assert mapped is not None
     assert mapped.tax_codes.table == {"9": "Code 34"}
     assert mapped.income_accounts.table == {":299": "Income 7", ":5": "499"}
+
+
+def test_who_may_only_look_sees_every_value_of_a_long_table(
+    mapped: Gateway, admin: httpx.Client, open_browser: Open
+) -> None:
+    codes = [ListOption(str(n), f"Code {n}", rate=Decimal(n)) for n in range(100)]
+    with writing(mapped.engine) as session:
+        systems.save_list(session, "default", ListName.TAX_CODES, codes)
+    viewer = join(admin, open_browser(), "Bo", "viewer", "default")
+    page = viewer.get(PAGE).text
+    assert 'name="products.vat=Code 99"' not in page
+    link = page.split('href="?whole=products.vat')[1].split('"')[0]
+    assert link == "#products.vat"
+    assert 'name="products.vat=Code 99"' in viewer.get(f"{PAGE}?whole=products.vat").text
+
+
+def test_a_name_that_is_the_number_of_another_row_means_itself(mapped: Gateway, browser: httpx.Client) -> None:
+    classes = [ListOption(str(n), str(n + 1)) for n in range(100, 150)]  # 101 is the id of 102
+    groups = [ListOption(str(n), f" Groep  {n} ", kind="TURNOVER-GROUP-TYPE-TURNOVER") for n in range(1, 60)]
+    with writing(mapped.engine) as session:
+        systems.save_list(session, "default", ListName.CLASSES, classes)
+        systems.save_list(session, "default", ListName.TURNOVER_GROUPS, groups)
+    page = browser.get(PAGE).text
+    assert '<option value="101 [100]">' in page
+    group = next(part for part in page.split('<option value="') if part.startswith("7 · ")).split('"')[0]
+    typed = {
+        "mapping.classes:mode": "table",
+        "mapping.classes=1": "101 [100]",
+        "mapping.classes=2": "150",
+        "products.turnover_group_by_category=Food": group,
+        "products.turnover_group_by_category=Cadeaus": "groep  8",
+        "products.turnover_group": "9 · Groep 9",
+    }
+    assert submit(browser, **typed).status_code == 303
+    document = in_force(mapped)[2]
+    assert document.mapping.classes.table == {"1": "100", "2": "150"}
+    assert document.products.turnover_group_by_category.table == {"Food": "7", "Cadeaus": "8"}
+    assert document.products.turnover_group == 9
+
+
+def test_an_emptied_row_stays_shown_until_it_is_saved(mapped: Gateway, browser: httpx.Client) -> None:
+    with writing(mapped.engine) as session:
+        text = DOCUMENT.replace('PIN = "Bank card"', 'pin = "Bank card"\nCheque = "Cash"')
+        documents.save(session, "default", text, author="test")
+    emptied = {"mapping.payment_methods=Cheque": "", "mapping.payment_methods=PIN": ""}
+    shown = submit(browser, "preview", **emptied).text
+    for field in emptied:
+        assert "selected" not in row(shown, field).split("</select>")[0], field
+    assert submit(browser, **emptied).status_code == 303
+    assert in_force(mapped)[2].mapping.payment_methods.table == {}
 
 
 def test_a_proposal_among_hundreds_is_the_one_most_alike() -> None:
