@@ -65,7 +65,8 @@ class ListOption:
 class Spelled:
     """A name as it is compared: capitals and space aside, its words, the kinds of payment it means, its letters.
 
-    Each letter is a bit, its second occurrence another one.
+    Each letter is a bit, its second occurrence another one; letters that share a bit are counted as one letter, so that
+    two names never share fewer bits than letters.
     """
 
     name: str
@@ -76,8 +77,9 @@ class Spelled:
     @classmethod
     def of(cls, name: str) -> Spelled:
         plain, letters = _plain(name), 0
-        for nth, letter in ((plain[:place].count(letter), letter) for place, letter in enumerate(plain)):
-            letters |= 1 << (ord(letter) % _LETTERS + _LETTERS * nth)
+        bits = [ord(letter) % _LETTERS for letter in plain]
+        for place, bit in enumerate(bits):
+            letters |= 1 << (bit + _LETTERS * bits[:place].count(bit))
         return cls(plain, frozenset(plain.split()), tuple(group for group in _SAME if plain in group), letters)
 
 

@@ -361,6 +361,11 @@ def test_an_emptied_row_stays_shown_until_it_is_saved(mapped: Gateway, browser: 
     assert in_force(mapped)[2].mapping.payment_methods.table == {}
 
 
+def test_a_proposal_is_found_whatever_signs_the_names_have() -> None:
+    for name, other in (("Bier 21%", "Bier (21%)"), ("Weine 7 %", "Wein 7 %"), ("Größe 21%", "Große 21%")):
+        assert choices.propose(name, [ListOption("1", other)]) == ListOption("1", other), name
+
+
 def test_a_proposal_among_hundreds_is_the_one_most_alike() -> None:
     names = ["Omzet kaas", "Kaasomzet hoog", "Boeken", "Omzet boeken laag", "Cash"]
     options = choices.Options(
