@@ -156,6 +156,7 @@ def test_a_former_template_stays_translated_and_is_not_in_the_code() -> None:
     former = locale("de-former").keys()
     assert former & {each.template for each in templates_in_code.find_all()} == set()
     assert former & (locale("de").keys() | locale("de-messages").keys() | locale("de-refusals").keys()) == set()
+    assert "making an item in QuickBooks" in former, "a log line of the release before is English"
     stored = messages.store(message("{reason}: left alone", reason=message("the customer is inactive")))
     said = catalogue.say("de", "the customer is inactive: left alone", stored)
     assert said == "der Kunde ist inaktiv: unverändert gelassen"
