@@ -72,13 +72,17 @@ def test_lists_that_were_read_appear_beside_choices_not_saved(inside: Any, addre
     inside.get_by_text("A worker is reading the lists").wait_for()
     assert inside.get_by_role("button", name="Show the lists").is_visible(), "it takes a script"
     card.select_option("Gift card")
-    card.focus()
+    other = inside.locator('[name="mapping.tax_codes:new"]')
+    inside.locator("details", has=other).locator("summary").click()
+    other.fill("DEU:19")
+    other.evaluate("e => e.setSelectionRange(3, 3)")
     read_lists(tmp_path / "shop.db", ListOption("4", "Cheque"))
     card.locator("option", has_text="Cheque").wait_for(state="attached")
     chosen = [each.evaluate("e => e.selectedOptions[0].label") for each in (cash, card)]
     assert chosen == ["Cash", "Gift card"]
     assert inside.get_by_text("A worker").count() == 0, "it says that it still reads"
-    assert card.evaluate("e => e === document.activeElement")
+    assert other.input_value() == "DEU:19"
+    assert other.evaluate("e => e === document.activeElement && e.selectionStart") == 3
     assert "Read at" in inside.locator("#news").text_content()
 
 

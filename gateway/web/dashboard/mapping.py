@@ -61,7 +61,7 @@ class MappingState:
 class Editing:
     """What the form holds: `base` is the version it was made from, `faults` what is wrong, by field.
 
-    `whole` is the setting of which every value is shown.
+    `whole` is the setting of which every value is shown, `unfinished` what was typed and chooses nothing yet.
     """
 
     chosen: mapping_form.Choices
@@ -70,6 +70,7 @@ class Editing:
     notice: str = ""
     is_typed: bool = False
     whole: str = ""
+    unfinished: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -87,7 +88,8 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
     state = await _read(request, number, base)
     made_from = mapping_form.read_document(settings_document.recall(state.made_from))
     chosen = mapping_form.merge(mapping_form.read_form(form, made_from, state.lists), made_from, _in_force(state))
-    editing = Editing(chosen, base, number=number, is_typed=True, whole=form.get("whole", ""))
+    unfinished, whole = mapping_form.find_unfinished(form), form.get("whole", "")
+    editing = Editing(chosen, base, number=number, is_typed=True, whole=whole, unfinished=unfinished)
     match form.get("action"):
         case "save":
             return await _save(request, visitor, state, editing)
@@ -102,7 +104,7 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
             change = requests.refresh_lists(connection=name, actor="admin")
             target = message("connection {name}", name=name)
             await shared.ask(partial(audit.ask, change=change, actor=visitor.actor, action="lists", target=target))
-            if chosen == _in_force(state):
+            if chosen == _in_force(state) and not unfinished:
                 return RedirectResponse(settings.to_address(name, "mapping"), 303)
             return _show(request, await _read(request, number), replace(editing, notice="refreshing"))
         case _:

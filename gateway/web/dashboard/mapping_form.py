@@ -182,6 +182,13 @@ def _read_control(setting: MappedSetting, present: Control, form: Form, lists: L
     return Control.model_construct(**chosen, **said, table=table, rule=present.rule)
 
 
+def find_unfinished(form: Form) -> dict[str, str]:
+    """What was typed as another value and chooses nothing yet: a value without a choice, or a choice without one."""
+    pairs = ((f"{each.path}:new", f"{each.path}:new-value") for each in CONTROLS)
+    given = [{name: form.get(name, "").strip() for name in pair} for pair in pairs]
+    return {name: text for pair in given if not all(pair.values()) for name, text in pair.items() if text}
+
+
 def _set_row(table: dict[str, str], key: str, value: str) -> None:
     name = next((each for each in table if each.strip().casefold() == key.strip().casefold()), key)
     if value:

@@ -26,17 +26,19 @@
     }
   }
 
-  // The form as it is, with the lists as they are by then: what is chosen stays, and so do focus and open details.
+  // The form as it is, with the lists as they are by then: what is chosen or typed stays, and so do focus and open details.
   async function takeLists(form) {
     try {
       const sent = read(form);
       const then = (await ask(form, read(form)))?.getElementById("mapping");
       if (then && !then.hasAttribute("data-reading") && `${sent}` === `${read(form)}`) {
-        const focused = document.activeElement.id;
+        const { id: focused, selectionStart: caret } = document.activeElement;
         const opened = [...form.querySelectorAll("details")].map((each) => each.open);
         form.innerHTML = then.innerHTML;
         form.querySelectorAll("details").forEach((each, nth) => (each.open = opened[nth]));
-        document.getElementById(focused)?.focus();
+        const again = document.getElementById(focused);
+        again?.focus();
+        if (Number.isInteger(caret)) again?.setSelectionRange?.(caret, caret);
         document.querySelector("main > [role=status]")?.remove();
         document.querySelector("#news").textContent = document.querySelector("#lists + p").textContent;
         return;

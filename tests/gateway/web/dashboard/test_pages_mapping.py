@@ -361,6 +361,15 @@ def test_an_emptied_row_stays_shown_until_it_is_saved(mapped: Gateway, browser: 
     assert in_force(mapped)[2].mapping.payment_methods.table == {}
 
 
+def test_another_value_that_is_half_typed_is_still_there(mapped: Gateway, browser: httpx.Client) -> None:
+    half = {"mapping.tax_codes:new": 'DEU:19"', "mapping.terms:new-value": "7"}
+    shown = submit(browser, "refresh", **half).text
+    assert 'name="mapping.tax_codes:new" value="DEU:19&#34;"' in shown
+    assert '<option value="7" selected>' in shown.split('name="mapping.terms:new-value"')[1].split("</select>")[0]
+    done = submit(browser, "preview", **{"mapping.terms:new": "21", "mapping.terms:new-value": "7"}).text
+    assert 'name="mapping.terms:new" value=""' in done
+
+
 def test_a_proposal_is_found_whatever_signs_the_names_have() -> None:
     for name, other in (("Bier 21%", "Bier (21%)"), ("Weine 7 %", "Wein 7 %"), ("Größe 21%", "Große 21%")):
         assert choices.propose(name, [ListOption("1", other)]) == ListOption("1", other), name
