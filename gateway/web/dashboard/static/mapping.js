@@ -2,6 +2,7 @@
 // the buttons "Show" and "Show the lists" do the same.
 (() => {
   const PAUSE = 1000;
+  const LONGEST_PAUSE = 15_000;
   let last = 0;
 
   const read = (form) => new URLSearchParams(new FormData(form));
@@ -27,7 +28,8 @@
   }
 
   // The form as it is, with the lists as they are by then: what is chosen or typed stays, and so do focus and open details.
-  async function takeLists(form) {
+  // A connection that is paused has them read later: it asks ever more seldom.
+  async function takeLists(form, pause) {
     try {
       const sent = read(form);
       const then = (await ask(form, read(form)))?.getElementById("mapping");
@@ -46,10 +48,10 @@
     } catch {
       // The next try may see them.
     }
-    setTimeout(takeLists, PAUSE, form);
+    setTimeout(takeLists, pause, form, Math.min(2 * pause, LONGEST_PAUSE));
   }
   const waiting = document.querySelector("#mapping[data-reading]");
-  if (waiting) setTimeout(takeLists, PAUSE, waiting);
+  if (waiting) setTimeout(takeLists, PAUSE, waiting, PAUSE);
 
   document.addEventListener("change", (event) => {
     const form = event.target.closest("#mapping");
