@@ -320,8 +320,7 @@ def test_who_may_only_look_sees_every_value_of_a_long_table(
     viewer = join(admin, open_browser(), "Bo", "viewer", "default")
     page = viewer.get(PAGE).text
     assert 'name="products.vat=Code 99"' not in page
-    link = page.split('href="?whole=products.vat')[1].split('"')[0]
-    assert link == "#products.vat"
+    assert 'href="?whole=products.vat#products.vat"' in page
     assert 'name="products.vat=Code 99"' in viewer.get(f"{PAGE}?whole=products.vat").text
 
 
@@ -345,8 +344,8 @@ def test_a_name_that_is_the_number_of_another_row_means_itself(mapped: Gateway, 
     assert submit(browser, **typed).status_code == 303
     document = in_force(mapped)[2]
     assert document.mapping.classes.table == {"1": "100", "2": "150"}
-    assert document.products.turnover_group_by_category.table == {"Food": "7", "Cadeaus": "8"}
-    assert document.products.turnover_group == 9
+    products = document.products
+    assert (products.turnover_group_by_category.table, products.turnover_group) == ({"Food": "7", "Cadeaus": "8"}, 9)
 
 
 def test_an_emptied_row_stays_shown_until_it_is_saved(mapped: Gateway, browser: httpx.Client) -> None:
