@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlmodel import Session
 
-from gateway.connectors.quickbooks.wire import item_of
+from gateway.connectors.quickbooks.wire import item_of, keeps_stock
 from gateway.connectors.quickbooks.wire_customers import customer_of
 from gateway.connectors.quickbooks.wire_documents import document_of, payment_of, shows_void
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
@@ -71,6 +71,8 @@ class _Found:
     captured: list[tuple[datetime, str]] = field(default_factory=list)
     moved: defaultdict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     """When documents moved the stock of an item, by its subject."""
+    stocked: set[str] = field(default_factory=set)
+    """The subjects of the items that keep stock: only these does a document change."""
 
     def add(self, change: BooksChange, read_at: datetime) -> None:
         """One change. Raises Permanent if it cannot be understood."""
@@ -84,15 +86,20 @@ class _Found:
             self.items.append(item_of(change))
         elif day := _day_to_compare(change, self.deps):
             self.days.add(day)
-        if change.entity in DOCUMENTS and not change.deleted:
-            for _, item_id, _ in document_of(change).content.lines:
-                self.moved[_subject_of_item(item_id or "", self.deps)].append(change.updated_at)
+        self._note_stock(change)
         if event := ENTITIES[change.entity].to_event(change, read_at, self.deps):
             self.fresh.append(event)
 
+    def _note_stock(self, change: BooksChange) -> None:
+        if change.entity == ITEM and keeps_stock(change):
+            self.stocked.add(_subject_of_item(change.id, self.deps))
+        if change.entity in DOCUMENTS and not change.deleted:
+            for _, item_id, _ in document_of(change).content.lines:
+                self.moved[_subject_of_item(item_id or "", self.deps)].append(change.updated_at)
+
     def is_explained(self, at: datetime, subject: str) -> bool:
         """Whether an item changed when a document of this capture moved its stock: of that no webhook needs to tell."""
-        return any(abs(at - when) <= _SLACK for when in self.moved.get(subject, ()))
+        return subject in self.stocked and any(abs(at - when) <= _SLACK for when in self.moved.get(subject, ()))
 
 
 def poll(deps: Deps) -> list[int]:

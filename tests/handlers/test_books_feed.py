@@ -216,14 +216,17 @@ def test_polls_are_seldom_while_webhooks_tell_all_and_often_after_a_miss(shop: S
 
 def test_stock_that_our_sales_lower_does_not_make_polls_frequent(shop: Shop) -> None:
     add_stocked(shop, "5001", 100)
+    shop.add_item("5002")
     capture(shop)
     shop.books.clock.advance(-36_000)  # webhooks come now, later than what they tell of
     with writing(shop.engine) as session:
         cursors.move_to(session, "default", cursors.BOOKS, shop.books.clock.now().isoformat())
 
-    def sell_and_poll() -> float:
-        shop.till.sell(lines=[sold(5001)])
+    def sell_and_poll(article: int = 5001) -> float:
+        shop.till.sell(lines=[sold(article)])
         shop.settle()
+        if article == 5002:
+            shop.books.put(REALM, "Item", {**shop.find("Item", Sku="5002"), "Description": "at this moment"})
         booked = str(shop.rows("SalesReceipt")[-1]["Id"])
         shop.receive(Change(f"qbo:{booked}", Flow.ORDERS, "webhook", "SalesReceipt", booked, "default"))
         return poll()
@@ -238,3 +241,5 @@ def test_stock_that_our_sales_lower_does_not_make_polls_frequent(shop: Shop) -> 
     assert [sell_and_poll() for _ in range(3)] == [1800.0, 3600.0, 7200.0]
     shop.books.put(REALM, "Item", {**shop.find("Item", Sku="5001"), "QtyOnHand": 40})
     assert poll() == 900.0  # a person counted it, and no webhook told
+    assert sell_and_poll() == 1800.0
+    assert sell_and_poll(5002) == 900.0  # no document changes an item without stock: a person did

@@ -57,6 +57,10 @@ def item_of(change: RecordChange) -> Item:
     return to_item(change.raw)
 
 
+def keeps_stock(change: RecordChange) -> bool:
+    return fields.is_true(change.raw, "TrackQtyOnHand")
+
+
 def to_stored(item: Item | RecordChange) -> Json:
     """The item as the books answered it, to be stored with an event; `to_item` reads it again."""
     return item.raw
