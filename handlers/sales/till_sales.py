@@ -54,9 +54,9 @@ def read_all(entity: str, ids: Sequence[str], deps: Deps) -> Sequence[Sale]:
 
 def find(number_or_id: str, deps: Deps) -> Sale | None:
     """The receipt, invoice or order with this id or printed number, or None."""
-    for entity in _KINDS:
-        if sale := read(entity, number_or_id, deps):
-            return sale
+    for kind in ENTITIES:
+        if found := deps.till.sales(kind, [number_or_id], searched=True):
+            return found[0]
     return deps.till.find_sale(number_or_id)
 
 

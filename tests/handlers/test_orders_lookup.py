@@ -12,6 +12,7 @@ from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import State
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
+from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import Shop, on_both_databases, sold
 
 
@@ -32,6 +33,22 @@ def test_an_unknown_number_is_a_result_and_parks_nothing(shop: Shop, typed: str,
     with reading(shop.engine) as session:
         causes = find_causes(session, Thresholds(timedelta(hours=1), 500_000))
     assert [cause for cause in causes if cause.key.startswith("parked")] == []
+
+
+def test_numbers_are_looked_for_at_a_till_that_leaves_out_empty_lists(shop: Shop) -> None:
+    reads = ("getReceipts", "getInvoices", "getOrders")
+    shop.till.misbehaviour.plans += [Plan("no_lists", each, times=2) for each in reads]
+    event = shop.resend("2026.99999")
+    assert (event.state, event.code) == (State.SKIPPED, "unknown-order")
+
+
+def test_an_invoice_is_found_at_a_till_that_leaves_out_empty_lists(shop: Shop) -> None:
+    relation = shop.till.add_relation(name="Bakkerij", email="b@example.nl")["relationNumber"]
+    invoice = shop.till.invoice(lines=[sold(1001)], relation=relation)
+    shop.till.misbehaviour.plans.append(Plan("no_lists", "getReceipts"))
+    event = shop.resend(invoice["invoiceId"])
+    assert (event.state, event.entity_id) == (State.DONE, invoice["invoiceId"])
+    assert len(shop.rows("Invoice")) == 1
 
 
 @pytest.mark.parametrize("prefix", ["R", ""])

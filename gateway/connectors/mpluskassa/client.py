@@ -76,14 +76,17 @@ class Sales(Area):
         number = partial(find_number, kind)
         return wire.to_page(found, partial(self._sale, kind), key=_SOURCES[kind].id, number=number)
 
-    def sales(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
-        """These sales, whole; unknown ones are left out. An invoice is never finalised by reading."""
+    def sales(self, kind: SaleKind, ids: Iterable[str], *, searched: bool = False) -> tuple[Sale, ...]:
+        """These sales, whole; unknown ones are left out. An invoice is never finalised by reading.
+
+        `searched`: the ids may be of another kind, or of no sale, so that an answer without a list is none found.
+        """
         source = _SOURCES[kind]
         knows_ids = self._calls.contract().knows(source.operation, "request", source.ids)
         found: list[Row] = []
         for chunk in chunks(ids, _IDS_AT_ONCE):
             if knows_ids:
-                read = self._rows(kind, includeLineList=True, **{source.ids: chunk})
+                read = self._rows(kind, searched=searched, includeLineList=True, **{source.ids: chunk})
             else:
                 answers = [self._calls.read(source.one, **{source.id: each}) for each in chunk]
                 read = [answer[source.element] for answer in answers if answer.get(source.element)]
@@ -94,9 +97,8 @@ class Sales(Area):
     def sales_of_day(self, kind: SaleKind, day: date, branches: Iterable[int] = ()) -> tuple[Sale, ...]:
         """The sales of one business day (of these branches, or all), without their lines."""
         when = wire.to_date_struct(day)
-        found = self._rows(
-            kind, fromFinancialDate=when, throughFinancialDate=when, branchNumbers=list(branches), includeLineList=False
-        )
+        dates = {"fromFinancialDate": when, "throughFinancialDate": when}
+        found = self._rows(kind, searched=True, **dates, branchNumbers=list(branches), includeLineList=False)
         return tuple(self._sale(kind, row) for row in found)
 
     def find_sale(self, number: str) -> Sale | None:
@@ -110,17 +112,17 @@ class Sales(Area):
     def _numbered(self, kind: SaleKind, year_number: dict[str, int]) -> Sale | None:
         source = _SOURCES[kind]
         field = "orderNumber" if kind is SaleKind.ORDER else "invoiceNumber"
-        found = self._rows(kind, includeLineList=True, **{source.numbers: [year_number]})
+        found = self._rows(kind, searched=True, includeLineList=True, **{source.numbers: [year_number]})
         same = (row for row in found if row.get(field) and year_number.items() <= row[field].items())
         return next((self._sale(kind, row) for row in same), None)
 
-    def _rows(self, kind: SaleKind, **filters: Any) -> list[Row]:
+    def _rows(self, kind: SaleKind, *, searched: bool = False, **filters: Any) -> list[Row]:
         source = _SOURCES[kind]
         # Both wrappers are required even when they are empty.
         empty = {"articlePluNumbers": wire.to_text_list(()), "articleBarcodes": wire.to_text_list(())}
         extras = dict.fromkeys(source.extras, True)
-        # A day may be without sales; what has a marker or an id exists.
-        ask = self._calls.search if "fromFinancialDate" in filters else self._calls.read
+        # A day may be without sales, and a typed number no sale's; what has a marker, or an id of ours, exists.
+        ask = self._calls.search if searched else self._calls.read
         return wire.rows_apart(
             ask(source.operation, request={**empty, **extras, **filters}), source.wrapper, source.element
         )
