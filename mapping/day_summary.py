@@ -35,7 +35,7 @@ from mapping.references import References, get_tax_code, get_untaxed, to_line, t
 from mapping.sale_identity import fit_number
 from mapping.sale_lines import FlatLine, flatten, is_without_vat, paid_difference, read_totals, special_kind
 from mapping.sections import OrderSettings
-from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, find_drift, find_reach, solve
+from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, by_rate, find_drift, find_reach, solve
 from mapping.tenders import PAID_AT_ONCE, RETURNS, by_method
 
 GOODS = "group"
@@ -306,7 +306,7 @@ def _solve(plan: DayPlan, sign: int) -> tuple[_Parts, Solution]:
     model = to_model(plan.references, plan.settings)
     cap = plan.settings.rounding_cap_cents
     if model is RoundingModel.SUM:
-        cap += find_reach(plan.totals.drift)
+        vat, cap = by_rate(vat), cap + find_reach(plan.totals.drift)
     limits = SolverLimits(move=MOVE, cap=cap, model=model)
     best: tuple[_Parts, Solution] | None = None
     failures: list[MappingError] = []

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from math import ceil
@@ -77,6 +77,10 @@ def solve(
     Raises MappingError (field "vat") when the lines and the till's totals are too far apart, or a
     line has a VAT code for which the till states no total.
     """
+    if limits.model is RoundingModel.SUM:
+        totals = by_rate(totals)
+        keys = {total.percentage: total.key for total in totals}
+        wanted = [replace(line, vat=keys.get(line.vat[1], line.vat)) for line in wanted]
     nets = [line.net_cents for line in wanted]
     rounding: list[tuple[VatKey, int]] = []
     booked: list[VatAmount] = []
@@ -99,6 +103,16 @@ def solve(
             fix="raise the rounding cap in the settings, or book this sale by hand",
         )
     return Solution(tuple(nets), tuple(rounding), untaxed, tuple(booked))
+
+
+def by_rate(totals: Iterable[VatAmount]) -> list[VatAmount]:
+    """One total per rate, of its first VAT code: they share a tax code of the books, which tax its sum."""
+    found: dict[Decimal, VatAmount] = {}
+    for total in totals:
+        known = found.get(total.percentage, replace(total, net_cents=0, vat_cents=0))
+        net, vat = known.net_cents + total.net_cents, known.vat_cents + total.vat_cents
+        found[total.percentage] = replace(known, net_cents=net, vat_cents=vat)
+    return list(found.values())
 
 
 def _group(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals]) -> dict[VatKey, list[int]]:

@@ -98,6 +98,24 @@ def ring_up(cart: list[tuple[int, int]], *, per_line: bool) -> Sale:
     return replace(sale, vat=vat, total_excl_cents=sum(nets.values()))
 
 
+def with_two_codes(cart: list[int], other: list[int]) -> Sale:
+    """A receipt with two VAT codes of 9 %: the till rounds the VAT of each."""
+    first, second = (ring_up([(1, gross) for gross in some], per_line=False) for some in (cart, other))
+    lines = (*first.lines, *(replace(each, vat_code=4) for each in second.lines))
+    total, net = (
+        sum(getattr(each, name) for each in (first, second)) for name in ("total_incl_cents", "total_excl_cents")
+    )
+    return replace(
+        first,
+        lines=lines,
+        vat=(*first.vat, *(replace(each, code=4) for each in second.vat)),
+        total_incl_cents=total,
+        total_excl_cents=net,
+        payments=(Payment("PIN", total),),
+        paid_cents=total,
+    )
+
+
 def invoice(*lines: SaleLine, paid: dict[str, int] | None = None, state: str = "OUTSTANDING") -> Sale:
     """The same lines on account."""
     return replace(

@@ -20,7 +20,7 @@ from mapping.orders import Posting
 from mapping.records import DocumentKind, TaxCode
 from mapping.references import References
 from mapping.sections import OrderSettings
-from tests.mapping.sales import line, ring_up
+from tests.mapping.sales import line, ring_up, with_two_codes
 
 DAY = Day(1, date(2026, 3, 14))
 RATES = {0: Decimal(0), 1: Decimal(9), 2: Decimal(21)}
@@ -127,6 +127,15 @@ def test_books_that_tax_the_sum_take_any_day_with_the_tills_vat(
         assert tax.tax == (sum(nets, Decimal(0)) * tax.percentage / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
     booked = {tax.percentage: to_cents(tax.tax) for tax in document.taxes if tax.tax}
     assert booked == {rate: cents for (_, rate), cents in totals.vat.items() if cents}
+
+
+def test_books_that_tax_the_sum_take_a_day_of_two_vat_codes_of_one_rate() -> None:
+    totals = day_summary.total_of([with_two_codes([16], [16])], OrderSettings())
+    document = post_as_sum(totals).document
+    assert to_cents(document.total) == totals.total
+    for tax in document.taxes:
+        nets = [each.net for each in document.lines if each.tax_code_id == tax.tax_code_id]
+        assert tax.tax == (sum(nets, Decimal(0)) * tax.percentage / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def test_a_day_of_equal_sales_is_booked_however_many_they_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import product
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from mapping.errors import MappingError
 from mapping.records import VatAmount
+from mapping.sections import OrderSettings
 from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, solve
+from tests.mapping.sales import REFERENCES, to_document, with_two_codes
 
 Cart = list[tuple[int, int]]  # (VAT code, gross cents) per line
 PERCENTAGES = {1: Decimal(0), 2: Decimal(9), 3: Decimal(21), 4: Decimal(6), 5: Decimal("5.5"), 6: Decimal("2.1")}
@@ -248,3 +251,14 @@ def test_ten_thousand_lines_are_settled() -> None:
     cart = [(3, 100 + index % 37) for index in range(10_000)]
     totals, wanted = till_per_code(cart), wanted_of(cart)
     check(totals, wanted, solve(totals, wanted))
+
+
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=6), st.lists(st.integers(1, 3000), min_size=1, max_size=6))
+def test_books_that_tax_the_sum_take_two_vat_codes_of_one_rate(cart: list[int], other: list[int]) -> None:
+    sale = with_two_codes(cart, other)
+    document = to_document(sale, replace(REFERENCES, taxes_sums=True), OrderSettings())
+    assert document.total * 100 == sale.total_incl_cents
+    assert sum(tax.tax * 100 for tax in document.taxes) == sum(each.vat_cents for each in sale.vat)
+    for tax in document.taxes:
+        net = sum(each.net for each in document.lines if each.tax_code_id == tax.tax_code_id)
+        assert tax.tax * 100 == round_half_up(net * tax.percentage)
