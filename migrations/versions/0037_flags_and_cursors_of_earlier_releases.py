@@ -35,10 +35,10 @@ def upgrade() -> None:
 
 
 def _join_cursors() -> None:
-    """The older of the two positions of the books is right for both; all are ISO texts in UTC."""
+    """The older of the two positions of the books is right for both, or the only one; all are ISO texts in UTC."""
     older = (
         "SELECT s.position FROM cursors s WHERE s.connection = cursors.connection"
-        " AND s.source = 'quickbooks.cdc.sales' AND s.position < cursors.position"
+        " AND s.source = 'quickbooks.cdc.sales' AND (cursors.position IS NULL OR s.position < cursors.position)"
     )
     op.execute(
         f"UPDATE cursors SET position = ({older}) WHERE source = 'quickbooks.cdc' AND EXISTS ({older})"
