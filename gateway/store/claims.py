@@ -309,7 +309,7 @@ def inherit(session: Session, followers: Sequence[Event]) -> dict[int, Event]:
         newest = max(rows, key=lambda row: (weigh(row.operation), row.id), default=None)
         if newest is None or weigh(newest.operation) <= weigh(event.operation):
             continue
-        changed[event.id] = dataclasses.replace(event, operation=newest.operation, hint=event.hint or newest.hint)
+        changed[event.id] = dataclasses.replace(event, operation=newest.operation, hint=newest.hint or event.hint)
     if changed:
         values = [{"event": each.id, "said": each.operation, "brought": each.hint} for each in changed.values()]
         session.execute(_TAKE_OVER, values)

@@ -169,6 +169,14 @@ def test_what_only_an_older_event_tells_is_taken_over(
     assert (event.hint is not None) == (kept == first)
 
 
+def test_a_merge_keeps_what_was_merged_when_a_poll_finds_the_item(engine: Engine) -> None:
+    put(engine, change("a", operation="Merge", hint='{"deleted_id": "7"}'))
+    (newer,) = put(engine, change("b", operation="changed", hint='{"item": {}}'))
+    event = inbox.claim(engine, newer.id)
+    assert event is not None
+    assert (event.operation, event.hint) == ("Merge", '{"deleted_id": "7"}')
+
+
 def test_an_event_that_follows_an_attempted_one_is_careful(engine: Engine) -> None:
     (older,) = put(engine, change("a"))
     end(engine, inbox.claim(engine, older.id), Outcome(State.UNCERTAIN, wait_seconds=3600))
