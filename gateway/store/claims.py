@@ -292,7 +292,8 @@ def _take(session: Session, taking: Any, lease: tuple[float, str], bound: Mappin
 
 _LASTING = select(_ROWS.subject, _ROWS.id, _ROWS.operation, _ROWS.hint).where(
     _ROWS.subject.in_(bindparam("of", expanding=True)),
-    _ROWS.state.in_(_CLOSABLE),
+    # As a term, or SQLite looks up the rows of several subjects by their states, and reads all that wait.
+    literal_column("inbox.state || ''", String).in_(_CLOSABLE),
     func.lower(_ROWS.operation).in_([*LASTING]),
 )
 _TAKE_OVER = (

@@ -209,10 +209,11 @@ def pending_of(session: Session, subjects: Sequence[str]) -> dict[str, int]:
 
 @cache
 def _pending_of(dialect: str) -> Any:
-    among: ColumnElement[bool] = _OF_THESE
+    newest = select(_ROWS.subject, func.max(_ROWS.id)).group_by(_ROWS.subject)
     if dialect == "postgresql":  # an array: one text, planned once, however many they are
-        among = _ROWS.subject == any_(bindparam("of", type_=ARRAY(Text())))
-    return select(_ROWS.subject, func.max(_ROWS.id)).where(among, DUE).group_by(_ROWS.subject)
+        return newest.where(_ROWS.subject == any_(bindparam("of", type_=ARRAY(Text()))), DUE)
+    # As a term, or SQLite looks up the rows of many subjects by their states, and reads all that wait.
+    return newest.where(_OF_THESE, case((DUE, literal_column("1"))) == literal_column("1"))
 
 
 def requeue(session: Session, event_ids: Sequence[int], *, states: Sequence[State]) -> list[int]:

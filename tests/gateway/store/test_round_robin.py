@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy
 from sqlalchemy import Engine, insert, select, text, update
 from sqlmodel import col
 
@@ -355,6 +356,28 @@ def test_sqlite_finds_the_next_event_through_the_index(
         plan
     )  # others have at most eight rows
     assert not [line for line in plan if "TEMP B-TREE" in line], plan
+
+
+def test_sqlite_finds_the_events_of_many_subjects_by_subject(
+    migrated_sqlite_url: str, engine_of: Callable[[str], Engine]
+) -> None:
+    engine = engine_of(migrated_sqlite_url)
+    put(engine, *(change(f"{n}-{time}", "a", entity_id=str(n)) for time in range(2) for n in range(64)))
+    used: list[str] = []
+
+    def explain(connection: Any, _cursor: object, sql: str, bound: Any, _context: object, _many: bool) -> None:
+        raw = connection.connection.driver_connection
+        if sql.startswith("SELECT") and "inbox.subject IN" in sql:
+            used.append("; ".join(str(row[3]) for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", bound)))
+
+    sqlalchemy.event.listen(engine, "before_cursor_execute", explain)
+    with writing(engine) as session:
+        found = claims.find_claimable(session)
+        (group,) = claims.claim_several(session, found, RoundRobin(), sizes=[64], full=lambda _chosen: ())
+        inbox.pending_of(session, [each.subject for each in group])
+    assert len(group) == 64
+    assert len(used) == 2
+    assert {line.partition(" (")[0] for line in used} == {"SEARCH inbox USING INDEX inbox_subject"}, used
 
 
 def test_a_row_with_an_unknown_connection_does_not_stop_the_others(engine: Engine) -> None:
