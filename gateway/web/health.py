@@ -101,10 +101,12 @@ class Gauge:
         return [((self.called(name), use.account.system), number(use)) for use, name in uses]
 
     def of_pools(self, column: str) -> list[Labelled]:
-        """The sum of a number of all processes with a role."""
+        """The sum of a number of all processes with a role. A worker that does the clock's work has one pool."""
+        workers = {each.boot.removeprefix("worker-") for each in self.processes if each.role == "worker"}
         sums: Counter[str] = Counter()
         for each in self.processes:
-            sums[each.role] += getattr(each, column) or 0
+            is_shared = each.role == "clock" and each.boot.removeprefix("clock-") in workers
+            sums[each.role] += 0 if is_shared else getattr(each, column) or 0
         return [((role,), sums[role]) for role in sorted(sums)]
 
 

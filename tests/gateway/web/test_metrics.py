@@ -78,6 +78,15 @@ def test_the_metrics_after_some_traffic_are_valid_and_complete(gateway: Gateway)
     assert "unknown.example" not in str(found)
 
 
+def test_the_pool_of_a_worker_that_schedules_is_counted_once(gateway: Gateway) -> None:
+    for role in ("worker", "clock"):
+        installation.report(gateway.engine, role)
+    found = check(gateway.http.get("/metrics").text)["kassabridge_pool_connections"]
+    pools = {role: found[f"kassabridge_pool_connections[('role', '{role}')]"] for role in ("worker", "clock")}
+    assert pools["worker"] >= 1
+    assert pools["clock"] == 0
+
+
 def test_neither_a_backfill_nor_an_index_is_exposed_as_a_poll(gateway: Gateway) -> None:
     event = begin(gateway.engine)
     with writing(gateway.engine) as session:
