@@ -323,7 +323,9 @@ class OrderSettings(Section):
         "something else booked; costs a read per sale",
     )
     missing_item: Literal["park", "fallback"] = Field(default="park", description="An article the books do not know")
-    fallback_item: str | None = Field(default=None, description="Item (SKU or id) of articles the books do not know")
+    fallback_item: str | None = Field(
+        default=None, description="Item (SKU, name or id) of articles the books do not know"
+    )
     memo: bool = Field(default=True, description="Write the sale's reference into the customer memo")
     filter: Condition | None = Field(default=None, description="Only sales that meet this condition flow")
 

@@ -54,7 +54,9 @@ def require_group(item: Item, event: Event, deps: Deps) -> None:
     """Raise `Transient`, and have it made again, if the group of the category was deleted at the till by hand."""
     link = find_link(item.parent_id, deps) if item.parent_id else None
     number = group_number(link, deps) if link else None
-    if link is None or number is None or any(group.number == number for group in flatten(deps.till.article_groups())):
+    if link is None or number is None:
+        return
+    if any(group.number == number for group in flatten(deps.till.article_groups(exist=True))):
         return
     deps.write(links.mark_unsure, [link])
     read_at = items.now(deps)
@@ -124,7 +126,7 @@ def notice_altered(tree: Sequence[Item], deps: Deps) -> int:
     known = {id_: link for id_, link in found.items() if link.target_id and link.fingerprint not in (None, GONE)}
     if not known or not deps.settings.categories.enabled:
         return 0
-    present = {group.number: group for group in flatten(deps.till.article_groups())}
+    present = {group.number: group for group in flatten(deps.till.article_groups(exist=True))}
     numbers = {id_: int(link.target_id) for id_, link in known.items()}
     altered = [known[item.id] for item in tree if item.id in known and _is_altered(item, numbers, present, deps)]
     return deps.write(links.mark_unsure, altered)
@@ -196,7 +198,9 @@ def find_group(link: Link | None, wanted: ArticleGroup | None, deps: Deps) -> Ar
 
     Like it is one with its name and parent that is not another category's: created by us earlier, or by the staff.
     """
-    groups = list(flatten(deps.till.article_groups()))
+    # With a group of ours at the till an answer without any is at fault: this category would get a second group.
+    exist = bool((link and link.target_id) or (wanted and wanted.parent))
+    groups = list(flatten(deps.till.article_groups(exist=exist)))
     known = next((g for g in groups if link and str(g.number) == link.target_id), None)
     if known or wanted is None:
         return known
@@ -219,7 +223,7 @@ def _gone(link: Link | None, deps: Deps) -> Result:
 
 def why_kept(link: Link, deps: Deps) -> str | None:
     """Why the group of a category that was deleted in the books is not deleted at the till; None if it is."""
-    groups = {group.number: group for group in flatten(deps.till.article_groups())}
+    groups = {group.number: group for group in flatten(deps.till.article_groups(exist=True))}
     group = groups.get(int(link.target_id))
     if group is None:
         return "deleted in QuickBooks; the till has no such group any more"

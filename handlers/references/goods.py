@@ -162,6 +162,8 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
     if known := deps.links[LinkKind.SPECIAL, key]:
         return known.target_id
     items = (*deps.books.items_by_sku(name), *deps.books.items_by_name(name))
+    if not items and name.isdecimal():
+        items = deps.books.items_by_ids([name])
     item = next((each for each in items if each.active), None)
     if item is None:
         inactive = next(iter(items), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sandbox.mpluskassa.faults import Plan
 from sandbox.mpluskassa.groups import delete_group
 from sandbox.quickbooks.entities import ENTITIES
 from tests.handlers.counter import (
@@ -19,7 +20,7 @@ from tests.handlers.counter import (
     members,
     writes,
 )
-from tests.handlers.shop import Shop
+from tests.handlers.shop import REALM, Shop
 
 
 def test_an_item_brings_its_categories_along_and_becomes_a_member(shop: Shop) -> None:
@@ -170,6 +171,16 @@ def test_a_group_deleted_by_hand_is_made_again_for_an_item(shop: Shop, *, is_the
     assert groups(shop)["Food"]["groupNumber"] != lost
     assert members(shop, "Food") == {7001}
     assert {e.state for e in shop.events()} <= {"done", "skipped"}
+
+
+def test_an_answer_without_its_list_makes_no_second_group(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    hear(shop, food["Id"])
+    shop.till.misbehaviour.plans.append(Plan("no_lists", "getArticleGroups"))
+    shop.books.put(REALM, "Item", {**shop.find("Item", Id=food["Id"]), "Name": "Foods"})
+    hear(shop, food["Id"])
+    retry_waiting(shop)
+    assert list(groups(shop)) == ["Foods"]
 
 
 def test_groups_deleted_with_those_below_are_made_again_for_an_item(shop: Shop) -> None:

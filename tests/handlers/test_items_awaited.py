@@ -136,6 +136,17 @@ def test_an_item_that_the_settings_name_is_awaited_too(open_shop: OpenShop) -> N
     assert shop.newest(receipt["receiptId"]).state == "done"
 
 
+def test_the_settings_may_name_an_item_by_its_id(shop: Shop) -> None:
+    item = shop.add_item("FOOI")
+    shop.switch(f'[orders]\nmissing_item = "fallback"\nfallback_item = "{item["Id"]}"')
+    add_article(shop, 2001)
+    receipt = shop.till.sell(lines=[sold(2001)])
+    shop.settle()
+    assert shop.newest(receipt["receiptId"]).state == "done"
+    (line,) = [each for each in shop.only("SalesReceipt")["Line"] if "SalesItemLineDetail" in each]
+    assert line["SalesItemLineDetail"]["ItemRef"]["value"] == item["Id"]
+
+
 def test_an_inactive_item_takes_the_fallback_where_one_is_set(open_shop: OpenShop) -> None:
     shop = open_shop('[orders]\nmissing_item = "fallback"\nfallback_item = "1002"')
     switch_item(shop, "1001", active=False)

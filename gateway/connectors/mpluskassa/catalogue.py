@@ -95,9 +95,13 @@ def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadPro
 class Groups(Area):
     """Article groups hold products, not articles. Reads raise Transient or Permanent; writes Unanswered as well."""
 
-    def article_groups(self, numbers: Iterable[int] = ()) -> tuple[ArticleGroup, ...]:
-        """The groups with all below them: these, or (none named) the whole tree."""
-        answer = self._calls.search("getArticleGroups", request={"groupNumbers": list(numbers)})
+    def article_groups(self, numbers: Iterable[int] = (), *, exist: bool = False) -> tuple[ArticleGroup, ...]:
+        """The groups with all below them: these, or (none named) the whole tree.
+
+        Where some `exist`, an answer without a list is no empty tree.
+        """
+        ask = self._calls.read if exist else self._calls.search
+        answer = ask("getArticleGroups", request={"groupNumbers": list(numbers)})
         return tuple(map(wire_catalogue.to_group, wire.rows(answer, "articleGroupList", "articleGroups")))
 
     def create_article_group(self, group: ArticleGroup) -> int:
