@@ -1,4 +1,4 @@
-"""Drops what only releases before 0021 used: flags in details of links, a second cursor of the books, old limits"""
+"""Drops what only releases before 0021 used: triggers on links, a second cursor of the books, old limits"""
 # ruff: noqa: S608 - every part of the statements is written here
 
 from alembic import op
@@ -7,28 +7,15 @@ from alembic import op
 revision = '0037'
 down_revision = '0036'
 
-_KINDS = "('document', 'money', 'deposit', 'payment', 'day_document')"
-_FLAGS = ('replacing', 'withdrawn', 'removing', 'voiding', 'voided', 'left_out', 'gone', 'adopted', 'day')
-
 
 def upgrade() -> None:
     op.drop_index('links_day', 'links')
     if op.get_bind().dialect.name == 'postgresql':
         op.execute('DROP TRIGGER links_told ON links')
         op.execute('DROP FUNCTION tell_status_of_link()')
-        names = ', '.join(f"'{name}'" for name in _FLAGS)
-        without = f'(detail::jsonb - ARRAY[{names}])::text'
-        readable = "detail LIKE '{%'"
     else:
         op.execute('DROP TRIGGER links_added')
         op.execute('DROP TRIGGER links_changed')
-        paths = ', '.join(f"'$.{name}'" for name in _FLAGS)
-        without = f'json_remove(detail, {paths})'
-        readable = "CASE WHEN json_valid(detail) THEN json_type(detail) END = 'object'"
-    flagged = ' OR '.join(f"detail LIKE '%\"{name}\": %'" for name in _FLAGS)
-    op.execute(
-        f"UPDATE links SET detail = NULLIF({without}, '{{}}') WHERE kind IN {_KINDS} AND ({flagged}) AND {readable}"
-    )
     _join_cursors()
     op.drop_table('slots')
     op.drop_table('limits')
