@@ -307,10 +307,12 @@ def inherit(session: Session, followers: Sequence[Event]) -> dict[int, Event]:
     changed: dict[int, Event] = {}
     for event in followers if found else ():
         rows = [row for row in found if row.subject == event.subject and row.id < event.id]
-        newest = max(rows, key=lambda row: (weigh(row.operation), row.id), default=None)
-        if newest is None or weigh(newest.operation) <= weigh(event.operation):
+        weightiest = max(rows, key=lambda row: (weigh(row.operation), row.id), default=None)
+        if weightiest is None or weigh(weightiest.operation) <= weigh(event.operation):
             continue
-        changed[event.id] = dataclasses.replace(event, operation=newest.operation, hint=newest.hint or event.hint)
+        changed[event.id] = dataclasses.replace(
+            event, operation=weightiest.operation, hint=weightiest.hint or event.hint
+        )
     if changed:
         values = [{"event": each.id, "said": each.operation, "brought": each.hint} for each in changed.values()]
         session.execute(_TAKE_OVER, values)

@@ -166,17 +166,22 @@ def _to_day(report: Mapping[str, Any], day: date, *, is_open: bool) -> DayResult
     cells = [cell for cell in report["cells"] if cell["day"] == day.isoformat() and cell["measure"] in _TURNOVER]
     records = tuple(_records(report, day, is_open=is_open))
     wrong = [record for record in records if not record.by_policy]
-    status = AgreementStatus.EXPLAINED if records else AgreementStatus.AGREES
-    if wrong or is_open:
-        status = AgreementStatus.DIFFERS if wrong else AgreementStatus.NOT_CLOSED
     return DayResult(
         day,
-        status,
+        _to_status(records, wrong, is_open=is_open),
         till_cents=sum(cell["till"] for cell in cells),
         books_cents=sum(cell["books"] for cell in cells),
         difference_cents=sum(record.cents for record in wrong),
         records=records,
     )
+
+
+def _to_status(records: tuple[Record, ...], wrong: list[Record], *, is_open: bool) -> AgreementStatus:
+    if wrong:
+        return AgreementStatus.DIFFERS
+    if is_open:
+        return AgreementStatus.NOT_CLOSED
+    return AgreementStatus.EXPLAINED if records else AgreementStatus.AGREES
 
 
 def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator[Record]:

@@ -123,9 +123,9 @@ def seconds_between(deps: Deps, setting: float) -> float:
 def _stretch(session: Session, found: _Found, as_of: datetime) -> int:
     """By how much the next poll may be later, after what was found in this one."""
     deps = found.deps
-    events = [(event.occurred_at or as_of, event.subject) for event in found.fresh]
-    events, captured = ([x for x in some if not found.is_explained(*x)] for some in (events, found.captured))
-    fresh = set(events)
+    events = {(event.occurred_at or as_of, event.subject) for event in found.fresh}
+    fresh = {each for each in events if not found.is_explained(*each)}
+    captured = [each for each in found.captured if not found.is_explained(*each)]
     newest = sorted(fresh, reverse=True)[:LOOKED_AT] + sorted(captured, reverse=True)[:LOOKED_AT]
     told: set[tuple[datetime, str]] = set()
     for at, subject in newest:
@@ -239,6 +239,11 @@ def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | 
     return event._replace(hint=items.to_hint(change, read_at))
 
 
+def _document_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
+    operation = _what_happened(change, deps)
+    return _updated(change, Flow.ORDERS, deps, operation) if operation else None
+
+
 def _payment_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
     """That somebody removed a payment of ours, unless that was told: when it was is not always known; or edited it."""
     operation = "deleted" if change.deleted else "voided" if shows_void(change) else None
@@ -303,9 +308,7 @@ ENTITIES: Final[Mapping[str, Followed]] = {
         DOCUMENTS,
         Followed(
             lambda _: True,
-            lambda change, _, deps: (
-                _updated(change, Flow.ORDERS, deps, operation) if (operation := _what_happened(change, deps)) else None
-            ),
+            _document_event,
             lambda entity, deps: deps.read(links.target_ids, bookings.WRITTEN, entity),
         ),
     ),
