@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
 from bench.ingest import free_port
-from gateway.store import alerts, connections, links, migrate, sales, views
+from gateway.store import alerts, connections, installation, links, sales, views
 from gateway.store.alerts import Thresholds
 from gateway.store.events import Flow, State
 from gateway.store.links import LinkKind
@@ -172,7 +172,7 @@ def main() -> None:
     print(figures.machine())
     with nullcontext(wanted.seeded) if wanted.seeded else _open(wanted.database) as url:
         engine = open_engine(url)
-        migrate.upgrade(engine)
+        installation.upgrade(engine)
         if not wanted.seeded:
             filling = create_engine(url)  # without the product's limit of a statement
             seed.seed(filling, wanted.rows)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
 from bench.drain import opened
-from gateway.store import migrate
+from gateway.store import installation
 from gateway.store.session import open_engine
 from tests.handlers.shop import Shop, sold
 
@@ -42,7 +42,7 @@ def main() -> None:
     print(figures.machine())
     with opened("postgres") as url:
         engine = open_engine(url)
-        migrate.upgrade(engine)
+        installation.upgrade(engine)
         shop = Shop(engine)
         before = sizes(engine)
         for done in range(0, wanted.sales, BATCH):

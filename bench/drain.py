@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import figures
 from gateway import settings
 from gateway.observability import logs
-from gateway.store import connections, inbox, migrate
+from gateway.store import connections, inbox, installation
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow
 from gateway.store.sealing import Seal
@@ -148,7 +148,7 @@ def drain(url: str, workers: int) -> list[dict[str, Any]]:
 def measure(url: str, workers: int, shops: int, given: argparse.Namespace) -> str:
     """A line of the table."""
     engine = open_engine(url)
-    migrate.upgrade(engine)
+    installation.upgrade(engine)
     fill(engine, given.events, [f"c{number:03}" for number in range(shops)], quiet=given.quiet)
     locks = Locks(engine)
     found = drain(url, workers)

@@ -24,7 +24,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gateway.store import migrate, requests
+from gateway.store import installation, requests
 from gateway.store.session import open_engine
 from handlers.polling import books_feed
 from mapping.agreement import to_text
@@ -152,7 +152,7 @@ def _trade(month: Month, delivery: Delivery) -> None:
 
 def _in_one_process(_folder: Path, url: str, asked: argparse.Namespace) -> int:
     engine = open_engine(url)
-    migrate.upgrade(engine)
+    installation.upgrade(engine)
     shop = Shop(engine, _settings(asked))
     month = _open(shop.books, shops.REALM, shop.till, asked)
     delivery: Delivery = Smooth(shop) if asked.smooth else Rough(shop, asked.seed)

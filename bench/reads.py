@@ -26,7 +26,7 @@ from sqlmodel import col, select
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
-from gateway.store import inbox, links, migrate
+from gateway.store import inbox, installation, links
 from gateway.store.events import ENDED
 from gateway.store.links import LinkKind
 from gateway.store.session import open_engine, reading, writing
@@ -206,7 +206,7 @@ def main() -> int:
 @contextmanager
 def _open_shop(folder: Path) -> Iterator[Shop]:
     engine = open_engine(f"sqlite:///{folder}/reads.db")
-    migrate.upgrade(engine)
+    installation.upgrade(engine)
     shop = Shop(engine, goods.SETTINGS)
     try:
         yield shop

@@ -18,7 +18,7 @@ from gateway.connectors.http import Transport, to_client
 from gateway.errors import Permanent, Transient
 from gateway.findings import Check, Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
-from gateway.store import connections, counts, installation, migrate, postgres, tokens, views
+from gateway.store import connections, counts, installation, postgres, tokens, views
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
@@ -214,7 +214,7 @@ def _check_memory(client: redis.Redis) -> Iterator[Finding]:
 
 def check_schema(at: Installation) -> Finding:
     with reading(at.engine):
-        current = migrate.is_current(at.engine)
+        current = installation.is_current(at.engine)
     kind = "PostgreSQL" if at.settings.is_postgres else "SQLite"
     return Finding("database", f"{kind}, reachable", "" if current else "run `./run migrate` (the release step)")
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from gateway import resealing
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
-from gateway.store import connections, cursors, documents, inbox, progress, tokens
+from gateway.store import connections, cursors, inbox, progress, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -43,7 +43,7 @@ def seed(engine: Engine, settings: Settings) -> None:
         if is_new or fresh:
             inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
         if document is not None:
-            version = documents.save(session, key, document, author="SETTINGS_FILE")
+            version = connections.save_settings(session, key, document, author="SETTINGS_FILE")
             # No system is called at a start: a worker checks it, and reports what it finds.
             progress.request_check(session, key, version, checked=False)
 

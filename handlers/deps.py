@@ -18,12 +18,11 @@ from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import DuplicateName
 from gateway.store import claims, inbox, requests
 from gateway.store import links as stored_links
+from gateway.store.audit import Entry
 from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
 from gateway.store.events import Change, Event, Flow
-from gateway.store.journal import Entry
-from gateway.store.known_links import KnownLinks
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import KnownLinks, Link, LinkKind
 from gateway.store.records import RecordFacts
 from gateway.store.session import ConnectionStore, writing
 from handlers.lists import Lists

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Engine
 from xdist.scheduler import LoadScopeScheduling
 
-from gateway.store import migrate
+from gateway.store import installation
 from gateway.store.session import open_engine
 from tests import closing, loopback, servers, tls
 from tests.engines import cheap_engine
@@ -217,5 +217,5 @@ def to_sqlalchemy(url: str) -> str:
 
 def _migrate(url: str) -> None:
     opened = open_engine(url)
-    migrate.upgrade(opened)
+    installation.upgrade(opened)
     opened.dispose()

@@ -26,12 +26,12 @@ from gateway.errors import GatewayError, Permanent, Transient
 from gateway.observability import counters
 from gateway.removal import open_oauth
 from gateway.settings import Settings
-from gateway.store import certificates, claims, connections, documents, installation, rate_limits, views
+from gateway.store import certificates, claims, connections, installation, rate_limits, views
+from gateway.store.audit import Entry
 from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
 from gateway.store.connections import Connection
-from gateway.store.journal import Entry
-from gateway.store.known_links import KnownLinks
+from gateway.store.links import KnownLinks
 from gateway.store.rate_limits import Account, Limit
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
@@ -193,7 +193,7 @@ class ConnectionRegistry:
     def _look(self, name: str, known: ConnectionContext | None) -> ConnectionContext:
         with reading(self._engine) as session:
             connection = connections.find(session, name, self._seal)
-            version, text = documents.newest(session, name) or (0, "")
+            version, text = connections.newest_settings(session, name) or (0, "")
             called = connections.display_names(session).get(name, name) if connection is None else ""
         if connection is None:
             raise Permanent(

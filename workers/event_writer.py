@@ -19,10 +19,10 @@ from sqlmodel import Session
 
 from gateway import failpoints
 from gateway.errors import Transient
-from gateway.store import claims, inbox, journal, links, records, sales
+from gateway.store import audit, claims, inbox, links, records, sales
+from gateway.store.audit import Entry
 from gateway.store.claims import Claimable, LeaseLost
 from gateway.store.events import Event, Outcome, State
-from gateway.store.journal import Entry
 from gateway.store.records import RecordFacts
 from gateway.store.round_robin import RoundRobin
 from gateway.store.sale_contents import FindDocument, find_none
@@ -181,7 +181,7 @@ class EventWriter:
             request.due += [change.id for change in received if change.pending]
             sales.record(session, each.event, each.outcome, each.sales, each.find_document)
         records.record_all(session, [(each.event, each.outcome, each.records) for _, each in group])
-        journal.write(session, [(each.event.connection, each.event.id, each.entries) for _, each in group])
+        audit.write_log(session, [(each.event.connection, each.event.id, each.entries) for _, each in group])
         followers = inbox.pending_of(session, [each.event.subject for _, each in group])
         for request, each in group:
             request.due += [followers[each.event.subject]] if each.event.subject in followers else []

@@ -10,7 +10,7 @@ from gateway import removal
 from gateway.cli import tasks
 from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark
 from gateway.errors import Rejected
-from gateway.store import audit, connections, documents, installation, progress, requests, retention, views
+from gateway.store import audit, connections, installation, progress, requests, retention, views
 from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
 from gateway.web import api, presentation
@@ -128,7 +128,7 @@ def handle_config(call: Call) -> int:
     if call.arguments.what == "apply":
         return _apply(call, name)
     with reading(call.engine) as session:
-        version, text = documents.newest(session, name) or (0, settings_document.example())
+        version, text = connections.newest_settings(session, name) or (0, settings_document.example())
     settings = settings_document.to_data(settings_document.recall(text))
     call.answer({"connection": name, "version": version, "settings": settings}, text.rstrip("\n"))
     return GOOD
@@ -153,7 +153,7 @@ def _apply(call: Call, name: str) -> int:
     if not passed:
         return PROBLEM
     with writing(call.engine) as session:
-        version = documents.save(session, name, text, author="cli")
+        version = connections.save_settings(session, name, text, author="cli")
         later = progress.request_check(session, name, version, checked=checked)
         audit.note(session, actor="cli", action=api.settings.ACTION, target=api.settings.to_target(name, version))
     if later:

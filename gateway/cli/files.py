@@ -239,12 +239,12 @@ def _find_settings(call: Call) -> settings_document.SettingsDocument | None:
     if call.arguments.settings:
         return settings_document.parse(call.read_file(Path(call.called_from, call.arguments.settings)))
     if call.arguments.connection:
-        from gateway.store import documents
+        from gateway.store import connections
         from gateway.store.session import reading
 
         (name,) = call.find_connections()
         with reading(call.engine) as session:
-            version = documents.newest(session, name)
+            version = connections.newest_settings(session, name)
         return settings_document.recall(version[1]) if version else settings_document.SettingsDocument()
     return None
 

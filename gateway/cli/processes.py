@@ -54,11 +54,11 @@ def _wait_for_schema(call: Call) -> None:
     """Some platforms start a release before its migrations run, and restart a process that exits ever later."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from gateway.store import migrate
+    from gateway.store import installation
 
     for looks in itertools.count():
         try:
-            if migrate.is_current(call.engine):
+            if installation.is_current(call.engine):
                 return
             lack = "is not migrated yet (`python -m gateway migrate` does it)"
         except (Transient, SQLAlchemyError) as error:

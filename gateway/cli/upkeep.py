@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from gateway import resealing, seeding
 from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark, show_json
 from gateway.errors import Transient
-from gateway.store import audit, migrate, people, retention
+from gateway.store import audit, installation, people, retention
 from gateway.store.session import writing
 from mapping.messages import message
 
@@ -24,8 +24,8 @@ def migrate_database(call: Call) -> int:
 
     It may run twice or concurrently. Cursors begin here, before any endpoint opens, so that no later sale is missed.
     """
-    is_new = _patiently(lambda: migrate.is_empty(call.engine))
-    revision = _patiently(lambda: migrate.upgrade(call.engine))
+    is_new = _patiently(lambda: installation.is_empty(call.engine))
+    revision = _patiently(lambda: installation.upgrade(call.engine))
     remark(f"the database is at revision {revision}")
     if is_new:
         # Without its query: a password may stand there, too.

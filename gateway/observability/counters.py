@@ -1,4 +1,4 @@
-"""What every process counts for Prometheus. The database holds the totals of all processes (`store.counts`).
+"""What every process counts for Prometheus. The database holds the totals of all processes (`store.installation`).
 
 Labels are our own words (flows, states, systems) and names of connections, never data of a record.
 """

@@ -1,20 +1,27 @@
-"""Connections: one company of the books joined to one till installation, with its secrets sealed."""
+"""Connections: one company of the books joined to one till installation, its secrets sealed, and its settings.
+
+Every version of a settings document (TOML) is kept; the newest is in force.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
+from gateway.errors import Rejected
 from gateway.store.rate_limits import Account, accounts_of
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.sql import moment, upsert
-from gateway.store.tables import ConnectionRow
+from gateway.store.tables import ConnectionRow, SettingsRow
+from mapping.messages import message
 from mapping.unit_prices import LineAmounts
 
 DEFAULT = "default"
@@ -239,3 +246,52 @@ def _open(row: ConnectionRow, seal: Seal) -> Connection:
         line_amounts=LineAmounts(row.line_amounts),
         display_name=row.display_name or row.name,
     )
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+class Outdated(Rejected):
+    """Another document was put in force meanwhile; `version` is its number."""
+
+    status = 409
+
+    def __init__(self, version: int) -> None:
+        super().__init__(message("somebody else saved meanwhile: version {version} is in force", version=version))
+        self.version = version
+
+
+def newest_settings(session: Session, connection: str) -> tuple[int, str] | None:
+    """(version, TOML) in force, or None when the connection runs on the defaults."""
+    found = settings_history(session, connection, limit=1)
+    return (found[0].version, found[0].document) if found else None
+
+
+def settings_history(session: Session, connection: str, *, limit: int) -> Sequence[SettingsRow]:
+    """The last versions, newest first."""
+    mine = select(SettingsRow).where(col(SettingsRow.connection) == connection)
+    return session.execute(mine.order_by(col(SettingsRow.version).desc()).limit(limit)).scalars().all()
+
+
+def find_settings(session: Session, connection: str, version: int) -> SettingsRow | None:
+    wanted = and_(col(SettingsRow.connection) == connection, col(SettingsRow.version) == version)
+    return session.execute(select(SettingsRow).where(wanted)).scalar_one_or_none()
+
+
+def save_settings(session: Session, connection: str, document: str, *, author: str, after: int | None = None) -> int:
+    """Put a checked document in force; returns its version. An identical document makes no new version.
+
+    `after` is the version its writer edited (0: the defaults). Raises `Outdated` when another one is in force.
+    """
+    version, present = newest_settings(session, connection) or (0, "")
+    if after is not None and after != version:
+        raise Outdated(version)
+    if version and present == document:
+        return version
+    row = {"connection": connection, "version": version + 1, "document": document, "author": author}
+    try:
+        session.execute(insert(SettingsRow).values(**row, created_at=moment()))
+    except IntegrityError:
+        # Two writers at the same moment; the other one was first.
+        raise Outdated(version + 1) from None
+    return version + 1

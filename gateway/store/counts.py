@@ -1,9 +1,8 @@
-"""Kept counts: the totals of all processes, calls to the systems by month, and small tables for charts.
+"""Kept counts: events that ended, calls to the systems by month, and small tables for charts.
 
-Each process adds what it counted since its last flush, so that no count is lost when it exits; a scrape reads the
-totals, so any process can answer it. A trigger of the inbox counts the events that end, in the same transaction. In
-PostgreSQL each connection to the server has rows of its own (`shard`), so that workers never wait for each other's;
-`fold_ended` adds them up. Intuit bills reads, so the calls of a month are counted, and its end is forecast.
+A trigger of the inbox counts the events that end, in the same transaction. In PostgreSQL each connection to the server
+has rows of its own (`shard`), so that workers never wait for each other's; `fold_ended` adds them up. Intuit bills
+reads, so the calls of a month are counted, and its end is forecast.
 
 For charts are kept what was booked by day and location, reads by day, lag and open causes by hour. The clock keeps the
 first and the last from rows of a bounded time, workers add the reads that they count, so that a chart costs the same
@@ -12,17 +11,13 @@ after years.
 
 from __future__ import annotations
 
-import json
-import threading
 from calendar import monthrange
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric
 from sqlalchemy import BigInteger, Column, Engine, Integer, and_, delete, func, select, text
 from sqlmodel import Field, Session, SQLModel, col
 
@@ -31,63 +26,7 @@ from gateway.store.events import BACKFILL, UNSETTLED, State
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.session import reading, writing
 from gateway.store.sql import Instant, adding, given, moment, upsert
-from gateway.store.tables import ConnectionRow, CounterTotalRow, InboxRow, MeterRow, SaleRow
-
-Key: TypeAlias = tuple[str, str]
-"""A sample's name and its labels as JSON."""
-
-
-class CounterShare:
-    """One process's counts: `flush` adds what `registry` counted since the last flush."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-        self._reported: dict[Key, float] = {}
-        self._lock = threading.Lock()
-
-    def flush(self, engine: Engine) -> None:
-        """Add to the totals. Raises `Transient`; then the counts are kept for the next flush."""
-        with self._lock:
-            now = dict(sample for family in self._registry.collect() for sample in _samples_of(family))
-            fresh = {key: value - self._reported.get(key, 0.0) for key, value in now.items()}
-            fresh = {key: value for key, value in fresh.items() if value}
-            # In one order, so that two processes never deadlock.
-            rows = [{"name": key[0], "labels": key[1], "value": value} for key, value in sorted(fresh.items())]
-            if rows:
-                with writing(engine) as session:
-                    total = col(CounterTotalRow.value)
-                    upsert(session, CounterTotalRow, rows, lambda new: {"value": total + new.value})
-            self._reported = now
-
-
-def _samples_of(family: Metric) -> Iterator[tuple[Key, float]]:
-    for sample in family.samples:
-        if not sample.name.endswith("_created"):
-            yield (sample.name, json.dumps(sample.labels, sort_keys=True)), sample.value
-
-
-def find_totals(session: Session) -> dict[Key, float]:
-    return {(row.name, row.labels): row.value for row in session.execute(select(CounterTotalRow)).scalars()}
-
-
-def to_families(registry: CollectorRegistry, sums: Mapping[Key, float]) -> Iterator[Metric]:
-    """The families of `registry` with the totals instead of this process's counts."""
-
-    def to_order(key: Key) -> tuple[str, str, float]:
-        labels = json.loads(key[1])
-        bound = labels.pop("le", "0")
-        return json.dumps(labels, sort_keys=True), key[0], float(bound)
-
-    for family in registry.collect():
-        own = {key for key, _ in _samples_of(family)}
-        endings = ("_bucket", "_count", "_sum") if family.type == "histogram" else ("_total",)
-        names = {family.name + ending for ending in endings}
-        known = {key for key in sums if key[0] in names}
-        summed = Metric(family.name, family.documentation, family.type)
-        for name, labels in sorted(own | known, key=to_order):
-            summed.add_sample(name, json.loads(labels), sums.get((name, labels), 0.0))
-        yield summed
-
+from gateway.store.tables import ConnectionRow, InboxRow, MeterRow, SaleRow
 
 # Rows that a transaction is changing are left for the next time.
 _FOLD = text("""

@@ -1,32 +1,35 @@
 """Links: which record of one system belongs to which in the other, and what was last written there.
 
-Beside them are two indexes: the article numbers given to items whose SKU is no number, one per item and permanent; and
-the e-mail addresses of the books' customers, because the books search only the exact spelling. Addresses are kept as
-digests, because they are only compared.
+Beside them are the article numbers given to items whose SKU is no number, one per item and permanent. The links that
+the handling of a sale needs are named here, loaded together and handed on.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Index, String, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Engine, String, and_, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
-from sqlmodel import Field, Session, SQLModel, col
+from sqlmodel import Session, col
 
 from gateway.errors import Permanent
 from gateway.store import sql
-from gateway.store.sql import moment, upsert
+from gateway.store.session import reading
+from gateway.store.sql import moment
 from gateway.store.tables import LinkRow, NumberRow
 from mapping.messages import message
+from mapping.records import Sale
+from mapping.references import CLEARING, ORDER_DEPOSITS, ROUNDING_ITEM, OwnItem
 from mapping.sale_identity import name_document
+from mapping.sale_lines import every_line
+from mapping.settings_document import SettingsDocument
 
 
 class LinkKind(StrEnum):
@@ -80,6 +83,8 @@ class BookingStatus(StrEnum):
         return not (self.is_gone or self in (BookingStatus.RELEASED, BookingStatus.REMOVED))
 
 
+Key: TypeAlias = tuple[LinkKind, str]
+"""A kind of link and a source record."""
 _STATUSES = frozenset(BookingStatus)
 UNKNOWN_STATUS = "unknown-status"
 NAMED = "special:"
@@ -137,13 +142,20 @@ def find(session: Session, connection: str, kind: LinkKind, source_id: str) -> L
 
 def find_all(session: Session, connection: str, kind: LinkKind, source_ids: Iterable[str]) -> dict[str, Link]:
     """The links of these source records, any number of them, by source id; those without one are absent."""
-    return {link.source_id: link for link in find_kinds(session, connection, [kind], source_ids)}
+    found = find_each(session, connection, [(kind, source_id) for source_id in source_ids])
+    return {source_id: link for (_, source_id), link in found.items() if link}
 
 
-def find_kinds(session: Session, connection: str, kinds: Sequence[LinkKind], source_ids: Iterable[str]) -> list[Link]:
-    given: dict[str, Any] = {"of": connection, "kinds": list(kinds)}
-    parts = (session.execute(_BY_SOURCES, {**given, "ids": some}) for some in sql.chunks(source_ids, _AT_ONCE))
-    return [_to_link(row) for rows in parts for row in rows]
+def find_each(session: Session, connection: str, wanted: Collection[Key]) -> dict[Key, Link | None]:
+    """These links, with one statement for some hundred; None for one that does not exist."""
+    found: dict[Key, Link | None] = dict.fromkeys(wanted)
+    given: dict[str, Any] = {"of": connection, "kinds": sorted({kind for kind, _ in wanted})}
+    for some in sql.chunks(sorted({source_id for _, source_id in wanted}), _AT_ONCE):
+        for row in session.execute(_BY_SOURCES, {**given, "ids": some}):
+            key = (LinkKind(row.kind), row.source_id)
+            if key in found:
+                found[key] = _to_link(row)
+    return found
 
 
 def created_at(session: Session, connection: str, link: Link) -> datetime | None:
@@ -257,6 +269,64 @@ def _to_link(row: Any) -> Link:
     return Link(**{**named, "detail": detail, "status": BookingStatus(row.status)})
 
 
+# --- what the handling of a sale needs ------------------------------------------------------------------------------
+
+
+def of_sale(sale: Sale, settings: SettingsDocument) -> Iterator[Key]:
+    """The links of what a sale refers to, as far as the sale and the settings name it."""
+    yield LinkKind.CUSTOMER, debtor(settings.customers.default_debtor)
+    if sale.credited_id:
+        yield LinkKind.DOCUMENT, sale.credited_id
+    yield from ((LinkKind.ARTICLE, str(line.article)) for line in every_line(sale.lines) if line.article)
+    named = [named_item(kind, name) for kind, name in settings.mapping.special_items.items()]
+    if settings.orders.fallback_item:
+        named.append(named_item("fallback", settings.orders.fallback_item))
+    own = (key_of_own(each, settings) for each in (CLEARING, ORDER_DEPOSITS))
+    yield from ((LinkKind.SPECIAL, key) for key in (*named, ROUNDING_ITEM, *own))
+
+
+def of_other(sale: Sale) -> list[Key]:
+    """The links by which a sale may be booked as another record: an order, or its receipt or invoice."""
+    return [(LinkKind.ORDER, sale.id), *((LinkKind.DOCUMENT, order_id) for order_id in sale.order_ids)]
+
+
+def debtor(name: str) -> str:
+    """The source id of the customer for walk-ins."""
+    return f"name:{name.casefold()}"
+
+
+def named_item(kind: str, name: str) -> str:
+    """The source id of an item that the settings name."""
+    return f"{NAMED}{kind}:{name}"
+
+
+def key_of_own(own: OwnItem, settings: SettingsDocument) -> str:
+    """The source id of an item of ours on the account that the settings name."""
+    return f"{own.name}:{getattr(settings.mapping, own.setting) or ''}"
+
+
+class KnownLinks(dict[Key, Link | None]):
+    """Links as they were loaded, None for one that does not exist; what was not loaded is read when it is needed."""
+
+    def __init__(self, engine: Engine, connection: str) -> None:
+        super().__init__()
+        self._engine = engine
+        self._connection = connection
+
+    def load(self, wanted: Iterable[Key]) -> None:
+        """Read those that are not known yet, in one transaction."""
+        if new := set(wanted) - self.keys():
+            with reading(self._engine) as session:
+                self.update(find_each(session, self._connection, new))
+
+    def __missing__(self, key: Key) -> Link | None:
+        self.load([key])
+        return self[key]
+
+
+# --- article numbers ----------------------------------------------------------------------------------------------
+
+
 def find_numbers(session: Session, connection: str, item_ids: Sequence[str]) -> dict[str, int]:
     """The numbers that were given to these items; those without one are absent."""
     theirs = and_(col(NumberRow.connection) == connection, col(NumberRow.item_id).in_(item_ids))
@@ -289,67 +359,3 @@ def next_number(session: Session, connection: str, first: int, last: int) -> int
 def has_numbers(session: Session, connection: str) -> bool:
     mine = select(col(NumberRow.number)).where(col(NumberRow.connection) == connection).limit(1)
     return session.execute(mine).scalar_one_or_none() is not None
-
-
-UNREAD = ""
-"""Digest of a customer that was reported and has not been read since."""
-CUSTOMERS_AT_ONCE = 200
-
-
-class CustomerAddressRow(SQLModel, table=True):
-    """A customer of the books has this e-mail address (its digest); empty: it is to be read again."""
-
-    __tablename__ = "customer_addresses"
-    __table_args__ = (Index("customer_addresses_digest", "connection", "digest"),)
-
-    connection: str = Field(primary_key=True)
-    customer_id: str = Field(primary_key=True)
-    digest: str = Field(primary_key=True)
-
-
-def put_addresses(session: Session, connection: str, customers: Mapping[str, Sequence[str]]) -> None:
-    """Store all addresses of these customers, by id. None for one that does not exist any more."""
-    for some in sql.chunks(sorted(customers), CUSTOMERS_AT_ONCE):
-        of_these = and_(col(CustomerAddressRow.connection) == connection, col(CustomerAddressRow.customer_id).in_(some))
-        session.execute(delete(CustomerAddressRow).where(of_these))
-        _insert_addresses(session, connection, [(id_, _digest(address)) for id_ in some for address in customers[id_]])
-
-
-def mark_unread(session: Session, connection: str, customer_id: str) -> None:
-    """Note that a customer was made or changed and is to be read before the next search."""
-    _insert_addresses(session, connection, [(customer_id, UNREAD)])
-
-
-def find_unread(session: Session, connection: str) -> list[str]:
-    """The ids of customers to read, at most as many as one read takes."""
-    return _customer_ids(session, connection, [UNREAD])[:CUSTOMERS_AT_ONCE]
-
-
-def find_customers(session: Session, connection: str, addresses: Sequence[str]) -> list[str]:
-    return _customer_ids(session, connection, [_digest(address) for address in addresses])
-
-
-def forget_addresses(session: Session, addresses: Iterable[str], customers: Iterable[tuple[str, str]]) -> None:
-    """Drop these addresses, and all of these customers (connection and id)."""
-    digests = [_digest(address) for address in addresses]
-    known = [
-        and_(col(CustomerAddressRow.connection) == name, col(CustomerAddressRow.customer_id) == id_)
-        for name, id_ in customers
-    ]
-    session.execute(delete(CustomerAddressRow).where(or_(col(CustomerAddressRow.digest).in_(digests), *known)))
-
-
-def _customer_ids(session: Session, connection: str, digests: Sequence[str]) -> list[str]:
-    wanted = and_(col(CustomerAddressRow.connection) == connection, col(CustomerAddressRow.digest).in_(digests))
-    found = session.execute(select(col(CustomerAddressRow.customer_id)).where(wanted).distinct()).scalars()
-    return sorted(found, key=lambda id_: (len(id_), id_))
-
-
-def _insert_addresses(session: Session, connection: str, rows: Sequence[tuple[str, str]]) -> None:
-    values = [{"connection": connection, "customer_id": id_, "digest": digest} for id_, digest in dict.fromkeys(rows)]
-    if values:
-        upsert(session, CustomerAddressRow, values)
-
-
-def _digest(address: str) -> str:
-    return hashlib.sha256(address.encode()).hexdigest()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import connections, links, personal, sale_contents
+from gateway.store import connections, personal, sale_contents
 from gateway.store.events import ENDED
 from gateway.store.links import LinkKind
 from gateway.store.personal import EMAIL, GONE, OF_PEOPLE, RELATION, TEXTS, Person
@@ -90,7 +90,7 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> dict[st
     found = _find(engine, who, connection)
     person, documents = found.person, _documents(engine, found)
     with writing(engine) as session:
-        links.forget_addresses(session, person.emails, person.customers)
+        personal.forget_addresses(session, person.emails, person.customers)
     erased = {part.name: _erase(engine, part) for part in _list_parts(engine, found)}
     left = personal.find_mentions(engine, person.texts())
     return {"erased": erased, "documents": documents, "left": left, "kept": list(KEPT)}

@@ -1,19 +1,24 @@
-"""How a person is recognised in stored text, by address or number and the names found with those; what mentions one."""
+"""Persons in stored data: how one is recognised, what mentions one, and the e-mail addresses of the books' customers.
+
+In a text a person is recognised by address or number, and by the names found with those. The addresses are indexed,
+because the books search only the exact spelling; they are kept as digests, because they are only compared.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, String, func, select
-from sqlmodel import AutoString, SQLModel
+from sqlalchemy import Engine, Index, String, and_, delete, func, or_, select
+from sqlmodel import AutoString, Field, Session, SQLModel, col
 
 from gateway.store.links import LinkKind
 from gateway.store.session import reading, windows
-from gateway.store.sql import holds_one
+from gateway.store.sql import chunks, holds_one, upsert
 from gateway.store.tables import InboxRow, LinkRow, RecordRow
 
 EMAIL, RELATION = "email:", "relation:"
@@ -195,3 +200,70 @@ def find_mentions(engine: Engine, texts: Sequence[str]) -> list[dict[str, Any]]:
         why = _WHY.get(table.name, _OTHERWISE)
         found += [{"table": table.name, "column": each.name, "rows": n, "why": why} for each, n in rows.items() if n]
     return found
+
+
+# --- addresses of the books' customers ------------------------------------------------------------------------------
+
+
+UNREAD = ""
+"""Digest of a customer that was reported and has not been read since."""
+CUSTOMERS_AT_ONCE = 200
+
+
+class CustomerAddressRow(SQLModel, table=True):
+    """A customer of the books has this e-mail address (its digest); empty: it is to be read again."""
+
+    __tablename__ = "customer_addresses"
+    __table_args__ = (Index("customer_addresses_digest", "connection", "digest"),)
+
+    connection: str = Field(primary_key=True)
+    customer_id: str = Field(primary_key=True)
+    digest: str = Field(primary_key=True)
+
+
+def put_addresses(session: Session, connection: str, customers: Mapping[str, Sequence[str]]) -> None:
+    """Store all addresses of these customers, by id. None for one that does not exist any more."""
+    for some in chunks(sorted(customers), CUSTOMERS_AT_ONCE):
+        of_these = and_(col(CustomerAddressRow.connection) == connection, col(CustomerAddressRow.customer_id).in_(some))
+        session.execute(delete(CustomerAddressRow).where(of_these))
+        _insert_addresses(session, connection, [(id_, _digest(address)) for id_ in some for address in customers[id_]])
+
+
+def mark_unread(session: Session, connection: str, customer_id: str) -> None:
+    """Note that a customer was made or changed and is to be read before the next search."""
+    _insert_addresses(session, connection, [(customer_id, UNREAD)])
+
+
+def find_unread(session: Session, connection: str) -> list[str]:
+    """The ids of customers to read, at most as many as one read takes."""
+    return _customer_ids(session, connection, [UNREAD])[:CUSTOMERS_AT_ONCE]
+
+
+def find_customers(session: Session, connection: str, addresses: Sequence[str]) -> list[str]:
+    return _customer_ids(session, connection, [_digest(address) for address in addresses])
+
+
+def forget_addresses(session: Session, addresses: Iterable[str], customers: Iterable[tuple[str, str]]) -> None:
+    """Drop these addresses, and all of these customers (connection and id)."""
+    digests = [_digest(address) for address in addresses]
+    known = [
+        and_(col(CustomerAddressRow.connection) == name, col(CustomerAddressRow.customer_id) == id_)
+        for name, id_ in customers
+    ]
+    session.execute(delete(CustomerAddressRow).where(or_(col(CustomerAddressRow.digest).in_(digests), *known)))
+
+
+def _customer_ids(session: Session, connection: str, digests: Sequence[str]) -> list[str]:
+    wanted = and_(col(CustomerAddressRow.connection) == connection, col(CustomerAddressRow.digest).in_(digests))
+    found = session.execute(select(col(CustomerAddressRow.customer_id)).where(wanted).distinct()).scalars()
+    return sorted(found, key=lambda id_: (len(id_), id_))
+
+
+def _insert_addresses(session: Session, connection: str, rows: Sequence[tuple[str, str]]) -> None:
+    values = [{"connection": connection, "customer_id": id_, "digest": digest} for id_, digest in dict.fromkeys(rows)]
+    if values:
+        upsert(session, CustomerAddressRow, values)
+
+
+def _digest(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()

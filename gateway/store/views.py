@@ -12,7 +12,7 @@ from operator import attrgetter
 from sqlalchemy import ColumnElement, String, and_, func, literal_column, or_, select, true, union_all
 from sqlmodel import Session, col
 
-from gateway.store import connections, documents, sales, systems
+from gateway.store import connections, sales, systems
 from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
@@ -206,7 +206,7 @@ def _documents_numbered(session: Session, number: str) -> Iterator[tuple[ColumnE
 def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElement[bool], str]]:
     """The till's printed number of a number in the books, and its sales, by each connection's prefixes."""
     for name in connections.names(session):
-        document = settings_document.recall((documents.newest(session, name) or (0, ""))[1])
+        document = settings_document.recall((connections.newest_settings(session, name) or (0, ""))[1])
         for kind, printed in find_numbers(number, document.orders):
             yield and_(col(InboxRow.connection) == name, col(InboxRow.entity) == SALES[kind]), printed
 

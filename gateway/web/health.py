@@ -85,7 +85,7 @@ class Gauge:
     names: Mapping[rate_limits.Account, Sequence[str]] | None = None
     processes: Sequence[ProcessRow] = ()
     tokens: Sequence[TokenRow] = ()
-    totals: Mapping[counts.Key, float] | None = None
+    totals: Mapping[installation.Key, float] | None = None
     allowance: int = 0
     display_names: Mapping[str, str] | None = None
 
@@ -122,7 +122,7 @@ def read(session: Session, settings: Settings) -> Gauge:
         connections.names_by_account(session),
         installation.alive(session),
         tuple(views.tokens(session).values()),
-        counts.find_totals(session),
+        installation.find_totals(session),
         settings.quickbooks_monthly_reads,
         connections.display_names(session),
     )
@@ -150,7 +150,7 @@ def expose(reading: Gauge | None) -> bytes:
 def families(reading: Gauge) -> Iterator[Metric]:
     for name, about, labels, find in GAUGES:
         yield _gauge(name, about, labels, find(reading))
-    yield from counts.to_families(counters.REGISTRY, reading.totals or {})
+    yield from installation.to_families(counters.REGISTRY, reading.totals or {})
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from gateway.store.audit import Entry
 from gateway.store.events import Event, State
-from gateway.store.journal import Entry
 from gateway.store.sql import Page
 from mapping import messages
 

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from gateway.errors import Transient
 from gateway.jobs import Notifier
 from gateway.settings import Settings
-from gateway.store import connections, installation, migrate
+from gateway.store import connections, installation
 from gateway.store.events import Received
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
@@ -244,7 +244,7 @@ def of_database(engine: Engine) -> Probe[str]:
     """`OK` when the schema is ours and something can be stored, or what is wrong."""
 
     def look() -> str:
-        return installation.find_trouble(engine) if migrate.is_current(engine) else "not migrated"
+        return installation.find_trouble(engine) if installation.is_current(engine) else "not migrated"
 
     return Probe(look, failed=installation.UNREACHABLE, late=LATE)
 

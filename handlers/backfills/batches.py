@@ -23,10 +23,10 @@ from gateway import failpoints
 from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from gateway.observability import counters
-from gateway.store import claims, inbox, journal, links, records, round_robin
+from gateway.store import audit, claims, inbox, links, records, round_robin
+from gateway.store.audit import Entry
 from gateway.store.claims import LeaseLost
 from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, State
-from gateway.store.journal import Entry
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
@@ -298,7 +298,7 @@ def _store(ended: Sequence[tuple[Event, _Ending]], not_begun: Sequence[Event], d
         found = [link for _, ending in ended for link in ending.links]
         links.save(session, deps.connection, *sorted(found, key=lambda link: link.source_id))
         records.record_all(session, [(event, ending.outcome, ending.seen) for event, ending in ended])
-        journal.write(session, [(deps.connection, event.id, ending.entries) for event, ending in ended])
+        audit.write_log(session, [(deps.connection, event.id, ending.entries) for event, ending in ended])
         round_robin.give_back(session, not_begun)
         due = inbox.pending_of(session, [event.subject for event, _ in ended])
         failpoints.reach(failpoints.WHILE_RECORD, items.ENTITY)

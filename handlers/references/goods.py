@@ -16,8 +16,7 @@ from typing import Any
 from gateway.errors import DuplicateName
 from gateway.store import inbox, links
 from gateway.store.events import Change, Flow
-from gateway.store.known_links import key_of_own, named_item
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import Link, LinkKind, key_of_own, named_item
 from gateway.store.session import reading
 from handlers import known_records
 from handlers.deps import Deps

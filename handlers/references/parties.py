@@ -14,9 +14,8 @@ from typing import Final
 
 from gateway.connectors import texts
 from gateway.errors import DuplicateName, Transient
-from gateway.store import cursors, leases, links
-from gateway.store.known_links import debtor
-from gateway.store.links import Link, LinkKind
+from gateway.store import cursors, leases, links, personal
+from gateway.store.links import Link, LinkKind, debtor
 from gateway.store.session import writing
 from handlers import known_records
 from handlers.deps import Deps
@@ -326,11 +325,11 @@ def search(emails: Sequence[str], deps: Deps) -> list[Customer]:
     """Every customer with one of these addresses (keys, see `email_keys`), inactive ones too."""
     if not deps.dry_run:
         _read_all(deps)
-        if marked := deps.read(links.find_unread):
+        if marked := deps.read(personal.find_unread):
             read = deps.books.customers_by_ids(marked)
             note(read, deps, gone=set(marked) - {customer.id for customer in read})
     spellings = [each for email in emails for each in email_spellings(email)]
-    ids = deps.read(links.find_customers, spellings)
+    ids = deps.read(personal.find_customers, spellings)
     found = deps.books.customers_by_ids(ids) if ids else ()
     gone = set(ids) - {customer.id for customer in found}
     note(found, deps, gone=gone)
@@ -344,12 +343,12 @@ def note(customers: Iterable[Customer], deps: Deps, *, gone: Iterable[str] = ())
     known |= dict.fromkeys(gone, ())
     if deps.dry_run or not known:
         return
-    deps.write(links.put_addresses, known)
+    deps.write(personal.put_addresses, known)
 
 
 def mark(customer_id: str, deps: Deps) -> None:
     """A customer was created or changed: it is read before the next search, not now."""
-    deps.write(links.mark_unread, customer_id)
+    deps.write(personal.mark_unread, customer_id)
 
 
 def mark_unsure(deps: Deps) -> None:

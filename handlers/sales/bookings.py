@@ -23,8 +23,7 @@ from gateway.connectors.quickbooks.wire import (
 from gateway.errors import NotFound
 from gateway.store import links, progress
 from gateway.store.events import Event, Flow
-from gateway.store.known_links import Key, of_other
-from gateway.store.links import BookingStatus, Link, LinkKind
+from gateway.store.links import BookingStatus, Key, Link, LinkKind, of_other
 from handlers import known_records
 from handlers.catalogue import items, ownership
 from handlers.deps import Deps

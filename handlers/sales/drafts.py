@@ -11,7 +11,7 @@ from typing import Any
 from sqlmodel import Session
 
 from gateway.errors import Permanent
-from gateway.store import connections, known_links, links
+from gateway.store import connections, links
 from gateway.store.links import LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
@@ -44,7 +44,7 @@ _ITEMS: Mapping[str, Callable[[Deps], Any]] = {
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and its references. Raises `MappingError` if anything is unclear."""
-    deps.links.load([(LinkKind.DOCUMENT, sale.id), *known_links.of_sale(sale, deps.settings)])
+    deps.links.load([(LinkKind.DOCUMENT, sale.id), *links.of_sale(sale, deps.settings)])
     marked = mark(sale, deps)
     references, posting = find_references(marked, deps), None
     while posting is None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.errors import Conflict, NotFound, Permanent
-from gateway.store import known_links
+from gateway.store import links
 from gateway.store.events import Event, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
@@ -68,8 +68,8 @@ def _load(sale: Sale, event: Event, deps: Deps) -> Context:
     """What is stored of the sale and of what it refers to, in one transaction and mostly one statement."""
     is_order, settings = sale.kind is SaleKind.ORDER, deps.settings.orders
     with reading(deps.engine) as session:
-        wanted = {(LinkKind.DOCUMENT, sale.id), *known_links.of_other(sale), *known_links.of_sale(sale, deps.settings)}
-        known = known_links.find(session, deps.connection, wanted)
+        wanted = {(LinkKind.DOCUMENT, sale.id), *links.of_other(sale), *links.of_sale(sale, deps.settings)}
+        known = links.find_each(session, deps.connection, wanted)
         link = known[LinkKind.DOCUMENT, sale.id]
         if link or is_order:
             event = bookings.with_request(session, event)

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.store import known_links, links, sales
+from gateway.store import links, sales
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
@@ -183,7 +183,7 @@ def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
         return False
     if link is None:
         with reading(deps.engine) as session:
-            known = known_links.find(session, deps.connection, known_links.of_other(sale))
+            known = links.find_each(session, deps.connection, links.of_other(sale))
             return days.belongs(session, sale, bookings.find_other(sale, known), deps)
     # A sale that was summed up stays so if the settings change back to a document per sale.
     settings = deps.settings.orders.model_copy(update={"summary": "day"})

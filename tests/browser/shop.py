@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import connections, counts, cursors, inbox, journal, links, records, sales, systems, tokens
+from gateway.store import audit, connections, counts, cursors, inbox, links, records, sales, systems, tokens
+from gateway.store.audit import Entry
 from gateway.store.connections import Connection
 from gateway.store.counts import BookedDayRow, HourRow
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.sales import AMSTERDAM, SaleFacts
@@ -201,7 +201,7 @@ def _flow(engine: Engine, number: int, flow: Flow, entity: str, entity_id: str, 
     facts = {**known, "target_entity": target[0], "target_id": target[1]}
     known["target"] = target
     with writing(engine) as session:
-        journal.write(session, [("default", row.id, LOG)])
+        audit.write_log(session, [("default", row.id, LOG)])
         outcome = Outcome(State.DONE, facts=facts)
         finish(session, event, outcome)
         if entity in SOLD:
@@ -238,7 +238,7 @@ def park(engine: Engine, number: str, *, cents: int, code: str, reason: str) -> 
     fix = "create the item in QuickBooks, or choose a fallback item in the settings; then retry"
     entries = [*LOG[:2], Entry("failed", reason)]
     with writing(engine) as session:
-        journal.write(session, [("default", row.id, entries)])
+        audit.write_log(session, [("default", row.id, entries)])
         outcome = Outcome(State.PARKED, reason=reason, code=code, record=f"receipt {number}", field="SKU", fix=fix)
         finish(session, event, outcome)
         sales.record(session, event, outcome, {number: to_facts(number, None, cents)})

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, update
 from starlette.routing import Route
 
-from gateway.store import alerts, audit, documents, inbox, requests, todo, users
+from gateway.store import alerts, audit, connections, inbox, requests, todo, users
 from gateway.store.agreements import AgreementStatus, DayResult
 from gateway.store.alerts import AlertCause
 from gateway.store.events import Flow, Outcome, State
@@ -85,7 +85,7 @@ def results(address: str, tmp_path: Path) -> Mapping[str, int]:
     assert address
     engine = open_engine(f"sqlite:///{tmp_path / 'shop.db'}")
     with writing(engine) as session:
-        documents.save(session, "default", "[orders]\nmemo = false\n", author="cli")
+        connections.save_settings(session, "default", "[orders]\nmemo = false\n", author="cli")
         users.invite(session, users.add(session, "Anna", Role.VIEWER, None) or 0, "a-secret-of-an-invitation")
         todo.add_events(session, todo.begin(session, BulkAction.IGNORE, actor="dashboard: Anna", reason="x"), [8])
         audit.note(session, actor="dashboard: Anna", action="ignore", target="event 9", reason="a test receipt")

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 from sqlmodel import col
 
 from gateway import settings
-from gateway.store import connections, documents, tokens
+from gateway.store import connections, tokens
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
@@ -79,7 +79,7 @@ class SecondDeployment:
             connections.save(session, Connection(NAME, REALM, *till, None, (), live=True, paused=None), seal)
             tokens.plant(session, NAME, refresh_token, seal)
             document = Path(first["SETTINGS_FILE"]).read_text("utf-8")
-            documents.save(session, NAME, document, author="chaos")
+            connections.save_settings(session, NAME, document, author="chaos")
         engine.dispose()
 
     def stop(self) -> None:

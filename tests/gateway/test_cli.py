@@ -13,10 +13,10 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import __main__ as main
-from gateway.store import audit, connections, inbox, journal, views
+from gateway.store import audit, connections, inbox, views
+from gateway.store.audit import Entry
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow, Outcome, State
-from gateway.store.journal import Entry
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from tests.claiming import claim_next, finish
@@ -98,7 +98,7 @@ def work(engine: Engine) -> Iterator[Callable[..., Worker]]:
 
 
 def finish_well(session: Session, event: Event) -> Outcome:
-    journal.write(session, [(event.connection, event.id, [Entry("read", "read receipt 77")])])
+    audit.write_log(session, [(event.connection, event.id, [Entry("read", "read receipt 77")])])
     return Outcome(State.DONE, facts={"target_entity": "SalesReceipt", "target_id": "145"})
 
 
@@ -254,7 +254,7 @@ def test_purge_deletes_what_is_older_than_the_retention(run: Cli, engine: Engine
 
     old = Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))
     with writing(engine) as session:
-        journal.write(session, [(None, None, [old, old, Entry("read", "new")])])
+        audit.write_log(session, [(None, None, [old, old, Entry("read", "new")])])
     assert json.loads(run("purge", "--json")[1]) == {"deleted": 2, "events": 0, "emptied": 0}
     assert json.loads(run("purge", "--json")[1]) == {"deleted": 0, "events": 0, "emptied": 0}
 

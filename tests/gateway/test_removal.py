@@ -15,10 +15,10 @@ from gateway import removal, resealing, seeding, settings
 from gateway.errors import Rejected
 from gateway.removal import Data
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, documents, inbox, journal, links, retention, tokens, views
+from gateway.store import audit, connections, cursors, inbox, links, retention, tokens, views
+from gateway.store.audit import Entry
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -57,8 +57,8 @@ def fill(engine: Engine, name: str) -> None:
     receive(engine, name, "1", "2", "3")
     with writing(engine) as session:
         links.save(session, name, Link(LinkKind.DOCUMENT, "receipt:1", "SalesReceipt", "7"))
-        journal.write(session, [(name, 1, [Entry("decided", "something")])])
-        documents.save(session, name, "version = 1", author="t")
+        audit.write_log(session, [(name, 1, [Entry("decided", "something")])])
+        connections.save_settings(session, name, "version = 1", author="t")
         cursors.ensure(session, name, cursors.RECEIPTS, "5")
 
 

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from gateway import jobs
-from gateway.store import migrate
+from gateway.store import installation
 from gateway.store.session import open_engine, writing
 from tests.servers import Postgres
 
@@ -35,7 +35,7 @@ def test_a_fresh_database_is_empty(database_url: str) -> None:
 
 
 def test_a_migrated_database_has_this_codes_schema_and_is_not_shared(engine: Engine) -> None:
-    assert migrate.is_current(engine)
+    assert installation.is_current(engine)
     with writing(engine) as session:
         assert session.execute(text("SELECT count(*) FROM audit")).scalar_one() == 0
         session.execute(text("INSERT INTO audit (at, actor, action, target) VALUES ('2026-01-01', 'a', 'b', 'c')"))

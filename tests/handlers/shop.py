@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import seeding, settings
-from gateway.store import audit, documents, inbox, requests, tokens, views
+from gateway.store import audit, connections, inbox, requests, tokens, views
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -154,7 +154,7 @@ class Shop:
     def set_document(self, document: str) -> None:
         """Put a settings document (TOML) in force; read when the connection context is built next."""
         with writing(self.engine) as session:
-            documents.save(session, "default", document, author="test")
+            connections.save_settings(session, "default", document, author="test")
 
     def switch(self, document: str) -> None:
         """Change the settings of the running connection."""

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, delete, insert, select, text, update
 from sqlmodel import SQLModel
 
 from gateway import seeding, settings
-from gateway.store import documents
+from gateway.store import connections
 from gateway.store.session import open_engine, reading, writing
 from handlers.polling import books_feed, polls
 from handlers.stock.quantities import PATIENCE
@@ -143,7 +143,7 @@ class Beside:
     def set_document(self, document: str) -> None:
         """Store these settings."""
         with writing(self._engine) as session:
-            documents.save(session, "default", document, author="test")
+            connections.save_settings(session, "default", document, author="test")
 
     def parked(self) -> list[tuple[str, str]]:
         """The parked events."""

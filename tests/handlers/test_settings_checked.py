@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store import documents, progress, requests
+from gateway.store import connections, progress, requests
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
@@ -129,7 +129,7 @@ def save_unchecked(shop: Shop, document: str) -> Event:
     """Put a document in force while no worker answers; then start one."""
     text = f"version = 1\n{document}"
     with writing(shop.engine) as session:
-        version = documents.save(session, "default", text, author="test")
+        version = connections.save_settings(session, "default", text, author="test")
         asked = progress.request_check(session, "default", version, checked=False)
     shop.contexts.context("default").looked_at = 0.0
     shop.work()
@@ -151,7 +151,7 @@ def test_what_was_saved_unchecked_is_checked_and_its_faults_are_reported(shop: S
 def test_a_version_that_was_saved_unchecked_is_asked_for_once(shop: Shop) -> None:
     save_unchecked(shop, "[customers]\nenabled = false\n")
     with writing(shop.engine) as session:
-        version, _ = documents.newest(session, "default") or (0, "")
+        version, _ = connections.newest_settings(session, "default") or (0, "")
         assert progress.request_check(session, "default", version, checked=False) == []
         assert progress.request_check(session, "default", version + 1, checked=True) == []
 

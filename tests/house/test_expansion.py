@@ -12,7 +12,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, Table
 
-from gateway.store import migrate
+from gateway.store import installation
 from gateway.store.session import open_engine
 from tests.house.sources import ROOT
 
@@ -27,7 +27,7 @@ def upgrade(engine: Engine, revision: str) -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-        command.upgrade(migrate.config(connection), revision)
+        command.upgrade(installation.migration_config(connection), revision)
 
 
 def reflect(engine: Engine) -> MetaData:
@@ -106,7 +106,7 @@ def test_every_migration_leaves_what_the_release_before_it_needs(empty: Engine) 
         breaks += [f"{after}: {said}" for said in find_breaks(known, reflect(empty))]
     assert breaks == DROPPED
     upgrade(empty, "head")
-    assert migrate.is_current(empty)
+    assert installation.is_current(empty)
 
 
 def test_rows_of_the_first_release_are_written_read_changed_and_deleted_in_todays_tables(empty: Engine) -> None:

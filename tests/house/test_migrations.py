@@ -8,19 +8,19 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from gateway.store import migrate
+from gateway.store import installation
 from gateway.store.session import open_engine
 from gateway.version import known_revisions
 
 
 def test_the_migrations_equal_the_tables(engine: Engine) -> None:
     with engine.connect() as connection:
-        command.check(migrate.config(connection))
+        command.check(installation.migration_config(connection))
 
 
 def test_migration_files_are_named_after_their_revisions(engine: Engine) -> None:
     with engine.connect() as connection:
-        scripts = ScriptDirectory.from_config(migrate.config(connection))
+        scripts = ScriptDirectory.from_config(installation.migration_config(connection))
     assert {script.revision for script in scripts.walk_revisions()} == known_revisions()
     assert scripts.get_current_head() == max(known_revisions())
 
@@ -29,7 +29,7 @@ def test_processes_that_migrate_at_once_all_succeed(database_url: str) -> None:
     def upgrade(_: int) -> str:
         engine = open_engine(database_url)
         try:
-            return migrate.upgrade(engine)
+            return installation.upgrade(engine)
         finally:
             engine.dispose()
 
@@ -37,5 +37,5 @@ def test_processes_that_migrate_at_once_all_succeed(database_url: str) -> None:
         revisions = set(pool.map(upgrade, range(4)))
     assert len(revisions) == 1
     engine = open_engine(database_url)
-    assert migrate.is_current(engine)
+    assert installation.is_current(engine)
     engine.dispose()

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from gateway.store import claims, inbox, journal
+from gateway.store import audit, claims, inbox
+from gateway.store.audit import Entry
 from gateway.store.claims import LeaseLost
 from gateway.store.events import URGENT, Change, Event, Flow, Outcome, State
-from gateway.store.journal import Entry
 from gateway.store.round_robin import RoundRobin
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
@@ -97,7 +97,7 @@ def test_outcomes_that_wait_together_are_all_stored(engine: Engine, writer: Even
     assert states(engine) == ["done"] * THREADS
     assert len(commits) <= 2  # the first may have been alone
     with reading(engine) as session:
-        logs = [[entry.title for entry in journal.of_event(session, each.id)] for each in claimed]
+        logs = [[entry.title for entry in audit.read_log(session, each.id)] for each in claimed]
     assert logs == [[f"ended {each.entity_id}"] for each in claimed]
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from gateway.errors import Transient
-from gateway.store import claims, inbox, migrate
+from gateway.store import claims, inbox, installation
 from gateway.store.claims import Claim
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.session import open_engine, reading, writing
@@ -97,7 +97,7 @@ def find_row(engine: Engine) -> tuple[Any, ...]:
 def test_after_a_power_cut_only_a_claim_that_may_write_is_left(server: Postgres, *, confirmed: bool) -> None:
     with server.database() as address:
         engine = open_engine(to_sqlalchemy(address))
-        migrate.upgrade(engine)
+        installation.upgrade(engine)
         taken = take(engine)
         if confirmed:
             claims.confirm(engine, Claim(taken.id, taken.lease or ""), first=True)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from gateway import settings
-from gateway.store import connections, documents, inbox, rate_limits, tokens, views
+from gateway.store import connections, inbox, rate_limits, tokens, views
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow
 from gateway.store.rate_limits import Account
@@ -212,7 +212,7 @@ def test_a_pause_one_company_asks_for_is_kept_for_it_alone(chain: Chain) -> None
 
 def test_each_connection_has_its_own_settings(chain: Chain) -> None:
     with writing(chain.engine) as session:
-        documents.save(session, "breda", "[products]\nenabled = false\n", author="test")
+        connections.save_settings(session, "breda", "[products]\nenabled = false\n", author="test")
     ids = {name: chain.hear(name) for name in REALMS}
     chain.worker.drain()
     assert {name: chain.event(i).state for name, i in ids.items()} == {

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.store import connections, journal, links, views
+from gateway.store import audit, connections, links, views
 from gateway.store.events import Event
 from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN
@@ -30,7 +30,7 @@ async def show_event(request: Request) -> Response:
 async def find_detail(request: Request, event_id: int) -> dict[str, object]:
     """The event as the API shows it. Raises `Refusal` 404."""
     found = await services.of(request).read(
-        lambda session: (views.find_event(session, event_id), journal.of_event(session, event_id))
+        lambda session: (views.find_event(session, event_id), audit.read_log(session, event_id))
     )
     event, log = found
     if event is None:

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.store import audit, connections, documents, inbox, installation, progress, requests, views
+from gateway.store import audit, connections, inbox, installation, progress, requests, views
 from gateway.store.events import State
 from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN
@@ -88,7 +88,7 @@ def store(session: Session, name: str, draft: Draft, *, checked: bool) -> tuple[
     Raises `Refusal` 404, `Outdated`.
     """
     must_exist(session, name)
-    version = documents.save(session, name, draft.text, author=draft.actor, after=draft.after)
+    version = connections.save_settings(session, name, draft.text, author=draft.actor, after=draft.after)
     audit.note(session, actor=draft.actor, action=ACTION, target=to_target(name, version), reason=draft.reason)
     return version, progress.request_check(session, name, version, checked=checked)
 
@@ -114,7 +114,7 @@ async def show_settings(request: Request) -> Response:
 
     def look(session: Session) -> tuple[int, str] | None:
         must_exist(session, name)
-        return documents.newest(session, name)
+        return connections.newest_settings(session, name)
 
     found = await services.of(request).read(look)
     version, text = found or (0, settings_document.example())
@@ -145,7 +145,7 @@ async def put_settings(request: Request) -> Response:
     except DocumentError as error:
         detail = "the settings document was refused; the old one stays"
         raise Refusal(422, detail, faults=to_rows(error.faults)) from None
-    except documents.Outdated as other:
+    except connections.Outdated as other:
         raise Refusal(412, other.reason, version=other.version) from None
     answer = {"connection": name, "version": saved.version, "checked": saved.checked}
     answer["warnings"] = to_rows(saved.warnings)

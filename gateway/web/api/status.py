@@ -20,7 +20,6 @@ from gateway.store import (
     audit,
     connections,
     counts,
-    documents,
     installation,
     progress,
     rate_limits,
@@ -96,7 +95,7 @@ def look(session: Session, seal: Seal) -> Overview:
         cooldowns=rate_limits.find_cooldowns(session),
         backfills=progress.running(session),
         companies=systems.company_names(session),
-        settings_versions={c.name: (documents.newest(session, c.name) or (0, ""))[0] for c in every},
+        settings_versions={c.name: (connections.newest_settings(session, c.name) or (0, ""))[0] for c in every},
     )
 
 

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import audit, journal, requests, users, views
+from gateway.store import audit, requests, users, views
 from gateway.store.events import PENDING, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, presentation, queries, services
@@ -72,11 +72,11 @@ def is_order(event: Event) -> bool:
     return event.flow == Flow.ORDERS and event.connection is not None and named and event.code != requests.UNKNOWN_ORDER
 
 
-async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[journal.Entry]]:
+async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[audit.Entry]]:
     event_id = queries.to_id(request.path_params["id"])
 
-    def look(session: Session) -> tuple[Event | None, list[journal.Entry]]:
-        return views.find_event(session, event_id), journal.of_event(session, event_id)
+    def look(session: Session) -> tuple[Event | None, list[audit.Entry]]:
+        return views.find_event(session, event_id), audit.read_log(session, event_id)
 
     event, log = await services.of(request).read(look)
     if event is None:

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import audit, documents, requests, sales_list, systems, views
+from gateway.store import audit, connections, requests, sales_list, systems, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.web import api, presentation, queries, services
 from gateway.web.api import previews
@@ -141,7 +141,7 @@ async def _save(request: Request, visitor: Visitor, state: MappingState, editing
     except DocumentError as error:
         placed = mapping_form.place(error.faults, editing.chosen)
         return _show(request, state, replace(editing, notice="refused", faults=placed), status=422)
-    except documents.Outdated:
+    except connections.Outdated:
         before, state = _in_force(state), await _read(request, editing.number)
         chosen = mapping_form.merge(editing.chosen, before, _in_force(state))
         return _show(request, state, replace(editing, notice="outdated", base=state.version, chosen=chosen), status=409)
@@ -194,8 +194,8 @@ async def _read(request: Request, number: str = "", base: int | None = None) -> 
 
     def look(session: Session) -> MappingState:
         must_exist(session, name)
-        version, text = documents.newest(session, name) or (0, settings_document.example())
-        earlier = documents.find(session, name, base) if base and base != version else None
+        version, text = connections.newest_settings(session, name) or (0, settings_document.example())
+        earlier = connections.find_settings(session, name, base) if base and base != version else None
         return MappingState(
             version=version,
             text=text,

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.settings import Settings
-from gateway.store import counts, journal, links, sale_contents, sales_list, views
+from gateway.store import audit, counts, links, sale_contents, sales_list, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import AMSTERDAM, SaleStatus
@@ -286,7 +286,7 @@ class _Found:
 
     sale: sales_list.ListedSale
     event: Event | None
-    log: list[journal.Entry]
+    log: list[audit.Entry]
     events: list[Event]
     sides: _Sides
 
@@ -330,7 +330,7 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
         event = views.find_event(session, row.event_id) if row.event_id else next(iter(events), None)
         if event and event.id not in {each.id for each in events}:
             events = sorted([event, *events], key=lambda each: -each.id)
-        log = journal.of_event(session, event.id) if event else []
+        log = audit.read_log(session, event.id) if event else []
         link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
         is_told = event is not None and event.state in OPEN
         sale = sales_list.ListedSale(

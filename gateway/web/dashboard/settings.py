@@ -15,7 +15,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import audit, documents, requests, views
+from gateway.store import audit, connections, requests, views
 from gateway.store.tables import SettingsRow
 from gateway.web import api, presentation, queries, services
 from gateway.web.api import previews
@@ -160,7 +160,7 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
     except DocumentError as error:
         refused = replace(editor, places=find_places(editor.text, error.faults), notice="refused")
         return await _show(request, state, refused, SentForm(status=422))
-    except documents.Outdated:
+    except connections.Outdated:
         state = await _read(request)
         # Saving once more means it: by then the page has shown what it would undo.
         later = replace(editor, base=state.version, notice="outdated")
@@ -200,7 +200,7 @@ async def _read(request: Request) -> SettingsState:
 
     def look(session: Session) -> SettingsState:
         must_exist(session, name)
-        version, text = documents.newest(session, name) or (0, settings_document.example())
+        version, text = connections.newest_settings(session, name) or (0, settings_document.example())
         return SettingsState(version, text, list_entries(session, name))
 
     return await services.of(request).read(look)
@@ -226,7 +226,7 @@ class VersionLook:
 
 def list_entries(session: Session, name: str) -> Sequence[VersionEntry]:
     """The last versions, newest first."""
-    found = documents.history(session, name, limit=SHOWN + 1)
+    found = connections.settings_history(session, name, limit=SHOWN + 1)
     reasons = audit.reasons(session, action=ACTION, targets=[to_target(name, each.version) for each in found])
     before = {each.version: each.document for each in found}
     return [
@@ -257,7 +257,7 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         return await _show_version(request, look, faults=error.faults, status=422)
-    except documents.Outdated:
+    except connections.Outdated:
         return await _show_version(request, await _read_version(request), outdated=True, status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
@@ -294,11 +294,11 @@ async def _read_version(request: Request) -> VersionLook:
     number = queries.find_number(request.path_params, "version", low=1) or 0
 
     def look(session: Session) -> VersionLook:
-        found = documents.find(session, name, number)
-        in_force = documents.newest(session, name)
+        found = connections.find_settings(session, name, number)
+        in_force = connections.newest_settings(session, name)
         if found is None or in_force is None:
             raise Refusal(404, "there is no such version")
-        before = documents.find(session, name, number - 1)
+        before = connections.find_settings(session, name, number - 1)
         reason = audit.reasons(session, action=ACTION, targets=[to_target(name, number)])
         entry = _to_entry(found, before.document if before else "", reason.get(to_target(name, number)))
         return VersionLook(found, *in_force, entry)

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import Rejected
 from gateway.removal import Data, RemovalResult
-from gateway.store import connections, cursors, documents, requests, systems, tokens, views
+from gateway.store import connections, cursors, requests, systems, tokens, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, presentation, queries, services, setups
@@ -173,7 +173,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}
         rest = settings_document.say_all(fault for fault in error.faults if fault.path not in asked)
         return _show(request, state, SentForm({}, faults, 422), answers=form, refused=rest or NOT_SAVED)
-    except documents.Outdated as other:
+    except connections.Outdated as other:
         refused = join((message(other.reason), message(OVER_THEIRS)), "{first}. {second}")
         return _show(request, await _read(request), SentForm(status=409), answers=form, refused=refused)
     return RedirectResponse(f"{to_address(name)}?saved={(await _read(request)).version}#live", 303)
@@ -278,7 +278,7 @@ async def _read(request: Request) -> SetupState:
         found = connections.find(session, name, shared.seal)
         if found is None and not connections.is_name(name):
             raise Refusal(404, message("there is no connection {name}", name=name))
-        version, text = documents.newest(session, name) or (0, settings_document.example())
+        version, text = connections.newest_settings(session, name) or (0, settings_document.example())
         lists = {key: each.options for key, each in systems.read_lists(session, name).items()}
         return SetupState(
             connection=found or connections.Connection(name, display_name=name),

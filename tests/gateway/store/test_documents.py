@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from gateway.store import documents
+from gateway.store import connections
 from gateway.store.session import reading, writing
 
 
 def save(engine: Engine, document: str, connection: str = "c") -> int:
     with writing(engine) as session:
-        return documents.save(session, connection, document, author="test")
+        return connections.save_settings(session, connection, document, author="test")
 
 
 def test_versions_count_up_per_connection_and_the_newest_is_in_force(engine: Engine) -> None:
     with reading(engine) as session:
-        assert documents.newest(session, "c") is None
+        assert connections.newest_settings(session, "c") is None
     assert [save(engine, "a = 1"), save(engine, "a = 2"), save(engine, "b = 1", "other")] == [1, 2, 1]
     with reading(engine) as session:
-        assert documents.newest(session, "c") == (2, "a = 2")
+        assert connections.newest_settings(session, "c") == (2, "a = 2")
 
 
 def test_an_identical_document_makes_no_version_but_an_older_text_does(engine: Engine) -> None:

@@ -14,7 +14,7 @@ from alembic import command
 from sqlalchemy import Connection, Engine, MetaData, Table
 from sqlmodel import col
 
-from gateway.store import cursors, inbox, links, migrate, progress, views
+from gateway.store import cursors, inbox, installation, links, progress, views
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import open_engine, reading, writing
@@ -30,7 +30,7 @@ def released(database_url: str) -> Iterator[Engine]:
     """A database as the release before left it, with two rows in every table."""
     engine = open_engine(database_url)
     with engine.begin() as connection:
-        command.upgrade(migrate.config(connection), RELEASED)
+        command.upgrade(installation.migration_config(connection), RELEASED)
         fill(connection)
     yield engine
     engine.dispose()
@@ -77,7 +77,7 @@ def read(engine: Engine) -> dict[str, list[dict[str, Any]]]:
 def test_no_row_and_no_value_is_lost_by_an_upgrade(released: Engine) -> None:
     before = read(released)
     assert all(len(rows) == 2 for rows in before.values())
-    migrate.upgrade(released)
+    installation.upgrade(released)
     after = read(released)
     for name, rows in before.items():
         if name in DROPPED:
@@ -96,7 +96,7 @@ def test_what_superseded_an_event_is_read_out_of_its_reason_once(
     with released.begin() as connection:
         skipped = sa.text("UPDATE inbox SET state = 'skipped', reason = :reason WHERE id = 901")
         connection.execute(skipped, {"reason": reason})
-    migrate.upgrade(released)
+    installation.upgrade(released)
     with reading(released) as session:
         older, newer = views.find_event(session, 901), views.find_event(session, 902)
     assert older is not None
@@ -113,7 +113,7 @@ def test_the_progress_of_a_backfill_is_read_out_of_the_cursors(released: Engine)
     with released.begin() as connection:
         for source, position in old:
             connection.execute(insert, {"c": "default", "s": source, "p": position})
-    migrate.upgrade(released)
+    installation.upgrade(released)
     with reading(released) as session:
         rows = session.execute(sa.select(BackfillRow).order_by(BackfillRow.__table__.c.event_key)).scalars()  # type: ignore[attr-defined]
         found = [(row.event_key, row.connection, row.position, row.total, row.read, row.unchanged) for row in rows]
@@ -149,7 +149,7 @@ def test_booked_and_waiting_sales_get_their_rows(released: Engine) -> None:
             subject = f"shop/orders/{entity}/{entity_id}{variant}"
             row = {**to_row(tables.tables["inbox"], number), **named, "subject": subject, "order_id": "8"}
             connection.execute(tables.tables["inbox"].insert().values(row))
-    migrate.upgrade(released)
+    installation.upgrade(released)
     with reading(released) as session:
         found = {row.sale_id: row for row in session.execute(sa.select(SaleRow)).scalars() if row.connection == "shop"}
     assert {key: (row.kind, row.status, row.event_id, row.amount_cents) for key, row in found.items()} == {
@@ -201,9 +201,9 @@ def read_links(engine: Engine) -> list[Link]:
 
 def test_flags_of_bookings_become_columns(released: Engine) -> None:
     with released.begin() as connection:
-        command.upgrade(migrate.config(connection), "0017")
+        command.upgrade(installation.migration_config(connection), "0017")
     write_flags(released)
-    migrate.upgrade(released)
+    installation.upgrade(released)
     upgraded = read_links(released)
     assert [(link.status, link.adopted, link.day) for link in upgraded] == [columns for _, _, columns in FLAGS]
     assert {number: link.detail for number, link in enumerate(upgraded) if link.detail} == {
@@ -218,7 +218,7 @@ def test_flags_of_bookings_become_columns(released: Engine) -> None:
 
 
 def test_a_status_changes_although_the_details_stay(released: Engine) -> None:
-    migrate.upgrade(released)
+    installation.upgrade(released)
     booked = Link("document", "1", "Invoice", "7", detail={"number": "7"}, day="1:2026-11-20")
     replacing = replace(booked, status=BookingStatus.REPLACING)
     with writing(released) as session:
@@ -238,7 +238,7 @@ def test_two_cursors_of_the_books_become_the_older_one(released: Engine, books: 
         for source, day in (("quickbooks.cdc", books), ("quickbooks.cdc.sales", sales)):
             position = f"{day}T12:00:00+00:00" if day else None  # no poll has ended yet
             connection.execute(insert, {"c": "default", "s": source, "p": position})
-    migrate.upgrade(released)
+    installation.upgrade(released)
     with reading(released) as session:
         left = [(row.source, row.position) for row in views.cursors(session) if row.connection == "default"]
     assert left == [(cursors.BOOKS, "2026-11-27T12:00:00+00:00")]
@@ -246,7 +246,7 @@ def test_two_cursors_of_the_books_become_the_older_one(released: Engine, books: 
 
 def test_an_upgrade_forgets_echoes_as_what_was_last_done(released: Engine) -> None:
     with released.begin() as connection:
-        command.upgrade(migrate.config(connection), "0034")
+        command.upgrade(installation.migration_config(connection), "0034")
         connection.execute(sa.text("DELETE FROM inbox"))
         tables = MetaData()
         tables.reflect(connection)
@@ -269,7 +269,7 @@ def test_an_upgrade_forgets_echoes_as_what_was_last_done(released: Engine) -> No
         newest = sa.select(name, sa.func.max(col(EventCountRow.newest))).group_by(name).having(total > 0)
         before = {str(flow): last for flow, last in session.execute(newest)}
     assert before == {"orders": NOW, "customers": NOW, "stock": NOW - timedelta(days=2)}
-    migrate.upgrade(released)
+    installation.upgrade(released)
     with reading(released) as session:
         after = {each.flow: (each.counts, each.last_done_at) for each in views.flow_statuses(session) if each.counts}
     assert after == {
@@ -298,9 +298,9 @@ def test_the_upgrade_reads_the_inbox_once_however_many_workers_counted(postgres_
     read = sa.text("SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables WHERE relname = 'inbox'")
     counted = "INSERT INTO event_counts (flow, state, shard, events) SELECT 'orders', 'done', n, 1 FROM"
     with engine.begin() as connection:
-        command.upgrade(migrate.config(connection), "0034")
+        command.upgrade(installation.migration_config(connection), "0034")
         connection.execute(sa.text(f"{counted} generate_series(1, 40) AS n"))
         before = connection.execute(read).scalar_one()
-        command.upgrade(migrate.config(connection), "0035")
+        command.upgrade(installation.migration_config(connection), "0035")
         assert connection.execute(read).scalar_one() - before <= 2
     engine.dispose()

@@ -11,14 +11,14 @@ from alembic import command
 from sqlalchemy import Connection, Engine, inspect
 from sqlmodel import SQLModel
 
-from gateway.store import migrate
+from gateway.store import installation
 from gateway.store.session import open_engine
 
 
 def upgrade(url: str) -> str:
     engine = open_engine(url)
     try:
-        return migrate.upgrade(engine)
+        return installation.upgrade(engine)
     finally:
         engine.dispose()
 
@@ -29,24 +29,24 @@ def test_56_concurrent_and_repeated_migrations_succeed(database_url: str) -> Non
     assert len(revisions) == 1
     assert upgrade(database_url) in revisions
     engine = open_engine(database_url)
-    assert migrate.is_current(engine)
+    assert installation.is_current(engine)
     assert set(SQLModel.metadata.tables) <= set(inspect(engine).get_table_names())
     engine.dispose()
 
 
 def test_an_empty_database_is_not_current_and_a_migrated_one_is(database_url: str, engine: Engine) -> None:
     empty = open_engine(database_url)
-    assert not migrate.is_current(empty)
+    assert not installation.is_current(empty)
     empty.dispose()
-    assert migrate.is_current(engine)
+    assert installation.is_current(engine)
 
 
 def test_56_the_database_of_a_newer_release_is_left_alone_and_worked_with(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'made-later'")
-    assert migrate.is_current(engine)
-    assert migrate.upgrade(engine) == "made-later"
-    assert migrate.is_current(engine)
+    assert installation.is_current(engine)
+    assert installation.upgrade(engine) == "made-later"
+    assert installation.is_current(engine)
 
 
 def test_f12_a_new_sqlite_file_and_its_journal_are_for_their_owner_alone(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def wait_for_lock(connection: Connection, upgrading: Future[str]) -> None:
 def test_an_upgrade_and_a_worker_of_the_release_before_do_not_deadlock(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
     with engine.begin() as connection:
-        command.upgrade(migrate.config(connection), "0034")
+        command.upgrade(installation.migration_config(connection), "0034")
     with ThreadPoolExecutor(1) as pool, engine.begin() as claiming:
         # A claim reads which logins are lost, then changes rows of the inbox, which a trigger counts.
         claiming.exec_driver_sql("SELECT lost FROM tokens")

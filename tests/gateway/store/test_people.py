@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine, insert, inspect, select, text, update
 from sqlmodel import SQLModel, col
 
-from gateway.store import audit, inbox, journal, links, people, personal, retention, sale_contents
+from gateway.store import audit, inbox, links, people, personal, retention, sale_contents
+from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.retention import Purged
 from gateway.store.sale_contents import SaleContentRow, SideName
@@ -38,7 +38,7 @@ def receive(engine: Engine, key: str, *, entity: str = "Relation", outcome: Outc
     with writing(engine) as session:
         finish(session, event, outcome or Outcome(State.DONE))
         entries = [Entry("sent", "POST customer", detail={"name": f"{MARK} the person"})]
-        journal.write(session, [("shop", event.id, entries)])
+        audit.write_log(session, [("shop", event.id, entries)])
     return received.id
 
 
@@ -184,7 +184,7 @@ def test_ended_events_are_emptied_after_their_days_and_others_are_not(engine: En
 
 def test_retention_deletes_the_log_and_sent_alerts(engine: Engine) -> None:
     with writing(engine) as session:
-        journal.write(session, [(None, None, [Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))])])
+        audit.write_log(session, [(None, None, [Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))])])
         times = {"first_seen": moment(), "seen_at": moment(), "cleared_at": moment(-31 * 86_400)}
         session.execute(insert(AlertRow).values(cause="c", title="t", told="", clear_told="", stage="", **times))
     assert retention.purge(engine, days=30, stopped=lambda: True) == Purged()

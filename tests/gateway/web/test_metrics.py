@@ -14,7 +14,7 @@ from sqlalchemy import Engine, insert, text
 
 from gateway.observability import counters
 from gateway.store import counts, cursors, installation, progress, rate_limits
-from gateway.store.counts import CounterShare
+from gateway.store.installation import CounterShare
 from gateway.store.progress import Notes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account, Limit
 from gateway.store.session import reading, writing
@@ -129,7 +129,7 @@ def test_processes_add_up_and_a_restarted_one_takes_nothing_away(engine: Engine)
         done.labels("orders").inc()
         share.flush(engine)
     with reading(engine) as session:
-        sums = counts.find_totals(session)
+        sums = installation.find_totals(session)
     fresh = CollectorRegistry()
     fresh.register(_Summed(registry, sums))
     found = {s.name + s.labels.get("le", ""): s.value for family in fresh.collect() for s in family.samples}
@@ -140,11 +140,11 @@ def test_processes_add_up_and_a_restarted_one_takes_nothing_away(engine: Engine)
 
 
 class _Summed:
-    def __init__(self, registry: CollectorRegistry, sums: dict[counts.Key, float]) -> None:
+    def __init__(self, registry: CollectorRegistry, sums: dict[installation.Key, float]) -> None:
         self._registry, self._sums = registry, sums
 
     def collect(self) -> Iterator[Metric]:
-        return counts.to_families(self._registry, self._sums)
+        return installation.to_families(self._registry, self._sums)
 
 
 @on_both_databases
@@ -164,7 +164,7 @@ def test_many_processes_flushing_at_once_lose_nothing(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     with reading(engine) as session:
-        assert set(counts.find_totals(session).values()) == {20.0}
+        assert set(installation.find_totals(session).values()) == {20.0}
 
 
 def test_how_a_call_went_is_one_of_six_words() -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from gateway import settings as environment
 from gateway.app import create_app
-from gateway.store import installation, migrate
+from gateway.store import installation
 from gateway.store.session import open_engine, reading
 from gateway.web.protocol import BoundedProtocol
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, a_cloud_event
@@ -59,7 +59,7 @@ def test_a_web_process_that_starts_before_its_tables_are_made_is_reported_soon(
     assert httpx.get(f"{url}/livez").status_code == 200
     time.sleep(0.5)  # the first report has failed
     engine = open_engine(postgres_url)
-    migrate.upgrade(engine)
+    installation.upgrade(engine)
     wait_until(lambda: "web" in roles(engine), what="the web process to report")
     engine.dispose()
 

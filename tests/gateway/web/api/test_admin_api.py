@@ -12,9 +12,9 @@ import pytest
 import simplejson
 from sqlalchemy import select
 
-from gateway.store import connections, counts, documents, inbox, journal, links
+from gateway.store import audit, connections, counts, inbox, links
+from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -57,7 +57,7 @@ def finish(gateway: Gateway, event_id: int, outcome: Outcome, *entries: Entry) -
     event = inbox.claim(gateway.engine, event_id)
     assert event is not None
     with writing(gateway.engine) as session:
-        journal.write(session, [(event.connection, event.id, entries)])
+        audit.write_log(session, [(event.connection, event.id, entries)])
         claiming.finish(session, event, outcome)
 
 
@@ -271,7 +271,9 @@ def test_d11_a_resend_of_a_mistyped_number_is_answered_404(gateway: Gateway, mor
 def test_d11_an_order_is_known_by_its_number_in_the_books(gateway: Gateway, typed: str, prefixes: str) -> None:
     if prefixes:
         with writing(gateway.engine) as session:
-            documents.save(session, "default", f'[orders.number_prefix]\nreceipt = "{prefixes}"', author="test")
+            connections.save_settings(
+                session, "default", f'[orders.number_prefix]\nreceipt = "{prefixes}"', author="test"
+            )
     other = an_event("order-9", entity="TillOrder", order_id="1.2.2026.9")
     gateway.receive(an_event("receipt-7", order_id="1.2.2026.9"), other)
     assert gateway.admin("GET", f"/admin/orders/{typed}").json()["events"][0]["entity_id"] == "receipt-7"

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway import catalogue
-from gateway.store import inbox, journal
+from gateway.store import audit, inbox
 from gateway.store.events import Change, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import writing
@@ -41,7 +41,7 @@ def park(gateway: Gateway, error: Exception) -> int:
     with writing(gateway.engine) as session:
         finish(session, event, retry_policy.outcome_of(error, event))
         title = message("{state}: {reason}", state=message("parked"), reason=getattr(error, "reason", ""))
-        journal.write(session, [("default", event_id, [journal.Entry("failed", title)])])
+        audit.write_log(session, [("default", event_id, [audit.Entry("failed", title)])])
     return event_id
 
 

@@ -13,8 +13,8 @@ from sqlalchemy import insert
 
 from gateway.store import alerts, counts, tokens, views
 from gateway.store.alerts import AlertCause as Happening
+from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, State
-from gateway.store.journal import Entry
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import epoch
@@ -112,13 +112,13 @@ def test_35_a_form_without_our_token_or_from_another_site_does_nothing(gateway: 
 
 
 def test_36_what_others_wrote_is_shown_as_text(gateway: Gateway, browser: httpx.Client) -> None:
-    from gateway.store import journal
+    from gateway.store import audit
 
     (event_id,) = gateway.receive(
         an_event(EVIL, order_id=EVIL, state=State.PARKED, reason=EVIL, fix=EVIL, hint=EVIL, operation=EVIL)
     )
     with writing(gateway.engine) as session:
-        journal.write(session, [("default", event_id, [Entry("read", EVIL, system=EVIL, detail={EVIL: EVIL})])])
+        audit.write_log(session, [("default", event_id, [Entry("read", EVIL, system=EVIL, detail={EVIL: EVIL})])])
     for path in ("/", "/events", f"/events/{event_id}", f"/events?q={EVIL}"):
         page = browser.get(path)
         assert page.status_code == 200

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from gateway.store import documents, inbox, sales, systems
+from gateway.store import connections, inbox, sales, systems
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.sales import AMSTERDAM, SaleFacts
 from gateway.store.session import reading, writing
@@ -81,7 +81,7 @@ def sell(engine: Engine, facts: SaleFacts) -> None:
 def mapped(gateway: Gateway) -> Gateway:
     """A shop whose lists were read, with three sales and a settings document of its own."""
     with writing(gateway.engine) as session:
-        documents.save(session, "default", DOCUMENT, author="test")
+        connections.save_settings(session, "default", DOCUMENT, author="test")
         for name, options in LISTS.items():
             systems.save_list(session, "default", name, options)
     sold = (("100", 1, "Pinnen", 1000), ("101", 2, "Contant", 500), ("102", 2, "<b>Bon</b>", 250))
@@ -98,7 +98,7 @@ def submit(browser: httpx.Client, action: str = "save", **more: str) -> httpx.Re
 
 def in_force(gateway: Gateway) -> tuple[int, str, SettingsDocument]:
     with reading(gateway.engine) as session:
-        version, text = documents.newest(session, "default") or (0, "")
+        version, text = connections.newest_settings(session, "default") or (0, "")
     return version, text, settings_document.parse(text)
 
 
@@ -290,7 +290,7 @@ def test_lists_of_hundreds_are_typed_in_and_nothing_hidden_is_lost(gateway: Gate
         for name, options in {**LISTS, **long}.items():
             systems.save_list(session, "default", name, options)
         chosen = '[mapping.income_accounts.table]\n":299" = "Income 7"\n'
-        documents.save(session, "default", chosen, author="cli")
+        connections.save_settings(session, "default", chosen, author="cli")
     page = browser.get(PAGE).text
     assert len(page) < 300_000, "every row has every option"
     assert 'name="products.vat=Code 499"' not in page
@@ -304,7 +304,7 @@ def test_lists_of_hundreds_are_typed_in_and_nothing_hidden_is_lost(gateway: Gate
     assert 'value="Code 9999"' in refused.text
     assert browser.post(PAGE, data={**form, **typed, "action": "save"}).status_code == 303
     with reading(gateway.engine) as session:
-        newest = documents.newest(session, "default")
+        newest = connections.newest_settings(session, "default")
     mapped = settings_document.parse(newest[1]).mapping if newest else None
     assert mapped is not None
     assert mapped.tax_codes.table == {"9": "Code 34"}
@@ -351,7 +351,7 @@ def test_a_name_that_is_the_number_of_another_row_means_itself(mapped: Gateway, 
 def test_an_emptied_row_stays_shown_until_it_is_saved(mapped: Gateway, browser: httpx.Client) -> None:
     with writing(mapped.engine) as session:
         text = DOCUMENT.replace('PIN = "Bank card"', 'pin = "Bank card"\nCheque = "Cash"')
-        documents.save(session, "default", text, author="test")
+        connections.save_settings(session, "default", text, author="test")
     emptied = {"mapping.payment_methods=Cheque": "", "mapping.payment_methods=PIN": ""}
     shown = submit(browser, "preview", **emptied).text
     for field in emptied:

@@ -113,11 +113,11 @@ def test_an_older_version_is_shown_and_put_back_as_a_new_one(gateway: Gateway, b
 
 
 def test_a_version_this_gateway_no_longer_takes_is_not_put_back(gateway: Gateway, browser: httpx.Client) -> None:
-    from gateway.store import documents
+    from gateway.store import connections
 
     with writing(gateway.engine) as session:
-        documents.save(session, "default", "[stock]\nold_name = 1\n", author="an older gateway")
-        documents.save(session, "default", FIRST, author="cli")
+        connections.save_settings(session, "default", "[stock]\nold_name = 1\n", author="an older gateway")
+        connections.save_settings(session, "default", FIRST, author="cli")
     page = browser.get(f"{PAGE}/1").text
     answer = browser.post(f"{PAGE}/1", data={"csrf": csrf_of(page), "base": "2"})
     assert (answer.status_code, in_force(gateway)) == (422, FIRST)
