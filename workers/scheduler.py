@@ -22,6 +22,7 @@ from gateway.process import heartbeat
 from gateway.settings import Settings
 from gateway.store import (
     counts,
+    events,
     inbox,
     installation,
     leases,
@@ -127,7 +128,7 @@ class Scheduler:
         name = {"till": "poll-till", "books": "poll-books", "refresh": "refresh"}.get(kind)
         monitored = alerting.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
         try:
-            with logs.correlated(inbox.new_correlation(), task=task.name), monitored:
+            with logs.correlated(events.new_correlation(), task=task.name), monitored:
                 task.do()
             failed = False
         except GatewayError as error:

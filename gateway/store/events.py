@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from mapping.errors import Problem
@@ -202,3 +204,48 @@ def name_record(event: Event, known: Mapping[str, Any]) -> str:
         return message("customer {email}", email=email)
     kind = message(SPOKEN.get(event.entity, event.entity))
     return message("{kind} {id}", kind=kind, id=order_id or event.entity_id)
+
+
+# --- a change as a row ----------------------------------------------------------------------------------------------
+
+
+_SAID = (
+    *("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "subject", "priority"),
+    *("state", "reason", "code", "record", "field", "fix", "hint"),
+    *("order_id", "sku", "email", "occurred_at", "careful"),
+)
+_said_by = attrgetter(*_SAID)
+COLUMNS = (*_SAID, "correlation", "attempts", "crashes")
+"""The columns of a new row, without its two times."""
+CORRELATION = COLUMNS.index("correlation")
+_FLOW, _STATE, _OCCURRED = (COLUMNS.index(name) for name in ("flow", "state", "occurred_at"))
+
+
+def row_values(change: Change) -> dict[str, Any]:
+    """The columns of a new row for `change`, without its two times."""
+    values: dict[str, Any] = dict(zip(_SAID, _said_by(change), strict=True))
+    return values | {"correlation": new_correlation(), "attempts": 0, "crashes": 0}
+
+
+def new_correlation() -> str:
+    """The id shared by all log lines and requests of one event."""
+    return f"{random.getrandbits(128):032x}"
+
+
+def to_row(change: Change, *, moment: Callable[[datetime], Any]) -> list[Any]:
+    """The values in the order of `COLUMNS`; `moment` writes a time the database's way."""
+    row = [*_said_by(change), new_correlation(), 0, 0]
+    row[_FLOW], row[_STATE] = str(change.flow), str(change.state)
+    if change.occurred_at is not None:
+        row[_OCCURRED] = moment(change.occurred_at)
+    # Most texts need no cleaning, and every delivery passes here: one look at all of them.
+    if not "".join([value for value in row if value.__class__ is str]).isprintable():
+        row = [clean(value) if isinstance(value, str) else value for value in row]
+    return row
+
+
+def clean(text: str) -> str:
+    """The text without what PostgreSQL refuses: NUL and lone surrogates are written as escapes."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -17,6 +16,7 @@ from gateway.errors import AUTH_LOST
 from gateway.store import claims, records, round_robin, sales, sql, tokens
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS
 from gateway.store.events import (
+    COLUMNS,
     NORMAL,
     OPEN,
     PENDING,
@@ -29,6 +29,7 @@ from gateway.store.events import (
     Outcome,
     Received,
     State,
+    row_values,
 )
 from gateway.store.records import RecordStatus
 from gateway.store.requests import SESSION
@@ -38,13 +39,6 @@ from gateway.store.sql import fixed, moment
 from gateway.store.tables import InboxRow, TokenRow
 from mapping import messages
 
-# The columns of a new row that come from its change.
-SAID = (
-    *("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "subject", "priority"),
-    *("state", "reason", "code", "record", "field", "fix", "hint"),
-    *("order_id", "sku", "email", "occurred_at", "careful"),
-)
-said_by = attrgetter(*SAID)
 claim = claims.claim
 _ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")  # and the messages of these and the result
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
@@ -62,7 +56,6 @@ _HEARD_SINCE = _ONE.where(
     _ROWS.subject == bindparam("of"), _ROWS.id != bindparam("other"), _ROWS.received_at >= bindparam("since")
 )
 _BY_KEY = select(_ROWS.id, _ROWS.state).where(_ROWS.key == bindparam("of"))
-COLUMNS = (*SAID, "correlation", "attempts", "crashes")
 _NEW = {**{name: bindparam(name) for name in COLUMNS}, "received_at": moment(), "updated_at": moment()}
 # A sale takes its turn as if it had come an hour before: thousands of items that somebody changed at once do not delay
 # it, and none of them waits more than an hour for sales.
@@ -132,17 +125,6 @@ def begin(
     if not rows:
         return {}
     return {event.key: event for event in (Event(*row) for row in session.execute(_BEGIN, rows))}
-
-
-def row_values(change: Change) -> dict[str, Any]:
-    """The columns of a new row for `change`, without its two times."""
-    values: dict[str, Any] = dict(zip(SAID, said_by(change), strict=True))
-    return values | {"correlation": new_correlation(), "attempts": 0, "crashes": 0}
-
-
-def new_correlation() -> str:
-    """The id shared by all log lines and requests of one event."""
-    return f"{random.getrandbits(128):032x}"
 
 
 def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:
@@ -329,30 +311,3 @@ def heard_since(session: Session, event: Event, when: datetime) -> bool:
     """Whether another event of the subject has come in since a moment."""
     bound = {"of": event.subject, "other": event.id, "since": when}
     return session.execute(_HEARD_SINCE, bound).scalar_one_or_none() is not None
-
-
-# --- rows of the ingress -----------------------------------------------------------------------------------------
-
-
-CORRELATION = COLUMNS.index("correlation")
-KINDS: Mapping[str, TypeEngine[Any]] = {name: getattr(InboxRow, name).type for name in COLUMNS}
-_FLOW, _STATE, _OCCURRED = (COLUMNS.index(name) for name in ("flow", "state", "occurred_at"))
-
-
-def to_row(change: Change, *, moment: Callable[[datetime], Any]) -> list[Any]:
-    """The values in the order of `COLUMNS`; `moment` writes a time the database's way."""
-    row = [*said_by(change), new_correlation(), 0, 0]
-    row[_FLOW], row[_STATE] = str(change.flow), str(change.state)
-    if change.occurred_at is not None:
-        row[_OCCURRED] = moment(change.occurred_at)
-    # Most texts need no cleaning, and every delivery passes here: one look at all of them.
-    if not "".join([value for value in row if value.__class__ is str]).isprintable():
-        row = [clean(value) if isinstance(value, str) else value for value in row]
-    return row
-
-
-def clean(text: str) -> str:
-    """The text without what PostgreSQL refuses: NUL and lone surrogates are written as escapes."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

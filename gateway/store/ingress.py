@@ -20,8 +20,7 @@ from typing import Any, Protocol
 
 from gateway.errors import Transient
 from gateway.observability import counters
-from gateway.store.events import PENDING, Change, Received
-from gateway.store.inbox import COLUMNS, CORRELATION, clean, to_row
+from gateway.store.events import COLUMNS, CORRELATION, PENDING, Change, Received, clean, to_row
 from gateway.store.session import sqlite_path
 
 _BUSY_MILLISECONDS = 2  # another writer is waited for asynchronously, not by blocking the loop

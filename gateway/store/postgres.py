@@ -25,8 +25,8 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from gateway.errors import Transient
-from gateway.store.events import Change, Received
-from gateway.store.inbox import COLUMNS, KINDS, clean, to_row
+from gateway.store.events import COLUMNS, Change, Received, clean, to_row
+from gateway.store.tables import InboxRow
 
 STATEMENT_MILLISECONDS = 15_000
 ANSWER_SECONDS = STATEMENT_MILLISECONDS / 1000 + 5.0  # the server itself has ended the statement by then
@@ -151,7 +151,7 @@ _INGRESS_OPTIONS: dict[str, Any] = {
 }
 _LEFT_SECONDS = 30.0  # then a device between the server and us has dropped the connection
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
-_ARRAYS = ", ".join(f"%s::{KINDS[name].compile(_DIALECT)}[]" for name in COLUMNS)
+_ARRAYS = ", ".join(f"%s::{getattr(InboxRow, name).type.compile(_DIALECT)}[]" for name in COLUMNS)
 _INSERT = (
     f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
     f" SELECT arriving.*, clock_timestamp(), clock_timestamp() FROM unnest({_ARRAYS}) AS arriving"
