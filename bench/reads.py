@@ -31,7 +31,7 @@ from gateway.store.events import ENDED
 from gateway.store.links import LinkKind
 from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import InboxRow
-from gateway.web import deliveries
+from gateway.web import webhooks
 from handlers.lists import Lists
 from handlers.polling import books_feed
 from sandbox.mpluskassa.structs import AMSTERDAM
@@ -114,7 +114,7 @@ class Days:
         if fresh:
             body = json.dumps([_to_event(effect) for effect in fresh]).encode()
             with writing(self._shop.engine) as session:
-                inbox.receive(session, deliveries.of_books(body, {shops.REALM: "default"}))
+                inbox.receive(session, webhooks.of_books(body, {shops.REALM: "default"}))
             self._shop.work()
 
     def _own_items(self) -> int:

@@ -24,7 +24,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading
 from gateway.store.tables import InboxRow
 from gateway.version import VERSION
-from gateway.web import deliveries
+from gateway.web import webhooks
 from gateway.web.oauth import redirect_uri
 from gateway.web.services import SIGN_ON_CALLBACK, open_provider
 from mapping.messages import message
@@ -343,8 +343,8 @@ def _check_heard(system: str, connection: Connection, last: datetime | None, fix
 
 
 def _newest(session: Session, connection: Connection, *, of_till: bool) -> datetime | None:
-    from_till = col(InboxRow.entity).in_((deliveries.SESSION, deliveries.COMPLAINT))
-    mine = (col(InboxRow.connection) == connection.name) & (col(InboxRow.source) == deliveries.SOURCE)
+    from_till = col(InboxRow.entity).in_((webhooks.SESSION, webhooks.COMPLAINT))
+    mine = (col(InboxRow.connection) == connection.name) & (col(InboxRow.source) == webhooks.SOURCE)
     statement = select(func.max(col(InboxRow.received_at))).where(mine, from_till if of_till else ~from_till)
     found: datetime | None = session.execute(statement).scalar_one_or_none()
     return found

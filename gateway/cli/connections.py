@@ -13,7 +13,7 @@ from gateway.errors import Rejected
 from gateway.store import audit, connections, installation, progress, requests, retention, views
 from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
-from gateway.web import api, presentation
+from gateway.web import api
 from gateway.web.dashboard import settings
 from mapping import settings_document
 
@@ -58,7 +58,7 @@ def list_events(call: Call) -> int:
     with reading(call.engine) as session:
         page = views.find_events(session, wanted)
     lines = (f"{e.id:>7} {e.received_at:%Y-%m-%d %H:%M:%S} {e.flow:<10} {tasks.to_words(e)}" for e in page.rows)
-    call.answer(presentation.to_list(page, call.display_names), *lines)
+    call.answer(api.events.to_list(page, call.display_names), *lines)
     return GOOD
 
 

@@ -30,7 +30,7 @@ from gateway.store import audit, inbox, installation, progress, requests, system
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import reading, writing
-from gateway.web import api, presentation
+from gateway.web import api
 from gateway.web.dashboard import preview_results
 from mapping.agreement import AGREES, EXPLAINED, to_text
 from mapping.errors import MappingError
@@ -68,8 +68,8 @@ def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reas
     ids = send(call, changes, action=action, target=target, reason=reason)
     ended = _watch_all(call, ids, seconds=call.arguments.wait)
     answers = [
-        presentation.to_event(event, call.display_names)
-        | ({"result": presentation.parse(event.result)} if event.result else {})
+        api.events.to_event(event, call.display_names)
+        | ({"result": api.events.parse(event.result)} if event.result else {})
         for event in ended
     ]
     call.answer(_alone(answers), *(line for event in ended for line in (to_words(event), *to_lines(event))))

@@ -15,7 +15,7 @@ from sqlmodel import Session
 from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, tokens, views
 from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
-from gateway.web import deliveries, queries
+from gateway.web import queries, webhooks
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from gateway.web.sessions import Visitor
@@ -26,7 +26,7 @@ RETRYABLE = tuple(state for state in State if state is not State.WORKING)
 MAX_AT_ONCE = 1_000
 LOOKUP_SECONDS = 3.0
 SOURCE = "admin"
-_WITHOUT_RECORD = frozenset({deliveries.COMPLAINT, deliveries.UNREADABLE})
+_WITHOUT_RECORD = frozenset({webhooks.COMPLAINT, webhooks.UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)

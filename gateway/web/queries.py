@@ -1,4 +1,4 @@
-"""Filters, numbers and days out of a query string or a JSON body, refused by name when they are not as they should."""
+"""What a request holds: its body, within a limit; filters, numbers and days, refused by name where they are wrong."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
 
 from gateway.store.events import Flow, State
 from gateway.store.views import LONGEST_PAGE, PAGE, Filter
@@ -123,3 +126,53 @@ def to_id(text: str) -> int:
     if number is None or number > LARGEST_ID:
         raise Refusal(404, "there is no such event")
     return number
+
+
+# --- the body; the time it may take is the protocol's ----------------------------------------------------------------
+
+
+LARGEST_DELIVERY = 4 * 1024 * 1024
+LARGEST_FORM = 1024 * 1024
+MOST_FIELDS = 2_000
+"""Of a form: the mapping has one for every way to pay, branch, rate and turnover group."""
+_LONGEST_NUMBER = 18  # digits; a longer Content-Length is found out while reading
+
+
+async def read_body(request: Request, *, limit: int) -> bytes:
+    """The whole body, as it was sent. Raises `Refusal`: 413 too large, 415 compressed, 400 cut off."""
+    for name, value in request.scope["headers"]:
+        # Nothing is inflated here: a few bytes could become gigabytes before the signature is known.
+        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            raise Refusal(
+                415, "send the body as it is, without a content encoding", headers={"Accept-Encoding": "identity"}
+            )
+        if (
+            name == b"content-length"
+            and (int(value) if value.isdigit() and len(value) <= _LONGEST_NUMBER else 0) > limit
+        ):
+            raise _too_large(limit)
+    # Straight from the server, message by message: nearly every delivery is one.
+    body, more = b"", True
+    while more:
+        part = await request.receive()
+        if part["type"] == "http.disconnect":
+            raise Refusal(400, "the body was cut off")
+        body += part.get("body", b"")
+        if len(body) > limit:
+            raise _too_large(limit)
+        more = part.get("more_body", False)
+    return body
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, message("the body is larger than {limit} bytes", limit=limit), headers={"Connection": "close"})
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form; the last value of a repeated field."""
+    body = await read_body(request, limit=LARGEST_FORM)
+    try:
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except (UnicodeDecodeError, ValueError):
+        raise Refusal(400, "this is not a form") from None
+    return {name: values[-1] for name, values in fields.items()}

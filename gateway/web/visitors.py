@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.store import audit, users
-from gateway.web import bodies, services
+from gateway.web import queries, services
 from gateway.web.access import Endpoint, source_of
 from gateway.web.problems import Refusal
 from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, to_actor
@@ -57,7 +57,7 @@ def from_form(action: Action, *, right: Right = Right.CONFIGURE) -> Endpoint:
         visitor = await find_visitor(request)
         if visitor is None:
             return to_login(request)
-        form = await bodies.read_form(request)
+        form = await queries.read_form(request)
         given = form.get("csrf", "").encode("utf-8", "surrogatepass")
         if not hmac.compare_digest(visitor.csrf.encode(), given):
             raise Refusal(403, "the form is outdated; go back, reload the page and try once more")

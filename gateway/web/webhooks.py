@@ -1,13 +1,15 @@
-"""The webhook endpoints: verify the raw bytes, store their hints, notify a worker, answer."""
+"""The webhook endpoints: verify the raw bytes, store their hints as changes, notify a worker, answer."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import json
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,12 +18,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import failpoints
 from gateway.connectors.mpluskassa import webhook as till
+from gateway.connectors.mpluskassa.webhook import SessionHint
 from gateway.connectors.quickbooks import webhook as books
+from gateway.connectors.quickbooks.webhook import Hint
 from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store import systems
-from gateway.store.events import Change, Received
-from gateway.web import bodies, deliveries, problems, protocol, services
+from gateway.store.events import URGENT, Change, Flow, Received, State
+from gateway.web import problems, protocol, queries, services
 from gateway.web.services import Services
 
 Answer = TypeVar("Answer")
@@ -56,7 +60,7 @@ def routes() -> list[Route]:
 async def receive_from_books(request: Request) -> Response:
     """200 once every event is durable, whatever it says: an error would block all further deliveries."""
     shared = services.of(request)
-    body = await bodies.read(request, limit=bodies.LARGEST_DELIVERY)
+    body = await queries.read_body(request, limit=queries.LARGEST_DELIVERY)
     began = time.perf_counter()
     signature = books.find_signature(request.scope["headers"])
     verifier = books.is_authentic(body, signature, shared.settings.quickbooks_verifiers)
@@ -66,7 +70,7 @@ async def receive_from_books(request: Request) -> Response:
     directory = shared.directory.find_fresh()
     if directory is None:
         directory = await _attempt(_BOOKS, shared.directory.get())
-    changes = deliveries.of_books(body, directory.names_by_realm)
+    changes = of_books(body, directory.names_by_realm)
     await _store(shared, _BOOKS, changes, {each.connection for each in changes if each.connection})
     counters.seconds(_BOOKS).observe(time.perf_counter() - began)
     return _TAKEN
@@ -91,7 +95,7 @@ class DirectDeliveries:
         verifier = books.is_authentic(body, books.find_signature(raw_headers), shared.settings.quickbooks_verifiers)
         if directory is None or verifier is None:
             return False
-        changes = deliveries.of_books(body, directory.names_by_realm)
+        changes = of_books(body, directory.names_by_realm)
         if not changes or any(
             each.connection and (each.connection, _BOOKS) not in shared.arrivals.seen for each in changes
         ):
@@ -119,7 +123,7 @@ class DirectDeliveries:
 async def receive_from_till(request: Request) -> Response:
     """200 with a signed answer, so that the till goes on; only paid and credited sessions become work."""
     shared = services.of(request)
-    body = await bodies.read(request, limit=bodies.LARGEST_DELIVERY)
+    body = await queries.read_body(request, limit=queries.LARGEST_DELIVERY)
     began = time.perf_counter()
     directory = await _attempt(_TILL, shared.directory.get())
     subscription_id = _only(request, till.SUBSCRIPTION_HEADER)
@@ -133,8 +137,8 @@ async def receive_from_till(request: Request) -> Response:
     if secret is None:
         return _refuse(_TILL)
     event = request.path_params["event"]
-    changes = deliveries.of_till(event, body, connection=subscription.connection, subscription_id=subscription.id)
-    counters.SESSION_EVENTS.labels(str(deliveries.settles(changes)).lower()).inc()
+    changes = of_till(event, body, connection=subscription.connection, subscription_id=subscription.id)
+    counters.SESSION_EVENTS.labels(str(any(each.entity == SESSION for each in changes)).lower()).inc()
     await _store(shared, _TILL, changes, {subscription.connection})
     counters.seconds(_TILL).observe(time.perf_counter() - began)
     content, signed = till.answer(secret, subscription.id)
@@ -179,3 +183,116 @@ async def _attempt(system: str, work: Awaitable[Answer]) -> Answer:
 def _refuse(system: str) -> Response:
     counters.delivery(system, "refused").inc()
     return problems.problem(401)
+
+
+# --- the changes of a delivery; pure, and the same for every delivery of one event -----------------------------------
+
+
+SOURCE = "webhook"
+SESSION, COMPLAINT, UNREADABLE = "Session", "Complaint", "Unreadable"
+_LARGEST_SAMPLE = 64 * 1024
+
+# Documents come back to us as echoes of our own posting, or because somebody edited them in the books.
+_FLOWS: Mapping[str, Flow] = {
+    "Item": Flow.PRODUCTS,
+    "Customer": Flow.CUSTOMERS,
+    "Estimate": Flow.STOCK,
+    "Invoice": Flow.ORDERS,
+    "SalesReceipt": Flow.ORDERS,
+    "CreditMemo": Flow.ORDERS,
+    "RefundReceipt": Flow.ORDERS,
+    "Payment": Flow.ORDERS,
+}
+
+
+def of_books(body: bytes, names_by_realm: Mapping[str, str]) -> list[Change]:
+    """Every event of an authentic QuickBooks delivery as a change, the unreadable ones included."""
+    return [_of_books_event(body, event, names_by_realm) for event in books.parse(body)]
+
+
+def _of_books_event(body: bytes, event: Hint | books.UnreadableDelivery, names_by_realm: Mapping[str, str]) -> Change:
+    if not isinstance(event, Hint):
+        place = "the delivery" if event.position is None else f"event {event.position} of the delivery"
+        return _unreadable("qbo", body, f"{place} cannot be read: {event.reason}", position=event.position)
+    connection, skipped = names_by_realm.get(event.account), None
+    if event.entity not in _FLOWS:
+        skipped = f"QuickBooks entity {event.entity} is not used"
+    elif connection is None:
+        skipped = f"QuickBooks company {event.account} is not connected here"
+    return Change(
+        key=f"qbo:{event.account}:{event.dedupe_key}",
+        flow=_FLOWS.get(event.entity, Flow.ORDERS),
+        source=SOURCE,
+        entity=event.entity,
+        entity_id=event.entity_id,
+        connection=connection,
+        account=event.account,
+        operation=event.operation,
+        occurred_at=event.occurred_at,
+        hint=_to_json({"deleted_id": event.deleted_id}) if event.deleted_id else None,
+        state=State.SKIPPED if skipped else State.RECEIVED,
+        reason=skipped,
+    )
+
+
+def of_till(event_name: str, body: bytes, *, connection: str, subscription_id: str) -> list[Change]:
+    """The changes for an authentic session event of the till; most events need none."""
+    hint = till.parse(event_name, body)
+    if not isinstance(hint, SessionHint):
+        fix = "look at the till's webhook settings; the sale itself is found by polling"
+        return [_unreadable("mplus", body, f"{event_name}: {hint.reason}", connection=connection, fix=fix)]
+    about = Change(
+        key=f"mplus:{till.dedupe_key(subscription_id, hint)}",
+        flow=Flow.ORDERS,
+        source=SOURCE,
+        entity=SESSION,
+        entity_id=hint.session_id,
+        connection=connection,
+        operation=hint.event,
+        occurred_at=hint.occurred_at,
+    )
+    changes = []
+    if hint.settles:
+        said = {"invoice_id": hint.invoice_id, "branch": hint.branch, "workplace": hint.workplace}
+        known = {name: value for name, value in said.items() if value is not None}
+        changes.append(about._replace(hint=_to_json(known), priority=URGENT))
+    if hint.complaint:
+        complaint = about._replace(
+            key=f"{about.key}|{hint.complaint}",
+            entity=COMPLAINT,
+            state=State.PARKED,
+            reason=f"the till did not accept our answer to {hint.event}: {hint.complaint}",
+            fix="compare the subscription id and the secret with the till's webhook settings; then ignore this event",
+        )
+        changes.append(complaint)
+    return changes
+
+
+def _unreadable(
+    system: str,
+    body: bytes,
+    reason: str,
+    *,
+    position: int | None = None,
+    connection: str | None = None,
+    fix: str = "look at the stored text; change the record once more or backfill, then ignore this event",
+) -> Change:
+    digest = hashlib.sha256(body).hexdigest()
+    # JSON with every odd character escaped is text that each database takes.
+    sample = {"body": body[:_LARGEST_SAMPLE].decode("utf-8", "backslashreplace"), "bytes": len(body)}
+    return Change(
+        key=f"{system}:unreadable:{digest}:{'-' if position is None else position}",
+        flow=Flow.ORDERS,
+        source=SOURCE,
+        entity=UNREADABLE,
+        entity_id=digest[:16] if position is None else f"{digest[:16]}-{position}",
+        connection=connection,
+        hint=_to_json(sample),
+        state=State.PARKED,
+        reason=reason,
+        fix=fix,
+    )
+
+
+def _to_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=True)

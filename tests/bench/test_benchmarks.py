@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from bench import figures, latency
 from bench.peers import sender, sides, wire
 from gateway.connectors.quickbooks import webhook
-from gateway.web import deliveries
+from gateway.web import webhooks
 from tests.servers import Served
 from tests.stories.stage import REALM, VERIFIER
 
@@ -55,7 +55,7 @@ def test_every_delivery_of_the_contest_is_signed_of_one_size_and_an_event_of_its
     found = asyncio.run(sender.send(port, (tmp_path / "bodies.txt").read_text("ascii").splitlines()))
     assert (found["good"], found["bad"]) == (100, 0)
     assert {len(body) for body in taken} == {wire.SIZE}
-    changes = [change for body in taken for change in deliveries.of_books(body, {REALM: "default"})]
+    changes = [change for body in taken for change in webhooks.of_books(body, {REALM: "default"})]
     assert len({change.key for change in changes}) == len({change.subject for change in changes}) == 100
 
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from gateway.store import agreements, audit, certificates, connections, requests, views
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
-from gateway.web import actions, bodies, queries, services
+from gateway.web import actions, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.api import events
 from gateway.web.problems import Refusal
@@ -100,7 +100,7 @@ async def compare_days(request: Request) -> Response:
     accepts text/plain rather than JSON gets the report as a table.
     """
     shared = services.of(request)
-    given = queries.only(await bodies.read_json(request), "from", "through", "connection")
+    given = await events.read_json(request, "from", "through", "connection")
     seconds = actions.find_seconds(request.query_params)
     event_id = await shared.ask(lambda session: ask(session, given, actor=ADMIN))
     settled, event_id = await actions.wait_until_settled(shared, event_id, seconds=seconds)

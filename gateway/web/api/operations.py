@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gateway.store.connections import NAME as CONNECTION
 from gateway.web import actions
 from gateway.web.access import Endpoint, admin_only
-from gateway.web.api import agreement, events, people, previews, settings, status
+from gateway.web.api import agreement, events, previews, settings, status
 from gateway.web.api.schemas import ADDRESS, DAY, ID, LIMIT, NAME, SCHEMAS, TEXT, WORDS, Schema, ref
 
 ADMIN, BOOKS, TILL, ANYONE = "admin", "quickbooks", "mpluskassa", ""
@@ -243,11 +243,11 @@ _CONNECTIONS = (
 
 _PEOPLE = (
     Operation(
-        "POST", "/admin/people/{email}/export", people.export_person, "everything kept about a person",
+        "POST", "/admin/people/{email}/export", events.export_person, "everything kept about a person",
         _good("what is kept", "Person"), (400, 409), {"connection": WORDS},
     ),
     Operation(
-        "POST", "/admin/people/{email}/erase", people.erase_person, "takes a person out of the records",
+        "POST", "/admin/people/{email}/erase", events.erase_person, "takes a person out of the records",
         _good("how much was erased, and what stays", "Erasure"), (400, 409), {"connection": WORDS},
     ),
     Operation(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from gateway.store import audit, connections, requests
 from gateway.store.events import Flow
 from gateway.store.requests import By, Side
-from gateway.web import actions, bodies, queries, services
+from gateway.web import actions, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.actions import Resend
 from gateway.web.api import events
@@ -111,7 +111,7 @@ async def preview_record(request: Request) -> Response:
     `"side": "books"` a customer of the books. `settings` may be a document (TOML) to try instead of the one in force.
     """
     shared = services.of(request)
-    given = queries.only(await bodies.read_json(request), "flow", "side", *By, requests.SETTINGS)
+    given = await events.read_json(request, "flow", "side", *By, requests.SETTINGS)
     seconds = actions.find_seconds(request.query_params, default=_PATIENCE)
     named = [by for by in By if queries.find_text(given, by)]
     if len(named) != 1:

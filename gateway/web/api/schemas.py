@@ -10,7 +10,7 @@ from gateway.store.agreements import AgreementStatus
 from gateway.store.events import Flow, State
 from gateway.store.requests import By, Side
 from gateway.store.views import LONGEST_PAGE
-from gateway.web.api.people import WHO
+from gateway.web.api.events import WHO
 from gateway.web.queries import LARGEST_ID, LONGEST_TEXT, ONE_LINE
 
 Schema = Mapping[str, Any]

@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from gateway.store import audit, connections, inbox, installation, progress, requests, views
 from gateway.store.events import State
-from gateway.web import actions, bodies, presentation, queries, services
+from gateway.web import actions, queries, services
 from gateway.web.access import ADMIN
+from gateway.web.api import events
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from mapping import settings_document
@@ -78,7 +79,7 @@ async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any]
     shared.notifier.notify([event_id])
     settled, event_id = await actions.wait_until_settled(shared, event_id, seconds=CHECK_SECONDS)
     event = await shared.read(lambda session: views.find_event(session, event_id)) if settled else None
-    found = presentation.to_result(event) if event and event.state == State.DONE else None
+    found = events.to_result(event) if event and event.state == State.DONE else None
     return found if isinstance(found, Mapping) else None
 
 
@@ -136,7 +137,7 @@ async def put_settings(request: Request) -> Response:
     match = request.headers.get("if-match", "*").strip().strip('"')
     after = None if match == "*" else queries.find_number({"If-Match": match}, "If-Match")
     reason = queries.find_text(request.query_params, "reason")
-    body = await bodies.read(request, limit=bodies.LARGEST_FORM)
+    body = await queries.read_body(request, limit=queries.LARGEST_FORM)
     is_json = "json" in request.headers.get("content-type", "")
     try:
         # On a thread: parsing a large document takes time.

@@ -32,10 +32,10 @@ from gateway.store.events import PENDING, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
 from gateway.version import VERSION
-from gateway.web import actions, bodies, presentation, queries, services, setups
+from gateway.web import actions, queries, services, setups
 from gateway.web.access import ADMIN
 from gateway.web.api import events
-from gateway.web.presentation import pick
+from gateway.web.api.events import pick, to_time
 from gateway.web.problems import Refusal
 from mapping.messages import message
 
@@ -111,13 +111,13 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
     unsynced = [s.unsynced_seconds for s in overview.flows if s.unsynced_seconds is not None]
     return {
         "version": VERSION,
-        "now": presentation.to_time(overview.now),
+        "now": to_time(overview.now),
         "database": "postgresql" if settings.is_postgres else "sqlite",
         "broker": settings.redis_url.partition(":")[0],
         "alerts": [
             pick(alert, "cause", "title", "detail", "fix", "sent_at")
             | {"connection": names.get(alert.connection or "", alert.connection)}
-            | {"since": presentation.to_time(alert.first_seen)}
+            | {"since": to_time(alert.first_seen)}
             for alert in overview.alerts
         ],
         "plan": pick(plan, "month", "reads", "allowance", "forecast")
@@ -128,7 +128,7 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
                 "freshness_seconds": flow.behind_seconds or 0.0,
                 "unseen_seconds": flow.unseen_seconds,
                 "oldest_parked_seconds": flow.parked_seconds,
-                "last_done_at": presentation.to_time(flow.last_done_at),
+                "last_done_at": to_time(flow.last_done_at),
                 "counts": {state: flow.counts.get(state, 0) for state in State},
             }
             for flow in overview.flows
@@ -186,16 +186,16 @@ def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
     return {
         "authorised": tokens.is_authorised(token),
         "lost": token.lost,
-        "access_expires_at": presentation.to_time(token.access_expires_at),
-        "refresh_expires_at": presentation.to_time(token.refresh_expires_at),
-        "reconnect_before": presentation.to_time(tokens.ends_at(token)),
+        "access_expires_at": to_time(token.access_expires_at),
+        "refresh_expires_at": to_time(token.refresh_expires_at),
+        "reconnect_before": to_time(tokens.ends_at(token)),
         "reconnect_now": tokens.stage_of(token, now) is not None or tokens.is_ended(token),
     }
 
 
 async def backfill_flow(request: Request) -> Response:
     """202 with one event for each connection that will go through the flow since that day."""
-    given = queries.only(await bodies.read_json(request), "since", "connection")
+    given = await events.read_json(request, "since", "connection")
     flow = queries.find_choice(request.path_params, "flow", Flow)
     if flow is None:
         raise Refusal(400, "name the flow")
@@ -242,10 +242,10 @@ def to_backfill(found: progress.Progress, names: Mapping[str, str]) -> dict[str,
         "unchanged": found.notes.unchanged,
         "open": found.open,
         "parked": found.parked,
-        "began_at": presentation.to_time(event.received_at),
+        "began_at": to_time(event.received_at),
         "seconds": round(found.seconds, 1),
         "per_second": round(found.per_second, 2),
-        "ends_at": presentation.to_time(found.ends_at),
+        "ends_at": to_time(found.ends_at),
     }
 
 
@@ -269,7 +269,7 @@ async def put_connection(request: Request) -> Response:
     The body is `{"mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id", "mplus_webhook_secrets": []}`
     and, where the address of a till in use changed, `"moved": true`. A new connection is not live.
     """
-    given = queries.only(await bodies.read_json(request), *setups.FIELDS, setups.SECRETS, "moved")
+    given = await events.read_json(request, *setups.FIELDS, setups.SECRETS, "moved")
     if not isinstance(given.get("moved", False), bool):
         raise Refusal(400, "moved should be true or false")
     shared, name = services.of(request), request.path_params["name"]
@@ -280,7 +280,7 @@ async def put_connection(request: Request) -> Response:
 
 async def check_connection(request: Request) -> Response:
     """200 with the event whose `result` are the findings of both sides; 202 when it takes longer than `?wait`."""
-    queries.only(await bodies.read_json(request))
+    await events.read_json(request)
     seconds = actions.find_seconds(request.query_params)
     event_id = await setups.check_up(services.of(request), request.path_params["name"], actor=ADMIN)
     return await events.answer(request, event_id, seconds=seconds)
@@ -288,7 +288,7 @@ async def check_connection(request: Request) -> Response:
 
 async def go_live(request: Request) -> Response:
     """200 with the resumed connection, or the event that made it live; 202 when it takes longer."""
-    queries.only(await bodies.read_json(request))
+    await events.read_json(request)
     seconds = actions.find_seconds(request.query_params)
     event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
     if event_id is not None:
@@ -299,7 +299,7 @@ async def go_live(request: Request) -> Response:
 
 async def pause_connection(request: Request) -> Response:
     """200 with the connection; what comes meanwhile waits and is done afterwards."""
-    queries.only(await bodies.read_json(request))
+    await events.read_json(request)
     await setups.pause(services.of(request), request.path_params["name"], actor=ADMIN)
     return JSONResponse(await _read(request))
 
@@ -320,7 +320,7 @@ async def _look(request: Request) -> Overview:
 
 async def rename_connection(request: Request) -> Response:
     """200 with the connection under its new name; nothing else changes."""
-    given = queries.only(await bodies.read_json(request), "name")
+    given = await events.read_json(request, "name")
     wanted = queries.find_text(given, "name")
     if wanted is None:
         raise Refusal(400, "give the other name: name")
@@ -330,7 +330,7 @@ async def rename_connection(request: Request) -> Response:
 
 async def remove_connection(request: Request) -> Response:
     """200: it is removed, its events are ended; `revoked` says whether Intuit took the tokens back."""
-    given = queries.only(await bodies.read_json(request), "data")
+    given = await events.read_json(request, "data")
     data = queries.find_choice(given, "data", Data)
     if data is None:
         raise Refusal(400, f"say what becomes of the data: one of {', '.join(Data)}")

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.store import agreements, audit, certificates, requests, sales_list, views
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import AMSTERDAM
-from gateway.web import api, presentation, queries, services
+from gateway.web import api, queries, services
 from gateway.web.dashboard import agreement_calendar, csv_files, rendering
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
@@ -282,7 +282,7 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
     if event is None or event.entity != requests.AGREEMENT:
         raise Refusal(404, _NO_REPORT)
     refuse_others(visitor, event.connection, _NO_REPORT)
-    report = presentation.to_result(event)
+    report = api.events.to_result(event)
     return render(
         request,
         "agreement.html",

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.store import audit, requests, users, views
 from gateway.store.events import PENDING, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
-from gateway.web import actions, presentation, queries, services
+from gateway.web import actions, api, queries, services
 from gateway.web.dashboard import csv_files, preview
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
@@ -56,8 +56,8 @@ async def show_event(request: Request, visitor: Visitor) -> Response:
         "event.html",
         event=event,
         log=log,
-        hint=presentation.parse(event.hint),
-        result=presentation.parse(event.result),
+        hint=api.events.parse(event.hint),
+        result=api.events.parse(event.result),
         can_retry=event.state != State.WORKING,
         can_ignore=event.state in (*PENDING, State.PARKED),
         can_resend=is_order(event),
@@ -73,14 +73,7 @@ def is_order(event: Event) -> bool:
 
 
 async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[audit.Entry]]:
-    event_id = queries.to_id(request.path_params["id"])
-
-    def look(session: Session) -> tuple[Event | None, list[audit.Entry]]:
-        return views.find_event(session, event_id), audit.read_log(session, event_id)
-
-    event, log = await services.of(request).read(look)
-    if event is None:
-        raise Refusal(404, "there is no such event")
+    event, log = await api.events.read_event(request, queries.to_id(request.path_params["id"]))
     refuse_others(visitor, event.connection, "there is no such event")
     return event, log
 
@@ -162,7 +155,7 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
         rows = []
         for row in found:
             texts = (row.actor.removeprefix(f"{DASHBOARD}: "), row.action, row.target, row.reason)
-            rows.append([presentation.to_time(row.at) or "", *(csv_files.defuse(text or "") for text in texts)])
+            rows.append([api.events.to_time(row.at) or "", *(csv_files.defuse(text or "") for text in texts)])
         return rows, following
 
     return await csv_files.to_download(request, "audit.csv", COLUMNS, read)

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import audit, connections, requests, sales_list, systems, views
 from gateway.store.events import SETTLED, Event, Flow
-from gateway.web import api, presentation, queries, services
+from gateway.web import api, queries, services
 from gateway.web.api import previews
 from gateway.web.api.settings import Draft, must_exist
 from gateway.web.dashboard import mapping_form, questions, settings
@@ -53,7 +53,7 @@ class MappingState:
     @property
     def unread(self) -> Mapping[str, str]:
         """The lists that could not be read last time, with the reason."""
-        found = presentation.parse(self.asked.result) if self.asked and not self.reading else None
+        found = api.events.parse(self.asked.result) if self.asked and not self.reading else None
         return found if isinstance(found, dict) else {}
 
 

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.store import progress, records, requests, systems, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
-from gateway.web import presentation, queries, services, setups
+from gateway.web import api, queries, services, setups
 from gateway.web.api import previews
 from gateway.web.dashboard import preview_results, rendering
 from gateway.web.dashboard.records import name_branches
@@ -109,7 +109,7 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
     if event is None or not is_preview(event):
         raise Refusal(404, _MISSING)
     refuse_others(visitor, event.connection, _MISSING)
-    hint = presentation.parse(event.hint)
+    hint = api.events.parse(event.hint)
     asked = hint if isinstance(hint, dict) else {}
     return render(
         request,
@@ -118,7 +118,7 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         waiting=event.state not in SETTLED,
         found=preview_results.read(event),
         branches=await services.of(request).read(lambda session: name_branches(session, event.connection or "")),
-        raw=presentation.parse(event.result),
+        raw=api.events.parse(event.result),
         is_trial=requests.SETTINGS in asked,
         by=asked.get("by", "id"),
         choice=previews.OF_BOOKS if event.flow == Flow.CUSTOMERS and asked.get("side") == Side.BOOKS else event.flow,

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, people, records, sales_list, systems, views
+from gateway.store import records, sales_list, systems, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordStatus
 from gateway.store.requests import Side
@@ -219,19 +219,16 @@ async def look_now(kind: RecordKind, request: Request, visitor: Visitor, _form: 
 
 async def do_with_person(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Hand out everything kept about a customer, or erase it."""
-    found, shared = await _read(request, visitor, RecordKind.CUSTOMER), services.of(request)
-    who, connection = to_person(found.record), found.record.row.connection
+    record, shared = (await _read(request, visitor, RecordKind.CUSTOMER)).record, services.of(request)
+    who, connection = to_person(record), record.row.connection
     called = (await services.names_of(request)).get(connection, connection)
     action = request.path_params["action"]
-    if action not in {"export", "erase"}:
+    if action not in api.events.PERSON_ACTIONS:
         raise Refusal(404, "there is no such action")
     if action == "erase" and form.get("sure") != "yes":
         raise Refusal(409, "tick that you are sure; what is erased does not come back")
-    target = api.people.to_fingerprint(who)
-    await shared.write(lambda session: audit.note(session, actor=visitor.actor, action=action, target=target))
-    if action == "export":
-        content = await shared.run(lambda: people.export(shared.engine, who, connection=called))
-        headers = {"Content-Disposition": 'attachment; filename="person.json"'}
-        return JSONResponse(json.loads(json.dumps({"person": who} | content, default=str)), headers=headers)
-    await shared.run(lambda: people.erase(shared.engine, who, connection=called))
-    return RedirectResponse("/customers", 303)
+    found = await api.events.do_with_person(shared, action, who, connection=called, actor=visitor.actor)
+    if action == "erase":
+        return RedirectResponse("/customers", 303)
+    headers = {"Content-Disposition": 'attachment; filename="person.json"'}
+    return JSONResponse({"person": who} | found, headers=headers)

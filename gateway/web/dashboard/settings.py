@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import audit, connections, requests, views
 from gateway.store.tables import SettingsRow
-from gateway.web import api, presentation, queries, services
+from gateway.web import api, queries, services
 from gateway.web.api import previews
 from gateway.web.api.settings import ACTION, Draft, must_exist, to_target
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
@@ -110,7 +110,7 @@ async def show_settings(request: Request, _visitor: Visitor) -> Response:
         event = await services.of(request).read(lambda session: views.find_event(session, draft))
         if event is None or event.connection != request.path_params["name"]:
             raise Refusal(404, "there is no such preview")
-        hint = presentation.parse(event.hint)
+        hint = api.events.parse(event.hint)
         tried = hint.get(requests.SETTINGS) if isinstance(hint, dict) else None
     text = state.text if tried is None else tried
     saved = request.query_params.get("saved") == str(state.version)

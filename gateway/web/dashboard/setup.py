@@ -17,7 +17,7 @@ from gateway.removal import Data, RemovalResult
 from gateway.store import connections, cursors, requests, systems, tokens, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
-from gateway.web import actions, api, oauth, presentation, queries, services, setups
+from gateway.web import actions, api, oauth, queries, services, setups
 from gateway.web.api.settings import Draft
 from gateway.web.dashboard import backfills, questions
 from gateway.web.dashboard.mapping_form import to_label
@@ -92,7 +92,7 @@ class SetupState:
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What the last check found: `check`, `good`, `said`, `fix`."""
-        found = presentation.to_result(self.checked) if self.checked else None
+        found = api.events.to_result(self.checked) if self.checked else None
         return found if isinstance(found, list) else []
 
     @property

@@ -15,7 +15,6 @@ from gateway import catalogue
 from gateway.store import audit, users
 from gateway.store.users import Role, User
 from gateway.web import access, queries, services
-from gateway.web.bodies import read_form
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -251,7 +250,7 @@ async def show_invitation(request: Request) -> Response:
 
 async def accept_invitation(request: Request) -> Response:
     refuse_other_sites(request)
-    form, secret = await read_form(request), request.path_params["secret"]
+    form, secret = await queries.read_form(request), request.path_params["secret"]
     user = await access.find_invited(request, secret)
     if user is None:
         return _show_invitation(request, None)
