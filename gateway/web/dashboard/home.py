@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import IntEnum
@@ -21,7 +21,7 @@ from gateway.store.connections import Connection
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalesTotal
 from gateway.store.systems import NAMES, Silence
-from gateway.store.tables import CursorRow, SystemRow, TokenRow
+from gateway.store.tables import CursorRow, MeterRow, SystemRow, TokenRow
 from gateway.store.todo import OpenCause
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
@@ -60,19 +60,18 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     """Is everything in order, do till and books agree, what needs a person; it brings itself up to date."""
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem], charts.ChartFigures, list[TodoCause]]:
+    def look(session: Session) -> tuple[Overview, HomeFigures, list[Silence], charts.ChartFigures, list[TodoCause]]:
         overview = api.status.look(session, shared.seal)
         if visitor.connection is not None:
             overview = overview.of_one(visitor.connection)
-        silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]
-        lost = [name for name, token in overview.tokens.items() if token.lost]
-        seen = find_seen(overview.systems, silent, overview.now, lost)
+        silent = systems.find_silent(session, overview.now)
         drawn = charts.look(session, visitor.connection)
         causes = todo.look(session, visitor.connection, overview.names)
-        return overview, _read_figures(session, visitor.connection), seen, drawn, causes
+        return overview, read_figures(session, visitor.connection), silent, drawn, causes
 
-    overview, figures, seen, drawn, causes = await shared.read(look)
+    overview, figures, silent, drawn, causes = await shared.read(look)
     names, settings = overview.names, shared.settings
+    seen = [row for row in overview.systems if row.connection in names]
     read = charts.to_reads(request, drawn.reads, drawn.now)
     # What waits for a login is its card; without such records the alert is.
     held = {f"{kind}/{c.cause.connection}" for c in causes if c.cause.code == AUTH_LOST for kind in ("lost", "refused")}
@@ -82,7 +81,9 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         "home.html",
         overview=overview,
         figures=figures,
-        seen=[each for each in seen if each.connection in names],
+        seen=sorted(seen, key=lambda row: (row.connection, row.system)),
+        silent=[(each.connection, each.system) for each in silent if each.connection in names],
+        lost=[name for name, token in overview.tokens.items() if token.lost],
         causes=[each for each in causes if not each.is_snoozed],
         snoozed=sum(each.is_snoozed for each in causes),
         pending_count=sum(figures.pending.values()),
@@ -99,7 +100,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     )
 
 
-def _read_figures(session: Session, connection: str | None) -> HomeFigures:
+def read_figures(session: Session, connection: str | None) -> HomeFigures:
     now = views.now_of(session)
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
@@ -114,21 +115,27 @@ def _read_figures(session: Session, connection: str | None) -> HomeFigures:
 
 def to_card(connection: Connection, overview: Overview) -> dict[str, Any]:
     """One connection as the page shows it."""
-    token = overview.tokens.get(connection.name)
     polls = [cursor for cursor in overview.cursors if cursor.connection == connection.name]
-    soon = token is not None and tokens.stage_of(token, overview.now) is not None
     accounts, known = rate_limits.accounts_of(connection), overview.cooldowns
     return {
         "connection": connection,
-        "authorised": tokens.is_authorised(token),
-        "lost": token.lost if token else None,
-        "reconnect_before": tokens.ends_at(token) if token and soon else None,
+        **to_login(overview.tokens.get(connection.name), overview.now),
         "failures": tuple(cursor for cursor in polls if cursor.failure),
         "polled_at": max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
         "settings_version": overview.settings_versions[connection.name],
         "cooldowns": tuple((NAMES[system], known[each]) for system, each in accounts.items() if each in known),
         "company": overview.companies.get((connection.name, connection.realm_id or "")),
         "reads": sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
+    }
+
+
+def to_login(token: TokenRow | None, now: datetime) -> dict[str, Any]:
+    """The authorisation at QuickBooks; `reconnect_before` is when it ends, where somebody should act."""
+    return {
+        "authorised": tokens.is_authorised(token),
+        "lost": token.lost if token else None,
+        "refused": token is not None and token.lost_code is not None,
+        "reconnect_before": tokens.ends_at(token) if token and tokens.stage_of(token, now) is not None else None,
     }
 
 
@@ -164,10 +171,9 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOverview:
-    """One connection. `reads` are this month's metered reads; `silent` are the systems that do not answer.
+    """One connection. `reads` are this month's metered reads; `silent` are its systems that do not answer.
 
-    `causes` are the open ones but those that somebody put off.
-    `failing` are the feeds whose last poll failed; `days_left` until the authorisation ends, where somebody should act.
+    `causes` are the open ones but those that somebody put off; `failing` are the feeds whose last poll failed.
     """
 
     key: str
@@ -177,9 +183,9 @@ class ConnectionOverview:
     authorised: bool
     lost: str | None
     refused: bool
-    days_left: int | None
+    reconnect_before: datetime | None
     systems: Sequence[SystemRow] = ()
-    silent: frozenset[str] = frozenset()
+    silent: Sequence[Silence] = ()
     failing: Sequence[CursorRow] = ()
     yesterday: AgreementSum = field(default_factory=AgreementSum)
     month: AgreementSum = field(default_factory=AgreementSum)
@@ -206,7 +212,7 @@ class ConnectionOverview:
             return Urgency.CAUSES
         if any(each.differing or each.failed for each in (self.yesterday, self.month)):
             return Urgency.DIFFERS
-        if not (self.live and self.authorised) or self.paused or self.days_left is not None:
+        if not (self.live and self.authorised) or self.paused or self.reconnect_before is not None:
             return Urgency.FINISHING
         return Urgency.NOTHING
 
@@ -214,15 +220,6 @@ class ConnectionOverview:
     def order(self) -> tuple[int, int, int, str]:
         """Sorted by this, what needs a person most is first."""
         return (self.urgency, -self.cents, -self.records, self.name.casefold())
-
-
-@dataclass(frozen=True, slots=True)
-class Overviews:
-    """Every connection, the one that needs a person most first."""
-
-    now: datetime
-    yesterday: date
-    connections: Sequence[ConnectionOverview]
 
 
 _SHOWN: Final = {
@@ -240,68 +237,38 @@ SHOWN_CAUSES: Final = 2
 async def show_overview(request: Request, visitor: Visitor) -> Response:
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[Overviews, counts.ReadAllowance]:
-        found = _look(session, visitor.connection)
-        counted = counts.calls_of_month(session, f"{found.now:%Y-%m}")
-        allowance = shared.settings.quickbooks_monthly_reads
-        return found, counts.forecast_reads(counted, now=found.now, allowance=allowance)
+    def look(session: Session) -> tuple[datetime, list[MeterRow], list[ConnectionOverview]]:
+        now = views.now_of(session)
+        calls = counts.calls_of_month(session, f"{now:%Y-%m}")
+        return now, calls, look_at_all(session, now, calls, visitor.connection)
 
-    found, plan = await shared.read(look)
-    names = {each.key: each.name for each in found.connections}
+    now, calls, found = await shared.read(look)
+    plan = counts.forecast_reads(calls, now=now, allowance=shared.settings.quickbooks_monthly_reads)
+    names = {each.key: each.name for each in found}
     return render(
         request,
         "overview.html",
         found=found,
+        now=now,
+        yesterday=now.astimezone(AMSTERDAM).date() - timedelta(days=1),
         plan=plan if visitor.connection is None else None,
-        urgent=sum(each.urgency <= Urgency.DIFFERS for each in found.connections),
+        urgent=sum(each.urgency <= Urgency.DIFFERS for each in found),
         urgencies=URGENCIES,
         chips=CHIPS,
         finishing=Urgency.FINISHING,
-        unfinished=sum(each.urgency is Urgency.FINISHING for each in found.connections),
-        seen_of=lambda each: find_seen(
-            each.systems, [(each.key, system) for system in each.silent], found.now, [each.key] if each.lost else ()
-        ),
+        unfinished=sum(each.urgency is Urgency.FINISHING for each in found),
+        silent=[(silence.connection, silence.system) for each in found for silence in each.silent],
+        lost=[each.key for each in found if each.lost],
         shown_causes=SHOWN_CAUSES,
         address=lambda cause: todo.to_address(cause, names.get(cause.connection or "", cause.connection)),
         query=urlencode,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SeenSystem:
-    """A system of a connection: how many seconds ago it answered (None: never), and whether that is too long ago.
-
-    `is_lost`: it answers, and refuses our login.
-    """
-
-    connection: str
-    name: str
-    seconds: float | None
-    is_silent: bool
-    failure: str | None
-    is_lost: bool = False
-
-
-def find_seen(
-    rows: Sequence[SystemRow], silent: Sequence[tuple[str, str]], now: datetime, lost: Collection[str] = ()
-) -> list[SeenSystem]:
-    """Both systems of each connection that was ever called, the till first; `lost` have no login to QuickBooks."""
-    return [
-        SeenSystem(
-            row.connection,
-            NAMES.get(row.system, row.system),
-            max(0.0, (now - row.answered_at).total_seconds()) if row.answered_at else None,
-            (row.connection, row.system) in silent,
-            row.failure,
-            row.system == rate_limits.QUICKBOOKS and row.connection in lost,
-        )
-        for row in sorted(rows, key=lambda row: (row.connection, row.system != rate_limits.MPLUSKASSA))
-    ]
-
-
-def _look(session: Session, only: str | None = None) -> Overviews:
-    """By the same few statements, however many connections there are."""
-    now = views.now_of(session)
+def look_at_all(
+    session: Session, now: datetime, calls: Sequence[MeterRow], only: str | None
+) -> list[ConnectionOverview]:
+    """The one that needs a person most first; by the same few statements, however many connections there are."""
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
     known, silent = views.tokens(session), _by(systems.find_silent(session, now))
@@ -312,7 +279,6 @@ def _look(session: Session, only: str | None = None) -> Overviews:
     shown = todo.look(session, only, {key: name for key, name, *_ in standings})
     causes = _by(each.cause for each in shown if not each.is_snoozed)
     put_off = Counter(each.cause.connection for each in shown if each.is_snoozed)
-    calls = counts.calls_of_month(session, f"{now:%Y-%m}")
     reads = {row.connection: row.calls for row in calls if row.kind == "read" and row.system == rate_limits.QUICKBOOKS}
     none = AgreementSum()
     found = [
@@ -321,9 +287,9 @@ def _look(session: Session, only: str | None = None) -> Overviews:
             name=name,
             live=live,
             paused=paused,
-            **_of_token(known.get(key), now),
+            **to_login(known.get(key), now),
             systems=sorted(rows.get(key, []), key=lambda row: row.system),
-            silent=frozenset(each.system for each in silent.get(key, [])),
+            silent=silent.get(key, []),
             failing=failing.get(key, []),
             yesterday=days.get(key, none),
             month=months.get(key, none),
@@ -334,7 +300,7 @@ def _look(session: Session, only: str | None = None) -> Overviews:
         for key, name, live, paused in standings
         if only in (None, key)
     ]
-    return Overviews(now, yesterday, sorted(found, key=lambda each: each.order))
+    return sorted(found, key=lambda each: each.order)
 
 
 def _by(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
@@ -342,14 +308,3 @@ def _by(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
     for row in rows:
         found[row.connection or ""].append(row)
     return found
-
-
-def _of_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
-    lost = token.lost if token else None
-    ends = tokens.ends_at(token) if token and tokens.stage_of(token, now) is not None else None
-    return {
-        "authorised": tokens.is_authorised(token),
-        "lost": lost,
-        "refused": token is not None and token.lost_code is not None,
-        "days_left": max(0, (ends - now).days) if ends else None,
-    }
