@@ -15,7 +15,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, changes, documents, drafts, settlement, till_sales, writers
+from handlers.sales import booking, bookings, documents, drafts, settlement, till_sales, writers
 from handlers.sales.settlement import CREDIT
 from mapping import sale_identity
 from mapping.day_summary import Day
@@ -146,7 +146,7 @@ def _says_the_sale(mine: Link, deps: Deps) -> bool:
         return not settlement.is_edited(mine, settlement.find_present(mine.target_id, deps))
     sale = till_sales.find(mine.source_id, deps) if mine.kind == LinkKind.DOCUMENT else None
     current = documents.read(mine.target_entity, mine.target_id, deps) if sale else None
-    return bool(sale and current and not changes.differs(sale, mine, current, deps))
+    return bool(sale and current and not booking.differs(sale, mine, current, deps))
 
 
 def _is_cancelled(mine: Link, how: BookingStatus, deps: Deps) -> bool:

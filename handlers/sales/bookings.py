@@ -133,11 +133,6 @@ def find_other(sale: Sale, known: Mapping[Key, Link | None]) -> str | None:
     return f"this order is booked already, as {detail(claimed, 'number')}" if claimed else None
 
 
-def claim_orders(sale: Sale, booked: BookedDocument, deps: Deps) -> None:
-    for order_id in sale.order_ids:
-        deps.remember(Link(LinkKind.ORDER, order_id, booked.kind, booked.id, detail={"number": sale.number}))
-
-
 _FLOWS = {ITEM: Flow.PRODUCTS, CUSTOMER: Flow.CUSTOMERS}
 
 

@@ -263,6 +263,12 @@ def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> B
     )
 
 
+def void(kind: DocumentKind, document_id: str, sync_token: str, deps: Deps) -> BookedDocument:
+    """Void this version of a document. Raises `Conflict` if there is a newer one, `NotFound` without one."""
+    request = deps.books.request_id("void", kind, document_id, sync_token)
+    return deps.books.void_document(kind, document_id, sync_token, request)
+
+
 def delete(kind: DocumentKind, document_id: str, sync_token: str, deps: Deps) -> bool:
     """Delete this version of a document: True. Raises `Conflict` if there is a newer one, `NotFound` without one."""
     request = deps.books.request_id("delete", kind, document_id, sync_token)

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from gateway.errors import Permanent
 from gateway.store import connections, links
-from gateway.store.links import LinkKind
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.references import goods, parties
@@ -24,7 +24,7 @@ from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
 from mapping.money_documents import Deposit
 from mapping.orders import Posting
-from mapping.records import DocumentKind, Sale, SaleKind, VatAmount
+from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind, VatAmount
 from mapping.references import CLEARING, ORDER_DEPOSITS, References
 from mapping.sale_identity import sign
 from mapping.sale_lines import is_without_vat, read_totals
@@ -33,7 +33,7 @@ from mapping.unit_prices import LineAmounts
 
 WRONG_AMOUNT = "6070"
 CLOSED = "6210"
-_CLOSED = frozenset({CLOSED, "6200"})
+CLOSED_CODES = frozenset({CLOSED, "6200"})
 
 _ITEMS: Mapping[str, Callable[[Deps], Any]] = {
     "rounding_item_id": goods.rounding_item,
@@ -118,6 +118,18 @@ def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting
     return orders.move_to(posting, moved)
 
 
+def draft_again(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Posting:
+    """The posting for a document in the books. Raises `MappingError` if its day, or the sale's now, is closed."""
+    posting, _ = prepare(sale, deps, kind=current.kind)
+    # A document that was moved out of closed books keeps its day.
+    moved = current.business_date if "Original date:" in (current.private_note or "") else None
+    booked_day = bookings.detail(link, "dated")
+    opened = open_up(posting, deps, day=moved or posting.document.business_date)
+    if booked_day and is_closed(date.fromisoformat(booked_day), deps):
+        raise refusal(posting, deps.lists.company().books_closed_through)
+    return opened
+
+
 def move_payments(posting: Posting, deps: Deps) -> Posting:
     """Move a payment on a closed day to the first open day, if the settings say so; the document is not changed."""
     closed = deps.lists.company().books_closed_through
@@ -143,14 +155,6 @@ def refusal(posting: Posting, closed: date | None) -> MappingError:
         fix='reopen the period in QuickBooks and retry, or set orders.closed_books = "next_open_day" for new documents',
         code=CLOSED,
     )
-
-
-def learn_closed(error: Permanent, deps: Deps) -> bool:
-    """Whether the books refused the day; then the company is read again."""
-    if error.code not in _CLOSED:
-        return False
-    deps.lists.forget("company")
-    return True
 
 
 def learn(error: Permanent, deps: Deps) -> Deps | None:

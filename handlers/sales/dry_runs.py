@@ -14,7 +14,7 @@ from gateway.errors import NotFound
 from gateway.store.links import BookingStatus
 from handlers.deps import Deps
 from handlers.result import Result, done, telling
-from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs, steps
+from handlers.sales import bookings, documents, drafts, money_documents, repairs, steps
 from handlers.sales.steps import Context, Step
 from mapping.day_summary import Day
 from mapping.errors import MappingError, NotBookable
@@ -131,7 +131,7 @@ def _draft(step: Step, known: Context, deps: Deps) -> tuple[Posting | None, Refe
     try:
         prepared, references = drafts.prepare(known.sale, deps, kind=kind)
         if step in (Step.UPDATE, Step.REVIVE):
-            return changes.draft_again(known.sale, known.booked, known.document, deps), references
+            return drafts.draft_again(known.sale, known.booked, known.document, deps), references
         if step in (Step.SETTLE, Step.RESTORE):
             return drafts.move_payments(prepared, deps), references
         return drafts.open_up(prepared, deps), references

@@ -19,7 +19,6 @@ from handlers.result import Result, done, skipped
 from handlers.sales import (
     booking,
     bookings,
-    changes,
     days,
     documents,
     drafts,
@@ -33,7 +32,8 @@ from handlers.sales import (
 from handlers.sales.steps import Context, Step
 from mapping import sale_identity
 from mapping.messages import message
-from mapping.records import DocumentKind, Sale, SaleKind
+from mapping.records import BooksPayment, DocumentKind, Sale, SaleKind
+from mapping.sale_identity import find_signed_content
 
 TRIES: Final = 3
 
@@ -177,27 +177,37 @@ def _compare(known: Context, deps: Deps) -> Context:
     """
     link, current = known.booked, known.document
     cancelled = known.refusal is not None
-    edited = bookings.is_edited(link, current, deps) if cancelled else changes.differs(known.sale, link, current, deps)
+    edited = bookings.is_edited(link, current, deps) if cancelled else booking.differs(known.sale, link, current, deps)
     return dataclasses.replace(known, edited=edited)
-
-
-def _book(known: Context, deps: Deps) -> Result:
-    if deps.settings.orders.deposits and known.sale.order_ids:
-        money_documents.ensure(known.sale, deps, maybe_written=known.maybe_written)
-    return booking.book(known.sale, None, known.event, deps, maybe_written=known.maybe_written)
 
 
 def _book_again(known: Context, deps: Deps) -> Result:
     """The document was deleted: a person's request restores it."""
-    link = known.booked
-    deps.say("booking it again: the document was removed from the books", how=known.gone, id=link.target_id)
-    return booking.book(known.sale, link, known.event, deps, maybe_written=True)
+    deps.say("booking it again: the document was removed from the books", how=known.gone, id=known.booked.target_id)
+    return booking.book(known, deps, maybe_written=True)
 
 
 def _relink(known: Context, deps: Deps) -> Context:
-    if known.successor is None:
-        raise LookupError(known.sale.id)
-    return _follow(_again(known), changes.relink(known, known.successor, deps), deps)
+    """The linked document is gone: link the other one of this sale, not finished."""
+    sale, link, booked = known.sale, known.booked, known.successor
+    if booked is None:
+        raise LookupError(sale.id)
+    fresh = _again(known)
+    deps.say("the linked document is gone; another one of this sale is in the books", id=booked.id, entity=booked.kind)
+    # Compared with what its signature names: a person may have edited it.
+    content = find_signed_content(booked.private_note) or bookings.seen(booked.content)["seen"]
+    successor = booking.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
+    successor = dataclasses.replace(successor, sync_token=None, generation=link.generation + 1)
+    kept: tuple[BooksPayment, ...] = ()
+    if not sale_identity.is_withdrawn(sale):
+        kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, booked.kind)
+        kept = drafts.prepare(sale, deps, kind=kind)[0].payments
+    settlement.recall(sale, booked, deps, wanted=kept)
+    settlement.part_from(link, kept, deps)
+    money_documents.hand_over(link, booked, deps)
+    deps.remember(successor, *booking.to_claims(sale, booked))
+    deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
+    return _follow(fresh, successor, deps)
 
 
 _LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
@@ -211,7 +221,10 @@ _LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
     ),
     Step.COMPARE: _compare,
     Step.CHECK: lambda known, deps: dataclasses.replace(
-        known, unchanged=changes.is_unchanged(known.sale, known.booked, known.document, deps)
+        known,
+        unchanged=documents.is_as_intended(
+            known.document, drafts.draft_again(known.sale, known.booked, known.document, deps).document, deps
+        ),
     ),
     Step.DRAFT: lambda known, deps: dataclasses.replace(
         known, posting=drafts.prepare(known.sale, deps, kind=DocumentKind.INVOICE)[0]
@@ -226,18 +239,18 @@ _ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result | Context]]] = {
     ),
     Step.SUM_UP: lambda known, deps: days.hand_over(known.sale, known.link, known.event, deps),
     Step.SKIP: lambda known, _: skipped(known.other or ""),
-    Step.BOOK: _book,
+    Step.BOOK: lambda known, deps: booking.book(known, deps, maybe_written=known.maybe_written),
     Step.NOTHING: lambda known, _: done(
         "already booked", target_entity=known.booked.target_entity, target_id=known.booked.target_id
     ),
-    Step.RESTORE: changes.restore,
+    Step.RESTORE: booking.restore,
     Step.RELINK: _relink,
     Step.BOOK_AGAIN: _book_again,
-    Step.REVIVE: changes.update,
-    Step.TRY_UNREAD: lambda known, deps: changes.try_unread(known, deps) or dataclasses.replace(known, tried=True),
-    Step.SETTLE: changes.settle,
-    Step.UPDATE: changes.update,
-    Step.REPLACE: changes.replace,
-    Step.WITHDRAW: changes.withdraw,
-    Step.LEAVE_GONE: changes.leave_gone,
+    Step.REVIVE: booking.update,
+    Step.TRY_UNREAD: lambda known, deps: booking.try_unread(known, deps) or dataclasses.replace(known, tried=True),
+    Step.SETTLE: booking.settle,
+    Step.UPDATE: booking.update,
+    Step.REPLACE: booking.replace,
+    Step.WITHDRAW: booking.withdraw,
+    Step.LEAVE_GONE: booking.leave_gone,
 }

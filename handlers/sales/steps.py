@@ -19,15 +19,15 @@ decided again.
 | SKIP | booked as another record | nothing |
 | BOOK | to be booked | `booking.book`; an earlier version that is found in the books is followed |
 | NOTHING | booked as it is | nothing |
-| RESTORE | booked as it is, and a person requests it | payments and credits are repaired: `changes.restore` |
+| RESTORE | booked as it is, and a person requests it | payments and credits are repaired: `booking.restore` |
 | RELINK | removed from the books, and another document of it is there | that one is linked; decided again |
 | BOOK_AGAIN | its document was deleted, and a person requests it | booked again |
 | REVIVE | its document was voided, and a person requests it | the document gets its amounts back |
 | TRY_UNREAD | changed or cancelled | written by its last SyncToken, if nothing else belongs to it; else decided again |
-| SETTLE | only its payments differ | they are brought to what the till says: `changes.settle` |
-| UPDATE | changed since it was booked | its document is updated: `changes.update` |
+| SETTLE | only its payments differ | they are brought to what the till says: `booking.settle` |
+| UPDATE | changed since it was booked | its document is updated: `booking.update` |
 | REPLACE | changed, and another kind of document now | the document is deleted and a new one booked |
-| WITHDRAW | cancelled after it was booked | its document is voided: `changes.withdraw` |
+| WITHDRAW | cancelled after it was booked | its document is voided: `booking.withdraw` |
 | LEAVE_GONE | cancelled, and its document was removed from the books | what is left beside it is removed |
 | PARK_UNBOOKABLE | booked, and changed so that it is not to be booked | a person corrects the document |
 | PARK_ADOPTED | changed, and something else booked it | the same |

@@ -92,8 +92,7 @@ def _settle_second(first: BookedDocument, document: BookedDocument, record: str,
     is_untouched = document.sync_token == _FIRST and not document.is_linked
     if find_installation(document.private_note) not in (None, deps.installation) or not is_untouched:
         return _tell_doubled(record, _name(first), _name(document), document.kind, document.id)
-    token = deps.books.request_id("delete", document.kind, document.id, document.sync_token)
-    deps.books.delete_document(document.kind, document.id, document.sync_token, token)
+    documents.delete(document.kind, document.id, document.sync_token, deps)
     deps.say("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
     said = "two requests of the gateway booked {record}: {document} was deleted, {other} is kept"
     reason = message(said, record=record, document=_name(document), other=_name(first))
