@@ -189,21 +189,15 @@ def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> 
     try:
         deps.books.item(was) if entity == ITEM else deps.books.customer(was)
     except NotFound:
-        _follow(entity, was, is_now, deps)
-        return True
-    return False
-
-
-def _follow(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> None:
-    """Apply a merge that was not reported: use the remaining record for sales, and pass the merge to its own flow."""
-    deps.say("merged into another in QuickBooks", entity=entity, merged_id=merged_id, remaining_id=remaining_id)
-    if deps.dry_run:
-        return
-    known_records.note_merge(entity, merged_id, remaining_id, deps)
-    if entity == ITEM:
-        ownership.move(merged_id, remaining_id, deps)
+        deps.say("merged into another in QuickBooks", entity=entity, merged_id=was, remaining_id=is_now)
     else:
-        parties.move(merged_id, remaining_id, deps)
-    key = f"qbo:merged:{deps.connection}:{entity}:{merged_id}:{remaining_id}"
-    hint = items.to_merge_hint(merged_id)
-    deps.pass_on(deps.to_change(key, _FLOWS[entity], entity, remaining_id, operation="merge", hint=hint))
+        return False
+    if not deps.dry_run:
+        # The merge was not reported: use the remaining record for sales, and pass the merge to its own flow.
+        known_records.note_merge(entity, was, is_now, deps)
+        move = ownership.move if entity == ITEM else parties.move
+        move(was, is_now, deps)
+        key = f"qbo:merged:{deps.connection}:{entity}:{was}:{is_now}"
+        hint = items.to_merge_hint(was)
+        deps.pass_on(deps.to_change(key, _FLOWS[entity], entity, is_now, operation="merge", hint=hint))
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import date
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.money import show_number, to_euros
 from mapping.orders import Posting
-from mapping.records import BookedDocument, Customer, Item, ListEntry, Sale
+from mapping.records import BookedDocument, Customer, Item, ListEntry
 from mapping.references import References
 from mapping.sale_identity import name_document
 
@@ -45,14 +45,6 @@ STEPS = (ONLY_PAYMENTS, UNFINISHED, MONEY_GONE)
 """The steps that name no record: pages translate them."""
 UPDATE, REPAIR, SETTLE, VOID, PARK = "update", "repair", "settle", "void", "park"
 NOTHING, GONE = "nothing: already booked", "nothing: its document is gone from QuickBooks"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What would be done: one code word for programs, and the steps as sentences."""
-
-    action: str
-    steps: tuple[str, ...] = ()
 
 
 class DryRunBooks(QuickBooks):
@@ -88,7 +80,20 @@ def without_writes(deps: Deps) -> Deps:
 
 def dry_run(known: Context, settle_on: Callable[[], tuple[Step, Context]], deps: Deps) -> Result:
     """Store exactly what would be sent and why, as JSON on the row. `settle_on` gives the step of a real run."""
-    planned: dict[str, Any] = {"sale": _introduce(known.sale, deps), "already": None}
+    sale, names = known.sale, {method.code: method.description for method in deps.lists.payment_methods()}
+    planned: dict[str, Any] = {
+        "sale": {
+            "kind": sale.kind,
+            "number": sale.number,
+            "day": sale.business_date.isoformat(),
+            "total": to_euros(sale.total_incl_cents),
+            "tenders": [
+                {"name": names.get(payment.method) or payment.method, "amount": to_euros(payment.amount_cents)}
+                for payment in sale.payments
+            ],
+        },
+        "already": None,
+    }
     if link := known.link:
         number = bookings.detail(link, "document_number")
         planned["already"] = {"entity": link.target_entity, "id": link.target_id, "number": number}
@@ -100,11 +105,10 @@ def dry_run(known: Context, settle_on: Callable[[], tuple[Step, Context]], deps:
         if step is Step.REFUSE and found.refusal:
             raise found.refusal
         posting, references = _draft(step, found, deps)
-        plan = _plan(step, found, posting, deps)
-        planned |= {"action": plan.action, "steps": plan.steps}
+        action, *said = _plan(step, found, posting, deps)
+        planned |= {"action": action, "steps": said}
         if posting and references:
-            planned |= _to_plan(posting, references, deps)
-            planned["customer"] = _name_customer(references.customer_id, deps)
+            planned |= _to_content(posting, references, deps)
     except (NotBookable, MappingError) as refusal:
         planned |= {"action": BOOK, "refused": refusal.reason, "field": refusal.field, "fix": refusal.fix}
     planned["would_create"] = deps.books.created if isinstance(deps.books, DryRunBooks) else []
@@ -141,32 +145,7 @@ def _draft(step: Step, known: Context, deps: Deps) -> tuple[Posting | None, Refe
         return None, None
 
 
-def _introduce(sale: Sale, deps: Deps) -> dict[str, Any]:
-    """The sale as the till has it: its number, day, tenders by name, and total."""
-    names = {method.code: method.description for method in deps.lists.payment_methods()}
-    return {
-        "kind": sale.kind,
-        "number": sale.number,
-        "day": sale.business_date.isoformat(),
-        "total": to_euros(sale.total_incl_cents),
-        "tenders": [
-            {"name": names.get(payment.method) or payment.method, "amount": to_euros(payment.amount_cents)}
-            for payment in sale.payments
-        ],
-    }
-
-
-def _name_customer(customer_id: str, deps: Deps) -> str:
-    """Its name in the books; a record that a real run would create already has a name."""
-    if WOULD_CREATE in customer_id:
-        return customer_id
-    try:
-        return deps.books.customer(customer_id).display_name
-    except NotFound:
-        return customer_id
-
-
-def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, Any]:
+def _to_content(posting: Posting, references: References, deps: Deps) -> dict[str, Any]:
     body, *beside = (
         wire_documents.to_document_body(documents.sign(each, deps), send_number=documents.numbers(deps))
         for each in (posting.document, *posting.beside)
@@ -177,6 +156,10 @@ def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, 
     for field, record_id in _find_references([body, *payments, *beside]):
         used.setdefault(field, set()).add(record_id)
     names = {field: _names_of(field, sorted(ids), deps, posting.document.business_date) for field, ids in used.items()}
+    customer = references.customer_id
+    if WOULD_CREATE not in customer:
+        with suppress(NotFound):
+            customer = deps.books.customer(customer).display_name
     return {
         "entity": posting.document.kind,
         "body": body,
@@ -185,6 +168,7 @@ def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, 
         "total": posting.document.total,
         "names": names,
         "references": _describe(references, names),
+        "customer": customer,
     }
 
 
@@ -240,64 +224,57 @@ def _find_references(content: Any) -> Iterator[tuple[str, str]]:
             yield from _find_references(each)
 
 
-def _plan(step: Step, known: Context, posting: Posting | None, deps: Deps) -> Plan:
+def _plan(step: Step, known: Context, posting: Posting | None, deps: Deps) -> list[str]:
+    """What would be done: one code word for programs, then the steps as sentences."""
     if steps.is_parked(step):
-        return _planned(PARK, steps.park(step, known).outcome.reason or "")
+        return [PARK, steps.park(step, known).outcome.reason or ""]
     if step is Step.RELINK:
         return _link(known.successor)
     if posting is None or step in _WITHOUT_DOCUMENT:
-        return Plan(_WITHOUT_DOCUMENT.get(step, NOTHING), (known.other,) if known.other else ())
+        return [_WITHOUT_DOCUMENT.get(step, NOTHING), *filter(None, [known.other])]
     if step in (Step.BOOK, Step.BOOK_AGAIN):
         found = documents.find(known.sale, posting, deps)
         return _link(found) if found else _of_missing(step, known, posting)
     if step is Step.RESTORE:
-        corrected = tuple(repairs.plan_restore(_without_beside(posting), known.document, deps))
-        return Plan(REPAIR, corrected) if corrected else Plan(NOTHING)
+        corrected = repairs.plan_restore(posting, known.document, deps)
+        return [REPAIR if corrected else NOTHING, *corrected]
     return _of_changed(step, known, posting, deps)
 
 
 _WITHOUT_DOCUMENT: Final = {Step.SKIP: NOTHING, Step.NOTHING: NOTHING, Step.LEAVE_GONE: GONE, Step.WITHDRAW: VOID}
 
 
-def _planned(action: str, *said: str) -> Plan:
-    return Plan(action, said)
-
-
-def _link(found: BookedDocument | None) -> Plan:
+def _link(found: BookedDocument | None) -> list[str]:
     named = _name_booked(found) if found else ""
     said = "{document} is in QuickBooks already: it would be linked, not booked again"
-    return _planned(LINK, message(said, document=named))
+    return [LINK, message(said, document=named)]
 
 
-def _of_missing(step: Step, known: Context, posting: Posting) -> Plan:
+def _of_missing(step: Step, known: Context, posting: Posting) -> list[str]:
     if step is Step.BOOK:
-        return Plan(BOOK)
+        return [BOOK]
     made = message("a new {kind} would be made", kind=message(posting.document.kind))
     name = bookings.name_document(known.booked)
-    return _planned(AGAIN, message("{document} was deleted in QuickBooks", document=name), made)
+    return [AGAIN, message("{document} was deleted in QuickBooks", document=name), made]
 
 
-def _of_changed(step: Step, known: Context, posting: Posting, deps: Deps) -> Plan:
-    link, name = known.booked, bookings.name_document(known.booked)
+def _of_changed(step: Step, known: Context, posting: Posting, deps: Deps) -> list[str]:
+    link = known.booked
     if step is Step.REPLACE:
         if known.current is None:
-            return Plan(BOOK)
+            return [BOOK]
         made = message("a new {kind} would be made", kind=message(posting.document.kind))
-        return _planned(UPDATE, message("{document} would be deleted", document=_name_booked(known.current)), made)
+        return [UPDATE, message("{document} would be deleted", document=_name_booked(known.current)), made]
     if step is Step.REVIVE:
         said = "{document} was voided in QuickBooks: it would get its amounts back"
         if link.status is BookingStatus.WITHDRAWN:
             said = "{document} was voided when the sale was cancelled: it would get its amounts back"
-        return _planned(RESTORE, message(said, document=name))
+        return [RESTORE, message(said, document=bookings.name_document(link))]
     if link.fingerprint is None and documents.is_as_intended(known.document, posting.document, deps):
         missing = [] if money_documents.is_complete(link.target_entity, link.target_id, deps) else [MONEY_GONE]
-        missing += repairs.plan_restore(_without_beside(posting), known.document, deps)
-        return Plan(REPAIR, tuple(missing) or (UNFINISHED,))
-    return _planned(SETTLE, ONLY_PAYMENTS) if step is Step.SETTLE else Plan(UPDATE)
-
-
-def _without_beside(posting: Posting) -> Posting:
-    return dataclasses.replace(posting, beside=())
+        missing += repairs.plan_restore(posting, known.document, deps)
+        return [REPAIR, *(missing or [UNFINISHED])]
+    return [SETTLE, ONLY_PAYMENTS] if step is Step.SETTLE else [UPDATE]
 
 
 def _name_booked(document: BookedDocument) -> str:

@@ -14,11 +14,10 @@ from gateway.errors import Conflict, DuplicateNumber, NotFound
 from gateway.store import links
 from gateway.store.events import Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.result import Result, done, skipped
-from handlers.sales import bookings, documents, drafts
+from handlers.sales import bookings, documents, drafts, settlement
 from mapping import money_documents
 from mapping.fingerprints import fingerprint
 from mapping.messages import message
@@ -191,7 +190,7 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
     known = _known_deposits(order, deps)
     if asked and not are_present(known.values(), deps):
         known = _known_deposits(order, deps)
-    payments = [payment for payment in order.payments if payment.amount_cents and not _is_on_sale(order, payment, deps)]
+    payments = _find_deposits(order, deps)
     if order.state == COMPLETE_ORDER:
         payments = [payment for payment in payments if _key_of_deposit(order, payment) in known]
     else:
@@ -212,6 +211,16 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
         return done("no deposit on it" if order.state != CANCELLED_ORDER else "cancelled, and no deposit on it")
     deps.learn(target_entity=booked[-1].target_entity, target_id=booked[-1].target_id)
     return done(message("{n} deposit(s) in the books", n=len(booked)))
+
+
+def _find_deposits(order: Sale, deps: Deps) -> list[Payment]:
+    """The payments of an order, but those on the document of a part that was delivered before deposits were enabled."""
+    paid = [payment for payment in order.payments if payment.amount_cents]
+    claim = deps.read(links.find, LinkKind.ORDER, order.id)
+    if claim is None:
+        return paid
+    posted = settlement.posted_on(claim.target_entity, claim.target_id, deps)
+    return [each for each in paid if f"{claim.target_entity}/{claim.target_id}/{key_of(each)}" not in posted]
 
 
 def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
@@ -245,14 +254,6 @@ def _key_of_deposit(order: Sale, payment: Payment) -> str:
 def _known_deposits(order: Sale, deps: Deps) -> dict[str, Link]:
     found = deps.read(links.find_under, LinkKind.DEPOSIT, f"{order.id}/")
     return {link.source_id: link for link in found}
-
-
-def _is_on_sale(order: Sale, payment: Payment, deps: Deps) -> bool:
-    """Whether a part of the order was delivered before deposits were enabled, with this payment on its document."""
-    with reading(deps.engine) as session:
-        claim = links.find(session, deps.connection, LinkKind.ORDER, order.id)
-        under = f"{claim.target_entity}/{claim.target_id}/{key_of(payment)}" if claim else ""
-        return bool(under and links.find(session, deps.connection, LinkKind.PAYMENT, under))
 
 
 def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, maybe_written: bool) -> Link:

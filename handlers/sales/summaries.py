@@ -234,14 +234,12 @@ def _remember(day: Day, state: _State, deps: Deps, written: Sequence[BookedDocum
         "parts": {str(number): day_summary.to_json(part) for number, part in state.parts.items()},
         "documents": [[each.kind, each.id] for each in written],
     }
-    known = Link(LinkKind.DAY, day.key, state.target_entity, state.target_id, detail=detail)
-    deps.remember(known, *(_to_document_link(day, each) for each in written))
-
-
-def _to_document_link(day: Day, document: BookedDocument) -> Link:
-    detail = {"number": document.document_number, **bookings.seen(document.content)}
-    key = f"{day.key}/{document.kind}/{document.id}"
-    return Link(LinkKind.DAY_DOCUMENT, key, document.kind, document.id, document.sync_token, detail=detail, day=day.key)
+    found = [Link(LinkKind.DAY, day.key, state.target_entity, state.target_id, detail=detail)]
+    for each in written:
+        shown = {"number": each.document_number, **bookings.seen(each.content)}
+        key = f"{day.key}/{each.kind}/{each.id}"
+        found.append(Link(LinkKind.DAY_DOCUMENT, key, each.kind, each.id, each.sync_token, detail=shown, day=day.key))
+    deps.remember(*found)
 
 
 def book(

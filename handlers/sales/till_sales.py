@@ -139,17 +139,14 @@ def look_up(event: Event, deps: Deps) -> Result:
 
 def find_anywhere(order: str, deps: Deps) -> Sale | None:
     """The sale with this id or printed number, or with this number in the books."""
-    return find(order, deps) or next(_find_by_document(order, deps), None)
-
-
-def _find_by_document(number: str, deps: Deps) -> Iterator[Sale]:
+    if sale := find(order, deps):
+        return sale
     with reading(deps.engine) as session:
-        known = sales.find_by_number(session, number)
+        known = sales.find_by_number(session, order)
     for connection, kind, sale_id in known:
-        sale = read(kind, sale_id, deps) if connection == deps.connection else None
-        if sale is not None:
-            yield sale
-    yield from _find_by_number_in_books(number, deps)
+        if connection == deps.connection and (sale := read(kind, sale_id, deps)):
+            return sale
+    return next(_find_by_number_in_books(order, deps), None)
 
 
 def _find_by_number_in_books(number: str, deps: Deps) -> Iterator[Sale]:
