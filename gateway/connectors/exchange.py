@@ -7,15 +7,16 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from gateway.errors import GatewayError, RateLimited
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """Never holds a credential; the connector clips large and binary parts first.
 
     `status` is the HTTP status (None: no answer), `trace` the vendor's id of the exchange, `metered` whether the
-    call counts towards a paid allowance, `error` the code of its error, `refused` whether the other
-    system refused it because of its limits, `pause` the seconds it then asked to wait (None: it named none),
-    `note` a remark for a reader of the log.
+    call counts towards a paid allowance, `failure` the error that the caller gets, `note` a remark for a reader of
+    the log.
     """
 
     system: str
@@ -27,10 +28,26 @@ class Exchange:
     trace: str | None
     milliseconds: int
     metered: bool = False
-    error: str | None = None
-    refused: bool = False
-    pause: float | None = None
+    failure: GatewayError | None = None
     note: str | None = None
+
+    @property
+    def error(self) -> str | None:
+        """The code of its error, or the kind of one without."""
+        return None if self.failure is None else self.failure.code or type(self.failure).__name__
+
+    @property
+    def refused(self) -> bool:
+        """Whether the other system refused it because of its limits."""
+        return isinstance(self.failure, RateLimited)
+
+    @property
+    def pause(self) -> float | None:
+        """The seconds it then asked to wait; None where it named none."""
+        return self.failure.asked if isinstance(self.failure, RateLimited) else None
+
+
+Observer: TypeAlias = Callable[[Exchange], None]
 
 
 _OF_PERSONS = frozenset((

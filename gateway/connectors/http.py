@@ -91,14 +91,6 @@ def to_client(transport: httpx.BaseTransport | None, *, timeout: float = 5.0) ->
 
 def send(http: httpx.Client | Transport, request: httpx.Request, limits: Limits) -> Reply:
     """Send a request, one built by the same client or, through a transport, with all its headers. Raises NoAnswer."""
-    outcome = _exchange(http, request, limits)
-    # Raised outside every except block: a library's error in its context would hold the address with its parameters.
-    if isinstance(outcome, NoAnswer):
-        raise outcome
-    return outcome
-
-
-def _exchange(http: httpx.Client | Transport, request: httpx.Request, limits: Limits) -> Reply | NoAnswer:
     until, progress = time.monotonic() + limits.total, _Progress()
     request.extensions["timeout"] = httpx.Timeout(limits.read, connect=limits.connect).as_dict()
     request.extensions["trace"] = progress.note
@@ -109,18 +101,19 @@ def _exchange(http: httpx.Client | Transport, request: httpx.Request, limits: Li
             for piece in answer.iter_bytes():
                 body += piece
                 if len(body) > limits.size:
-                    return NoAnswer(
-                        f"answered with more than {limits.size} bytes", "TOO-LARGE", sent=True, lasting=True
-                    )
+                    said = f"answered with more than {limits.size} bytes"
+                    raise NoAnswer(said, "TOO-LARGE", sent=True, lasting=True)
                 if time.monotonic() >= until:
-                    return _to_late(limits, sent=True)
+                    raise _to_late(limits, sent=True)
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return Reply(answer.status_code, headers, bytes(body))
     except httpx.RequestError as error:
         late = time.monotonic() >= until
-        return _to_late(limits, sent=progress.sent) if late else _to_no_answer(error, request, progress)
+        failure = _to_late(limits, sent=progress.sent) if late else _to_no_answer(error, request, progress)
     finally:
         _until.reset(token)
+    # Raised outside the except block: a library's error in its context would hold the address with its parameters.
+    raise failure
 
 
 def _answer(http: httpx.Client | Transport, request: httpx.Request) -> httpx.Response:

@@ -15,8 +15,7 @@ from typing import Final
 
 from sqlmodel import Session
 
-from gateway.connectors.quickbooks.wire import item_of, keeps_stock
-from gateway.connectors.quickbooks.wire_customers import customer_of
+from gateway.connectors.quickbooks.wire import customer_of, item_of, keeps_stock
 from gateway.connectors.quickbooks.wire_documents import document_of, payment_of, shows_void
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
 from gateway.store import agreements, cursors, inbox, links, views

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from gateway.connectors.quickbooks.wire import (
+from gateway.connectors.quickbooks.wire_documents import (
     References,
     content_of,
     contents_of,

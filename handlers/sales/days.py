@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
-from gateway.connectors.quickbooks.wire import is_as_signed
+from gateway.connectors.quickbooks.wire_documents import is_as_signed
 from gateway.errors import Incident
 from gateway.store import links, sales
 from gateway.store.events import PENDING, Change, Event, Flow, State

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, timedelta
 
 from gateway.connectors.quickbooks import wire_documents
-from gateway.connectors.quickbooks.wire import content_of, contents_of, in_basic_plane, to_content
+from gateway.connectors.quickbooks.wire_documents import content_of, contents_of, in_basic_plane, to_content
 from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
 from gateway.store import progress
 from gateway.store.events import Event, Flow, State

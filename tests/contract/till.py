@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import Any, Final
 
 from gateway.connectors.http import Limits
-from gateway.connectors.mpluskassa.calls import Caller, Credentials, TillEndpoint, read_description
+from gateway.connectors.mpluskassa.calls import Caller, Credentials, TillEndpoint
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.wire import Row, rows, to_text_list
@@ -135,4 +135,4 @@ def _works(undo: Callable[[], object]) -> bool:
 
 def _open_caller(url: str, ident: str, secret: str, limits: Limits | None) -> Caller:
     link = TillEndpoint(url, Credentials(ident, secret), limits=limits)
-    return Caller(link, ContractCache(partial(read_description, link), None), observe=None, gate=nullcontext)
+    return Caller(link, ContractCache(link.read_description), observe=None, gate=nullcontext)

@@ -12,7 +12,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
@@ -21,17 +21,15 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 import httpx
 
 from gateway.connectors import exchange, texts
-from gateway.connectors.exchange import Exchange, Gate
+from gateway.connectors.exchange import Exchange, Gate, Observer
 from gateway.connectors.http import Limits, NoAnswer, Reply, Transport, find_pause, send
 from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
 from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
 from gateway.connectors.mpluskassa.faults import MissingOperation, fault_error, result_error, status_error, transient
-from gateway.errors import GatewayError, NotFound, Permanent, RateLimited, Transient
+from gateway.errors import GatewayError, NotFound, Permanent, Transient
 from mapping.messages import message
 
 TILL_LIMITS: Final = Limits(connect=10.0, read=60.0, total=120.0, size=64 * 1024 * 1024)
-Observer = Callable[[Exchange], None]
-_Decode = Callable[[bytes], dict[str, Any]]
 
 _log = logging.getLogger(__name__)
 _FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs this."
@@ -74,7 +72,12 @@ class Address:
     def parse(cls, url: str) -> Address:
         """Raises ValueError for anything that is not a plain http(s) address; the text is not repeated in it."""
         parts = urlsplit(url.strip())
-        if parts.scheme not in {"http", "https"} or not parts.hostname or not _is_taken(url.strip()):
+        try:
+            httpx.URL(url.strip())
+            is_plain = parts.scheme in {"http", "https"}
+        except httpx.InvalidURL:
+            is_plain = False
+        if not is_plain or not parts.hostname:
             raise ValueError("the address of MplusKASSA must look like https://api.mpluskassa.nl:12345")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("the address of MplusKASSA must hold no credentials and no query")
@@ -108,9 +111,14 @@ class TillEndpoint:
         """Post to the service; raises NoAnswer."""
         return self._exchange("POST", self._credentials.query(), body, headers)
 
-    def read_description(self, *, signed: bool = False) -> Reply:
-        """Read the WSDL, which most installations serve without credentials; raises NoAnswer."""
-        return self._exchange("GET", f"wsdl&{self._credentials.query()}" if signed else "wsdl", None, {})
+    def read_description(self) -> bytes:
+        """The WSDL, which most installations serve without credentials; raises NoAnswer, or the error of its status."""
+        reply = self._exchange("GET", "wsdl", None, {})
+        if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            reply = self._exchange("GET", f"wsdl&{self._credentials.query()}", None, {})
+        if reply.status != HTTPStatus.OK:
+            raise status_error(reply.status, operation="reading the WSDL", writes=False)
+        return reply.body
 
     def _exchange(self, method: str, query: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
         always = {"Accept-Encoding": "identity", "Connection": "close"}
@@ -122,14 +130,6 @@ class TillEndpoint:
 def _authorities() -> ssl.SSLContext:
     """For the tills of all connections: to read the authorities takes 30 ms and 0.8 MiB each time."""
     return httpx.create_ssl_context(trust_env=False)
-
-
-def _is_taken(url: str) -> bool:
-    try:
-        httpx.URL(url)
-    except httpx.InvalidURL:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class Caller:
     def __init__(self, link: TillEndpoint, cache: ContractCache, *, observe: Observer | None, gate: Gate) -> None:
         self.link = link
         self.contracts = cache
-        self._observe = observe
+        self._observe = observe or (lambda _: None)
         self._gate = gate
 
     def reading_only(self) -> Caller:
@@ -187,101 +187,65 @@ class Caller:
         body, dropped = texts.clean(body)
         envelope = _encode(contract, operation, body)
         trace = f"kassabridge-{uuid.uuid4().hex}"
+        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation}"', "X-Request-Id": trace}
         with self._gate(operation):
             started = time.monotonic()
-            decode = partial(contract.decode, operation, may_be_empty=may_be_empty)
-            outcome = self._ask(decode, operation, envelope, trace=trace, writes=writes)
+            try:
+                reply = self.link.post(envelope, headers)
+            except NoAnswer as failure:
+                outcome = _Outcome(error=_link_error(failure, operation, writes=writes))
+            else:
+                decode = partial(contract.decode, operation, may_be_empty=may_be_empty)
+                outcome = self._understand(decode, operation, reply, writes=writes)
             milliseconds = round((time.monotonic() - started) * 1000)
-        note = exchange.say_dropped(dropped, outcome.dropped)
-        self._note(operation, body, outcome, trace=trace, milliseconds=milliseconds, note=note)
-        if outcome.error is not None:
-            raise outcome.error
+        error, scrub = outcome.error, self.link.scrub
+        if error is not None:
+            error.about(**{name: scrub(text) for name, text in error.problem.named("reason", "code").items()})
+        done = Exchange(
+            system="mpluskassa",
+            operation=operation,
+            url=str(self.link.address),
+            request=clip(body, scrub),
+            status=outcome.status,
+            response=clip(outcome.answer, scrub),
+            trace=trace,
+            milliseconds=milliseconds,
+            failure=error,
+            note=exchange.say_dropped(dropped, outcome.dropped),
+        )
+        try:
+            self._observe(done)
+        except Exception:  # noqa: BLE001 - an error of the observer must not fail a completed write
+            _log.exception("the observer of till exchanges failed")
+        if error is not None:
+            raise error
         return outcome.answer or {}
 
-    def _ask(self, decode: _Decode, operation: str, envelope: bytes, *, trace: str, writes: bool) -> _Outcome:
-        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation}"', "X-Request-Id": trace}
-        try:
-            reply = self.link.post(envelope, headers)
-        except NoAnswer as failure:
-            return _Outcome(error=_link_error(failure, operation, writes=writes))
-        outcome = self._understand(decode, operation, reply, writes=writes)
-        answer, error = outcome.answer, outcome.error
-        if answer is not None and (writes or answer.get("result")):
-            # A read may end without a result; that there is no such record is an answer to it.
-            refusal = result_error(answer, operation=operation)
-            error = refusal if writes or not isinstance(refusal, NotFound) else None
-            outcome = replace(outcome, error=error)
-        if error is not None:
-            error.about(**{name: self.link.scrub(text) for name, text in error.problem.named("reason", "code").items()})
-        return outcome
-
-    def _understand(self, decode: _Decode, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
-        error: GatewayError
-        if reply.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-            return _Outcome(reply.status, error=self._status_error(operation, reply, writes=writes))
+    def _understand(
+        self, decode: Callable[[bytes], dict[str, Any]], operation: str, reply: Reply, *, writes: bool
+    ) -> _Outcome:
+        status, pause = reply.status, find_pause(reply.headers)
+        to_error = partial(status_error, status, operation=operation, writes=writes, pause=pause)
+        if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+            return _Outcome(status, error=to_error())
         content, dropped = texts.clean_xml(reply.body)
         try:
             answer = decode(content)
         except SoapFault as fault:
             error = fault_error(fault.code, fault.message, operation=operation, writes=writes)
+            return _Outcome(status, error=error)
         except Garbled as failure:
-            if reply.status == HTTPStatus.OK:
-                self.contracts.mark_outdated()
-                said = message("{operation}: {reason}", operation=operation, reason=message(failure.reason))
-                error = transient(said, code="GARBLED", writes=writes)
-            else:
-                error = self._status_error(operation, reply, writes=writes)
-        else:
-            if reply.status == HTTPStatus.OK:
-                return _Outcome(reply.status, answer, dropped=dropped)
-            error = status_error(reply.status, operation=operation, writes=writes)
-        return _Outcome(reply.status, error=error)
-
-    def _status_error(self, operation: str, reply: Reply, *, writes: bool) -> GatewayError:
-        pause = find_pause(reply.headers)
-        return status_error(reply.status, operation=operation, writes=writes, pause=pause)
-
-    def _note(
-        self,
-        operation: str,
-        body: dict[str, Any],
-        outcome: _Outcome,
-        *,
-        trace: str,
-        milliseconds: int,
-        note: str | None,
-    ) -> None:
-        if self._observe is None:
-            return
-        error = outcome.error
-        exchange = Exchange(
-            system="mpluskassa",
-            operation=operation,
-            url=str(self.link.address),
-            request=clip(body, self.link.scrub),
-            status=outcome.status,
-            response=clip(outcome.answer, self.link.scrub),
-            trace=trace,
-            milliseconds=milliseconds,
-            error=None if error is None else error.code or type(error).__name__,
-            refused=isinstance(error, RateLimited),
-            pause=error.asked if isinstance(error, RateLimited) else None,
-            note=note,
-        )
-        try:
-            self._observe(exchange)
-        except Exception:  # noqa: BLE001 - an error of the observer must not fail a completed write
-            _log.exception("the observer of till exchanges failed")
-
-
-def read_description(link: TillEndpoint) -> bytes:
-    """The installation's WSDL; raises NoAnswer, or the error of its status."""
-    reply = link.read_description()
-    if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        reply = link.read_description(signed=True)
-    if reply.status != HTTPStatus.OK:
-        raise status_error(reply.status, operation="reading the WSDL", writes=False)
-    return reply.body
+            if status != HTTPStatus.OK:
+                return _Outcome(status, error=to_error())
+            self.contracts.mark_outdated()
+            said = message("{operation}: {reason}", operation=operation, reason=message(failure.reason))
+            return _Outcome(status, error=transient(said, code="GARBLED", writes=writes))
+        if status != HTTPStatus.OK:
+            return _Outcome(status, error=to_error())
+        refusal = result_error(answer, operation=operation) if writes or answer.get("result") else None
+        if isinstance(refusal, NotFound) and not writes:
+            refusal = None  # that there is no such record is an answer to a read
+        return _Outcome(status, answer, refusal, dropped)
 
 
 def _encode(contract: Contract, operation: str, body: dict[str, Any]) -> bytes:

@@ -178,7 +178,7 @@ def _load(wsdl: bytes) -> Any:
     try:
         document = parse_document(wsdl)
         for node in document.iter(_XSD_IMPORT):
-            # zeep refuses every web address, this import's too; under another name it reaches _Quarantine.
+            # zeep refuses every web address, this import's too; under another name it reaches _Rejected.
             if node.get("namespace") == _SOAP_ENCODING:
                 node.set("schemaLocation", _ENCODING_LOCATION)
         for node in document.iter(_ADDRESS):

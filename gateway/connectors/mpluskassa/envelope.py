@@ -129,24 +129,17 @@ def _open(document: Any) -> Any:
     if node is None:
         raise Garbled("the answer is not a SOAP envelope with a body")
     if node.tag == f"{_ENVELOPE}Fault":
-        raise SoapFault(_fault_text(node, "faultcode"), _fault_text(node, "faultstring"))
+        # SOAP 1.1 leaves these two without a namespace; some servers do not.
+        parts = node.iterchildren(tag=etree.Element, reversed=True)  # of two with one name the first counts
+        said = {etree.QName(each).localname: (each.text or "").strip() for each in parts}
+        raise SoapFault(said.get("faultcode"), said.get("faultstring"))
     if node.tag == f"{_ENVELOPE_12}Fault":
-        raise _to_fault_12(node)
+        # The last of its codes that SOAP 1.1 has too, the service's own, else the first one.
+        codes = [(each.text or "").strip() for each in node.iterfind(f"{_ENVELOPE_12}Code//{_ENVELOPE_12}Value")]
+        ours = [each for each in codes if each.rpartition(":")[2].startswith(("Client", "Server"))]
+        text = node.findtext(f"{_ENVELOPE_12}Reason/{_ENVELOPE_12}Text")
+        raise SoapFault(next(iter(ours[-1:] or codes), None), text and text.strip())
     return node
-
-
-def _fault_text(node: Any, name: str) -> str | None:
-    # SOAP 1.1 leaves these two without a namespace; some servers do not.
-    found = next((child for child in node if etree.QName(child).localname == name), None)
-    return None if found is None else (found.text or "").strip()
-
-
-def _to_fault_12(node: Any) -> SoapFault:
-    """The last of its codes that SOAP 1.1 has too, the service's own, else the first one."""
-    codes = [(each.text or "").strip() for each in node.iterfind(f"{_ENVELOPE_12}Code//{_ENVELOPE_12}Value")]
-    ours = [each for each in codes if each.rpartition(":")[2].startswith(("Client", "Server"))]
-    text = node.findtext(f"{_ENVELOPE_12}Reason/{_ENVELOPE_12}Text")
-    return SoapFault(next(iter(ours[-1:] or codes), None), text and text.strip())
 
 
 def _values(kind: Any, node: Any, *, depth: int = 0) -> Any:
@@ -251,13 +244,11 @@ def _scalar(kind: Any, node: Any) -> Any:
         value = kind.pythonvalue(text.strip())
     except (ValueError, ArithmeticError, TypeError):
         value = None
-    if not _is_sound(kind, text.strip(), value):
+    if isinstance(kind, Boolean):
+        is_sound = text.strip() in {"true", "false", "1", "0"}  # zeep reads every other word as false
+    else:
+        is_sound = value.is_finite() if isinstance(value, Decimal) else value is not None
+    if not is_sound:
         name = etree.QName(node).localname
         raise Garbled(message("the value of {name} is not what it should be", name=name), name)
     return value
-
-
-def _is_sound(kind: Any, text: str, value: Any) -> bool:
-    if isinstance(kind, Boolean):
-        return text in {"true", "false", "1", "0"}  # zeep reads every other word as false
-    return value.is_finite() if isinstance(value, Decimal) else value is not None

@@ -55,6 +55,10 @@ _TAKEN = Meaning(
     DuplicateNumber, "the number is already in use in MplusKASSA", "Leave the number out or link the existing record."
 )
 _CHANGED = Meaning(Conflict, "it changed in MplusKASSA since it was read", "Retry: it will be read again.")
+_LOGIN = Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS)
+_WRONG = Meaning(Permanent, "MplusKASSA calls our request wrong", _FIX_MESSAGE)
+_TROUBLE = Meaning(Transient, "MplusKASSA had trouble of its own")
+_NO_SERVICE = Meaning(Transient, "no SOAP service answers at this address", _FIX_ADDRESS)
 
 RESULTS: dict[str, Meaning] = {
     "OK": _DONE,
@@ -92,7 +96,7 @@ class _Fault:
 
 
 _FAULTS = (
-    _Fault("Client.Authentication", "", Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS)),
+    _Fault("Client.Authentication", "", _LOGIN),
     _Fault(
         "",
         r"not implemented|name or namespace not recogni[sz]ed",
@@ -103,32 +107,24 @@ _FAULTS = (
         r"rate for vat-code \d+ is not properly configured",
         Meaning(Permanent, "a VAT code has no rate in MplusKASSA", "Set the rate of that VAT code in MplusKASSA."),
     ),
-    _Fault(
-        "",
-        r"authenticat|credential|invalid login|\b(ident|secret)\b",
-        Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
-    ),
+    _Fault("", r"authenticat|credential|invalid login|\b(ident|secret)\b", _LOGIN),
     # What its SOAP library says of a connection or of itself, under the code of whoever sent the request.
-    _Fault(
-        "",
-        r"end of file or no input|timed? ?out|message transfer interrupted|out of memory",
-        Meaning(Transient, "MplusKASSA had trouble of its own"),
-    ),
-    _Fault("Client", "", Meaning(Permanent, "MplusKASSA calls our request wrong", _FIX_MESSAGE)),
-    _Fault("Server", "", Meaning(Transient, "MplusKASSA had trouble of its own")),
+    _Fault("", r"end of file or no input|timed? ?out|message transfer interrupted|out of memory", _TROUBLE),
+    _Fault("Client", "", _WRONG),
+    _Fault("Server", "", _TROUBLE),
     # What SOAP 1.2 calls the two, and what is about the envelope, never about a record.
-    _Fault("Sender", "", Meaning(Permanent, "MplusKASSA calls our request wrong", _FIX_MESSAGE)),
-    _Fault("Receiver", "", Meaning(Transient, "MplusKASSA had trouble of its own")),
-    _Fault("VersionMismatch", "", Meaning(Transient, "no SOAP service answers at this address", _FIX_ADDRESS)),
-    _Fault("MustUnderstand", "", Meaning(Transient, "no SOAP service answers at this address", _FIX_ADDRESS)),
+    _Fault("Sender", "", _WRONG),
+    _Fault("Receiver", "", _TROUBLE),
+    _Fault("VersionMismatch", "", _NO_SERVICE),
+    _Fault("MustUnderstand", "", _NO_SERVICE),
 )
 
 _STATUSES: dict[int, Meaning] = {
-    HTTPStatus.UNAUTHORIZED: Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
-    HTTPStatus.FORBIDDEN: Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
+    HTTPStatus.UNAUTHORIZED: _LOGIN,
+    HTTPStatus.FORBIDDEN: _LOGIN,
     # A refusal without a fault is of a proxy that does not reach the service, perhaps for a minute.
     HTTPStatus.NOT_FOUND: Meaning(Transient, "nothing answers at this address", _FIX_ADDRESS),
-    HTTPStatus.METHOD_NOT_ALLOWED: Meaning(Transient, "no SOAP service answers at this address", _FIX_ADDRESS),
+    HTTPStatus.METHOD_NOT_ALLOWED: _NO_SERVICE,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Meaning(Permanent, "unexpected HTTP status", _FIX_UNKNOWN),
 }
 

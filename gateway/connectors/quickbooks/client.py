@@ -15,12 +15,11 @@ import httpx
 
 from gateway.connectors.exchange import Exchange, Gate
 from gateway.connectors.http import Limits
-from gateway.connectors.quickbooks import calls, fields, wire, wire_customers, wire_documents
+from gateway.connectors.quickbooks import calls, fields, wire, wire_documents
 from gateway.connectors.quickbooks.calls import Select, count, select
 from gateway.connectors.quickbooks.fields import WITH_ACTIVE_FLAG, Json
 from gateway.connectors.quickbooks.session import Session, TokenSource
-from gateway.connectors.quickbooks.wire import TaxTable
-from gateway.connectors.quickbooks.wire_customers import VatField
+from gateway.connectors.quickbooks.wire import TaxTable, VatField
 from gateway.errors import Permanent
 from mapping.messages import message
 from mapping.records import (
@@ -164,29 +163,29 @@ class QuickBooks:
 
     def customers_by_name(self, display_name: str) -> tuple[Customer, ...]:
         """The customers of this name, made inactive or not."""
-        name = wire_customers.to_display_name(display_name)
+        name = wire.to_display_name(display_name)
         statement = select("Customer").where_in("DisplayName", [name, f"{name} (deleted)"]).and_active_any()
         return self._session.find(statement, self._to_customer)
 
     def holders_of_name(self, display_name: str) -> tuple[ListEntry, ...]:
         """Active suppliers and employees of this name (two reads): customers share their names with them."""
-        name = wire_customers.to_display_name(display_name)
+        name = wire.to_display_name(display_name)
         return tuple(
             holder
-            for entity in wire_customers.NAMESAKES
+            for entity in wire.NAMESAKES
             for holder in self._session.find(
-                select(entity).where("DisplayName", "=", name), partial(wire_customers.to_holder, entity)
+                select(entity).where("DisplayName", "=", name), partial(wire.to_holder, entity)
             )
         )
 
     def create_customer(self, customer: Customer, request_id: str) -> Customer:
         """The customer as created. Raises DuplicateName when a customer, supplier or employee has the name."""
-        body = wire_customers.to_customer_body(customer, vat_field=self._vat_field)
+        body = wire.to_customer_body(customer, vat_field=self._vat_field)
         return self._session.write("Customer", body, request_id, self._to_customer)
 
     def update_customer(self, customer: Customer, request_id: str) -> Customer:
         """The customer as updated; what is None stays as it is. Raises Conflict when it changed meanwhile."""
-        body = wire_customers.to_customer_change(customer, vat_field=self._vat_field)
+        body = wire.to_customer_change(customer, vat_field=self._vat_field)
         return self._session.write("Customer", body, request_id, self._to_customer)
 
     # --- lists and settings ----------------------------------------------------------------------------------
@@ -335,7 +334,7 @@ class QuickBooks:
         return read
 
     def _to_customer(self, source: Json) -> Customer:
-        return wire_customers.to_customer(source, vat_field=self._vat_field)
+        return wire.to_customer(source, vat_field=self._vat_field)
 
 
 def _dated(entity: str, start: date, through: date) -> Select:

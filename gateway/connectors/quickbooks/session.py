@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 import httpx
 
 from gateway.connectors import exchange
-from gateway.connectors.exchange import Exchange, Gate
+from gateway.connectors.exchange import Exchange, Gate, Observer
 from gateway.connectors.http import Limits, NoAnswer, Reply, send
 from gateway.connectors.quickbooks import calls, faults, fields
 from gateway.connectors.quickbooks.calls import LARGEST_PAGE, ApiCall, Select, Value, is_last_page, select
@@ -48,10 +48,6 @@ class TokenSource(Protocol):
         ...
 
 
-def ignore(exchange: Exchange) -> None:
-    """The observer of callers without a log."""
-
-
 class Session:
     """Sends calls for one company; threads may share it as far as the given callables allow."""
 
@@ -61,14 +57,14 @@ class Session:
         *,
         company_url: str,
         tokens: TokenSource,
-        observe: Callable[[Exchange], None] | None = None,
+        observe: Observer | None = None,
         gate: Gate = nullcontext,
         limits: Limits | None = None,
     ) -> None:
         self._http = http
         self._company_url = company_url
         self._tokens = tokens
-        self._observe = observe or ignore
+        self._observe = observe or (lambda _: None)
         self._gate = gate
         self._limits = limits or Limits()
 
@@ -122,27 +118,18 @@ class Session:
                 break
             token = self._tokens.renew(token)
             answer = self._exchange(call, token)
-        return self._judge(call, token, answer) if isinstance(answer.error, AuthLost) else answer
-
-    def _judge(self, call: ApiCall, token: str, answer: _Answer) -> _Answer:
-        """Whether all calls are refused or this one alone, for a right that the user who connected the books lacks.
-
-        Others must not wait for that one. It is sent once more, because good calls are refused at times.
-        """
-        if self._takes_others(call, token):
-            answer = self._exchange(call, token)
-            return replace(answer, error=faults.as_refused_alone(answer.error))
-        if answer.error is not None:
-            self._tokens.refuse(answer.error.code or faults.UNAUTHORISED.code)
-        return answer
-
-    def _takes_others(self, call: ApiCall, token: str) -> bool:
-        """Whether the books take a call about another kind of record; False where they do not say."""
+        if not isinstance(answer.error, AuthLost):
+            return answer
+        # All calls are refused, or this one alone for a right that the user who connected the books lacks: a call about
+        # another kind of record tells. Others must not wait for one that is refused alone.
         try:
             self.try_token(token, "Payment" if "salesreceipt" in call.operation.casefold() else "SalesReceipt")
         except (AuthLost, Transient, Unanswered):
-            return False
-        return True
+            self._tokens.refuse(answer.error.code or faults.UNAUTHORISED.code)
+            return answer
+        # It is sent once more, because good calls are refused at times.
+        answer = self._exchange(call, token)
+        return replace(answer, error=faults.as_refused_alone(answer.error))
 
     def try_token(self, token: str, entity: str = "SalesReceipt") -> None:
         """A call that changes nothing and is not metered: the deletion of a document that does not exist.
@@ -214,22 +201,21 @@ class Session:
         content: Json | None = None,
     ) -> None:
         headers = reply.headers if reply else {}
-        exchange = Exchange(
-            system="quickbooks",
-            operation=call.operation,
-            url=str(request.url),
-            request=_to_mapping(call.body),
-            status=reply.status if reply else None,
-            response=_to_mapping(content or reply.body[:_CLIP].decode("utf-8", "replace")) if reply else None,
-            trace=next((headers[name] for name in _TRACE_HEADERS if name in headers), None),
-            milliseconds=round((time.monotonic() - started) * 1000),
-            metered=call.metered,
-            error=(error.code or type(error).__name__) if error else None,
-            refused=isinstance(error, RateLimited),
-            pause=error.asked if isinstance(error, RateLimited) else None,
-            note=call.note,
+        self._observe(
+            Exchange(
+                system="quickbooks",
+                operation=call.operation,
+                url=str(request.url),
+                request=_to_mapping(call.body),
+                status=reply.status if reply else None,
+                response=_to_mapping(content or reply.body[:_CLIP].decode("utf-8", "replace")) if reply else None,
+                trace=next((headers[name] for name in _TRACE_HEADERS if name in headers), None),
+                milliseconds=round((time.monotonic() - started) * 1000),
+                metered=call.metered,
+                failure=error,
+                note=call.note,
+            )
         )
-        self._observe(exchange)
 
     # --- typed access: each raises what `perform` raises ---
 
@@ -282,8 +268,13 @@ class Session:
     def write(
         self, entity: str, body: Json, request_id: str, to_record: Callable[[Json], _Record], **parameters: str
     ) -> _Record:
+        """The record from the answer; if that cannot be read, the write is uncertain, not failed."""
         call = calls.write(entity, body, request_id, **parameters)
-        return self.understand(call, lambda answer: to_record(_entity(call, answer, entity)))
+        answer = self.perform(call)
+        try:
+            return to_record(_entity(call, answer, entity))
+        except Permanent as error:
+            raise unfit(call, f"an answer that is not understood: {error.field}") from error
 
     def void(
         self, entity: str, record_id: str, sync_token: str, request_id: str, to_record: Callable[[Json], _Record]
@@ -294,14 +285,6 @@ class Session:
     def delete(self, entity: str, record_id: str, sync_token: str, request_id: str) -> None:
         body = {"Id": record_id, "SyncToken": sync_token}
         self.write(entity, body, request_id, lambda source: source, operation="delete")
-
-    def understand(self, call: ApiCall, to_record: Callable[[Json], _Record]) -> _Record:
-        """The record from a write's answer; if it cannot be read, the write is uncertain, not failed."""
-        answer = self.perform(call)
-        try:
-            return to_record(answer)
-        except Permanent as error:
-            raise unfit(call, f"an answer that is not understood: {error.field}") from error
 
 
 @dataclass(frozen=True, slots=True)

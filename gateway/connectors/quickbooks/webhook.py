@@ -69,19 +69,23 @@ class _Unusable(Exception):
 def parse(body: bytes) -> list[Hint | UnreadableDelivery]:
     """Every event of a delivery, in its order. Never raises for any bytes."""
     try:
-        return _read_delivery(_load(body))
-    except _Unusable as flaw:
-        return [UnreadableDelivery(None, str(flaw))]
-
-
-def _load(body: bytes) -> object:
-    try:
         # Bytes that are not UTF-8 become lone surrogates, so that only the event with them is unusable.
-        return _DECODER.decode(body.removeprefix(_MARK).decode("utf-8", "surrogateescape"))
+        delivery = _DECODER.decode(body.removeprefix(_MARK).decode("utf-8", "surrogateescape"))
     except RecursionError:
-        raise _Unusable("the JSON is nested too deeply") from None
+        return [UnreadableDelivery(None, "the JSON is nested too deeply")]
     except ValueError:
-        raise _Unusable("the body is not JSON") from None
+        return [UnreadableDelivery(None, "the body is not JSON")]
+    events: Iterable[object]
+    match delivery:
+        case list():
+            events = delivery
+        case {"eventNotifications": list(notifications)}:
+            events = _flatten(notifications)
+        case {"specversion": _}:
+            events = [delivery]
+        case _:
+            return [UnreadableDelivery(None, "neither a list of CloudEvents nor an object with eventNotifications")]
+    return [_read_event(position, event) for position, event in enumerate(events)]
 
 
 def _to_nothing(_: str) -> None:
@@ -95,21 +99,7 @@ _DECODER: Final = json.JSONDecoder(
 )
 
 
-def _read_delivery(delivery: object) -> list[Hint | UnreadableDelivery]:
-    match delivery:
-        case list():
-            events: Iterator[object] = iter(delivery)
-            return [_read_event(position, event) for position, event in enumerate(events)]
-        case {"eventNotifications": list(notifications)}:
-            return [_read_event(position, event) for position, event in enumerate(_flatten(notifications))]
-        case {"specversion": _}:
-            return [_read_event(0, delivery)]
-        case _:
-            raise _Unusable("neither a list of CloudEvents nor an object with eventNotifications")
-
-
-@dataclass(frozen=True, slots=True)
-class _LegacyEvent:
+class _LegacyEvent(NamedTuple):
     account: object
     entity: object
 

@@ -1,27 +1,38 @@
-"""The books' lists, settings, captured changes and estimates, JSON to records. Pure."""
+"""The books' lists, customers, settings, captured changes and estimates, JSON to records and back. Pure."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final, TypeAlias
+from http import HTTPStatus
+from typing import Any, Final, Literal
 
-from gateway.connectors import texts
 from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.faults import find_fault, to_error
 from gateway.connectors.quickbooks.fields import Json, find_moment
-from mapping.fingerprints import fingerprint
-from mapping.records import ChangeSet, CompanyProfile, DocumentContent, Item, ListEntry, RecordChange, TaxCode
-from mapping.sale_identity import find_signed_content, unsigned
+from gateway.errors import Permanent
+from mapping.records import (
+    ChangeSet,
+    CompanyProfile,
+    Customer,
+    Item,
+    ListEntry,
+    PostalAddress,
+    RecordChange,
+    TaxCode,
+)
 
 _DELETED: Final = " (deleted)"
-_ITEM_LINE: Final = "SalesItemLineDetail"
 _PLAIN_TAX: Final = "TaxOnAmount"
 _TYPE_FIELDS: Final = {"Account": ("AccountType", "AccountSubType")}
-References: TypeAlias = Mapping[str, Sequence[str | None]]
+_LINES: Final = ("Line1", "Line2", "Line3", "Line4", "Line5")
+NAMESAKES: Final = ("Vendor", "Employee")
+
+# The field of a European VAT number is not documented for "Global" companies: ResaleNum takes any text and reads back
+# unmasked, PrimaryTaxIdentifier is documented for some countries only and reads back masked.
+VatField = Literal["ResaleNum", "PrimaryTaxIdentifier"]
 
 
 def plain_name(source: Json, key: str) -> str:
@@ -166,8 +177,123 @@ def to_profile(company: Json, preferences: Json) -> CompanyProfile:
     )
 
 
+# --- customers ---
+
+
+def to_customer(source: Json, *, vat_field: VatField = "ResaleNum") -> Customer:
+    """A Customer object as a record; a masked tax identifier is no VAT number."""
+    return Customer(
+        display_name=plain_name(source, "DisplayName"),
+        id=fields.need_text(source, "Id"),
+        sync_token=fields.need_text(source, "SyncToken"),
+        email=fields.find_text(fields.part(source, "PrimaryEmailAddr"), "Address"),
+        given_name=fields.find_text(source, "GivenName"),
+        family_name=fields.find_text(source, "FamilyName"),
+        company_name=fields.find_text(source, "CompanyName"),
+        phone=fields.find_text(fields.part(source, "PrimaryPhone"), "FreeFormNumber"),
+        mobile=fields.find_text(fields.part(source, "Mobile"), "FreeFormNumber"),
+        billing=_find_address(source, "BillAddr"),
+        shipping=_find_address(source, "ShipAddr"),
+        vat_number=fields.find_text(source, "ResaleNum") if vat_field == "ResaleNum" else None,
+        currency=fields.find_reference(source, "CurrencyRef"),
+        active=fields.is_true(source, "Active", default=True),
+    )
+
+
+def customer_of(change: RecordChange) -> Customer:
+    """The customer that changed. Raises Permanent if its row cannot be understood."""
+    return to_customer(change.raw)
+
+
+def to_holder(entity: str, source: Json) -> ListEntry:
+    """A supplier or employee, by its name, which no customer can have as well."""
+    return ListEntry(fields.need_text(source, "Id"), plain_name(source, "DisplayName"), type=entity)
+
+
+def _find_address(source: Json, key: str) -> PostalAddress | None:
+    """An address inside an object; None where it is absent or holds nothing."""
+    address = fields.part(source, key)
+    found = PostalAddress(
+        lines=tuple(line for line in (fields.find_text(address, name) for name in _LINES) if line),
+        postal_code=fields.find_text(address, "PostalCode"),
+        city=fields.find_text(address, "City"),
+        country=fields.find_text(address, "Country"),
+    )
+    return None if found == PostalAddress() else found
+
+
+def to_display_name(text: str) -> str:
+    """A name in the form the books accept: no colon (it separates levels), no tab, no line break.
+
+    Raises Permanent when nothing is left or it is longer than 500 characters.
+    """
+    name = fields.fit_key("DisplayName", text.replace(":", "-"))
+    if name is None:
+        raise Permanent("a customer has no name", field="DisplayName", fix="give the customer a name, then retry")
+    return name
+
+
+def to_customer_body(customer: Customer, *, vat_field: VatField = "ResaleNum") -> dict[str, Any]:
+    """The body that creates a customer. What is None in the record is left out."""
+    return _to_content(customer, vat_field) | present({"CurrencyRef": wrap("value", customer.currency)})
+
+
+def _to_content(customer: Customer, vat_field: VatField) -> dict[str, Any]:
+    return {"DisplayName": to_display_name(customer.display_name)} | present(
+        {
+            "GivenName": _name_part("GivenName", customer.given_name),
+            "FamilyName": _name_part("FamilyName", customer.family_name),
+            "CompanyName": fields.fit_key("CompanyName", customer.company_name),
+            "PrimaryEmailAddr": wrap("Address", fields.fit_key("PrimaryEmailAddr", customer.email)),
+            "PrimaryPhone": wrap("FreeFormNumber", fields.fit_key("PrimaryPhone", customer.phone)),
+            "Mobile": wrap("FreeFormNumber", fields.fit_key("Mobile", customer.mobile)),
+            "BillAddr": to_address_body(customer.billing),
+            "ShipAddr": to_address_body(customer.shipping),
+            vat_field: fields.fit_key(vat_field, customer.vat_number),
+        }
+    )
+
+
+def to_customer_change(customer: Customer, *, vat_field: VatField = "ResaleNum") -> dict[str, Any]:
+    """The body of a sparse update: what is None in the record stays as it is in the books, and so does the currency."""
+    if customer.id is None or customer.sync_token is None:
+        raise ValueError("only a customer that was read can be updated")
+    identity = {"Id": customer.id, "SyncToken": customer.sync_token, "sparse": True, "Active": customer.active}
+    return identity | _to_content(customer, vat_field)
+
+
+def to_address_body(address: PostalAddress | None) -> dict[str, Any] | None:
+    """An address as an object; more than five lines are folded into the fifth."""
+    if address is None:
+        return None
+    lines = [line for line in address.lines if line.strip()]
+    folded = [*lines[:4], ", ".join(lines[4:])]
+    numbered = zip(_LINES, (fields.fit_prose("AddressLine", line) for line in folded), strict=False)
+    rest = {
+        "PostalCode": fields.fit_key("PostalCode", address.postal_code),
+        "City": fields.fit_key("City", address.city),
+        "Country": fields.fit_key("Country", address.country),
+    }
+    return present(dict(numbered) | rest) or None
+
+
+def wrap(key: str, value: str | None) -> dict[str, str] | None:
+    """`{key: value}`, or None for nothing."""
+    return None if value is None else {key: value}
+
+
+def present(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _name_part(field: str, text: str | None) -> str | None:
+    return None if text is None else fields.fit_key(field, text.replace(":", "-"))
+
+
+# --- what changed ---
+
+
 LARGEST_ANSWER: Final = 1000
-_OK: Final = 200
 
 
 def to_change_set(answer: Json) -> ChangeSet:
@@ -176,21 +302,15 @@ def to_change_set(answer: Json) -> ChangeSet:
     if as_of is None:
         raise fields.misshapen("time")
     changes: list[RecordChange] = []
-    for group in _groups(answer):
-        for entity, value in group.items():
-            if isinstance(value, list):
-                changes += [to_change(entity, row, as_of) for row in fields.rows(group, entity)]
-    return ChangeSet(tuple(changes), as_of, possibly_truncated=len(changes) >= LARGEST_ANSWER)
-
-
-def _groups(answer: Json) -> Iterator[Json]:
     for response in fields.rows(answer, "CDCResponse"):
-        for group in (response, *fields.rows(response, "QueryResponse")):
-            fault = find_fault(group)
-            if fault is not None:
-                raise to_error(_OK, fault)
-            if group is not response:
-                yield group
+        groups = fields.rows(response, "QueryResponse")
+        for fault in filter(None, map(find_fault, (response, *groups))):
+            raise to_error(HTTPStatus.OK, fault)
+        for group in groups:
+            for entity, value in group.items():
+                if isinstance(value, list):
+                    changes += [to_change(entity, row, as_of) for row in fields.rows(group, entity)]
+    return ChangeSet(tuple(changes), as_of, possibly_truncated=len(changes) >= LARGEST_ANSWER)
 
 
 def to_change(entity: str, row: Json, as_of: datetime) -> RecordChange:
@@ -225,54 +345,3 @@ def _pieces(lines: Iterable[Json]) -> Iterator[tuple[str, Decimal]]:
         if item_id and pieces is not None:
             yield item_id, pieces
         yield from _pieces(fields.rows(fields.part(line, "GroupLineDetail"), "Line"))
-
-
-def to_content(source: Json) -> DocumentContent:
-    """The content of a document as answered, or of a body to send with its `TotalAmt` added."""
-    return DocumentContent(
-        day=fields.find_text(source, "TxnDate"),
-        customer=fields.find_reference(source, "CustomerRef"),
-        note=fields.find_text(source, "PrivateNote"),
-        total=fields.need_number(source, "TotalAmt"),
-        lines=tuple(_to_line(line) for line in fields.rows(source, "Line") if line.get("DetailType") == _ITEM_LINE),
-    )
-
-
-def _to_line(line: Json) -> tuple[Decimal | None, str | None, str | None]:
-    detail = fields.part(line, _ITEM_LINE)
-    item, code = (fields.find_reference(detail, name) for name in ("ItemRef", "TaxCodeRef"))
-    return fields.find_number(line, "Amount"), item, code
-
-
-def content_of(content: DocumentContent) -> str:
-    """A fingerprint of day, customer, note, total and lines; what the books add is left out."""
-    note = " ".join(unsigned(content.note).split())
-    return fingerprint(
-        {**{each.name: getattr(content, each.name) for each in dataclasses.fields(content)}, "note": note}
-    )
-
-
-def contents_of(content: DocumentContent) -> frozenset[str]:
-    """`content_of` a document as it is, and without the characters that the books may not have taken in its note."""
-    return frozenset({content_of(content), content_of(in_basic_plane(content))})
-
-
-def in_basic_plane(content: DocumentContent) -> DocumentContent:
-    """The content without the characters that the books may not take in its note."""
-    return dataclasses.replace(content, note=texts.to_basic_plane(content.note)[0])
-
-
-def is_as_signed(content: DocumentContent) -> bool:
-    """Whether a document still has the content that is named in the signature of its note."""
-    signed = find_signed_content(content.note)
-    return signed is not None and any(each.startswith(signed) for each in contents_of(content))
-
-
-def references_of(content: DocumentContent) -> References:
-    """The customer, and the items of the lines, that a document names."""
-    return {"Customer": [content.customer], "Item": [item for _, item, _ in content.lines]}
-
-
-def with_references(content: DocumentContent, references: References) -> DocumentContent:
-    lines = ((amount, item, code) for (amount, _, code), item in zip(content.lines, references["Item"], strict=True))
-    return dataclasses.replace(content, customer=references["Customer"][0], lines=tuple(lines))

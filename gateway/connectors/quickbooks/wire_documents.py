@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from gateway.connectors.quickbooks import fields, wire
+from gateway.connectors import texts
+from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.fields import Json
-from gateway.connectors.quickbooks.wire_customers import present, to_address_body, wrap
+from gateway.connectors.quickbooks.wire import present, to_address_body, wrap
 from gateway.errors import Permanent
+from mapping.fingerprints import fingerprint
 from mapping.messages import message
 from mapping.records import (
     BookedDocument,
     BookedLine,
     BooksPayment,
     CapturedDocument,
+    DocumentContent,
     DocumentKind,
     DocumentLine,
     DocumentTax,
@@ -23,6 +28,7 @@ from mapping.records import (
     RecordChange,
     SalesDocument,
 )
+from mapping.sale_identity import find_signed_content, unsigned
 from mapping.unit_prices import multiply
 
 # Fields that only some kinds have; all others are common to all four.
@@ -35,6 +41,7 @@ _OWN_FIELDS: Final = {
 }
 
 _ITEM: Final = "SalesItemLineDetail"
+References: TypeAlias = Mapping[str, Sequence[str | None]]
 _SEEN: Final = 1000  # a marker within so many characters is never cut
 
 _US_CODES: Final = {"TAX", "NON"}
@@ -106,7 +113,7 @@ def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
         deposit_account_id=fields.find_reference(source, "DepositToAccountRef"),
         customer_memo=fields.find_reference(source, "CustomerMemo"),
         created_at=_created_at(source),
-        content=wire.to_content(source),
+        content=to_content(source),
         tax_lines=tuple(
             (
                 fields.find_number(fields.part(line, "TaxLineDetail"), "TaxPercent"),
@@ -136,7 +143,7 @@ def document_of(change: RecordChange) -> CapturedDocument:
         sync_token=fields.find_text(change.raw, "SyncToken") or "",
         business_date=fields.find_date(change.raw, "TxnDate"),
         voided=is_voided(change.raw),
-        content=wire.to_content(change.raw),
+        content=to_content(change.raw),
     )
 
 
@@ -321,3 +328,54 @@ def to_payment(source: Json) -> BooksPayment:
 
 def _created_at(source: Json) -> datetime | None:
     return fields.find_moment(fields.part(source, "MetaData").get("CreateTime"))
+
+
+# --- what a document says ---
+
+
+def to_content(source: Json) -> DocumentContent:
+    """The content of a document as answered, or of a body to send with its `TotalAmt` added."""
+    lines: list[tuple[Decimal | None, str | None, str | None]] = []
+    for line in fields.rows(source, "Line"):
+        if line.get("DetailType") == _ITEM:
+            detail = fields.part(line, _ITEM)
+            item, code = fields.find_reference(detail, "ItemRef"), fields.find_reference(detail, "TaxCodeRef")
+            lines.append((fields.find_number(line, "Amount"), item, code))
+    return DocumentContent(
+        day=fields.find_text(source, "TxnDate"),
+        customer=fields.find_reference(source, "CustomerRef"),
+        note=fields.find_text(source, "PrivateNote"),
+        total=fields.need_number(source, "TotalAmt"),
+        lines=tuple(lines),
+    )
+
+
+def content_of(content: DocumentContent) -> str:
+    """A fingerprint of day, customer, note, total and lines; what the books add is left out."""
+    return fingerprint(dataclasses.replace(content, note=" ".join(unsigned(content.note).split())))
+
+
+def contents_of(content: DocumentContent) -> frozenset[str]:
+    """`content_of` a document as it is, and without the characters that the books may not have taken in its note."""
+    return frozenset({content_of(content), content_of(in_basic_plane(content))})
+
+
+def in_basic_plane(content: DocumentContent) -> DocumentContent:
+    """The content without the characters that the books may not take in its note."""
+    return dataclasses.replace(content, note=texts.to_basic_plane(content.note)[0])
+
+
+def is_as_signed(content: DocumentContent) -> bool:
+    """Whether a document still has the content that is named in the signature of its note."""
+    signed = find_signed_content(content.note)
+    return signed is not None and any(each.startswith(signed) for each in contents_of(content))
+
+
+def references_of(content: DocumentContent) -> References:
+    """The customer, and the items of the lines, that a document names."""
+    return {"Customer": [content.customer], "Item": [item for _, item, _ in content.lines]}
+
+
+def with_references(content: DocumentContent, references: References) -> DocumentContent:
+    lines = ((amount, item, code) for (amount, _, code), item in zip(content.lines, references["Item"], strict=True))
+    return dataclasses.replace(content, customer=references["Customer"][0], lines=tuple(lines))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.connectors.quickbooks import wire_customers
+from gateway.connectors.quickbooks import wire
 from gateway.connectors.quickbooks.fields import fit_prose
 from gateway.errors import Permanent
 from mapping.records import Customer, PostalAddress
@@ -28,7 +28,7 @@ FULL = Customer(
 
 
 def test_a_documented_customer_is_read() -> None:
-    found = wire_customers.to_customer(read_json("customer-object-docs.json")["Customer"])
+    found = wire.to_customer(read_json("customer-object-docs.json")["Customer"])
     assert (found.id, found.display_name, found.email) == ("2", "Bill's Windsurf Shop", "Surf@Intuit.com")
     assert (found.given_name, found.family_name, found.phone) == ("Bill", "Lucchini", "(415) 444-6538")
     assert found.billing == PostalAddress(("12 Ocean Dr.",), "94213", "Half Moon Bay", None)
@@ -36,26 +36,26 @@ def test_a_documented_customer_is_read() -> None:
 
 
 def test_a_recorded_answer_to_a_create_is_read() -> None:
-    found = wire_customers.to_customer(answer_of("customer-create-exchange-recorded.json")["Customer"])
+    found = wire.to_customer(answer_of("customer-create-exchange-recorded.json")["Customer"])
     assert (found.id, found.sync_token, found.active, found.vat_number) == ("70", "0", True, None)
 
 
 @pytest.mark.parametrize("vat_field", ["ResaleNum", "PrimaryTaxIdentifier"])
 def test_what_is_written_reads_back(vat_field: Any) -> None:
-    body = wire_customers.to_customer_body(FULL, vat_field=vat_field)
+    body = wire.to_customer_body(FULL, vat_field=vat_field)
     assert body[vat_field] == "NL123456789B01"
-    found = wire_customers.to_customer({**body, "Id": "1", "SyncToken": "0"}, vat_field=vat_field)
+    found = wire.to_customer({**body, "Id": "1", "SyncToken": "0"}, vat_field=vat_field)
     # The books mask the tax identifier: a masked value is never used as the number.
     kept = FULL.vat_number if vat_field == "ResaleNum" else None
     assert found == replace(FULL, id="1", sync_token="0", vat_number=kept)
 
 
 def test_what_is_not_known_is_not_sent() -> None:
-    assert wire_customers.to_customer_body(Customer("Balieverkoop")) == {"DisplayName": "Balieverkoop"}
+    assert wire.to_customer_body(Customer("Balieverkoop")) == {"DisplayName": "Balieverkoop"}
 
 
 def test_an_update_is_sparse_and_keeps_the_active_flag() -> None:
-    body = wire_customers.to_customer_change(Customer("A", id="7", sync_token="3", active=False, phone="1"))
+    body = wire.to_customer_change(Customer("A", id="7", sync_token="3", active=False, phone="1"))
     assert body == {
         "Id": "7",
         "SyncToken": "3",
@@ -68,7 +68,7 @@ def test_an_update_is_sparse_and_keeps_the_active_flag() -> None:
 
 def test_only_a_customer_that_was_read_can_be_updated() -> None:
     with pytest.raises(ValueError, match="read"):
-        wire_customers.to_customer_change(Customer("A"))
+        wire.to_customer_change(Customer("A"))
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_only_a_customer_that_was_read_can_be_updated() -> None:
     [("Jan: de\tVries\n", "Jan- de Vries"), ("  Jan   de Vries ", "Jan de Vries"), ("Jan\x00", "Jan")],
 )
 def test_a_name_loses_what_the_books_refuse(given: str, sent: str) -> None:
-    assert wire_customers.to_display_name(given) == sent
+    assert wire.to_display_name(given) == sent
 
 
 @pytest.mark.parametrize("name", ["", "  ", "\n\t"])
 def test_a_customer_without_a_name_is_refused(name: str) -> None:
     with pytest.raises(Permanent) as raised:
-        wire_customers.to_customer_body(Customer(name))
+        wire.to_customer_body(Customer(name))
     assert raised.value.field == "DisplayName"
 
 
@@ -103,13 +103,13 @@ def test_a_customer_without_a_name_is_refused(name: str) -> None:
 )
 def test_a_key_that_is_too_long_is_refused_by_its_name(field: str, changed: dict[str, Any]) -> None:
     with pytest.raises(Permanent) as raised:
-        wire_customers.to_customer_body(replace(FULL, **changed))
+        wire.to_customer_body(replace(FULL, **changed))
     assert raised.value.field == field
     assert raised.value.fix
 
 
 def test_a_long_address_is_folded_and_cut_but_never_refused() -> None:
-    body = wire_customers.to_address_body(PostalAddress(("1", "", "2", "3", "4", "5", "6" * 500)))
+    body = wire.to_address_body(PostalAddress(("1", "", "2", "3", "4", "5", "6" * 500)))
     assert body is not None
     assert [body[f"Line{n}"] for n in (1, 2, 3, 4)] == ["1", "2", "3", "4"]
     assert body["Line5"].startswith("5, 666")
@@ -118,8 +118,8 @@ def test_a_long_address_is_folded_and_cut_but_never_refused() -> None:
 
 
 def test_an_address_that_holds_nothing_is_not_sent() -> None:
-    assert wire_customers.to_address_body(PostalAddress(("", " "))) is None
-    assert wire_customers.to_address_body(None) is None
+    assert wire.to_address_body(PostalAddress(("", " "))) is None
+    assert wire.to_address_body(None) is None
 
 
 @pytest.mark.parametrize(
