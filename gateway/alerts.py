@@ -15,17 +15,17 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import formatdate
 from functools import partial
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import httpx
 import structlog
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway import catalogue, ssrf_guard
-from gateway.connectors.http import open_http
+from gateway.connectors.http import Limits, NoAnswer, open_http, send
 from gateway.observability import sentry
 from gateway.settings import Settings
 from gateway.store.tables import AlertRow
@@ -222,12 +222,14 @@ def post(settings: Settings, message: AlertMessage) -> None:
         # A proxy of the environment resolves names: then the name can only be checked beforehand.
         parts = urlsplit(settings.alert_webhook_url)
         ssrf_guard.refuse_name(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        with open_http(timeout=SECONDS) as http:
-            answer = http.post(settings.alert_webhook_url, content=body, headers=headers)
-    except (httpx.HTTPError, OSError) as error:
-        raise NotDelivered(f"the webhook's receiver did not answer ({type(error).__name__})") from None
-    if not answer.is_success:
-        raise NotDelivered(f"the webhook's receiver answered {answer.status_code}")
+        with open_http() as http:
+            request = http.build_request("POST", settings.alert_webhook_url, content=body, headers=headers)
+            status = send(http, request, Limits(connect=SECONDS, read=SECONDS, total=SECONDS)).status
+    except (NoAnswer, OSError) as error:
+        why = error.code if isinstance(error, NoAnswer) else type(error).__name__
+        raise NotDelivered(f"the webhook's receiver did not answer ({why})") from None
+    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        raise NotDelivered(f"the webhook's receiver answered {status}")
 
 
 # --- Sentry ---

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, func, select, text
 from sqlmodel import Session, col
 
 from gateway import alerts, findings, jobs
-from gateway.connectors.http import Transport, to_client
+from gateway.connectors.http import Limits, NoAnswer, Transport, send
 from gateway.errors import Permanent, Transient
 from gateway.findings import Check, Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
@@ -142,16 +142,18 @@ def _check_scheme(at: Installation) -> Finding:
 def _check_answer(url: str) -> Finding:
     subject = "address"
     try:
-        with to_client(Transport(), timeout=SECONDS) as http:
-            answer = http.get(url)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        with Transport() as transport:
+            limits = Limits(connect=SECONDS, read=SECONDS, total=SECONDS)
+            answer = send(transport, httpx.Request("GET", url), limits)
+    except (NoAnswer, httpx.InvalidURL) as error:
         fix = "start web, or correct PUBLIC_URL, its name in the DNS, its certificate or the proxy"
-        return Finding(subject, f"{url} does not answer from here ({type(error).__name__})", fix)
-    if answer.is_redirect:
+        why = error.code if isinstance(error, NoAnswer) else type(error).__name__
+        return Finding(subject, f"{url} does not answer from here ({why})", fix)
+    if "location" in answer.headers and answer.status in range(300, 400):
         fix = "set PUBLIC_URL to the final address: a webhook does not follow"
-        return Finding(subject, f"{url} redirects to {answer.headers.get('location', '')}", fix)
-    fix = "" if answer.is_success else "let the proxy pass everything below PUBLIC_URL to web"
-    return Finding(subject, f"{url} answers {answer.status_code}", fix)
+        return Finding(subject, f"{url} redirects to {answer.headers['location']}", fix)
+    fix = "" if answer.status in range(200, 300) else "let the proxy pass everything below PUBLIC_URL to web"
+    return Finding(subject, f"{url} answers {answer.status}", fix)
 
 
 def check_single_sign_on(at: Installation) -> Iterator[Finding]:

@@ -76,17 +76,16 @@ class NoAnswer(Exception):
         self.code, self.sent, self.lasting = code, sent, lasting
 
 
-def open_http(*, timeout: float = 5.0) -> httpx.Client:
-    """A client of guarded connections. One behind a proxy (HTTPS_PROXY) has httpx's own: the proxy resolves names."""
-    proxied = {"all", "http", "https"} & getproxies().keys()
-    return to_client(None if proxied else Transport(), timeout=timeout)
+def open_http(*, encrypted: bool = True) -> httpx.Client:
+    """A client of guarded connections, without cookies and redirects. Not `encrypted`, for private networks only.
 
-
-def to_client(transport: httpx.BaseTransport | None, *, timeout: float = 5.0) -> httpx.Client:
-    """A client without cookies and redirects; with a transport the environment names no proxy."""
+    One behind a proxy (HTTPS_PROXY) has httpx's own connections: the proxy resolves names. Never to a private network.
+    """
+    proxied = encrypted and {"all", "http", "https"} & getproxies().keys()
+    transport = None if proxied else Transport(encrypted=encrypted)
     limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
     cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return httpx.Client(follow_redirects=False, limits=limits, transport=transport, timeout=timeout, cookies=cookies)
+    return httpx.Client(follow_redirects=False, limits=limits, transport=transport, cookies=cookies)
 
 
 def send(http: httpx.Client | Transport, request: httpx.Request, limits: Limits) -> Reply:
@@ -101,8 +100,7 @@ def send(http: httpx.Client | Transport, request: httpx.Request, limits: Limits)
             for piece in answer.iter_bytes():
                 body += piece
                 if len(body) > limits.size:
-                    said = f"answered with more than {limits.size} bytes"
-                    raise NoAnswer(said, "TOO-LARGE", sent=True, lasting=True)
+                    raise NoAnswer(f"answered with more than {limits.size} bytes", "TOO-LARGE", sent=True, lasting=True)
                 if time.monotonic() >= until:
                     raise _to_late(limits, sent=True)
             headers = {name.lower(): value for name, value in answer.headers.items()}

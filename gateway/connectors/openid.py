@@ -26,7 +26,7 @@ from joserfc.jwk import JWKRegistry, Key, KeySet
 from joserfc.jws import JWSRegistry
 
 from gateway import ssrf_guard
-from gateway.connectors.http import Limits, NoAnswer, Reply, Transport, open_http, send, to_client
+from gateway.connectors.http import Limits, NoAnswer, Reply, open_http, send
 from gateway.errors import Permanent, Transient
 from mapping.messages import message
 
@@ -121,8 +121,7 @@ class Provider:
         return None
 
     def _open(self) -> httpx.Client:
-        """Without encryption only in a private network."""
-        return open_http() if self._issuer.startswith("https://") else to_client(Transport(encrypted=False))
+        return open_http(encrypted=self._issuer.startswith("https://"))
 
     def _describe(self, http: httpx.Client, until: float) -> Mapping[str, Any]:
         if time.monotonic() >= self._until:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway import alerts, settings, ssrf_guard
@@ -108,6 +108,19 @@ def test_32_an_alert_does_not_follow_a_redirect(serve: Callable[..., str]) -> No
     with pytest.raises(NotDelivered, match="307"):
         alerts.post(to_settings(f"{url}/hook"), NOTHING)
     assert asked == ["/hook"]
+
+
+def test_32_an_alert_is_not_held_by_an_answer_without_an_end(serve: Callable[..., str]) -> None:
+    async def go_on(_: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(64):
+                yield bytes(2**20)
+
+        return StreamingResponse(pieces())
+
+    url = serve(Starlette(routes=[Route("/{path:path}", go_on, methods=["POST"])]))
+    with pytest.raises(NotDelivered, match="TOO-LARGE"):
+        alerts.post(to_settings(f"{url}/hook"), NOTHING)
 
 
 def test_32_the_address_in_a_wsdl_is_not_where_the_credentials_go() -> None:
