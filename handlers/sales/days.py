@@ -152,19 +152,19 @@ def forget(link: Link, deps: Deps) -> None:
 def find_parts(plan: DayPlan, wanted: SalesDocument, deps: Deps) -> Parts:
     """The day's documents in the books from the plan's sequence on; `wanted` is about to be booked.
 
-    Two reads, as many as the search of one document costs; everything is read only if there is something.
+    A read per kind, because any of them may be all that is left; the days are read only if there is something.
     """
-    sequences = range(plan.sequence, plan.sequence + _AT_ONCE)
-    numbers = [replace(plan, sequence=each).number() for each in sequences]
+    numbers = [plan.number()]
+    for sequence in range(plan.sequence + 1, plan.sequence + _AT_ONCE):
+        part = replace(plan, sequence=sequence)
+        # What moves money between payment methods has a number of its own; that of `wanted` is searched when written.
+        numbers += [part.number(tender) for tender in ("", *plan.totals.tenders)]
     days = [wanted.business_date, plan.day.date]
-    likely = sorted(_KINDS, key=lambda kind: kind is not wanted.kind)[:2]
-    found = _arrange((row for kind in likely for row in documents.rows(kind, numbers, days, deps)), plan)
+    found = _arrange((row for kind in _KINDS for row in documents.rows(kind, numbers, days, deps)), plan)
     if not found:
         return {}
     present = [row for each in found.values() for row in each]
     days = list(dict.fromkeys([*days, *(row.business_date for row in present if row.business_date)]))
-    present += [row for kind in _KINDS for row in documents.rows(kind, numbers, days, deps)]
-    # What moves money between payment methods has a number of its own.
     present += [row for kind in _KINDS for day in days for row in deps.books.documents_on(kind, day)]
     return _arrange(present, plan)
 
