@@ -146,8 +146,9 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
     difference = paid_difference(sale, cap_cents=settings.rounding_cap_cents)
     tenders = by_method(sale.payments)
     if difference and not booked_as_line:
-        largest = max(tenders, key=lambda method: abs(tenders[method]))
-        tenders[largest] -= difference
+        # What was rounded to nothing has no tender with an amount.
+        largest = max(tenders, key=lambda method: abs(tenders[method]), default=sale.payments[0].method)
+        tenders[largest] = tenders.get(largest, 0) - difference
     nets = [
         net
         for total in totals

@@ -20,7 +20,7 @@ from mapping.orders import Posting
 from mapping.records import DocumentKind, TaxCode
 from mapping.references import References
 from mapping.sections import OrderSettings
-from tests.mapping.sales import line, ring_up, with_two_codes
+from tests.mapping.sales import line, receipt, ring_up, with_two_codes
 
 DAY = Day(1, date(2026, 3, 14))
 RATES = {0: Decimal(0), 1: Decimal(9), 2: Decimal(21)}
@@ -187,6 +187,13 @@ def test_a_correction_is_exactly_the_difference(
 def test_what_is_kept_as_json_comes_back_as_it_was(rung_up: list[tuple[tuple[int, int, int], str]]) -> None:
     totals = to_totals(rung_up)
     assert day_summary.from_json(json.loads(json.dumps(day_summary.to_json(totals)))) == totals
+
+
+def test_a_sale_that_was_rounded_to_nothing_is_in_its_day() -> None:
+    """Two cents in cash are paid with 0.00; the settings book no line for the rounding."""
+    sale = receipt(line(1, 2), paid={"CONTANT": 0})
+    totals = day_summary.total_of([sale], OrderSettings(cash_rounding="ignore"))
+    assert (totals.total, totals.tenders, totals.rounding) == (2, {"CONTANT": 2}, 0)
 
 
 def test_money_that_is_not_what_the_goods_cost_is_refused() -> None:
