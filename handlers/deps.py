@@ -27,9 +27,8 @@ from gateway.store.records import RecordFacts
 from gateway.store.session import ConnectionStore, writing
 from handlers.lists import Lists
 from mapping import list_entries, settings_document
-from mapping.records import BookedDocument, Sale
+from mapping.records import BookedDocument, LineAmounts, Sale
 from mapping.settings_document import SettingsDocument
-from mapping.unit_prices import LineAmounts
 
 _NOW: Final = partial(datetime.now, UTC)
 JUST_READ_SECONDS: Final = 3.0

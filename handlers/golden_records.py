@@ -20,11 +20,11 @@ from mapping import golden_records, list_entries
 from mapping.control import Control
 from mapping.errors import MappingError
 from mapping.golden_records import Data, dump
+from mapping.items import needs_allocation
 from mapping.list_entries import KnownLists, require_home
 from mapping.messages import message
 from mapping.records import Relation, Sale, SaleKind
 from mapping.sections import MappingSettings
-from mapping.skus import needs_allocation
 from mapping.tenders import by_method
 
 _LISTS: Final = ("PaymentMethod", "Account", "Department", "Class", "Term")

@@ -19,8 +19,8 @@ from mapping import explanations
 from mapping.customers import email_key
 from mapping.errors import MappingError
 from mapping.explanations import Explanation
+from mapping.items import is_digits
 from mapping.records import Customer, Item, Relation
-from mapping.skus import is_digits
 
 PreviewData = dict[str, Any]
 

@@ -25,10 +25,9 @@ from mapping import products
 from mapping.categories import CATEGORY
 from mapping.customers import email_key
 from mapping.errors import MappingError, NotBookable
+from mapping.items import OWN, find_family, name_item, needs_allocation
 from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
-from mapping.skus import OWN, name_item, needs_allocation
-from mapping.variants import find_family
 
 PreviewData = dict[str, Any]
 Found = TypeVar("Found")

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint as fingerprint_of
+from mapping.items import name_item, to_own_name
 from mapping.records import ArticleGroup, Item
 from mapping.sections import CategorySettings
-from mapping.skus import name_item, to_own_name
 
 CATEGORY = "Category"
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, fields
 from mapping import customers, products
 from mapping.conditions import find
 from mapping.messages import join, message
-from mapping.products import POLICY_FIELDS
+from mapping.products import POLICY_FIELDS, Traces
 from mapping.records import Article, Customer, Item, Product, Relation
 from mapping.rules import RuleStep, Value, evaluate
 from mapping.sections import CustomerSettings, ProductField, ProductSettings
-from mapping.texts import Traces
 from mapping.vat_table import VatTable
 
 

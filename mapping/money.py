@@ -1,14 +1,20 @@
-"""Exact money: integer cents, Decimal euros, commercial rounding, and splitting an amount to the cent."""
+"""Exact money: integer cents, Decimal euros, commercial rounding, splitting an amount to the cent, and unit prices.
+
+The books keep seven decimals of quantity and price and round the product to cents, halves away from zero.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal, localcontext
 from typing import TypeVar
 
 Key = TypeVar("Key")
 Cents = TypeVar("Cents", int, Decimal)
 CENT = Decimal("0.01")
+DECIMALS = 7
+_UNIT = Decimal(1).scaleb(-DECIMALS)
+_DIGITS = 60  # enough for any quantity of the till times any price
 
 
 def to_euros(cents: int) -> Decimal:
@@ -90,3 +96,50 @@ def add(many: Iterable[Mapping[Key, Cents]]) -> dict[Key, Cents]:
         for key, cents in amounts.items():
             sums[key] = sums[key] + cents if key in sums else cents
     return {key: cents for key, cents in sums.items() if cents}
+
+
+def to_quantity(pieces: Decimal) -> Decimal:
+    with localcontext(prec=_DIGITS):
+        kept = pieces.quantize(_UNIT, ROUND_HALF_UP)
+        return pieces if kept == pieces else kept
+
+
+def multiply(quantity: Decimal, price: Decimal) -> Decimal:
+    """The amount in euros that the books compute from a quantity and a price."""
+    with localcontext(prec=_DIGITS):
+        return (quantity * price).quantize(CENT, ROUND_HALF_UP)
+
+
+def divide(net_cents: int, quantity: Decimal, rounding: str = ROUND_HALF_UP) -> Decimal:
+    """The unit price in euros, with as many decimals as the books keep; `quantity` is not zero."""
+    with localcontext(prec=_DIGITS):
+        return (to_euros(net_cents) / quantity).quantize(_UNIT, rounding)
+
+
+def find_unit_price(net_cents: int, quantity: Decimal) -> Decimal | None:
+    """The unit price in euros whose product with the quantity is the net; None if there is none.
+
+    There is none for zero pieces, and sometimes none for a hundred thousand pieces and more.
+    """
+    if not quantity:
+        return None
+    net = to_euros(net_cents)
+    with localcontext(prec=_DIGITS):
+        nearest = (divide(net_cents, quantity, rounding) for rounding in (ROUND_HALF_UP, ROUND_DOWN, ROUND_UP))
+        price = next((price for price in nearest if multiply(quantity, price) == net), None)
+        if price is None:
+            return None
+        # Whole cents with two decimals, finer amounts with as many as needed; zero without a sign.
+        price = price.quantize(CENT) if price == price.quantize(CENT) else price.normalize()
+        return price or abs(price)
+
+
+def is_rigid(net_cents: int, quantity: Decimal) -> bool:
+    """Whether quantity times price is the net without any rounding, and would not be for a cent more."""
+    return _is_exact(net_cents, quantity) and not _is_exact(net_cents + 1, quantity)
+
+
+def _is_exact(net_cents: int, quantity: Decimal) -> bool:
+    net = to_euros(net_cents)
+    with localcontext(prec=_DIGITS):
+        return bool(quantity) and (net / quantity).quantize(_UNIT) * quantity == net

@@ -13,7 +13,7 @@ from mapping import tenders
 from mapping.customers import to_postal
 from mapping.errors import MappingError, naming
 from mapping.messages import Amount, Message, message
-from mapping.money import show_cents, to_cents, to_euros
+from mapping.money import find_unit_price, is_rigid, show_cents, to_cents, to_euros, to_quantity
 from mapping.money_documents import (
     CLEARING,
     in_money,
@@ -48,11 +48,19 @@ from mapping.references import (
     to_tax,
 )
 from mapping.sale_identity import bookable, document_kind, document_number, marker, name_record
-from mapping.sale_lines import SHIFTED, FlatLine, flatten, is_without_vat, negate, paid_difference, read_totals
+from mapping.sale_lines import (
+    SHIFTED,
+    FlatLine,
+    flatten,
+    is_without_vat,
+    negate,
+    paid_difference,
+    read_totals,
+    split_line,
+)
 from mapping.sections import OrderSettings
 from mapping.tax import RoundingModel, SolverLimits, WantedTotals, find_drift, find_reach, solve
 from mapping.tenders import PAID_AT_ONCE, RETURNS, Division
-from mapping.unit_prices import find_unit_price, is_rigid, split_line, to_quantity
 
 NOTE_LENGTH, MEMO_LENGTH = 4000, 1000
 

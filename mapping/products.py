@@ -1,30 +1,50 @@
-"""An item of the books as a product of the till."""
+"""An item of the books as a product of the till; and whether its texts there are the gateway's or the staff's."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
-from mapping import texts, variants
 from mapping.errors import MappingError, NotBookable, naming
+from mapping.fingerprints import fingerprint
+from mapping.items import (
+    OWN,
+    find_family,
+    is_digits,
+    is_gtin,
+    is_own,
+    name_item,
+    needs_allocation,
+    to_article_number,
+    to_variant_name,
+)
 from mapping.messages import message
 from mapping.money import round_to_cents
 from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Value, evaluate
 from mapping.sections import ProductField, ProductSettings
-from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, needs_allocation, to_article_number
-from mapping.texts import Traces
 from mapping.vat_table import VatTable, find_turnover_group, get_vat_code
 
+Traces = Mapping[str, str]
+"""A short hash of what the gateway last wanted a text to be, by the name of its field."""
+
+ENRICHED: Final = ("receipt_text", "invoice_text", "display_text", "extra_text")
+"""Texts that the staff may improve; without a policy the staff's texts stay."""
+_ATTRIBUTES: Final = ("colour", "size")
+NAME: Final = "description"
+"""The article's name: it is the staff's only if the gateway is known to have written another one."""
+_TRACED: Final = (NAME, *ENRICHED, "barcode", *_ATTRIBUTES)
+_CUSTOM: Final = "custom."
+_LENGTH: Final = 16
 _SKIPPED_TYPES = {
     "Group": "bundles are not sold at the till",
     "Category": "a category becomes an article group, not a product",
 }
 POLICY_FIELDS = {"price": ("price_incl_cents", "price_excl_cents"), "vat": ("vat_code",), "custom": ("custom_fields",)}
 _OFFER = ("price", "vat", "barcode", "active", "webshop", "stock_article", "turnover_group")
-_CONTENT = ("description", *texts.ENRICHED, "colour", "size", "custom")
+_CONTENT = ("description", *ENRICHED, "colour", "size", "custom")
 _SWITCHES = (("offer", _OFFER), ("content", _CONTENT))
 _EMPTY = Article()
 _GOVERNED: tuple[ProductField, ...] = get_args(ProductField)
@@ -80,13 +100,17 @@ def to_product(
     """
     article, before = to_wanted(item, settings, vat, existing, allocated, traces)
     # Set to None the fields that must not be written now; `before` is the till's article, if any.
-    skipped = [
-        field for field in _GOVERNED if why_kept(field, settings, before, find_kept_ours(article, before, traces))
-    ]
+    ours = find_kept_ours(article, before, traces)
+    skipped = [field for field in _GOVERNED if why_kept(field, settings, before, ours)]
     names = [name for field in skipped for name in POLICY_FIELDS.get(field, (field,))]
     empty: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
     kept = replace(article, **empty)
-    name = kept.description and _name_product(item, kept.description, existing, before, settings)
+    name = kept.description
+    if name and (family := find_family(item, settings)):
+        # A new member does not rename the product, nor does another spelling.
+        present = (existing.description if existing else None) or ""
+        is_named = present and (before is None or present.casefold() == family.name.casefold())
+        name = None if is_named else family.name
     return Product(number=existing.number if existing else None, description=name, articles=(kept,))
 
 
@@ -112,32 +136,25 @@ def to_wanted(
     number = to_article_number(item, settings, allocated=allocated)
     before = find_article(existing, number)
     _require_own(item, before, settings)
-    return texts.empty_cleared(to_article(item, number, settings, vat), before, traces, settings), before
+    return empty_cleared(to_article(item, number, settings, vat), before, traces, settings), before
 
 
 def find_kept_ours(article: Article, before: Article | None, traces: Traces) -> frozenset[str]:
-    """The texts at the till that are the gateway's; the name too, unless the staff is known to have changed it."""
-    ours = texts.find_ours(article, before, traces)
-    renamed = before is not None and before.description and texts.NAME in traces and texts.NAME not in ours
-    return ours - {texts.NAME} if renamed else ours | {texts.NAME}
+    """The texts at the till that the gateway wanted last, or wants now: overwriting them loses nothing.
 
-
-def _name_product(
-    item: Item, own: str, existing: Product | None, before: Article | None, settings: ProductSettings
-) -> str | None:
-    """The item's own name, or its family's: a new member does not rename the product, nor does another spelling."""
-    family = variants.find_family(item, settings)
-    if family is None:
-        return own
-    present = (existing.description if existing else None) or ""
-    if present and (before is None or present.casefold() == family.name.casefold()):
-        return None
-    return family.name
+    The name too, unless the staff is known to have changed it.
+    """
+    if before is None:
+        return frozenset({NAME})
+    present = {name: getattr(before, name) for name in _TRACED}
+    ours = {name for name, text in present.items() if _is_ours(name, text, traces) or text == getattr(article, name)}
+    renamed = before.description and NAME in traces and NAME not in ours
+    return frozenset(ours - {NAME} if renamed else ours | {NAME})
 
 
 def to_traces(item: Item, *, settings: ProductSettings, vat: VatTable, allocated: int) -> dict[str, str]:
     """The traces to store of the item's texts after they are written."""
-    return texts.trace(to_article(item, allocated, settings, vat))
+    return trace(to_article(item, allocated, settings, vat))
 
 
 def to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
@@ -178,8 +195,8 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
 def to_default_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
     """The default article, before any mapped field and any write policy."""
     sku = (item.sku or "").strip()
-    family = variants.find_family(item, settings)
-    name = variants.to_variant_name(item, family, settings)
+    family = find_family(item, settings)
+    name = to_variant_name(item, family, settings)
     vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, branch=settings.vat_branch)
     code = vat.tax_codes.get(item.tax_code_id or "")
     percentage = code.percentage if code else None
@@ -288,7 +305,53 @@ def why_kept_left_out(item: Item, settings: ProductSettings) -> str | None:
 
 def _is_enriched(field: ProductField, before: Article) -> bool:
     """Whether the till has its own text there, and the settings do not overwrite it."""
-    if field == texts.NAME:
+    if field == NAME:
         return bool(before.description)
-    text = getattr(before, field) if field in texts.ENRICHED else None
+    text = getattr(before, field) if field in ENRICHED else None
     return bool(text) and text != before.description
+
+
+# --- the traces of its texts ------------------------------------------------------------------------------------------
+
+
+def trace(article: Article) -> dict[str, str]:
+    """The traces to store of an article's wanted texts; empty texts leave no trace."""
+    plain: dict[str, Any] = {name: getattr(article, name) for name in _TRACED}
+    free = {f"{_CUSTOM}{name}": value for name, value in article.custom_fields.items() if isinstance(value, str)}
+    return {name: _mark(text) for name, text in (plain | free).items() if text}
+
+
+def without_name(traces: Traces) -> Traces:
+    """The traces of an article that was another item's, or of another article: the owner of its name is unknown."""
+    return {name: mark for name, mark in traces.items() if name != NAME}
+
+
+def empty_cleared(wanted: Article, before: Article | None, traces: Traces, settings: ProductSettings) -> Article:
+    """The article with "" for every text that was emptied in the books, if the till still has the gateway's text.
+
+    A text that was changed at the till is not written, nor one that the settings do not map any more.
+    """
+    if before is None:
+        return wanted
+    # The optional texts that come from the item; removing one from the settings does not empty it.
+    by_name = _ATTRIBUTES if settings.variants else ()
+    by_rule = [name for name in ("barcode", *_ATTRIBUTES) if name in settings.fields]
+    plain: dict[str, Any] = {
+        name: ""
+        for name in ("extra_text", *by_name, *by_rule)
+        if getattr(wanted, name) is None and _is_ours(name, getattr(before, name), traces)
+    }
+    free = {
+        name: ""
+        for name in settings.custom_fields
+        if name not in wanted.custom_fields and _is_ours(_CUSTOM + name, before.custom_fields.get(name), traces)
+    }
+    return replace(wanted, **plain, custom_fields={**wanted.custom_fields, **free})
+
+
+def _is_ours(name: str, text: object, traces: Traces) -> bool:
+    return isinstance(text, str) and bool(text) and traces.get(name) == _mark(text)
+
+
+def _mark(text: str) -> str:
+    return fingerprint(text)[:_LENGTH]

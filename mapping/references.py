@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from mapping.errors import ItemNeeded, MappingError
+from mapping.items import OWN_ENDING
 from mapping.messages import message
 from mapping.money import to_euros
-from mapping.records import DocumentKind, DocumentLine, DocumentTax, SaleLine, TaxCode
+from mapping.records import DocumentKind, DocumentLine, DocumentTax, LineAmounts, SaleLine, TaxCode
 from mapping.sale_lines import special_kind
-from mapping.skus import OWN_ENDING
-from mapping.unit_prices import LineAmounts
 
 CASH_ROUNDING_CENTS = 2  # cash is rounded to the nearest five cents
 ROUNDING_ITEM = f"Rounding difference{OWN_ENDING}"

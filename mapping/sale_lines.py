@@ -1,7 +1,10 @@
-"""A sale's own totals, and its lines as a flat list that adds up to them per VAT code.
+"""A sale's own totals, and its lines as a flat list that adds up to them per VAT code, as the books take them.
 
 It is undocumented whether a line's total includes its sublines (preparations, components). Each reading is compared
 with the till's totals, which are authoritative; if none adds up the sale is refused, naming both amounts.
+
+A company that has refused a line once (fault 6070) gets a price in whole cents whose product needs no rounding, and the
+remainder of the amount on a second line.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ from typing import Final
 
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
-from mapping.money import gross_to_net, round_to_cents, show_number, to_euros
-from mapping.records import Sale, SaleLine, VatAmount, VatKey
+from mapping.money import divide, gross_to_net, multiply, round_to_cents, show_number, to_cents, to_euros
+from mapping.records import LineAmounts, Sale, SaleLine, VatAmount, VatKey
 from mapping.sale_identity import name_record
 
 _LAYOUT_KINDS = ("LINE-KIND-SUBTOTAL", "LINE-KIND-HEADER", "LINE-KIND-SECONDARY-HEADER")
+_SURE_BELOW = Decimal(100_000)  # half of the last decimal times fewer pieces is less than half a cent
 _UNKNOWN: Final[VatKey] = (-1, Decimal(0))
 _SPECIAL_PRICES = {"PRICE-TYPE-GIFT-CARD": "gift_card"}
 _SPECIAL_GROUPS = {
@@ -216,6 +220,25 @@ def _extended(unit_cents: int | None, quantity: Decimal) -> int | None:
 def negate(flat: FlatLine) -> FlatLine:
     """The line of a return with the sign of a sale: a refund's amounts are positive in the books."""
     return replace(flat, net_cents=-flat.net_cents, line=replace(flat.line, quantity=-flat.line.quantity))
+
+
+def split_line(flat: FlatLine, amounts: LineAmounts) -> tuple[FlatLine, ...]:
+    """The line alone if any amount has a price; else its pieces with an amount that has one, and the remainder.
+
+    The remainder has no quantity and may be zero: the solver changes it instead of the pieces' amount.
+    """
+    quantity = flat.line.quantity
+    if not quantity or (amounts is LineAmounts.ROUNDED and abs(quantity) < _SURE_BELOW):
+        return (flat,)
+    if amounts is LineAmounts.EXACT:
+        # The largest part that is the quantity times whole cents: of its fraction in lowest terms only multiples are.
+        unit, _ = abs(quantity).as_integer_ratio()
+        part = abs(flat.net_cents) // unit * unit
+        net = part if flat.net_cents >= 0 else -part
+    else:
+        net = to_cents(multiply(quantity, divide(flat.net_cents, quantity)))
+    rest = replace(flat.line, quantity=Decimal(0), text=f"Remainder: {flat.line.text}")
+    return replace(flat, net_cents=net, fixed=True), FlatLine(rest, flat.vat, flat.net_cents - net, remainder=True)
 
 
 SHIFTED, NONE = "VAT-METHOD-SHIFTED", "VAT-METHOD-NONE"

@@ -15,6 +15,7 @@ from pydantic_core import PydanticKnownError
 
 from mapping import patterns
 from mapping.conditions import IN_FORCE, is_in_force
+from mapping.items import LARGEST_NUMBER, fold
 from mapping.messages import join, message
 from mapping.records import Item
 from mapping.sections import (
@@ -29,7 +30,6 @@ from mapping.sections import (
     StockSettings,
     incomplete,
 )
-from mapping.skus import LARGEST_NUMBER, fold
 
 LARGEST: Final = 256 * 1024
 """Characters of a document."""

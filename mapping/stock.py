@@ -8,10 +8,10 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from mapping.errors import MappingError, NotBookable, naming
 from mapping.expression import Expression, ExpressionError, read_expression
+from mapping.items import name_item
 from mapping.messages import message
 from mapping.records import Item
 from mapping.sections import STOCK_NAMES, BranchStock, StockSettings
-from mapping.skus import name_item
 
 _WHOLE = BranchStock()
 _NONE = Decimal(0)

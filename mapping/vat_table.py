@@ -9,12 +9,12 @@ from typing import Final
 
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
+from mapping.items import category_path, name_item
 from mapping.messages import message
 from mapping.money import show_number
 from mapping.records import Article, Item, Product, TaxCode, TurnoverGroup, VatGroup
 from mapping.rules import find_row
 from mapping.sections import ProductSettings
-from mapping.skus import category_path, name_item
 
 
 @dataclass(frozen=True, slots=True)

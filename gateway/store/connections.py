@@ -22,7 +22,7 @@ from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.sql import moment, upsert
 from gateway.store.tables import ConnectionRow, SettingsRow
 from mapping.messages import message
-from mapping.unit_prices import LineAmounts
+from mapping.records import LineAmounts
 
 DEFAULT = "default"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"

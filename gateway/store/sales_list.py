@@ -18,7 +18,7 @@ from gateway.store.sale_contents import ARTICLE, TENDER
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sql import Page, between, given, holds_one, newest_ids, page_of
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
-from mapping.coverage import SourceValue
+from mapping.choices import SourceValue
 
 PAGE = 50
 MOST_FOUND = 1_000

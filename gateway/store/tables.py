@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 from gateway.store import tables_of_records
 from gateway.store.sql import Instant, time_field
 from gateway.store.tables_of_records import ROW_ID, long_text, only_where, row_id
-from mapping.unit_prices import LineAmounts
+from mapping.records import LineAmounts
 
 _RESTING = "('working', 'done', 'skipped', 'parked')"
 # Agreements and the like hold days and amounts, which are looked up later.

@@ -39,9 +39,8 @@ from handlers.deps import Deps
 from mapping import products as mapped
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError
+from mapping.items import find_family, find_own_number, needs_allocation
 from mapping.records import Item, Product
-from mapping.skus import find_own_number, needs_allocation
-from mapping.variants import find_family
 
 FIRST, MOST = 25, 200
 """Items of a batch: at first, and at most."""

@@ -27,9 +27,9 @@ from handlers.result import Result, done
 from handlers.stock import levels, quantities
 from mapping.categories import CATEGORY, parents_first
 from mapping.errors import NotBookable
+from mapping.items import find_own_number
 from mapping.messages import Message, join, message
 from mapping.records import Item
-from mapping.skus import find_own_number
 
 ITEMS_AT_ONCE = 1000
 LEVELS_AT_ONCE = 250

@@ -24,12 +24,11 @@ from handlers.deps import Deps
 from mapping import explanations, fingerprints, products
 from mapping.explanations import Explanation
 from mapping.fingerprints import fingerprint
+from mapping.items import Family, fold, to_own_name
 from mapping.list_entries import require_home
 from mapping.messages import message
+from mapping.products import Traces, without_name
 from mapping.records import Article, Item, Product
-from mapping.skus import fold, to_own_name
-from mapping.texts import Traces, without_name
-from mapping.variants import Family
 from mapping.vat_table import VatTable, with_turnover_groups
 
 

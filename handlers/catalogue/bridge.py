@@ -10,8 +10,8 @@ from gateway.store import links
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from mapping.errors import MappingError
+from mapping.items import fold, name_item, needs_allocation, to_article_number
 from mapping.records import Item
-from mapping.skus import fold, name_item, needs_allocation, to_article_number
 
 _AT_ONCE = 200
 
@@ -85,7 +85,7 @@ def give_all(items: Sequence[Item], deps: Deps) -> dict[str, int]:
 
 
 def find_alike(items: Iterable[Item], deps: Deps) -> Mapping[str, Sequence[Item]]:
-    """The active items of the books by SKU, as `skus.fold` has it, for the SKUs of these items."""
+    """The active items of the books by SKU, as `items.fold` has it, for the SKUs of these items."""
     skus = {(item.sku or "").strip() for item in items}
     # Whether the books tell capitals from small letters when they search is not documented.
     spelt = {spelling for sku in skus for spelling in (sku, sku.upper(), sku.lower())}

@@ -20,8 +20,8 @@ from handlers.result import Result, done, skipped
 from mapping import categories
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError
+from mapping.items import name_item
 from mapping.records import ArticleGroup, Item
-from mapping.skus import name_item
 
 WAITS_FOR_CATEGORY = "category-first"
 

@@ -20,8 +20,8 @@ from handlers.catalogue import articles, categories, items
 from handlers.catalogue.articles import Member
 from handlers.deps import Deps
 from mapping.errors import MappingError, NotBookable
+from mapping.items import find_family
 from mapping.records import Item, Product
-from mapping.variants import find_family
 from mapping.vat_table import VatTable
 
 

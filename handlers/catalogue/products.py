@@ -21,10 +21,9 @@ from handlers.result import Result, done, parked, skipped
 from mapping import products, vat_table
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
+from mapping.items import OWN, find_family, fold, name_item, needs_allocation
 from mapping.messages import message
 from mapping.records import Item, Product
-from mapping.skus import OWN, fold, name_item, needs_allocation
-from mapping.variants import find_family
 
 NAMED = "the settings name this item for lines of the gateway, and without a SKU it is no article"
 

@@ -33,10 +33,10 @@ from handlers.catalogue import items
 from handlers.catalogue.articles import Member
 from mapping import products
 from mapping.errors import MappingError, NotBookable
+from mapping.items import name_item
 from mapping.messages import message
 from mapping.records import Item, Product
 from mapping.sections import ProductSettings
-from mapping.skus import name_item
 from mapping.vat_table import VatTable
 
 ItemStep = Enum("ItemStep", "OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHING NEVER_HAD READ LOST EXISTS WRITE")

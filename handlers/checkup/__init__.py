@@ -22,10 +22,10 @@ from handlers.result import Result, done, parked, telling
 from mapping import products, stock
 from mapping.choices import ListName, ListOption
 from mapping.errors import MappingError, NotBookable
+from mapping.items import category_path
 from mapping.messages import join, message
 from mapping.records import ArticleGroup, Item, ListEntry, VatGroup
 from mapping.settings_document import SettingsDocument
-from mapping.skus import category_path
 
 
 def handle(event: Event, deps: Deps) -> Result:

@@ -14,11 +14,11 @@ from gateway.store.links import LinkKind
 from gateway.store.requests import ARTICLES
 from handlers.deps import Deps
 from mapping import products
-from mapping.coverage import MONEY
+from mapping.choices import MONEY
 from mapping.errors import MappingError, NotBookable
+from mapping.items import find_own_number, is_own
 from mapping.messages import message
 from mapping.records import CompanyProfile, Item
-from mapping.skus import find_own_number, is_own
 
 SKEW = timedelta(seconds=30)
 _OTHER_KIND = (

@@ -12,15 +12,14 @@ from handlers.catalogue import categories
 from handlers.deps import Deps
 from handlers.references import goods
 from mapping import control, list_entries
-from mapping.choices import ListName, ListOption
+from mapping.choices import BY_CATEGORY, BY_VAT_CODE, MONEY, ListName, ListOption, catch, first_groups
 from mapping.control import Caught, Control, ControlQuestion
-from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, MONEY, catch, first_groups
 from mapping.errors import MappingError
+from mapping.items import category_path
 from mapping.messages import message
 from mapping.records import TaxCode
 from mapping.sections import MappingSettings
 from mapping.settings_document import KEEP_STOCK, LOSES_STOCK
-from mapping.skus import category_path
 from mapping.vat_table import NO_CATEGORY, SALES_GROUPS, find_category_row
 
 _LISTS: Mapping[str, ListEntity] = {

@@ -24,13 +24,13 @@ from handlers.lists import LISTS_SECONDS
 from mapping import control
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
+from mapping.items import OWN_ENDING, name_item
 from mapping.list_entries import by_name_or_id, named
 from mapping.messages import AND, join, message
 from mapping.records import Item, Sale, SaleLine
 from mapping.references import ROUNDING_ITEM, OwnItem
 from mapping.sale_identity import name_record
 from mapping.sale_lines import every_line, needed_articles
-from mapping.skus import OWN_ENDING, name_item
 
 _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
 

@@ -24,12 +24,11 @@ from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
 from mapping.money_documents import Deposit
 from mapping.orders import Posting
-from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind, VatAmount
+from mapping.records import BookedDocument, DocumentKind, LineAmounts, Sale, SaleKind, VatAmount
 from mapping.references import CLEARING, ORDER_DEPOSITS, References
 from mapping.sale_identity import sign
 from mapping.sale_lines import is_without_vat, read_totals
 from mapping.tenders import by_method
-from mapping.unit_prices import LineAmounts
 
 WRONG_AMOUNT = "6070"
 CLOSED = "6210"

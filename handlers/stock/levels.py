@@ -35,11 +35,11 @@ from handlers.polling import polls
 from handlers.sales import till_sales
 from handlers.stock import estimates
 from mapping import stock
+from mapping.items import name_item
 from mapping.records import ArticleStock, Item, SaleKind, StockMovement, SyncMarkers
 from mapping.sale_identity import NOT_YET
 from mapping.sale_lines import every_line
 from mapping.sections import BranchStock, StockSettings
-from mapping.skus import name_item
 from mapping.stock import Figures
 
 _PAGE = 200

@@ -24,9 +24,9 @@ from handlers.result import Result, done, skipped
 from handlers.stock import levels
 from mapping import stock
 from mapping.errors import NotBookable
+from mapping.items import name_item
 from mapping.messages import message
 from mapping.records import Item
-from mapping.skus import name_item
 
 # How often, and how long, an article of a sale that is being booked is measured again; then the safe quantity is
 # written.

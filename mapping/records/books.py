@@ -153,6 +153,13 @@ class DocumentKind(StrEnum):
     CREDIT_MEMO = "CreditMemo"
 
 
+class LineAmounts(StrEnum):
+    """What a company of the books accepts as the amount of a line: the rounded product, or only an exact one."""
+
+    ROUNDED = "rounded"
+    EXACT = "exact"
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentLine:
     """A line of a sales document. `net` is the line's amount without tax, in euros, exactly as it must be booked.

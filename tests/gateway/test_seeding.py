@@ -17,7 +17,7 @@ from gateway.store.events import NORMAL, Change, Flow, Outcome, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tokens import Tokens
-from mapping.unit_prices import LineAmounts
+from mapping.records import LineAmounts
 from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.simulation import Simulation

@@ -11,7 +11,7 @@ from gateway.store import connections, requests
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
-from mapping.coverage import BY_CATEGORY, BY_VAT_CODE
+from mapping.choices import BY_CATEGORY, BY_VAT_CODE
 from tests.handlers.counter import add_category
 from tests.handlers.shop import REALM, Shop
 

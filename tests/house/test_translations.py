@@ -31,7 +31,7 @@ from gateway.web.dashboard import (
     todo,
 )
 from handlers.sales.dry_runs import STEPS
-from mapping import coverage, messages, settings_guide
+from mapping import choices, messages, settings_guide
 from mapping.agreement_causes import Cause
 from mapping.control import Caught
 from mapping.explanations import KEPT
@@ -82,10 +82,10 @@ def test_each_word_of_a_kind_has_a_text_of_its_table() -> None:
         "agreement_results": agreement_calendar.CalendarResult,
         "loads": backfills.FLOWS,
         "previews": {*previews.PREVIEWED, previews.OF_BOOKS},
-        "mapping_columns": [each.path for each in coverage.CONTROLS],
-        "mapping_hints": [each.path for each in coverage.CONTROLS],
-        "mapping_titles": [each.path for each in coverage.CONTROLS],
-        "mapping_unchosen": [each.path for each in coverage.SINGLES],
+        "mapping_columns": [each.path for each in choices.CONTROLS],
+        "mapping_hints": [each.path for each in choices.CONTROLS],
+        "mapping_titles": [each.path for each in choices.CONTROLS],
+        "mapping_unchosen": [each.path for each in choices.SINGLES],
     }
     assert {name: set(catalogue.tables()[name]) for name in kinds} == {
         name: set(map(str, kinds[name])) for name in kinds

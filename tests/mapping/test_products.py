@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapping import fingerprints, products, skus, vat_table
+from mapping import fingerprints, items, products, vat_table
 from mapping.errors import MappingError, NotBookable
+from mapping.items import is_gtin
 from mapping.records import Article, Item, Product, TaxCode, VatGroup
 from mapping.settings_document import parse
-from mapping.skus import is_gtin
 
 WSDL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "mplusqapi.wsdl"
 VAT = vat_table.VatTable(
@@ -86,7 +86,7 @@ def test_a_sku_that_is_not_plain_digits_is_refused_by_default(sku: str) -> None:
 def test_a_sku_with_letters_gets_the_allocated_number_and_stays_in_the_plu() -> None:
     item = replace(COFFEE, sku="AB-1")
     toml = '[products]\nsku_with_letters = "allocate"'
-    assert skus.needs_allocation(item, parse(toml).products)
+    assert items.needs_allocation(item, parse(toml).products)
     article = convert(item, toml, allocated=900_000_001)
     assert (article.number, article.plu, article.ext_id) == (900_000_001, "AB-1", "42")
     with pytest.raises(MappingError, match="digits only"):

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapping import references
-from mapping.records import SaleLine
+from mapping.money import find_unit_price
+from mapping.records import LineAmounts, SaleLine
 from mapping.sections import OrderSettings
-from mapping.unit_prices import LineAmounts, find_unit_price
 from tests.mapping.sales import REFERENCES, line, receipt, to_document, total_in_books
 
 DEFAULTS = OrderSettings()

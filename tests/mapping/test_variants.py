@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mapping import settings_document, variants
+from mapping import items, settings_document
 from tests.mapping.test_products import COFFEE
 
 PATTERN = 'variants = true\nfamily_pattern = "^(?P<product>.+) - (?P<colour>.+?)(?: / (?P<size>.+))?$"'
@@ -34,7 +34,7 @@ def test_the_family_of_an_item_is_found_as_the_settings_say(
 ) -> None:
     settings = settings_document.parse(f"[products]\n{toml}").products
     item = replace(COFFEE, **{"raw": {}, "parent_id": None, **fields})
-    family = variants.find_family(item, settings)
+    family = items.find_family(item, settings)
     assert (family and (family.key, family.name, dict(family.parts))) == found
 
 
@@ -46,11 +46,11 @@ def test_a_category_is_named_by_its_name_full_name_or_id(named: str, is_family: 
     toml = f'[products]\nvariants = true\nfamily_by = "category"\nfamily_categories = [{named}]'
     item = replace(COFFEE, name="Red", parent_id="7", raw={"FullyQualifiedName": "Clothes:Tee:Red"})
     settings = settings_document.parse(toml).products
-    family = variants.find_family(item, settings)
+    family = items.find_family(item, settings)
     assert (family is not None) == is_family
     if family:
         assert (family.key, family.name) == ("7/", "Tee")
-        assert variants.to_variant_name(item, family, settings) == "Tee Red"
+        assert items.to_variant_name(item, family, settings) == "Tee Red"
 
 
 REFUSED_FAMILIES = [

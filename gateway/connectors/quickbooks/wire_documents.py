@@ -15,6 +15,7 @@ from gateway.connectors.quickbooks.wire import present, to_address_body, wrap
 from gateway.errors import Permanent
 from mapping.fingerprints import fingerprint
 from mapping.messages import message
+from mapping.money import multiply
 from mapping.records import (
     BookedDocument,
     BookedLine,
@@ -29,7 +30,6 @@ from mapping.records import (
     SalesDocument,
 )
 from mapping.sale_identity import find_signed_content, unsigned
-from mapping.unit_prices import multiply
 
 # Fields that only some kinds have; all others are common to all four.
 _PAID: Final = ("PaymentMethodRef", "PaymentRefNum", "DepositToAccountRef")

@@ -19,8 +19,8 @@ from gateway.web.api.settings import Draft, must_exist
 from gateway.web.dashboard import mapping_form, questions, settings
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
-from mapping import choices, coverage, settings_document, settings_guide
-from mapping.coverage import BY_CATEGORY, BY_VAT_CODE
+from mapping import choices, settings_document, settings_guide
+from mapping.choices import BY_CATEGORY, BY_VAT_CODE
 from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 
@@ -162,7 +162,7 @@ async def _try(request: Request, visitor: Visitor, state: MappingState, editing:
 def _show(request: Request, state: MappingState, editing: Editing, *, status: int = 200) -> Response:
     lists, in_force = state.lists, _in_force(state)
     blocks = mapping_form.to_blocks(editing.chosen, lists, state.values, in_force, editing.whole)
-    singles = [mapping_form.Offer.of(each, lists) for each in coverage.SINGLES]
+    singles = [mapping_form.Offer.of(each, lists) for each in choices.SINGLES]
     return render(
         request,
         "mapping.html",
@@ -173,7 +173,7 @@ def _show(request: Request, state: MappingState, editing: Editing, *, status: in
         blocks=blocks,
         singles=singles,
         suggestions={each.list_id: each for each in (*singles, *(block.offer for block in blocks)) if each.list_id},
-        first_groups=coverage.first_groups(lists, editing.chosen.controls[BY_VAT_CODE]),
+        first_groups=choices.first_groups(lists, editing.chosen.controls[BY_VAT_CODE]),
         preview=mapping_form.preview(state.example, blocks) if state.example else [],
         label=mapping_form.to_label,
         find=choices.find,

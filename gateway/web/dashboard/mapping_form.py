@@ -11,10 +11,9 @@ from functools import reduce
 from typing import Any, Final
 
 from gateway.store.sales_list import SaleExample, SalesValues
-from mapping import choices, coverage, settings_document
-from mapping.choices import ListName, ListOption, Options
+from mapping import choices, settings_document
+from mapping.choices import CONTROLS, SINGLES, ListName, ListOption, MappedSetting, MappedValue, Options, SourceValue
 from mapping.control import Caught, Control
-from mapping.coverage import CONTROLS, SINGLES, MappedSetting, MappedValue, SourceValue
 from mapping.messages import join, message
 from mapping.rules import find_row
 from mapping.vat_table import NO_CATEGORY, SALES_GROUPS
@@ -319,9 +318,7 @@ def to_blocks(
         sources = [*found, *(SourceValue(key, key) for plain, key in written.items() if plain not in known)]
         creates = chosen.creates and setting.path == "mapping.payment_methods"
         offer = Offer.of(setting, lists)
-        covered = [
-            coverage.cover(setting, control, source, lists, offer.options, creates=creates) for source in sources
-        ]
+        covered = [choices.cover(setting, control, source, lists, offer.options, creates=creates) for source in sources]
         shown = [
             (place, each)
             for place, each in enumerate(covered, 1)
@@ -333,9 +330,9 @@ def to_blocks(
 
 def _sources(setting: MappedSetting, lists: Lists, values: SalesValues) -> list[SourceValue]:
     options = lists.get(setting.sources, ()) if setting.sources else ()
-    if setting.path == coverage.BY_VAT_CODE:
+    if setting.path == choices.BY_VAT_CODE:
         return [SourceValue(each.id, each.name) for each in options]
-    if setting.path == coverage.BY_CATEGORY:
+    if setting.path == choices.BY_CATEGORY:
         paths = sorted(each.full or each.name for each in options)
         return [SourceValue(path, path.replace(":", " › ")) for path in [*paths, NO_CATEGORY]]
     match setting.sources:

@@ -31,7 +31,7 @@ from gateway.web import services
 from gateway.web.dashboard import questions
 from gateway.web.sessions import DASHBOARD, Visitor
 from gateway.web.visitors import chosen_language, split
-from mapping.coverage import CONTROLS, SINGLES
+from mapping.choices import CONTROLS, SINGLES
 from mapping.money import to_cents
 from mapping.settings_document import SettingsDocument
 from mapping.settings_guide import Setting

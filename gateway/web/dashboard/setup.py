@@ -24,7 +24,7 @@ from gateway.web.dashboard.mapping_form import to_label
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from mapping import coverage, settings_document, settings_guide
+from mapping import choices, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.messages import join, message
 from mapping.vat_table import SALES_GROUPS
@@ -293,7 +293,7 @@ async def _read(request: Request) -> SetupState:
             company=systems.company_names(session).get((name, found.realm_id or "")) if found else None,
             books_since=cursors.began_at(session, name, cursors.BOOKS),
             groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in SALES_GROUPS],
-            first_groups=coverage.first_groups(
+            first_groups=choices.first_groups(
                 lists, settings_document.recall(text).products.turnover_group_by_vat_code
             ),
         )

@@ -14,7 +14,7 @@ from gateway.store import connections
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from mapping.unit_prices import LineAmounts
+from mapping.records import LineAmounts
 
 SEAL = Seal(["a-secret-key-of-good-length"])
 SHOP = Connection(
