@@ -18,7 +18,7 @@ from gateway.connectors.http import Limits, NoAnswer, Transport, send
 from gateway.errors import Permanent, Transient
 from gateway.findings import Check, Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
-from gateway.store import connections, counts, installation, postgres, tokens, views
+from gateway.store import connections, counts, installation, postgres, sql, tokens
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
@@ -252,7 +252,7 @@ def check_capacity(at: Installation) -> Finding:
 
 def check_clocks(at: Installation) -> Finding:
     with reading(at.engine) as session:
-        skew = abs((views.now_of(session) - datetime.now(UTC)).total_seconds())
+        skew = abs((sql.now_of(session) - datetime.now(UTC)).total_seconds())
     fix = (
         "" if skew < SKEW_SECONDS else "let both machines take their time from NTP: leases and signatures depend on it"
     )
@@ -353,7 +353,7 @@ def _newest(session: Session, connection: Connection, *, of_till: bool) -> datet
 
 
 def _check_plan(settings: Settings, session: Session) -> Finding:
-    now = views.now_of(session)
+    now = sql.now_of(session)
     used = counts.forecast_reads(
         counts.calls_of_month(session, f"{now:%Y-%m}"), now=now, allowance=settings.quickbooks_monthly_reads
     )

@@ -26,7 +26,7 @@ from gateway.errors import GatewayError, Permanent, Transient
 from gateway.observability import counters
 from gateway.removal import open_oauth
 from gateway.settings import Settings
-from gateway.store import certificates, claims, connections, installation, rate_limits, views
+from gateway.store import certificates, claims, connections, installation, rate_limits, sql
 from gateway.store.audit import Entry
 from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
@@ -139,7 +139,7 @@ class ConnectionRegistry:
                 _log.warning("could not try a refused login again", reason=error.reason)
         if self._process is None:
             with reading(self._engine) as session:
-                began = views.now_of(session)
+                began = sql.now_of(session)
             self._process = ProcessState(began, timedelta(seconds=self._settings.mplus_poll_seconds), name=self.process)
         return Deps(
             self._engine,

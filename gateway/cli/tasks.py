@@ -26,7 +26,7 @@ from gateway.cli.call import (
     show_progress,
 )
 from gateway.findings import Finding
-from gateway.store import audit, inbox, installation, progress, requests, systems, views
+from gateway.store import audit, inbox, installation, progress, requests, sql, systems, views
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import reading, writing
@@ -157,7 +157,7 @@ def _find_cause(call: Call, event: Event) -> Finding:
         if all(process.role != "worker" for process in installation.alive(session)):
             return Finding(subject, _NO_WORKER, "start the worker, then run it again")
         rests = list(systems.find_cooldowns(session, event.connection or ""))
-        now = views.now_of(session)
+        now = sql.now_of(session)
         silent = [each for each in systems.find_silent(session, now) if each.connection == event.connection]
     for name, seconds in rests:
         return Finding(subject, f"{name} asked to slow down, it is asked again in {to_duration(seconds)}", again)

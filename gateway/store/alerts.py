@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import connections, counts, cursors, installation, systems, tokens, views
+from gateway.store import connections, counts, cursors, installation, sql, systems, tokens
 from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.events import BACKFILL, UNSETTLED, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
@@ -64,7 +64,7 @@ class Thresholds:
 
 def find_causes(session: Session, patience: Thresholds) -> list[AlertCause]:
     """Every present cause, in one reading transaction."""
-    now = views.now_of(session)
+    now = sql.now_of(session)
     return [cause for find in _FINDERS for cause in find(session, patience, now)]
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Engine, Integer, and_, delete, func, select, text
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store import connections, views
+from gateway.store import connections, sql
 from gateway.store.events import BACKFILL, UNSETTLED, State
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.session import reading, writing
@@ -205,7 +205,7 @@ def _of(table: Any, session: Session, connection: str | None) -> list[Any]:
 def keep_hour(engine: Engine) -> None:
     """Note lag and open causes of every connection in this hour; what is older than the charts is deleted."""
     with reading(engine) as session:
-        now = views.now_of(session)
+        now = sql.now_of(session)
         hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         name, state = col(InboxRow.connection), col(InboxRow.state)
         waits = and_(state.in_(UNSETTLED), col(InboxRow.priority) < BACKFILL)
@@ -234,7 +234,7 @@ def keep_hour(engine: Engine) -> None:
 def keep_booked(engine: Engine, *, days: int) -> int:
     """Add up the booked sales of the last days anew; returns how many rows changed, which is none most of the time."""
     with reading(engine) as session:
-        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        today = sql.now_of(session).astimezone(AMSTERDAM).date()
         start = today - timedelta(days=days - 1)
         names = session.execute(select(col(ConnectionRow.name))).scalars().all()
     return sum(_keep_booked(engine, name, start) for name in names)

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import inbox, requests, views
+from gateway.store import inbox, requests, sql, views
 from gateway.store.events import OPEN, PENDING, SETTLED, UNSETTLED, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
 from gateway.store.sql import begins, given, moment, upsert
@@ -148,7 +148,7 @@ def look(session: Session, event: Event) -> Progress:
     found = session.execute(select(*columns).where(mine).group_by(rows.state)).all()
     counts = {row[0]: row[1] for row in found}
     lately_ended, last = sum(int(row[2]) for row in found), max((row[3] for row in found), default=None)
-    notes, now = read_notes(session, event), views.now_of(session)
+    notes, now = read_notes(session, event), sql.now_of(session)
     return Progress(event, notes, counts, lately_ended, last, now, *find_holds(session, event))
 
 

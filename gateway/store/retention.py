@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Engine, Table, and_, case, delete, func, or_, select, text, true, tuple_, update
 from sqlmodel import Session, SQLModel, col
 
-from gateway.store import connections, counts, sales, tables, todo, views  # noqa: F401 - counts and todo have tables
+from gateway.store import connections, counts, sales, sql, tables, todo  # noqa: F401 - some only have tables
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.sale_contents import SaleContentRow
@@ -140,7 +140,7 @@ def drop_tokens(session: Session, key: str) -> None:
 
 def find_removed(session: Session) -> list[Removed]:
     """Every removed connection that still has data."""
-    now = views.now_of(session)
+    now = sql.now_of(session)
     with_tokens = set(session.execute(select(col(TokenRow.connection))).scalars())
     gone = col(ConnectionRow.status).in_([Status.REMOVED, Status.PURGING])
     found = []

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
 from sqlmodel import Session, col
 
-from gateway.store import views
+from gateway.store import sql
 from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.sale_contents import ARTICLE, TENDER
@@ -277,7 +277,7 @@ class SaleExample:
 
 def find_values(session: Session, connection: str) -> SalesValues:
     """What occurs in the last `DAYS` days, or in the newest `MOST` sales of them."""
-    first = views.now_of(session).astimezone(AMSTERDAM).date() - timedelta(days=DAYS)
+    first = sql.now_of(session).astimezone(AMSTERDAM).date() - timedelta(days=DAYS)
     names = ("tenders", "vat_rates", "turnover_groups", "branch", "branch_name", "amount_cents")
     mine = and_(col(SaleRow.connection) == connection, col(SaleRow.amount_cents).is_not(None))
     newest = select(*(getattr(SaleRow, name) for name in names)).where(mine, col(SaleRow.day) >= first)

@@ -71,6 +71,12 @@ def _postgresql(element: moment, compiler: Any, **kw: Any) -> str:
     return f"(clock_timestamp() + make_interval(secs => cast({offset} as double precision)))"
 
 
+def now_of(session: Session) -> datetime:
+    """The database's clock, which dates the rows."""
+    now: datetime = session.execute(select(moment())).scalar_one()
+    return now
+
+
 def fixed(offset: float = 0.0) -> ColumnElement[datetime]:
     """`moment`, evaluated once by a statement: only then does PostgreSQL look up a range of times by an index."""
     return select(moment(offset)).scalar_subquery()

@@ -16,7 +16,7 @@ from gateway.store import connections, sales, systems
 from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
-from gateway.store.sql import Page, begins, given, holds_one, moment, page_of
+from gateway.store.sql import Page, begins, given, holds_one, now_of, page_of
 from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers
@@ -264,11 +264,6 @@ def _age(moments: Iterable[datetime | None], now: datetime) -> float | None:
     """Seconds since the oldest of the known moments."""
     oldest = min(filter(None, moments), default=None)
     return None if oldest is None else max(0.0, (now - oldest).total_seconds())
-
-
-def now_of(session: Session) -> datetime:
-    now: datetime = session.execute(select(moment())).scalar_one()
-    return now
 
 
 def cursors(session: Session) -> Sequence[CursorRow]:

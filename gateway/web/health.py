@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from gateway.observability import counters
 from gateway.settings import Settings
-from gateway.store import alerts, connections, counts, installation, rate_limits, tokens, views
+from gateway.store import alerts, connections, counts, installation, rate_limits, sql, tokens, views
 from gateway.store.session import reading
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.web import access, services
@@ -111,7 +111,7 @@ class Gauge:
 
 
 def read(session: Session, settings: Settings) -> Gauge:
-    now = views.now_of(session)
+    now = sql.now_of(session)
     return Gauge(
         now,
         views.flow_statuses(session),

@@ -14,7 +14,7 @@ import simplejson
 
 from gateway.connectors.quickbooks import wire
 from gateway.errors import Permanent
-from gateway.store import cursors, inbox, links, round_robin, views
+from gateway.store import cursors, inbox, links, round_robin, sql
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import LinkKind
 from gateway.store.session import reading
@@ -101,7 +101,7 @@ def _shows_change(item: Item, event: Event) -> bool:
 def _read_several(event: Event, together: ItemsJustRead, deps: Deps) -> ItemReading | None:
     with reading(deps.engine) as session:
         waiting = round_robin.find_waiting(session, deps.connection, entity=ENTITY, source=WEBHOOK, limit=AT_ONCE)
-        read_at = views.now_of(session)
+        read_at = sql.now_of(session)
     waiting = {key: id_ for key, id_ in waiting.items() if id_.isdecimal() and id_ != event.entity_id}
     if not waiting:
         return None
@@ -120,7 +120,7 @@ def is_ours(item_id: str, deps: Deps) -> bool:
 def now(deps: Deps) -> datetime:
     """The database's clock, which dates the rows."""
     with reading(deps.engine) as session:
-        return views.now_of(session)
+        return sql.now_of(session)
 
 
 def to_hint(item: Item | RecordChange, read_at: datetime, **more: Any) -> str:

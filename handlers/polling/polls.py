@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from gateway.errors import Permanent
-from gateway.store import connections, cursors, inbox, leases, requests, views
+from gateway.store import connections, cursors, inbox, leases, requests, sql, views
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -177,7 +177,7 @@ def handle(event: Event, deps: Deps) -> Result:
     If the till does not show the reported sale yet, the poll is repeated a few times.
     """
     with reading(deps.engine) as session:
-        began = views.now_of(session)
+        began = sql.now_of(session)
     found = poll_till(deps, hinted=cursors.INVOICES if event.asked.get("invoice_id") else cursors.RECEIPTS)
     with writing(deps.engine) as session:
         answered = inbox.supersede_alike(session, event, before=began)

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from gateway.store import agreements, audit, certificates, connections, requests, views
+from gateway.store import agreements, audit, certificates, connections, requests, sql, views
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
 from gateway.web import actions, queries, services
@@ -122,7 +122,7 @@ def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
         raise Refusal(409, "there are several connections; name one", connections=[called[name] for name in names])
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
     try:
-        first, last = requests.find_period(start, through, views.now_of(session).astimezone(AMSTERDAM).date())
+        first, last = requests.find_period(start, through, sql.now_of(session).astimezone(AMSTERDAM).date())
     except MappingError as error:
         raise Refusal(400, error.reason) from None
     target = requests.name_agreement(called[names[0]], first, last)

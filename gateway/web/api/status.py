@@ -23,6 +23,7 @@ from gateway.store import (
     installation,
     progress,
     rate_limits,
+    sql,
     systems,
     tokens,
     views,
@@ -80,7 +81,7 @@ class Overview:
 
 
 def look(session: Session, seal: Seal) -> Overview:
-    now = views.now_of(session)
+    now = sql.now_of(session)
     every = connections.every(session, seal)
     return Overview(
         now=now,

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import agreements, audit, certificates, requests, sales_list, views
+from gateway.store import agreements, audit, certificates, requests, sales_list, sql, views
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import AMSTERDAM
 from gateway.web import api, queries, services
@@ -66,7 +66,7 @@ async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SE
         return render(request, "agreement_month.html", shown=None, names=[])
 
     def look(session: Session) -> dict[str, Any]:
-        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        today = sql.now_of(session).astimezone(AMSTERDAM).date()
         first = _find_month(given, today)
         return {
             "shown": _read_month(session, connection, first, today),
@@ -109,7 +109,7 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
     style, language = csv_files.find_style(request.query_params), chosen_language(request)
 
     def look(session: Session) -> list[list[str]]:
-        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        today = sql.now_of(session).astimezone(AMSTERDAM).date()
         first = _find_month(request.query_params, today)
         month = _read_month(session, connection, first, today)
         records = agreements.records_of(session, [each.row for each in month.days if each.row])
@@ -132,7 +132,7 @@ async def download_certificates(request: Request, _visitor: Visitor) -> Response
     (connection, _), day = await _find_connection(request, given), queries.find_day(given, "day")
 
     def find(session: Session) -> list[certificates.Certificate]:
-        first = day or _find_month(given, views.now_of(session).astimezone(AMSTERDAM).date())
+        first = day or _find_month(given, sql.now_of(session).astimezone(AMSTERDAM).date())
         through = day or agreement_calendar.last_of(first)
         return certificates.find(session, connection=connection or None, start=first, through=through)
 
@@ -166,7 +166,7 @@ async def show_day(request: Request, _visitor: Visitor) -> Response:
 
 
 def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
-    today = views.now_of(session).astimezone(AMSTERDAM).date()
+    today = sql.now_of(session).astimezone(AMSTERDAM).date()
     month = _read_month(session, connection, day.replace(day=1), today)
     shown = month.days[day.day - 1]
     differences = list(_differences_of(session, shown)) if shown.row else []
@@ -220,7 +220,7 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
     day = queries.find_day(form, "day") if form.get("day") else None
 
     def change(session: Session) -> date:
-        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        today = sql.now_of(session).astimezone(AMSTERDAM).date()
         first = day.replace(day=1) if day else _find_month(form, today)
         month = _read_month(session, connection, first, today)
         days = [each for each in month.days if each.day == day] if day else month.unsigned
@@ -246,7 +246,7 @@ async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, 
         raise Refusal(400, _NOT_SIGNED)
 
     def change(session: Session) -> None:
-        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        today = sql.now_of(session).astimezone(AMSTERDAM).date()
         shown = _read_month(session, connection, day.replace(day=1), today).days[day.day - 1]
         if shown.certificate is None or shown.sign_off is None or not shown.is_signed:
             raise Refusal(409, _NOT_SIGNED)

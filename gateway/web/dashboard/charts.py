@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import catalogue
-from gateway.store import counts, sales_list, views
+from gateway.store import counts, sales_list, sql
 from gateway.store.sales import AMSTERDAM
 from gateway.web import services
 from gateway.web.dashboard.rendering import render
@@ -144,7 +144,7 @@ class ChartFigures:
 
 def look(session: Session, connection: str | None = None) -> ChartFigures:
     """The figures of the last days and hours, over all connections or of one."""
-    now = views.now_of(session)
+    now = sql.now_of(session)
     today = now.astimezone(AMSTERDAM).date()
     booked = counts.booked(session, today - timedelta(days=BOOKED_DAYS - 1), today, connection)
     named = {
@@ -227,7 +227,7 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
     names = await services.names_of(request)
 
     def look(session: Session) -> dict[str, Any]:
-        now = views.now_of(session).astimezone(UTC)
+        now = sql.now_of(session).astimezone(UTC)
         first = now.date().replace(day=1)
         months = counts.read_calls_by_month(session, [f"{each:%Y-%m}" for each in _months(first)], visitor.connection)
         by_day = counts.reads(session, first, now.date(), visitor.connection)

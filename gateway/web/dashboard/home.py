@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import AUTH_LOST
-from gateway.store import agreements, connections, counts, cursors, rate_limits, sales_list, systems, tokens, views
+from gateway.store import agreements, connections, counts, cursors, rate_limits, sales_list, sql, systems, tokens, views
 from gateway.store.agreements import AgreementSum
 from gateway.store.connections import Connection
 from gateway.store.sales import AMSTERDAM, SaleStatus
@@ -101,7 +101,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
 
 
 def read_figures(session: Session, connection: str | None) -> HomeFigures:
-    now = views.now_of(session)
+    now = sql.now_of(session)
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
     return HomeFigures(
@@ -238,7 +238,7 @@ async def show_overview(request: Request, visitor: Visitor) -> Response:
     shared = services.of(request)
 
     def look(session: Session) -> tuple[datetime, list[MeterRow], list[ConnectionOverview]]:
-        now = views.now_of(session)
+        now = sql.now_of(session)
         calls = counts.calls_of_month(session, f"{now:%Y-%m}")
         return now, calls, look_at_all(session, now, calls, visitor.connection)
 

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.settings import Settings
-from gateway.store import audit, counts, links, sale_contents, sales_list, views
+from gateway.store import audit, counts, links, sale_contents, sales_list, sql, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import AMSTERDAM, SaleStatus
@@ -124,7 +124,7 @@ def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
         return replace(shown, total=total, days=days, booked=booked)
     if wanted != SaleFilter(connection=wanted.connection, branch=wanted.branch):
         return shown
-    today = views.now_of(session).astimezone(AMSTERDAM).date()
+    today = sql.now_of(session).astimezone(AMSTERDAM).date()
     days = charts.find_days(today - timedelta(days=charts.BOOKED_DAYS - 1), today)
     booked = counts.booked(session, days[0], today, wanted.connection)
     mine = {key: cents for key, cents in booked.items() if wanted.branch in (None, key[2])}

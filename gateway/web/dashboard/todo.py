@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.alerts import open_channels
-from gateway.store import alerts, audit, cursors, todo, users, views
+from gateway.store import alerts, audit, cursors, sql, todo, users
 from gateway.store.events import Flow, State
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.tables import AlertRow
@@ -55,7 +55,7 @@ class TodoCause:
 
 def look(session: Session, connection: str | None, names: Mapping[str, str]) -> list[TodoCause]:
     """Every open cause with its mark; those that are put off last."""
-    now, marks = views.now_of(session), todo.find_marks(session, connection)
+    now, marks = sql.now_of(session), todo.find_marks(session, connection)
     found = []
     for cause in todo.find_causes(session, connection):
         known = marks.get(cause.key)
@@ -190,7 +190,7 @@ async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Resp
             raise Refusal(404, GONE)
         said: dict[str, Any] = {"note": note or None, "assignee": assignee}
         if snooze != KEEP:
-            day = views.now_of(session).astimezone(AMSTERDAM).date() + timedelta(days=int(snooze or 0))
+            day = sql.now_of(session).astimezone(AMSTERDAM).date() + timedelta(days=int(snooze or 0))
             # Seven in the morning at the shop: before somebody works.
             until = datetime.combine(day, time(7), AMSTERDAM).astimezone(UTC) if snooze else None
             said["snoozed_until"] = until

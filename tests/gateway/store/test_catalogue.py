@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway.errors import RateLimited
-from gateway.store import inbox, leases, links, sales, views
+from gateway.store import inbox, leases, links, sales, sql, views
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
@@ -84,7 +84,7 @@ def test_sales_missing_in_the_books_differ_from_those_booked_before(engine: Engi
     with writing(engine) as session:
         links.save(session, "default", Link(LinkKind.DOCUMENT, "booked", "SalesReceipt", "1"))
     with reading(engine) as session:
-        now = views.now_of(session)
+        now = sql.now_of(session)
     assert look(engine, now - timedelta(hours=1)) == {
         "parked": None, "working": None, "unpaid": None, "booked": False, "left out": None,
     }  # fmt: skip

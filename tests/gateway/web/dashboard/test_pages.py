@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from gateway.store import alerts, counts, tokens, views
+from gateway.store import alerts, counts, sql, tokens
 from gateway.store.alerts import AlertCause as Happening
 from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, State
@@ -261,7 +261,7 @@ def test_an_open_alert_says_since_when_and_what_to_do(gateway: Gateway, browser:
 
 def test_the_overview_shows_the_plan_and_which_system_limits_calls(gateway: Gateway, browser: httpx.Client) -> None:
     with writing(gateway.engine) as session:
-        month = f"{views.now_of(session):%Y-%m}"
+        month = f"{sql.now_of(session):%Y-%m}"
         counts.add_calls(session, "default", system="quickbooks", month=month, kind="read", calls=1234)
         row = {"system": "quickbooks", "account": REALM, "cooldown_from": epoch(), "cooldown_until": epoch() + 600}
         session.execute(insert(RateLimitRow).values(row))

@@ -210,10 +210,10 @@ def test_pages_follow_each_other_without_a_gap_or_a_repetition(gateway: Gateway,
 
 
 def sales_now(gateway: Gateway) -> Any:
-    from gateway.store import views
+    from gateway.store import sql
 
     with reading(gateway.engine) as session:
-        return views.now_of(session)
+        return sql.now_of(session)
 
 
 @on_both_databases
