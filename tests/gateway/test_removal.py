@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, func, select, text, update
+from sqlalchemy import Engine, event, func, inspect, select, text, update
 from sqlmodel import SQLModel
 
 from gateway import removal, resealing, seeding, settings
@@ -76,6 +78,13 @@ def count_rows(engine: Engine, name: str) -> dict[str, int]:
                 of = select(func.count()).select_from(table).where(table.c.connection == name)
                 found[table.name] = session.execute(of).scalar_one()
     return {table: count for table, count in found.items() if count}
+
+
+def test_a_process_that_purges_knows_every_table(engine: Engine) -> None:
+    """A table whose module nobody has imported would keep a removed connection's rows."""
+    names = "import gateway.store.retention, sqlmodel; print(*sqlmodel.SQLModel.metadata.tables)"
+    known = subprocess.run([sys.executable, "-c", names], check=True, capture_output=True, text=True).stdout.split()
+    assert set(inspect(engine).get_table_names()) - {"alembic_version"} == set(known)
 
 
 def age(engine: Engine) -> None:
