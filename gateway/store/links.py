@@ -7,7 +7,7 @@ the handling of a sale needs are named here, loaded together and handed on.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -272,19 +272,6 @@ def _to_link(row: Any) -> Link:
 # --- what the handling of a sale needs ------------------------------------------------------------------------------
 
 
-def of_sale(sale: Sale, settings: SettingsDocument) -> Iterator[Key]:
-    """The links of what a sale refers to, as far as the sale and the settings name it."""
-    yield LinkKind.CUSTOMER, debtor(settings.customers.default_debtor)
-    if sale.credited_id:
-        yield LinkKind.DOCUMENT, sale.credited_id
-    yield from ((LinkKind.ARTICLE, str(line.article)) for line in every_line(sale.lines) if line.article)
-    named = [named_item(kind, name) for kind, name in settings.mapping.special_items.items()]
-    if settings.orders.fallback_item:
-        named.append(named_item("fallback", settings.orders.fallback_item))
-    own = (key_of_own(each, settings) for each in (CLEARING, ORDER_DEPOSITS))
-    yield from ((LinkKind.SPECIAL, key) for key in (*named, ROUNDING_ITEM, *own))
-
-
 def of_other(sale: Sale) -> list[Key]:
     """The links by which a sale may be booked as another record: an order, or its receipt or invoice."""
     return [(LinkKind.ORDER, sale.id), *((LinkKind.DOCUMENT, order_id) for order_id in sale.order_ids)]
@@ -318,6 +305,19 @@ class KnownLinks(dict[Key, Link | None]):
         if new := set(wanted) - self.keys():
             with reading(self._engine) as session:
                 self.update(find_each(session, self._connection, new))
+
+    def load_sale(self, sale: Sale, settings: SettingsDocument) -> None:
+        """Read what is not known yet of a sale: its document, the record it may be booked as, and all it refers to."""
+        wanted = {(LinkKind.DOCUMENT, sale.id), *of_other(sale)}
+        wanted.add((LinkKind.CUSTOMER, debtor(settings.customers.default_debtor)))
+        if sale.credited_id:
+            wanted.add((LinkKind.DOCUMENT, sale.credited_id))
+        wanted |= {(LinkKind.ARTICLE, str(line.article)) for line in every_line(sale.lines) if line.article}
+        named = [named_item(kind, name) for kind, name in settings.mapping.special_items.items()]
+        if settings.orders.fallback_item:
+            named.append(named_item("fallback", settings.orders.fallback_item))
+        own = (key_of_own(each, settings) for each in (CLEARING, ORDER_DEPOSITS))
+        self.load(wanted | {(LinkKind.SPECIAL, key) for key in (*named, ROUNDING_ITEM, *own)})
 
     def __missing__(self, key: Key) -> Link | None:
         self.load([key])

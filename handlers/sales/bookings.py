@@ -125,7 +125,7 @@ def begin(link: Link, deps: Deps, *, status: BookingStatus | None = None, **fact
 def find_other(sale: Sale, known: Mapping[Key, Link | None]) -> str | None:
     """Why this sale must not be booked: it was booked as another record (an order, or its receipt or invoice).
 
-    `known` has its `known_links.of_other`.
+    `known` has its `links.of_other`.
     """
     claimed, *orders = (known[key] for key in of_other(sale))
     if booked := next(filter(None, orders), None):

@@ -43,7 +43,7 @@ _ITEMS: Mapping[str, Callable[[Deps], Any]] = {
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and its references. Raises `MappingError` if anything is unclear."""
-    deps.links.load([(LinkKind.DOCUMENT, sale.id), *links.of_sale(sale, deps.settings)])
+    deps.links.load_sale(sale, deps.settings)
     marked = mark(sale, deps)
     references, posting = find_references(marked, deps), None
     while posting is None:

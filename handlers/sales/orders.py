@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.errors import Conflict, NotFound, Permanent
-from gateway.store import links
 from gateway.store.events import Event, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
@@ -65,19 +64,18 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def _load(sale: Sale, event: Event, deps: Deps) -> Context:
-    """What is stored of the sale and of what it refers to, in one transaction and mostly one statement."""
+    """What is stored of the sale and of what it refers to, mostly by one statement."""
     is_order, settings = sale.kind is SaleKind.ORDER, deps.settings.orders
+    deps.links.clear()
+    deps.links.load_sale(sale, deps.settings)
+    link = deps.links[LinkKind.DOCUMENT, sale.id]
+    other = None if link or is_order else bookings.find_other(sale, deps.links)
+    summed_up = link is not None and link.day is not None
     with reading(deps.engine) as session:
-        wanted = {(LinkKind.DOCUMENT, sale.id), *links.of_other(sale), *links.of_sale(sale, deps.settings)}
-        known = links.find_each(session, deps.connection, wanted)
-        link = known[LinkKind.DOCUMENT, sale.id]
         if link or is_order:
             event = bookings.with_request(session, event)
-        other = None if link or is_order else bookings.find_other(sale, known)
-        summed_up = link is not None and link.day is not None
         if link is None and settings.summary == "day":
             summed_up = days.belongs(session, sale, other, deps)
-    deps.links.update(known)
     refusal = sale_identity.find_refusal(sale, settings)
     maybe_written = bookings.is_maybe_written(event, deps)
     found = Context(sale, event, None, other, refusal, summed_up, maybe_written, (f"sale {sale.number}",))
