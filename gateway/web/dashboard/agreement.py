@@ -283,11 +283,14 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
         raise Refusal(404, _NO_REPORT)
     refuse_others(visitor, event.connection, _NO_REPORT)
     report = api.events.to_result(event)
+    shown: dict[str, Any] = {"report": None}
+    if isinstance(report, dict):
+        shown = {
+            "report": report,
+            "verdict": agreement_calendar.to_verdict(report),
+            "totals": agreement_calendar.to_totals(report),
+            "days": agreement_calendar.to_days(report["cells"]),
+        }
     return render(
-        request,
-        "agreement.html",
-        event=event,
-        waiting=event.state not in SETTLED,
-        branches=branches,
-        account=agreement_calendar.to_account(report) if isinstance(report, dict) else None,
+        request, "agreement.html", event=event, waiting=event.state not in SETTLED, branches=branches, **shown
     )

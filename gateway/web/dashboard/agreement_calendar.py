@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway import catalogue
 from gateway.catalogue import say, translate
@@ -131,19 +131,15 @@ def to_month(
 ) -> AgreementMonth:
     """The month that begins on this day. `certificates` are the newest of each day."""
     by_day, newest = {row.day: row for row in rows}, {each.day: each for each in certificates}
-    days = (first + timedelta(days=number) for number in range(last_of(first).day))
-    return AgreementMonth(
-        first,
-        tuple(
-            CalendarDay(
-                day, _to_result(by_day.get(day), day, today), by_day.get(day), newest.get(day), sign_offs.get(day)
-            )
-            for day in days
-        ),
-    )
+    days = []
+    for number in range(last_of(first).day):
+        day = first + timedelta(days=number)
+        row = by_day.get(day)
+        days.append(CalendarDay(day, to_result(row, day, today), row, newest.get(day), sign_offs.get(day)))
+    return AgreementMonth(first, tuple(days))
 
 
-def _to_result(row: AgreementDayRow | None, day: date, today: date) -> CalendarResult:
+def to_result(row: AgreementDayRow | None, day: date, today: date) -> CalendarResult:
     if day > today:
         return CalendarResult.COMING
     if row is None or (row.status == AgreementStatus.NOT_CLOSED and row.checked_at is None and row.due_at is None):
@@ -178,10 +174,10 @@ def to_cells(
 _WORDS: Final = catalogue.tables()
 _MEASURES, _TOTALS = _WORDS["agreement_measures"], _WORDS["agreement_totals"]
 _TURNOVER: Final = ("net", "vat")
+SIDES: Final = ("till", "books")
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(NamedTuple):
     """An amount on both sides, in cents."""
 
     label: str
@@ -195,54 +191,26 @@ class Sum:
         return self.books - self.till
 
 
-@dataclass(frozen=True, slots=True)
-class ReportDay:
-    """One branch on one business day: its turnover, and the sums of which it is made."""
-
-    day: str
-    branch: str
-    turnover: Sum
-    sums: tuple[Sum, ...]
-
-    @property
-    def differs(self) -> bool:
-        return any(each.difference for each in self.sums)
+def to_verdict(report: Mapping[str, Any]) -> str:
+    """Whether both sides agree, differ, or differ only as the settings want it (explained)."""
+    return AGREES if report["agrees"] else EXPLAINED if report.get("status") == EXPLAINED else DIFFERS
 
 
-@dataclass(frozen=True, slots=True)
-class AccountSums:
-    """The whole report. `report` is what it was made from, for what is shown as it is.
-
-    `verdict` says whether both sides agree, differ, or differ only as the settings want it (explained).
-    """
-
-    verdict: str
-    totals: tuple[Sum, ...]
-    days: tuple[ReportDay, ...]
-    report: Mapping[str, Any]
-
-    @property
-    def headline(self) -> str:
-        return str(_WORDS["agreement_headlines"][self.verdict])
+def to_totals(report: Mapping[str, Any]) -> list[Sum]:
+    """The sums of a report of `mapping.agreement.to_report`."""
+    till, books = ({**sums, "turnover": sums["net"] + sums["vat"]} for sums in map(report["totals"].get, SIDES))
+    return [Sum(label, "", till[name], books[name]) for name, label in _TOTALS.items()]
 
 
-def to_account(report: Mapping[str, Any]) -> AccountSums:
-    """The page's view of a report of `mapping.agreement.to_report`."""
-    verdict = AGREES if report["agrees"] else EXPLAINED if report.get("status") == EXPLAINED else DIFFERS
-    sides = {side: {**sums, "turnover": sums["net"] + sums["vat"]} for side, sums in report["totals"].items()}
-    totals = tuple(Sum(label, "", sides["till"][name], sides["books"][name]) for name, label in _TOTALS.items())
-    return AccountSums(verdict, totals, to_days(report["cells"]), report)
-
-
-def to_days(cells: Iterable[Mapping[str, Any]]) -> tuple[ReportDay, ...]:
+def to_days(cells: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, list[Sum]]]:
+    """Of each day and branch (empty: of none) its sums, the turnover of which they are made first."""
     places: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell in cells:
         places.setdefault((cell["day"], str(cell["branch"] or "")), []).append(cell)
     days = []
     for (day, branch), mine in places.items():
         mine.sort(key=lambda each: list(_MEASURES).index(each["measure"]))
-        rows = tuple(Sum(_MEASURES[each["measure"]], each["key"], each["till"], each["books"]) for each in mine)
-        turned = [each for each in mine if each["measure"] in _TURNOVER]
-        till, books = (sum(each[side] for each in turned) for side in ("till", "books"))
-        days.append(ReportDay(day, branch, Sum(_TOTALS["turnover"], "", till, books), rows))
-    return tuple(days)
+        rows = [Sum(_MEASURES[each["measure"]], each["key"], each["till"], each["books"]) for each in mine]
+        till, books = (sum(each[side] for each in mine if each["measure"] in _TURNOVER) for side in SIDES)
+        days.append((day, branch, [Sum(_TOTALS["turnover"], "", till, books), *rows]))
+    return days
