@@ -6,9 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import islice
-from typing import Final, Literal
+from itertools import islice, takewhile
+from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from sqlmodel import Session
@@ -34,41 +33,28 @@ _AT_LINE = re.compile(r"at line (\d+)")
 _KINDS: Final[Mapping[str, Literal["new", "gone", "same", "gap"]]] = {"+": "new", "-": "gone", " ": "same", "@": "gap"}
 
 
-@dataclass(frozen=True, slots=True)
-class DiffLine:
+class DiffLine(NamedTuple):
     """A line that is new, gone or the same in both; `gap` marks lines that are left out."""
 
     kind: Literal["new", "gone", "same", "gap"]
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class VersionEntry:
+class VersionEntry(NamedTuple):
     """A version in the history; `diff` is what it changed in the one before."""
 
-    version: int
-    author: str
-    created_at: datetime
+    row: SettingsRow
     reason: str | None
     diff: tuple[DiffLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SourceLine:
-    """A line of the document with its number, counted from 1."""
-
-    number: int
-    text: str
-    faulty: bool
-
-
-@dataclass(frozen=True, slots=True)
 class FaultLocation:
-    """A fault with the lines around it; no lines when it is about something that is missing."""
+    """A fault with the lines around it, by their numbers from 1; none where it is about something that is missing."""
 
     fault: DocumentFault
     line: int | None
-    lines: tuple[SourceLine, ...]
+    lines: Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,94 +200,79 @@ def to_address(name: str, page: str = "settings") -> str:
 # --- older versions ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class VersionLook:
-    """A version beside the one in force."""
-
-    shown: SettingsRow
-    in_force: int
-    present: str
-    entry: VersionEntry
-
-
-def list_entries(session: Session, name: str) -> Sequence[VersionEntry]:
+def list_entries(session: Session, name: str) -> list[VersionEntry]:
     """The last versions, newest first."""
-    found = connections.settings_history(session, name, limit=SHOWN + 1)
+    return to_entries(session, name, connections.settings_history(session, name, limit=SHOWN + 1))[:SHOWN]
+
+
+def to_entries(session: Session, name: str, found: Sequence[SettingsRow]) -> list[VersionEntry]:
+    """Versions with their reasons and what each changed in the one before it, where that is among them."""
     reasons = audit.reasons(session, action=ACTION, targets=[to_target(name, each.version) for each in found])
-    before = {each.version: each.document for each in found}
+    before = {each.version + 1: each.document for each in found}
     return [
-        _to_entry(each, before.get(each.version - 1, ""), reasons.get(to_target(name, each.version)))
-        for each in found[:SHOWN]
+        VersionEntry(
+            each,
+            reasons.get(to_target(name, each.version)),
+            compare(before.get(each.version, ""), each.document),
+        )
+        for each in found
     ]
-
-
-def _to_entry(found: SettingsRow, before: str, reason: str | None) -> VersionEntry:
-    diff = compare(before, found.document)
-    return VersionEntry(found.version, found.author, found.created_at, reason, diff)
 
 
 async def show_version(request: Request, _visitor: Visitor) -> Response:
     """The document as it was, and what putting it back would change."""
-    return await _show_version(request, await _read_version(request))
+    return await _show_version(request)
 
 
 async def restore_version(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Put it in force once more, as a new version. Refused with every fault when this gateway does not take it."""
-    look = await _read_version(request)
+    shown = (await _read_version(request))[0].row
     name, base = request.path_params["name"], queries.find_number(form, "base")
-    reason = queries.find_text(form, "reason") or message("version {n} put back", n=look.shown.version)
+    reason = queries.find_text(form, "reason") or message("version {n} put back", n=shown.version)
     try:
-        await services.of(request).run(lambda: settings_document.parse(look.shown.document))
+        await services.of(request).run(lambda: settings_document.parse(shown.document))
         actor = to_actor(visitor, queries.find_text(form, "who") or "")
-        draft = Draft(look.shown.document, actor, reason=reason, after=base)
+        draft = Draft(shown.document, actor, reason=reason, after=base)
         saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
-        return await _show_version(request, look, faults=error.faults, status=422)
+        return await _show_version(request, faults=error.faults, status=422)
     except connections.Outdated:
-        return await _show_version(request, await _read_version(request), outdated=True, status=409)
+        return await _show_version(request, outdated=True, status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
 async def _show_version(
-    request: Request,
-    look: VersionLook,
-    *,
-    faults: tuple[DocumentFault, ...] = (),
-    outdated: bool = False,
-    status: int = 200,
+    request: Request, *, faults: tuple[DocumentFault, ...] = (), outdated: bool = False, status: int = 200
 ) -> Response:
+    entry, in_force, present = await _read_version(request)
+    document = entry.row.document
     # On a thread: comparing long texts takes time.
-    found, undone = await services.of(request).run(
-        lambda: (
-            find_places(look.shown.document, faults),
-            compare(look.present, look.shown.document),
-        )
-    )
+    places, undone = await services.of(request).run(lambda: (find_places(document, faults), compare(present, document)))
     return render(
         request,
         "version.html",
         status=status,
         name=request.path_params["name"],
-        look=look,
+        entry=entry,
+        in_force=in_force,
         outdated=outdated,
-        places=found,
+        places=places,
         undone=undone,
     )
 
 
-async def _read_version(request: Request) -> VersionLook:
+async def _read_version(request: Request) -> tuple[VersionEntry, int, str]:
+    """The version of the address, and number and text of the one in force. Raises `Refusal` 404."""
     name = request.path_params["name"]
     number = queries.find_number(request.path_params, "version", low=1) or 0
 
-    def look(session: Session) -> VersionLook:
+    def look(session: Session) -> tuple[VersionEntry, int, str]:
         found = connections.find_settings(session, name, number)
         in_force = connections.newest_settings(session, name)
         if found is None or in_force is None:
             raise Refusal(404, "there is no such version")
         before = connections.find_settings(session, name, number - 1)
-        reason = audit.reasons(session, action=ACTION, targets=[to_target(name, number)])
-        entry = _to_entry(found, before.document if before else "", reason.get(to_target(name, number)))
-        return VersionLook(found, *in_force, entry)
+        return to_entries(session, name, [found, *([before] if before else [])])[0], *in_force
 
     return await services.of(request).read(look)
 
@@ -320,8 +291,7 @@ def find_places(text: str, faults: Iterable[DocumentFault]) -> tuple[FaultLocati
         line = _find_line(fault, written) if lines else None
         line = line and min(line, len(lines))
         around = range(max(1, line - _AROUND), min(len(lines), line + _AROUND) + 1) if line else ()
-        shown = tuple(SourceLine(number, lines[number - 1], number == line) for number in around)
-        places.append(FaultLocation(fault, line, shown))
+        places.append(FaultLocation(fault, line, [(number, lines[number - 1]) for number in around]))
     return tuple(sorted(places, key=lambda place: place.line or 0))
 
 
@@ -331,15 +301,13 @@ def _find_line(fault: DocumentFault, written: Sequence[tuple[int, Path]]) -> int
     if found:
         return int(found[1])
     wanted = tuple(fault.path.split("."))
-    shared = [(_in_common(wanted, path), len(path), -number) for number, path in written]
+    shared = []
+    for number, path in written:
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(wanted, path, strict=False))
+        shared.append((len(list(same)), len(path), -number))
     # The longest start in common; of several such lines the one that says least more.
     best = max(((common, -length, back) for common, length, back in shared if common), default=None)
     return -best[2] if best else None
-
-
-def _in_common(wanted: Path, path: Path) -> int:
-    pairs = zip(wanted, path, strict=False)
-    return next((n for n, (left, right) in enumerate(pairs) if left != right), min(len(wanted), len(path)))
 
 
 # --- what changed between two documents --------------------------------------------------------------------------
