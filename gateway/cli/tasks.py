@@ -31,7 +31,7 @@ from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, nam
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import reading, writing
 from gateway.web import api
-from gateway.web.dashboard import preview_results
+from gateway.web.dashboard import preview
 from mapping.agreement import AGREES, EXPLAINED, to_text
 from mapping.errors import MappingError
 
@@ -325,25 +325,26 @@ def to_findings(call: Call, event: Event) -> list[Finding]:
 
 def is_refused(event: Event) -> bool:
     """Whether the dry run says that the sale could not be booked."""
-    found = preview_results.read(event)
+    found = preview.read_outlook(event)
     return found is not None and found.reason is not None
 
 
 def to_lines(event: Event) -> Iterator[str]:
     """Nothing for an event that is no dry run."""
-    found = preview_results.read(event)
-    if found is None or not found.sale:
+    found = preview.read_outlook(event)
+    if found is None or not found.result.get("sale"):
         return
     yield found.headline
-    if there := found.already:
+    result, sale = found.result, found.result["sale"]
+    if there := result.get("already"):
         number = f", number {there['number']}" if there.get("number") else ""
         yield f"  in the books as  {there['entity']} {there['id']}{number}"
-    yield from (f"  - {step}" for step in found.steps)
-    for name, value in (("why", found.reason), ("field", found.place), ("to do", found.fix)):
+    yield from (f"  - {step}" for step in result.get("steps", ()))
+    for name, value in (("why", found.reason), ("field", result.get("field")), ("to do", result.get("fix"))):
         if value:
             yield f"  {name}: {value}"
-    yield "at the till: {kind} {number} of {day}, total {total}".format_map(found.sale)
-    yield from (f"  paid by {tender['name']:<24} {tender['amount']:>10}" for tender in found.sale["tenders"])
+    yield "at the till: {kind} {number} of {day}, total {total}".format_map(sale)
+    yield from (f"  paid by {tender['name']:<24} {tender['amount']:>10}" for tender in sale["tenders"])
     if found.plan:
         yield from _of_document(found.plan)
 

@@ -25,7 +25,7 @@ from gateway.web.dashboard import (
     home,
     login,
     mapping_form,
-    preview_results,
+    preview,
     records,
     setup,
     todo,
@@ -63,7 +63,7 @@ def words_of_tables() -> set[str]:
     """What pages say by what is stored, and what is said in the code of pages."""
     values = [value for table in catalogue.tables().values() for value in table.values()]
     words = {word for value in values for word in ([value] if isinstance(value, str) else value)} - {""}
-    results = {*get_args(preview_results.Effect), preview_results.UNNAMED, preview_results.PROMISED, *STEPS, *KEPT}
+    results = {*get_args(preview.Effect), preview.UNNAMED, preview.PROMISED, *STEPS, *KEPT}
     forms = {*mapping_form.FAULTS, *(where for _, where in setup.HOOKS.values()), backfills.NO_DAY, setup.NOT_SAVED}
     lists = {*home.URGENCIES.values(), *records.MARKS.values(), *todo.SNOOZES.values(), *Cause}
     logins = {login.AGAIN, login.NOT_OURS, login.LEFT, login.MEANWHILE}

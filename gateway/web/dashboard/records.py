@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import records, sales_list, systems, views
+from gateway.store import records, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordStatus
 from gateway.store.requests import Side
@@ -22,12 +22,11 @@ from gateway.store.sql import Page
 from gateway.web import api, queries, services
 from gateway.web.api import previews
 from gateway.web.api.previews import PreviewRequest
-from gateway.web.dashboard import preview_results
+from gateway.web.dashboard.preview import name_branches, to_row
 from gateway.web.dashboard.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import for_visitors, from_form, refuse_others
-from mapping.choices import ListName
 
 _MISSING: Final = {
     RecordKind.PRODUCT: "there is no such product",
@@ -136,7 +135,7 @@ async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> R
     """Both sides of a record, field by field, with its stock in every location."""
     found = await _read(request, visitor, kind)
     row = found.record.row
-    fields = tuple(preview_results.to_row(each, is_new=False) for each in json.loads(row.fields or "[]"))
+    fields = tuple(to_row(each, is_new=False) for each in json.loads(row.fields or "[]"))
     return render(
         request,
         "record.html",
@@ -152,13 +151,6 @@ async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> R
         may_see=may_see(visitor, kind),
         who=to_person(found.record) if kind is RecordKind.CUSTOMER else None,
     )
-
-
-def name_branches(session: Session, connection: str) -> dict[str, str]:
-    """What sales call the locations, else the till's own list, by their numbers as stock has them."""
-    listed = systems.read_lists(session, connection).get(ListName.BRANCHES)
-    known = {option.id: option.name for option in listed.options} if listed else {}
-    return known | {str(number): name for number, name in sales_list.branches(session, connection) if name}
 
 
 def to_pieces(stored: str | None) -> list[tuple[str, str]]:
