@@ -81,10 +81,11 @@ async def export_certificates(request: Request) -> Response:
         named = connections.keys_of(session, connection)[0] if connection else None
         return certificates.find(session, connection=named, start=start, through=through)
 
-    return await to_file(request, find)
+    return await send_certificates(request, find)
 
 
-async def to_file(request: Request, find: Callable[[Session], list[certificates.Certificate]]) -> Response:
+async def send_certificates(request: Request, find: Callable[[Session], list[certificates.Certificate]]) -> Response:
+    """What is found as a signed file."""
     shared = services.of(request)
     found = await shared.read(find)
     key = await shared.run(lambda: certificates.find_key(shared.engine, shared.seal))
@@ -102,7 +103,7 @@ async def compare_days(request: Request) -> Response:
     shared = services.of(request)
     given = await events.read_json(request, "from", "through", "connection")
     seconds = actions.find_seconds(request.query_params)
-    event_id = await shared.ask(lambda session: ask(session, given, actor=ADMIN))
+    event_id = await shared.ask(lambda session: ask_comparison(session, given, actor=ADMIN))
     settled, event_id = await actions.wait_until_settled(shared, event_id, seconds=seconds)
     content = await events.find_detail(request, event_id)
     headers = {"Location": f"/admin/events/{event_id}"}
@@ -112,7 +113,7 @@ async def compare_days(request: Request) -> Response:
     return JSONResponse(content, 200 if settled else 202, headers=headers)
 
 
-def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
+def ask_comparison(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
     """Have a worker compare; answers the event whose result is the report. Raises `Refusal` 400, 409."""
     wanted = queries.find_text(given, "connection")
     names, called = connections.choose(session, wanted), connections.display_names(session)

@@ -16,6 +16,7 @@ from gateway.store import agreements, audit, certificates, requests, sales_list,
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import AMSTERDAM
 from gateway.web import api, queries, services
+from gateway.web.api.agreement import ask_comparison, send_certificates
 from gateway.web.dashboard import agreement_calendar, csv_files, rendering
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
@@ -136,7 +137,7 @@ async def download_certificates(request: Request, _visitor: Visitor) -> Response
         through = day or agreement_calendar.last_of(first)
         return certificates.find(session, connection=connection or None, start=first, through=through)
 
-    return await api.agreement.to_file(request, find)
+    return await send_certificates(request, find)
 
 
 # --- a day -------------------------------------------------------------------------------------------------------
@@ -263,7 +264,7 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
     # A browser sends a field that was left empty, too.
     given = {name: value for name, value in form.items() if value}
     try:
-        event_id = await shared.ask(lambda session: api.agreement.ask(session, given, actor=visitor.actor))
+        event_id = await shared.ask(lambda session: ask_comparison(session, given, actor=visitor.actor))
     except Refusal as refusal:
         if refusal.status != HTTPStatus.BAD_REQUEST:
             raise

@@ -20,7 +20,7 @@ from gateway.store import requests
 from gateway.store.events import Outcome, State
 from gateway.store.session import writing
 from gateway.web import dashboard, oauth
-from gateway.web.api.operations import to_document
+from gateway.web.api import to_document
 from gateway.web.api.schemas import SCHEMAS
 from tests.claiming import claim_next, finish
 from tests.gateway.web.api.test_admin_api import UNKNOWN, an_event
