@@ -144,8 +144,27 @@ def to_records(
     side: BooksSide, till: TillSide, groups: Mapping[str, str], names: Names, deps: Deps
 ) -> list[BooksRecord]:
     branches = _Branches(till, groups, deps)
-    documents = (_to_record(side, each, branches, names) for each in side.documents if each in side.groups)
-    payments = (
+    records: list[BooksRecord] = []
+    for each, document in side.documents.items():
+        if each not in side.groups:
+            continue
+        group = side.groups[each]
+        moved = _MOVED.search(document.private_note or "")
+        records.append(
+            BooksRecord(
+                group=group,
+                entity=document.kind,
+                id=document.id,
+                figures=figures.of_document(document, branches.of_document(document, group), names),
+                state=DocumentState.VOIDED if document.voided else DocumentState.PRESENT,
+                partial=group.startswith(f"{DAY}:") or each in side.parts,
+                note=message("Original date: {day}", day=moved[1]) if moved else None,
+                foreign=each in side.foreign,
+                number=document.document_number,
+                adopted=each in side.adopted,
+            )
+        )
+    records += [
         BooksRecord(
             group=side.groups[each],
             entity="Payment",
@@ -157,26 +176,9 @@ def to_records(
         )
         for each, payment in side.payments.items()
         if each in side.groups
-    )
+    ]
     gone = (BooksRecord(group, entity, each, {}, DocumentState.GONE) for group, entity, each in side.gone)
-    return [*documents, *payments, *gone]
-
-
-def _to_record(side: BooksSide, document_id: str, branches: _Branches, names: Names) -> BooksRecord:
-    document, group = side.documents[document_id], side.groups[document_id]
-    moved = _MOVED.search(document.private_note or "")
-    return BooksRecord(
-        group=group,
-        entity=document.kind,
-        id=document.id,
-        figures=figures.of_document(document, branches.of_document(document, group), names),
-        state=DocumentState.VOIDED if document.voided else DocumentState.PRESENT,
-        partial=group.startswith(f"{DAY}:") or document_id in side.parts,
-        note=message("Original date: {day}", day=moved[1]) if moved else None,
-        foreign=document_id in side.foreign,
-        number=document.document_number,
-        adopted=document_id in side.adopted,
-    )
+    return [*records, *gone]
 
 
 class _Branches:
@@ -241,7 +243,17 @@ def describe(side: BooksSide, till: TillSide, groups: Mapping[str, str]) -> dict
     return {
         "documents": len(found),
         "cents": sum(map(_cents, found)),
-        "records": [_show(document, alike) for document in found[:MAX_NAMED]],
+        "records": [
+            {
+                "entity": each.kind,
+                "id": each.id,
+                "number": each.document_number,
+                "day": each.business_date.isoformat() if each.business_date else None,
+                "cents": _cents(each),
+                "like": alike.get((each.business_date, _cents(each))) if each.business_date and _cents(each) else None,
+            }
+            for each in found[:MAX_NAMED]
+        ],
     }
 
 
@@ -273,15 +285,3 @@ def _list_others(side: BooksSide) -> Iterable[BookedDocument]:
 
 def _cents(document: BookedDocument) -> int:
     return round_to_cents(-document.total if document.kind in RETURNS else document.total)
-
-
-def _show(document: BookedDocument, alike: Mapping[tuple[date, int], str]) -> dict[str, Any]:
-    cents, day = _cents(document), document.business_date
-    return {
-        "entity": document.kind,
-        "id": document.id,
-        "number": document.document_number,
-        "day": day.isoformat() if day else None,
-        "cents": cents,
-        "like": alike.get((day, cents)) if day and cents else None,
-    }

@@ -158,30 +158,22 @@ _ON_THE_WAY = frozenset({*PENDING, State.WORKING})
 
 def to_results(report: Mapping[str, Any], *, open_from: date) -> list[DayResult]:
     """The result of each day. A day from `open_from` on is not over: an event in progress is no difference yet."""
-    days = till_side.days(date.fromisoformat(report["from"]), date.fromisoformat(report["through"]))
-    return [_to_day(report, day, is_open=day >= open_from) for day in days]
-
-
-def _to_day(report: Mapping[str, Any], day: date, *, is_open: bool) -> DayResult:
-    cells = [cell for cell in report["cells"] if cell["day"] == day.isoformat() and cell["measure"] in _TURNOVER]
-    records = tuple(_records(report, day, is_open=is_open))
-    wrong = [record for record in records if not record.by_policy]
-    return DayResult(
-        day,
-        _to_status(records, wrong, is_open=is_open),
-        till_cents=sum(cell["till"] for cell in cells),
-        books_cents=sum(cell["books"] for cell in cells),
-        difference_cents=sum(record.cents for record in wrong),
-        records=records,
-    )
-
-
-def _to_status(records: tuple[Record, ...], wrong: list[Record], *, is_open: bool) -> AgreementStatus:
-    if wrong:
-        return AgreementStatus.DIFFERS
-    if is_open:
-        return AgreementStatus.NOT_CLOSED
-    return AgreementStatus.EXPLAINED if records else AgreementStatus.AGREES
+    results: list[DayResult] = []
+    for day in till_side.days(date.fromisoformat(report["from"]), date.fromisoformat(report["through"])):
+        cells = [cell for cell in report["cells"] if cell["day"] == day.isoformat() and cell["measure"] in _TURNOVER]
+        is_open = day >= open_from
+        records = tuple(_records(report, day, is_open=is_open))
+        wrong = [record for record in records if not record.by_policy]
+        if wrong:
+            status = AgreementStatus.DIFFERS
+        elif is_open:
+            status = AgreementStatus.NOT_CLOSED
+        else:
+            status = AgreementStatus.EXPLAINED if records else AgreementStatus.AGREES
+        till, books = sum(cell["till"] for cell in cells), sum(cell["books"] for cell in cells)
+        difference = sum(record.cents for record in wrong)
+        results.append(DayResult(day, status, till, books, difference, records))
+    return results
 
 
 def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator[Record]:

@@ -95,37 +95,31 @@ def _kinds(deps: Deps) -> Sequence[SaleKind]:
 def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: Deps) -> list[TillRecord]:
     """The sales that count, each with what it adds and, without a document, the reason."""
     settings = deps.settings.orders
+    cap = settings.rounding_cap_cents if settings.cash_rounding == "line" else None
+    cards = deps.settings.mapping.gift_card_tenders
     with reading(deps.engine) as session:
         events = sales.newest_events(session, deps.connection, side.sales)
         counted = [sale for sale in side.sales.values() if counted_elsewhere(sale, settings) is None]
         marked = drafts.mark_all(session, counted, deps)
     states = {id_: SaleState(number, state, code or None) for id_, (number, state, code) in events.items()}
-    return [
-        TillRecord(
-            group=groups[sale.id],
-            name=name_record(sale),
-            figures=_figures(sale, names, deps),
-            left_out=_left_out(sale, deps),
-            sale_state=states.get(sale.id),
-            number=sale.number,
+    records: list[TillRecord] = []
+    for sale in marked:
+        if sale.kind is SaleKind.ORDER:
+            refusal, shown = None, figures.of_order(money_documents.booked_payments(sale, deps), names)
+        else:
+            refusal = find_refusal(sale, settings)
+            shown = figures.of_sale(sale, names, cash_rounding_cap=cap, gift_cards=cards)
+        records.append(
+            TillRecord(
+                group=groups[sale.id],
+                name=name_record(sale),
+                figures=shown,
+                left_out=refusal.reason if refusal else None,
+                sale_state=states.get(sale.id),
+                number=sale.number,
+            )
         )
-        for sale in marked
-    ]
-
-
-def _figures(sale: Sale, names: Names, deps: Deps) -> figures.Figures:
-    if sale.kind is SaleKind.ORDER:
-        return figures.of_order(money_documents.booked_payments(sale, deps), names)
-    settings = deps.settings.orders
-    cap = settings.rounding_cap_cents if settings.cash_rounding == "line" else None
-    return figures.of_sale(sale, names, cash_rounding_cap=cap, gift_cards=deps.settings.mapping.gift_card_tenders)
-
-
-def _left_out(sale: Sale, deps: Deps) -> str | None:
-    if sale.kind is SaleKind.ORDER:
-        return None
-    refusal = find_refusal(sale, deps.settings.orders)
-    return refusal.reason if refusal else None
+    return records
 
 
 def describe_others(side: TillSide, deps: Deps) -> str:
