@@ -22,7 +22,7 @@ from mapping.day_summary import Day
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.money_documents import key_of
-from mapping.records import DocumentKind
+from mapping.records import DocumentKind, Sale
 from mapping.sale_identity import find_tag
 
 GONE = {
@@ -97,24 +97,39 @@ def _find_reason(event: Event, mine: Link, how: BookingStatus, deps: Deps) -> st
     if successor := writers.find(mine, deps):
         writers.hand_on(mine, how, successor, deps)
         return f"{successor.kind} {successor.id} is in the books in its place"
-    if _is_dropped(mine, deps):
-        _mark_gone(mine, how, deps)
-        return "the till does not have that payment any more"
-    return "its sale is cancelled at the till" if _is_cancelled(mine, how, deps) else None
+    return _find_reason_at_till(mine, how, deps)
 
 
-def _is_dropped(mine: Link, deps: Deps) -> bool:
-    """Whether the till does not have this payment, deposit or money beside a sale any more."""
+def _find_reason_at_till(mine: Link, how: BookingStatus, deps: Deps) -> str | None:
+    """Why it is right that it was removed: the payment, or all of its sale, is not at the till any more; or None.
+
+    Of a cancelled sale the document may be removed by anyone: by this gateway before its database was restored, or by
+    another one. A void can be reverted.
+    """
+    dropped = "the till does not have that payment any more"
     if mine.kind == LinkKind.DEPOSIT:
         order_id, _, payment = mine.source_id.partition("/")
         order = till_sales.find(order_id, deps)
-        return order is not None and payment not in {key_of(each) for each in order.payments}
+        if order is None or payment in {key_of(each) for each in order.payments}:
+            return None
+        _mark_gone(mine, how, deps)
+        return dropped
     document = _posted_on(mine, deps)
-    if document is None or document.kind != LinkKind.DOCUMENT or mine.kind == LinkKind.DOCUMENT:
-        return False
-    sale = till_sales.find(document.source_id, deps)
-    if sale is None or sale_identity.is_withdrawn(sale):
-        return False
+    sale = till_sales.find(document.source_id, deps) if document and document.kind == LinkKind.DOCUMENT else None
+    if document is None or sale is None:
+        return None
+    if sale_identity.is_withdrawn(sale):
+        if mine == document and how is BookingStatus.VOIDED and not mine.status.is_gone:
+            bookings.note(document, BookingStatus.WITHDRAWN, deps)
+        return "its sale is cancelled at the till"
+    if mine.kind == LinkKind.DOCUMENT or not _is_dropped(mine, sale, document, deps):
+        return None
+    _mark_gone(mine, how, deps)
+    return dropped
+
+
+def _is_dropped(mine: Link, sale: Sale, document: Link, deps: Deps) -> bool:
+    """Whether the sale does not have this payment, or money beside its document, any more."""
     kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, document.target_entity)
     try:
         posting, _ = drafts.prepare(sale, deps, kind=kind)
@@ -147,22 +162,6 @@ def _says_the_sale(mine: Link, deps: Deps) -> bool:
     sale = till_sales.find(mine.source_id, deps) if mine.kind == LinkKind.DOCUMENT else None
     current = documents.read(mine.target_entity, mine.target_id, deps) if sale else None
     return bool(sale and current and not booking.differs(sale, mine, current, deps))
-
-
-def _is_cancelled(mine: Link, how: BookingStatus, deps: Deps) -> bool:
-    """Whether nothing of the sale is left at the till: then the document may be removed by anyone.
-
-    This gateway may have removed it before its database was restored, or another one. A void can be reverted.
-    """
-    document = _posted_on(mine, deps)
-    if document is None or document.kind != LinkKind.DOCUMENT:
-        return False
-    sale = till_sales.find(document.source_id, deps)
-    if sale is None or not sale_identity.is_withdrawn(sale):
-        return False
-    if mine == document and how is BookingStatus.VOIDED and not mine.status.is_gone:
-        bookings.note(document, BookingStatus.WITHDRAWN, deps)
-    return True
 
 
 def _posted_on(mine: Link, deps: Deps) -> Link | None:

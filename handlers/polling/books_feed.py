@@ -107,7 +107,34 @@ def poll(deps: Deps) -> list[int]:
     if lease is None:
         return []
     with cursors.recorded(deps.engine, deps.connection, cursors.BOOKS, lease):
-        return _receive(deps, lease)
+        read, refused = _read(deps, lease)
+        found = _Found(deps, known_records.awaits_items(deps))
+        for position, capture in read:
+            for change in capture.changes:  # read during iteration, so once
+                if change.entity in refused:
+                    continue
+                try:
+                    found.add(change, capture.read_at)
+                except Permanent as error:
+                    refused[change.entity] = (position, str(error))
+        # A repeated capture releases again: a sale that was parked while its item's event ended is found the next time.
+        known_records.release_items(found.items, deps)
+        if deps.settings.customers.enabled:
+            parties.note(found.people, deps, gone=found.gone)
+            active = [customer.id or "" for customer in found.people if customer.active]
+            known_records.release_customers([*found.gone, *active], deps)
+        else:
+            parties.mark_unsure(deps)
+        with writing(deps.engine) as session:
+            received = inbox.receive(session, found.fresh)
+            agreements.mark(session, deps.connection, found.days, now=deps.now())
+            as_of = min([each.as_of for _, each in read] + [deps.now()])
+            reached = as_of.astimezone(UTC).isoformat()
+            cursors.set_stretch(session, deps.connection, _stretch(session, found, as_of))
+            # If nothing was read, every entity keeps its own position, so this one may move. Another poll's is left.
+            if cursors.advance(session, deps.connection, cursors.BOOKS, reached, lease=lease):
+                cursors.hold_back(session, deps.connection, refused)
+        return [row.id for row in received if row.pending]
 
 
 def seconds_between(deps: Deps, setting: float) -> float:
@@ -136,37 +163,6 @@ def _stretch(session: Session, found: _Found, as_of: datetime) -> int:
     if (due & fresh) - told or (due and not told):
         return 1
     return min(before * 2, MOST_STRETCH) if told or before > 1 else 1
-
-
-def _receive(deps: Deps, lease: str) -> list[int]:
-    read, refused = _read(deps, lease)
-    found = _Found(deps, known_records.awaits_items(deps))
-    for position, capture in read:
-        for change in capture.changes:  # read during iteration, so once
-            if change.entity in refused:
-                continue
-            try:
-                found.add(change, capture.read_at)
-            except Permanent as error:
-                refused[change.entity] = (position, str(error))
-    # A repeated capture releases again: a sale that was parked while its item's event ended is found the next time.
-    known_records.release_items(found.items, deps)
-    if deps.settings.customers.enabled:
-        parties.note(found.people, deps, gone=found.gone)
-        active = [customer.id or "" for customer in found.people if customer.active]
-        known_records.release_customers([*found.gone, *active], deps)
-    else:
-        parties.mark_unsure(deps)
-    with writing(deps.engine) as session:
-        received = inbox.receive(session, found.fresh)
-        agreements.mark(session, deps.connection, found.days, now=deps.now())
-        as_of = min([each.as_of for _, each in read] + [deps.now()])
-        reached = as_of.astimezone(UTC).isoformat()
-        cursors.set_stretch(session, deps.connection, _stretch(session, found, as_of))
-        # If nothing was read, every entity keeps its own position, so this one may move. Another poll's is left.
-        if cursors.advance(session, deps.connection, cursors.BOOKS, reached, lease=lease):
-            cursors.hold_back(session, deps.connection, refused)
-    return [row.id for row in received if row.pending]
 
 
 def _read(deps: Deps, lease: str) -> tuple[list[tuple[str, Capture]], dict[str, tuple[str, str]]]:

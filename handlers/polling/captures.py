@@ -21,7 +21,6 @@ from handlers.deps import Deps
 from mapping.records import ChangeSet, RecordChange
 
 Refused: TypeAlias = Mapping[str, GatewayError]
-_Found: TypeAlias = tuple[Iterable[RecordChange], datetime]
 LOOK_BACK = timedelta(days=29)  # the vendor's limit is 30 days
 AT_ONCE = 200  # rows looked up in one read
 
@@ -63,8 +62,13 @@ def read(scope: Scope, since: datetime, deps: Deps, *, failed_before: bool = Fal
     answer, refused = _ask(scope.entities, since, deps, failed_before=failed_before)
     if not answer.possibly_truncated:
         return Capture(answer.changes, answer.as_of, read_at, refused)
-    parts = [_read(scope, entity, since, deps) for entity in scope.entities if entity not in refused]
-    return Capture(chain.from_iterable(part for part, _ in parts), min(as_of for _, as_of in parts), read_at, refused)
+    # One entity in one read; page by page if that answer too has the maximum length.
+    parts: list[Iterable[RecordChange]] = []
+    alone = {entity: deps.books.changes([entity], since) for entity in scope.entities if entity not in refused}
+    for entity, part in alone.items():
+        rest = _look_through(entity, scope, since, part.as_of, deps) if part.possibly_truncated else part.changes
+        parts.append(rest)
+    return Capture(chain.from_iterable(parts), min(part.as_of for part in alone.values()), read_at, refused)
 
 
 def _ask(
@@ -98,14 +102,6 @@ def _may_be_about_a_record(error: GatewayError, *, failed_before: bool) -> bool:
     if isinstance(error, Permanent):
         return not isinstance(error, AuthLost)
     return failed_before and isinstance(error, Transient) and error.code == OUTAGE.code
-
-
-def _read(scope: Scope, entity: str, since: datetime, deps: Deps) -> _Found:
-    """One entity in one read; page by page if the answer has the maximum length."""
-    answer = deps.books.changes([entity], since)
-    if not answer.possibly_truncated:
-        return answer.changes, answer.as_of
-    return _look_through(entity, scope, since, answer.as_of, deps), answer.as_of
 
 
 def _look_through(entity: str, scope: Scope, since: datetime, as_of: datetime, deps: Deps) -> Iterator[RecordChange]:

@@ -34,6 +34,14 @@ _AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 GAP_SECONDS: Final = 600.0
 FEW: Final = 20  # so many records are read with their lines
 BEGAN_AGAIN: Final = "markers-began-again"
+_READ_AGAIN: Final = (
+    "the till's change numbers ({source}) began again: {before} was reached, the newest is {newest} now; "
+    "everything is read again, and what the books have already is not booked twice"
+)
+_READ_AGAIN_FIX: Final = (
+    "ask MplusKASSA whether the installation was restored or moved; a restored one has the products and stock "
+    "of its backup: backfill them; compare till and books of these days (Agreement), then ignore this event"
+)
 PAGES_AGAIN: Final = 20
 # A booked sale older than this is not compared again after the markers began again.
 STILL_CHANGING: Final = timedelta(days=35)
@@ -222,8 +230,12 @@ class _Feed:
             if generation is None:
                 raise leases.to_refusal(f"poll {name}")
             if is_first:
-                warning = _to_warning(deps.connection, self.source, generation, self.position.at, newest)
-                inbox.receive(session, [warning])
+                reason = message(_READ_AGAIN, source=name, before=self.position.at, newest=newest)
+                cause = (BEGAN_AGAIN, generation)
+                inbox.receive(
+                    session,
+                    [till_pages.to_message(deps.connection, self.source, cause, reason=reason, fix=_READ_AGAIN_FIX)],
+                )
             position = cursors.find_position(session, deps.connection, name)
         if polled_at is not None:
             _compare_since(polled_at, deps)
@@ -320,21 +332,4 @@ def _to_unreadable(connection: str, source: TillSource, row: UnreadableRow) -> C
         order_id=row.number,
         field=row.field,
         fix="open the record at the till; when it is right there, retry this event and report the fault",
-    )
-
-
-def _to_warning(connection: str, source: TillSource, generation: int, before: int | None, newest: int) -> Change:
-    said = (
-        "the till's change numbers ({source}) began again: {before} was reached, the newest is {newest} now; "
-        "everything is read again, and what the books have already is not booked twice"
-    )
-    return till_pages.to_message(
-        connection,
-        source,
-        (BEGAN_AGAIN, generation),
-        reason=message(said, source=source.name, before=before, newest=newest),
-        fix=(
-            "ask MplusKASSA whether the installation was restored or moved; a restored one has the products and stock "
-            "of its backup: backfill them; compare till and books of these days (Agreement), then ignore this event"
-        ),
     )
