@@ -130,7 +130,7 @@ def _find_reason_at_till(mine: Link, how: BookingStatus, deps: Deps) -> str | No
 
 def _is_dropped(mine: Link, sale: Sale, document: Link, deps: Deps) -> bool:
     """Whether the sale does not have this payment, or money beside its document, any more."""
-    kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, document.target_entity)
+    kind = drafts.kind_now(sale, document.target_entity, deps)
     try:
         posting, _ = drafts.prepare(sale, deps, kind=kind)
     except (MappingError, Permanent):

@@ -311,7 +311,7 @@ def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool
     """
     if not bookings.is_edited(link, current, deps):
         return False
-    kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
+    kind = drafts.kind_now(sale, link.target_entity, deps)
     if current.voided or kind != current.kind:
         return True
     try:
@@ -347,11 +347,10 @@ def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
     settled = in_books and not bookings.detail(link, "sent")
     dated = bookings.detail(link, "dated") == sale.business_date.isoformat()
     plain = finished and settled and dated and link.target_entity in _KINDS
-    return (
-        plain
-        and not drafts.is_closed(sale.business_date, deps)
-        and not settlement.posted_on(link.target_entity, link.target_id, deps)
-    )
+    closed = deps.lists.company().books_closed_through if plain else None
+    if not plain or (closed and sale.business_date <= closed):
+        return False
+    return not settlement.posted_on(link.target_entity, link.target_id, deps)
 
 
 def update(known: Context, deps: Deps) -> Result:

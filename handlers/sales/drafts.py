@@ -67,7 +67,12 @@ def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tupl
 
 def in_money(sale: Sale, deps: Deps) -> Sale:
     """The sale with payments in money only: without gift cards that are a debt, and deposits that are booked."""
-    return _in_money(mark(sale, deps), deps)
+    return money_documents.in_money(mark(sale, deps), deps.settings.mapping.gift_card_tenders)
+
+
+def kind_now(sale: Sale, booked_as: str, deps: Deps) -> DocumentKind:
+    """As which kind of document a sale that has one of this kind would be booked now."""
+    return sale_identity.kind_now(in_money(sale, deps), deps.settings.orders, booked_as)
 
 
 def mark(sale: Sale, deps: Deps) -> Sale:
@@ -100,10 +105,6 @@ def _mark(sale: Sale, deposits: Sequence[Deposit], deps: Deps) -> Sale:
     return money_documents.mark(sale, deposits, tenders)
 
 
-def _in_money(marked: Sale, deps: Deps) -> Sale:
-    return money_documents.in_money(marked, deps.settings.mapping.gift_card_tenders)
-
-
 def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting:
     """The posting on a day that is open; `day` is the day of an earlier version of it. Raises `MappingError`."""
     wanted = day or posting.document.business_date
@@ -111,7 +112,7 @@ def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting
     if closed is None or wanted > closed:
         return posting if wanted == posting.document.business_date else orders.move_to(posting, wanted)
     if day is not None or deps.settings.orders.closed_books == "park":
-        raise refusal(posting, closed)
+        raise _refuse_closed(posting, closed)
     moved = closed + timedelta(days=1)
     deps.say("the books are closed: posted on the first open day", closed_through=closed, day=moved)
     return orders.move_to(posting, moved)
@@ -122,10 +123,10 @@ def draft_again(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> 
     posting, _ = prepare(sale, deps, kind=current.kind)
     # A document that was moved out of closed books keeps its day.
     moved = current.business_date if "Original date:" in (current.private_note or "") else None
-    booked_day = bookings.detail(link, "dated")
     opened = open_up(posting, deps, day=moved or posting.document.business_date)
-    if booked_day and is_closed(date.fromisoformat(booked_day), deps):
-        raise refusal(posting, deps.lists.company().books_closed_through)
+    booked_day, closed = bookings.detail(link, "dated"), deps.lists.company().books_closed_through
+    if booked_day and closed and date.fromisoformat(booked_day) <= closed:
+        raise _refuse_closed(posting, closed)
     return opened
 
 
@@ -135,20 +136,12 @@ def move_payments(posting: Posting, deps: Deps) -> Posting:
     days = [payment.business_date for payment in posting.payments] + [each.business_date for each in posting.beside]
     if closed is None or all(day > closed for day in days):
         return posting
-    first_open = date.fromordinal(closed.toordinal() + 1)
-    return dataclasses.replace(orders.move_to(posting, first_open), document=posting.document)
+    return dataclasses.replace(orders.move_to(posting, closed + timedelta(days=1)), document=posting.document)
 
 
-def is_closed(day: date, deps: Deps) -> bool:
-    closed = deps.lists.company().books_closed_through
-    return closed is not None and day <= closed
-
-
-def refusal(posting: Posting, closed: date | None) -> MappingError:
+def _refuse_closed(posting: Posting, closed: date) -> MappingError:
     return MappingError(
-        message("the books are closed through {closed}", closed=closed)
-        if closed
-        else "the books are closed on this day",
+        message("the books are closed through {closed}", closed=closed),
         record=posting.document.document_number,
         field="orders.closed_books",
         fix='reopen the period in QuickBooks and retry, or set orders.closed_books = "next_open_day" for new documents',
@@ -178,7 +171,7 @@ def find_references(sale: Sale, deps: Deps) -> References:
     number = bookings.detail(original, "number") if original else None
     items = goods.find(sale, deps, country=country)
     rates = () if is_without_vat(sale) else read_totals(sale)
-    tenders = by_method(_in_money(sale, deps).payments)
+    tenders = by_method(money_documents.in_money(sale, settings.mapping.gift_card_tenders).payments)
     return dataclasses.replace(
         find_listed(sale, tenders, buyer, deps, rates=rates, country=country),
         **items,

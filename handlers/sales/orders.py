@@ -84,7 +84,7 @@ def _load(sale: Sale, event: Event, deps: Deps) -> Context:
 
 def _follow(known: Context, link: Link, deps: Deps, *, looked: bool = True) -> Context:
     """What is known of the sale as the document of this link, which was not read yet."""
-    kind = sale_identity.kind_now(drafts.in_money(known.sale, deps), deps.settings.orders, link.target_entity)
+    kind = drafts.kind_now(known.sale, link.target_entity, deps)
     fresh = dataclasses.replace(known, link=link, kind=kind, looked=looked, tried=False, sought=False)
     return _unread(fresh)
 
@@ -198,7 +198,7 @@ def _relink(known: Context, deps: Deps) -> Context:
     successor = dataclasses.replace(successor, sync_token=None, generation=link.generation + 1)
     kept: tuple[BooksPayment, ...] = ()
     if not sale_identity.is_withdrawn(sale):
-        kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, booked.kind)
+        kind = drafts.kind_now(sale, booked.kind, deps)
         kept = drafts.prepare(sale, deps, kind=kind)[0].payments
     settlement.recall(sale, booked, deps, wanted=kept)
     settlement.part_from(link, kept, deps)
