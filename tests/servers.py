@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import subprocess
 import threading
@@ -21,15 +22,22 @@ import pytest
 import uvicorn
 
 PATIENCE = 10.0
+ASSIGNED_PORTS = range(10_000, 30_000)
 TEMPLATE = "migrated"
 LONGEST_WAIT = 40.0  # other tests run beside it, on machines that may be slow
 
 
 def find_free_port() -> int:
-    """A TCP port of the loopback address that nobody listens on right now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback address that nobody listens on right now.
+
+    It is none of those that the system gives to connections and to servers that ask for any: until a program that is
+    told this port has started, other tests open hundreds of them.
+    """
+    while True:
+        port = random.SystemRandom().choice(ASSIGNED_PORTS)
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(true: Callable[[], object], *, seconds: float = LONGEST_WAIT, what: str = "the condition") -> None:

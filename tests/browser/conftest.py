@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ SWITCHES = [
     "--disable-sync",
     "--no-first-run",
 ]
+DESK = {"width": 1280, "height": 900}
 USUAL_PORTS = """(back) => {
   if (back) return window.changed.forEach(([each, name, text]) => { each[name] = text; });
   window.changed = [];
@@ -63,22 +65,62 @@ def is_complaint(line: Any) -> bool:
     return line.type == "error" and not is_expected
 
 
-@pytest.fixture
-def tab(chromium: Any) -> Iterator[Any]:
-    """A fresh tab of a Dutch shop's computer; anything its console complains about fails the test.
+def open_tab(chromium: Any) -> Any:
+    """A tab of a Dutch shop's computer, with a memory of its own."""
+    context = chromium.new_context(locale="en-GB", timezone_id="Europe/Amsterdam", viewport=DESK)
+    return context.new_page()
 
-    A test names it after what it looks at: then the tab closes first, and no page asks a server that has ended.
-    """
-    context = chromium.new_context(
-        locale="en-GB", timezone_id="Europe/Amsterdam", viewport={"width": 1280, "height": 900}
-    )
-    page = context.new_page()
+
+@contextmanager
+def listening(tab: Any) -> Iterator[Any]:
+    """Fails when the tab's console complains of anything in this time; then the tab shows no page any more."""
     complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text) if is_complaint(line) else None)
-    yield page
-    context.close()
+
+    def tell_error(error: Any) -> None:
+        complaints.append(str(error))
+
+    def tell_line(line: Any) -> None:
+        if is_complaint(line):
+            complaints.append(line.text)
+
+    tab.on("pageerror", tell_error)
+    tab.on("console", tell_line)
+    yield tab
+    tab.goto("about:blank")
+    tab.remove_listener("pageerror", tell_error)
+    tab.remove_listener("console", tell_line)
     assert complaints == []
+
+
+@pytest.fixture(scope="package")
+def one_tab(chromium: Any) -> Any:
+    """The tab that one test after the other uses: a new one is a new process, which costs more than most tests."""
+    return open_tab(chromium)
+
+
+@pytest.fixture
+def tab(one_tab: Any) -> Iterator[Any]:
+    """A tab in which nobody is logged in; anything its console complains about fails the test.
+
+    A test names it after what it looks at: then the tab leaves the page first, and asks no server that has ended. What
+    a page kept in it stays with the address of that test's server.
+    """
+    one_tab.context.clear_cookies()
+    one_tab.unroute_all()
+    one_tab.set_default_timeout(30_000)
+    one_tab.set_viewport_size(DESK)
+    one_tab.emulate_media(media="null", color_scheme="null")
+    with listening(one_tab):
+        yield one_tab
+
+
+@pytest.fixture
+def new_tab(chromium: Any) -> Iterator[Any]:
+    """A tab for one test, which may change its clock. Files that need it import it as `tab`."""
+    opened = open_tab(chromium)
+    with listening(opened):
+        yield opened
+    opened.context.close()
 
 
 @pytest.fixture

@@ -15,11 +15,13 @@ from gateway.store import inbox
 from gateway.store.events import Outcome, State
 from gateway.store.session import open_engine, writing
 from gateway.store.tables import InboxRow
+from tests.browser.conftest import new_tab
 from tests.browser.shop import park
 from tests.browser.test_axe import OUTSIDE, find_pages, results
 from tests.claiming import finish
 
 __all__ = ["results"]
+tab = new_tab
 Shoot = Callable[[Any, str], None]
 MINUTE = 61_000
 """Milliseconds after which every page has looked anew."""
