@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.cli.call import PROBLEM, USAGE, Call, Trouble, Verb, find_cause, name_database, open_streams, remark
 from gateway.cli.parser import parse
 from gateway.errors import GatewayError, Transient
-from gateway.process import demo, valkey
+from gateway.process import demo
 from gateway.settings import Settings, SettingsError, read
 
 VAR = Path("var")
@@ -27,7 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if asked.verb not in {"up", "sandbox"}:
             environ = {**demo.find_beside(environ, VAR), **environ}
-        environ["REDIS_URL"] = environ.get("REDIS_URL", "").strip() or valkey.address(VAR)
         settings = read(environ, var=VAR)
     except SettingsError as error:
         remark(str(error))

@@ -6,6 +6,7 @@ A missing or malformed variable raises `SettingsError`: one line that names it a
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import tempfile
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 PRODUCTION_API = "https://quickbooks.api.intuit.com"
 SANDBOX_API = "https://sandbox-quickbooks.api.intuit.com"
@@ -25,6 +26,7 @@ ADMIN_TOKEN_LENGTH = 16
 # every two seconds; it takes the place of the second clock, which hardly ever runs.
 INGRESS = 1
 MAX_POOL = 8  # a thread holds a connection only for a short transaction
+LONGEST_SOCKET = 100  # bytes; the kernel's limit is 104 or 108
 # What Heroku and similar platforms, Render, Railway and Fly set for every process.
 WIPED_DISKS = ("DYNO", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
 
@@ -37,84 +39,89 @@ class SettingsError(Exception):
         self.name = name
 
 
+class _Unfit(Exception):
+    """A value that its variable cannot have; the text says what it should be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable of the environment: what it means, how it is read, and its default."""
+    """One variable of the environment: what it means, how its text is read, and its default."""
 
     name: str
     meaning: str
-    read: Callable[[str, str], Any]
+    read: Callable[[str], Any]
     default: str
     secret: bool
 
+    def find(self, environ: Mapping[str, str]) -> Any:
+        """Its value. Raises `SettingsError` where it is malformed."""
+        try:
+            return self.read(environ.get(self.name, "").strip() or self.default)
+        except _Unfit as unfit:
+            raise SettingsError(self.name, str(unfit)) from None
 
-def _text(_: str, value: str) -> str:
-    return value
 
-
-def _number(low: int, high: int) -> Callable[[str, str], int]:
-    def read(name: str, value: str) -> int:
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
         if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
-            raise SettingsError(name, f"should be a whole number from {low} to {high}, but is {value!r}")
+            raise _Unfit(f"should be a whole number from {low} to {high}, but is {value!r}")
         return int(value)
 
     return read
 
 
-def _list(_: str, value: str) -> tuple[str, ...]:
+def _list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-def _choice(*allowed: str) -> Callable[[str, str], str]:
-    def read(name: str, value: str) -> str:
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
         if value.lower() not in allowed:
-            raise SettingsError(name, f"should be one of {', '.join(a or 'empty' for a in allowed)}, but is {value!r}")
+            raise _Unfit(f"should be one of {', '.join(a or 'empty' for a in allowed)}, but is {value!r}")
         return value.lower()
 
     return read
 
 
-def _switch(name: str, value: str) -> bool:
-    return bool(_choice("", "0", "1", "true", "false")(name, value) in {"1", "true"})
+def _switch(value: str) -> bool:
+    return _choice("", "0", "1", "true", "false")(value) in {"1", "true"}
 
 
-def _url(*schemes: str) -> Callable[[str, str], str]:
-    def read(name: str, value: str) -> str:
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
         if not value:
             return value
         parts = urlsplit(value)
         if parts.scheme not in schemes or (not parts.netloc and parts.scheme not in {"sqlite", "unix"}):
-            raise SettingsError(
-                name, f"should be an address that starts with {' or '.join(s + '://' for s in schemes)}"
-            )
+            raise _Unfit(f"should be an address that starts with {' or '.join(s + '://' for s in schemes)}")
         return value.rstrip("/") if parts.scheme in {"http", "https"} else value
 
     return read
 
 
-def _webhook_secret(name: str, value: str) -> str:
+def _webhook_secret(value: str) -> str:
     try:
         key = b64decode(value.removeprefix("whsec_"), validate=True)
     except ValueError:
         key = b""
     if value and not 24 <= len(key) <= 64:  # noqa: PLR2004 - what Standard Webhooks asks for
-        raise SettingsError(name, "should be whsec_ and the base64 of 24 to 64 random bytes")
+        raise _Unfit("should be whsec_ and the base64 of 24 to 64 random bytes")
     return value
 
 
-def _till_secrets(name: str, value: str) -> tuple[str, ...]:
-    secrets_given = _list(name, value)
+def _till_secrets(value: str) -> tuple[str, ...]:
+    secrets_given = _list(value)
     try:
         good = all(b64decode(each, validate=True) for each in secrets_given)
     except ValueError:
         good = False
     if not good:
-        raise SettingsError(name, "should be the base64 secret that MplusKASSA shows; several separated by commas")
+        raise _Unfit("should be the base64 secret that MplusKASSA shows; several separated by commas")
     return secrets_given
 
 
-def _database(name: str, value: str) -> str:
-    url = _url("postgres", "postgresql", "sqlite")(name, value)
+def _database(value: str) -> str:
+    url = _url("postgres", "postgresql", "sqlite")(value)
     # PaaS providers still use the old scheme; SQLAlchemy needs dialect and driver.
     for old in ("postgres://", "postgresql://"):
         if url.startswith(old):
@@ -122,28 +129,28 @@ def _database(name: str, value: str) -> str:
     # One folder is made, as `var/` is. Where more is missing, the path is mistyped: no empty database begins there.
     above = Path(url.removeprefix("sqlite:///")).parent.parent
     if above.is_absolute() and url.startswith("sqlite:") and not os.access(above, os.X_OK):
-        raise SettingsError(name, f"should name a file in a folder that exists, but there is no {above}, or no way in")
-    return str(url)
+        raise _Unfit(f"should name a file in a folder that exists, but there is no {above}, or no way in")
+    return url
 
 
-def _broker(name: str, value: str) -> str:
-    url = _url("redis", "rediss", "unix")(name, value)
+def _broker(value: str) -> str:
+    url = _url("redis", "rediss", "unix")(value)
     # A client library would apply it, in contradiction to REDIS_TLS_INSECURE.
     if "ssl_cert_reqs" in parse_qs(urlsplit(url).query, keep_blank_values=True):
-        raise SettingsError(name, "should not hold ssl_cert_reqs; set REDIS_TLS_INSECURE=1 to accept any certificate")
+        raise _Unfit("should not hold ssl_cert_reqs; set REDIS_TLS_INSECURE=1 to accept any certificate")
     return url
 
 
 _HTTP = _url("http", "https")
 
 
-def _private_or_https(name: str, value: str) -> str:
-    url = str(_HTTP(name, value))
+def _private_or_https(value: str) -> str:
+    url = _HTTP(value)
     parts = urlsplit(url)
     # A name is resolved when it is called, and refused then if it is outside the private network.
     with suppress(ValueError):
         if parts.scheme == "http" and ip_address(parts.hostname or "").is_global:
-            raise SettingsError(name, "should begin with https:// outside a private network")
+            raise _Unfit("should begin with https:// outside a private network")
     return url
 
 
@@ -154,7 +161,7 @@ _INTUIT_REVOKE = "https://developer.api.intuit.com/v2/oauth2/tokens/revoke"
 
 def variable(
     meaning: str,
-    read: Callable[[str, str], Any] = _text,
+    read: Callable[[str], Any] = str,
     default: str = "",
     *,
     name: str = "",
@@ -170,7 +177,7 @@ class Settings:
 
     port: int = variable("listen port", _number(1, 65535), "8000")
     web_concurrency: int = variable("web processes", _number(1, 64), "1")
-    host: str = variable("listen address of `./run`; the Procfile's web listens on all", _text, "127.0.0.1")
+    host: str = variable("listen address of `./run`; the Procfile's web listens on all", default="127.0.0.1")
     worker_processes: int = variable("worker processes", _number(1, 64), "1")
     worker_threads: int = variable("threads per worker process", _number(1, 128), "8")
     database_url: str = variable("where the state is stored", _database, "sqlite:///var/gateway.db")
@@ -217,7 +224,7 @@ class Settings:
     oidc_client_secret: str = variable("the client's secret", secret=True)
     oidc_name: str = variable("what the button of the login page calls the provider")
     sentry_dsn: str = variable("where errors go", _HTTP, secret=True)
-    sentry_environment: str = variable("name shown in Sentry", _text, "production")
+    sentry_environment: str = variable("name shown in Sentry", default="production")
     log_level: str = variable("debug, info, warning, error", _choice("debug", "info", "warning", "error"), "info")
     log_format: str = variable("json, or console (default on a terminal)", _choice("", "json", "console"))
     alert_email: str = variable("who is mailed when something needs a person")
@@ -283,12 +290,26 @@ VARIABLES: Mapping[str, Variable] = {
 """Of each field of the settings its variable."""
 
 
+def find_socket(var: Path) -> Path:
+    """The embedded broker's socket: in `var`, or under the temporary folder where that path is too long for one."""
+    path = (var / "valkey.sock").resolve()
+    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+        return path
+    mark = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"kassabridge-{os.getuid()}-{mark}" / "valkey.sock"
+
+
+def embedded_broker(var: Path) -> str:
+    """The embedded broker's address, as REDIS_URL has it."""
+    return f"unix://{quote(str(find_socket(var)))}"
+
+
 def read(environ: Mapping[str, str], *, var: Path | None = None) -> Settings:
     """Settings from `environ`; keys that a local start generates are kept in files under `var` (default: ./var).
 
     Raises `SettingsError` for the first variable that is missing or malformed.
     """
-    values = {f: v.read(v.name, environ.get(v.name, "").strip() or v.default) for f, v in VARIABLES.items()}
+    values = {name: each.find(environ) for name, each in VARIABLES.items()}
     values["public_url"] = values["public_url"] or f"http://localhost:{values['port']}"
     values["quickbooks_api_url"] = values["quickbooks_api_url"] or (
         SANDBOX_API if values["quickbooks_environment"] == "sandbox" else PRODUCTION_API
@@ -302,7 +323,7 @@ def read(environ: Mapping[str, str], *, var: Path | None = None) -> Settings:
     folder = var or Path("var")
     values["secret_keys"] = values["secret_keys"] or (_kept("SECRET_KEY", folder, postgres=postgres),)
     values["admin_token"] = values["admin_token"] or _kept("ADMIN_TOKEN", folder, postgres=postgres)
-    values["redis_url"] = values["redis_url"] or f"unix://{(folder / 'valkey.sock').resolve()}"
+    values["redis_url"] = values["redis_url"] or embedded_broker(folder)
     _check_together(values)
     return Settings(**values)
 

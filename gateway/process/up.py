@@ -18,7 +18,7 @@ from gateway.process import commands, demo, valkey
 from gateway.process.commands import Command
 from gateway.process.demo import Demo
 from gateway.process.supervisor import Child, Console, Supervisor
-from gateway.settings import Settings, SettingsError
+from gateway.settings import Settings, SettingsError, embedded_broker, find_socket
 from gateway.version import VERSION, known_revisions
 
 WEB, WORK, OUTSIDE, BROKER = range(4)  # the ranks of the shutdown
@@ -48,7 +48,7 @@ class StartPlan:
             command = Command(commands.simulators().argv, self.demo.to_sandbox())
             first.append(self._child("sandbox", command, OUTSIDE, ready=lambda: all(map(_listens, ports))))
         if self.valkey is not None:
-            where, command = valkey.find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
+            where, command = find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
             first.append(self._child("valkey", command, BROKER, ready=lambda: valkey.answers(where)))
         # The release step reads the till's markers, so the simulators are up before it.
         more = self.demo.to_release(self.environ) if self.demo else {}
@@ -78,7 +78,7 @@ class StartPlan:
         local = not self.settings.is_postgres and not self.environ.get("ADMIN_TOKEN", "").strip()
         rows = (
             ("database", "PostgreSQL (DATABASE_URL)" if self.settings.is_postgres else self.settings.database_url),
-            ("broker", f"embedded Valkey, {valkey.find_socket(self.var)}" if self.valkey else "REDIS_URL"),
+            ("broker", f"embedded Valkey, {find_socket(self.var)}" if self.valkey else "REDIS_URL"),
             ("simulators", f"{simulators}, with a small shop that trades" if simulators else ""),
             ("running", "web, worker, clock"),
             ("dashboard", self.settings.public_url),
@@ -104,7 +104,7 @@ def start(settings: Settings, environ: Mapping[str, str], var: Path) -> int:
             settings,
             var,
             environ={**environ, "LOG_FORMAT": style, "PYTHONUNBUFFERED": "1", **told},
-            valkey=_find_valkey(var) if settings.redis_url == valkey.address(var) else None,
+            valkey=_find_valkey(var) if settings.redis_url == embedded_broker(var) else None,
             demo=shop,
             is_migrated=is_migrated(settings),
         )
@@ -120,29 +120,20 @@ def start(settings: Settings, environ: Mapping[str, str], var: Path) -> int:
 
 def is_migrated(settings: Settings) -> bool:
     """Whether the database has this code's schema, seen without SQLAlchemy, whose import takes longer than the look."""
-    row = _ask_postgres(settings.database_url) if settings.is_postgres else _ask_sqlite(settings.database_url)
+    question: Final = "SELECT version_num FROM alembic_version"
+    row: tuple[object, ...] | None = None
+    # Where the database cannot be asked, the release step says what is wrong.
+    if settings.is_postgres:
+        import psycopg
+
+        address = settings.database_url.replace("+psycopg", "", 1)
+        with suppress(psycopg.Error), psycopg.connect(address, connect_timeout=LOOK_SECONDS) as server:
+            row = server.execute(question).fetchone()
+    else:
+        file = f"{Path(settings.database_url.removeprefix('sqlite:///')).resolve().as_uri()}?mode=rw"
+        with suppress(sqlite3.Error), closing(sqlite3.connect(file, uri=True, timeout=LOOK_SECONDS)) as database:
+            row = database.execute(question).fetchone()
     return row is not None and row[0] == max(known_revisions())
-
-
-_QUESTION: Final = "SELECT version_num FROM alembic_version"
-
-
-def _ask_sqlite(url: str) -> tuple[object, ...] | None:
-    file = f"{Path(url.removeprefix('sqlite:///')).resolve().as_uri()}?mode=rw"
-    # The release step says what is wrong.
-    with suppress(sqlite3.Error), closing(sqlite3.connect(file, uri=True, timeout=LOOK_SECONDS)) as database:
-        row: tuple[object, ...] | None = database.execute(_QUESTION).fetchone()
-        return row
-    return None
-
-
-def _ask_postgres(url: str) -> tuple[object, ...] | None:
-    import psycopg
-
-    address = url.replace("+psycopg", "", 1)
-    with suppress(psycopg.Error), psycopg.connect(address, connect_timeout=LOOK_SECONDS) as database:
-        return database.execute(_QUESTION).fetchone()
-    return None
 
 
 def _find_valkey(var: Path) -> Path:
@@ -154,7 +145,7 @@ def _find_valkey(var: Path) -> Path:
     except PermissionError as error:
         raise SettingsError("REDIS_URL", f"should be set: {error}") from None
     # After a crash the old server may still be writing its file; two of them must never share it.
-    _await(lambda: not valkey.answers(valkey.find_socket(var)), seconds=CRASH_SECONDS)
+    _await(lambda: not valkey.answers(find_socket(var)), seconds=CRASH_SECONDS)
     return binary
 
 

@@ -1,17 +1,15 @@
-"""The embedded Valkey: its binary, its socket, its command line, and whether it answers."""
+"""The embedded Valkey: its binary, its folders, its command line, and whether it answers."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import socket
-import tempfile
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
-LONGEST_SOCKET = 100  # bytes; the kernel's limit is 104 or 108
+from gateway.settings import find_socket
+
 _REPLY_SECONDS = 0.5
 
 
@@ -25,20 +23,6 @@ def find_binary() -> Path | None:
     except Exception:  # noqa: BLE001 - a private function of another package: on any error, look on the PATH
         found = shutil.which("valkey-server") or shutil.which("redis-server")
         return Path(found) if found else None
-
-
-def find_socket(var: Path) -> Path:
-    """The path of the socket: in `var`, or under the temporary folder when that path is too long for a socket."""
-    path = (var / "valkey.sock").resolve()
-    if len(os.fsencode(path)) <= LONGEST_SOCKET:
-        return path
-    mark = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"kassabridge-{os.getuid()}-{mark}" / "valkey.sock"
-
-
-def address(var: Path) -> str:
-    """The embedded server's address, as REDIS_URL has it."""
-    return f"unix://{quote(str(find_socket(var)))}"
 
 
 def prepare(var: Path) -> None:

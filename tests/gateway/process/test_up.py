@@ -87,7 +87,7 @@ def test_everything_starts_heals_ends_and_finds_its_state_again(start: Callable[
     os.kill(children["uvicorn"], signal.SIGKILL)
     running.wait_for("web ended (killed by SIGKILL)")
     wait_until(lambda: "uvicorn" in find_children(running.process.pid), what="web to start again")
-    broker = jobs.open_redis(valkey.address(tmp_path / "var"))
+    broker = jobs.open_redis(settings.embedded_broker(tmp_path / "var"))
     broker.set("kept", "yes")
     broker.close()
 
@@ -101,7 +101,7 @@ def test_everything_starts_heals_ends_and_finds_its_state_again(start: Callable[
     again = start()
     wait_until(lambda: again.output.count("is up") == 2, seconds=40, what="the second start")
     assert (tmp_path / "var/admin_token").read_text() == token
-    broker = jobs.open_redis(valkey.address(tmp_path / "var"))
+    broker = jobs.open_redis(settings.embedded_broker(tmp_path / "var"))
     assert broker.get("kept") == b"yes"
     broker.close()
     assert again.end()[0] == 0
@@ -152,11 +152,11 @@ def test_real_systems_are_never_connected_to_the_database_of_the_demo(
 def test_a_folder_too_deep_for_a_socket_gets_a_private_one_elsewhere(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     valkey.prepare(deep)
-    path = valkey.find_socket(deep)
-    assert len(str(path)) < valkey.LONGEST_SOCKET
+    path = settings.find_socket(deep)
+    assert len(str(path)) < settings.LONGEST_SOCKET
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert path == valkey.find_socket(deep)
-    assert path != valkey.find_socket(deep / "other")
+    assert path == settings.find_socket(deep)
+    assert path != settings.find_socket(deep / "other")
     path.parent.rmdir()
 
 
@@ -169,8 +169,8 @@ def test_a_path_with_spaces_and_percent_signs_is_found_by_the_client(tmp_path: P
         binary = valkey.find_binary()
         assert binary is not None
         with subprocess.Popen(valkey.to_command(binary, var), stdin=subprocess.DEVNULL) as server:
-            wait_until(lambda: valkey.answers(valkey.find_socket(var)), what="Valkey to answer")
-            client = jobs.open_redis(valkey.address(var))
+            wait_until(lambda: valkey.answers(settings.find_socket(var)), what="Valkey to answer")
+            client = jobs.open_redis(settings.embedded_broker(var))
             assert client.ping()
             client.close()
             server.terminate()
