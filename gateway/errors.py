@@ -31,7 +31,9 @@ class GatewayError(ProblemError):
 class Rejected(GatewayError):
     """A request to us that we refuse; `status` is the HTTP status."""
 
-    status = 400
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class Transient(GatewayError):

@@ -47,13 +47,13 @@ def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
     connections.hold_all(session)  # two renames at once must not choose one name
     key = connections.find_key(session, called)
     if key is None:
-        raise _refused(404, message("there is no connection {name}", name=called))
+        raise Rejected(404, message("there is no connection {name}", name=called))
     if not connections.is_name(wanted):
-        raise _refused(400, connections.NAME_RULE)
+        raise Rejected(400, connections.NAME_RULE)
     owner = connections.find_key(session, wanted)
     if owner not in {None, key}:
         # Nor the first name of another connection: old links must not lead to another shop.
-        raise _refused(409, message("another connection is called {name}, or was called so at first", name=wanted))
+        raise Rejected(409, message("another connection is called {name}, or was called so at first", name=wanted))
     before = connections.display_names(session)[key]
     connections.rename(session, key, wanted)
     audit.note(
@@ -71,7 +71,7 @@ def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor
     with writing(engine) as session:
         key = _find(session, called, data)
         if key == DEFAULT and (settings.mplus_url or settings.quickbooks_realm_id):
-            raise _refused(
+            raise Rejected(
                 409,
                 "the environment describes this connection and would make it again: first take MPLUS_URL, "
                 "QUICKBOOKS_REALM_ID and what belongs to them out of it, then restart",
@@ -89,18 +89,12 @@ def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor
     return RemovalResult(gone.called, data, retention.end_work(engine, gone), revoked, trouble)
 
 
-def _refused(status: int, reason: str) -> Rejected:
-    error = Rejected(reason)
-    error.status = status
-    return error
-
-
 def _find(session: Session, called: str, data: Data) -> str:
     if key := connections.find_key(session, called):
         return key
     left = [each for each in retention.find_removed(session) if each.called == called and each.status is Status.REMOVED]
     if not left or data is not Data.PURGE:
-        raise _refused(404, message("there is no connection {name}", name=called))
+        raise Rejected(404, message("there is no connection {name}", name=called))
     return left[0].key
 
 

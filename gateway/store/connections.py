@@ -254,10 +254,8 @@ def _open(row: ConnectionRow, seal: Seal) -> Connection:
 class Outdated(Rejected):
     """Another document was put in force meanwhile; `version` is its number."""
 
-    status = 409
-
     def __init__(self, version: int) -> None:
-        super().__init__(message("somebody else saved meanwhile: version {version} is in force", version=version))
+        super().__init__(409, message("somebody else saved meanwhile: version {version} is in force", version=version))
         self.version = version
 
 

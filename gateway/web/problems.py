@@ -24,8 +24,7 @@ class Refusal(Rejected):
     """A request refused with a status, a sentence and perhaps more members of the problem."""
 
     def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
-        super().__init__(detail)
-        self.status = status
+        super().__init__(status, detail)
         self.headers = dict(headers or {})
         self.members = members
 

@@ -25,7 +25,7 @@ _POSITIONS = {
     **dict.fromkeys(
         ("done", "skipped", "parked", "waiting", "go_on", "say", "message", "_park", "_wrong"), slice(0, 3)
     ),
-    **dict.fromkeys(("Refusal", "_refused"), slice(1, 2)),
+    **dict.fromkeys(("Refusal", "Rejected"), slice(1, 2)),
     "incomplete": slice(0, 1),
     "DocumentFault": slice(1, 3),
     "Finding": slice(0, 3),

@@ -42,6 +42,8 @@ def an_error(kind: type[Exception]) -> Exception:
     match kind:
         case errors.RateLimited:
             return errors.RateLimited("slow down", after=7.0)
+        case errors.Rejected:
+            return errors.Rejected(400, "what happened")
         case _:
             return kind("what happened")
 
