@@ -142,7 +142,12 @@ def _record(call: Call, path: Path) -> int:
         raise Misuse(
             f"there are several connections ({', '.join(map(call.called, names))}): name one with --connection"
         )
-    _require_writable(path)
+    # Before a worker reads both systems for it. What is in the file stays; a new one is not left behind empty.
+    is_new = not path.exists()
+    with _writing(path):
+        path.open("ab").close()
+        if is_new:
+            path.resolve().unlink()
     change = requests.record_mapping(wanted, connection=names[0], with_persons=call.arguments.with_persons)
     (event_id,) = tasks.send(call, [change], action="mapping record", target=message("{n} records", n=len(wanted)))
     event = tasks.watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json)
@@ -159,15 +164,6 @@ def _record(call: Call, path: Path) -> int:
     answer = {"file": str(path), "recorded": recorded, "missing": result["missing"]}
     call.answer(answer, f"{path} holds {count(recorded, 'record')}")
     return PROBLEM if result["missing"] else GOOD
-
-
-def _require_writable(path: Path) -> None:
-    """Before a worker reads both systems for it. What is in the file stays; a new one is not left behind empty."""
-    is_new = not path.exists()
-    with _writing(path):
-        path.open("ab").close()
-        if is_new:
-            path.resolve().unlink()
 
 
 @contextmanager

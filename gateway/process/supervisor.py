@@ -214,7 +214,8 @@ class Supervisor:
         ending = [
             number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP
         ]
-        old = {number: signal.signal(number, _note) for number in (*ending, signal.SIGCHLD)}
+        # The wake-up socket gets the signal; the handler only replaces the default.
+        old = {number: signal.signal(number, lambda *_: None) for number in (*ending, signal.SIGCHLD)}
         self._selector.register(near, selectors.EVENT_READ, self._read_signals)
         try:
             yield
@@ -322,7 +323,3 @@ class Supervisor:
         # More signals than before: Ctrl-C was pressed again, so kill now.
         while any(p.process for p in posts) and time.monotonic() < until and self._signals <= asked:
             self._turn(_GLANCE)
-
-
-def _note(_number: int, _frame: Any) -> None:
-    """The wake-up socket gets the signal; the handler only replaces the default."""

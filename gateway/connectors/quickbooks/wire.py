@@ -90,23 +90,23 @@ class TaxTable:
         The percentage is None where it cannot be said: no sales rate, a rate that is not in force, or tax upon tax.
         """
         rates_by_id = {fields.need_text(rate, "Id"): _rate_on(rate, day) for rate in self.rates}
-        return tuple(_to_tax_code(code, rates_by_id) for code in self.codes)
-
-
-def _to_tax_code(code: Json, rates_by_id: dict[str, Decimal | None]) -> TaxCode:
-    details = fields.rows(fields.part(code, "SalesTaxRateList"), "TaxRateDetail")
-    rate_ids = [fields.find_reference(detail, "TaxRateRef") for detail in details]
-    percentages = [rates_by_id.get(rate_id) for rate_id in rate_ids if rate_id]
-    known = [percentage for percentage in percentages if percentage is not None]
-    plain = all(fields.find_text(detail, "TaxTypeApplicable") in {None, _PLAIN_TAX} for detail in details)
-    summable = plain and known and len(known) == len(details)
-    return TaxCode(
-        id=fields.need_text(code, "Id"),
-        name=plain_name(code, "Name"),
-        active=fields.is_true(code, "Active", default=True),
-        percentage=sum(known, Decimal(0)) if summable else None,
-        rate_id=rate_ids[0] if len(rate_ids) == 1 else None,
-    )
+        found: list[TaxCode] = []
+        for code in self.codes:
+            details = fields.rows(fields.part(code, "SalesTaxRateList"), "TaxRateDetail")
+            rate_ids = [fields.find_reference(detail, "TaxRateRef") for detail in details]
+            percentages = [rates_by_id.get(rate_id) for rate_id in rate_ids if rate_id]
+            known = [percentage for percentage in percentages if percentage is not None]
+            plain = all(fields.find_text(detail, "TaxTypeApplicable") in {None, _PLAIN_TAX} for detail in details)
+            summable = plain and known and len(known) == len(details)
+            tax_code = TaxCode(
+                id=fields.need_text(code, "Id"),
+                name=plain_name(code, "Name"),
+                active=fields.is_true(code, "Active", default=True),
+                percentage=sum(known, Decimal(0)) if summable else None,
+                rate_id=rate_ids[0] if len(rate_ids) == 1 else None,
+            )
+            found.append(tax_code)
+        return tuple(found)
 
 
 def _rate_on(rate: Json, on: date) -> Decimal | None:
