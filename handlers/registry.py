@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlmodel import Session
 
 from gateway.errors import Permanent
-from gateway.store.events import Event, Flow
+from gateway.store.events import PEOPLE, Event, Flow
 from handlers import checkup, customers, golden_records, previews
 from handlers.agreement import report
 from handlers.backfills import first_load, pages
@@ -15,7 +15,7 @@ from handlers.catalogue import categories, products
 from handlers.deps import Deps
 from handlers.polling import books_documents, polls
 from handlers.result import Result, skipped
-from handlers.sales import documents, orders, summaries, till_sales, writers
+from handlers.sales import documents, dry_runs, orders, summaries, till_sales, writers
 from handlers.stock import estimates, quantities
 from mapping.messages import message
 
@@ -76,9 +76,16 @@ def look_up(session: Session, events: Sequence[Event]) -> dict[int, object]:
     return {number: known for look, same in groups.items() for number, known in look(session, same).items()}
 
 
-def find_handler(flow: str, entity: str) -> Handler:
-    """The handler of this kind of record. Raises `Permanent` when this version of the gateway has none."""
+DRY_RUNS: Mapping[Handler, Handler] = {orders.handle: dry_runs.handle}
+"""Handlers of which a person may request a dry run, each with what plans instead of writing."""
+
+
+def find_handler(event: Event) -> Handler:
+    """The handler of this event. Raises `Permanent` when this version of the gateway has none."""
+    flow, entity = event.flow, event.entity
     handler = HANDLERS.get((flow, entity))
+    if handler is not None and event.source in PEOPLE and event.asked.get("dry_run"):
+        return DRY_RUNS.get(handler, handler)
     if handler is None:
         raise Permanent(
             message(

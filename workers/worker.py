@@ -341,7 +341,7 @@ _lag_seconds = cache(counters.LAG_SECONDS.labels)
 
 
 def _run(event: Event, deps: Deps) -> Result:
-    handler = registry.find_handler(event.flow, event.entity)
+    handler = registry.find_handler(event)
     try:
         return handler(event, deps)
     except MappingError as error:

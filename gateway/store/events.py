@@ -58,6 +58,8 @@ SETTLED = (*ENDED, State.PARKED)
 """States of an event that is not handled any more, unless a person has it tried again."""
 
 URGENT, NORMAL, BACKFILL = 0, 10, 20
+PEOPLE = frozenset({"admin", "cli"})
+"""Sources of events requested by a person."""
 
 LASTING: Final[Mapping[str, int]] = {
     **dict.fromkeys(("delete", "deleted", "void", "voided"), 2),

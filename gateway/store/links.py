@@ -25,7 +25,8 @@ from gateway.store.session import reading
 from gateway.store.sql import moment
 from gateway.store.tables import LinkRow, NumberRow
 from mapping.messages import message
-from mapping.records import Sale
+from mapping.money_documents import DEPOSIT, Deposit, from_detail
+from mapping.records import Sale, SaleKind
 from mapping.references import CLEARING, ORDER_DEPOSITS, ROUNDING_ITEM, OwnItem
 from mapping.sale_identity import name_document
 from mapping.sale_lines import every_line
@@ -290,6 +291,17 @@ def named_item(kind: str, name: str) -> str:
 def key_of_own(own: OwnItem, settings: SettingsDocument) -> str:
     """The source id of an item of ours on the account that the settings name."""
     return f"{own.name}:{getattr(settings.mapping, own.setting) or ''}"
+
+
+def find_deposits(session: Session, connection: str, sale: Sale) -> list[Deposit]:
+    """The payments of the sale's orders that are in the books by themselves."""
+    order_ids = () if sale.kind is SaleKind.ORDER else sale.order_ids
+    return [
+        from_detail(link.source_id.split("/", 1)[1], (link.detail or {}).get(DEPOSIT) or {})
+        for order_id in order_ids
+        for link in find_under(session, connection, LinkKind.DEPOSIT, f"{order_id}/")
+        if link.status.is_in_books
+    ]
 
 
 class KnownLinks(dict[Key, Link | None]):

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.store import inbox, requests, sql, views
-from gateway.store.events import OPEN, PENDING, SETTLED, UNSETTLED, Change, Event, Flow, State
+from gateway.store.events import OPEN, PENDING, PEOPLE, SETTLED, UNSETTLED, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
 from gateway.store.sql import begins, given, moment, upsert
 from gateway.store.tables import BackfillRow, InboxRow, JournalRow
@@ -247,6 +247,14 @@ def find_next(session: Session, event: Event) -> int | None:
         return event.superseded_by
     found = session.execute(select(col(InboxRow.id)).where(col(InboxRow.key) == f"{event.key}:found"))
     return found.scalar_one_or_none()
+
+
+def with_request(session: Session, event: Event) -> Event:
+    """The event, with a person's source if it replaced an event requested by a person: the request is not lost."""
+    if event.source in PEOPLE:
+        return event
+    asked = next((each.source for each in replaced_by(session, event) if each.source in PEOPLE), None)
+    return dataclasses.replace(event, source=asked) if asked else event
 
 
 def replaced_by(session: Session, event: Event) -> list[Event]:

@@ -379,7 +379,7 @@ def update(known: Context, deps: Deps) -> Result:
     return finish(sale, posting, booked, deps, maybe_written=maybe_written)
 
 
-def replace(known: Context, deps: Deps) -> Result:
+def book_anew(known: Context, deps: Deps) -> Result:
     """The sale is another kind of document now: delete the old one (a void would keep its number), book a new one."""
     sale, link, current = known.sale, known.booked, known.current
     if current:

@@ -21,8 +21,8 @@ from gateway.connectors.quickbooks.wire_documents import (
     with_references,
 )
 from gateway.errors import NotFound
-from gateway.store import links, progress
-from gateway.store.events import Event, Flow
+from gateway.store import links
+from gateway.store.events import PEOPLE, Event, Flow
 from gateway.store.links import BookingStatus, Key, Link, LinkKind, of_other
 from handlers import known_records
 from handlers.catalogue import items, ownership
@@ -41,8 +41,6 @@ REFERENCES = "references"
 """The customer and items in the document when last read."""
 
 
-PEOPLE = frozenset({"admin", "cli"})
-"""Sources of events requested by a person."""
 _ASKED_FOR = PEOPLE | {"backfill"}
 
 
@@ -54,15 +52,6 @@ def is_maybe_written(event: Event, deps: Deps) -> bool:
     if event.received_at < deps.process.started:
         return True
     return event.careful or event.attempts > 1 or event.source in _ASKED_FOR
-
-
-def with_request(session: Session, event: Event) -> Event:
-    """The event, with a person's source if it replaced an event requested by a person: the request is not lost."""
-    if event.source in PEOPLE:
-        return event
-    replaced = progress.replaced_by(session, event)
-    asked = next((each.source for each in replaced if each.source in PEOPLE), None)
-    return dataclasses.replace(event, source=asked) if asked else event
 
 
 def find(sale_id: str, deps: Deps) -> Link | None:

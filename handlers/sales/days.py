@@ -15,18 +15,16 @@ from decimal import Decimal
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session
-
 from gateway.connectors.quickbooks.wire_documents import is_as_signed
 from gateway.errors import Incident
 from gateway.store import links, sales
-from gateway.store.events import PENDING, Change, Event, Flow, State
+from gateway.store.events import PENDING, PEOPLE, Change, Event, Flow, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, waiting
-from handlers.sales import bookings, documents, drafts, repairs, settlement
+from handlers.sales import bookings, documents, repairs, settlement
 from mapping import list_entries, sale_identity
-from mapping.day_summary import GOODS, Day, DayPlan, DayTotals, Goods, is_summarised, subtract
+from mapping.day_summary import GOODS, Day, DayPlan, DayTotals, Goods, subtract
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import to_cents
@@ -44,13 +42,6 @@ Parts: TypeAlias = dict[int, Sequence[BookedDocument]]
 """The documents of each part by its sequence, that of the goods first."""
 
 
-def belongs(session: Session, sale: Sale, other: str | None, deps: Deps) -> bool:
-    """Whether a sale without a link is to be booked in its day's document. `other`: it is booked as another record."""
-    (marked,) = drafts.mark_all(session, [sale], deps)
-    is_one = is_summarised(marked, deps.settings.orders, deps.settings.mapping.gift_card_tenders)
-    return is_one and is_bookable(sale, deps) and other is None
-
-
 def is_bookable(sale: Sale, deps: Deps) -> bool:
     """Whether the settings want this sale in the books now."""
     return sale_identity.find_refusal(sale, deps.settings.orders) is None
@@ -65,7 +56,7 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result
     busy = {key for key, (_, state, _) in newest.items() if state in _BUSY}
     idle = [each for each in dict.fromkeys((day, before)) if each.key not in busy]
     if link and before == day and link.fingerprint == sale_identity.content(sale):
-        if event.source not in bookings.PEOPLE or (idle and is_complete(day, deps)):
+        if event.source not in PEOPLE or (idle and is_complete(day, deps)):
             return _ended(sale, link, deps)
         deps.say("its day is looked at again: something of it was removed in QuickBooks", day=day.key)
     changes = tuple(to_change(each, sale, event, deps) for each in idle)
@@ -103,7 +94,7 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
     key = f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}"
     hint = json.dumps({"because": sale.number})
     change = deps.to_change(key, Flow.ORDERS, ENTITY, day.key, order_id=day.key, hint=hint, careful=True)
-    return change._replace(source=event.source) if event.source in bookings.PEOPLE else change
+    return change._replace(source=event.source) if event.source in PEOPLE else change
 
 
 def is_complete(day: Day, deps: Deps) -> bool:

@@ -86,16 +86,7 @@ def mark(sale: Sale, deps: Deps) -> Sale:
 def mark_all(session: Session, sales: Sequence[Sale], deps: Deps) -> list[Sale]:
     marked: list[Sale] = []
     for sale in sales:
-        order_ids = () if sale.kind is SaleKind.ORDER else sale.order_ids
-        found = [links.find_under(session, deps.connection, LinkKind.DEPOSIT, f"{each}/") for each in order_ids]
-        deposits = [
-            money_documents.from_detail(
-                link.source_id.split("/", 1)[1], bookings.detail(link, money_documents.DEPOSIT) or {}
-            )
-            for of_order in found
-            for link in of_order
-            if link.status.is_in_books
-        ]
+        deposits = links.find_deposits(session, deps.connection, sale)
         marked.append(_mark(sale, deposits, deps))
     return marked
 

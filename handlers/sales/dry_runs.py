@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import Any, Final
@@ -11,10 +11,11 @@ from typing import Any, Final
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import NotFound
+from gateway.store.events import Event
 from gateway.store.links import BookingStatus
-from handlers.deps import Deps
+from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, telling
-from handlers.sales import bookings, documents, drafts, money_documents, repairs, steps
+from handlers.sales import bookings, documents, drafts, money_documents, orders, repairs, steps
 from handlers.sales.steps import Context, Step
 from mapping.day_summary import Day
 from mapping.errors import MappingError, NotBookable
@@ -78,8 +79,10 @@ def without_writes(deps: Deps) -> Deps:
     return dataclasses.replace(deps.without_writes(), books=DryRunBooks(deps.books))
 
 
-def dry_run(known: Context, settle_on: Callable[[], tuple[Step, Context]], deps: Deps) -> Result:
-    """Store exactly what would be sent and why, as JSON on the row. `settle_on` gives the step of a real run."""
+def handle(event: Event, deps: Deps) -> Result:
+    """Store exactly what would be sent and why, as JSON on the row: the step of a real run, and what it would do."""
+    deps = without_writes(on_trial(event, deps))
+    known = orders.load(event, deps)
     sale, names = known.sale, {method.code: method.description for method in deps.lists.payment_methods()}
     planned: dict[str, Any] = {
         "sale": {
@@ -98,14 +101,15 @@ def dry_run(known: Context, settle_on: Callable[[], tuple[Step, Context]], deps:
         number = bookings.detail(link, "document_number")
         planned["already"] = {"entity": link.target_entity, "id": link.target_id, "number": number}
     try:
-        step, found = settle_on()
+        while (step := steps.decide(known)) in orders.LOADS:
+            known = orders.LOADS[step](known, deps)
         if step in _WITHOUT_PLAN:
-            day = Day(found.sale.branch, found.sale.business_date)
+            day = Day(known.sale.branch, known.sale.business_date)
             return done(message(_WITHOUT_PLAN[step], key=day.key))
-        if step is Step.REFUSE and found.refusal:
-            raise found.refusal
-        posting, references = _draft(step, found, deps)
-        action, *said = _plan(step, found, posting, deps)
+        if step is Step.REFUSE and known.refusal:
+            raise known.refusal
+        posting, references = _draft(step, known, deps)
+        action, *said = _plan(step, known, posting, deps)
         planned |= {"action": action, "steps": said}
         if posting and references:
             planned |= _to_content(posting, references, deps)
@@ -130,7 +134,7 @@ def _draft(step: Step, known: Context, deps: Deps) -> tuple[Posting | None, Refe
     """
     if known.refusal:
         return None, None
-    stays = step in (Step.NOTHING, Step.SKIP, Step.RELINK) or steps.is_parked(step)
+    stays = step in (Step.NOTHING, Step.SKIP, Step.RELINK) or step in steps.PARKING
     kind = known.kind if known.link else None
     try:
         prepared, references = drafts.prepare(known.sale, deps, kind=kind)
@@ -226,7 +230,7 @@ def _find_references(content: Any) -> Iterator[tuple[str, str]]:
 
 def _plan(step: Step, known: Context, posting: Posting | None, deps: Deps) -> list[str]:
     """What would be done: one code word for programs, then the steps as sentences."""
-    if steps.is_parked(step):
+    if step in steps.PARKING:
         return [PARK, steps.park(step, known).outcome.reason or ""]
     if step is Step.RELINK:
         return _link(known.successor)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.errors import Conflict, NotFound, Permanent
+from gateway.store import links, progress
 from gateway.store.events import Event, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
-from handlers.deps import Deps, on_trial
+from handlers.deps import Deps
 from handlers.result import Result, done, skipped
 from handlers.sales import (
     booking,
@@ -21,7 +22,6 @@ from handlers.sales import (
     days,
     documents,
     drafts,
-    dry_runs,
     money_documents,
     repairs,
     settlement,
@@ -30,6 +30,7 @@ from handlers.sales import (
 )
 from handlers.sales.steps import Context, Step
 from mapping import sale_identity
+from mapping.assessment import Assessment
 from mapping.messages import message
 from mapping.records import BooksPayment, DocumentKind, Sale, SaleKind
 from mapping.sale_identity import find_signed_content
@@ -39,79 +40,65 @@ TRIES: Final = 3
 
 def handle(event: Event, deps: Deps) -> Result:
     """Book the sale once, from any source and any number of events."""
-    preview = bool(event.source in bookings.PEOPLE and event.asked.get("dry_run"))
-    deps = dry_runs.without_writes(on_trial(event, deps)) if preview else deps
+    known: Result | Context = load(event, deps)
+    while isinstance(known, Context):
+        now, step = known, steps.decide(known)
+        known, deps = _take(step, now, deps)
+    if now.is_asked and step not in _NOT_OF_A_DOCUMENT and known.outcome.state is State.DONE:
+        for record in now.records:
+            deps.resolve(bookings.GONE_IN_BOOKS, record)
+    return known
+
+
+def load(event: Event, deps: Deps) -> Context:
+    """The sale as the till has it, and what is stored of it. Raises `NotFound`."""
     sale = till_sales.read_of(event, deps)
     if sale is None:
         raise NotFound("the till does not know this sale any more")
     deps.learn(order_id=sale.number)
     if sale.kind is not SaleKind.ORDER:
         deps.sales[sale.id] = sale
-    known = _load(sale, event, deps)
-    if preview:
-        return dry_runs.dry_run(known, lambda: _settle_on(known, deps), deps)
-    if known.maybe_written and known.link and known.link.target_entity == DocumentKind.INVOICE:
-        # Before anything is sent: a payment may be posted again, and this attempt may fail after that.
-        _look_later(known, deps)
-    result: Result | Context = known
-    while isinstance(result, Context):
-        step, known = _settle_on(result, deps)
-        result, deps = _take(step, known, deps)
-    if known.is_asked and step not in _NOT_OF_A_DOCUMENT and result.outcome.state is State.DONE:
-        for record in known.records:
-            deps.resolve(bookings.GONE_IN_BOOKS, record)
-    return result
+    return _load_stored(sale, event, deps)
 
 
-def _load(sale: Sale, event: Event, deps: Deps) -> Context:
-    """What is stored of the sale and of what it refers to, mostly by one statement."""
-    is_order, settings = sale.kind is SaleKind.ORDER, deps.settings.orders
+def _load_stored(sale: Sale, event: Event, deps: Deps) -> Context:
+    is_order, deposits = sale.kind is SaleKind.ORDER, []
     deps.links.clear()
     deps.links.load_sale(sale, deps.settings)
     link = deps.links[LinkKind.DOCUMENT, sale.id]
+    if link or is_order or sale.order_ids:
+        with reading(deps.engine) as session:
+            event = progress.with_request(session, event) if link or is_order else event
+            deposits = links.find_deposits(session, deps.connection, sale)
     other = None if link or is_order else bookings.find_other(sale, deps.links)
-    summed_up = link is not None and link.day is not None
-    with reading(deps.engine) as session:
-        if link or is_order:
-            event = bookings.with_request(session, event)
-        if link is None and settings.summary == "day":
-            summed_up = days.belongs(session, sale, other, deps)
-    refusal = sale_identity.find_refusal(sale, settings)
     maybe_written = bookings.is_maybe_written(event, deps)
-    found = Context(sale, event, None, other, refusal, summed_up, maybe_written, (f"sale {sale.number}",))
-    return _follow(found, link, deps, looked=False) if link else found
+    # Before anything is sent: a payment may be posted again, and this attempt may fail after that.
+    watched = not (maybe_written and link and link.target_entity == DocumentKind.INVOICE)
+    of = Assessment(sale, deps.settings, deposits)
+    return Context(of, event, link, other, maybe_written, (f"sale {sale.number}",), watched)
 
 
-def _follow(known: Context, link: Link, deps: Deps, *, looked: bool = True) -> Context:
+def _follow(known: Context, link: Link) -> Context:
     """What is known of the sale as the document of this link, which was not read yet."""
-    kind = drafts.kind_now(known.sale, link.target_entity, deps)
-    fresh = dataclasses.replace(known, link=link, kind=kind, looked=looked, tried=False, sought=False)
-    return _unread(fresh)
+    return _unread(dataclasses.replace(known, link=link, looked=True, tried=False, sought=False))
 
 
 def _unread(known: Context) -> Context:
     return dataclasses.replace(known, read=False, current=None, edited=None, unchanged=None)
 
 
-def _settle_on(known: Context, deps: Deps) -> tuple[Step, Context]:
-    """The step to take, after everything was loaded that it depends on."""
-    while (step := steps.decide(known, deps.settings.orders)) in _LOADS:
-        known = _LOADS[step](known, deps)
-    return step, known
-
-
 def _take(step: Step, known: Context, deps: Deps) -> tuple[Result | Context, Deps]:
     """Take the step; the result, or what is known now if it has to be decided again.
 
-    That is so if the books refuse amounts in a way that is stored for the connection, contain an earlier version of the
-    sale, or have another writer who was faster.
+    After an act that is so if the books refuse amounts in a way that is stored for the connection, contain an earlier
+    version of the sale, or have another writer who was faster.
     """
-    if step is Step.REFUSE and known.refusal:
-        raise known.refusal
+    if step in LOADS:
+        return LOADS[step](known, deps), deps
     try:
-        return _ACTS[step](known, deps) if step in _ACTS else steps.park(step, known), deps
+        return _ACTS[step](known, deps), deps
     except booking.OutdatedDocument as earlier:
-        return _follow(known, earlier.link, deps), deps
+        return _follow(known, earlier.link), deps
     except Conflict:
         if step not in _UPDATES:
             raise
@@ -121,7 +108,8 @@ def _take(step: Step, known: Context, deps: Deps) -> tuple[Result | Context, Dep
         learned = drafts.learn(refusal, deps)
         if learned is None:
             raise
-        return dataclasses.replace(_load(known.sale, known.event, learned), looked=True), learned
+        fresh = _load_stored(known.sale, known.event, learned)
+        return dataclasses.replace(fresh, watched=True, looked=True), learned
 
 
 def _again(known: Context) -> Context:
@@ -130,7 +118,7 @@ def _again(known: Context) -> Context:
     if attempts == TRIES:
         raise Conflict(
             message("{document} keeps changing in QuickBooks", document=bookings.name_document(known.booked)),
-            record=sale_identity.name_record(known.sale),
+            record=known.of.record,
             fix="retry when no other user works on this document",
         )
     return dataclasses.replace(known, attempts=attempts)
@@ -161,11 +149,16 @@ def _search(known: Context, deps: Deps) -> Context:
         _look_later(known, deps)
         return dataclasses.replace(known, looked=True)
     settlement.recall(known.sale, booked, deps)
-    return _follow(known, booking.to_link(known.sale, booked, finished=False), deps)
+    return _follow(known, booking.to_link(known.sale, booked, finished=False))
 
 
 def _look_later(known: Context, deps: Deps) -> None:
-    documents.look_later(sale_identity.marker(known.sale), [known.sale.business_date], known.event, deps)
+    documents.look_later(known.of.marker, [known.sale.business_date], known.event, deps)
+
+
+def _watch(known: Context, deps: Deps) -> Context:
+    _look_later(known, deps)
+    return dataclasses.replace(known, watched=True)
 
 
 def _compare(known: Context, deps: Deps) -> Context:
@@ -185,6 +178,16 @@ def _book_again(known: Context, deps: Deps) -> Result:
     return booking.book(known, deps, maybe_written=True)
 
 
+def _refuse(known: Context, _: Deps) -> Result:
+    if known.refusal is None:
+        raise LookupError(known.sale.id)
+    raise known.refusal
+
+
+def _parking(step: Step) -> Callable[[Context, Deps], Result]:
+    return lambda known, _: steps.park(step, known)
+
+
 def _relink(known: Context, deps: Deps) -> Context:
     """The linked document is gone: link the other one of this sale, not finished."""
     sale, link, booked = known.sale, known.booked, known.successor
@@ -197,18 +200,19 @@ def _relink(known: Context, deps: Deps) -> Context:
     successor = booking.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
     successor = dataclasses.replace(successor, sync_token=None, generation=link.generation + 1)
     kept: tuple[BooksPayment, ...] = ()
-    if not sale_identity.is_withdrawn(sale):
-        kind = drafts.kind_now(sale, booked.kind, deps)
+    if not known.of.is_withdrawn:
+        kind = sale_identity.kind_now(known.of.in_money, deps.settings.orders, booked.kind)
         kept = drafts.prepare(sale, deps, kind=kind)[0].payments
     settlement.recall(sale, booked, deps, wanted=kept)
     settlement.part_from(link, kept, deps)
     money_documents.hand_over(link, booked, deps)
     deps.remember(successor, *booking.to_claims(sale, booked))
     deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
-    return _follow(fresh, successor, deps)
+    return _follow(fresh, successor)
 
 
-_LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
+LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
+    Step.WATCH: _watch,
     Step.LOOK: _look,
     Step.SEARCH: _search,
     Step.SEEK: lambda known, deps: dataclasses.replace(
@@ -228,6 +232,7 @@ _LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
         known, posting=drafts.prepare(known.sale, deps, kind=DocumentKind.INVOICE)[0]
     ),
 }
+"""The steps after which it is decided again; nothing is written in either system."""
 _NOT_OF_A_DOCUMENT: Final = {Step.ORDER_BOOKED, Step.DEPOSITS, Step.SUM_UP}
 _UPDATES: Final = {Step.UPDATE, Step.REVIVE}
 _ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result | Context]]] = {
@@ -236,6 +241,7 @@ _ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result | Context]]] = {
         known.sale, deps, maybe_written=known.maybe_written, asked=known.is_asked
     ),
     Step.SUM_UP: lambda known, deps: days.hand_over(known.sale, known.link, known.event, deps),
+    Step.REFUSE: _refuse,
     Step.SKIP: lambda known, _: skipped(known.other or ""),
     Step.BOOK: lambda known, deps: booking.book(known, deps, maybe_written=known.maybe_written),
     Step.NOTHING: lambda known, _: done(
@@ -248,7 +254,8 @@ _ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result | Context]]] = {
     Step.TRY_UNREAD: lambda known, deps: booking.try_unread(known, deps) or dataclasses.replace(known, tried=True),
     Step.SETTLE: booking.settle,
     Step.UPDATE: booking.update,
-    Step.REPLACE: booking.replace,
+    Step.REPLACE: booking.book_anew,
     Step.WITHDRAW: booking.withdraw,
     Step.LEAVE_GONE: booking.leave_gone,
+    **{step: _parking(step) for step in steps.PARKING},
 }

@@ -5,6 +5,7 @@ decided again.
 
 | step | when | what is done |
 | --- | --- | --- |
+| WATCH | booked as an invoice, and perhaps written again | a later search for doubles is requested; decided again |
 | ORDER_BOOKED | an order that an earlier version booked as a document | nothing |
 | DEPOSITS | an order | each payment of it is booked: `money_documents.handle` |
 | SUM_UP | its day's document contains it, or will | it waits for that document: `days.hand_over` |
@@ -44,22 +45,22 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from gateway.store.events import Event
+from gateway.store.events import PEOPLE, Event
 from gateway.store.links import BookingStatus, Link
 from handlers.result import Result, parked
 from handlers.sales import bookings
 from mapping import sale_identity
+from mapping.assessment import Assessment
 from mapping.errors import NotBookable
 from mapping.messages import message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind
-from mapping.sections import OrderSettings
 
 Step = Enum(
     "Step",
-    "ORDER_BOOKED DEPOSITS SUM_UP SEARCH LOOK SEEK READ COMPARE CHECK DRAFT REFUSE SKIP BOOK NOTHING RESTORE RELINK"
-    " BOOK_AGAIN REVIVE TRY_UNREAD SETTLE UPDATE REPLACE WITHDRAW LEAVE_GONE PARK_UNBOOKABLE PARK_ADOPTED PARK_CHANGED"
-    " PARK_CANCELLED PARK_EDITED PARK_GONE",
+    "WATCH ORDER_BOOKED DEPOSITS SUM_UP SEARCH LOOK SEEK READ COMPARE CHECK DRAFT REFUSE SKIP BOOK NOTHING RESTORE"
+    " RELINK BOOK_AGAIN REVIVE TRY_UNREAD SETTLE UPDATE REPLACE WITHDRAW LEAVE_GONE PARK_UNBOOKABLE PARK_ADOPTED"
+    " PARK_CHANGED PARK_CANCELLED PARK_EDITED PARK_GONE",
 )
 """What to do with a sale: see the table at the head of this module."""
 PARK: Final = "park"
@@ -67,23 +68,21 @@ PARK: Final = "park"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known of a sale. `other`: why it must not be booked although it has no link; `refusal`: why not now.
+    """What is known of a sale. `other`: why it must not be booked although it has no link.
 
     `maybe_written`: an earlier attempt may have booked it. `records`: what events that this sale may settle call it.
-    `kind`: as which document it would be booked now. `looked`: LOOK or SEARCH was taken; `tried`: TRY_UNREAD was.
+    `watched`: WATCH is not needed, or was taken; `looked`: LOOK or SEARCH was taken; `tried`: TRY_UNREAD was.
     The rest is loaded when needed. `current`: its document, if `read`; `successor`: another one, if `sought`; `edited`:
     whether somebody edited the document (None: not compared); `unchanged`: whether it contains the sale as it is now.
     """
 
-    sale: Sale
+    of: Assessment
     event: Event
     link: Link | None
     other: str | None
-    refusal: NotBookable | None
-    summed_up: bool
     maybe_written: bool
     records: tuple[str, ...]
-    kind: DocumentKind | None = None
+    watched: bool = True
     looked: bool = False
     tried: bool = False
     attempts: int = 0
@@ -94,6 +93,27 @@ class Context:
     edited: bool | None = None
     unchanged: bool | None = None
     posting: Posting | None = None
+
+    @property
+    def sale(self) -> Sale:
+        return self.of.sale
+
+    @property
+    def refusal(self) -> NotBookable | None:
+        """Why it is not to be booked now."""
+        return self.of.refusal
+
+    @property
+    def kind(self) -> DocumentKind:
+        """As which document it would be booked now."""
+        return sale_identity.kind_now(self.of.in_money, self.of.settings.orders, self.booked.target_entity)
+
+    @property
+    def is_summed_up(self) -> bool:
+        """Whether its day's document contains it, or will."""
+        if self.link is not None:
+            return self.link.day is not None
+        return self.of.is_summarised and self.other is None
 
     @property
     def booked(self) -> Link:
@@ -116,7 +136,7 @@ class Context:
     @property
     def is_asked(self) -> bool:
         """Whether a person requests it."""
-        return self.event.source in bookings.PEOPLE
+        return self.event.source in PEOPLE
 
     @property
     def is_lost(self) -> bool:
@@ -141,43 +161,51 @@ class Context:
         return None if is_ours else bookings.how_gone(self.current)
 
 
-def decide(known: Context, settings: OrderSettings) -> Step:
-    link = known.link
+def decide(known: Context) -> Step:
+    """The next step of this sale."""
+    if not known.watched:
+        return Step.WATCH
     if known.sale.kind is SaleKind.ORDER:
-        return Step.ORDER_BOOKED if link else Step.DEPOSITS
-    if known.summed_up:
+        return Step.ORDER_BOOKED if known.link else Step.DEPOSITS
+    if known.is_summed_up:
         return Step.SUM_UP
-    if link is None and known.refusal:
-        is_search = sale_identity.is_withdrawn(known.sale) and known.maybe_written and not known.looked
+    return _decide_linked(known, known.link) if known.link else _decide_unlinked(known)
+
+
+def _decide_unlinked(known: Context) -> Step:
+    if known.refusal:
+        is_search = known.of.is_withdrawn and known.maybe_written and not known.looked
         return Step.SEARCH if is_search else Step.REFUSE
-    if link is None:
-        return Step.SKIP if known.other else Step.BOOK
+    return Step.SKIP if known.other else Step.BOOK
+
+
+def _decide_linked(known: Context, link: Link) -> Step:
     if known.is_asked and not known.looked:
         return Step.LOOK
-    return _decide_unbookable(known, link, settings) if known.refusal else _decide_bookable(known, link, settings)
+    return _decide_unbookable(known, link) if known.refusal else _decide_bookable(known, link)
 
 
-def _decide_bookable(known: Context, link: Link, settings: OrderSettings) -> Step:
+def _decide_bookable(known: Context, link: Link) -> Step:
     if known.gone:
         return _decide_gone(known)
-    if link.fingerprint != sale_identity.content(known.sale):
-        return _decide_changed(known, link, settings)
+    if link.fingerprint != known.of.content:
+        return _decide_changed(known, link)
     is_settled_apart = link.target_entity in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO)
     if not known.is_asked or link.adopted or not is_settled_apart:
         return Step.NOTHING
     return Step.RESTORE if known.read else Step.READ
 
 
-def _decide_unbookable(known: Context, link: Link, settings: OrderSettings) -> Step:
-    if link.fingerprint == sale_identity.content(known.sale):
+def _decide_unbookable(known: Context, link: Link) -> Step:
+    if link.fingerprint == known.of.content:
         return Step.REFUSE
-    if not sale_identity.is_withdrawn(known.sale):
-        return Step.REFUSE if sale_identity.why_off(known.sale, settings) else Step.PARK_UNBOOKABLE
+    if not known.of.is_withdrawn:
+        return Step.REFUSE if known.of.why_off else Step.PARK_UNBOOKABLE
     if known.gone:
         return _decide_successor(known) or Step.LEAVE_GONE
     if link.adopted:
         return Step.PARK_ADOPTED
-    if settings.cancelled == PARK:
+    if known.of.settings.orders.cancelled == PARK:
         return Step.PARK_CANCELLED
     return _decide_compared(known) or Step.WITHDRAW
 
@@ -198,13 +226,13 @@ def _decide_successor(known: Context) -> Step | None:
     return Step.RELINK if known.successor else None
 
 
-def _decide_changed(known: Context, link: Link, settings: OrderSettings) -> Step:
+def _decide_changed(known: Context, link: Link) -> Step:
     if link.adopted:
         return Step.PARK_ADOPTED
     if link.status is BookingStatus.WITHDRAWN and known.is_same_kind:
         return Step.REVIVE if known.current and known.current.voided else _decide_compared(known) or Step.UPDATE
     step = _decide_payments(known, link)
-    if not step and settings.changed == PARK:
+    if not step and known.of.settings.orders.changed == PARK:
         step = _decide_unfinished(known, link)
     if step:
         return step
@@ -215,7 +243,7 @@ def _decide_changed(known: Context, link: Link, settings: OrderSettings) -> Step
 
 def _decide_payments(known: Context, link: Link) -> Step | None:
     """Of an invoice with the same goods only payments differ, or a refund, which is a line of it."""
-    same_goods = bookings.detail(link, "goods") == sale_identity.goods(known.sale)
+    same_goods = bookings.detail(link, "goods") == known.of.goods
     if not (known.kind is DocumentKind.INVOICE and known.is_same_kind and same_goods):
         return None
     if known.posting is None:
@@ -253,13 +281,13 @@ _PARKED: Final[Mapping[Step, tuple[str, str]]] = {
 """What is said of the sale, and the code."""
 
 
-def is_parked(step: Step) -> bool:
-    return step is Step.PARK_UNBOOKABLE or step in _PARKED
+PARKING: Final = (Step.PARK_UNBOOKABLE, *_PARKED)
+"""The steps that leave the sale to a person."""
 
 
 def park(step: Step, known: Context) -> Result:
     """A person has to act: the sale stays as it is in the books."""
-    link, record = known.booked, sale_identity.name_record(known.sale)
+    link, record = known.booked, known.of.record
     code, fix = "changed-after-booking", "correct the document in QuickBooks by hand, then ignore this event"
     if step is Step.PARK_UNBOOKABLE:
         why = message(known.refusal.reason if known.refusal else "")

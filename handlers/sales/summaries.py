@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.store import links, sales
-from gateway.store.events import Event
+from gateway.store import links, progress, sales
+from gateway.store.events import PEOPLE, Event
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -21,6 +21,7 @@ from handlers.references.parties import Buyer
 from handlers.result import Result, done, waiting
 from handlers.sales import bookings, days, documents, drafts, repairs, settlement
 from mapping import day_summary, orders, sale_identity
+from mapping.assessment import Assessment
 from mapping.day_summary import Day, DayPlan, DayTotals, to_postings
 from mapping.errors import MappingError
 from mapping.messages import Amount, join, message
@@ -54,7 +55,7 @@ def handle(event: Event, deps: Deps) -> Result:
     if event.asked.get("dry_run"):
         return done(message("dry run: {name} would be summed up; nothing was written", name=day.name))
     with reading(deps.engine) as session:
-        asked = bookings.with_request(session, event).source in bookings.PEOPLE
+        asked = progress.with_request(session, event).source in PEOPLE
     wait = days.seconds_until_close(day, deps)
     if wait > 0:
         reason = message("the day closes at {time}", time=deps.settings.orders.day_closes)
@@ -181,14 +182,15 @@ def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
 def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
     if (sale.branch, sale.business_date) != (day.branch, day.date):
         return False
-    if link is None:
-        with reading(deps.engine) as session:
-            known = links.find_each(session, deps.connection, links.of_other(sale))
-            return days.belongs(session, sale, bookings.find_other(sale, known), deps)
-    # A sale that was summed up stays so if the settings change back to a document per sale.
-    settings = deps.settings.orders.model_copy(update={"summary": "day"})
-    cards = deps.settings.mapping.gift_card_tenders
-    return day_summary.is_summarised(drafts.mark(sale, deps), settings, cards) and days.is_bookable(sale, deps)
+    settings, other = deps.settings, None
+    with reading(deps.engine) as session:
+        deposits = links.find_deposits(session, deps.connection, sale)
+        if link is None:
+            other = bookings.find_other(sale, links.find_each(session, deps.connection, links.of_other(sale)))
+    if link is not None:
+        # A sale that was summed up stays so if the settings change back to a document per sale.
+        settings = settings.model_copy(update={"orders": settings.orders.model_copy(update={"summary": "day"})})
+    return Assessment(sale, settings, deposits).is_summarised and other is None
 
 
 def _link(day: Day, state: _State, counted: Sequence[Sale], others: Sequence[Sale], deps: Deps) -> None:

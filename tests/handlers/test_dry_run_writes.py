@@ -84,7 +84,7 @@ def test_a_handler_that_would_write_in_a_dry_run_fails_loudly(
 ) -> None:
     shop = open_shop("")
     event = shop.event(shop.receive(happen(shop)))
-    handle, before = find_handler(event.flow, event.entity), effects(shop)
+    handle, before = find_handler(event), effects(shop)
     with pytest.raises(WriteRefused):
         handle(event, shop.deps().without_writes())
     assert effects(shop) == before

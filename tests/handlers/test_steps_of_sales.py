@@ -15,16 +15,16 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.sales import steps
 from handlers.sales.steps import Context, Step
 from mapping import sale_identity
-from mapping.errors import NotBookable
+from mapping.assessment import Assessment
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind, SalesDocument
-from mapping.sections import OrderSettings
+from mapping.settings_document import SettingsDocument
 from tests.mapping.sales import line, receipt
 
 SOLD = receipt(line(1, 100))
 CANCELLED = dataclasses.replace(receipt(), state="RECEIPT-STATE-CANCELLED")
 ORDER = dataclasses.replace(SOLD, kind=SaleKind.ORDER)
-REFUSAL = NotBookable("not to be booked", record="sale 1", field="orders")
+UNPAID = dataclasses.replace(SOLD, state="RECEIPT-STATE-OUTSTANDING")
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 PERSON, CLOCK = "admin", "mpluskassa"
 EMPTY = dict.fromkeys(field.name for field in dataclasses.fields(Event))
@@ -36,11 +36,13 @@ def known(sale: Sale = SOLD, *, source: str = CLOCK, booked: str | None = None, 
     """A context; `booked`: the sale has a link, of its content "now" or "before", or "unfinished"."""
     event = Event(**{**EMPTY, "source": source, "received_at": NOW})  # type: ignore[arg-type]
     content = {"now": sale_identity.content(sale), "unfinished": None}.get(booked or "", booked)
-    of_link = {name: more.pop(name) for name in ("status", "adopted", "detail") if name in more}
+    of_link = {name: more.pop(name) for name in ("status", "adopted", "detail", "day") if name in more}
+    of = Assessment(
+        sale, SettingsDocument.model_validate({"stock": {"enabled": False}, "orders": more.pop("orders", {})})
+    )
     entity = more.pop("entity", RECEIPT)
     link = Link(LinkKind.DOCUMENT, sale.id, entity, "1", "0", content, **of_link) if booked else None
-    first = Context(sale, event, link, None, None, summed_up=False, maybe_written=False, records=(), kind=entity)
-    return dataclasses.replace(first, **more)
+    return dataclasses.replace(Context(of, event, link, None, maybe_written=False, records=()), **more)
 
 
 def read(total: str = "1.00", *, voided: bool = False) -> dict[str, Any]:
@@ -54,17 +56,19 @@ def drafted(total: str) -> Posting:
     return Posting(SalesDocument(INVOICE, "", "1", date(2026, 11, 29), "1", (), (), Decimal(total)))
 
 
-CANCEL: dict[str, Any] = {"sale": CANCELLED, "refusal": REFUSAL, "booked": "before"}
+CANCEL: dict[str, Any] = {"sale": CANCELLED, "booked": "before"}
 PAID: dict[str, Any] = {"booked": "before", "entity": INVOICE, "detail": {"goods": sale_identity.goods(SOLD)}}
-OTHER: dict[str, Any] = {"booked": "before", "kind": INVOICE}
+OTHER: dict[str, Any] = {"booked": "before", "orders": {"receipt_target": "invoice"}}
 GONE: dict[str, Any] = {"looked": True, "read": True}
 SOUGHT: dict[str, Any] = {**GONE, "sought": True}
 TABLE: list[tuple[Step, Context]] = [
     (Step.ORDER_BOOKED, known(ORDER, booked="now")),
     (Step.DEPOSITS, known(ORDER, source=PERSON)),
-    (Step.SUM_UP, known(summed_up=True, source=PERSON, booked="now")),
-    (Step.SEARCH, known(CANCELLED, refusal=REFUSAL, maybe_written=True)),
-    (Step.LOOK, known(source=PERSON, booked="before", refusal=REFUSAL)),
+    (Step.SUM_UP, known(source=PERSON, booked="now", day="1/2026-11-29")),
+    (Step.SUM_UP, known(orders={"summary": "day", "summary_item": "Goods"})),
+    (Step.WATCH, known(entity=INVOICE, booked="now", watched=False)),
+    (Step.SEARCH, known(CANCELLED, maybe_written=True)),
+    (Step.LOOK, known(UNPAID, source=PERSON, booked="before")),
     (Step.SEEK, known(booked="now", status=BookingStatus.VOIDED)),
     (Step.SEEK, known(booked="before", **GONE)),
     (Step.SEEK, known(**CANCEL, **read(voided=True))),
@@ -79,10 +83,10 @@ TABLE: list[tuple[Step, Context]] = [
     (Step.COMPARE, known(**CANCEL, **read())),
     (Step.COMPARE, known(**OTHER, status=REPLACING, **read(voided=True))),
     (Step.DRAFT, known(**PAID, **read())),
-    (Step.REFUSE, known(CANCELLED, refusal=REFUSAL, maybe_written=True, looked=True)),
-    (Step.REFUSE, known(CANCELLED, refusal=REFUSAL)),
-    (Step.REFUSE, known(refusal=REFUSAL, maybe_written=True)),
-    (Step.REFUSE, known(CANCELLED, refusal=REFUSAL, booked="now")),
+    (Step.REFUSE, known(CANCELLED, maybe_written=True, looked=True)),
+    (Step.REFUSE, known(CANCELLED)),
+    (Step.REFUSE, known(UNPAID, maybe_written=True)),
+    (Step.REFUSE, known(CANCELLED, booked="now")),
     (Step.SKIP, known(other="booked as an order", source=PERSON)),
     (Step.BOOK, known(source=PERSON)),
     (Step.NOTHING, known(booked="now")),
@@ -107,7 +111,7 @@ TABLE: list[tuple[Step, Context]] = [
     (Step.REPLACE, known(**OTHER, status=REPLACING, **GONE)),
     (Step.WITHDRAW, known(**CANCEL, **read(), edited=False)),
     (Step.LEAVE_GONE, known(**CANCEL, **SOUGHT)),
-    (Step.PARK_UNBOOKABLE, known(refusal=REFUSAL, booked="before", source=PERSON, looked=True)),
+    (Step.PARK_UNBOOKABLE, known(UNPAID, booked="before", source=PERSON, looked=True)),
     (Step.PARK_ADOPTED, known(booked="before", adopted=True)),
     (Step.PARK_ADOPTED, known(**CANCEL, adopted=True)),
     (Step.PARK_EDITED, known(booked="before", **read(), edited=True)),
@@ -116,17 +120,17 @@ TABLE: list[tuple[Step, Context]] = [
     (Step.PARK_GONE, known(booked="before", **SOUGHT)),
     (Step.PARK_GONE, known(booked="before", status=REPLACING, **SOUGHT)),
 ]
-PARK = OrderSettings(changed="park", cancelled="park")
+PARK = {"changed": "park", "cancelled": "park"}
 TABLE_OF_PARK: list[tuple[Step, Context]] = [
-    (Step.READ, known(booked="unfinished")),
-    (Step.CHECK, known(booked="unfinished", **read())),
-    (Step.COMPARE, known(booked="unfinished", **read(), unchanged=True)),
-    (Step.PARK_CHANGED, known(booked="unfinished", **read(), unchanged=False)),
-    (Step.PARK_CHANGED, known(booked="before", source=PERSON, **read())),
-    (Step.PARK_CHANGED, known(**OTHER)),
-    (Step.PARK_CANCELLED, known(**CANCEL)),
-    (Step.SETTLE, known(**PAID, **read(), posting=drafted("1.00"))),
-    (Step.UPDATE, known(**PAID, **read(), posting=drafted("2.00"), edited=False)),
+    (Step.READ, known(booked="unfinished", orders=PARK)),
+    (Step.CHECK, known(booked="unfinished", **read(), orders=PARK)),
+    (Step.COMPARE, known(booked="unfinished", **read(), unchanged=True, orders=PARK)),
+    (Step.PARK_CHANGED, known(booked="unfinished", **read(), unchanged=False, orders=PARK)),
+    (Step.PARK_CHANGED, known(booked="before", source=PERSON, **read(), orders=PARK)),
+    (Step.PARK_CHANGED, known(booked="before", orders={**PARK, "receipt_target": "invoice"})),
+    (Step.PARK_CANCELLED, known(**CANCEL, orders=PARK)),
+    (Step.SETTLE, known(**PAID, **read(), posting=drafted("1.00"), orders=PARK)),
+    (Step.UPDATE, known(**PAID, **read(), posting=drafted("2.00"), edited=False, orders=PARK)),
 ]
 
 
@@ -137,17 +141,16 @@ def name(value: object) -> str:
 
 @pytest.mark.parametrize(("step", "context"), TABLE, ids=name)
 def test_the_step_follows_from_what_is_known(step: Step, context: Context) -> None:
-    assert steps.decide(context, OrderSettings()) is step
+    assert steps.decide(context) is step
 
 
 @pytest.mark.parametrize(("step", "context"), TABLE_OF_PARK, ids=name)
 def test_the_step_of_a_changed_sale_if_changes_are_parked(step: Step, context: Context) -> None:
-    assert steps.decide(context, PARK) is step
+    assert steps.decide(context) is step
 
 
 def test_a_booked_sale_that_the_settings_leave_out_now_stays_as_it_is() -> None:
-    settings = OrderSettings(receipts=False)
-    assert steps.decide(known(refusal=REFUSAL, booked="before"), settings) is Step.REFUSE
+    assert steps.decide(known(booked="before", orders={"receipts": False})) is Step.REFUSE
 
 
 def test_the_table_of_steps_names_every_step_once() -> None:

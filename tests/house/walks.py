@@ -27,9 +27,9 @@ class Walk:
     climbs: list[tuple[str, str]] = field(default_factory=list)
 
     def follow(self, caller: FrameType | None, called: FrameType) -> None:
-        """Note one call."""
+        """Note one call. A property is read like a field: nobody has to look where it comes from."""
         to = self._module(called)
-        if to is None:
+        if to is None or _is_property(called):
             return
         while caller is not None and self._module(caller) is None:
             caller = caller.f_back
@@ -45,6 +45,11 @@ class Walk:
         name = frame.f_code.co_filename
         path = name.removeprefix(_ROOT)
         return path.removesuffix(".py") if path != name and path.startswith(self.packages) else None
+
+
+def _is_property(frame: FrameType) -> bool:
+    owner = type(frame.f_locals.get("self"))
+    return isinstance(getattr(owner, frame.f_code.co_name, None), property)
 
 
 @contextmanager

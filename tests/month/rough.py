@@ -87,5 +87,5 @@ class Rough:
             return
         self.weather.note("worker dead after its work")
         with suppress(Exception):  # whatever it was, nobody will ever know
-            find_handler(event.flow, event.entity)(event, self.shop.deps())
+            find_handler(event)(event, self.shop.deps())
         self.weather.run("UPDATE inbox SET leased_until = '2020-01-01 00:00:00.000000' WHERE state = 'working'")
