@@ -7,7 +7,7 @@ tender's total equals the till's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -17,9 +17,9 @@ from mapping import tenders
 from mapping.errors import MappingError, naming
 from mapping.messages import Amount, message
 from mapping.money import add as sum_cents
-from mapping.money import allocate, show_number, to_cents, to_euros
-from mapping.money_documents import SETTLED, to_payments
-from mapping.orders import MOVE, Posting, merge_taxes, paid_at_once, to_model
+from mapping.money import show_number, split, to_cents, to_euros
+from mapping.money_documents import SETTLED, kind_of_money, paid_at_once, to_payments
+from mapping.orders import MOVE, Posting, to_model, to_taxes
 from mapping.records import (
     DocumentKind,
     DocumentLine,
@@ -33,7 +33,7 @@ from mapping.records import (
 )
 from mapping.references import References, get_tax_code, get_untaxed, to_line, to_tax
 from mapping.sale_identity import fit_number
-from mapping.sale_lines import FlatLine, flatten, is_without_vat, paid_difference, read_totals, special_kind
+from mapping.sale_lines import flatten, is_without_vat, paid_difference, read_totals, special_kind
 from mapping.sections import OrderSettings
 from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, by_rate, find_drift, find_reach, solve
 from mapping.tenders import PAID_AT_ONCE, RETURNS, by_method
@@ -149,11 +149,15 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
         # What was rounded to nothing has no tender with an amount.
         largest = max(tenders, key=lambda method: abs(tenders[method]), default=sale.payments[0].method)
         tenders[largest] = tenders.get(largest, 0) - difference
-    nets = [
-        net
-        for total in totals
-        for net in _nets([line for line in flat if line.vat == total.key], total.net_cents, tips)
-    ]
+    nets = []
+    for total in totals:
+        lines = [line for line in flat if line.vat == total.key]
+        # The remainder to the till's net is added to the largest line.
+        rest = total.net_cents - sum(line.net_cents for line in lines)
+        largest_line = max(lines, key=lambda line: abs(line.net_cents), default=None)
+        for line in lines:
+            kind = special_kind(line.line, tips) or f"{GOODS}:{line.line.turnover_group or 0}"
+            nets.append({Goods(kind, *line.vat): line.net_cents + (rest if line is largest_line else 0)})
     return DayTotals(
         nets=sum_cents(nets),
         vat=sum_cents({total.key: total.vat_cents} for total in totals),
@@ -161,17 +165,6 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
         rounding=difference if booked_as_line else 0,
         drift=find_drift(totals, [line.vat for line in flat]),
     )
-
-
-def _nets(lines: list[FlatLine], net_cents: int, tips: frozenset[int]) -> Iterator[dict[Goods, int]]:
-    """The lines of one VAT code by goods; the remainder to the till's net is added to the largest."""
-    if not lines:
-        return
-    rest = net_cents - sum(line.net_cents for line in lines)
-    largest = max(lines, key=lambda line: abs(line.net_cents))
-    for line in lines:
-        kind = special_kind(line.line, tips) or f"{GOODS}:{line.line.turnover_group or 0}"
-        yield {Goods(kind, *line.vat): line.net_cents + (rest if line is largest else 0)}
 
 
 # --- kept beside the link of a day -------------------------------------------------------------------------------
@@ -270,10 +263,9 @@ def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
 
 def _money_only(plan: DayPlan, method: str, cents: int) -> Posting:
     """Money received or (negative) refunded: what the goods' document has too little or too much."""
-    kind = DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
     lines = (_line(plan, None, "Money moved between payment methods", abs(cents)),)
     taxes = (to_tax(get_untaxed(plan.references), abs(cents)),)
-    document = _document(plan, kind, lines, taxes, tender=method)
+    document = _document(plan, kind_of_money(cents), lines, taxes, tender=method)
     return Posting(paid_at_once(document, plan.references, method))
 
 
@@ -287,11 +279,9 @@ def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: i
         "Money moved between payment methods": clearing,
     }
     lines += [_line(plan, None, name, cents) for name, cents in untaxed.items() if cents]
-    booked = [(get_tax_code(plan.references, *each.key), each) for each in solution.booked]
-    taxes = [to_tax(code, each.net_cents, each.vat_cents, each.percentage) for code, each in booked]
-    if rest := sum(untaxed.values()):
-        taxes.append(to_tax(get_untaxed(plan.references), rest))
-    return _document(plan, kind, tuple(lines), merge_taxes(taxes))
+    codes = {each.key: get_tax_code(plan.references, *each.key) for each in solution.booked}
+    taxes = to_taxes(plan.references, codes, solution.booked, sum(untaxed.values()))
+    return _document(plan, kind, tuple(lines), taxes)
 
 
 _Parts = list[tuple[Goods, str]]
@@ -334,7 +324,7 @@ def _split(plan: DayPlan, sign: int, count: int) -> tuple[_Parts, list[WantedTot
         kind, _, group = goods.kind.partition(":")
         name = plan.groups.get(int(group), f"Turnover group {group}") if kind == GOODS else kind.replace("_", " ")
         text = f"{name}, {show_number(goods.rate)} % VAT"
-        for number, net in enumerate(allocate(sign * cents, [1] * count), 1):
+        for number, net in enumerate(split(sign * cents, count), 1):
             parts.append((goods, f"{text} ({number} of {count})" if count > 1 else text))
             wanted.append(WantedTotals((goods.code, goods.rate), net))
     return parts, wanted

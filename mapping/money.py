@@ -5,7 +5,7 @@ The books keep seven decimals of quantity and price and round the product to cen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal, localcontext
 from typing import TypeVar
 
@@ -60,23 +60,11 @@ def gross_to_net(gross_cents: int, percentage: Decimal) -> int:
     return gross_cents - gross_to_tax(gross_cents, percentage)
 
 
-def allocate(total_cents: int, weights: Sequence[int]) -> tuple[int, ...]:
-    """Split an amount in proportion to the weights' sizes; the parts add up to it exactly (largest remainder).
-
-    Signs of weights do not matter; when all are zero the parts are equal. ValueError without any weight.
-    """
-    if not weights:
-        raise ValueError("an amount cannot be split over nothing")
-    shares = [abs(weight) for weight in weights]
-    whole = sum(shares)
-    if whole == 0:
-        shares, whole = [1] * len(weights), len(weights)
-    size, sign = abs(total_cents), -1 if total_cents < 0 else 1
-    parts = [size * share // whole for share in shares]
-    by_remainder = sorted(range(len(shares)), key=lambda index: -(size * shares[index] % whole))
-    for index in by_remainder[: size - sum(parts)]:
-        parts[index] += 1
-    return tuple(sign * part for part in parts)
+def split(total_cents: int, count: int) -> tuple[int, ...]:
+    """Equal parts of an amount that add up to it exactly; the first ones are a cent larger where it does not divide."""
+    size, left = divmod(abs(total_cents), count)
+    sign = -1 if total_cents < 0 else 1
+    return tuple(sign * (size + (number < left)) for number in range(count))
 
 
 def show_cents(cents: int) -> str:

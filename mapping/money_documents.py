@@ -34,28 +34,39 @@ from mapping.tenders import Tender
 CLEARING = "Money by another way to pay"
 
 
+def kind_of_money(cents: int) -> DocumentKind:
+    """The document of money alone: received or (negative) refunded."""
+    return DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
+
+
+def paid_at_once(document: SalesDocument, references: References, method: str) -> SalesDocument:
+    """The document with its payment method and account; MappingError if a refund has no account."""
+    return replace(
+        document,
+        payment_method_id=references.payment_methods.get(method),
+        payment_reference=document.document_number,
+        deposit_account_id=find_account(references, method, document.kind),
+    )
+
+
 def to_money_documents(
     main: SalesDocument, sale: Sale, beside: Mapping[Tender, int], references: References
 ) -> Iterator[SalesDocument]:
     """One document per tender; MappingError if a required account or item is missing."""
     for tender, cents in sorted(beside.items()):
-        kind = DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
         marker = marker_of_part(sale, f"{tender.method}:{tender.day.isoformat()}")
         later = f"-{tender.day:%m%d}" if tender.day != sale.business_date else ""
         code, item = get_untaxed(references), get_clearing_item(references)
         number = fit_number(f"{main.document_number}-{tender.method}{later}", marker)
-        yield replace(
+        document = replace(
             main,
-            kind=kind,
+            kind=kind_of_money(cents),
             marker=marker,
             document_number=number,
             business_date=tender.day,
             lines=(to_line(references, abs(cents), item, code, CLEARING),),
             taxes=(to_tax(code, abs(cents)),),
             total=to_euros(abs(cents)),
-            payment_method_id=references.payment_methods.get(tender.method),
-            payment_reference=number,
-            deposit_account_id=find_account(references, tender.method, kind),
             private_note=f"{marker}\nBeside: {main.document_number}",
             billing=None,
             shipping=None,
@@ -64,6 +75,7 @@ def to_money_documents(
             due_date=None,
             linked_invoice_id=None,
         )
+        yield paid_at_once(document, references, tender.method)
 
 
 _TAG = re.compile(r"\[payment:([^\]]+)\]")
@@ -204,13 +216,12 @@ def settled(sale: Sale) -> int:
 def to_document(order: Sale, payment: Payment, references: References, settings: OrderSettings) -> SalesDocument:
     """The document of one deposit or its refund; MappingError if an account or item is missing."""
     with naming(record=name_record(order)):
-        kind = DocumentKind.SALES_RECEIPT if payment.amount_cents > 0 else DocumentKind.REFUND_RECEIPT
         marker = marker_of_part(order, f"deposit:{key_of(payment)}")
         number = fit_number(f"{settings.number_prefix.order}{order.number}", marker, force_hash=True)
         cents = abs(payment.amount_cents)
         code, item = get_untaxed(references), get_order_deposit_item(references)
-        return SalesDocument(
-            kind=kind,
+        document = SalesDocument(
+            kind=kind_of_money(payment.amount_cents),
             marker=marker,
             document_number=number,
             business_date=payment.business_date or order.business_date,
@@ -219,13 +230,11 @@ def to_document(order: Sale, payment: Payment, references: References, settings:
             taxes=(to_tax(code, cents),),
             total=to_euros(cents),
             currency=references.currency,
-            payment_method_id=references.payment_methods.get(payment.method),
-            payment_reference=number,
-            deposit_account_id=find_account(references, payment.method, kind),
             department_id=references.department_id,
             class_id=references.document_class_id,
             private_note=marker,
         )
+        return paid_at_once(document, references, payment.method)
 
 
 def redeemed(sale: Sale, tenders: Collection[str]) -> int:

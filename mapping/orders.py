@@ -5,7 +5,7 @@ The document's lines are those of the sale, adjusted by the tax solver, and name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -17,6 +17,7 @@ from mapping.money import find_unit_price, is_rigid, show_cents, to_cents, to_eu
 from mapping.money_documents import (
     CLEARING,
     in_money,
+    paid_at_once,
     redeemed,
     settled,
     to_money_documents,
@@ -33,10 +34,10 @@ from mapping.records import (
     SalesDocument,
     TaxCode,
     VatAmount,
+    VatKey,
 )
 from mapping.references import (
     References,
-    find_account,
     get_clearing_item,
     get_gift_card_item,
     get_item,
@@ -59,7 +60,7 @@ from mapping.sale_lines import (
     split_line,
 )
 from mapping.sections import OrderSettings
-from mapping.tax import RoundingModel, SolverLimits, WantedTotals, find_drift, find_reach, solve
+from mapping.tax import DEFAULT_LIMITS, RoundingModel, SolverLimits, WantedTotals, find_drift, find_reach, solve
 from mapping.tenders import PAID_AT_ONCE, RETURNS, Division
 
 NOTE_LENGTH, MEMO_LENGTH = 4000, 1000
@@ -179,16 +180,6 @@ def _settle(document: SalesDocument, sale: Sale, references: References, divided
     return Posting(document, beside=beside)
 
 
-def paid_at_once(document: SalesDocument, references: References, method: str) -> SalesDocument:
-    """The document with its payment method and account; MappingError if a refund has no account."""
-    return replace(
-        document,
-        payment_method_id=references.payment_methods.get(method),
-        payment_reference=document.document_number,
-        deposit_account_id=find_account(references, method, document.kind),
-    )
-
-
 def move_to(posting: Posting, day: date) -> Posting:
     """The same posting on another day, the original day named in the private note: for closed books."""
     payments = (replace(payment, business_date=max(day, payment.business_date)) for payment in posting.payments)
@@ -258,7 +249,12 @@ def to_body(
         WantedTotals(each.vat, each.net_cents, is_rigid(each.net_cents, each.line.quantity), each.fixed)
         for each in flat
     ]
-    solution = solve(totals, wanted, limits=_to_limits(totals, wanted, references, settings))
+    model, cap = to_model(references, settings), settings.rounding_cap_cents
+    if model is RoundingModel.SUM:
+        # Books that tax the sum need more net than the cap where the till rounds the VAT by line.
+        cap = max(cap, find_reach(find_drift(totals, [each.vat for each in wanted])))
+    move = MOVE if any(each.fixed for each in wanted) else DEFAULT_LIMITS.move
+    solution = solve(totals, wanted, limits=SolverLimits(move, cap, model))
     codes = {total.key: _tax_code(sale, references, total) for total in totals}
     lines: list[DocumentLine] = []
     for line, net in zip(flat, solution.nets, strict=True):
@@ -277,21 +273,7 @@ def to_body(
         if cents:
             item = _ITEMS.get(name, get_rounding_item)(references)
             lines.append(to_line(references, cents, item, get_untaxed(references), name))
-    taxes = [to_tax(codes[each.key], each.net_cents, each.vat_cents, each.percentage) for each in solution.booked]
-    if rest := sum(untaxed.values()):
-        taxes.append(to_tax(get_untaxed(references), rest))
-    return tuple(lines), merge_taxes(taxes)
-
-
-def _to_limits(
-    totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], references: References, settings: OrderSettings
-) -> SolverLimits:
-    """The limits of a sale. Books that tax the sum need more net than the cap where the till rounds the VAT by line."""
-    model, cap = to_model(references, settings), settings.rounding_cap_cents
-    if model is RoundingModel.SUM:
-        cap = max(cap, find_reach(find_drift(totals, [each.vat for each in wanted])))
-    limits = SolverLimits(cap=cap, model=model)
-    return replace(limits, move=MOVE) if any(each.fixed for each in wanted) else limits
+    return tuple(lines), to_taxes(references, codes, solution.booked, sum(untaxed.values()))
 
 
 def to_model(references: References, settings: OrderSettings) -> RoundingModel:
@@ -335,8 +317,13 @@ def _to_lines(flat: FlatLine, net_cents: int, references: References, code: TaxC
         yield replace(line, net=to_euros(0), item_id=stocked, quantity=flat.line.quantity, unit_price=to_euros(0))
 
 
-def merge_taxes(taxes: Sequence[DocumentTax]) -> tuple[DocumentTax, ...]:
-    """One row per tax code of the books; several VAT codes of the till may share one."""
+def to_taxes(
+    references: References, codes: Mapping[VatKey, TaxCode], booked: Iterable[VatAmount], untaxed_cents: int
+) -> tuple[DocumentTax, ...]:
+    """The taxes of a document, one row per tax code of the books; several VAT codes of the till may share one."""
+    taxes = [to_tax(codes[each.key], each.net_cents, each.vat_cents, each.percentage) for each in booked]
+    if untaxed_cents:
+        taxes.append(to_tax(get_untaxed(references), untaxed_cents))
     merged: dict[str, DocumentTax] = {}
     for tax in taxes:
         known = merged.get(tax.tax_code_id)

@@ -37,7 +37,7 @@ class References:
     """Everything a sale refers to, as ids of the books.
 
     `items` by article number, `tax_codes` by VAT rate, `payment_methods` and `deposit_accounts` by the till's payment
-    method, `special_items` by "tip", "gift_card", "deposit" `untaxed` is the 0 % code of rounding lines and of sales
+    method, `special_items` by "tip", "gift_card", "deposit". `untaxed` is the 0 % code of rounding lines and of sales
     without VAT; `shifted` the one of reverse-charged sales. `original_id` is the invoice that a credit belongs to,
     `original` the printed number of the returned sale. `group_items` are the items of amounts without an article, by
     turnover group. `stock_items` are the items that keep stock, by article, if the amount is booked on another item.
@@ -80,7 +80,8 @@ def get_item(references: References, line: SaleLine) -> str:
     special = references.special_items.get(special_kind(line, references.tip_articles) or "")
     own = references.items.get(line.article) or references.group_items.get(line.turnover_group or 0)
     found = special or own
-    if found is None and _is_cash_rounding(line):
+    # The line by which a till rounds a cash total to five cents: a few cents and no article.
+    if found is None and not line.article and 0 < abs(line.total_incl_cents or 0) <= CASH_ROUNDING_CENTS:
         return get_rounding_item(references)
     found = found or references.fallback_item_id
     if found is None and not line.article:
@@ -99,11 +100,6 @@ def get_item(references: References, line: SaleLine) -> str:
             fix=message(fix, article=line.article),
         )
     return found
-
-
-def _is_cash_rounding(line: SaleLine) -> bool:
-    """Whether this is the line by which a till rounds a cash total to five cents: a few cents and no article."""
-    return not line.article and 0 < abs(line.total_incl_cents or 0) <= CASH_ROUNDING_CENTS
 
 
 def get_tax_code(references: References, code: int, percentage: Decimal) -> TaxCode:

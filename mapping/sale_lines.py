@@ -85,8 +85,8 @@ def flatten(sale: Sale, totals: Sequence[VatAmount], *, tolerance_cents: int) ->
         noted = [(line, notes, _vat_of(line, totals)) for line, notes in reading(sale.lines)]
         taxed = [(line, notes, vat) for line, notes, vat in noted if vat is not None]
         candidates += [
-            tuple(FlatLine(line, vat, net_of(line, vat[1]), notes) for line, notes, vat in taxed)
-            for net_of in (_net_stated, _net_of_gross)
+            tuple(FlatLine(line, vat, _net(line, vat[1], stated=stated), notes) for line, notes, vat in taxed)
+            for stated in (True, False)
         ]
     best = min(candidates, key=lambda lines: _distance(lines, totals))
     for flat in best:
@@ -193,18 +193,14 @@ def _vat_of(line: SaleLine, totals: Sequence[VatAmount]) -> VatKey | None:
     return _UNKNOWN
 
 
-def _net_stated(line: SaleLine, percentage: Decimal) -> int:
-    if line.total_excl_cents is not None:
-        return line.total_excl_cents
+def _net(line: SaleLine, percentage: Decimal, *, stated: bool) -> int:
+    """As the till states it, or (`stated` false) from the amount with VAT, where the line has that."""
     gross = _gross(line)
+    if line.total_excl_cents is not None and (stated or gross is None):
+        return line.total_excl_cents
     if gross is not None:
         return gross_to_net(gross, percentage)
     return _extended(line.unit_excl_cents, line.quantity) or 0
-
-
-def _net_of_gross(line: SaleLine, percentage: Decimal) -> int:
-    gross = _gross(line)
-    return _net_stated(line, percentage) if gross is None else gross_to_net(gross, percentage)
 
 
 def _gross(line: SaleLine) -> int | None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
 from math import ceil
 
 from mapping.errors import MappingError
@@ -255,9 +256,18 @@ class _Problem:
         for tier in self._tiers:
             moving = tier
             while left and moving:
-                moving = self._slide_each(nets, moving, direction * left)
+                movable = (index for index in moving if self._can_slide(nets[index], index, direction))
+                moving = list(islice(movable, left))
+                for index in moving:
+                    nets[index] += direction
                 left -= len(moving)
         return left == 0
+
+    def _can_slide(self, net: int, index: int, direction: int) -> bool:
+        """Whether this line, now at `net`, may move by a cent on its plateau."""
+        moved = net + direction
+        within = abs(moved - self._wanted[index]) <= self._reach[index]
+        return within and self._tax_of(moved) == self._tax_of(net)
 
     def _search(self) -> list[int] | None:
         """Try all combinations of moves of the few most movable lines, for rare sales where the greedy method fails."""
@@ -287,19 +297,6 @@ class _Problem:
                 if key not in extended or cost + abs(move) < extended[key][0]:
                     extended[key] = cost + abs(move), (*path, move)
         return extended
-
-    def _slide_each(self, nets: list[int], indices: Sequence[int], amount: int) -> list[int]:
-        """Move the lines by a cent each until `amount` is used up; returns those that moved."""
-        direction = 1 if amount > 0 else -1
-        moved: list[int] = []
-        for index in indices:
-            if len(moved) == abs(amount):
-                break
-            net = nets[index] + direction
-            if abs(net - self._wanted[index]) <= self._reach[index] and self._tax_of(net) == self._tax_of(nets[index]):
-                nets[index] = net
-                moved.append(index)
-        return moved
 
 
 def _tiers(wanted: Sequence[WantedTotals]) -> list[list[int]]:

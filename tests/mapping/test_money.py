@@ -45,18 +45,11 @@ def test_a_return_is_the_mirror_image_of_its_sale(gross: int, percentage: Decima
     assert money.gross_to_net(-gross, percentage) == -money.gross_to_net(gross, percentage)
 
 
-@given(CENTS, st.lists(st.integers(min_value=-(10**6), max_value=10**6), min_size=1, max_size=50))
-def test_a_split_amount_adds_up_and_no_part_is_a_cent_beside_its_share(total: int, weights: list[int]) -> None:
-    parts = money.allocate(total, weights)
-    whole = sum(map(abs, weights))
-    assert sum(parts) == total
-    shares = [Decimal(total) * abs(weight) / whole if whole else Decimal(total) / len(weights) for weight in weights]
-    assert all(abs(part - share) < 1 for part, share in zip(parts, shares, strict=True))
-
-
-def test_an_amount_cannot_be_split_over_nothing() -> None:
-    with pytest.raises(ValueError, match="over nothing"):
-        money.allocate(5, [])
+@given(CENTS, st.integers(min_value=1, max_value=64))
+def test_a_split_amount_adds_up_and_no_part_is_a_cent_beside_its_share(total: int, count: int) -> None:
+    parts = money.split(total, count)
+    assert (len(parts), sum(parts)) == (count, total)
+    assert all(abs(part - Decimal(total) / count) < 1 for part in parts)
 
 
 @pytest.mark.parametrize(("cents", "text"), [(1234, "12.34"), (-5, "-0.05"), (0, "0.00"), (123456789, "1234567.89")])
