@@ -23,7 +23,7 @@ from mapping.golden_records import Data, dump
 from mapping.items import needs_allocation
 from mapping.list_entries import KnownLists, require_home
 from mapping.messages import message
-from mapping.records import Relation, Sale, SaleKind
+from mapping.records import Relation, Sale
 from mapping.sections import MappingSettings
 from mapping.tenders import by_method
 
@@ -96,7 +96,7 @@ def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
         "references": dump(references),
         "tenders": tenders,
         "country": parties.country(sale, relation, deps),
-        "days_to_pay": _find_days(sale, relation),
+        "days_to_pay": list_entries.days_to_pay(sale, relation),
         "tax_codes": [dump(code) for code in known.tax_codes if code.active],
         "automatic": _match_automatically(sale, relation, tenders, known, deps),
         "entries": {
@@ -104,12 +104,6 @@ def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
             for kind, rows in known.entries.items()
         },
     }
-
-
-def _find_days(sale: Sale, relation: Relation | None) -> int | None:
-    if sale.kind is not SaleKind.INVOICE:
-        return None
-    return (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None
 
 
 def _match_automatically(
@@ -125,7 +119,9 @@ def _match_automatically(
         "mapping.payment_methods": drafts.payment_methods(tenders, known, trial),
         "mapping.departments": {branch: list_entries.department(sale.branch, known, mapping)},
         "mapping.classes": {branch: list_entries.class_id(sale.branch, known, mapping)},
-        "mapping.terms": {str(_find_days(sale, relation)): list_entries.term(sale, relation, known.of("Term"), plain)},
+        "mapping.terms": {
+            str(list_entries.days_to_pay(sale, relation)): list_entries.term(sale, relation, known.of("Term"), plain)
+        },
     }
     return {name: {key: id_ for key, id_ in each.items() if id_} for name, each in found.items()}
 

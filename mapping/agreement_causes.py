@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from mapping.figures import UNKNOWN, Cell, Figures, Measure, subtract, total_of, within
+from mapping.figures import TURNOVER, UNKNOWN, Cell, Figures, Measure, subtract, total_of, within
 from mapping.messages import Amount, join, message
 from mapping.money import add
 from mapping.sale_identity import name_document
@@ -113,7 +113,6 @@ class DifferenceRow:
 
 
 LARGEST_ROUNDING_CENTS = 5
-_TURNOVER = (Measure.NET, Measure.VAT)
 _MONEY = (Measure.TENDER, Measure.ACCOUNT)
 
 
@@ -137,7 +136,7 @@ class _Case:
     @property
     def is_taxed_otherwise(self) -> bool:
         """Whether only net and VAT differ, and not their sum."""
-        return self.is_of(*_TURNOVER) and not total_of(self.difference, *_TURNOVER)
+        return self.is_of(*TURNOVER) and not total_of(self.difference, *TURNOVER)
 
     @property
     def is_rounding(self) -> bool:
@@ -193,7 +192,7 @@ def _is_policy(cause: Cause, case: _Case) -> bool:
     if cause in {Cause.OTHER_DAY, Cause.PAID_OTHER_DAY} and any(record.note for record in case.documents):
         return True
     adopted = bool(case.documents) and all(record.adopted for record in case.documents)
-    return adopted and not total_of(case.difference, *_TURNOVER)
+    return adopted and not total_of(case.difference, *TURNOVER)
 
 
 # --- conditions and words ----------------------------------------------------------------------------------------
@@ -242,7 +241,7 @@ def _say_payment(case: _Case) -> str:
 
 
 def _say_amounts(case: _Case) -> str:
-    till, books = (Amount(total_of(side, *_TURNOVER)) for side in (case.till, case.books))
+    till, books = (Amount(total_of(side, *TURNOVER)) for side in (case.till, case.books))
     said = "the till says {till}, {documents} {books}: changed in QuickBooks, or at the till after it was booked"
     return message(said, till=till, documents=_list(case.present), books=books)
 

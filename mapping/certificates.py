@@ -14,12 +14,11 @@ from typing import Any, Final
 
 from mapping.agreement import AGREES, DIFFERS, EXPLAINED
 from mapping.agreement_causes import Cause
-from mapping.figures import Measure
+from mapping.figures import TURNOVER
 from mapping.messages import Message
 
 FORMAT: Final = "kassabridge certificate 1"
 RESULTS: Final = {AGREES: "AGREES", EXPLAINED: "EXPLAINED", DIFFERS: "DIFFERS"}
-_TURNOVER = (Measure.NET, Measure.VAT)
 _AFTER_QUOTE = ":"
 
 Content = dict[str, Any]
@@ -43,7 +42,7 @@ def describe_day(report: Mapping[str, Any], day: date) -> Content:
         for row in report["rows"]
         if (here := _differences_of(day, row["differences"]))
     ]
-    turnover = {side: sum(cell[side] for cell in cells if cell["measure"] in _TURNOVER) for side in ("till", "books")}
+    turnover = {side: sum(cell[side] for cell in cells if cell["measure"] in TURNOVER) for side in ("till", "books")}
     return {
         "day": day.isoformat(),
         "result": _result(records, beyond),
@@ -96,7 +95,7 @@ def find_faults(certificate: Mapping[str, Any]) -> Iterator[str]:
     Raises `KeyError` or `TypeError` for what is not a certificate.
     """
     for side in ("till_cents", "books_cents"):
-        cents = sum(each[side] for each in certificate["amounts"] if each["measure"] in _TURNOVER)
+        cents = sum(each[side] for each in certificate["amounts"] if each["measure"] in TURNOVER)
         if cents != certificate[side]:
             yield f"{side} is {certificate[side]}, its amounts add up to {cents}"
     unexplained: Counter[tuple[object, ...]] = Counter()

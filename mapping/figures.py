@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from mapping import money_documents
 from mapping.errors import MappingError
@@ -28,6 +29,9 @@ class Measure(StrEnum):
     VAT = "vat"
     TENDER = "tender"
     ACCOUNT = "account"
+
+
+TURNOVER: Final = (Measure.NET, Measure.VAT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,37 +47,37 @@ def dump(record: Any) -> Data:
 
 def map_again(entry: Mapping[str, Any], settings: SettingsDocument) -> Data:
     """What these settings make of a recorded record; a refusal is an outcome, too."""
+    kind, record, known = entry["kind"], entry["record"], entry["known"]
     try:
-        return _map(entry["kind"], entry["record"], entry["known"], settings)
+        match kind:
+            case "item":
+                item = _adapter(Item).validate_python(record)
+                vat = _adapter(VatTable).validate_python(known["vat"])
+                product = products.to_product(item, settings=settings.products, vat=vat, allocated=known["number"])
+                return {
+                    "article": dump(product.articles[0]),
+                    "product": dump(dataclasses.replace(product, articles=())),
+                }
+            case "relation":
+                relation = _adapter(Relation).validate_python(record)
+                customers.require_wanted(relation)
+                return {"customer": dump(customers.to_customer(relation, settings=settings.customers))}
+            case "customer":
+                customer = _adapter(Customer).validate_python(record)
+                customers.require_switched_on(settings.customers)
+                customers.require_wanted_at_till(customer, known["currency"])
+                return {"relation": dump(customers.to_relation(customer))}
+            case "sale":
+                sale = _adapter(Sale).validate_python(record)
+                posting = orders.to_posting(sale, _refer(sale, known, settings), settings.orders)
+                return {
+                    "document": dump(posting.document),
+                    "payments": [dump(each) for each in posting.payments],
+                    "beside": [dump(each) for each in posting.beside],
+                }
     except MappingError as refusal:
         outcome = "skipped" if isinstance(refusal, NotBookable) else "parked"
         return {"outcome": outcome, "reason": refusal.reason, "field": refusal.field}
-
-
-def _map(kind: str, record: Data, known: Data, settings: SettingsDocument) -> Data:
-    match kind:
-        case "item":
-            item = _adapter(Item).validate_python(record)
-            vat = _adapter(VatTable).validate_python(known["vat"])
-            product = products.to_product(item, settings=settings.products, vat=vat, allocated=known["number"])
-            return {"article": dump(product.articles[0]), "product": dump(dataclasses.replace(product, articles=()))}
-        case "relation":
-            relation = _adapter(Relation).validate_python(record)
-            customers.require_wanted(relation)
-            return {"customer": dump(customers.to_customer(relation, settings=settings.customers))}
-        case "customer":
-            customer = _adapter(Customer).validate_python(record)
-            customers.require_switched_on(settings.customers)
-            customers.require_wanted_at_till(customer, known["currency"])
-            return {"relation": dump(customers.to_relation(customer))}
-        case "sale":
-            sale = _adapter(Sale).validate_python(record)
-            posting = orders.to_posting(sale, _refer(sale, known, settings), settings.orders)
-            return {
-                "document": dump(posting.document),
-                "payments": [dump(each) for each in posting.payments],
-                "beside": [dump(each) for each in posting.beside],
-            }
     raise KeyError(kind)
 
 

@@ -297,12 +297,17 @@ def _of_branch(
     return choose(rule, question, entries)
 
 
+def days_to_pay(sale: Sale, relation: Relation | None) -> int | None:
+    """The days in which a sale on account is to be paid, where the sale or the relation says."""
+    if sale.kind is not SaleKind.INVOICE:
+        return None
+    return (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None
+
+
 def term(sale: Sale, relation: Relation | None, terms: Sequence[ListEntry], rule: Control) -> str | None:
     """The id of the books' payment term of a sale on account: the one with the same number of days."""
-    if sale.kind is not SaleKind.INVOICE or rule.mode == "off":
-        return None
-    days = (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None
-    if days is None:
+    days = days_to_pay(sale, relation)
+    if days is None or rule.mode == "off":
         return None
     same = next((entry.id for entry in terms if entry.active and entry.due_days == days), None)
     what = message("a term of {days} days", days=days)

@@ -101,7 +101,7 @@ def store(*texts: Any) -> str | None:
 
 def restore(content: Any, stored: str | None) -> Any:
     """The same content with the messages again in which `store` found their templates."""
-    known = {str(each): each for each in map(_to_message, json.loads(stored or "[]"))}
+    known = {str(each): each for each in map(_from_data, json.loads(stored or "[]"))}
     return _replace(content, known) if known else content
 
 
@@ -117,7 +117,7 @@ def _find(content: Any) -> Iterator[Message]:
             yield from (each for value in content for each in _find(value))
 
 
-def _replace(content: Any, known: Mapping[str, Message]) -> Any:
+def _replace(content: Any, known: Mapping[str, str]) -> Any:
     match content:
         case str():
             return known.get(content, content)
@@ -138,15 +138,11 @@ def _to_data(value: str) -> Any:
     return str(value)
 
 
-def _to_message(data: Any) -> Message:
-    template, values = data
-    return message(template, **{name: _to_value(each) for name, each in values.items()})
-
-
-def _to_value(data: Any) -> str:
+def _from_data(data: Any) -> str:
     match data:
         case list():
-            return _to_message(data)
+            template, values = data
+            return message(template, **{name: _from_data(each) for name, each in values.items()})
         case int():
             return Amount(data)
     return str(data)

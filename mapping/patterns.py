@@ -79,9 +79,11 @@ class Pattern:
         try:
             self._compiled = re2.compile(_translate(text), options)
         except re2.error as error:
-            raise PatternError(
-                message('"{text}" is not a pattern: {reason}', text=text, reason=_to_reason(error))
-            ) from None
+            problem = error.args[0] if error.args else ""
+            said = problem.decode("utf-8", "replace") if isinstance(problem, bytes) else str(problem)
+            found = next((text for start, text in _FAULTS.items() if said.startswith(start)), "RE2 cannot read it")
+            reason = message(found, piece=said.partition(": ")[2])
+            raise PatternError(message('"{text}" is not a pattern: {reason}', text=text, reason=reason)) from None
         self.parts: frozenset[str] = frozenset(self._compiled.groupindex)
 
     def find(self, text: str) -> dict[str, str] | None:
@@ -170,10 +172,3 @@ def _pieces(text: str) -> Iterator[tuple[str, bool]]:
             within = False
         elif piece != "^" or not first:
             first = False
-
-
-def _to_reason(error: re2.error) -> str:
-    problem = error.args[0] if error.args else ""
-    said = problem.decode("utf-8", "replace") if isinstance(problem, bytes) else str(problem)
-    found = next((text for start, text in _FAULTS.items() if said.startswith(start)), "RE2 cannot read it")
-    return message(found, piece=said.partition(": ")[2])

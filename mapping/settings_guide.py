@@ -18,8 +18,10 @@ from tomlkit.exceptions import TOMLKitError
 from mapping.control import Control
 from mapping.settings_document import (
     DocumentError,
+    Path,
     SettingsDocument,
     find_excess,
+    find_keys,
     first_sentence,
     parse,
     refuse,
@@ -116,7 +118,6 @@ def _show(value: object) -> str | None:
     return None if value is None else to_toml(value)
 
 
-_TABLE: Final = re.compile(r"\s*\[+\s*([^\[\]]+?)\s*\]+\s*(?:#.*)?")
 _BY_HAND: Final = "edit the document itself, on the page of the settings"
 
 
@@ -157,13 +158,14 @@ def _refuse() -> DocumentError:
 
 def _uncover(text: str, answers: Mapping[str, Any]) -> str:
     """The text with the commented-out defaults of the answered settings in force, so that each answer stands there."""
-    table, lines = "", text.removesuffix("\n").split("\n")
+    table: Path = ()
+    lines = text.removesuffix("\n").split("\n")
+    tables = {each.at: each.table for each in find_keys(lines)}
     for at, line in enumerate(lines):
-        if heading := _TABLE.fullmatch(line):
-            table = heading[1]
+        table = tables.get(at, table)
         for path, answer in answers.items():
             section, name = path.split(".")
-            if section == table and answer is not None and re.match(rf"\s*#\s*{name} (?:=|is not set)", line):
+            if (section,) == table and answer is not None and re.match(rf"\s*#\s*{name} (?:=|is not set)", line):
                 lines[at] = f"{name} = {to_toml(answer)}"
     return "\n".join(lines) + "\n"
 

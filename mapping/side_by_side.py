@@ -262,24 +262,28 @@ class SideChange:
 
 
 def find_changes(before: SaleSide, after: SaleSide) -> tuple[SideChange, ...]:
+    old, new = dict(before.tenders), dict(after.tenders)
     return (
-        *_heads(before, after),
+        *_change("total", before.total_cents, after.total_cents),
+        *_change("vat", before.vat_cents, after.vat_cents),
+        *_change("day", before.day, after.day),
+        *_change("customer", before.customer, after.customer),
         *_changed_lines(before.lines, after.lines),
-        *_changed_tenders(dict(before.tenders), dict(after.tenders)),
+        *(each for name in {**old, **new} for each in _change("tender", old.get(name), new.get(name), name)),
     )
 
 
-def _heads(before: SaleSide, after: SaleSide) -> Iterator[SideChange]:
-    if before.total_cents != after.total_cents:
-        yield SideChange("total", "changed", before=before.total_cents, after=after.total_cents)
-    if before.vat_cents != after.vat_cents:
-        yield SideChange("vat", "changed", before=before.vat_cents, after=after.vat_cents)
-    if before.day != after.day:
-        yield SideChange("day", "changed", before=before.day, after=after.day)
-    if before.customer != after.customer:
-        kind: Literal["added", "removed", "changed"] = "changed"
-        kind = "added" if not before.customer else "removed" if not after.customer else kind
-        yield SideChange("customer", kind, before=before.customer, after=after.customer)
+def _change(
+    what: Literal["total", "vat", "day", "tender", "customer"], before: Any, after: Any, name: str = ""
+) -> Iterator[SideChange]:
+    if before == after:
+        return
+    if before is None:
+        yield SideChange(what, "added", name, after=after)
+    elif after is None:
+        yield SideChange(what, "removed", name, before=before)
+    else:
+        yield SideChange(what, "changed", name, before=before, after=after)
 
 
 def _changed_lines(before: Sequence[SideLine], after: Sequence[SideLine]) -> Iterator[SideChange]:
@@ -304,14 +308,3 @@ def _without(some: Iterable[SideLine], others: Iterable[SideLine]) -> list[SideL
         else:
             found.append(line)
     return found
-
-
-def _changed_tenders(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[SideChange]:
-    for name in dict.fromkeys([*before, *after]):
-        was, now = before.get(name), after.get(name)
-        if was is None:
-            yield SideChange("tender", "added", name, after=now)
-        elif now is None:
-            yield SideChange("tender", "removed", name, before=was)
-        elif was != now:
-            yield SideChange("tender", "changed", name, before=was, after=now)

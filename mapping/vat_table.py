@@ -12,7 +12,7 @@ from mapping.errors import MappingError
 from mapping.items import category_path, name_item
 from mapping.messages import message
 from mapping.money import show_number
-from mapping.records import Article, Item, Product, TaxCode, TurnoverGroup, VatGroup
+from mapping.records import Item, Product, TaxCode, TurnoverGroup, VatGroup
 from mapping.rules import find_row
 from mapping.sections import ProductSettings
 
@@ -153,11 +153,9 @@ def with_turnover_groups(product: Product, groups: Iterable[TurnoverGroup]) -> P
     sales = sorted((group for group in groups if group.type in SALES_GROUPS), key=lambda group: group.number)
     if not sales:
         return product
-    return replace(product, articles=tuple(_given(article, sales) for article in product.articles))
-
-
-def _given(article: Article, sales: list[TurnoverGroup]) -> Article:
-    if article.turnover_group is not None:
-        return article
-    fitting = next((group for group in sales if group.vat_code == article.vat_code), sales[0])
-    return replace(article, turnover_group=fitting.number)
+    articles = list(product.articles)
+    for at, article in enumerate(articles):
+        if article.turnover_group is None:
+            fitting = next((group for group in sales if group.vat_code == article.vat_code), sales[0])
+            articles[at] = replace(article, turnover_group=fitting.number)
+    return replace(product, articles=tuple(articles))
