@@ -23,7 +23,7 @@ from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store import connections, sql
 from gateway.store.events import BACKFILL, UNSETTLED, State
-from gateway.store.sales import AMSTERDAM, SaleStatus
+from gateway.store.sales import SaleStatus, today_of
 from gateway.store.session import reading, writing
 from gateway.store.sql import Instant, adding, given, moment, upsert
 from gateway.store.tables import ConnectionRow, InboxRow, MeterRow, SaleRow
@@ -234,7 +234,7 @@ def keep_hour(engine: Engine) -> None:
 def keep_booked(engine: Engine, *, days: int) -> int:
     """Add up the booked sales of the last days anew; returns how many rows changed, which is none most of the time."""
     with reading(engine) as session:
-        today = sql.now_of(session).astimezone(AMSTERDAM).date()
+        today = today_of(session)
         start = today - timedelta(days=days - 1)
         names = session.execute(select(col(ConnectionRow.name))).scalars().all()
     return sum(_keep_booked(engine, name, start) for name in names)

@@ -218,6 +218,11 @@ def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) 
     return found
 
 
+def today_of(session: Session) -> date:
+    """The day of the shops, by the clock of the database."""
+    return sql.now_of(session).astimezone(AMSTERDAM).date()
+
+
 def changed_since(session: Session, connection: str, entity: str, day: date) -> list[str]:
     """The ids of sales of one kind with an event received on or after this day of the shop."""
     begin = datetime(day.year, day.month, day.day, tzinfo=AMSTERDAM)

@@ -11,11 +11,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
 from sqlmodel import Session, col
 
-from gateway.store import sql
 from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.sale_contents import ARTICLE, TENDER
-from gateway.store.sales import AMSTERDAM, SaleStatus
+from gateway.store.sales import SaleStatus, today_of
 from gateway.store.sql import Page, between, given, holds_one, newest_ids, page_of
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping.choices import SourceValue
@@ -277,7 +276,7 @@ class SaleExample:
 
 def find_values(session: Session, connection: str) -> SalesValues:
     """What occurs in the last `DAYS` days, or in the newest `MOST` sales of them."""
-    first = sql.now_of(session).astimezone(AMSTERDAM).date() - timedelta(days=DAYS)
+    first = today_of(session) - timedelta(days=DAYS)
     names = ("tenders", "vat_rates", "turnover_groups", "branch", "branch_name", "amount_cents")
     mine = and_(col(SaleRow.connection) == connection, col(SaleRow.amount_cents).is_not(None))
     newest = select(*(getattr(SaleRow, name) for name in names)).where(mine, col(SaleRow.day) >= first)

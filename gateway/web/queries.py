@@ -46,9 +46,24 @@ def to_filter(given: Mapping[str, Any]) -> Filter:
         connection=find_text(given, "connection"),
         code=find_text(given, "code"),
         q=find_text(given, "q"),
-        before=find_number(given, "after", low=1, high=LARGEST_ID),
-        limit=find_number(given, "limit", low=1, high=LONGEST_PAGE) or PAGE,
+        before=find_cursor(given),
+        limit=find_limit(given),
     )
+
+
+def find_cursor(given: Mapping[str, Any]) -> int | None:
+    """The id of `?after=`, from which a list goes on; None for its first page."""
+    return find_number(given, "after", low=1, high=LARGEST_ID)
+
+
+def find_limit(given: Mapping[str, Any]) -> int:
+    """How many rows a page holds."""
+    return find_number(given, "limit", low=1, high=LONGEST_PAGE) or PAGE
+
+
+def only_filled(given: Mapping[str, str]) -> dict[str, str]:
+    """The fields that say something: a browser also sends those that were left empty."""
+    return {name: value for name, value in given.items() if value}
 
 
 def find_choice(given: Mapping[str, Any], name: str, choices: type[Choice]) -> Choice | None:

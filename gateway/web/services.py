@@ -365,6 +365,11 @@ async def settle_name(request: Request) -> None:
     request.scope["path_params"] = {**request.path_params, "name": key}
 
 
+async def find_key(request: Request, called: str | None) -> str | None:
+    """The key of a connection by what it is called; a name that none has is answered as it is."""
+    return (await of(request).directory.get()).keys.get(called, called) if called else None
+
+
 async def names_of(request: Request) -> Mapping[str, str]:
     """What each connection is called, by its key; for a visitor who may see one connection, only that one."""
     names = (await of(request).directory.get()).display_names

@@ -11,8 +11,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from gateway.store import agreements, audit, certificates, connections, requests, sql, views
-from gateway.store.sales import AMSTERDAM
+from gateway.store import agreements, audit, certificates, connections, requests
+from gateway.store.sales import today_of
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
 from gateway.web import actions, queries, services
 from gateway.web.access import ADMIN
@@ -30,7 +30,7 @@ async def list_compared_days(request: Request) -> Response:
     given = request.query_params
     connection = queries.find_text(given, "connection")
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
-    limit = queries.find_number(given, "limit", low=1, high=views.LONGEST_PAGE) or views.PAGE
+    limit = queries.find_limit(given)
 
     def find(session: Session) -> list[dict[str, Any]]:
         named = connections.keys_of(session, connection)[0] if connection else None
@@ -123,7 +123,7 @@ def ask_comparison(session: Session, given: Mapping[str, Any], *, actor: str) ->
         raise Refusal(409, "there are several connections; name one", connections=[called[name] for name in names])
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
     try:
-        first, last = requests.find_period(start, through, sql.now_of(session).astimezone(AMSTERDAM).date())
+        first, last = requests.find_period(start, through, today_of(session))
     except MappingError as error:
         raise Refusal(400, error.reason) from None
     target = requests.name_agreement(called[names[0]], first, last)

@@ -104,6 +104,12 @@ def must_exist(session: Session, name: str) -> None:
         raise Refusal(404, message("there is no connection {name}", name=name))
 
 
+def find_in_force(session: Session, name: str) -> tuple[int, str]:
+    """Number and text of the document in force; on the defaults 0, and the commented example. Raises `Refusal` 404."""
+    must_exist(session, name)
+    return connections.newest_settings(session, name) or (0, settings_document.example())
+
+
 def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFault, ...]:
     rows = (found or {}).get(kind) or ()
     return tuple(DocumentFault(row["path"], row["message"], row["hint"]) for row in rows)
@@ -113,12 +119,7 @@ async def show_settings(request: Request) -> Response:
     """The document in force, as TOML or (by Accept) JSON; on the defaults, the commented example."""
     name = request.path_params["name"]
 
-    def look(session: Session) -> tuple[int, str] | None:
-        must_exist(session, name)
-        return connections.newest_settings(session, name)
-
-    found = await services.of(request).read(look)
-    version, text = found or (0, settings_document.example())
+    version, text = await services.of(request).read(lambda session: find_in_force(session, name))
     headers = {"ETag": f'"{version}"', "X-Settings-Version": str(version), "Vary": "Accept"}
     if "application/json" in request.headers.get("accept", ""):
         content = simplejson.dumps({"version": version, "settings": tomllib.loads(text)}, use_decimal=True)

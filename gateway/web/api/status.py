@@ -101,9 +101,7 @@ def look(session: Session, seal: Seal) -> Overview:
 
 
 async def show_status(request: Request) -> Response:
-    shared = services.of(request)
-    overview = await shared.read(lambda session: look(session, shared.seal))
-    return JSONResponse(to_status(shared.settings, overview))
+    return JSONResponse(to_status(services.of(request).settings, await _look(request)))
 
 
 def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
@@ -209,8 +207,7 @@ async def backfill_flow(request: Request) -> Response:
 
 async def list_audit(request: Request) -> Response:
     """Newest first; `after` is the cursor a list before this one gave as `next`."""
-    before = queries.find_number(request.query_params, "after", low=1, high=queries.LARGEST_ID)
-    limit = queries.find_number(request.query_params, "limit", low=1, high=views.LONGEST_PAGE) or views.PAGE
+    before, limit = queries.find_cursor(request.query_params), queries.find_limit(request.query_params)
 
     def find_page(session: Session) -> dict[str, Any]:
         rows, following = audit.find_page(session, before=before, limit=limit)

@@ -12,9 +12,9 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import agreements, audit, certificates, requests, sales_list, sql, views
+from gateway.store import agreements, audit, certificates, requests, sales_list, views
 from gateway.store.events import SETTLED, Event, State
-from gateway.store.sales import AMSTERDAM
+from gateway.store.sales import today_of
 from gateway.web import api, queries, services
 from gateway.web.api.agreement import ask_comparison, send_certificates
 from gateway.web.dashboard import agreement_calendar, csv_files, rendering
@@ -67,7 +67,7 @@ async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SE
         return render(request, "agreement_month.html", shown=None, names=[])
 
     def look(session: Session) -> dict[str, Any]:
-        today = sql.now_of(session).astimezone(AMSTERDAM).date()
+        today = today_of(session)
         first = _find_month(given, today)
         return {
             "shown": _read_month(session, connection, first, today),
@@ -110,7 +110,7 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
     style, language = csv_files.find_style(request.query_params), chosen_language(request)
 
     def look(session: Session) -> list[list[str]]:
-        today = sql.now_of(session).astimezone(AMSTERDAM).date()
+        today = today_of(session)
         first = _find_month(request.query_params, today)
         month = _read_month(session, connection, first, today)
         records = agreements.records_of(session, [each.row for each in month.days if each.row])
@@ -129,11 +129,11 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
 
 async def download_certificates(request: Request, _visitor: Visitor) -> Response:
     """The certificates of a month, or of `?day=`, as a signed file."""
-    given = {name: value for name, value in request.query_params.items() if value}
+    given = queries.only_filled(request.query_params)
     (connection, _), day = await _find_connection(request, given), queries.find_day(given, "day")
 
     def find(session: Session) -> list[certificates.Certificate]:
-        first = day or _find_month(given, sql.now_of(session).astimezone(AMSTERDAM).date())
+        first = day or _find_month(given, today_of(session))
         through = day or agreement_calendar.last_of(first)
         return certificates.find(session, connection=connection or None, start=first, through=through)
 
@@ -167,7 +167,7 @@ async def show_day(request: Request, _visitor: Visitor) -> Response:
 
 
 def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
-    today = sql.now_of(session).astimezone(AMSTERDAM).date()
+    today = today_of(session)
     month = _read_month(session, connection, day.replace(day=1), today)
     shown = month.days[day.day - 1]
     differences = list(_differences_of(session, shown)) if shown.row else []
@@ -221,7 +221,7 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
     day = queries.find_day(form, "day") if form.get("day") else None
 
     def change(session: Session) -> date:
-        today = sql.now_of(session).astimezone(AMSTERDAM).date()
+        today = today_of(session)
         first = day.replace(day=1) if day else _find_month(form, today)
         month = _read_month(session, connection, first, today)
         days = [each for each in month.days if each.day == day] if day else month.unsigned
@@ -247,7 +247,7 @@ async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, 
         raise Refusal(400, _NOT_SIGNED)
 
     def change(session: Session) -> None:
-        today = sql.now_of(session).astimezone(AMSTERDAM).date()
+        today = today_of(session)
         shown = _read_month(session, connection, day.replace(day=1), today).days[day.day - 1]
         if shown.certificate is None or shown.sign_off is None or not shown.is_signed:
             raise Refusal(409, _NOT_SIGNED)
@@ -261,8 +261,7 @@ async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, 
 
 async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     shared = services.of(request)
-    # A browser sends a field that was left empty, too.
-    given = {name: value for name, value in form.items() if value}
+    given = queries.only_filled(form)
     try:
         event_id = await shared.ask(lambda session: ask_comparison(session, given, actor=visitor.actor))
     except Refusal as refusal:

@@ -17,7 +17,7 @@ from gateway.store.events import PENDING, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, queries, services
 from gateway.web.dashboard import csv_files, preview
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.rendering import render, to_older
 from gateway.web.problems import Refusal
 from gateway.web.sessions import DASHBOARD, Visitor
 from gateway.web.visitors import refuse_others
@@ -27,8 +27,8 @@ async def show_events(request: Request, _visitor: Visitor) -> Response:
     wanted = queries.to_filter(request.query_params)
     names = list(await services.names_of(request))
     page = await services.of(request).read(lambda session: views.find_events(session, wanted))
-    older = f"/events?{urlencode({**to_query(wanted), 'after': page.next})}" if page.next else None
     query = to_query(wanted)
+    older = to_older("/events", query, page.next)
     return render(request, "events.html", page=page, wanted=wanted, names=names, older=older, query=query)
 
 
@@ -120,9 +120,8 @@ COLUMNS: Final = ("at", "who", "what", "target", "reason")
 
 
 async def show_actions(request: Request, visitor: Visitor) -> Response:
-    given = {name: value for name, value in request.query_params.items() if value}
-    before = queries.find_number(given, "after", low=1, high=queries.LARGEST_ID)
-    wanted = _to_filter(given)
+    given = queries.only_filled(request.query_params)
+    before, wanted = queries.find_cursor(given), _to_filter(given)
 
     def look(session: Session) -> dict[str, Any]:
         mine = _confine(session, visitor)
@@ -132,21 +131,20 @@ async def show_actions(request: Request, visitor: Visitor) -> Response:
 
     found = await services.of(request).read(look)
     query = {name: given[name] for name in FIELDS if name in given}
-    older = {**query, "after": found["following"]} if found["following"] else None
     return render(
         request,
         "audit.html",
         rows=found["rows"],
         actors=found["actors"],
         query=query,
-        older=f"/audit?{urlencode(older)}" if older else None,
+        older=to_older("/audit", query, found["following"]),
         csv=f"/audit.csv?{csv_files.to_query(request, query)}",
     )
 
 
 async def download_actions(request: Request, visitor: Visitor) -> Response:
     """The actions of the filter as CSV, all pages of it; kinds and texts as they are stored."""
-    given = {name: value for name, value in request.query_params.items() if value}
+    given = queries.only_filled(request.query_params)
     wanted = _to_filter(given)
 
     def read(session: Session, after: int | None) -> tuple[csv_files.Rows, int | None]:

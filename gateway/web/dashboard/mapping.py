@@ -15,7 +15,7 @@ from gateway.store import audit, connections, requests, sales_list, systems, vie
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.web import api, queries, services
 from gateway.web.api import previews
-from gateway.web.api.settings import Draft, must_exist
+from gateway.web.api.settings import Draft, find_in_force
 from gateway.web.dashboard import mapping_form, questions, settings
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
@@ -193,8 +193,7 @@ async def _read(request: Request, number: str = "", base: int | None = None) -> 
     name = request.path_params["name"]
 
     def look(session: Session) -> MappingState:
-        must_exist(session, name)
-        version, text = connections.newest_settings(session, name) or (0, settings_document.example())
+        version, text = find_in_force(session, name)
         earlier = connections.find_settings(session, name, base) if base and base != version else None
         return MappingState(
             version=version,

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
-from urllib.parse import urlencode
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -23,7 +22,7 @@ from gateway.web import api, queries, services
 from gateway.web.api import previews
 from gateway.web.api.previews import PreviewRequest
 from gateway.web.dashboard.preview import name_branches, to_row
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.rendering import render, to_older
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import for_visitors, from_form, refuse_others
@@ -84,7 +83,6 @@ async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> 
 
     page, branches = await shared.read(look)
     query = {name: given[name] for name in FIELDS if given.get(name)}
-    after = {"after": f"{page.next.id}.{page.next.name}"} if page.next else None
     return render(
         request,
         "records.html",
@@ -100,7 +98,7 @@ async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> 
         to_pieces=to_pieces,
         branches=branches,
         may_see=may_see(visitor, kind),
-        older=f"{_ADDRESSES[kind]}?{urlencode({**query, **after})}" if after else None,
+        older=to_older(_ADDRESSES[kind], query, f"{page.next.id}.{page.next.name}" if page.next else None),
     )
 
 
@@ -112,15 +110,14 @@ def may_see(visitor: Visitor, kind: RecordKind) -> bool:
 
 
 async def _read_filter(request: Request, visitor: Visitor, kind: RecordKind) -> RecordFilter:
-    given = {name: value for name, value in request.query_params.items() if value}
-    keys = (await services.of(request).directory.get()).keys
-    called, state = queries.find_text(given, "connection"), given.get("state")
+    given = queries.only_filled(request.query_params)
+    named, state = await services.find_key(request, queries.find_text(given, "connection")), given.get("state")
     is_mark = state in MARKS
     number, _, name = given.get("after", "").partition(".")
-    last_id = queries.find_number({"after": number}, "after", low=1, high=queries.LARGEST_ID)
+    last_id = queries.find_cursor({"after": number})
     return RecordFilter(
         kind,
-        connection=visitor.connection or (keys.get(called, called) if called else None),
+        connection=visitor.connection or named,
         status=None if is_mark else queries.find_choice(given, "state", RecordStatus),
         differs=state == "differs",
         inactive=state == "inactive",

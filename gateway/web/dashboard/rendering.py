@@ -217,6 +217,11 @@ def show_problem(request: Request, status: int, detail: str | None) -> Response:
     return render(request, "problem.html", status=status, title=title, detail=said, number=status, back=back)
 
 
+def to_older(path: str, query: Mapping[str, str], after: object) -> str | None:
+    """The address of the next page of a list; None behind the last."""
+    return f"{path}?{urlencode({**query, 'after': after})}" if after else None
+
+
 def to_clock(language: str, moment: datetime | None) -> Markup:
     """A moment by the shop's clock, the UTC moment in its title; paper has the day of a moment of today, too."""
     if moment is None:

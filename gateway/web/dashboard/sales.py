@@ -9,7 +9,6 @@ from enum import StrEnum
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -17,18 +16,18 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.settings import Settings
-from gateway.store import audit, counts, links, sale_contents, sales_list, sql, views
+from gateway.store import audit, counts, links, sale_contents, sales_list, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import Link, LinkKind
-from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales import KINDS as SOURCES
+from gateway.store.sales import SaleStatus, today_of
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesTotal
 from gateway.store.sql import Page
 from gateway.web import actions, queries, services
 from gateway.web.dashboard import charts, csv_files, rendering
 from gateway.web.dashboard.csv_files import CSV_PAGE, CsvStyle, Rows, defuse
 from gateway.web.dashboard.events import find_reason
-from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
+from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render, to_older
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import chosen_language, refuse_others
@@ -84,7 +83,6 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
     shown = await shared.read(look)
     query = kept(request.query_params)
     last = shown.page.next
-    older = {**query, "after": f"{last.day.isoformat()}.{last.id}"} if last else None
     return render(
         request,
         "sales.html",
@@ -99,7 +97,7 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         query=query,
         names=list(names),
         address=lambda sale: find_address_of(shared.settings, sale),
-        older=f"/sales?{urlencode(older)}" if older else None,
+        older=to_older("/sales", query, f"{last.day.isoformat()}.{last.id}" if last else None),
         csv=f"/sales.csv?{csv_files.to_query(request, query)}",
     )
 
@@ -124,7 +122,7 @@ def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
         return replace(shown, total=total, days=days, booked=booked)
     if wanted != SaleFilter(connection=wanted.connection, branch=wanted.branch):
         return shown
-    today = sql.now_of(session).astimezone(AMSTERDAM).date()
+    today = today_of(session)
     days = charts.find_days(today - timedelta(days=charts.BOOKED_DAYS - 1), today)
     booked = counts.booked(session, days[0], today, wanted.connection)
     mine = {key: cents for key, cents in booked.items() if wanted.branch in (None, key[2])}
@@ -195,14 +193,13 @@ def find_faults(given: Mapping[str, str]) -> dict[str, str]:
 
 async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleFilter:
     """The filter of the address. Raises `Refusal` 400."""
-    keys = (await services.of(request).directory.get()).keys
-    # A browser also sends the fields that were left empty.
-    filled = {name: value for name, value in request.query_params.items() if value and name not in without}
-    called, q = queries.find_text(filled, "connection"), queries.find_text(filled, "q")
+    given = {name: value for name, value in request.query_params.items() if name not in without}
+    filled = queries.only_filled(given)
+    q = queries.find_text(filled, "q")
     return SaleFilter(
         start=queries.find_day(filled, "from"),
         through=queries.find_day(filled, "through"),
-        connection=keys.get(called, called) if called else None,
+        connection=await services.find_key(request, queries.find_text(filled, "connection")),
         branch=queries.find_number(filled, "branch"),
         status=queries.find_choice(filled, "state", SaleStatus),
         lowest=_find_amount(filled, "lowest"),
@@ -235,8 +232,7 @@ def _find_position(given: Mapping[str, Any]) -> SalePosition | None:
         return None
     day, _, number = text.partition(".")
     try:
-        id_ = queries.find_number({"after": number}, "after", low=1, high=queries.LARGEST_ID)
-        return SalePosition(date.fromisoformat(day), id_ or 0)
+        return SalePosition(date.fromisoformat(day), queries.find_cursor({"after": number}) or 0)
     except ValueError:
         raise Refusal(400, "after should be the cursor of a page") from None
 

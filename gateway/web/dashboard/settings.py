@@ -18,7 +18,7 @@ from gateway.store import audit, connections, requests, views
 from gateway.store.tables import SettingsRow
 from gateway.web import api, queries, services
 from gateway.web.api import previews
-from gateway.web.api.settings import ACTION, Draft, must_exist, to_target
+from gateway.web.api.settings import ACTION, Draft, find_in_force, to_target
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -185,8 +185,7 @@ async def _read(request: Request) -> SettingsState:
     name = request.path_params["name"]
 
     def look(session: Session) -> SettingsState:
-        must_exist(session, name)
-        version, text = connections.newest_settings(session, name) or (0, settings_document.example())
+        version, text = find_in_force(session, name)
         return SettingsState(version, text, list_entries(session, name))
 
     return await services.of(request).read(look)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
@@ -16,12 +16,12 @@ from gateway import catalogue
 from gateway.alerts import open_channels
 from gateway.store import alerts, audit, cursors, sql, todo, users
 from gateway.store.events import Flow, State
-from gateway.store.sales import AMSTERDAM, SaleStatus
+from gateway.store.sales import AMSTERDAM, SaleStatus, today_of
 from gateway.store.tables import AlertRow
 from gateway.store.todo import BulkAction, BulkProgress, CauseMarkRow, OpenCause
 from gateway.web import actions, queries, services
 from gateway.web.dashboard import charts
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.rendering import render, to_older
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import refuse_others
@@ -190,7 +190,7 @@ async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Resp
             raise Refusal(404, GONE)
         said: dict[str, Any] = {"note": note or None, "assignee": assignee}
         if snooze != KEEP:
-            day = sql.now_of(session).astimezone(AMSTERDAM).date() + timedelta(days=int(snooze or 0))
+            day = today_of(session) + timedelta(days=int(snooze or 0))
             # Seven in the morning at the shop: before somebody works.
             until = datetime.combine(day, time(7), AMSTERDAM).astimezone(UTC) if snooze else None
             said["snoozed_until"] = until
@@ -205,33 +205,19 @@ async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Resp
 # --- alerts ----------------------------------------------------------------------------------------------------------
 
 
-Parts = tuple[str, ...]
 _SUBJECT = "{subject}"
 
 
-def _flow(parts: Parts) -> str:
-    return f"/events?{urlencode({'flow': parts[1], 'connection': parts[0]})}"
-
-
-def _agreement(parts: Parts) -> str:
-    return f"/agreement?{urlencode({'connection': parts[0]})}"
-
-
-def _connect(parts: Parts) -> str:
-    return f"/connect/quickbooks?connection={quote(parts[0], safe='')}"
-
-
-ADDRESSES: Final[Mapping[str, Callable[[Parts], str]]] = {
-    "parked": lambda _: "/todo",
-    "paused": lambda _: "#connections",
-    **dict.fromkeys(("lost", "refused", "reconnect"), _connect),
-    **dict.fromkeys(("behind", "uncertain"), _flow),
-    **dict.fromkeys(("silent", "poll"), lambda _: "#connections"),
-    "plan": lambda _: "#plan",
-    **dict.fromkeys(("agreement", "comparison"), _agreement),
-    "process": lambda _: "#processes",
+ADDRESSES: Final[Mapping[str, str]] = {
+    "parked": "/todo",
+    **dict.fromkeys(("lost", "refused", "reconnect"), "/connect/quickbooks?connection={0}"),
+    **dict.fromkeys(("behind", "uncertain"), "/events?flow={1}&connection={0}"),
+    **dict.fromkeys(("paused", "silent", "poll"), "#connections"),
+    "plan": "#plan",
+    **dict.fromkeys(("agreement", "comparison"), "/agreement?connection={0}"),
+    "process": "#processes",
 }
-"""Where to act on an alert, by the first word of its cause."""
+"""Where to act on an alert, by the first word of its cause; the numbers are those of the others."""
 
 
 def to_feed(source: str) -> str:
@@ -243,7 +229,7 @@ def to_feed(source: str) -> str:
 async def show_alerts(request: Request, visitor: Visitor) -> Response:
     """What needs somebody now, and what did before: since when, until when, who was told and where."""
     shared, names = services.of(request), await services.names_of(request)
-    before = queries.find_number(request.query_params, "after", low=1, high=queries.LARGEST_ID)
+    before = queries.find_cursor(request.query_params)
 
     def look(session: Session) -> tuple[list[AlertRow], Sequence[AlertRow], int | None, charts.ChartFigures]:
         is_mine = (each for each in alerts.find_open(session) if visitor.connection in {None, each.connection})
@@ -263,7 +249,7 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         is_first=before is None,
         now=drawn.now,
         charts=charts.to_hours(request, drawn) if before is None else [],
-        older=f"/alerts?{urlencode({'after': following})}" if following else None,
+        older=to_older("/alerts", {}, following),
         channels=[catalogue.tables()["channels"][name] for name in open_channels(shared.settings)],
     )
 
@@ -289,7 +275,7 @@ def to_shown(alert: AlertRow, names: Mapping[str, str]) -> dict[str, Any]:
         "since": alert.first_seen,
         "detail": "" if alert.detail == alerts.WITHHELD else alert.detail or "",
         "fix": words["alert_fixes"].get(kind) or alert.fix or "",
-        "address": ADDRESSES[kind](tuple(parts)) if kind else "/events",
+        "address": ADDRESSES[kind].format(*(quote(part, safe="") for part in parts)) if kind else "/events",
         "messages": alert.messages,
         "sent_at": alert.sent_at,
         "told": tuple(words["channels"].get(channel, channel) for channel in alert.told.split(",") if channel),
