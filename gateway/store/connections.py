@@ -66,6 +66,11 @@ class Connection:
     def __repr__(self) -> str:
         return f"Connection({self.name!r}, realm_id={self.realm_id!r}, live={self.live})"
 
+    @property
+    def has_till(self) -> bool:
+        """Whether everything is known that a call of its till needs."""
+        return bool(self.mplus_url and self.mplus_ident and self.mplus_secret)
+
 
 WORKING: Final = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
 """The keys of the connections that work: live, and not paused."""

@@ -14,7 +14,6 @@ import anyio
 import anyio.to_thread
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -127,9 +126,21 @@ async def _refuse(shared: Services, source: str) -> None:
     # Checked again: other requests of this source may have failed during the query.
     refuse_throttled(shared, source)
     shared.throttle.fail(source)
+
+    def count() -> users.LoginFailures:
+        with writing(shared.engine) as session:
+            counted = users.count_failure(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
+            if counted.failures == FAILURES:
+                # One row per throttling, not per failure: wrong tokens cannot fill the table.
+                target = "invitation" if source.startswith(_INVITED) else "admin token"
+                audit.note(session, actor=source.removeprefix(_INVITED), action="throttled", target=target)
+        if counted.failures == 1:
+            with writing(shared.engine) as session:
+                users.purge_failures(session)
+        return counted
+
     with suppress(Transient):
-        counted = await shared.soon(lambda: _count(shared.engine, source), seconds=PATIENCE_SECONDS)
-        shared.throttle.learn(source, counted)
+        shared.throttle.learn(source, await shared.soon(count, seconds=PATIENCE_SECONDS))
 
 
 def refuse_throttled(shared: Services, source: str) -> None:
@@ -138,19 +149,6 @@ def refuse_throttled(shared: Services, source: str) -> None:
     if wait > 0:
         detail = "too many wrong tokens came from this address; wait before the next try"
         raise Refusal(429, detail, headers={"Retry-After": str(math.ceil(wait))})
-
-
-def _count(engine: Engine, source: str) -> users.LoginFailures:
-    with writing(engine) as session:
-        counted = users.count_failure(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
-        if counted.failures == FAILURES:
-            # One row per throttling, not per failure: wrong tokens cannot fill the table.
-            target = "invitation" if source.startswith(_INVITED) else "admin token"
-            audit.note(session, actor=source.removeprefix(_INVITED), action="throttled", target=target)
-    if counted.failures == 1:
-        with writing(engine) as session:
-            users.purge_failures(session)
-    return counted
 
 
 def source_of(request: Request) -> str:
@@ -189,17 +187,17 @@ async def to_hash(password: str) -> str:
 
 async def is_right(password: str, hashed: str | None) -> bool:
     """Whether this is the password; always false, but no sooner, without a hash."""
+
+    def verify() -> bool:
+        try:
+            Argon2id.verify_phc_encoded(_encode(password), hashed or _NOBODY)
+        except InvalidKey:
+            return False
+        return True
+
     async with _one_at_a_time:
-        return await anyio.to_thread.run_sync(_verify, _encode(password), hashed or _NOBODY)
+        return await anyio.to_thread.run_sync(verify)
 
 
 def _encode(password: str) -> bytes:
     return password.encode("utf-8", "surrogatepass")
-
-
-def _verify(password: bytes, hashed: str) -> bool:
-    try:
-        Argon2id.verify_phc_encoded(password, hashed)
-    except InvalidKey:
-        return False
-    return True

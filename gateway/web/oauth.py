@@ -96,7 +96,16 @@ async def finish(request: Request) -> Response:
     code, realm = given.get("code", ""), given.get("realmId", "")
     if not code or not realm.isascii() or not realm.isdigit():
         raise Refusal(400, _START_AGAIN)
-    pair = await shared.run(lambda: _exchange(shared.settings, code, realm))
+
+    def exchange() -> TokenPair:
+        """The tokens, after they opened this very company: the realm in the address is not signed."""
+        with open_http() as http:
+            pair = removal.open_oauth(http, shared.settings).exchange(code, redirect_uri(shared.settings))
+            base_url = shared.settings.quickbooks_api_url
+            QuickBooks(http, base_url=base_url, realm_id=realm, tokens=_Issued(pair.access)).company()
+        return pair
+
+    pair = await shared.run(exchange)
     is_live = await shared.write(lambda session: _keep(session, name, realm, pair, shared.seal, actor))
     shared.directory.forget()
     response = RedirectResponse("/" if is_live else page, 303)
@@ -119,15 +128,6 @@ async def _await_first(shared: Services, name: str, page: str) -> Response:
             return RedirectResponse(page, 303)
         await anyio.sleep(_LOOK_SECONDS)
     raise Refusal(400, _START_AGAIN)
-
-
-def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
-    """The tokens, after they opened this very company: the realm in the address is not signed."""
-    with open_http() as http:
-        pair = removal.open_oauth(http, settings).exchange(code, redirect_uri(settings))
-        books = QuickBooks(http, base_url=settings.quickbooks_api_url, realm_id=realm, tokens=_Issued(pair.access))
-        books.company()
-    return pair
 
 
 def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal, actor: str) -> bool:

@@ -47,7 +47,21 @@ def problem(
 
 def answer(request: Request, error: Exception) -> Response:
     """The answer to any error, as a page for people or as a problem document."""
-    status, detail, headers, members = _explain(error)
+    detail: str | None
+    headers: Mapping[str, str] = {}
+    members: Mapping[str, Any] = {}
+    match error:
+        case Rejected():
+            status, detail = error.status, error.reason
+            headers, members = getattr(error, "headers", {}), getattr(error, "members", {})
+        case HTTPException():  # what the framework refuses (404, 405, 413)
+            status, detail, headers = error.status_code, _DETAILS.get(error.status_code), dict(error.headers or {})
+        case Transient():  # the database cannot be used right now, and trying again is right
+            status, detail, headers = 503, error.reason, {"Retry-After": str(RETRY_SECONDS)}
+        case Permanent():  # a person has to act, and the error says how
+            status, detail, members = 409, error.reason, error.problem.named("code", "field", "fix")
+        case _:  # the error goes to the log
+            status, detail = 500, "something unexpected happened here; it was logged"
     page = getattr(request.app.state, "problem_page", None)
     is_for_programs = request.url.path.startswith(("/admin/", "/webhooks/", "/metrics", "/livez", "/readyz"))
     if page is None or is_for_programs or "text/html" not in request.headers.get("accept", ""):
@@ -55,17 +69,3 @@ def answer(request: Request, error: Exception) -> Response:
     shown: Response = page(request, status, detail)
     shown.headers.update(headers)
     return shown
-
-
-def _explain(error: Exception) -> tuple[int, str | None, Mapping[str, str], Mapping[str, Any]]:
-    match error:
-        case Rejected():
-            return error.status, error.reason, getattr(error, "headers", {}), getattr(error, "members", {})
-        case HTTPException():  # what the framework refuses (404, 405, 413)
-            return error.status_code, _DETAILS.get(error.status_code), dict(error.headers or {}), {}
-        case Transient():  # the database cannot be used right now, and trying again is right
-            return 503, error.reason, {"Retry-After": str(RETRY_SECONDS)}, {}
-        case Permanent():  # a person has to act, and the error says how
-            return 409, error.reason, {}, error.problem.named("code", "field", "fix")
-        case _:  # the error goes to the log
-            return 500, "something unexpected happened here; it was logged", {}, {}

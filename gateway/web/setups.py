@@ -180,8 +180,14 @@ async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
 
     def let_go_on(session: Session) -> Connection:
         connection = get(session, name, shared.seal)
-        if missing := _missing(session, connection):
-            raise Refusal(409, message("not yet: {missing}", missing=message(missing)))
+        token = views.tokens(session).get(connection.name)
+        is_connected = connection.realm_id is not None and tokens.is_authorised(token)
+        if not connection.has_till:
+            missing = message("the till's address, ident or secret is missing")
+            raise Refusal(409, message("not yet: {missing}", missing=missing))
+        # One that only resumes may go on: what it lacks is reported by its events.
+        if not (connection.live or is_connected):
+            raise Refusal(409, message("not yet: {missing}", missing=message("QuickBooks is not connected")))
         if connection.live:
             connections.go_live(session, name)
             audit.note(session, actor=actor, action="live", target=message("connection {name}", name=name))
@@ -199,17 +205,6 @@ async def cancel_live(shared: Services, name: str, *, actor: str) -> None:
     if event is not None and event.state not in SETTLED:
         target = message("connection {name}", name=name)
         await actions.ignore(shared, event.id, actor=actor, reason=None, action="cancel live", target=target)
-
-
-def _missing(session: Session, connection: Connection) -> str | None:
-    if not (connection.mplus_url and connection.mplus_ident and connection.mplus_secret):
-        return "the till's address, ident or secret is missing"
-    if connection.live:
-        return None  # it only resumes; what it lacks is reported by its events
-    token = views.tokens(session).get(connection.name)
-    if connection.realm_id is None or not tokens.is_authorised(token):
-        return "QuickBooks is not connected"
-    return None
 
 
 async def pause(shared: Services, name: str, *, actor: str) -> None:

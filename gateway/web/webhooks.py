@@ -207,32 +207,34 @@ _FLOWS: Mapping[str, Flow] = {
 
 def of_books(body: bytes, names_by_realm: Mapping[str, str]) -> list[Change]:
     """Every event of an authentic QuickBooks delivery as a change, the unreadable ones included."""
-    return [_of_books_event(body, event, names_by_realm) for event in books.parse(body)]
-
-
-def _of_books_event(body: bytes, event: Hint | books.UnreadableDelivery, names_by_realm: Mapping[str, str]) -> Change:
-    if not isinstance(event, Hint):
-        place = "the delivery" if event.position is None else f"event {event.position} of the delivery"
-        return _unreadable("qbo", body, f"{place} cannot be read: {event.reason}", position=event.position)
-    connection, skipped = names_by_realm.get(event.account), None
-    if event.entity not in _FLOWS:
-        skipped = f"QuickBooks entity {event.entity} is not used"
-    elif connection is None:
-        skipped = f"QuickBooks company {event.account} is not connected here"
-    return Change(
-        key=f"qbo:{event.account}:{event.dedupe_key}",
-        flow=_FLOWS.get(event.entity, Flow.ORDERS),
-        source=SOURCE,
-        entity=event.entity,
-        entity_id=event.entity_id,
-        connection=connection,
-        account=event.account,
-        operation=event.operation,
-        occurred_at=event.occurred_at,
-        hint=_to_json({"deleted_id": event.deleted_id}) if event.deleted_id else None,
-        state=State.SKIPPED if skipped else State.RECEIVED,
-        reason=skipped,
-    )
+    changes = []
+    for event in books.parse(body):
+        if not isinstance(event, Hint):
+            place = "the delivery" if event.position is None else f"event {event.position} of the delivery"
+            said = f"{place} cannot be read: {event.reason}"
+            changes.append(_unreadable("qbo", body, said, position=event.position))
+            continue
+        connection, skipped = names_by_realm.get(event.account), None
+        if event.entity not in _FLOWS:
+            skipped = f"QuickBooks entity {event.entity} is not used"
+        elif connection is None:
+            skipped = f"QuickBooks company {event.account} is not connected here"
+        change = Change(
+            key=f"qbo:{event.account}:{event.dedupe_key}",
+            flow=_FLOWS.get(event.entity, Flow.ORDERS),
+            source=SOURCE,
+            entity=event.entity,
+            entity_id=event.entity_id,
+            connection=connection,
+            account=event.account,
+            operation=event.operation,
+            occurred_at=event.occurred_at,
+            hint=_to_json({"deleted_id": event.deleted_id}) if event.deleted_id else None,
+            state=State.SKIPPED if skipped else State.RECEIVED,
+            reason=skipped,
+        )
+        changes.append(change)
+    return changes
 
 
 def of_till(event_name: str, body: bytes, *, connection: str, subscription_id: str) -> list[Change]:

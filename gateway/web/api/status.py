@@ -162,7 +162,7 @@ def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
         },
         "mpluskassa": {
             "url": connection.mplus_url,
-            "configured": bool(connection.mplus_url and connection.mplus_ident and connection.mplus_secret),
+            "configured": connection.has_till,
             "webhook_subscription": connection.mplus_subscription_id,
         },
         "cooldown_seconds": max(cooldowns, default=None),

@@ -135,16 +135,13 @@ def to_month(
     for number in range(last_of(first).day):
         day = first + timedelta(days=number)
         row = by_day.get(day)
-        days.append(CalendarDay(day, to_result(row, day, today), row, newest.get(day), sign_offs.get(day)))
+        result = CalendarResult.NOT_CLOSED if day == today else CalendarResult.NOT_COMPARED
+        if day > today:
+            result = CalendarResult.COMING
+        elif row and (row.status != AgreementStatus.NOT_CLOSED or row.checked_at or row.due_at):
+            result = CalendarResult(row.status)
+        days.append(CalendarDay(day, result, row, newest.get(day), sign_offs.get(day)))
     return AgreementMonth(first, tuple(days))
-
-
-def to_result(row: AgreementDayRow | None, day: date, today: date) -> CalendarResult:
-    if day > today:
-        return CalendarResult.COMING
-    if row is None or (row.status == AgreementStatus.NOT_CLOSED and row.checked_at is None and row.due_at is None):
-        return CalendarResult.NOT_CLOSED if day == today else CalendarResult.NOT_COMPARED
-    return CalendarResult(row.status)
 
 
 def to_cells(

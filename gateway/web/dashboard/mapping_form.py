@@ -153,7 +153,22 @@ def _get(document: settings_document.SettingsDocument, path: str) -> Any:
 
 def read_form(form: Form, present: Choices, lists: Lists) -> Choices:
     """What the form chooses; what it does not hold stays."""
-    controls = {each.path: _read_control(each, present.controls[each.path], form, lists) for each in CONTROLS}
+    controls = {}
+    for setting in CONTROLS:
+        path, offer, now = setting.path, Offer.of(setting, lists), present.controls[setting.path]
+        table = dict(now.table)
+        for name, given in form.items():
+            if name.startswith(f"{path}="):
+                key = name.removeprefix(f"{path}=")
+                _set_row(table, key, offer.read(given, find_row(table, key)))
+        if new := form.get(f"{path}:new", "").strip():
+            _set_row(table, new, offer.read(form.get(f"{path}:new-value", ""), None))
+        said: dict[str, Any] = {}
+        for name, known in (("value", now.value), ("fallback", now.fallback)):
+            said[name] = offer.read(form.get(f"{path}:{name}", known or ""), known) or None
+        said |= {name: form.get(f"{path}:{name}", getattr(now, name)) for name in ("mode", "on_miss")}
+        # Not checked here: the form is shown again as it is, with what is wrong with it.
+        controls[path] = Control.model_construct(**said, table=table, rule=now.rule)
     singles = {
         each.path: Offer.of(each, lists).read(
             form.get(each.path, present.singles[each.path]), present.singles[each.path]
@@ -162,23 +177,6 @@ def read_form(form: Form, present: Choices, lists: Lists) -> Choices:
     }
     creates = form.get(CREATES) == "on" if "base" in form else present.creates
     return Choices(controls, singles, creates)
-
-
-def _read_control(setting: MappedSetting, present: Control, form: Form, lists: Lists) -> Control:
-    path, offer = setting.path, Offer.of(setting, lists)
-    table = dict(present.table)
-    for name, given in form.items():
-        if name.startswith(f"{path}="):
-            key = name.removeprefix(f"{path}=")
-            _set_row(table, key, offer.read(given, find_row(table, key)))
-    if new := form.get(f"{path}:new", "").strip():
-        _set_row(table, new, offer.read(form.get(f"{path}:new-value", ""), None))
-    said: dict[str, Any] = {name: getattr(present, name) for name in ("value", "fallback")}
-    for name, now in said.items():
-        said[name] = offer.read(form.get(f"{path}:{name}", now or ""), now) or None
-    chosen = {name: form.get(f"{path}:{name}", getattr(present, name)) for name in ("mode", "on_miss")}
-    # Not checked here: the form is shown again as it is, with what is wrong with it.
-    return Control.model_construct(**chosen, **said, table=table, rule=present.rule)
 
 
 def find_unfinished(form: Form) -> dict[str, str]:

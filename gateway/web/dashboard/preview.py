@@ -306,12 +306,25 @@ def to_plan(result: Mapping[str, Any]) -> dict[str, Any]:
         names["CustomerRef"] = {references.get("customer") or _id_of(body.get("CustomerRef")): customer}
     taxes = (body.get("TxnTaxDetail") or {}).get("TaxLine", ())
     details = [(line.get("TaxLineDetail") or {}, line.get("Amount")) for line in taxes]
+    lines: list[dict[str, str | Told]] = []
+    for line in body.get("Line", ()):
+        detail = line.get("SalesItemLineDetail") or {}
+        lines.append(
+            {
+                "description": show(line.get("Description")),
+                "item": _plain("ItemRef", detail, names),
+                "quantity": show(detail.get("Qty")),
+                "price": show(detail.get("UnitPrice")),
+                "code": _plain("TaxCodeRef", detail, names),
+                "amount": show(line.get("Amount")),
+            }
+        )
     return {
         "entity": result["entity"],
         "title": _WORDS["documents"].get(result["entity"], result["entity"]),
         "total": str(result["total"]),
         "facts": list(_facts(body, names)),
-        "lines": [_to_line(line, names) for line in body.get("Line", ())],
+        "lines": lines,
         "taxes": [
             {"percent": show(each.get("TaxPercent")), "net": show(each.get("NetAmountTaxable")), "tax": show(amount)}
             for each, amount in details
@@ -357,18 +370,6 @@ def _plain(name: str, body: Mapping[str, Any], names: Names) -> Told:
 
 def _id_of(reference: Mapping[str, Any] | None) -> str:
     return show((reference or {}).get("value"))
-
-
-def _to_line(line: Mapping[str, Any], names: Names) -> dict[str, str | Told]:
-    detail = line.get("SalesItemLineDetail") or {}
-    return {
-        "description": show(line.get("Description")),
-        "item": _plain("ItemRef", detail, names),
-        "quantity": show(detail.get("Qty")),
-        "price": show(detail.get("UnitPrice")),
-        "code": _plain("TaxCodeRef", detail, names),
-        "amount": show(line.get("Amount")),
-    }
 
 
 def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[str, Told], ...]]]:

@@ -65,10 +65,6 @@ class SetupState:
     """Since when changes in the books come by themselves."""
 
     @property
-    def has_till(self) -> bool:
-        return bool(self.connection.mplus_url and self.connection.mplus_ident and self.connection.mplus_secret)
-
-    @property
     def needed_of_till(self) -> list[str]:
         """What the form of the till has to say: its address, and what is not stored."""
         kept = {"mplus_ident": self.connection.mplus_ident, "mplus_secret": self.connection.mplus_secret}
@@ -76,7 +72,7 @@ class SetupState:
 
     @property
     def connected(self) -> bool:
-        return self.has_till and self.authorised
+        return self.connection.has_till and self.authorised
 
     @property
     def expects_webhooks(self) -> bool:

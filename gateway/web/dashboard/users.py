@@ -136,10 +136,7 @@ async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) 
         fits = role is not Role.AGENCY or user.connection is None
         if role is not None and not (_may_give(visitor, role) and fits):
             raise Refusal(409, "this person cannot have this role")
-        if action == "email":
-            _change_email(session, user, form.get("email", ""))
-        else:
-            _do(session, user, action, role, secret)
+        _change(session, user, action, role, secret, form.get("email", ""))
         called = catalogue.tables()["roles"][role] if role else None
         audit.note(session, actor=visitor.actor, action=f"user {action}", target=user.name, reason=called)
         return user
@@ -155,8 +152,14 @@ async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     return RedirectResponse("/users", 303)
 
 
-def _do(session: Session, user: User, action: str, role: Role | None, secret: str) -> None:
+def _change(session: Session, user: User, action: str, role: Role | None, secret: str, address: str) -> None:
     match action:
+        case "email":
+            email = users.to_email(address)
+            if address.strip() and email is None:
+                raise _RefusedAddress(422, _NO_ADDRESS)
+            if not users.change_email(session, user.id, email):
+                raise _RefusedAddress(409, _TAKEN)
         case "invite" if user.disabled_at is None:
             users.invite(session, user.id, secret)
         case "role" if role is not None:
@@ -167,14 +170,6 @@ def _do(session: Session, user: User, action: str, role: Role | None, secret: st
             users.remove(session, user.id)
         case _:
             raise Refusal(409, "this cannot be done with this person")
-
-
-def _change_email(session: Session, user: User, text: str) -> None:
-    email = users.to_email(text)
-    if text.strip() and email is None:
-        raise _RefusedAddress(422, _NO_ADDRESS)
-    if not users.change_email(session, user.id, email):
-        raise _RefusedAddress(409, _TAKEN)
 
 
 async def end_session(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
