@@ -29,6 +29,7 @@ from handlers.lists import Lists
 from mapping import list_entries, settings_document
 from mapping.records import BookedDocument, LineAmounts, Sale
 from mapping.settings_document import SettingsDocument
+from mapping.vat_table import VatTable
 
 _NOW: Final = partial(datetime.now, UTC)
 JUST_READ_SECONDS: Final = 3.0
@@ -135,6 +136,12 @@ class Deps(ConnectionStore):
         """The dependencies of a dry run: both clients refuse what is not a read, before it leaves."""
         books, till = self.books.reading_only(), self.till.reading_only()
         return dataclasses.replace(self, books=books, till=till, dry_run=True)
+
+    def vat_table(self) -> VatTable:
+        """Today's tax codes and VAT codes. Raises `MappingError` if prices are in another currency."""
+        list_entries.require_home(self.lists.company(), self.settings.products.currency)
+        codes = {code.id: code for code in self.lists.tax_codes(self.now().date())}
+        return VatTable(groups=self.lists.vat_groups(), tax_codes=codes)
 
     def say(self, title: str, **detail: Any) -> None:
         """Write a decision into the event's activity log."""

@@ -11,7 +11,7 @@ import simplejson
 from gateway.errors import GatewayError, NotFound
 from gateway.store.events import Event
 from gateway.store.requests import By
-from handlers.catalogue import articles, bridge
+from handlers.catalogue import bridge
 from handlers.deps import Deps
 from handlers.references import parties, requested
 from handlers.result import Result, done
@@ -77,7 +77,7 @@ def _read_item(name: str, deps: Deps) -> tuple[object, Data]:
     number = bridge.find_number(item, deps)
     if number is None and needs_allocation(item, deps.settings.products):
         number = deps.settings.products.allocate_from
-    return item, {"number": number, "vat": dump(articles.vat_table(deps))}
+    return item, {"number": number, "vat": dump(deps.vat_table())}
 
 
 def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:

@@ -104,7 +104,8 @@ def explain_product(item: Item, deps: Deps) -> PreviewData:
     if items.is_ours(item.id, deps):
         raise NotBookable(OWN, record=name_item(item))
     known, settings = flow.load(item, deps, repeated=True), deps.settings.products
-    number = bridge.find_number(item, deps)
+    known = dataclasses.replace(known, refusal=steps.find_refusal(known, deps.settings))
+    number = known.number
     is_new = number is None and needs_allocation(item, settings)
     while (step := steps.decide(known, settings)) in (ItemStep.MAP, ItemStep.READ):
         if step is ItemStep.MAP:

@@ -189,8 +189,7 @@ def _hold(numbers: Collection[int], deps: Deps) -> Iterator[Lease | None]:
 
 def _find_new(wanted: Sequence[Item], numbers: Mapping[str, int], view: View, deps: Deps) -> dict[str, NewItem]:
     """The items whose articles can be made as they are. What is wrong with others is for their events to say."""
-    used = deps.read(links.find_by_targets, [LinkKind.SPECIAL], [item.id for item in wanted])
-    ours = {id_ for id_, found in used.items() if any(not link.source_id.startswith(links.NAMED) for link in found)}
+    ours = items.find_ours([item.id for item in wanted], deps)
     found = {item.id: _to_new(item, numbers[item.id], view, deps) for item in wanted if item.id not in ours}
     return {id_: new for id_, new in found.items() if new is not None}
 
@@ -210,7 +209,8 @@ def _to_new(item: Item, number: int, view: View, deps: Deps) -> NewItem | None:
         product = articles.to_product(member, view.vat, deps)
     except MappingError:
         return None
-    return NewItem(member, articles.to_new(product, group, deps), articles.print_of(member, product))
+    new = articles.to_new(product, group, deps.lists.turnover_groups())
+    return NewItem(member, new, articles.print_of(member, product))
 
 
 def _begin(

@@ -9,7 +9,7 @@ name nor groups.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,10 +25,9 @@ from mapping import explanations, fingerprints, products
 from mapping.explanations import Explanation
 from mapping.fingerprints import fingerprint
 from mapping.items import Family, fold, to_own_name
-from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.products import Traces, without_name
-from mapping.records import Article, Item, Product
+from mapping.records import Article, Item, Product, TurnoverGroup
 from mapping.vat_table import VatTable, with_turnover_groups
 
 
@@ -106,13 +105,6 @@ def find_link(item_id: str, deps: Deps) -> Link | None:
     return deps.read(links.find, LinkKind.ITEM, item_id)
 
 
-def vat_table(deps: Deps) -> VatTable:
-    """Today's tax codes and VAT codes. Raises `MappingError` if prices are in another currency."""
-    require_home(deps.lists.company(), deps.settings.products.currency)
-    codes = {code.id: code for code in deps.lists.tax_codes(deps.now().date())}
-    return VatTable(groups=tuple(deps.lists.vat_groups()), tax_codes=codes)
-
-
 def to_product(member: Member, vat: VatTable, deps: Deps, present: Product | None = None) -> Product:
     """The product that the till should have for a member; `present`: as it has it. A guest gives it no name."""
     wanted = products.to_product(
@@ -144,18 +136,15 @@ def print_of(member: Member, plain: Product) -> str:
     return fingerprint((fingerprints.fingerprint(plain), member.group, *family))
 
 
-def is_settled(member: Member, wanted: str, owner: str | None) -> bool:
-    """Whether exactly this was written before under this number, and this item still owns the article."""
+def is_written(member: Member, wanted: str) -> bool:
+    """Whether exactly this was written last, under this number."""
     link = member.link
-    known = link is not None and link.target_id == str(member.number) and link.fingerprint == wanted
-    return known and owner == member.item.id
+    return link is not None and link.target_id == str(member.number) and link.fingerprint == wanted
 
 
-def to_new(product: Product, group: int | None, deps: Deps) -> Product:
+def to_new(product: Product, group: int | None, turnover_groups: Sequence[TurnoverGroup]) -> Product:
     groups = () if group is None else (group,)
-    return with_turnover_groups(
-        dataclasses.replace(product, number=None, group_numbers=groups), deps.lists.turnover_groups()
-    )
+    return with_turnover_groups(dataclasses.replace(product, number=None, group_numbers=groups), turnover_groups)
 
 
 def create(new: Product, deps: Deps) -> int | None:
@@ -168,13 +157,13 @@ def create(new: Product, deps: Deps) -> int | None:
     return made
 
 
-def update(product: Product, existing: ReadProduct, member: Member, deps: Deps) -> bool:
+def update(product: Product, existing: ReadProduct, member: Member, vat: VatTable, deps: Deps) -> bool:
     """Write what differs, add the product to its group, and remove it from one that the gateway had added it to.
 
     The whole product is written as it was read, so it is read again right before. False, and nothing is written, if
     it was changed at the till meanwhile.
     """
-    if differs(product, existing.product, vat_table(deps), deps.settings.products.vat_branch):
+    if differs(product, existing.product, vat, deps.settings.products.vat_branch):
         if deps.till.product(existing.product.number or 0) != existing:
             deps.say("it was changed at the till at this moment; it is read again", product=existing.product.number)
             return False
@@ -222,14 +211,15 @@ def differs(wanted: Product, present: Product, vat: VatTable, branch: int | None
 
 
 def _says_otherwise(wanted: Product | Article, present: Product | Article) -> bool:
-    said = {f.name: getattr(wanted, f.name) for f in dataclasses.fields(wanted)}
-    return any(value not in (None, ()) and not _is_so(value, getattr(present, name)) for name, value in said.items())
-
-
-def _is_so(wanted: object, present: object) -> bool:
-    if isinstance(wanted, dict) and isinstance(present, dict):
-        return all(str(present.get(name, "")) == str(value) for name, value in wanted.items())
-    return wanted == present or (wanted == "" and present is None)
+    for each in dataclasses.fields(wanted):
+        value, there = getattr(wanted, each.name), getattr(present, each.name)
+        if isinstance(value, dict) and isinstance(there, dict):
+            is_so = all(str(there.get(name, "")) == str(said) for name, said in value.items())
+        else:
+            is_so = value == there or (value == "" and there is None)
+        if value not in (None, ()) and not is_so:
+            return True
+    return False
 
 
 def finish(member: Member, wanted: str, deps: Deps) -> Link:
@@ -322,7 +312,7 @@ def _find_families(product: Product, deps: Deps) -> list[str]:
 def _move(member: Member, existing: ReadProduct, home: ReadProduct | None, deps: Deps) -> ReadProduct | None:
     """The article with all its fields, in its new product as read afterwards; None if the till refused."""
     try:
-        target = home or _found(member, deps)
+        target = home or _make_empty(member, deps)
         deps.till.move_article(member.number, existing, target)
         read = deps.till.product_of_article(member.number)
     except Permanent as refusal:
@@ -335,7 +325,7 @@ def _move(member: Member, existing: ReadProduct, home: ReadProduct | None, deps:
     return read
 
 
-def _found(member: Member, deps: Deps) -> ReadProduct:
+def _make_empty(member: Member, deps: Deps) -> ReadProduct:
     """A product without articles. The till may not show it until it has one, so the family's link is stored at once."""
     family = member.family
     known = find_family_product(family.key, deps) if family else None

@@ -6,12 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from sqlmodel import Session
+
 from gateway.store import links
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from mapping.errors import MappingError
 from mapping.items import fold, name_item, needs_allocation, to_article_number
 from mapping.records import Item
+from mapping.sections import ProductSettings
 
 _AT_ONCE = 200
 
@@ -39,15 +42,14 @@ def number_of(item: Item, deps: Deps) -> int:
 
 def find_number(item: Item, deps: Deps) -> int | None:
     """The item's article number, or None when it has none or cannot have one."""
-    return find_numbers([item], deps).get(item.id)
+    return deps.read(find_numbers, [item], deps.settings.products).get(item.id)
 
 
-def find_numbers(items: Sequence[Item], deps: Deps) -> dict[str, int]:
+def find_numbers(session: Session, connection: str, items: Sequence[Item], settings: ProductSettings) -> dict[str, int]:
     """The article numbers of these items; those that have none or cannot have one are absent."""
-    settings = deps.settings.products
     given: Mapping[str, int] = {}
     if some := [item.id for item in items if needs_allocation(item, settings)]:
-        given = deps.read(links.find_numbers, some)
+        given = links.find_numbers(session, connection, some)
     found: dict[str, int] = {}
     for item in items:
         with suppress(MappingError):

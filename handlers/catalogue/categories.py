@@ -30,14 +30,14 @@ def cause_of_category(category_id: str) -> str:
     return f"category {category_id}"
 
 
-def group_of(item: Item, event: Event, deps: Deps) -> int | None:
-    """The article group of the item's category, None without one or if groups are not written.
+def group_of(item: Item, group: Link | None, event: Event, deps: Deps) -> int | None:
+    """The article group of the item's category, whose link is `group`; None without one or if groups are not written.
 
     Raises `Transient` for a category that the till does not have yet, and requests it.
     """
     if item.parent_id is None or not deps.settings.categories.enabled:
         return None
-    if group := find_link(item.parent_id, deps):
+    if group:
         return group_number(group, deps)
     read_at = items.now(deps)
     try:
@@ -227,17 +227,13 @@ def why_kept(link: Link, deps: Deps) -> str | None:
     group = groups.get(int(link.target_id))
     if group is None:
         return "deleted in QuickBooks; the till has no such group any more"
-    made = bool((link.detail or {}).get("made"))
-    if not made or group.subgroups or not _are_ours(group.product_numbers, deps):
-        return "deleted in QuickBooks; the group stays, because the till's staff uses it"
-    return None
-
-
-def _are_ours(products: Iterable[int], deps: Deps) -> bool:
-    read = (deps.till.product(number) for number in products)
+    stays = "deleted in QuickBooks; the group stays, because the till's staff uses it"
+    if not (link.detail or {}).get("made") or group.subgroups:
+        return stays
+    read = (deps.till.product(number) for number in group.product_numbers)
     articles = [str(article.number) for found in read if found for article in found.product.articles]
     known = deps.read(links.find_all, LinkKind.ARTICLE, articles)
-    return set(articles) <= known.keys()
+    return None if set(articles) <= known.keys() else stays
 
 
 def flatten(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:

@@ -58,7 +58,7 @@ def look(
         {article.number: read.product for read in found for article in read.product.articles},
         groups,
         owners,
-        articles.vat_table(deps),
+        deps.vat_table(),
     )
 
 
@@ -97,7 +97,8 @@ def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
     except MappingError:
         return False
     owner = view.owners.get(link.target_id)
-    return articles.is_settled(member, articles.print_of(member, plain), owner.target_id if owner else None)
+    is_owner = owner is not None and owner.target_id == item.id
+    return is_owner and articles.is_written(member, articles.print_of(member, plain))
 
 
 def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:

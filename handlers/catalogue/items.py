@@ -6,6 +6,7 @@ with the event; it is used only if no newer change was reported. A webhook's con
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,12 +63,10 @@ def read(event: Event, deps: Deps) -> ItemReading:
             is_stale = inbox.heard_since(session, event, brought.read_at)
         if not is_stale:
             return brought
-    return _read_with_others(event, deps) or _read_alone(event.entity_id, deps)
-
-
-def _read_alone(item_id: str, deps: Deps) -> ItemReading:
+    if together := _read_with_others(event, deps):
+        return together
     read_at = now(deps)
-    return ItemReading(deps.books.item(item_id), read_at)
+    return ItemReading(deps.books.item(event.entity_id), read_at)
 
 
 def _read_with_others(event: Event, deps: Deps) -> ItemReading | None:
@@ -88,14 +87,9 @@ def _read_with_others(event: Event, deps: Deps) -> ItemReading | None:
         return None
     finally:
         together.lock.release()
-    return found if found and _shows_change(found.item, event) else None
-
-
-def _shows_change(item: Item, event: Event) -> bool:
-    """Whether a query shows the change that the webhook tells of: whether it may lag behind a read is unknown."""
-    if item.updated_at is None or event.occurred_at is None:
-        return True
-    return item.updated_at >= event.occurred_at - LAG
+    # Whether a query may lag behind a read is unknown: it may not show the change yet that the webhook tells of.
+    updated_at, occurred_at = found.item.updated_at if found else None, event.occurred_at
+    return found if updated_at is None or occurred_at is None or updated_at >= occurred_at - LAG else None
 
 
 def _read_several(event: Event, together: ItemsJustRead, deps: Deps) -> ItemReading | None:
@@ -111,10 +105,14 @@ def _read_several(event: Event, together: ItemsJustRead, deps: Deps) -> ItemRead
     return seen.get(event.entity_id)
 
 
+def find_ours(item_ids: Collection[str], deps: Deps) -> set[str]:
+    """Those that we created for our own lines; an item named in the settings was created by a person."""
+    used = deps.read(links.find_by_targets, [LinkKind.SPECIAL], item_ids)
+    return {id_ for id_, found in used.items() if any(not link.source_id.startswith(links.NAMED) for link in found)}
+
+
 def is_ours(item_id: str, deps: Deps) -> bool:
-    """Whether we created this item for our own lines; an item named in the settings was created by a person."""
-    used = deps.read(links.find_by_target, LinkKind.SPECIAL, item_id)
-    return any(not link.source_id.startswith(links.NAMED) for link in used)
+    return bool(find_ours([item_id], deps))
 
 
 def now(deps: Deps) -> datetime:

@@ -11,6 +11,7 @@ from gateway.store.events import BACKFILL, Event, Flow
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
+from gateway.store.session import reading
 from handlers import known_records
 from handlers.catalogue import articles, bridge, categories, items, ownership, steps
 from handlers.catalogue.articles import Member
@@ -18,14 +19,13 @@ from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from mapping import products, vat_table
+from mapping import products
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
 from mapping.items import OWN, find_family, fold, name_item, needs_allocation
 from mapping.messages import message
 from mapping.records import Item, Product
-
-NAMED = "the settings name this item for lines of the gateway, and without a SKU it is no article"
+from mapping.vat_table import VatTable
 
 
 def handle(event: Event, deps: Deps) -> Result:
@@ -48,59 +48,50 @@ def handle(event: Event, deps: Deps) -> Result:
     if seen.item.type == CATEGORY:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
         return skipped("a category: it goes on in the flow of categories")
-    known_records.note_item(seen.item, articles.find_link(seen.item.id, deps), deps)
+    known = load(seen.item, deps, repeated=items.is_repeated(event))
+    known_records.note_item(seen.item, known.link, deps)
     deps.lists.note_stocked(seen.item)
-    return _handle_item(event, seen, deps)
+    return _handle_item(event, seen, known, deps)
 
 
-def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
+def _handle_item(event: Event, seen: ItemReading, known: ItemContext, deps: Deps) -> Result:
     """Write the item as its article, or take it out of the till. Its stock follows when the article exists."""
-    item, settings = seen.item, deps.settings.products
-    moves = _moves(item, deps)
-    if not moves or not settings.enabled:
+    if not known.moves or not deps.settings.products.enabled:
         _pass_stock_on(event, seen, deps)
-    known = load(item, deps, repeated=items.is_repeated(event))
-    step = steps.decide(known, settings)
+    known = dataclasses.replace(known, refusal=steps.find_refusal(known, deps.settings))
+    step = steps.decide(known, deps.settings.products)
     if step is not ItemStep.MAP:
         return _leave(step, known, deps)
     try:
         result = _handle_article(event, known, deps)
     except NotBookable:  # there may be an article, which the settings leave as it is
-        if moves and item.active:
+        if known.moves and known.item.active:
             _pass_stock_on(event, seen, deps)
         raise
-    if moves:
+    if known.moves:
         _pass_stock_on(event, seen, deps)
     return result
 
 
 def load(item: Item, deps: Deps, *, repeated: bool) -> ItemContext:
-    """What is stored of an item, and whether it belongs at the till. Raises `MappingError` for a filter that fails."""
-    refusal: NotBookable | None = None
-    link = articles.find_link(item.id, deps)
-    if deps.settings.products.enabled:
-        try:
-            products.require_wanted(item, deps.settings.products)
-        except NotBookable as reason:
-            refusal = reason
-        # An inactive item with another SKU has no article to move to: the one it has leaves the till.
-        if not refusal and link and not item.active and bridge.find_number(item, deps) != int(link.target_id):
-            said = "an inactive item gets no article under another SKU"
-            refusal = NotBookable(said, record=name_item(item), field="SKU")
-        # One that is on sale is a person's to decide about: its SKU may be gone by mistake.
-        is_on_sale = link is not None and link.fingerprint not in (items.GONE, items.LEFT_OUT)
-        if not refusal and not is_on_sale and deps.settings.is_for_own_lines(item):
-            refusal = NotBookable(NAMED, record=name_item(item), field="SKU")
-    return ItemContext(item, link, refusal, repeated)
+    """What is stored of an item, in one read transaction."""
+    of = deps.connection
+    with reading(deps.engine) as session:
+        link = links.find(session, of, LinkKind.ITEM, item.id)
+        owner = links.find(session, of, LinkKind.ARTICLE, link.target_id) if link else None
+        number = bridge.find_numbers(session, of, [item], deps.settings.products).get(item.id)
+        category = links.find(session, of, LinkKind.GROUP, item.parent_id) if item.parent_id else None
+    owns = owner is not None and owner.target_id == item.id
+    return ItemContext(item, link, owns, number, category, repeated)
 
 
 def map_as(number: int, group: int | None, known: ItemContext, deps: Deps) -> ItemContext:
     """The item as the article of this number. Raises `MappingError` for what a person must correct."""
-    item, settings, vat = known.item, deps.settings.products, articles.vat_table(deps)
+    item, settings, vat = known.item, deps.settings.products, deps.vat_table()
     traces = products.to_traces(item, settings=settings, vat=vat, allocated=number)
     member = Member(item, number, group, known.link, traces=traces, family=find_family(item, settings))
     wanted = articles.print_of(member, articles.to_product(member, vat, deps))
-    settled = articles.is_settled(member, wanted, ownership.find_owner(number, deps))
+    settled = known.owns and articles.is_written(member, wanted)
     return dataclasses.replace(known, member=member, vat=vat, wanted=wanted, settled=settled)
 
 
@@ -114,18 +105,10 @@ def read(known: ItemContext, deps: Deps, *, absent: bool = False) -> ItemContext
     return dataclasses.replace(known, read=True, existing=existing, present=present)
 
 
-def _moves(item: Item, deps: Deps) -> bool:
-    """Whether the item is about to get an article, another article, or one that another item owns now."""
-    link, number = articles.find_link(item.id, deps), bridge.find_number(item, deps)
-    if link is None or number is None:
-        return link is None
-    return link.target_id != str(number) or ownership.find_owner(number, deps) != item.id
-
-
 def _handle_article(event: Event, known: ItemContext, deps: Deps) -> Result:
-    group = categories.group_of(known.item, event, deps)
+    group = categories.group_of(known.item, known.category, event, deps)
     try:
-        number = bridge.number_of(known.item, deps)
+        number = bridge.number_of(known.item, deps) if known.number is None else known.number
     except MappingError:
         if known.link:  # what waits for its former number may have it
             ownership.free(int(known.link.target_id), deps)
@@ -178,7 +161,7 @@ def _write(event: Event, known: ItemContext, lease: Lease, deps: Deps) -> tuple[
     raise ownership.refuse_hidden(item, number)
 
 
-def note(member: Member, present: Product | None, vat: vat_table.VatTable, deps: Deps, *, written: bool) -> None:
+def note(member: Member, present: Product | None, vat: VatTable, deps: Deps, *, written: bool) -> None:
     """Keep both sides of the article, field by field, for the pages."""
     rows = articles.explain(member, present, vat, deps)
     named = next((row for row in rows if row.field == "description"), None)
@@ -187,17 +170,16 @@ def note(member: Member, present: Product | None, vat: vat_table.VatTable, deps:
     known_records.note_article(member.item, member.number, str(name or "") or None, rows, deps, written=written)
 
 
-def _put(
-    member: Member, read: ReadProduct | None, present: Product | None, vat: vat_table.VatTable, deps: Deps
-) -> bool:
+def _put(member: Member, read: ReadProduct | None, present: Product | None, vat: VatTable, deps: Deps) -> bool:
     """Write the article into this product or a new one; False if the till has changed meanwhile."""
     product = articles.to_product(member, vat, deps, present)
     if read is None:
-        made = articles.create(articles.to_new(product, member.group, deps), deps)
+        new = articles.to_new(product, member.group, deps.lists.turnover_groups())
+        made = articles.create(new, deps)
         if made is not None:
             articles.keep_family(member, made, deps)
         return made is not None
-    if not articles.update(product, read, member, deps):
+    if not articles.update(product, read, member, vat, deps):
         return False
     if not member.guest:
         articles.keep_family(member, read.product.number or 0, deps)

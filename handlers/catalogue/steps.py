@@ -37,24 +37,31 @@ from mapping.items import name_item
 from mapping.messages import message
 from mapping.records import Item, Product
 from mapping.sections import ProductSettings
+from mapping.settings_document import SettingsDocument
 from mapping.vat_table import VatTable
 
+NAMED: Final = "the settings name this item for lines of the gateway, and without a SKU it is no article"
 ItemStep = Enum("ItemStep", "OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHING NEVER_HAD READ LOST EXISTS WRITE")
 """What to do with an item: see the table at the head of this module."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemContext:
-    """What is known of an item. `refusal`: why it does not belong at the till; `repeated`: no stored state is trusted.
+    """What is known of an item; `repeated`: no stored state is trusted.
 
-    The rest is loaded when needed. `wanted`: fingerprint of what would be written; `settled`: that was written last.
-    `existing`: the product of its article, if `read`; `present`: the same, with the marks of a former owner replaced.
+    Stored are its `link`, whether it still `owns` the article of that, the `number` of its article if it has one, and
+    the link of its `category`. `refusal`: why it does not belong at the till. The rest is loaded when needed. `wanted`:
+    fingerprint of what would be written; `settled`: that was written last. `existing`: the product of its article, if
+    `read`; `present`: the same, with the marks of a former owner replaced.
     """
 
     item: Item
     link: Link | None
-    refusal: NotBookable | None
+    owns: bool
+    number: int | None
+    category: Link | None
     repeated: bool
+    refusal: NotBookable | None = None
     member: Member | None = None
     vat: VatTable = field(default_factory=VatTable)
     wanted: str = ""
@@ -62,6 +69,13 @@ class ItemContext:
     read: bool = False
     existing: ReadProduct | None = None
     present: Product | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the item is about to get an article, another article, or one that another item owns now."""
+        if self.link is None or self.number is None:
+            return self.link is None
+        return self.link.target_id != str(self.number) or not self.owns
 
     @property
     def mapped(self) -> Member:
@@ -80,6 +94,26 @@ class ItemContext:
         if self.refusal is None:
             raise LookupError(self.item.id)
         return self.refusal
+
+
+def find_refusal(known: ItemContext, settings: SettingsDocument) -> NotBookable | None:
+    """Why the item does not belong at the till; None if it does. Raises `MappingError` for a filter that fails."""
+    if not settings.products.enabled:
+        return None
+    item, link = known.item, known.link
+    try:
+        products.require_wanted(item, settings.products)
+    except NotBookable as reason:
+        return reason
+    # An inactive item with another SKU has no article to move to: the one it has leaves the till.
+    if link and not item.active and known.number != int(link.target_id):
+        said = "an inactive item gets no article under another SKU"
+        return NotBookable(said, record=name_item(item), field="SKU")
+    # One that is on sale is a person's to decide about: its SKU may be gone by mistake.
+    is_on_sale = link is not None and link.fingerprint not in (items.GONE, items.LEFT_OUT)
+    if not is_on_sale and settings.is_for_own_lines(item):
+        return NotBookable(NAMED, record=name_item(item), field="SKU")
+    return None
 
 
 def decide(known: ItemContext, settings: ProductSettings) -> ItemStep:

@@ -18,6 +18,7 @@ from gateway.errors import NotFound, RateLimited, Transient
 from gateway.store import links
 from gateway.store.events import Event
 from gateway.store.links import Link, LinkKind
+from gateway.store.session import reading
 from handlers.catalogue import bridge, items
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
@@ -130,10 +131,12 @@ def article_of(item: Item, deps: Deps) -> int:
 
 def articles_of(some: Sequence[Item], deps: Deps) -> dict[str, int | NotBookable]:
     """The article number of each of these items, or why it has none of its own; looked up at once."""
-    known = deps.read(links.find_all, LinkKind.ITEM, [item.id for item in some])
-    numbers = bridge.find_numbers(some, deps)
-    numbers |= {id_: int(link.target_id) for id_, link in known.items() if id_ not in numbers}
-    owners = deps.read(links.find_all, LinkKind.ARTICLE, [str(n) for n in set(numbers.values())])
+    of = deps.connection
+    with reading(deps.engine) as session:
+        known = links.find_all(session, of, LinkKind.ITEM, [item.id for item in some])
+        numbers = bridge.find_numbers(session, of, some, deps.settings.products)
+        numbers |= {id_: int(link.target_id) for id_, link in known.items() if id_ not in numbers}
+        owners = links.find_all(session, of, LinkKind.ARTICLE, [str(n) for n in set(numbers.values())])
     return {item.id: _to_article(item, numbers.get(item.id), known.get(item.id), owners, deps) for item in some}
 
 

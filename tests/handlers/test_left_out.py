@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.store.events import Event, Flow
-from handlers.catalogue.products import NAMED
+from handlers.catalogue.steps import NAMED
 from tests.handlers.counter import OpenShop, article, backfill, change, hear, writes
 from tests.handlers.shop import Shop
 

@@ -43,31 +43,46 @@ def test_a_sale_is_booked_within_few_modules(shop: Shop) -> None:
         check(walk, modules=12, climbs=climbs)
 
 
+@contextmanager
+def links_read(engine: Engine, handle: Callable[..., object]) -> Iterator[list[object]]:
+    """The parameters of each statement by which this handler reads links."""
+    read: list[object] = []
+
+    def note(_connection: object, _cursor: object, statement: str, given: object, *_: object) -> None:
+        inside = any(frame.f_code is handle.__code__ for frame, _ in traceback.walk_stack(None))
+        if inside and statement.startswith("SELECT") and "FROM links" in statement:
+            read.append(given)
+
+    with listened(engine, "before_cursor_execute", note):
+        yield read
+
+
 def test_one_statement_reads_every_link_of_a_sale(shop: Shop) -> None:
     """The sale's own link, and those of customer, items, deposits and our own items: in one read transaction."""
-    read: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        inside = any(frame.f_code is orders.handle.__code__ for frame, _ in traceback.walk_stack(None))
-        if inside and statement.startswith("SELECT") and "FROM links" in statement:
-            read.append(statement)
-
     for most in (30, 1):  # the first sale makes the customer and items of our own
         sale = shop.till.sell(lines=[sold(1001), sold(1002)])
         shop.poll()
-        read.clear()
-        with listened(shop.engine, "before_cursor_execute", note):
+        with links_read(shop.engine, orders.handle) as read:
             shop.work()
         assert shop.newest(sale["receiptId"]).state == "done"
         assert 1 <= len(read) <= most, read
 
 
+def test_the_links_of_an_unchanged_item_are_read_once(shop: Shop) -> None:
+    item = shop.add_item("4711", "12.50")
+    change = Change("walk", Flow.PRODUCTS, "webhook", "Item", item["Id"], "default")
+    shop.receive(change)
+    shop.work()
+    event_id = shop.receive(change._replace(key="again"))
+    with links_read(shop.engine, products.handle) as read:
+        shop.work()
+    assert shop.event(event_id).reason == "unchanged"
+    assert len(read) == len(set(map(str, read))) > 1, read
+
+
 def test_an_item_is_carried_within_few_modules(shop: Shop) -> None:
     item = shop.add_item("4711", "12.50")
-    change = Change(
-        key="walk", flow=Flow.PRODUCTS, source="webhook", entity="Item", entity_id=item["Id"], connection="default"
-    )
-    event_id = shop.receive(change)
+    event_id = shop.receive(Change("walk", Flow.PRODUCTS, "webhook", "Item", item["Id"], "default"))
     with recorded(products.handle, "handlers/") as walk:
         shop.work()
     assert shop.event(event_id).state == "done"
