@@ -9,48 +9,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from operator import attrgetter
+from functools import partial
 
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from gateway import failpoints
 from gateway.errors import Transient
-from gateway.store import audit, claims, inbox, links, records, sales
-from gateway.store.audit import Entry
+from gateway.store import claims
 from gateway.store.claims import Claimable, LeaseLost
-from gateway.store.events import Event, Outcome, State
-from gateway.store.records import RecordFacts
+from gateway.store.events import Event
 from gateway.store.round_robin import RoundRobin
-from gateway.store.sale_contents import FindDocument, find_none
-from gateway.store.sales import SaleFacts
 from gateway.store.session import reading, writing
-from handlers.result import Result
-from mapping import messages
-from mapping.messages import message
+from handlers.result import Ended, store
 from workers.isolation import Holds
 
 # While other threads are busy: one commit for several costs less than one for each, and other processes can write.
 GATHER_SECONDS = 0.002
 ENOUGH = 8  # outcomes that are worth a commit of their own
 _CONTENDED = ("DeadlockDetected", "QueryCanceled")
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A handled event: what is stored about it in one transaction. `called`: it has made an outside call."""
-
-    event: Event
-    outcome: Outcome
-    result: Result
-    sales: Mapping[str, SaleFacts | None]
-    entries: Sequence[Entry]
-    records: Sequence[RecordFacts] = ()
-    find_document: FindDocument = find_none
-    called: bool = True
 
 
 @dataclass(eq=False, slots=True)
@@ -155,37 +133,22 @@ class EventWriter:
 
     def _write_together(self, group: Sequence[Request]) -> None:
         wanting = [request for request in group if request.wants]
-        ended = [(request, each) for request in group for each in request.ended]
+        ended = [each for request in group for each in request.ended]
+        owners = [request for request in group for _ in request.ended]
         found = None
         if not ended:  # without a lock, most often there is nothing
             with reading(self._engine) as session:
                 found = self._look(session)
             if not found:
                 return
-        with writing(self._engine, synced=any(each.called for _, each in ended)) as session:
-            if ended:
-                self._record(session, ended)
+        with writing(self._engine, synced=any(each.called for each in ended)) as session:
+            for request, due in zip(owners, store(session, ended), strict=True):
+                request.due += due
             if wanting:
-                self._claim(session, wanting, found or self._look(session), [each.event.lease for _, each in ended])
+                self._claim(session, wanting, found or self._look(session), [each.event.lease for each in ended])
 
     def _look(self, session: Session) -> Claimable:
         return claims.find_claimable(session, ours=self._holds.leases())
-
-    def _record(self, session: Session, group: Sequence[tuple[Request, Ended]]) -> None:
-        if not inbox.finish_all(session, [(each.event, each.outcome) for _, each in group]):
-            raise LeaseLost.of(group[0][1].event.id)  # in a group: of one of them
-        found = [(each.event.connection or "", link) for _, each in group for link in each.result.links]
-        links.save_all(session, sorted(found, key=lambda one: (one[0], one[1].kind, one[1].source_id)))
-        for request, each in group:
-            received = inbox.receive(session, each.result.changes)
-            request.due += [change.id for change in received if change.pending]
-            sales.record(session, each.event, each.outcome, each.sales, each.find_document)
-        records.record_all(session, [(each.event, each.outcome, each.records) for _, each in group])
-        audit.write_log(session, [(each.event.connection, each.event.id, each.entries) for _, each in group])
-        followers = inbox.pending_of(session, [each.event.subject for _, each in group])
-        for request, each in group:
-            request.due += [followers[each.event.subject]] if each.event.subject in followers else []
-            failpoints.reach(failpoints.WHILE_RECORD, each.event.entity)
 
     def _claim(
         self, session: Session, wanting: Sequence[Request], found: Claimable, ended: Collection[str | None]
@@ -208,27 +171,3 @@ class EventWriter:
 def may_succeed_alone(error: Exception) -> bool:
     """Whether the cause may be one outcome of several, or the others' locks: not when the database is away."""
     return not isinstance(error, Transient) or error.code in _CONTENDED
-
-
-_DETAILS = ("code", "record", "field", "fix")
-_details = attrgetter(*_DETAILS)
-
-
-def say_end(outcome: Outcome) -> Entry:
-    if type(outcome.reason) is str and not any(_details(outcome)):
-        return _plain_ending(outcome.state, outcome.reason)
-    said = outcome.named(*_DETAILS)
-    kind = "failed" if outcome.code else "decided"
-    title = (
-        message("{state}: {reason}", state=message(outcome.state), reason=message(outcome.reason))
-        if outcome.reason
-        else str(outcome.state)
-    )
-    return Entry(kind, title, detail=said or None)
-
-
-@lru_cache(maxsize=256)
-def _plain_ending(state: State, reason: str) -> Entry:
-    """The line of many events that ended alike."""
-    title = message("{state}: {reason}", state=message(state), reason=message(reason))
-    return Entry("decided", title, messages=messages.store(title))

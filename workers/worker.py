@@ -25,13 +25,13 @@ from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
 from gateway.store.session import reading, writing
 from handlers import registry
 from handlers.deps import Deps
-from handlers.result import Result
+from handlers.result import Ended, Result, say_end
 from handlers.sales import till_sales
 from mapping.errors import MappingError, ProblemError
 from mapping.messages import message
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
-from workers.event_writer import Ended, EventWriter, may_succeed_alone, say_end
+from workers.event_writer import EventWriter, may_succeed_alone
 from workers.isolation import Holds, Isolation, QuickGroups
 
 DRAIN_SECONDS = 20.0

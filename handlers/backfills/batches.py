@@ -17,29 +17,29 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from gateway import failpoints
 from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from gateway.observability import counters
-from gateway.store import audit, claims, inbox, links, records, round_robin
-from gateway.store.audit import Entry
-from gateway.store.claims import LeaseLost
+from gateway.store import claims, inbox, links, round_robin
 from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, State
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
 from gateway.store.session import writing
 from handlers.backfills import pages
-from handlers.catalogue import articles, bridge, categories, drift, items, ownership, products
+from handlers.catalogue import articles, bridge, drift, items, ownership, products
 from handlers.catalogue.articles import Member
 from handlers.catalogue.drift import View
 from handlers.deps import Deps
+from handlers.result import Ended, Result, done, say_end, store
 from mapping import products as mapped
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError
-from mapping.items import find_family, find_own_number, needs_allocation
+from mapping.items import find_own_number, needs_allocation
 from mapping.records import Item, Product
 
 FIRST, MOST = 25, 200
@@ -105,16 +105,6 @@ class NewItem:
     wanted: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How the event of a new item ends."""
-
-    outcome: Outcome
-    links: Sequence[Link] = ()
-    entries: Sequence[Entry] = ()
-    seen: Sequence[RecordFacts] = ()
-
-
 def find_load(deps: Deps) -> LoadState:
     found = deps.process.loads.setdefault(deps.connection, LoadState())
     assert isinstance(found, LoadState)
@@ -126,11 +116,11 @@ def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
     asked = [item for item in batch.items if item.type != CATEGORY]
     known = drift.find_known(asked, deps)
     sold = [item for item in asked if item.active or item.id in known]
-    numbers = _find_free(sold, known, batch.page) | _find_given(sold, known, deps)
+    numbers = _find_numbers([item for item in sold if item.id not in known], batch.page, deps)
     with _hold(numbers.values(), deps) as lease:
         view = drift.look(sold, known, batch.page.found, deps, numbers=numbers.values())
         settled = drift.find_settled(sold, known, view, deps) - batch.page.altered
-        new = _find_new([item for item in sold if item.id in numbers], numbers, view, deps) if lease else {}
+        new = _find_new(sold, numbers, view, deps) if lease else {}
         taken = view.present.keys()
         changes = {
             item.id: to_change(
@@ -160,18 +150,16 @@ def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: b
     )
 
 
-def _find_free(sold: Iterable[Item], known: Collection[str], page: ItemPage) -> dict[str, int]:
-    """Article numbers that the till does not have, by the item: one that no other item of the page needs."""
-    taken = {article.number for read in page.found for article in read.product.articles}
-    numbers = {item.id: find_own_number(item.sku) for item in sold if item.id not in known}
-    return {id_: n for id_, n in numbers.items() if n is not None and n not in taken and page.numbers[n] == 1}
-
-
-def _find_given(sold: Iterable[Item], known: Collection[str], deps: Deps) -> dict[str, int]:
-    """Numbers that the till does not use for new items whose SKUs have letters, by the item."""
+def _find_numbers(new: Sequence[Item], page: ItemPage, deps: Deps) -> dict[str, int]:
+    """Article numbers that the till does not have, by the item: its SKU that no other item has, or one given to it."""
     settings = deps.settings.products
-    new = [item for item in sold if item.id not in known and needs_allocation(item, settings)]
-    return bridge.give_all([item for item in new if mapped.is_wanted(item, settings)], deps) if settings.enabled else {}
+    taken = {article.number for read in page.found for article in read.product.articles}
+    own = {item.id: find_own_number(item.sku) for item in new}
+    found = {id_: n for id_, n in own.items() if n is not None and n not in taken and page.numbers[n] == 1}
+    if settings.enabled:
+        letters = [item for item in new if needs_allocation(item, settings)]
+        found |= bridge.give_all([item for item in letters if mapped.is_wanted(item, settings)], deps)
+    return found
 
 
 @contextmanager
@@ -187,30 +175,26 @@ def _hold(numbers: Collection[int], deps: Deps) -> Iterator[Lease | None]:
         yield lease
 
 
-def _find_new(wanted: Sequence[Item], numbers: Mapping[str, int], view: View, deps: Deps) -> dict[str, NewItem]:
+def _find_new(sold: Iterable[Item], numbers: Mapping[str, int], view: View, deps: Deps) -> dict[str, NewItem]:
     """The items whose articles can be made as they are. What is wrong with others is for their events to say."""
-    ours = items.find_ours([item.id for item in wanted], deps)
-    found = {item.id: _to_new(item, numbers[item.id], view, deps) for item in wanted if item.id not in ours}
-    return {id_: new for id_, new in found.items() if new is not None}
-
-
-def _to_new(item: Item, number: int, view: View, deps: Deps) -> NewItem | None:
-    settings, owner = deps.settings.products, view.owners.get(str(number))
-    parent = view.groups.get(item.parent_id or "")
-    awaits_category = item.parent_id is not None and parent is None and deps.settings.categories.enabled
-    if (owner is not None and owner.target_id != item.id) or awaits_category:
-        return None
-    group = categories.group_number(parent, deps) if parent else None
-    try:
-        if find_family(item, settings) is not None:
-            return None
-        traces = mapped.to_traces(item, settings=settings, vat=view.vat, allocated=number)
-        member = Member(item, number, group, None, traces=traces)
-        product = articles.to_product(member, view.vat, deps)
-    except MappingError:
-        return None
-    new = articles.to_new(product, group, deps.lists.turnover_groups())
-    return NewItem(member, new, articles.print_of(member, product))
+    ours = items.find_ours(numbers.keys(), deps)
+    found: dict[str, NewItem] = {}
+    for item in sold:
+        if item.id not in numbers or item.id in ours or view.awaits_category(item, deps):
+            continue
+        number, group = numbers[item.id], view.group_of(item, deps)
+        owner = view.owners.get(str(number))
+        if owner is not None and owner.target_id != item.id:
+            continue
+        try:
+            member = articles.to_member(item, number, group, None, view.vat, deps)
+            product = articles.to_product(member, view.vat, deps)
+        except MappingError:
+            continue
+        if member.family is None:
+            new = articles.to_new(product, group, deps.lists.turnover_groups())
+            found[item.id] = NewItem(member, new, articles.print_of(member, product))
+    return found
 
 
 def _begin(
@@ -242,7 +226,7 @@ def _make(
     new: Mapping[str, NewItem], begun: Mapping[str, Event], view: View, lease: Lease, deps: Deps
 ) -> GatewayError | None:
     """Make the articles one after the other, and store how that ended for all of them; returns what interrupted it."""
-    ended: list[tuple[Event, _Ending]] = []
+    ended: list[Ended] = []
     failure: GatewayError | None = None
     sure_until = 0.0
     with deps.in_a_row():
@@ -261,9 +245,10 @@ def _make(
                 failure = error
             if isinstance(error, RateLimited | AuthLost):
                 break  # nothing was sent, or nothing accepted
-            done = error is None and made is not None
-            ending = _to_done(each, view, deps) if done else _to_second_attempt(error)
-            ended.append((begun[id_], dataclasses.replace(ending, entries=[*entries, *ending.entries])))
+            result = _to_result(each, error, made)
+            seen = _find_facts(each, view, deps) if result.outcome.state is State.DONE else ()
+            entries.append(say_end(result.outcome))
+            ended.append(Ended(begun[id_], result.outcome, result, {}, entries, seen))
             if failure is not None:
                 break
     _store(ended, [begun[id_] for id_ in list(new)[len(ended) :]], deps)
@@ -272,36 +257,30 @@ def _make(
     return failure
 
 
-def _to_done(new: NewItem, view: View, deps: Deps) -> _Ending:
-    member, seen = new.member, dataclasses.replace(deps, records={})
-    products.note(member, None, view.vat, seen, written=True)
-    outcome = Outcome(State.DONE, facts={"target_entity": "Article", "target_id": str(member.number)})
-    ended = Entry("decided", str(State.DONE), at=deps.now())
-    return _Ending(outcome, (articles.to_link(member, new.wanted),), [ended], tuple(seen.records.values()))
+def _find_facts(new: NewItem, view: View, deps: Deps) -> Sequence[RecordFacts]:
+    seen = dataclasses.replace(deps, records={})
+    products.note(new.member, None, view.vat, seen, written=True)
+    return tuple(seen.records.values())
 
 
-def _to_second_attempt(error: GatewayError | None) -> _Ending:
-    """It goes on as an event of its own, which looks at what is there, and says what is wrong."""
+def _to_result(new: NewItem, error: GatewayError | None, made: int | None) -> Result:
+    """What was not made goes on as an event of its own, which looks at what is there, and says what is wrong."""
+    if error is None and made is not None:
+        link = articles.to_link(new.member, new.wanted)
+        return done(links=(link,), target_entity="Article", target_id=link.target_id)
     reason = error.reason if error else "the till has the article already"
     if isinstance(error, Unanswered):
-        return _Ending(Outcome(State.UNCERTAIN, reason=reason, code=error.code, wait_seconds=_UNSURE_SECONDS))
-    return _Ending(Outcome(State.WAITING, reason=reason, wait_seconds=0.0))
+        return Result(Outcome(State.UNCERTAIN, reason=reason, code=error.code, wait_seconds=_UNSURE_SECONDS))
+    return Result(Outcome(State.WAITING, reason=reason, wait_seconds=0.0))
 
 
-def _store(ended: Sequence[tuple[Event, _Ending]], not_begun: Sequence[Event], deps: Deps) -> None:
+def _store(ended: Sequence[Ended], not_begun: Sequence[Event], deps: Deps) -> None:
     """Store how the events of the batch have ended, with their links, and give back those that have not begun."""
     failpoints.reach(failpoints.BEFORE_RECORD, items.ENTITY)
     with writing(deps.engine) as session:
-        if not inbox.finish_all(session, [(event, ending.outcome) for event, ending in ended]):
-            raise LeaseLost.of(ended[0][0].id)
-        found = [link for _, ending in ended for link in ending.links]
-        links.save(session, deps.connection, *sorted(found, key=lambda link: link.source_id))
-        records.record_all(session, [(event, ending.outcome, ending.seen) for event, ending in ended])
-        audit.write_log(session, [(deps.connection, event.id, ending.entries) for event, ending in ended])
+        due = store(session, ended)
         round_robin.give_back(session, not_begun)
-        due = inbox.pending_of(session, [event.subject for event, _ in ended])
-        failpoints.reach(failpoints.WHILE_RECORD, items.ENTITY)
-    done = sum(ending.outcome.state is State.DONE for _, ending in ended)
-    counters.ATTEMPTS.labels(Flow.PRODUCTS, State.DONE).inc(done)
+    made = sum(each.outcome.state is State.DONE for each in ended)
+    counters.ATTEMPTS.labels(Flow.PRODUCTS, State.DONE).inc(made)
     failpoints.reach(failpoints.AFTER_RECORD, items.ENTITY)
-    deps.notify([*due.values(), *(event.id for event in not_begun)])
+    deps.notify([*chain.from_iterable(due), *(event.id for event in not_begun)])

@@ -24,7 +24,7 @@ from handlers.deps import Deps
 from mapping import explanations, fingerprints, products
 from mapping.explanations import Explanation
 from mapping.fingerprints import fingerprint
-from mapping.items import Family, fold, to_own_name
+from mapping.items import Family, find_family, fold, to_own_name
 from mapping.messages import message
 from mapping.products import Traces, without_name
 from mapping.records import Article, Item, Product, TurnoverGroup
@@ -51,6 +51,13 @@ class Member:
     def former_traces(self) -> Traces:
         """The stored traces of the texts that the gateway last wanted for this article."""
         return traces_of(self.link, self.number)
+
+
+def to_member(item: Item, number: int, group: int | None, link: Link | None, vat: VatTable, deps: Deps) -> Member:
+    """The item as the article of this number. Raises `MappingError` for what a person must correct."""
+    settings = deps.settings.products
+    traces = products.to_traces(item, settings=settings, vat=vat, allocated=number)
+    return Member(item, number, group, link, traces=traces, family=find_family(item, settings))
 
 
 def as_guest(member: Member, why: str) -> Member:

@@ -34,6 +34,15 @@ class View:
     owners: Mapping[str, Link]
     vat: VatTable
 
+    def awaits_category(self, item: Item, deps: Deps) -> bool:
+        """Whether the till has no group of its category yet."""
+        return item.parent_id is not None and item.parent_id not in self.groups and deps.settings.categories.enabled
+
+    def group_of(self, item: Item, deps: Deps) -> int | None:
+        """The article group of its category, if there is one and groups are written."""
+        category = self.groups.get(item.parent_id or "")
+        return categories.group_number(category, deps) if category else None
+
 
 def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
     """The links of these items, by item; items that were never written are absent."""
@@ -85,14 +94,11 @@ def _trusted(page: Sequence[Item], known: Mapping[str, Link]) -> list[tuple[Item
 
 
 def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
-    if (link.detail or {}).get("content") != items.content(item):
+    if (link.detail or {}).get("content") != items.content(item) or view.awaits_category(item, deps):
         return False
-    parent = view.groups.get(item.parent_id or "")
-    if item.parent_id and parent is None and deps.settings.categories.enabled:
-        return False
-    group = categories.group_number(parent, deps) if parent else None
     try:
-        member = Member(item, int(link.target_id), group, link, family=find_family(item, deps.settings.products))
+        family = find_family(item, deps.settings.products)
+        member = Member(item, int(link.target_id), view.group_of(item, deps), link, family=family)
         plain = articles.to_product(member, view.vat, deps)
     except MappingError:
         return False

@@ -19,10 +19,9 @@ from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from mapping import products
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
-from mapping.items import OWN, find_family, fold, name_item, needs_allocation
+from mapping.items import OWN, fold, name_item, needs_allocation
 from mapping.messages import message
 from mapping.records import Item, Product
 from mapping.vat_table import VatTable
@@ -87,9 +86,8 @@ def load(item: Item, deps: Deps, *, repeated: bool) -> ItemContext:
 
 def map_as(number: int, group: int | None, known: ItemContext, deps: Deps) -> ItemContext:
     """The item as the article of this number. Raises `MappingError` for what a person must correct."""
-    item, settings, vat = known.item, deps.settings.products, deps.vat_table()
-    traces = products.to_traces(item, settings=settings, vat=vat, allocated=number)
-    member = Member(item, number, group, known.link, traces=traces, family=find_family(item, settings))
+    vat = deps.vat_table()
+    member = articles.to_member(known.item, number, group, known.link, vat, deps)
     wanted = articles.print_of(member, articles.to_product(member, vat, deps))
     settled = known.owns and articles.is_written(member, wanted)
     return dataclasses.replace(known, member=member, vat=vat, wanted=wanted, settled=settled)

@@ -18,8 +18,8 @@ from gateway.store.events import URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.round_robin import RoundRobin
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
-from handlers.result import Result
-from workers.event_writer import Ended, EventWriter
+from handlers.result import Ended, Result
+from workers.event_writer import EventWriter
 from workers.isolation import Holds
 
 THREADS = 6

@@ -16,11 +16,11 @@ from gateway.store import claims, inbox, installation
 from gateway.store.claims import Claim
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.session import open_engine, reading, writing
-from handlers.result import Result
+from handlers.result import Ended, Result
 from tests.conftest import to_sqlalchemy
 from tests.handlers.shop import Shop, sold
 from tests.servers import Postgres, wait_until
-from workers.event_writer import Ended, EventWriter
+from workers.event_writer import EventWriter
 from workers.isolation import Holds
 
 WAITS = {"sqlite": ("PRAGMA synchronous", 2), "postgresql": ("SHOW synchronous_commit", "on")}
