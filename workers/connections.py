@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 
 import structlog
@@ -67,6 +68,25 @@ class ConnectionContext:
     at_till: RateLimiter
 
 
+@dataclass(slots=True)
+class CallContext:
+    """What a thread's outside calls belong to: the log, lease and documents of the event that it handles.
+
+    `before_call` is told of each of them. `confirmed`: a call has confirmed the `claim`. A thread that handles no event
+    has none to keep, and nobody to tell.
+    """
+
+    log: list[Entry] = field(default_factory=list)
+    claim: Claim | None = None
+    before_call: Callable[[], None] = lambda: None
+    documents: dict[tuple[str, str], BookedDocument] = field(default_factory=dict)
+    confirmed: bool = False
+
+
+class _Thread(threading.local):
+    calls: CallContext | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """How long each system may take to answer."""
@@ -98,16 +118,27 @@ class ConnectionRegistry:
         self._http = open_http()
         self._contexts: dict[str, ConnectionContext] = {}
         self._lock = threading.Lock()
-        self._thread = threading.local()
+        self._thread = _Thread()
         self.meter = rate_limiter.Meter(engine)
         self.watch = Watch(engine, settings)
         self.process = process + uuid.uuid4().hex
         self._rate_limiters = RateLimiters(engine, self.process)
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS
-        self._installation: str | None = None
-        self._signing_key: SigningKey | None = None
-        self._process: ProcessState | None = None
+
+    @cached_property
+    def _installation(self) -> str:
+        return installation.name_of(self._engine)
+
+    @cached_property
+    def _signing_key(self) -> SigningKey:
+        return certificates.find_key(self._engine, self._seal)
+
+    @cached_property
+    def _process(self) -> ProcessState:
+        with reading(self._engine) as session:
+            began = sql.now_of(session)
+        return ProcessState(began, timedelta(seconds=self._settings.mplus_poll_seconds), name=self.process)
 
     def deps(
         self,
@@ -125,22 +156,13 @@ class ConnectionRegistry:
         `before_call` is called before each outside call of this thread.
         """
         context = self.context(name, fresh=fresh)
-        log: list[Entry] = []
-        documents: dict[tuple[str, str], BookedDocument] = {}
-        self._thread.log, self._thread.claim, self._thread.before_call = log, claim, before_call
-        self._thread.documents = documents
-        if self._installation is None:
-            self._installation = installation.name_of(self._engine)
+        self._thread.calls = calls = CallContext(claim=claim, before_call=before_call)
         if fresh and (login := self.token_manager(name)).is_refused():
             # A person asks for something: calls that QuickBooks refused before are tried now.
             try:
                 login.try_again(context.books.try_token)
             except GatewayError as error:
                 _log.warning("could not try a refused login again", reason=error.reason)
-        if self._process is None:
-            with reading(self._engine) as session:
-                began = sql.now_of(session)
-            self._process = ProcessState(began, timedelta(seconds=self._settings.mplus_poll_seconds), name=self.process)
         return Deps(
             self._engine,
             name,
@@ -148,23 +170,18 @@ class ConnectionRegistry:
             context.till,
             context.lists,
             context.settings,
-            log,
+            calls.log,
             self._notify,
             self._process,
             KnownLinks(self._engine, name),
-            documents=documents,
+            documents=calls.documents,
             line_amounts=context.connection.line_amounts,
             installation=self._installation,
-            signing=self._key,
+            signing=lambda: self._signing_key,
             claim=claim,
             known=known,
             in_a_row=context.at_till.in_a_row,
         )
-
-    def _key(self) -> SigningKey:
-        if self._signing_key is None:
-            self._signing_key = certificates.find_key(self._engine, self._seal)
-        return self._signing_key
 
     def context(self, name: str, *, fresh: bool = False) -> ConnectionContext:
         """The connection's context; its row and settings document are at most two seconds old."""
@@ -257,30 +274,27 @@ class ConnectionRegistry:
             self._before_call()
             with limiter(operation) as slot:
                 failpoints.reach(failpoints.BEFORE_CALL, operation)
-                claim = getattr(self._thread, "claim", None)
-                if claim is not None and not exchange.is_read(operation) and not slot.confirmed:
-                    claims.confirm(self._engine, claim, first=claim != getattr(self._thread, "confirmed", None))
-                    self._thread.confirmed = claim
-                    slot.confirmed = True
+                calls = self._thread.calls
+                if calls and calls.claim and not exchange.is_read(operation) and not slot.confirmed:
+                    claims.confirm(self._engine, calls.claim, first=not calls.confirmed)
+                    calls.confirmed = slot.confirmed = True
                 yield
             failpoints.reach(failpoints.AFTER_CALL, operation)
 
         return enter
 
     def _keep_document(self, booked: BookedDocument) -> None:
-        """For the event of this thread; a thread that handles none has nobody to keep it for."""
-        documents = getattr(self._thread, "documents", None)
-        if documents is not None:
-            documents[booked.kind, booked.id] = booked
+        if calls := self._thread.calls:
+            calls.documents[booked.kind, booked.id] = booked
 
     def token_manager(self, name: str) -> TokenManager:
         oauth = open_oauth(self._http, self._settings, limits=REFRESH_LIMITS)
         return TokenManager(self._engine, name, oauth, self._seal, before_refresh=self._before_call)
 
     def _before_call(self) -> None:
-        """This thread is about to wait for another system; a thread that handles no event has nobody to tell."""
-        if announce := getattr(self._thread, "before_call", None):
-            announce()
+        """This thread is about to wait for another system."""
+        if calls := self._thread.calls:
+            calls.before_call()
 
     def _observer(self, connection: str, limiter: RateLimiter) -> Callable[[Exchange], None]:
         def observe(exchange: Exchange) -> None:
@@ -296,9 +310,8 @@ class ConnectionRegistry:
                     limiter.cool_down(exchange.pause)
                 except Transient as error:
                     _log.warning("the cooldown could not be stored for the other processes", reason=error.reason)
-            log = getattr(self._thread, "log", None)
-            if log is not None:
-                log.append(to_entry(exchange))
+            if calls := self._thread.calls:
+                calls.log.append(to_entry(exchange))
 
         return observe
 

@@ -91,13 +91,17 @@ class FairSemaphore:
     """
 
     def __init__(self, permits: int) -> None:
-        self._free = permits
+        self._free = self._permits = permits
         self._waiting: deque[threading.Event] = deque()
         self._lock = threading.Lock()
 
     @property
     def is_awaited(self) -> bool:
         return bool(self._waiting)
+
+    @property
+    def is_held(self) -> bool:
+        return self._free < self._permits
 
     def acquire(self, *, seconds: float) -> bool:
         """Whether a permit was given within `seconds`."""
@@ -131,15 +135,14 @@ class RateLimiter:
         self._engine, self._limit, self._holder = engine, limit, holder
         # Threads without a slot wait here, so that at most one per slot polls the database.
         self._local = FairSemaphore(limit.slots)
-        self._held = 0
-        self._lock = threading.Lock()
         self._opened = False
         self._thread = threading.local()
         self._cooled_at = 0.0
 
     @property
     def is_held(self) -> bool:
-        return self._held > 0
+        """Whether a thread has a slot, or waits for one that another process has."""
+        return self._local.is_held
 
     @contextmanager
     def in_a_row(self) -> Iterator[None]:
@@ -203,11 +206,9 @@ class RateLimiter:
         except BaseException:
             self._local.release()
             raise
-        self._count(1)
         return HeldSlot(number, time.monotonic())
 
     def _end(self, slot: HeldSlot) -> None:
-        self._count(-1)
         try:
             self._release(slot.number, rest=self._limit.interval - (time.monotonic() - slot.since))
         finally:
@@ -238,10 +239,6 @@ class RateLimiter:
             rate_limits.release_slot(self._engine, self.account, self._holder, number, rest=rest)
         except Transient as error:
             _log.warning("a call slot could not be released; its lease will expire", reason=error.reason)
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._held += change
 
     def _refusal(self, seconds: float, *, cooling: bool) -> RateLimited:
         system = "MplusKASSA" if self.account.system == rate_limits.MPLUSKASSA else "QuickBooks"
