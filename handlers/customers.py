@@ -17,6 +17,7 @@ from gateway.store.events import Event, Flow
 from gateway.store.links import Link, LinkKind
 from handlers import known_records
 from handlers.deps import Deps
+from handlers.known_records import PreviewData
 from handlers.references import parties
 from handlers.result import Result, done, skipped
 from mapping import customers, explanations
@@ -28,7 +29,6 @@ from mapping.messages import message
 from mapping.records import Customer, Relation
 from mapping.rules import RuleStep
 
-PreviewData = dict[str, Any]
 BY_LINK, BY_EMAIL, BY_ID = "by what was written before", "by its e-mail address", "by our id"
 BY_NAME: Final = "by its name and e-mail address"
 MATCHES: Final = (BY_LINK, BY_EMAIL, BY_ID, BY_NAME)

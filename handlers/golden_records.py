@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import simplejson
 
@@ -23,7 +23,7 @@ from mapping.golden_records import Data, dump
 from mapping.items import needs_allocation
 from mapping.list_entries import KnownLists, require_home
 from mapping.messages import message
-from mapping.records import Relation, Sale
+from mapping.records import Customer, Relation, Sale
 from mapping.sections import MappingSettings
 from mapping.tenders import by_method
 
@@ -53,23 +53,19 @@ def _record(kind: str, name: str, deps: Deps, *, with_persons: bool) -> Data:
     found, known = _READERS[kind](name, deps)
     # A second time through JSON, so that what is mapped now is what will be read from the file.
     text = simplejson.dumps({"record": dump(found), "known": known}, use_decimal=True, default=str)
-    entry = {"kind": kind, "id": _name(found, name), **simplejson.loads(text, use_decimal=True)}
+    match found:  # what it is called in the file, by which it can be recorded again: no e-mail address
+        case Sale():
+            called = found.number or found.id
+        case Customer():
+            called = str(found.id)
+        case Relation():
+            called = str(found.number)
+        case _:
+            called = name
+    entry = {"kind": kind, "id": called, **simplejson.loads(text, use_decimal=True)}
     if not with_persons:
         entry["record"] = golden_records.without_persons(kind, entry["record"])
     return entry
-
-
-def _name(found: Any, name: str) -> str:
-    """What it is called in the file, by which it can be recorded again: no e-mail address."""
-    match found:
-        case Sale():
-            return found.number or found.id
-        case _ if hasattr(found, "display_name"):
-            return str(found.id)
-        case _ if hasattr(found, "payment_days"):
-            return str(found.number)
-        case _:
-            return name
 
 
 def _read_item(name: str, deps: Deps) -> tuple[object, Data]:

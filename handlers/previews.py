@@ -17,6 +17,7 @@ from handlers.catalogue import articles, bridge, categories, items, ownership, s
 from handlers.catalogue import products as flow
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps, on_trial
+from handlers.known_records import PreviewData
 from handlers.references import requested
 from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
@@ -29,7 +30,6 @@ from mapping.items import OWN, find_family, name_item, needs_allocation
 from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
 
-PreviewData = dict[str, Any]
 Found = TypeVar("Found")
 
 

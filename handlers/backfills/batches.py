@@ -21,7 +21,6 @@ from itertools import chain
 from typing import Final
 
 from gateway import failpoints
-from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from gateway.observability import counters
 from gateway.store import claims, inbox, links, round_robin
@@ -54,7 +53,7 @@ _INTERRUPTING: Final = (Transient, Unanswered, AuthLost)
 
 @dataclass(frozen=True, slots=True)
 class ItemPage:
-    """Items as the books listed them for a load, from a position on, and the products that the till had of them.
+    """Items as the books listed them for a load, from a position on, and the till's products by article number.
 
     `altered`: items whose articles were changed by hand. `numbers`: how many items have an SKU that is this number.
     """
@@ -63,7 +62,7 @@ class ItemPage:
     start: int
     items: Sequence[Item]
     read_at: datetime
-    found: Sequence[ReadProduct]
+    present: Mapping[int | None, Product]
     altered: frozenset[str]
     is_last: bool
     numbers: Counter[int | None] = field(default_factory=Counter)
@@ -118,10 +117,10 @@ def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
     sold = [item for item in asked if item.active or item.id in known]
     numbers = _find_numbers([item for item in sold if item.id not in known], batch.page, deps)
     with _hold(numbers.values(), deps) as lease:
-        view = drift.look(sold, known, batch.page.found, deps, numbers=numbers.values())
+        view = drift.look(sold, known, numbers.values(), deps)
         settled = drift.find_settled(sold, known, view, deps) - batch.page.altered
         new = _find_new(sold, numbers, view, deps) if lease else {}
-        taken = view.present.keys()
+        taken = batch.page.present.keys()
         changes = {
             item.id: to_change(
                 event, item, batch.page.read_at, Flow.PRODUCTS, absent=find_own_number(item.sku) not in taken
@@ -153,9 +152,8 @@ def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: b
 def _find_numbers(new: Sequence[Item], page: ItemPage, deps: Deps) -> dict[str, int]:
     """Article numbers that the till does not have, by the item: its SKU that no other item has, or one given to it."""
     settings = deps.settings.products
-    taken = {article.number for read in page.found for article in read.product.articles}
     own = {item.id: find_own_number(item.sku) for item in new}
-    found = {id_: n for id_, n in own.items() if n is not None and n not in taken and page.numbers[n] == 1}
+    found = {id_: n for id_, n in own.items() if n is not None and n not in page.present and page.numbers[n] == 1}
     if settings.enabled:
         letters = [item for item in new if needs_allocation(item, settings)]
         found |= bridge.give_all([item for item in letters if mapped.is_wanted(item, settings)], deps)

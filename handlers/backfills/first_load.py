@@ -56,7 +56,14 @@ def handle_products(event: Event, deps: Deps) -> Result:
         case "tree":
             return _await_rest(event, deps) or _receive_items(event, deps, 1)
         case "rest":
-            return _await_rest(event, deps) or _end(event, deps)
+            if waits := _await_rest(event, deps):
+                return waits
+            said = _sum_up(event, deps)
+            if deps.settings.stock.enabled:
+                follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=pages.find_since(event))
+                deps.pass_on(follow._replace(key=event.key + STOCK, source="backfill"))
+                said = message("{done}; their stock follows", done=said)
+            return done(said)
         case _:
             return _receive_items(event, deps, int(position or 1))
 
@@ -127,12 +134,13 @@ def _page_at(position: int, load: batches.LoadState, event: Event, deps: Deps) -
     numbers = Counter(find_own_number(item.sku) for item in asked)
     wanted = {number for number in numbers if number is not None} | {int(link.target_id) for link in known.values()}
     found = deps.till.products_of_articles(sorted(wanted))
+    present = {article.number: read.product for read in found for article in read.product.articles}
     sold = [item for item in asked if item.active or item.id in known]
-    altered = drift.notice(sold, known, drift.look(sold, known, found, deps), deps)
+    altered = drift.notice(sold, known, present, deps)
     if altered:
         deps.say("articles are not as they were left", count=len(altered))
     is_last = is_last_page(len(page), ITEMS_AT_ONCE)
-    return batches.ItemPage(event.key, position, page, read_at, found, altered, is_last=is_last, numbers=numbers)
+    return batches.ItemPage(event.key, position, page, read_at, present, altered, is_last=is_last, numbers=numbers)
 
 
 def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -> list[Change]:
@@ -173,15 +181,6 @@ def _await_rest(event: Event, deps: Deps) -> Result | None:
     if not progress.open:
         return None
     return pages.go_on(message("{count} records are still open", count=progress.open), deps, seconds=LOOK_SECONDS)
-
-
-def _end(event: Event, deps: Deps) -> Result:
-    said = _sum_up(event, deps)
-    if deps.settings.stock.enabled:
-        follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=pages.find_since(event))
-        deps.pass_on(follow._replace(key=event.key + STOCK, source="backfill"))
-        said = message("{done}; their stock follows", done=said)
-    return done(said)
 
 
 def _sum_up(event: Event, deps: Deps) -> Message:

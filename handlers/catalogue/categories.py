@@ -39,15 +39,14 @@ def group_of(item: Item, group: Link | None, event: Event, deps: Deps) -> int | 
         return None
     if group:
         return group_number(group, deps)
-    read_at = items.now(deps)
     try:
-        parent = deps.books.item(item.parent_id)
+        parent = items.read_now(item.parent_id, deps)
     except NotFound:
         return None
-    if parent.type != CATEGORY:
+    if parent.item.type != CATEGORY:
         return None
-    deps.pass_on(bring_along(ItemReading(parent, read_at), event))
-    raise wait_for(parent)
+    deps.pass_on(bring_along(parent, event))
+    raise wait_for(parent.item)
 
 
 def require_group(item: Item, event: Event, deps: Deps) -> None:
@@ -59,11 +58,10 @@ def require_group(item: Item, event: Event, deps: Deps) -> None:
     if any(group.number == number for group in flatten(deps.till.article_groups(exist=True))):
         return
     deps.write(links.mark_unsure, [link])
-    read_at = items.now(deps)
-    parent = deps.books.item(link.source_id)
-    brought = bring_along(ItemReading(parent, read_at), event)
+    parent = items.read_now(link.source_id, deps)
+    brought = bring_along(parent, event)
     deps.pass_on(brought._replace(key=f"{brought.key}:{number}", careful=True))
-    raise wait_for(parent)
+    raise wait_for(parent.item)
 
 
 def group_number(link: Link, deps: Deps) -> int | None:
@@ -150,10 +148,9 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
     link = find_link(item.parent_id, deps)
     if link is not None and link.target_id:
         return {item.parent_id: int(link.target_id)}
-    read_at = items.now(deps)
-    parent = deps.books.item(item.parent_id)
-    deps.pass_on(bring_along(ItemReading(parent, read_at), event))
-    raise wait_for(parent)
+    parent = items.read_now(item.parent_id, deps)
+    deps.pass_on(bring_along(parent, event))
+    raise wait_for(parent.item)
 
 
 def _write(item: Item, wanted: ArticleGroup, link: Link | None, event: Event, deps: Deps) -> int:

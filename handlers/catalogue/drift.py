@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.store import links, records
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordKind
@@ -27,9 +26,8 @@ from mapping.vat_table import VatTable
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Both systems as one read showed them: products and owners by article number, groups by category."""
+    """What a page of items is compared with: groups by category, owners by article number."""
 
-    present: Mapping[int | None, Product]
     groups: Mapping[str, Link]
     owners: Mapping[str, Link]
     vat: VatTable
@@ -49,31 +47,25 @@ def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
     return deps.read(links.find_all, LinkKind.ITEM, [item.id for item in page])
 
 
-def look(
-    page: Sequence[Item],
-    known: Mapping[str, Link],
-    found: Iterable[ReadProduct],
-    deps: Deps,
-    *,
-    numbers: Iterable[int] = (),
-) -> View:
-    """What a page of items is compared with; `found` is what the till has of them, `numbers` those asked for too."""
+def look(page: Sequence[Item], known: Mapping[str, Link], numbers: Iterable[int], deps: Deps) -> View:
+    """`numbers`: articles that are not linked yet, of which the owners are wanted too."""
     ids = sorted({item.parent_id for item in page if item.parent_id})
     asked = [*(link.target_id for link in known.values()), *map(str, numbers)]
     with reading(deps.engine) as session:
         groups = links.find_all(session, deps.connection, LinkKind.GROUP, ids)
         owners = links.find_all(session, deps.connection, LinkKind.ARTICLE, asked)
-    return View(
-        {article.number: read.product for read in found for article in read.product.articles},
-        groups,
-        owners,
-        deps.vat_table(),
-    )
+    return View(groups, owners, deps.vat_table())
 
 
-def notice(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: Deps) -> frozenset[str]:
-    """Mark as unsure the links of items whose articles differ from what the gateway would write; returns their ids."""
-    altered = {item.id: link for item, link in _trusted(page, known) if _is_altered(item, link, view, deps)}
+def notice(
+    page: Sequence[Item], known: Mapping[str, Link], present: Mapping[int | None, Product], deps: Deps
+) -> frozenset[str]:
+    """Mark as unsure the links of items whose articles differ from what the gateway would write; returns their ids.
+
+    `present`: the products that the till has, by article number.
+    """
+    vat, trusted = deps.vat_table(), _trusted(page, known)
+    altered = {item.id: link for item, link in trusted if _is_altered(item, link, present, vat, deps)}
     if altered:
         with writing(deps.engine) as session:
             links.mark_unsure(session, deps.connection, altered.values())
@@ -107,19 +99,19 @@ def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
     return is_owner and articles.is_written(member, articles.print_of(member, plain))
 
 
-def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:
-    present = view.present.get(int(link.target_id))
+def _is_altered(item: Item, link: Link, products: Mapping[int | None, Product], vat: VatTable, deps: Deps) -> bool:
+    present = products.get(int(link.target_id))
     if present is None:
         return True
     try:
         member = Member(item, int(link.target_id), None, link, guest=articles.guest_of(link))
-        wanted = articles.to_product(member, view.vat, deps, present)
+        wanted = articles.to_product(member, vat, deps, present)
     except NotBookable:
         return False
     except MappingError:
         return True  # its own event reports the error
     branch = deps.settings.products.vat_branch
-    if articles.differs(wanted, present, view.vat, branch):
+    if articles.differs(wanted, present, vat, branch):
         return True
     group = articles.group_of(link)
     return group is not None and categories.are_groups_written(deps) and group not in present.group_numbers

@@ -63,10 +63,13 @@ def read(event: Event, deps: Deps) -> ItemReading:
             is_stale = inbox.heard_since(session, event, brought.read_at)
         if not is_stale:
             return brought
-    if together := _read_with_others(event, deps):
-        return together
+    return _read_with_others(event, deps) or read_now(event.entity_id, deps)
+
+
+def read_now(item_id: str, deps: Deps) -> ItemReading:
+    """Raises `NotFound` if the books do not have it any more."""
     read_at = now(deps)
-    return ItemReading(deps.books.item(event.entity_id), read_at)
+    return ItemReading(deps.books.item(item_id), read_at)
 
 
 def _read_with_others(event: Event, deps: Deps) -> ItemReading | None:

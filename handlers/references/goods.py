@@ -290,7 +290,22 @@ def own_item(own: OwnItem, deps: Deps) -> str:
     name = f"{account} - {own.name}" if account else own.name
 
     def find_account() -> str:
-        return _named_account(own, account, deps) if account else _own_account(own, deps)
+        accounts = deps.lists.entries("Account")
+        if not account:
+            entry = named(own.name, accounts)
+            made = "made an account in QuickBooks"
+            return entry.id if entry else deps.create_entry("Account", own.name, ("account", own.setting), made)
+        active = [entry for entry in accounts if entry.active]
+        account_id = by_name_or_id(account, active)
+        if all(entry.id != account_id for entry in active):
+            raise MappingError(
+                message("QuickBooks has no active account {account}", account=account),
+                code="no-such-account",
+                record=own.name,
+                field=f"mapping.{own.setting}",
+                fix=message("make the account in QuickBooks, or correct mapping.{setting}", setting=own.setting),
+            )
+        return account_id
 
     return _own(key_of_own(own, deps.settings), name, find_account, deps, setting=own.setting)
 
@@ -299,24 +314,3 @@ def own_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
     """The ids of all items ever used for this, under any settings; none is created."""
     found = deps.read(links.find_under, LinkKind.SPECIAL, f"{own.name}:")
     return frozenset(link.target_id for link in found)
-
-
-def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
-    accounts = [entry for entry in deps.lists.entries("Account") if entry.active]
-    account_id = by_name_or_id(account, accounts)
-    if all(entry.id != account_id for entry in accounts):
-        raise MappingError(
-            message("QuickBooks has no active account {account}", account=account),
-            code="no-such-account",
-            record=own.name,
-            field=f"mapping.{own.setting}",
-            fix=message("make the account in QuickBooks, or correct mapping.{setting}", setting=own.setting),
-        )
-    return account_id
-
-
-def _own_account(own: OwnItem, deps: Deps) -> str:
-    if entry := named(own.name, deps.lists.entries("Account")):
-        return entry.id
-    said = "made an account in QuickBooks"
-    return deps.create_entry("Account", own.name, ("account", own.setting), said)
