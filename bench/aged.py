@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
 from bench.ingest import free_port
-from gateway.store import alerts, connections, installation, links, sales, views
+from gateway.store import alerts, connections, installation, links, views
 from gateway.store.alerts import Thresholds
 from gateway.store.events import Flow, State
 from gateway.store.links import LinkKind
@@ -70,7 +70,7 @@ SHOP = seed.CONNECTION
 
 def _stock(session: Session) -> object:
     since = datetime.now(UTC) - LATELY
-    return sales.find_unposted(session, SHOP, ("Receipt", "TillInvoice"), since=since, waiting_code="not-yet", named=[])
+    return views.find_unposted(session, SHOP, ("Receipt", "TillInvoice"), since=since, waiting_code="not-yet", named=[])
 
 
 LOOK_UPS: dict[str, Callable[[Session], object]] = {

@@ -23,8 +23,7 @@ from gateway.store.claims import LeaseLost
 from gateway.store.events import Change, Event, Outcome, State
 from gateway.store.links import Link
 from gateway.store.records import RecordFacts
-from gateway.store.sale_contents import FindDocument, find_none
-from gateway.store.sales import SaleFacts
+from gateway.store.sales import FindDocument, SaleFacts
 from mapping import messages
 from mapping.messages import message
 
@@ -81,7 +80,7 @@ class Ended:
     sales: Mapping[str, SaleFacts | None]
     entries: Sequence[Entry]
     records: Sequence[RecordFacts] = ()
-    find_document: FindDocument = find_none
+    find_document: FindDocument = lambda _entity, _id: None
     called: bool = True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -26,6 +26,7 @@ from gateway.store.events import (
     URGENT,
     Change,
     Event,
+    Flow,
     Outcome,
     Received,
     State,
@@ -272,6 +273,18 @@ def requeue_parked(session: Session, *, connection: str, code: str) -> int:
     """Make every event of a connection that was parked for this cause due again; returns their number."""
     mine = (col(InboxRow.connection) == connection, col(InboxRow.code) == code)
     return len(_make_due(session, *mine, col(InboxRow.state) == State.PARKED))
+
+
+def raise_priority(session: Session, connection: str, entity_ids: Iterable[str]) -> list[int]:
+    """Make the waiting events of these sales due now; returns their ids."""
+    due: list[int] = []
+    for some in sql.chunks(entity_ids, _MOST_AGAIN):
+        of_sales = (_ROWS.connection == connection, _ROWS.flow == Flow.ORDERS, _ROWS.entity_id.in_(some))
+        changed = session.execute(
+            update(InboxRow).where(*of_sales, _ROWS.state == State.WAITING).values(due_at=None).returning(_ROWS.id)
+        )
+        due += [int(row[0]) for row in changed.all() if row[0] is not None]
+    return due
 
 
 def find_refused(session: Session, connection: str) -> list[int]:

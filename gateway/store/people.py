@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, tuple_, update
 from sqlmodel import Session, col
 
-from gateway.store import connections, personal, sale_contents
+from gateway.store import connections, personal
 from gateway.store.events import ENDED
 from gateway.store.links import LinkKind
 from gateway.store.personal import EMAIL, GONE, OF_PEOPLE, RELATION, TEXTS, Person
 from gateway.store.records import RecordKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
-from gateway.store.sale_contents import SaleContentRow
+from gateway.store.sales import SaleContentRow
 from gateway.store.session import reading, windows, writing
 from gateway.store.sql import chunks, given, holds_one, moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow, SaleTagRow
@@ -240,7 +240,8 @@ def _contents(engine: Engine, found: _Found) -> Iterator[SaleContentRow]:
     found.told = {*found.sales, *((row.connection, row.sale_id) for row in named)}
     for some in chunks(sorted(found.told), BATCH):
         with reading(engine) as session:
-            yield from sale_contents.find_rows(session, some)
+            mine = tuple_(col(SaleContentRow.connection), col(SaleContentRow.sale_id)).in_(some)
+            yield from session.execute(select(SaleContentRow).where(mine)).scalars().all()
     mentioned = holds_one([SaleContentRow.content], found.person.texts())
     yield from _scan(engine, SaleContentRow, lambda row: (row.connection, row.sale_id) not in found.told, mentioned)
 

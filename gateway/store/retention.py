@@ -24,8 +24,7 @@ from sqlmodel import Session, SQLModel, col
 from gateway.store import connections, counts, personal, sales, sql, tables, todo  # noqa: F401 - some only have tables
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
-from gateway.store.sale_contents import SaleContentRow
-from gateway.store.sales import SaleStatus
+from gateway.store.sales import SaleContentRow, SaleStatus
 from gateway.store.session import reading, windows, writing
 from gateway.store.sql import change, chunks, fixed, moment
 from gateway.store.tables import AlertRow, ConnectionRow, InboxRow, JournalRow, LeaseRow, TokenRow

@@ -1,31 +1,32 @@
-"""Sales: their rows, and queries over many of them.
+"""Sales: their rows, what they are found by, and both sides of them in their versions.
 
-A row is written with the outcome of each event about its sale, in the same transaction.
+All is written with the outcome of each event about a sale, in the same transaction. Both sides have no personal data
+but the customer's number. They are kept for `RETENTION_DAYS`: the sums stay on the sale's row.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, String, and_, bindparam, exists, func, literal_column, or_, select, union, update
-from sqlalchemy.orm import aliased
-from sqlmodel import Session, col
+from sqlalchemy import Index, UniqueConstraint, and_, bindparam, delete, or_, select, update
+from sqlmodel import Session, SQLModel, col
 
 from gateway.errors import Permanent
-from gateway.store import links, requests, sale_contents, sql
-from gateway.store.events import OPEN, SALES, Event, Flow, Outcome, State
+from gateway.store import links, sql
+from gateway.store.events import SALES, Event, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.sale_contents import FindDocument, SideName, find_none
-from gateway.store.sql import moment
-from gateway.store.tables import InboxRow, LinkRow, SaleRow
-from mapping import messages
+from gateway.store.sql import moment, time_field
+from gateway.store.tables import InboxRow, SaleRow, SaleTagRow, TaggedSaleRow
+from gateway.store.tables_of_records import long_text, row_id
+from mapping import side_by_side
 from mapping.records import SaleKind
 from mapping.sale_identity import NOT_YET
 from mapping.side_by_side import SaleSide
@@ -37,8 +38,16 @@ _VOIDED: Final = frozenset({BookingStatus.WITHDRAWN, BookingStatus.DELETED, Book
 _ABSENT: Final = _VOIDED | {BookingStatus.LEFT_OUT}
 _SALES = SaleRow.__table__  # type: ignore[attr-defined]
 _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
-_IS_SKIPPED = col(InboxRow.state) == literal_column("'skipped'", String)  # as the index has it
 _KEY = ("connection", "sale_id")
+ARTICLE, TENDER = "article", "tender"
+"""The kinds of tags that sales are found by."""
+MOST_VERSIONS: Final = 20
+"""Of each side the first and the newest are kept."""
+_SUMS: Final = ("document_cents", "document_vat_cents", "document_day")
+Document: TypeAlias = tuple[str, str]
+"""The entity and the id of a document of the books."""
+FindDocument: TypeAlias = Callable[[str, str], SaleSide | None]
+_KEYS: Final = ("connection", "sale_id", "side", "version")
 _KNOWN = (
     select(_SALES.c.event_id, _SALES.c.document_id, _INBOX.c.state, _INBOX.c.entity)
     .select_from(_SALES.outerjoin(_INBOX, _INBOX.c.id == _SALES.c.event_id))
@@ -94,7 +103,7 @@ def record(
     event: Event,
     outcome: Outcome,
     seen: Mapping[str, SaleFacts | None],
-    find_document: FindDocument = find_none,
+    find_document: FindDocument = lambda _entity, _id: None,
 ) -> None:
     """Store what an event found about sales (by the till's id; None: it was not read) and how it ended.
 
@@ -108,9 +117,9 @@ def record(
             continue
         link = _find_link(session, connection, sale_id)
         document = find_document(link.target_entity, link.target_id) if link and not link.day else None
-        values = _to_columns(facts, link)
+        values = _columns_of(facts, link)
         if document or (link and known and known.document_id not in (None, link.target_id)):
-            values |= sale_contents.to_columns(document)
+            values |= to_columns(document)
         # An event about the sale's document in the books waits for a person.
         waits = known and known.event_id != event.id and known.state == State.PARKED and known.entity not in KINDS
         if not (is_own and waits):
@@ -121,10 +130,10 @@ def record(
         storing = _storing(tuple(values), new=known is None, is_read=document is not None)
         session.execute(storing, {**values, "of_connection": connection, "of_sale_id": sale_id})
         if facts:
-            sale_contents.tag(session, connection, sale_id, facts.articles, facts.tenders)
+            tag(session, connection, sale_id, facts.articles, facts.tenders)
         sides = {SideName.TILL: facts.side if facts else None, SideName.BOOKS: document}
         if read := {name: side for name, side in sides.items() if side}:
-            sale_contents.save(session, connection, {sale_id: read}, new=known is None)
+            save_sides(session, connection, {sale_id: read}, new=known is None)
 
 
 def _find_left(session: Session, event: Event) -> Mapping[str, SaleFacts | None]:
@@ -156,7 +165,7 @@ def find_status(state: State, code: str | None, link: Link | None) -> SaleStatus
             return SaleStatus.WAITING
 
 
-def _to_columns(facts: SaleFacts | None, link: Link | None) -> dict[str, Any]:
+def _columns_of(facts: SaleFacts | None, link: Link | None) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     if facts:
         plain = ("number", "day", "branch", "customer", "amount_cents", "vat_cents")
@@ -197,102 +206,161 @@ def set_status(session: Session, event_ids: Sequence[int], status: SaleStatus) -
     session.execute(update(SaleRow).where(mine).values(status=status, updated_at=moment()))
 
 
-_AT_ONCE = 500
-
-
-_IS_REAL = ~col(InboxRow.subject).endswith(requests.DRY)
-
-
-def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
-    """By entity id (event id, state, reason or "") of the newest event of each of these sales that was no dry run."""
-    found: dict[str, tuple[int, str, str]] = {}
-    for some in sql.chunks(entity_ids, _AT_ONCE):
-        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some), _IS_REAL)
-        newest = select(func.max(col(InboxRow.id))).where(mine).group_by(col(InboxRow.entity_id))
-        said = (col(InboxRow.reason), col(InboxRow.messages))
-        columns = (col(InboxRow.entity_id), col(InboxRow.id), col(InboxRow.state), *said)
-        for entity_id, event_id, state, reason, stored in session.execute(
-            select(*columns).where(col(InboxRow.id).in_(newest))
-        ):
-            found[str(entity_id)] = (int(event_id or 0), str(state), messages.restore(reason or "", stored))
-    return found
-
-
 def today_of(session: Session) -> date:
     """The day of the shops, by the clock of the database."""
     return sql.now_of(session).astimezone(AMSTERDAM).date()
 
 
-def changed_since(session: Session, connection: str, entity: str, day: date) -> list[str]:
-    """The ids of sales of one kind with an event received on or after this day of the shop."""
-    begin = datetime(day.year, day.month, day.day, tzinfo=AMSTERDAM)
-    mine = and_(_of_sales(connection), col(InboxRow.entity) == entity, col(InboxRow.received_at) >= begin)
-    found = session.execute(select(col(InboxRow.entity_id)).where(mine).order_by(col(InboxRow.received_at))).scalars()
-    return list(dict.fromkeys(str(each) for each in found))
+# --- both sides of a sale --------------------------------------------------------------------------------------------
 
 
-def _of_sales(connection: str) -> ColumnElement[bool]:
-    return and_(col(InboxRow.connection) == connection, col(InboxRow.flow) == Flow.ORDERS)
+class SaleContentRow(SQLModel, table=True):
+    """A version of a sale on one side, `till` or `books`; `content` is what `mapping.side_by_side.dump` makes of it."""
+
+    __tablename__ = "sale_contents"
+    __table_args__ = (UniqueConstraint(*_KEYS, name="sale_contents_version"), Index("sale_contents_seen", "seen_at"))
+
+    id: int | None = row_id()
+    connection: str
+    sale_id: str
+    side: str
+    version: int
+    content: str = long_text(nullable=False)
+    seen_at: datetime = time_field()
 
 
-def raise_priority(session: Session, connection: str, entity_ids: Iterable[str]) -> list[int]:
-    """Make the waiting events of these sales due now; returns their ids."""
-    due: list[int] = []
-    for some in sql.chunks(entity_ids, _AT_ONCE):
-        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some), col(InboxRow.state) == State.WAITING)
-        changed = session.execute(update(InboxRow).where(mine).values(due_at=None).returning(col(InboxRow.id)))
-        due += [int(row[0]) for row in changed.all() if row[0] is not None]
-    return due
+class SideName(StrEnum):
+    TILL = "till"
+    BOOKS = "books"
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSale:
-    """A sale in the inbox: its newest event's state and code, and whether the books had it before a moment.
+class SideVersion:
+    """One version of a side, and when it was seen first."""
 
-    `booked` is None when it was never booked, else whether that was before the given moment. `maybe_written`: it may
-    have been booked without a record of it in this database.
+    number: int
+    side: SaleSide
+    seen_at: datetime
+
+
+_ADD = sql.statement(
+    SaleContentRow, {**{name: bindparam(name) for name in (*_KEYS, "content")}, "seen_at": moment()}, keys=_KEYS
+)
+
+
+def save_sides(
+    session: Session, connection: str, found: Mapping[str, Mapping[SideName, SaleSide]], *, new: bool = False
+) -> int:
+    """Store the sides of sales, by the till's id, where they differ from the last version; returns how many did.
+
+    `new`: nothing is stored of these sales.
     """
+    known = {} if new else _find_newest(session, connection, list(found))
+    rows: list[dict[str, Any]] = []
+    for sale_id, sides in found.items():
+        for name, side in sides.items():
+            number, content = known.get((sale_id, name), (0, None))
+            if (dumped := side_by_side.dump(side)) != content:
+                row = {"connection": connection, "sale_id": sale_id, "side": name, "content": dumped}
+                rows.append({**row, "version": number + 1})
+    if rows:
+        session.execute(_ADD, rows)
+    for each in rows:
+        if each["version"] > MOST_VERSIONS:
+            same = and_(*(getattr(SaleContentRow, name) == each[name] for name in _KEYS[:-1]))
+            middle = col(SaleContentRow.version).between(2, each["version"] - MOST_VERSIONS + 1)
+            session.execute(delete(SaleContentRow).where(same, middle))
+    return len(rows)
 
-    entity: str
-    entity_id: str
-    state: str
-    code: str | None
-    booked: bool | None
-    maybe_written: bool
+
+def _find_newest(session: Session, connection: str, sale_ids: Sequence[str]) -> dict[tuple[str, str], tuple[int, str]]:
+    mine = and_(col(SaleContentRow.connection) == connection, col(SaleContentRow.sale_id).in_(sale_ids))
+    columns = (SaleContentRow.sale_id, SaleContentRow.side, SaleContentRow.version, SaleContentRow.content)
+    rows = session.execute(select(*map(col, columns)).where(mine).order_by(col(SaleContentRow.version))).all()
+    return {(str(row[0]), str(row[1])): (int(row[2]), str(row[3])) for row in rows}
 
 
-def find_unposted(
+def to_columns(side: SaleSide | None) -> dict[str, Any]:
+    """The document's sums, as the sale's row keeps them; empty for a document that was not read."""
+    if side is None:
+        return dict.fromkeys(_SUMS)
+    day = date.fromisoformat(side.day) if side.day else None
+    return {"document_cents": side.total_cents, "document_vat_cents": side.vat_cents, "document_day": day}
+
+
+def find_outdated(
+    session: Session, connection: str, documents: Mapping[Document, SaleSide], *, read_at: datetime
+) -> dict[str, SaleSide]:
+    """Of documents that were read from this moment on those that are not stored so, by the till's id of their sale.
+
+    A day's document is none of its sales'.
+    """
+    sides: dict[str, SaleSide] = {}
+    found = links.find_by_targets(session, connection, [LinkKind.DOCUMENT], {number for _, number in documents})
+    for link in chain(*found.values()):
+        if not link.day and (side := documents.get((link.target_entity, link.target_id))):
+            sides[link.source_id] = side
+    is_older = or_(col(SaleRow.document_read_at).is_(None), col(SaleRow.document_read_at) < read_at)
+    mine = and_(col(SaleRow.connection) == connection, col(SaleRow.sale_id).in_(sides), is_older)
+    columns = (SaleRow.sale_id, *(getattr(SaleRow, name) for name in _SUMS))
+    rows = {str(row[0]): tuple(row[1:]) for row in session.execute(select(*map(col, columns)).where(mine)).all()}
+    known = _find_newest(session, connection, list(rows))
+    return {
+        sale_id: sides[sale_id]
+        for sale_id, sums in rows.items()
+        if sums != tuple(to_columns(sides[sale_id]).values())
+        or known.get((sale_id, SideName.BOOKS), (0, ""))[1] != side_by_side.dump(sides[sale_id])
+    }
+
+
+def note_documents(session: Session, connection: str, found: Mapping[str, SaleSide]) -> None:
+    """Store documents that were read, by the till's id of their sale."""
+    for sale_id, side in sorted(found.items()):
+        mine = and_(col(SaleRow.connection) == connection, col(SaleRow.sale_id) == sale_id)
+        session.execute(update(SaleRow).where(mine).values(**to_columns(side), document_read_at=moment()))
+    save_sides(session, connection, {sale_id: {SideName.BOOKS: side} for sale_id, side in found.items()})
+
+
+def find_sides(session: Session, connection: str, sale_id: str) -> dict[SideName, list[SideVersion]]:
+    """Every stored version of both sides, oldest first."""
+    mine = and_(col(SaleContentRow.connection) == connection, col(SaleContentRow.sale_id) == sale_id)
+    rows = session.execute(select(SaleContentRow).where(mine).order_by(col(SaleContentRow.version))).scalars()
+    found: dict[SideName, list[SideVersion]] = {name: [] for name in SideName}
+    for row in rows:
+        found[SideName(row.side)].append(SideVersion(row.version, side_by_side.load(row.content), row.seen_at))
+    return found
+
+
+# --- what sales are found by --------------------------------------------------------------------------------------
+
+
+def tag(
     session: Session,
     connection: str,
-    entities: Sequence[str],
-    *,
-    since: datetime,
-    waiting_code: str,
-    named: Sequence[str],
-) -> list[KnownSale]:
-    """The newest event of every sale that is open, or skipped for `waiting_code`, or booked since, or named by its id.
+    sale_id: str,
+    articles: Iterable[tuple[str, str | None, str]],
+    tenders: Iterable[tuple[str, int]],
+) -> None:
+    """Store what the sale is found by. Tags are never taken away: few sales change."""
+    found = [(ARTICLE, number, code, name) for number, code, name in articles]
+    found += [(TENDER, name, None, name) for name, _ in tenders]
+    if not found:
+        return
+    wanted = {(kind, key): {"connection": connection, "kind": kind, "key": key, "code": code, "name": name}
+              for kind, key, code, name in sorted(found, key=lambda each: each[:2])}  # fmt: skip
+    known = _tag_ids(session, connection, wanted)
+    if missing := [row for key, row in wanted.items() if key not in known]:
+        sql.upsert(session, SaleTagRow, missing, keys=("connection", "kind", "key"))
+        known = _tag_ids(session, connection, wanted)
+    mine = select(col(SaleRow.id)).where(col(SaleRow.connection) == connection, col(SaleRow.sale_id) == sale_id)
+    row_id = session.execute(mine).scalar_one()
+    tagged = [{"connection": connection, "tag_id": each, "sale_id": row_id} for each in sorted(known.values())]
+    sql.upsert(session, TaggedSaleRow, tagged, keys=("tag_id", "sale_id"))
 
-    It is one statement, so that a sale that is booked meanwhile is found either before or after, never missed.
-    """
-    newer = aliased(InboxRow)
-    newest = ~exists().where(and_(col(newer.subject) == col(InboxRow.subject), col(newer.id) > col(InboxRow.id)))
-    mine = and_(_of_sales(connection), col(InboxRow.entity).in_(entities), _IS_REAL)
-    document = and_(
-        col(LinkRow.connection) == connection,
-        col(LinkRow.kind) == LinkKind.DOCUMENT,
-        col(LinkRow.source_id) == col(InboxRow.entity_id),
-    )
-    columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)
-    maybe_written = or_(col(InboxRow.careful), col(InboxRow.source) == "backfill")
-    known = select(*map(col, columns), maybe_written).outerjoin(LinkRow, document).where(mine, newest)
-    parts = [
-        known.where(col(InboxRow.state).in_(OPEN)),
-        known.where(_IS_SKIPPED, col(InboxRow.code) == waiting_code),
-        known.where(col(LinkRow.created_at) >= since),
-    ]
-    if named:
-        parts.append(known.where(col(InboxRow.entity_id).in_(named)))
-    return [
-        KnownSale(entity, entity_id, state, code, None if booked_at is None else booked_at < since, unsure)
-        for entity, entity_id, state, code, booked_at, unsure in session.execute(union(*parts))
-    ]
+
+def _tag_ids(session: Session, connection: str, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    keys = set(wanted)
+    mine = and_(col(SaleTagRow.connection) == connection, col(SaleTagRow.kind).in_({kind for kind, _ in keys}))
+    columns = (col(SaleTagRow.id), col(SaleTagRow.kind), col(SaleTagRow.key))
+    rows = session.execute(select(*columns).where(mine, col(SaleTagRow.key).in_({key for _, key in keys}))).all()
+    return {(str(row[1]), str(row[2])): int(row[0] or 0) for row in rows if (row[1], row[2]) in keys}

@@ -13,8 +13,7 @@ from sqlmodel import Session, col
 
 from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
-from gateway.store.sale_contents import ARTICLE, TENDER
-from gateway.store.sales import SaleStatus, today_of
+from gateway.store.sales import ARTICLE, TENDER, SaleStatus, today_of
 from gateway.store.sql import Page, between, given, holds_one, newest_ids, page_of
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping.choices import SourceValue

@@ -6,19 +6,21 @@ import dataclasses
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from operator import attrgetter
 
-from sqlalchemy import ColumnElement, String, and_, func, literal_column, or_, select, true, union_all
+from sqlalchemy import ColumnElement, String, and_, exists, func, literal_column, or_, select, true, union, union_all
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.store import connections, sales, systems
 from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
-from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
-from gateway.store.sql import Page, begins, given, holds_one, now_of, page_of
-from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, TokenRow
-from mapping import settings_document
+from gateway.store.links import LinkKind
+from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, DRY
+from gateway.store.sql import Page, begins, chunks, given, holds_one, now_of, page_of
+from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, LinkRow, TokenRow
+from mapping import messages, settings_document
 from mapping.sale_identity import find_numbers
 
 PAGE = 50
@@ -275,3 +277,91 @@ def cursors(session: Session) -> Sequence[CursorRow]:
 def tokens(session: Session) -> dict[str, TokenRow]:
     """Each connection's tokens, still sealed."""
     return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
+
+
+# --- events of sales ------------------------------------------------------------------------------------------------
+
+
+_AT_ONCE = 500
+_IS_REAL = ~col(InboxRow.subject).endswith(DRY)
+_IS_SKIPPED = col(InboxRow.state) == literal_column("'skipped'", String)  # as the index has it
+
+
+def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
+    """By entity id (event id, state, reason or "") of the newest event of each of these sales that was no dry run."""
+    found: dict[str, tuple[int, str, str]] = {}
+    for some in chunks(entity_ids, _AT_ONCE):
+        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some), _IS_REAL)
+        newest = select(func.max(col(InboxRow.id))).where(mine).group_by(col(InboxRow.entity_id))
+        said = (col(InboxRow.reason), col(InboxRow.messages))
+        columns = (col(InboxRow.entity_id), col(InboxRow.id), col(InboxRow.state), *said)
+        for entity_id, event_id, state, reason, stored in session.execute(
+            select(*columns).where(col(InboxRow.id).in_(newest))
+        ):
+            found[str(entity_id)] = (int(event_id or 0), str(state), messages.restore(reason or "", stored))
+    return found
+
+
+def changed_since(session: Session, connection: str, entity: str, day: date) -> list[str]:
+    """The ids of sales of one kind with an event received on or after this day of the shop."""
+    begin = datetime(day.year, day.month, day.day, tzinfo=sales.AMSTERDAM)
+    mine = and_(_of_sales(connection), col(InboxRow.entity) == entity, col(InboxRow.received_at) >= begin)
+    found = session.execute(select(col(InboxRow.entity_id)).where(mine).order_by(col(InboxRow.received_at))).scalars()
+    return list(dict.fromkeys(str(each) for each in found))
+
+
+def _of_sales(connection: str) -> ColumnElement[bool]:
+    return and_(col(InboxRow.connection) == connection, col(InboxRow.flow) == Flow.ORDERS)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSale:
+    """A sale in the inbox: its newest event's state and code, and whether the books had it before a moment.
+
+    `booked` is None when it was never booked, else whether that was before the given moment. `maybe_written`: it may
+    have been booked without a record of it in this database.
+    """
+
+    entity: str
+    entity_id: str
+    state: str
+    code: str | None
+    booked: bool | None
+    maybe_written: bool
+
+
+def find_unposted(
+    session: Session,
+    connection: str,
+    entities: Sequence[str],
+    *,
+    since: datetime,
+    waiting_code: str,
+    named: Sequence[str],
+) -> list[KnownSale]:
+    """The newest event of every sale that is open, or skipped for `waiting_code`, or booked since, or named by its id.
+
+    It is one statement, so that a sale that is booked meanwhile is found either before or after, never missed.
+    """
+    newer = aliased(InboxRow)
+    newest = ~exists().where(and_(col(newer.subject) == col(InboxRow.subject), col(newer.id) > col(InboxRow.id)))
+    mine = and_(_of_sales(connection), col(InboxRow.entity).in_(entities), _IS_REAL)
+    document = and_(
+        col(LinkRow.connection) == connection,
+        col(LinkRow.kind) == LinkKind.DOCUMENT,
+        col(LinkRow.source_id) == col(InboxRow.entity_id),
+    )
+    columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)
+    maybe_written = or_(col(InboxRow.careful), col(InboxRow.source) == "backfill")
+    known = select(*map(col, columns), maybe_written).outerjoin(LinkRow, document).where(mine, newest)
+    parts = [
+        known.where(col(InboxRow.state).in_(OPEN)),
+        known.where(_IS_SKIPPED, col(InboxRow.code) == waiting_code),
+        known.where(col(LinkRow.created_at) >= since),
+    ]
+    if named:
+        parts.append(known.where(col(InboxRow.entity_id).in_(named)))
+    return [
+        KnownSale(entity, entity_id, state, code, None if booked_at is None else booked_at < since, unsure)
+        for entity, entity_id, state, code, booked_at, unsure in session.execute(union(*parts))
+    ]

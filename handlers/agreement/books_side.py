@@ -12,7 +12,7 @@ from datetime import date, datetime
 from itertools import chain
 from typing import Any
 
-from gateway.store import links, sale_contents
+from gateway.store import links, sales
 from gateway.store.links import Link, LinkKind
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
@@ -135,9 +135,9 @@ def note_documents(side: BooksSide, names: Names, deps: Deps, *, read_at: dateti
     for start in range(0, len(found), _AT_ONCE):
         some = found[start : start + _AT_ONCE]
         sides = {key: side_by_side.of_document(side.documents[key[1]], names.rates) for key in some}
-        outdated = deps.read(sale_contents.find_outdated, sides, read_at=read_at)
+        outdated = deps.read(sales.find_outdated, sides, read_at=read_at)
         if outdated:
-            deps.write(sale_contents.note_documents, outdated)
+            deps.write(sales.note_documents, outdated)
 
 
 def to_records(

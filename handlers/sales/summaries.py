@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.store import links, progress, sales
+from gateway.store import inbox, links, progress
 from gateway.store.events import PEOPLE, Event
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
@@ -212,7 +212,7 @@ def _link(day: Day, state: _State, counted: Sequence[Sale], others: Sequence[Sal
                         day=day.key,
                     ),
                 )
-        woken = sales.raise_priority(session, deps.connection, [sale.id for sale in (*counted, *others)])
+        woken = inbox.raise_priority(session, deps.connection, [sale.id for sale in (*counted, *others)])
     deps.notify(woken)
 
 

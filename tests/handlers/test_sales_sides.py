@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, update
 
-from gateway.store import links, people, requests, retention, sale_contents
+from gateway.store import links, people, requests, retention, sales
 from gateway.store.links import LinkKind
-from gateway.store.sale_contents import SaleContentRow, SideName, SideVersion
+from gateway.store.sales import SaleContentRow, SideName, SideVersion
 from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
 from mapping.side_by_side import LineMatch, compare, find_changes
@@ -20,7 +20,7 @@ from tests.handlers.test_sales_rows import row
 
 def sides(shop: Shop, sale_id: str) -> dict[SideName, list[SideVersion]]:
     with reading(shop.engine) as session:
-        return sale_contents.find(session, "default", sale_id)
+        return sales.find_sides(session, "default", sale_id)
 
 
 @on_both_databases
@@ -104,11 +104,11 @@ def test_a_day_in_one_document_is_no_side_of_its_sales(shop: Shop) -> None:
     with writing(shop.engine) as session:
         session.execute(update(SaleRow).values(document_read_at=None, document_cents=1))
         later = datetime.now(UTC)
-        assert sale_contents.find_outdated(session, "default", {document: side}, read_at=later) == {receipt: side}
+        assert sales.find_outdated(session, "default", {document: side}, read_at=later) == {receipt: side}
         link = links.find(session, "default", LinkKind.DOCUMENT, receipt)
         assert link
         links.save(session, "default", dataclasses.replace(link, day="1:2026-11-28"))
-        assert sale_contents.find_outdated(session, "default", {document: side}, read_at=later) == {}
+        assert sales.find_outdated(session, "default", {document: side}, read_at=later) == {}
 
 
 def test_sides_are_kept_some_days_and_go_with_their_person(shop: Shop) -> None:

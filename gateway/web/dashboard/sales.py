@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.settings import Settings
-from gateway.store import audit, counts, links, sale_contents, sales_list, views
+from gateway.store import audit, counts, links, sales, sales_list, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import KINDS as SOURCES
@@ -255,7 +255,7 @@ _MISSING = "there is no such sale"
 class _Version:
     """A version of one side, and what it has otherwise than the one before it."""
 
-    version: sale_contents.SideVersion
+    version: sales.SideVersion
     changes: tuple[SideChange, ...]
 
 
@@ -343,8 +343,8 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
 
 def _find_sides(session: Session, sale: sales_list.ListedSale, link: Link | None) -> _Sides:
     row = sale.row
-    known = sale_contents.find(session, row.connection, row.sale_id)
-    till, books = (known[name][-1].side if known[name] else None for name in sale_contents.SideName)
+    known = sales.find_sides(session, row.connection, row.sale_id)
+    till, books = (known[name][-1].side if known[name] else None for name in sales.SideName)
     day = link.day if link else None
     comparison, payments = None, []
     is_there = not (day or sale.is_document_gone or row.status == SaleStatus.VOIDED)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway.errors import RateLimited
-from gateway.store import inbox, leases, links, sales, sql, views
+from gateway.store import inbox, leases, links, sql, views
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
@@ -94,7 +94,7 @@ def test_sales_missing_in_the_books_differ_from_those_booked_before(engine: Engi
 
 def look(engine: Engine, since: datetime) -> dict[str, bool | None]:
     with reading(engine) as session:
-        found = sales.find_unposted(
+        found = views.find_unposted(
             session,
             "default",
             ("Receipt",),

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import Engine, insert, inspect, select, text, update
 from sqlmodel import SQLModel, col
 
-from gateway.store import audit, inbox, links, people, personal, retention, sale_contents
+from gateway.store import audit, inbox, links, people, personal, retention, sales
 from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.retention import Purged
-from gateway.store.sale_contents import SaleContentRow, SideName
+from gateway.store.sales import SaleContentRow, SideName
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, InboxRow, SaleTagRow
@@ -133,7 +133,7 @@ def test_what_others_bought_is_not_in_the_export_of_who_a_line_mentions(engine: 
     lines = (SideLine(f"Cake for {EMAIL}", "99", None, "1", 500, "9"), SideLine("Wine", "98", None, "1", 700, "21"))
     side = SaleSide("2026-11-30", 1200, 0, customer="77", lines=lines)
     with writing(engine) as session:
-        sale_contents.save(session, "shop", {"9": {SideName.TILL: side}}, new=True)
+        sales.save_sides(session, "shop", {"9": {SideName.TILL: side}}, new=True)
     (row,) = people.export(engine, EMAIL)["sale_contents"]
     assert (row["sale_id"], json.loads(row["content"])) == ("9", [f"Cake for {EMAIL}"])
 
