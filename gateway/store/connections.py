@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -74,15 +74,12 @@ class Connection:
 
 WORKING: Final = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
 """The keys of the connections that work: live, and not paused."""
+_SHOWN: Any = func.coalesce(col(ConnectionRow.display_name), col(ConnectionRow.name))
 _ACTIVE = col(ConnectionRow.status) == Status.ACTIVE
 _PRESENT = col(ConnectionRow.status).not_in([Status.REMOVED, Status.PURGING])
 
 
 _NAMES_LOCK = 715_302_002  # an arbitrary number: PostgreSQL's advisory lock for the names of connections
-
-
-def _shown() -> ColumnElement[str]:
-    return func.coalesce(col(ConnectionRow.display_name), col(ConnectionRow.name))
 
 
 def _is(name: str) -> ColumnElement[bool]:
@@ -122,14 +119,14 @@ def every(session: Session, seal: Seal) -> list[Connection]:
 
 def standings(session: Session) -> list[tuple[str, str, bool, str | None]]:
     """Key, display name, whether it is live, and why it is paused, of every connection; nothing is unsealed."""
-    columns = (col(ConnectionRow.name), _shown(), col(ConnectionRow.live), col(ConnectionRow.paused))
+    columns = (col(ConnectionRow.name), _SHOWN, col(ConnectionRow.live), col(ConnectionRow.paused))
     rows = session.execute(select(*columns).where(_ACTIVE).order_by(col(ConnectionRow.name))).all()
     return [(str(row[0]), str(row[1]), bool(row[2]), row[3]) for row in rows]
 
 
 def with_unknown_status(session: Session) -> list[tuple[str, str]]:
     """Display name and status of the connections that only a later release can read."""
-    wanted = select(_shown(), col(ConnectionRow.status)).where(_PRESENT, ~_ACTIVE).order_by(col(ConnectionRow.name))
+    wanted = select(_SHOWN, col(ConnectionRow.status)).where(_PRESENT, ~_ACTIVE).order_by(col(ConnectionRow.name))
     return [(str(called), str(status)) for called, status in session.execute(wanted).all()]
 
 
@@ -149,8 +146,8 @@ def choose(session: Session, wanted: str | None) -> list[str]:
 
 def find_key(session: Session, called: str) -> str | None:
     """The key of the connection with this display name or first name."""
-    mine = (_ACTIVE, or_(_shown() == called, _is(called)))
-    keys = {shown: name for name, shown in session.execute(select(col(ConnectionRow.name), _shown()).where(*mine))}
+    mine = (_ACTIVE, or_(called == _SHOWN, _is(called)))
+    keys = {shown: name for name, shown in session.execute(select(col(ConnectionRow.name), _SHOWN).where(*mine))}
     return keys.get(called) or next(iter(keys.values()), None)
 
 
@@ -158,7 +155,7 @@ def keys_of(session: Session, called: str) -> list[str]:
     """The keys of all connections with this present or first name, removed ones included: for past events."""
     if key := find_key(session, called):
         return [key]
-    found = select(col(ConnectionRow.name)).where(or_(_shown() == called, _is(called)))
+    found = select(col(ConnectionRow.name)).where(or_(called == _SHOWN, _is(called)))
     return list(session.execute(found).scalars()) or [called]
 
 
@@ -170,7 +167,7 @@ def find_past_key(session: Session, called: str) -> str | None:
 
 def display_names(session: Session) -> dict[str, str]:
     """The display names by key, removed connections included."""
-    rows = session.execute(select(col(ConnectionRow.name), _shown())).all()
+    rows = session.execute(select(col(ConnectionRow.name), _SHOWN)).all()
     return {str(name): str(shown) for name, shown in rows}
 
 

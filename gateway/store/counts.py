@@ -233,33 +233,31 @@ def keep_hour(engine: Engine) -> None:
 
 def keep_booked(engine: Engine, *, days: int) -> int:
     """Add up the booked sales of the last days anew; returns how many rows changed, which is none most of the time."""
-    with reading(engine) as session:
-        today = today_of(session)
-        start = today - timedelta(days=days - 1)
-        names = session.execute(select(col(ConnectionRow.name))).scalars().all()
-    return sum(_keep_booked(engine, name, start) for name in names)
-
-
-def _keep_booked(engine: Engine, name: str, start: date) -> int:
     kept, sale = BookedDayRow, SaleRow
     stored = select(col(kept.day), col(kept.branch), col(kept.sales), col(kept.cents))
     branch = func.coalesce(col(sale.branch), NO_BRANCH)
     sums = select(col(sale.day), branch, func.count(), func.coalesce(func.sum(col(sale.amount_cents)), 0))
-    booked = and_(col(sale.connection) == name, col(sale.day) >= start, col(sale.status) == SaleStatus.BOOKED)
+    sums = sums.where(col(sale.status) == SaleStatus.BOOKED).group_by(col(sale.day), branch)
     with reading(engine) as session:
-        rows = session.execute(stored.where(col(kept.connection) == name, col(kept.day) >= start)).all()
-        known = {(row[0], int(row[1])): (int(row[2]), int(row[3])) for row in rows}
-        rows = session.execute(sums.where(booked).group_by(col(sale.day), branch)).all()
-        found = {(row[0], int(row[1])): (int(row[2]), int(row[3])) for row in rows}
-    fresh = {key: values for key, values in found.items() if known.get(key) != values}
-    gone = known.keys() - found.keys()
-    if not fresh and not gone:
-        return 0
-    with writing(engine) as session:
-        for (day, number), (count, cents) in sorted(fresh.items()):
-            values = {"sales": count, "cents": cents}
-            upsert(session, BookedDayRow, {"connection": name, "day": day, "branch": number, **values}, values)
-        for day, number in sorted(gone):
-            same = given((kept.connection, name), (kept.day, day), (kept.branch, number))
-            session.execute(delete(BookedDayRow).where(*same))
-    return len(fresh) + len(gone)
+        start = today_of(session) - timedelta(days=days - 1)
+        names = session.execute(select(col(ConnectionRow.name))).scalars().all()
+    changed = 0
+    for name in names:
+        with reading(engine) as session:
+            rows = session.execute(stored.where(col(kept.connection) == name, col(kept.day) >= start)).all()
+            known = {(day, int(number)): (int(count), int(cents)) for day, number, count, cents in rows}
+            rows = session.execute(sums.where(col(sale.connection) == name, col(sale.day) >= start)).all()
+            found = {(day, int(number)): (int(count), int(cents)) for day, number, count, cents in rows}
+        fresh = {key: values for key, values in found.items() if known.get(key) != values}
+        gone = known.keys() - found.keys()
+        changed += len(fresh) + len(gone)
+        if not fresh and not gone:
+            continue
+        with writing(engine) as session:
+            for (day, number), (count, cents) in sorted(fresh.items()):
+                values = {"sales": count, "cents": cents}
+                upsert(session, kept, {"connection": name, "day": day, "branch": number, **values}, values)
+            for day, number in sorted(gone):
+                same = given((kept.connection, name), (kept.day, day), (kept.branch, number))
+                session.execute(delete(kept).where(*same))
+    return changed

@@ -37,6 +37,7 @@ CUSTOMERS = "quickbooks.customers"
 _HELD = "quickbooks.cdc.sales."
 """Begins the cursors of the entities of the books that stay behind."""
 FAILING_SECONDS = 60.0  # one failed poll soon followed by another is no outage
+_POLLED: Mapping[str, Any] = {"polled_at": moment(), "failure": None}
 _FLOWS = {
     RECEIPTS: {Flow.ORDERS},
     INVOICES: {Flow.ORDERS},
@@ -184,7 +185,7 @@ def follow(
         "generation": case((before.is_(None), newest), else_=col(row.generation)),
         "marked": case((late, str(position)), else_=col(row.marked)),
         "marked_at": case((late, moment()), else_=col(row.marked_at)),
-        **_polled(),
+        **_POLLED,
     }
     session.execute(update(row).where(_is(connection, source)).values(**values))
     return True
@@ -220,7 +221,7 @@ def read_again(session: Session, connection: str, source: str, at: int, *, ended
     if not leases.renew(session, lease, seconds=LEASE_SECONDS):
         return False
     late = case((col(CursorRow.reread_until) > moment(), max(0, at - _LATE_RECORDS)))
-    values = {"reread_at": late if ended else at, **_polled()}
+    values = {"reread_at": late if ended else at, **_POLLED}
     session.execute(update(CursorRow).where(_is(connection, source)).values(**values))
     return True
 
@@ -237,12 +238,8 @@ def advance(session: Session, connection: str, source: str, position: str, *, le
     """Move the cursor, in the transaction that stored what was found; False if the lease was lost."""
     if not leases.renew(session, lease, seconds=LEASE_SECONDS):
         return False
-    session.execute(update(CursorRow).where(_is(connection, source)).values(position=position, **_polled()))
+    session.execute(update(CursorRow).where(_is(connection, source)).values(position=position, **_POLLED))
     return True
-
-
-def _polled() -> dict[str, Any]:
-    return {"polled_at": moment(), "failure": None}
 
 
 def renew(engine: Engine, lease: str) -> None:
@@ -263,7 +260,7 @@ def move_to(session: Session, connection: str, source: str, position: str | None
 
 def release(engine: Engine, connection: str, source: str, lease: str, *, failure: str | None = None) -> None:
     """Give the lease back; without `failure` the poll counts as done now."""
-    done = {"failure": failure} if failure else _polled()
+    done = {"failure": failure} if failure else _POLLED
     with writing(engine, synced=False) as session:
         if leases.release(session, lease):
             session.execute(update(CursorRow).where(_is(connection, source)).values(**done))

@@ -153,19 +153,15 @@ def _prolonged(lease: Lease, seconds: float) -> Iterator[None]:
         thread.join()
 
 
-class _Held(Exception):
-    """Another owner holds some of the works."""
-
-
 def _try(lease: Lease, seconds: float) -> bool:
     """Take all works or none, so that two callers who want some of the same never wait for each other."""
     given = {"connection": lease.connection, "lease": lease.token, "seconds": seconds}
-    with suppress(_Held), writing(lease.engine, synced=False) as session:
+    with writing(lease.engine, synced=False) as session:
         session.execute(_TAKE, [{**given, "work": w} for w in lease.works])
-        if session.execute(_COUNT_HELD, {"by": lease.token, "seconds": 0.0}).scalar_one() < len(lease.works):
-            raise _Held
-        return True
-    return False
+        held = session.execute(_COUNT_HELD, {"by": lease.token, "seconds": 0.0}).scalar_one()
+        if held < len(lease.works):
+            session.rollback()
+    return bool(held == len(lease.works))
 
 
 def to_refusal(work: str) -> RateLimited:

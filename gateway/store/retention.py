@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Table, and_, case, delete, func, or_, select, text, true, tuple_, update
+from sqlalchemy import Engine, Table, and_, case, delete, func, or_, select, text, true, tuple_, update
 from sqlmodel import Session, SQLModel, col
 
 from gateway.store import connections, counts, personal, sales, sql, tables, todo  # noqa: F401 - some only have tables
@@ -109,6 +109,8 @@ LATE: Final = timedelta(seconds=60)
 """How long other processes may still use the connection."""
 GONE: Final = "removed"
 _KEPT: Final = frozenset({"connections", "tokens"})
+_DIED: Final = and_(col(InboxRow.state) == State.WORKING, col(InboxRow.leased_until) < moment())
+"""Whether the worker of an event was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,11 @@ def end_work(engine: Engine, gone: Removed) -> int:
     """Close every waiting event, with the reason; claimed ones end with their worker or its lease."""
     ended, some = 0, BATCH
     while some >= BATCH:
+        ids: list[int] = []
         with reading(engine) as session:
-            ids = _find_open(session, gone.key)
+            for waits in (col(InboxRow.state).in_(PENDING), col(InboxRow.state) == State.PARKED, _DIED):
+                found = select(col(InboxRow.id)).where(waits, col(InboxRow.connection) == gone.key)
+                ids += [each for each in session.execute(found.limit(BATCH - len(ids))).scalars() if each is not None]
         some = len(ids)
         if ids:
             with writing(engine) as session:
@@ -167,24 +172,12 @@ def end_work(engine: Engine, gone: Removed) -> int:
     return ended
 
 
-def _died() -> ColumnElement[bool]:
-    return and_(col(InboxRow.state) == State.WORKING, col(InboxRow.leased_until) < moment())
-
-
-def _find_open(session: Session, key: str) -> list[int]:
-    found: list[int] = []
-    for waits in (col(InboxRow.state).in_(PENDING), col(InboxRow.state) == State.PARKED, _died()):
-        some = select(col(InboxRow.id)).where(waits, col(InboxRow.connection) == key).limit(BATCH - len(found))
-        found += [int(each) for each in session.execute(some).scalars() if each is not None]
-    return found
-
-
 def _close(session: Session, gone: Removed, ids: list[int]) -> int:
-    waits = or_(col(InboxRow.state).in_((*PENDING, State.PARKED)), _died())
+    waits = or_(col(InboxRow.state).in_((*PENDING, State.PARKED)), _DIED)
     reason = message("the connection {name} was removed", name=gone.called)
     why = "{reason}; whether the last write of this arrived is not known: look in the other system"
     unsure = message(why, reason=reason)
-    unclear = or_(col(InboxRow.state) == State.UNCERTAIN, _died())
+    unclear = or_(col(InboxRow.state) == State.UNCERTAIN, _DIED)
     values = dict.fromkeys(("code", "field", "fix", "due_at", "lease", "leased_until"))
     said = {"reason": case((unclear, unsure), else_=reason), "messages": messages.store(reason, unsure)}
     ended = update(InboxRow).where(col(InboxRow.id).in_(ids), waits).returning(col(InboxRow.id))

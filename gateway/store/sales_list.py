@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -86,9 +86,15 @@ class ListedSale:
 
 @dataclass(frozen=True, slots=True)
 class SalesTotal:
-    count: int
-    amount_cents: int
-    vat_cents: int
+    """`booked_cents` are those of `amount_cents` that are booked."""
+
+    count: int = 0
+    amount_cents: int = 0
+    vat_cents: int = 0
+    booked_cents: int = 0
+
+    def __add__(self, other: SalesTotal) -> SalesTotal:
+        return SalesTotal(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
 def search(session: Session, wanted: SaleFilter) -> SaleFilter:
@@ -129,21 +135,21 @@ def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> Page[Lis
     return page_of(found, limit, lambda last: SalePosition(last.row.day, last.row.id or 0))
 
 
-def totals_by_day(session: Session, wanted: SaleFilter) -> dict[date, tuple[SalesTotal, int]]:
-    """The sums of each day over all pages of a filter, and the cents of it that are booked; every row is read."""
-    booked = case((col(SaleRow.status) == SaleStatus.BOOKED, col(SaleRow.amount_cents)), else_=0)
-    sums = (func.coalesce(func.sum(each), 0) for each in (col(SaleRow.amount_cents), col(SaleRow.vat_cents), booked))
-    daily = select(col(SaleRow.day), func.count(), *sums).where(*_conditions(session, wanted))
-    rows = session.execute(daily.group_by(col(SaleRow.day)).order_by(col(SaleRow.day))).all()
-    return {row[0]: (SalesTotal(int(row[1]), int(row[2]), int(row[3])), int(row[4])) for row in rows}
+def totals_by_day(session: Session, wanted: SaleFilter) -> dict[date, SalesTotal]:
+    """The sums of each day over all pages of a filter; every row is read."""
+    return _sum_up(session, wanted, col(SaleRow.day))
 
 
 def totals_by_status(session: Session, wanted: SaleFilter) -> dict[str, SalesTotal]:
     """The sums of each status that occurs; the filter should be short: every row is read."""
-    sums = (func.coalesce(func.sum(column), 0) for column in (SaleRow.amount_cents, SaleRow.vat_cents))
-    grouped = select(col(SaleRow.status), func.count(), *sums).where(*_conditions(session, wanted))
-    rows = session.execute(grouped.group_by(col(SaleRow.status))).all()
-    return {str(row[0]): SalesTotal(int(row[1]), int(row[2]), int(row[3])) for row in rows}
+    return _sum_up(session, wanted, col(SaleRow.status))
+
+
+def _sum_up(session: Session, wanted: SaleFilter, by: Any) -> dict[Any, SalesTotal]:
+    booked = case((col(SaleRow.status) == SaleStatus.BOOKED, col(SaleRow.amount_cents)), else_=0)
+    sums = (func.coalesce(func.sum(each), 0) for each in (col(SaleRow.amount_cents), col(SaleRow.vat_cents), booked))
+    grouped = select(by, func.count(), *sums).where(*_conditions(session, wanted)).group_by(by).order_by(by)
+    return {key: SalesTotal(*map(int, numbers)) for key, *numbers in session.execute(grouped).all()}
 
 
 def find_one(session: Session, sale_row_id: int) -> SaleRow | None:
@@ -291,7 +297,11 @@ def find_values(session: Session, connection: str) -> SalesValues:
         _count_values(counts["vat_rates"], rates)
         _count_values(counts["turnover_groups"], [(group, 0) for group in groups])
         _count_values(counts["branches"], [] if row[3] is None else [(row[3], row[5])])
-    values = {name: _to_values(each, named if name == "branches" else {}) for name, each in counts.items()}
+    values = {
+        name: {key: SourceValue(key, named.get(key, key) if name == "branches" else key, *counted)
+               for key, counted in each.items()}
+        for name, each in counts.items()
+    }  # fmt: skip
     return SalesValues(counted=len(rows), is_all=len(rows) < MOST, **values)
 
 
@@ -300,10 +310,6 @@ def _count_values(counts: dict[str, list[int]], parts: Iterable[Sequence[Any]]) 
         known = counts.setdefault(str(key), [0, 0])
         known[0] += 1
         known[1] += cents
-
-
-def _to_values(counts: Mapping[str, list[int]], names: Mapping[str, str]) -> dict[str, SourceValue]:
-    return {key: SourceValue(key, names.get(key, key), sales, cents) for key, (sales, cents) in counts.items()}
 
 
 def find_example(session: Session, connection: str, number: str = "") -> SaleExample | None:

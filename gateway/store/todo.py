@@ -141,24 +141,21 @@ def find_causes(session: Session, connection: str | None = None) -> list[OpenCau
     causes: dict[tuple[str, str], OpenCause] = {}
     for key, code, flow, count_, sold, cents, since, newest, listed in groups:
         cause = OpenCause(key, code, (flow,), int(count_), int(sold), int(cents), since, int(newest), int(listed))
-        known = causes.get(cause.key)
-        causes[cause.key] = _merge(cause, known) if known else cause
+        if known := causes.get(cause.key):
+            cause = replace(
+                cause,
+                flows=tuple(sorted({*cause.flows, *known.flows})),
+                count=cause.count + known.count,
+                sales=cause.sales + known.sales,
+                cents=cause.cents + known.cents,
+                since=min(cause.since, known.since),
+                event_id=max(cause.event_id, known.event_id),
+                records=cause.records + known.records,
+            )
+        causes[cause.key] = cause
     told = _tell(session, [cause.event_id for cause in causes.values()])
     found = [replace(cause, **told.get(cause.event_id, {})) for cause in causes.values()]
     return sorted(found, key=lambda cause: (-cause.cents, -cause.count, -cause.event_id))
-
-
-def _merge(one: OpenCause, other: OpenCause) -> OpenCause:
-    return replace(
-        one,
-        flows=tuple(sorted({*one.flows, *other.flows})),
-        count=one.count + other.count,
-        sales=one.sales + other.sales,
-        cents=one.cents + other.cents,
-        since=min(one.since, other.since),
-        event_id=max(one.event_id, other.event_id),
-        records=one.records + other.records,
-    )
 
 
 def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:

@@ -20,6 +20,7 @@ from gateway.store.tables import LoginFailureRow, UserRow, WebSessionRow
 
 INVITATION_SECONDS = 7 * 86_400.0
 _LONGEST_BROWSER = 120
+_IS_ENABLED = col(UserRow.disabled_at).is_(None)
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 
 
@@ -99,7 +100,7 @@ def members(session: Session, connection: str) -> list[tuple[str, datetime]]:
 
 def find_login(session: Session, name: str) -> tuple[User, str] | None:
     """Who has this name, and the hash of their password; None for somebody unknown, disabled or without password."""
-    row = session.execute(select(UserRow).where(col(UserRow.login) == name.casefold(), _is_enabled())).scalars().first()
+    row = session.execute(select(UserRow).where(col(UserRow.login) == name.casefold(), _IS_ENABLED)).scalars().first()
     return (_to_user(row), row.password) if row and row.password else None
 
 
@@ -133,7 +134,7 @@ def sign_on(session: Session, subject: str, email: str | None) -> tuple[User, bo
     stored = to_email(email or "")
     if stored is None:
         return NoUser.UNVERIFIED
-    row = session.execute(select(UserRow).where(col(UserRow.email) == stored, _is_enabled())).scalars().one_or_none()
+    row = session.execute(select(UserRow).where(col(UserRow.email) == stored, _IS_ENABLED)).scalars().one_or_none()
     if row is None:
         return NoUser.UNKNOWN
     is_free = and_(col(UserRow.id) == row.id, col(UserRow.subject).is_(None))
@@ -218,7 +219,7 @@ def end_all(session: Session, user_id: int) -> None:
 
 
 def _find_sessions(session: Session, *conditions: ColumnElement[bool]) -> list[WebSession]:
-    is_known = or_(col(WebSessionRow.user_id).is_(None), and_(col(UserRow.id).is_not(None), _is_enabled()))
+    is_known = or_(col(WebSessionRow.user_id).is_(None), and_(col(UserRow.id).is_not(None), _IS_ENABLED))
     found = (
         select(WebSessionRow, UserRow)
         .outerjoin(UserRow, col(UserRow.id) == col(WebSessionRow.user_id))
@@ -231,12 +232,8 @@ def _find_sessions(session: Session, *conditions: ColumnElement[bool]) -> list[W
     ]
 
 
-def _is_enabled() -> ColumnElement[bool]:
-    return col(UserRow.disabled_at).is_(None)
-
-
 def _is_invited(secret: str) -> ColumnElement[bool]:
-    return and_(col(UserRow.invitation) == _digest(secret), col(UserRow.invitation_ends_at) > moment(), _is_enabled())
+    return and_(col(UserRow.invitation) == _digest(secret), col(UserRow.invitation_ends_at) > moment(), _IS_ENABLED)
 
 
 def _to_user(row: UserRow) -> User:

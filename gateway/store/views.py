@@ -78,8 +78,13 @@ def find_events(session: Session, wanted: Filter) -> Page[Event, int]:
     through all that are open or whose order, SKU, e-mail or entity id begins with `q`. So a page may hold few events,
     or none, and still name the next one.
     """
-    limit = max(1, min(wanted.limit, LONGEST_PAGE))
-    fits, low, id_ = _fits(session, wanted), 0, col(InboxRow.id)
+    limit, low, id_ = max(1, min(wanted.limit, LONGEST_PAGE)), 0, col(InboxRow.id)
+    equal = ((InboxRow.state, wanted.state), (InboxRow.flow, wanted.flow), (InboxRow.code, wanted.code or None))
+    fits = and_(true(), *given(*equal))
+    if wanted.connection:
+        fits = and_(fits, col(InboxRow.connection).in_(connections.keys_of(session, wanted.connection)))
+    if wanted.before is not None:
+        fits = and_(fits, id_ < wanted.before)
     # Elsewhere an index holds exactly the events that are listed.
     if wanted.q or (wanted.state not in OPEN and (wanted.state or wanted.flow or wanted.connection)):
         newest = session.execute(select(func.max(id_))).scalar_one() or 0
@@ -89,16 +94,6 @@ def find_events(session: Session, wanted: Filter) -> Page[Event, int]:
     page = page_of(select_events(session, fits, is_near, limit=limit + 1), limit, attrgetter("id"))
     is_more = page.next is None and low > 0 and all(event.id > low for event in page.rows)
     return page._replace(next=low + 1) if is_more else page
-
-
-def _fits(session: Session, wanted: Filter) -> ColumnElement[bool]:
-    equal = ((InboxRow.state, wanted.state), (InboxRow.flow, wanted.flow), (InboxRow.code, wanted.code or None))
-    conditions = [true(), *given(*equal)]
-    if wanted.connection:
-        conditions.append(col(InboxRow.connection).in_(connections.keys_of(session, wanted.connection)))
-    if wanted.before is not None:
-        conditions.append(col(InboxRow.id) < wanted.before)
-    return and_(*conditions)
 
 
 def select_events(session: Session, *wanted: ColumnElement[bool], limit: int | None = None) -> list[Event]:

@@ -44,7 +44,6 @@ FIELDS: Final = (
 )
 _DAYS: Final = ("from", "through")
 _AMOUNTS: Final = ("lowest", "highest")
-_SUMS: Final = ("amount_cents", "vat_cents")
 SUMMED: Final = timedelta(days=92)
 """The longest period whose sales are summed for a page."""
 
@@ -113,9 +112,8 @@ def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
     """The sums of the filter and of its days; without a filter of the last days, from what is added up already."""
     if _is_short(wanted):
         found = sales_list.totals_by_day(session, wanted)
-        sums = [each for each, _ in found.values()]
-        total = SalesTotal(*(sum(getattr(each, name) for each in sums) for name in ("count", *_SUMS)))
-        booked = {(day, wanted.connection or "", counts.NO_BRANCH): cents for day, (_, cents) in found.items()}
+        total = sum(found.values(), SalesTotal())
+        booked = {(day, wanted.connection or "", counts.NO_BRANCH): each.booked_cents for day, each in found.items()}
         last = wanted.through or max(found, default=None)
         first = wanted.start or min(found, default=None)
         days = charts.find_days(max(first, last - SUMMED), last) if first and last else ()
