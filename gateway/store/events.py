@@ -223,18 +223,17 @@ CORRELATION = COLUMNS.index("correlation")
 _FLOW, _STATE, _OCCURRED = (COLUMNS.index(name) for name in ("flow", "state", "occurred_at"))
 
 
-def row_values(change: Change) -> dict[str, Any]:
-    """The columns of a new row for `change`, without its two times."""
-    values: dict[str, Any] = dict(zip(_SAID, _said_by(change), strict=True))
-    return values | {"correlation": new_correlation(), "attempts": 0, "crashes": 0}
-
-
 def new_correlation() -> str:
     """The id shared by all log lines and requests of one event."""
     return f"{random.getrandbits(128):032x}"
 
 
-def to_row(change: Change, *, moment: Callable[[datetime], Any]) -> list[Any]:
+def row_values(change: Change) -> dict[str, Any]:
+    """The columns of a new row for `change`, without its two times."""
+    return dict(zip(COLUMNS, to_row(change), strict=True))
+
+
+def to_row(change: Change, *, moment: Callable[[datetime], Any] = lambda at: at) -> list[Any]:
     """The values in the order of `COLUMNS`; `moment` writes a time the database's way."""
     row = [*_said_by(change), new_correlation(), 0, 0]
     row[_FLOW], row[_STATE] = str(change.flow), str(change.state)

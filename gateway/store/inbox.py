@@ -94,11 +94,12 @@ def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
     received = []
     for change in changes:
         hurries = change.priority == NORMAL and change.entity in SALES.values()
-        created = session.execute(_INSERT, row_values(change) | {"hurries": hurries}).scalar_one_or_none()
+        row = row_values(change)
+        created = session.execute(_INSERT, row | {"hurries": hurries}).scalar_one_or_none()
         if created is not None:
             received.append(Received(int(created), created=True, pending=change.state in PENDING))
             continue
-        row_id, state = session.execute(_BY_KEY, {"of": change.key}).one()
+        row_id, state = session.execute(_BY_KEY, {"of": row["key"]}).one()
         received.append(Received(int(row_id), created=False, pending=state in PENDING))
     return received
 

@@ -202,7 +202,7 @@ class PostgresWriter:
         await asyncio.gather(*self._left_behind, return_exceptions=True)
 
     async def _write(self, changes: Sequence[Change]) -> list[Received]:
-        rows = [to_row(change, moment=lambda moment: moment) for change in changes]
+        rows = [to_row(change) for change in changes]
         keys = [clean(change.key) for change in changes]
         if self._connection is None or self._connection.closed:
             self._connection = await _open_for_ingress(self._url)

@@ -58,6 +58,15 @@ def test_a_change_is_received_once_and_a_redelivery_returns_its_state(engine: En
     assert put(engine, change("a")) == [Received(first.id, created=False, pending=False)]
 
 
+def test_a_text_that_postgresql_refuses_is_received_with_escapes(engine: Engine) -> None:
+    """Of a poll as of a webhook: else one record would stop all that were found with it."""
+    first, again = (put(engine, change("a\0", hint="a\0b"))[0] for _ in range(2))
+    assert (first.created, again.created, again.id) == (True, False, first.id)
+    with reading(engine) as session:
+        (event,) = views.select_events(session, col(InboxRow.id) == first.id)
+    assert (event.key, event.hint) == ("a\\x00", "a\\x00b")
+
+
 def test_a_claimed_event_cannot_be_claimed_again_while_its_lease_lives(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     event = inbox.claim(engine, received.id)
