@@ -37,10 +37,10 @@ from bench import figures
 from sandbox.chaos.faults import Latency
 from sandbox.chaos.proxy import Proxy
 from sandbox.mpluskassa.lines import ItemSold
+from tests.outages import before_postgres
 from tests.servers import Postgres, Valkey
 from tests.stories import stage as stages
 from tests.stories.stage import REALM, VERIFIER, Stage
-from tests.weather import before_postgres
 
 ARTICLE = 1001
 CALL_SECONDS = 0.1

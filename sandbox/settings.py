@@ -17,7 +17,7 @@ T = TypeVar("T")
 VARIABLES = {
     "SANDBOX_QUICKBOOKS_PORT": "port of the QuickBooks simulator; 0 takes a free one (8100)",
     "SANDBOX_MPLUS_PORT": "port of the MplusKASSA simulator; 0 takes a free one (8200)",
-    "SANDBOX_STATE_DIR": "where both worlds are kept between starts (var/sandbox)",
+    "SANDBOX_STATE_DIR": "where both systems are kept between starts (var/sandbox)",
     "SANDBOX_CLIENT_ID": "the app that QuickBooks knows (demo-client)",
     "SANDBOX_CLIENT_SECRET": "its secret (demo-client-secret)",
     "SANDBOX_REALM_ID": "the company's number",

@@ -1,4 +1,4 @@
-"""Both worlds on disk: opened (or furnished, the first time), and the books saved while they change."""
+"""Both systems on disk: opened (or furnished, the first time), and the books saved while they change."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sandbox import shop
 from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.webhooks import Subscription
+from sandbox.quickbooks import snapshot
 from sandbox.quickbooks.simulation import Simulation as Books
 from sandbox.settings import Settings, SettingsError
 
@@ -24,7 +25,7 @@ _TOKEN_PATH = "/oauth2/"
 
 @dataclass(frozen=True, slots=True)
 class Simulations:
-    """The books and the till, and the file of the books (the till's world knows its own)."""
+    """The books and the till, and the file of the books (the till knows its own)."""
 
     books: Books
     till: Till
@@ -32,23 +33,23 @@ class Simulations:
 
     def save(self) -> None:
         """Write both, each whole or not at all."""
-        self.books.save(self.books_file)
+        snapshot.save(self.books, self.books_file)
         if self.till.snapshot is not None:
             self.till.save(self.till.snapshot)
 
 
 def open_simulations(settings: Settings) -> Simulations:
-    """The worlds as they were left, furnished if they are new; set to what the settings say of apps and addresses.
+    """The systems as they were left, furnished if they are new; set to what the settings say of apps and addresses.
 
     Raises `SettingsError` when what is kept belongs to another company, or is not complete.
     """
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     books_file, till_file = settings.state / "books.json", settings.state / "till.json"
     if books_file.exists() != till_file.exists():
-        raise _unfit(settings, "holds only one of the two worlds")
+        raise _unfit(settings, "holds only one of the two systems")
     fresh = not books_file.exists()
     till = Till(ident=settings.ident, secret=settings.secret, seed=settings.seed, snapshot=till_file)
-    books = Books(seed=settings.seed) if fresh else Books.load(books_file)
+    books = Books(seed=settings.seed) if fresh else snapshot.load(books_file)
     if fresh:
         shop.furnish(books, till, settings.seed, realm=settings.realm_id)
     elif settings.realm_id not in books.companies:
@@ -81,14 +82,14 @@ def _connect_till(till: Till, settings: Settings) -> None:
 
 
 async def keep_books(simulations: Simulations) -> None:
-    """Save the books soon after they changed, until cancelled; a large world is saved less often."""
+    """Save the books soon after they changed, until cancelled; large ones are saved less often."""
     saved = _count_changes(simulations.books)
     while True:
         await asyncio.sleep(SAVE_EVERY_SECONDS)
         changes = _count_changes(simulations.books)
         if changes != saved:
             saved, began = changes, time.monotonic()
-            await asyncio.to_thread(simulations.books.save, simulations.books_file)
+            await asyncio.to_thread(snapshot.save, simulations.books, simulations.books_file)
             await asyncio.sleep(RESTING_SHARE * (time.monotonic() - began))
 
 
@@ -111,7 +112,7 @@ class TokensKept:
     def _to_keeping(self, send: Send) -> Send:
         async def keep(message: Message) -> None:
             if message["type"] == "http.response.start":
-                await asyncio.to_thread(self._simulations.books.save, self._simulations.books_file)
+                await asyncio.to_thread(snapshot.save, self._simulations.books, self._simulations.books_file)
             await send(message)
 
         return keep

@@ -39,7 +39,7 @@ class Simulator(Starlette):
 
 
 def create_app(simulation: Simulation) -> Starlette:
-    """The application around a world; with `world.snapshot` it saves the state while it runs and when it stops."""
+    """The application around a simulation; with a `snapshot` it saves the state while it runs and when it stops."""
     app = Simulator(
         routes=[
             Route("/", receive_soap, methods=["POST"]),
@@ -56,7 +56,7 @@ def create_app(simulation: Simulation) -> Starlette:
 
 @asynccontextmanager
 async def keep_snapshot(app: Starlette) -> AsyncIterator[None]:
-    """Save the world's state every second while it changes, and at the end."""
+    """Save the simulation's state every second while it changes, and at the end."""
     simulation: Simulation = app.state.simulation
     if simulation.snapshot is None:
         yield

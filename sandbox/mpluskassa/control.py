@@ -69,7 +69,7 @@ ACTIONS = frozenset(
     take_order prepay_order deliver_order edit_order cancel_order
     """.split()  # noqa: SIM905 -- names read best as words
 )
-"""Methods of `World` that may be called from outside, with their arguments as a JSON object."""
+"""Methods of `Simulation` that may be called from outside, with their arguments as a JSON object."""
 
 
 def _act(simulation: Simulation, action: str, sent: Record) -> Any:

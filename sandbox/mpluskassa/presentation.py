@@ -1,4 +1,4 @@
-"""The last step to and from the wire: percentages in the world's scale, decimal places and empty lists as switched.
+"""The last step to and from the wire: the scale of percentages, decimal places and empty lists, as switched.
 
 Inside the simulator a percentage is an integer of hundredths (2100 is 21 %); on the wire the switch decides.
 """

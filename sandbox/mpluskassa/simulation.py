@@ -1,4 +1,4 @@
-"""The outside world a gateway meets: an installation, its till (which people sell at), its webhooks and its moods."""
+"""The simulated MplusKASSA: an installation, its till (which people sell at), its webhooks and its faults."""
 
 from __future__ import annotations
 

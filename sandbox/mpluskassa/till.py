@@ -39,7 +39,7 @@ TABLE_KEYS = {
 
 @dataclass
 class Switches:
-    """What nobody outside the vendor knows for sure, and what a strict world chooses until told otherwise.
+    """What nobody outside the vendor knows for sure, and what a strict server chooses until told otherwise.
 
     `percentage_scale`: 1 writes 21 % as 21, 100 writes it as 2100. `omitted_fields`: what updateProduct does with what
     was not sent, `clear` or `keep`. `unordered_pages`: rows of a page come in no particular order of marker.

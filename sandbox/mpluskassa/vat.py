@@ -22,7 +22,7 @@ def get_rate(till: Till, branch: int, code: int) -> int:
 
 
 def check_configured(till: Till, code: int) -> None:
-    """A `Server` fault when this is the code the world was told to break."""
+    """A `Server` fault when this is the code the simulation was told to break."""
     if till.switches.vat_misconfigured == code:
         raise fail_server(f"The rate for VAT-code {code} is not properly configured.")
 

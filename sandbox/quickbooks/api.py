@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from sandbox.quickbooks import calls, clock, faults, wire
 from sandbox.quickbooks.calls import Answer, Call
+from sandbox.quickbooks.fault_injection import with_injected_fault
 from sandbox.quickbooks.faults import Fault, Json
 from sandbox.quickbooks.ledger import Call as LoggedCall
-from sandbox.quickbooks.misconduct import misbehave
 from sandbox.quickbooks.xml import to_xml
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ async def serve(request: Request) -> Response:
     if simulation.switches.latency_seconds:
         await asyncio.sleep(simulation.switches.latency_seconds)
     operation = f"{call.method} {call.resource}"
-    return await misbehave(simulation, request, operation, lambda: _handle(simulation, request, call))
+    return await with_injected_fault(simulation, request, operation, lambda: _handle(simulation, request, call))
 
 
 async def _read_call(request: Request) -> Call:

@@ -1,4 +1,4 @@
-"""The Starlette application around a world: OAuth, the accounting API, the control desk, and the webhook sender."""
+"""The Starlette application around a simulation: OAuth, the accounting API, the control API, and the webhook sender."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from sandbox.quickbooks import api, control, oauth, sender
-from sandbox.quickbooks.misconduct import CUT
+from sandbox.quickbooks.fault_injection import CUT
 from sandbox.quickbooks.simulation import Simulation
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-from sandbox.quickbooks import calls, cdc, faults, query
+from sandbox.quickbooks import cdc, faults, query
 from sandbox.quickbooks.company import Company
 from sandbox.quickbooks.entities import ENTITIES, Entity
 from sandbox.quickbooks.faults import Fault, Json
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     from sandbox.quickbooks.simulation import Simulation
 
 LARGEST = 30
+Write: TypeAlias = Callable[[Entity, Json, str, frozenset[str], str | None], Json]
+"""Performs a write of an entity: its body, the operation, its options, its requestid."""
 _OPERATIONS = {"create": "save", "update": "save", "delete": "delete"}
 _KNOWN = frozenset({"bId", "operation", "optionsData", "Query", "CDCQuery"})
 
 
-def run(simulation: Simulation, company: Company, body: Json, requestid: str | None) -> Json:
+def run(simulation: Simulation, company: Company, body: Json, requestid: str | None, write: Write) -> Json:
     """Answer a batch; a failing item does not stop the others. Raises Fault for a batch that is none."""
     items = body.get("BatchItemRequest")
     if not isinstance(items, list) or not items:
@@ -29,7 +32,7 @@ def run(simulation: Simulation, company: Company, body: Json, requestid: str | N
     _check_ids(items)
     if any("Query" in item or "CDCQuery" in item for item in items):
         simulation.ledger.meter(company.realm)
-    return {"BatchItemResponse": [_answer(simulation, company, item, requestid) for item in items]}
+    return {"BatchItemResponse": [_answer(simulation, company, item, requestid, write) for item in items]}
 
 
 def _check_ids(items: list[Json]) -> None:
@@ -42,14 +45,14 @@ def _check_ids(items: list[Json]) -> None:
         )
 
 
-def _answer(simulation: Simulation, company: Company, item: Json, requestid: str | None) -> Json:
+def _answer(simulation: Simulation, company: Company, item: Json, requestid: str | None, write: Write) -> Json:
     try:
-        return {"bId": item["bId"], **_perform(simulation, company, item, requestid)}
+        return {"bId": item["bId"], **_perform(simulation, company, item, requestid, write)}
     except Fault as fault:
         return {"bId": item["bId"], "Fault": fault.to_json()}
 
 
-def _perform(simulation: Simulation, company: Company, item: Json, requestid: str | None) -> Json:
+def _perform(simulation: Simulation, company: Company, item: Json, requestid: str | None, write: Write) -> Json:
     if "Query" in item:
         entity, found = query.run(company, str(item["Query"]))
         simulation.ledger.count(company.realm, "query", entity)
@@ -60,10 +63,10 @@ def _perform(simulation: Simulation, company: Company, item: Json, requestid: st
             raise faults.unreadable("failed to parse json object; a property")
         simulation.ledger.count(company.realm, "cdc")
         return {"CDCResponse": cdc.run(company, str(asked.get("Entities", "")), str(asked.get("ChangedSince", "")))}
-    return _write(simulation, company, item, requestid)
+    return _write(item, requestid, write)
 
 
-def _write(simulation: Simulation, company: Company, item: Json, requestid: str | None) -> Json:
+def _write(item: Json, requestid: str | None, write: Write) -> Json:
     entity = _find_entity(item)
     asked = str(item.get("operation", "")).lower()
     if asked not in _OPERATIONS:
@@ -76,10 +79,8 @@ def _write(simulation: Simulation, company: Company, item: Json, requestid: str 
         raise faults.missing("Id")
     operation = "void" if asked == "update" and "void" in options else _OPERATIONS[asked]
     key = f"{requestid}/{item['bId']}" if requestid else None
-    answer = calls.once(
-        simulation, company, key, lambda: calls.write(simulation, company, entity, body, operation, options)
-    )
-    return {name: value for name, value in answer.body.items() if name != "time"}
+    answer = write(entity, body, operation, options, key)
+    return {name: value for name, value in answer.items() if name != "time"}
 
 
 def _find_entity(item: Json) -> Entity:

@@ -117,7 +117,11 @@ def _batch(simulation: Simulation, company: Company, call: Call) -> Answer:
     _require_content(call, "application/json")
     check_requestid(call.requestid, _LONGEST_BATCH_ID)
     simulation.ledger.count(company.realm, "batch")
-    return _answer(company, batch.run(simulation, company, wire.load_object(call.raw), call.requestid))
+
+    def write_once(entity: Entity, body: Json, operation: str, options: frozenset[str], key: str | None) -> Json:
+        return once(simulation, company, key, lambda: write(simulation, company, entity, body, operation, options)).body
+
+    return _answer(company, batch.run(simulation, company, wire.load_object(call.raw), call.requestid, write_once))
 
 
 def _create_tax_code(simulation: Simulation, company: Company, call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""Simulated time: one clock for the whole world, which tests and the control API may set and move."""
+"""Simulated time: one clock for everything, which tests and the control API may set and move."""
 
 from __future__ import annotations
 

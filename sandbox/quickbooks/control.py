@@ -1,4 +1,4 @@
-"""The control desk under /_control: read the world's ledgers, plan misbehaviour, edit as a user, move the clock."""
+"""The control API under /_control: read the ledgers, inject faults, edit as a user, move the clock."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _state(simulation: Simulation, _body: Json) -> Json:
     return {
         "ledger": simulation.ledger.to_json(),
         "switches": simulation.switches.to_json(),
-        "faults": simulation.tricks.to_json(),
-        "struck": simulation.tricks.struck,
+        "faults": simulation.injected.to_json(),
+        "struck": simulation.injected.struck,
         "webhooks": simulation.outbox.to_json(),
         "throttles": {
             realm: {"running": each.running, "most_running": each.most_running, "refused": each.refused}
@@ -43,12 +43,12 @@ def _rows(simulation: Simulation, body: Json) -> Json:
 
 def _plan_fault(simulation: Simulation, body: Json) -> Json:
     known = {name: body[name] for name in ("times", "skip") if name in body}
-    simulation.tricks.plan(body["operation"], body["mode"], **known, seconds=float(body.get("seconds", 1)))
-    return {"faults": simulation.tricks.to_json()}
+    simulation.injected.plan(body["operation"], body["mode"], **known, seconds=float(body.get("seconds", 1)))
+    return {"faults": simulation.injected.to_json()}
 
 
 def _clear_faults(simulation: Simulation, _body: Json) -> Json:
-    simulation.tricks.clear()
+    simulation.injected.clear()
     return {"faults": []}
 
 

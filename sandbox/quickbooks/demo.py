@@ -46,7 +46,7 @@ def new_company(
     currency: str = "EUR",
     departments: tuple[str, ...] = DEPARTMENTS,
 ) -> Company:
-    """Add a company to the world, furnished as a Dutch shop would have it. Making it sends no webhooks."""
+    """Add a company to the simulation, furnished as a Dutch shop would have it. Making it sends no webhooks."""
     company = simulation.add_company(realm_id)
     with simulation.lock:
         waiting = len(simulation.outbox.waiting)

@@ -133,7 +133,7 @@ class Grants:
             raise Denied("invalid_request")
         self.end(grant_id)
 
-    # --- the API's side, and the world's ---
+    # --- the API's side, and the simulation's ---
 
     def find_realm(self, access_token: str) -> str | None:
         """The company a valid access token opens, or None."""

@@ -1,4 +1,4 @@
-"""The world's memory for checkers: every write really done, every call answered, and what a meter would charge."""
+"""The simulation's memory for checkers: every write really done, every call answered, and what a meter would charge."""
 
 from __future__ import annotations
 

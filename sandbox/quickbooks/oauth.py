@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from sandbox.quickbooks import api, wire
+from sandbox.quickbooks.fault_injection import with_injected_fault
 from sandbox.quickbooks.faults import Fault, Json
 from sandbox.quickbooks.grants import SCOPE, App, Denied
-from sandbox.quickbooks.misconduct import misbehave
 
 if TYPE_CHECKING:
     from sandbox.quickbooks.simulation import Simulation
@@ -63,7 +63,7 @@ async def token(request: Request) -> Response:
             body.pop(_HARD_EXPIRY)
         return _respond(simulation, 200, body)
 
-    return await misbehave(simulation, request, "POST token", work)
+    return await with_injected_fault(simulation, request, "POST token", work)
 
 
 async def revoke(request: Request) -> Response:

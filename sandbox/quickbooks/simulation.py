@@ -1,4 +1,4 @@
-"""The world: companies, apps, time, switches and memory of one simulated Intuit, and what a user may do in it."""
+"""The simulation: companies, apps, time, switches and memory of one simulated Intuit, and what a user may do in it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
-from sandbox.quickbooks import books, clock, ledger, snapshot
+from sandbox.quickbooks import books, clock, ledger
 from sandbox.quickbooks.clock import Clock
 from sandbox.quickbooks.company import Change, Company, copy_row
 from sandbox.quickbooks.entities import ENTITIES
 from sandbox.quickbooks.faults import Json
 from sandbox.quickbooks.grants import App, Grants
+from sandbox.quickbooks.injected_faults import InjectedFaults
 from sandbox.quickbooks.ledger import Effect, Ledger
-from sandbox.quickbooks.mischief import Tricks
 from sandbox.quickbooks.switches import Switches
 from sandbox.quickbooks.throttle import Throttle
 from sandbox.quickbooks.webhooks import Outbox
@@ -36,7 +35,7 @@ class Simulation:
         self.grants = Grants(self.clock, self.switches, seed)
         self.outbox = Outbox(seed)
         self.ledger = Ledger()
-        self.tricks = Tricks()
+        self.injected = InjectedFaults()
         self.companies: dict[str, Company] = {}
         self.throttles: dict[str, Throttle] = {}
         self.traces = 0
@@ -124,18 +123,6 @@ class Simulation:
     def draw(self, rate: float) -> bool:
         """A draw from the seeded random source: true with probability `rate`."""
         return rate > 0 and self._random.random() < rate
-
-    # --- a restart ---
-
-    def save(self, path: Path) -> None:
-        """Write everything to one JSON file, atomically."""
-        with self.lock:
-            snapshot.save(self, path)
-
-    @classmethod
-    def load(cls, path: Path, *, time_source: Callable[[], float] | None = None) -> Simulation:
-        """A world out of a saved file."""
-        return snapshot.load(cls(time_source=time_source), path)
 
     # --- inside ---
 

@@ -1,17 +1,15 @@
-"""A world as one JSON file, so that the demo's books survive a restart."""
+"""A simulation as one JSON file, so that the demo's books survive a restart."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sandbox.quickbooks import wire
 from sandbox.quickbooks.company import Company, Tombstone
 from sandbox.quickbooks.faults import Json
-
-if TYPE_CHECKING:
-    from sandbox.quickbooks.simulation import Simulation
+from sandbox.quickbooks.simulation import Simulation
 
 _FIELDS = (
     "person",
@@ -29,24 +27,27 @@ _FIELDS = (
 
 
 def save(simulation: Simulation, path: Path) -> None:
-    """Write the world beside `path` and move it into place."""
-    body = {
-        "seed": simulation.seed,
-        "offset": simulation.clock.offset,
-        "switches": simulation.switches.to_json(),
-        "grants": simulation.grants.to_json(),
-        "outbox": simulation.outbox.to_json(),
-        "ledger": simulation.ledger.to_json(),
-        "companies": {realm: _to_json(company) for realm, company in simulation.companies.items()},
-    }
-    draft = path.with_name(path.name + ".new")
-    draft.write_bytes(wire.dump(body))
-    draft.replace(path)
+    """Write everything to one JSON file beside `path`, and move it into place."""
+    with simulation.lock:
+        body = wire.dump(
+            {
+                "seed": simulation.seed,
+                "offset": simulation.clock.offset,
+                "switches": simulation.switches.to_json(),
+                "grants": simulation.grants.to_json(),
+                "outbox": simulation.outbox.to_json(),
+                "ledger": simulation.ledger.to_json(),
+                "companies": {realm: _to_json(company) for realm, company in simulation.companies.items()},
+            }
+        )
+        draft = path.with_name(path.name + ".new")
+        draft.write_bytes(body)
+        draft.replace(path)
 
 
-def load(simulation: Simulation, path: Path) -> Simulation:
-    """Fill an empty world from a saved file."""
-    saved = wire.load_object(path.read_bytes())
+def load(path: Path, *, time_source: Callable[[], float] | None = None) -> Simulation:
+    """A simulation as it was saved."""
+    saved, simulation = wire.load_object(path.read_bytes()), Simulation(time_source=time_source)
     simulation.seed = saved["seed"]
     simulation.grants.seed = simulation.outbox.seed = saved["seed"]
     simulation.clock.offset = float(saved["offset"])

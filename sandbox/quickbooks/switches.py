@@ -25,7 +25,7 @@ class Limits:
 class Deliveries:
     """How webhooks are sent.
 
-    `time_scale` multiplies every wait of the retry schedule; the rates (0..1) are drawn from the world's seeded
+    `time_scale` multiplies every wait of the retry schedule; the rates (0..1) are drawn from the simulation's seeded
     random source; `format` is "cloudevents" or "legacy".
     """
 
@@ -45,7 +45,7 @@ class Deliveries:
 
 @dataclass
 class Switches:
-    """The world's rules. Each default is the stricter or the documented choice.
+    """The simulation's rules. Each default is the stricter or the documented choice.
 
     tax_rounding          "line" (each line rounded) or "code" (the sum per tax rate rounded)
     tax_override          "honour", "ignore" or "refuse" what a client sends as TxnTaxDetail

@@ -1,7 +1,7 @@
-"""The demo shop: a cheese and gift shop with two branches, furnished into both worlds, and trading."""
+"""The demo shop: a cheese and gift shop with two branches, furnished into both systems, and trading."""
 
-from sandbox.shop.actions import Deed
+from sandbox.shop.actions import Action
 from sandbox.shop.furnishing import furnish
 from sandbox.shop.trader import Trader
 
-__all__ = ["Deed", "Trader", "furnish"]
+__all__ = ["Action", "Trader", "furnish"]

@@ -9,7 +9,7 @@ What = Literal["edited", "sold", "returned", "priced", "introduced", "rested", "
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Action:
     """One thing that was done. `key` is the receiptId for "sold" and "returned", else the item's id in the books.
 
     `cents` is what changed hands, including VAT and negative for a return; 0 for what is no sale.

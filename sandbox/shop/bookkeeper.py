@@ -8,7 +8,7 @@ from random import Random
 
 from sandbox.quickbooks.faults import Json
 from sandbox.quickbooks.simulation import Simulation as Books
-from sandbox.shop.actions import Deed, What
+from sandbox.shop.actions import Action, What
 from sandbox.shop.catalogue import GOODS, NOVELTIES, TIDYINGS, Good
 from sandbox.shop.furnishing import Shelf
 
@@ -32,13 +32,13 @@ class Bookkeeper:
         """
         return [row["Id"] for row in self._items() if _waits(row, known)]
 
-    def touch(self, item_id: str) -> Deed:
+    def touch(self, item_id: str) -> Action:
         """Enter this season's price of an item; an edit even where the price is the same."""
         row = self._books.companies[self._realm].get("Item", item_id)
         price = _THIS_SEASON.get(row.get("Sku") or row["Name"])
         return self._edit("edited", row, **({} if price is None else {"UnitPrice": price}))
 
-    def change_price(self, chance: Random) -> Deed | None:
+    def change_price(self, chance: Random) -> Action | None:
         """Some item becomes a little dearer or cheaper."""
         priced = [row for row in self._own(NOVELTIES + GOODS) if row["Active"] and row["UnitPrice"] > 1]
         if not priced:
@@ -48,16 +48,16 @@ class Bookkeeper:
         step = _FIVE_CENTS if row["SalesTaxIncluded"] else _CENT
         return self._edit("priced", row, UnitPrice=(changed / step).quantize(Decimal(1), ROUND_HALF_UP) * step)
 
-    def introduce(self) -> Deed | None:
+    def introduce(self) -> Action | None:
         """The next novelty enters the books."""
         known = {row.get("Sku") for row in self._items()}
         good = next((good for good in NOVELTIES if good.sku not in known), None)
         if good is None:
             return None
         body = Shelf.of(self._books, self._realm).to_item(good, price=good.price, stock=good.stock)
-        return Deed("introduced", str(self._books.put(self._realm, "Item", body)["Id"]))
+        return Action("introduced", str(self._books.put(self._realm, "Item", body)["Id"]))
 
-    def rest_or_revive(self, chance: Random) -> Deed | None:
+    def rest_or_revive(self, chance: Random) -> Action | None:
         """An item goes out of season, or the one that did comes back."""
         seasonal = self._own(tuple(good for good in GOODS if good.stock is not None and not good.resting))
         resting = [row for row in seasonal if not row["Active"]]
@@ -65,7 +65,7 @@ class Bookkeeper:
             return self._edit("revived", resting[0], Active=True)
         return self._edit("rested", chance.choice(seasonal), Active=False) if seasonal else None
 
-    def tidy(self, turn: int) -> Deed | None:
+    def tidy(self, turn: int) -> Action | None:
         """A category gets another name or another place; after the last of these turns all is as it was at first."""
         name, field, wanted = TIDYINGS[turn % len(TIDYINGS)]
         row, place = self._find_category(name), self._find_category(wanted)
@@ -75,7 +75,7 @@ class Bookkeeper:
             return self._edit("tidied", row, Name=wanted)
         return self._edit("tidied", row, ParentRef={"value": place["Id"]}) if place else None
 
-    def take_delivery(self) -> Deed | None:
+    def take_delivery(self) -> Action | None:
         """A supplier fills up the item there is least of."""
         tracked = [row for row in self._own(NOVELTIES + GOODS) if row["Active"] and row.get("TrackQtyOnHand")]
         scarce = min(tracked, key=lambda row: Decimal(row["QtyOnHand"]), default=None)
@@ -83,9 +83,9 @@ class Bookkeeper:
             return None
         return self._edit("delivered", scarce, QtyOnHand=Decimal(scarce["QtyOnHand"]) + _FULL)
 
-    def _edit(self, what: What, row: Json, **changes: object) -> Deed:
+    def _edit(self, what: What, row: Json, **changes: object) -> Action:
         self._books.put(self._realm, "Item", {"Id": row["Id"], **changes})
-        return Deed(what, row["Id"])
+        return Action(what, row["Id"])
 
     def _find_category(self, name: str) -> Json | None:
         return self._books.find(self._realm, "Item", Name=name, Type="Category")

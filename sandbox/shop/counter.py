@@ -12,7 +12,7 @@ from sandbox.mpluskassa.documents import Occasion, Tender
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import Record
-from sandbox.shop.actions import Deed
+from sandbox.shop.actions import Action
 from sandbox.shop.catalogue import POPULARITY, find_good
 from sandbox.shop.people import EMPLOYEES
 
@@ -39,7 +39,7 @@ class Counter:
         rows = (row for row in self.till.till["articles"] if row["active"] and row["priceIncl"] > 0)
         return sorted(rows, key=lambda row: int(row["articleNumber"]))
 
-    def sell(self, chance: Random) -> Deed:
+    def sell(self, chance: Random) -> Action:
         """Ring up a basket; the till tells its subscribers. Needs an article to sell."""
         occasion = self._find_place(chance)
         items = self._fill(chance)
@@ -52,9 +52,9 @@ class Counter:
         paid = _split(method, total, chance)
         people: dict[str, Any] = {"employee": occasion.employee, "relation": occasion.relation}
         receipt = self.till.sell(occasion.branch, occasion.workplace, lines=items, payments=paid, **people)
-        return Deed("sold", receipt["receiptId"], receipt["totalInclAmount"])
+        return Action("sold", receipt["receiptId"], receipt["totalInclAmount"])
 
-    def take_back(self, chance: Random) -> Deed | None:
+    def take_back(self, chance: Random) -> Action | None:
         """A customer returns a recent sale: all of it, or one article (then by card, to the cent)."""
         receipt = self._find_returnable(chance)
         if receipt is None:
@@ -67,7 +67,7 @@ class Counter:
             data = back["data"]
             pieces = {back["articleNumber"]: Decimal(data["quantity"]).scaleb(-data["decimalPlaces"])}
             credit = self.till.refund(receipt["receiptId"], pieces, "PIN")
-        return Deed("returned", credit["receiptId"], credit["totalInclAmount"])
+        return Action("returned", credit["receiptId"], credit["totalInclAmount"])
 
     def _find_place(self, chance: Random) -> Occasion:
         branch = chance.choice(list(self.till.till["branches"]))

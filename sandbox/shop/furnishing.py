@@ -1,4 +1,4 @@
-"""Furnishes both worlds as the demo shop has them on its first morning: full books, and a till without articles."""
+"""Furnishes both systems as the demo shop has them on its first morning: full books, and a till without articles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAYMENT_METHODS = (("Contant", "NON_CREDIT_CARD"), ("Creditcard", "CREDIT_CARD")
 
 
 def furnish(books: Books, till: Till, seed: str = SEED, *, realm: str = REALM) -> None:
-    """Fill two new worlds. The books hold the shop at last season's prices; nothing of it sends a webhook."""
+    """Fill two new simulations. The books hold the shop at last season's prices; nothing of it sends a webhook."""
     with till.lock:
         for number, name in BRANCHES.items():
             till.till["branches"].get(number)["branchName"] = name

@@ -7,7 +7,7 @@ from random import Random
 
 from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.quickbooks.simulation import Simulation as Books
-from sandbox.shop.actions import Deed
+from sandbox.shop.actions import Action
 from sandbox.shop.bookkeeper import Bookkeeper
 from sandbox.shop.counter import Counter
 from sandbox.shop.furnishing import REALM, SEED
@@ -19,7 +19,7 @@ _WEIGHTS = {"sell": 860, "take_back": 50, "price": 40, "deliver": 25, "season": 
 
 
 class Trader:
-    """Does one thing at each `step`. The same worlds and seed give the same deeds, a restart in between included."""
+    """Does one thing at each `step`. Equal simulations and seeds give the same actions, after a restart too."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Trader:
         """Whether the price list is still being entered."""
         return bool(self._waiting)
 
-    def step(self) -> Deed | None:
+    def step(self) -> Action | None:
         """Do the next thing; None while the till has too few articles to sell any."""
         if self._waiting:
             return self._bookkeeper.touch(self._waiting.pop(0))
@@ -49,7 +49,7 @@ class Trader:
             return None
         return self._act()
 
-    def _act(self) -> Deed:
+    def _act(self) -> Action:
         with self._till.lock:
             number = self._till.till.count(_STEPS)
         if number % _TIDY_EVERY == _FIRST_TIDY and (tidied := self._bookkeeper.tidy(number // _TIDY_EVERY)):
@@ -59,7 +59,7 @@ class Trader:
         done = self._acts()[name](chance)
         return done or self._counter.sell(chance)
 
-    def _acts(self) -> dict[str, Callable[[Random], Deed | None]]:
+    def _acts(self) -> dict[str, Callable[[Random], Action | None]]:
         keeper = self._bookkeeper
         return {
             "sell": self._counter.sell,

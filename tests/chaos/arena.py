@@ -13,9 +13,9 @@ from sandbox.chaos.proxy import Proxy
 from tests.chaos import goods
 from tests.chaos.troupe import Troupe
 from tests.forking import Launch
+from tests.outages import before_postgres
 from tests.servers import Valkey
 from tests.stories.stage import Stage
-from tests.weather import before_postgres
 
 _DUPLICATES, _LOSSES, _REORDERINGS = 0.1, 0.05, 0.1
 _RETRY_SCALE = 0.001  # the vendor waits ten seconds and more before it repeats a webhook
@@ -75,7 +75,7 @@ class Arena:
         deliveries.duplicate_rate = deliveries.drop_rate = deliveries.reorder_rate = 0.0
         for wire in self.wires.values():
             wire.end()
-        self.stage.books.tricks.clear()
+        self.stage.books.injected.clear()
         self.stage.till.misbehaviour.plans.clear()
         self.troupe.resume()
 

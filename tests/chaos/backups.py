@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from tests.outages import end_connections, to_plain
 from tests.servers import find_postgres_clients
-from tests.weather import end_connections, to_plain
 
 
 def take(engine: Engine, target: Path) -> None:

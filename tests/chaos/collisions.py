@@ -88,17 +88,17 @@ class Collisions:
 
         Where none of its kind comes in half of the time, it is a sale's.
         """
-        tricks, chance, over = self.arena.stage.books.tricks, Random(trouble.dice), threading.Event()
+        injected, chance, over = self.arena.stage.books.injected, Random(trouble.dice), threading.Event()
         operation, stopping = chance.choice(_CREATES), chance.choice(("kill", "pause", "none"))
-        tricks.plan(operation, "hold", times=chance.randrange(1, 3))
-        planned = tricks.planned[-1]
+        injected.plan(operation, "hold", times=chance.randrange(1, 3))
+        planned = injected.planned[-1]
 
         def watch() -> None:
             half = time.monotonic() + trouble.seconds / 2
             while not over.wait(0.005):
                 if time.monotonic() > half:
                     planned.operation = _SALE
-                if tricks.held:
+                if injected.held:
                     self.happened[f"create held, worker: {stopping}"] += 1
                     self._stop_workers(stopping)
                     return
@@ -112,7 +112,7 @@ class Collisions:
             thread.join()
             planned.times = 0
             self.arena.troupe.resume("worker-1", "worker-2")
-            tricks.let_go()
+            injected.let_go()
 
         return let_go
 

@@ -1,4 +1,4 @@
-"""Money of both worlds as cells, from what the simulators hold; none of the gateway's own arithmetic is used."""
+"""Money of both systems as cells, from what the simulators hold; none of the gateway's own arithmetic is used."""
 
 from __future__ import annotations
 

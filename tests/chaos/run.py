@@ -209,7 +209,7 @@ class Chaos:
             "told to a person, who did what the event says": _list(self.person.followed),
             "former names left, because an unknown writer wrote them": str(len(self.witness.kept_names)),
             "installations that signed documents which stand": _list(self.witness.count_signatures()),
-            "vendors failed": f"{self.arena.stage.books.tricks.struck} calls of the books by order",
+            "vendors failed": f"{self.arena.stage.books.injected.struck} calls of the books by order",
         }
         return Report(
             seed=self.plan.seed,

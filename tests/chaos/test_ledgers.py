@@ -1,4 +1,4 @@
-"""The checker's own reading of both worlds' money: what was sold and what was booked, by cell."""
+"""The checker's own reading of both systems' money: what was sold and what was booked, by cell."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ from tests.chaos.arena import Arena
 from tests.chaos.collisions import Collisions
 from tests.chaos.plan import PROCESSES, Trouble
 from tests.chaos.trade import Trade
-from tests.month.weather import Weather
+from tests.month.outages import Outages
+from tests.outages import end_connections
 from tests.stories.stage import REALM
-from tests.weather import end_connections
 
 _BOOKS = ("POST salesreceipt", "POST invoice", "POST payment", "POST refundreceipt", "POST creditmemo", "POST customer",
           "GET query", "GET cdc", "POST token", "*", "*", "*")  # fmt: skip
@@ -46,7 +46,7 @@ class Troubles:
         self.collisions = Collisions(arena, trade, self.happened)
         self.collisions.release_file = self._release_file
         self._pens: list[tuple[threading.Event, threading.Thread]] = []
-        self._weather = Weather(arena.stage.books, arena.stage.till, arena.engine, Random(seed))
+        self._weather = Outages(arena.stage.books, arena.stage.till, arena.engine, Random(seed))
 
     def begin(self, trouble: Trouble) -> Callable[[], None] | None:
         """Let it happen; answers what ends it, if time does."""
@@ -150,7 +150,7 @@ class Troubles:
         times = chance.randrange(1, _MOST_TIMES + 1)
         if trouble.target == "books":
             mode = chance.choice(_BOOKS_MODES)
-            self.arena.stage.books.tricks.plan(chance.choice(_BOOKS), mode, times=times)
+            self.arena.stage.books.injected.plan(chance.choice(_BOOKS), mode, times=times)
         else:
             mode = chance.choice(_TILL_MODES)
             self.arena.stage.till.misbehaviour.plans.append(TillPlan(mode, times=times, seconds=trouble.seconds))

@@ -170,7 +170,7 @@ CASES = (
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Any, Any, Listener, str, str, str]]:
-    """Both simulators and the listener, served once; each test puts worlds of its own behind them."""
+    """Both simulators and the listener, served once; each test puts simulations of its own behind them."""
     listener = Listener(patience=10)
     books, till = create_books(BooksSimulation()), create_till(TillSimulation())
     running = [Served(books), Served(till), Served(listener.app)]
@@ -181,7 +181,7 @@ def served() -> Iterator[tuple[Any, Any, Listener, str, str, str]]:
 
 @dataclass
 class Grounds:
-    """Both simulated systems as the probes see them, and their worlds."""
+    """Both simulated systems as the probes see them, and their simulations."""
 
     contexts: dict[str, Any]
     grounds: dict[str, Any]

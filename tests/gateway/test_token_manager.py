@@ -229,7 +229,7 @@ def rewind(engine: Engine, seconds: float) -> None:
 def test_a_good_token_that_is_refused_once_is_sent_again_and_its_work_goes_on(
     watching: Watching, engine: Engine, intuit: Intuit
 ) -> None:
-    intuit.simulation.tricks.plan("POST token", "invalid_grant")
+    intuit.simulation.injected.plan("POST token", "invalid_grant")
     token_manager = TokenManager(engine, NAME, watching, SEAL)
     with pytest.raises(AuthLost):
         token_manager.access()
@@ -274,11 +274,11 @@ def test_a_revoked_token_is_sent_again_ever_more_seldom_for_a_day_and_no_longer(
 def test_an_outage_while_a_refused_token_is_sent_again_changes_nothing(
     token_manager: TokenManager, intuit: Intuit, engine: Engine
 ) -> None:
-    intuit.simulation.tricks.plan("POST token", "invalid_grant")
+    intuit.simulation.injected.plan("POST token", "invalid_grant")
     with pytest.raises(AuthLost):
         token_manager.access()
     rewind(engine, 16)
-    intuit.simulation.tricks.plan("POST token", "error_500")
+    intuit.simulation.injected.plan("POST token", "error_500")
     with pytest.raises(Transient):
         token_manager.try_again(never)
     assert held(engine).lost
@@ -301,7 +301,7 @@ def test_the_token_of_a_removed_connection_is_not_sent_again(engine: Engine, tok
 def test_66_a_transient_failure_of_a_refresh_keeps_the_connection(
     token_manager: TokenManager, intuit: Intuit, engine: Engine, mode: str
 ) -> None:
-    intuit.simulation.tricks.plan("POST token", mode)
+    intuit.simulation.injected.plan("POST token", mode)
     with pytest.raises(Transient):
         token_manager.access()
     assert held(engine).lost is None
@@ -313,7 +313,7 @@ def test_65_a_refresh_whose_answer_is_lost_is_made_again(
     token_manager: TokenManager, intuit: Intuit, engine: Engine, mode: str
 ) -> None:
     intuit.simulation.switches.rotate_refresh_token = "daily"
-    intuit.simulation.tricks.plan("POST token", mode)
+    intuit.simulation.injected.plan("POST token", mode)
     with pytest.raises(Transient):
         token_manager.access()
     assert token_manager.access()
@@ -324,7 +324,7 @@ def test_65_a_refresh_whose_answer_is_lost_is_made_again(
 def test_65_a_rotation_whose_answer_is_lost_asks_for_a_reconnect(
     token_manager: TokenManager, intuit: Intuit, engine: Engine, mode: str
 ) -> None:
-    intuit.simulation.tricks.plan("POST token", mode)
+    intuit.simulation.injected.plan("POST token", mode)
     with pytest.raises(Transient):
         token_manager.access()
     assert held(engine).lost is None  # no alert before QuickBooks has refused the old one

@@ -242,7 +242,7 @@ def test_a_day_that_runs_is_not_closed_and_what_is_on_its_way_no_difference(shop
 
 def test_a_comparison_that_cannot_be_made_is_reported(shop: Shop) -> None:
     known_for(shop, 2)
-    shop.books.tricks.plan("GET query", "error_500", times=1000)
+    shop.books.injected.plan("GET query", "error_500", times=1000)
     (event,) = plan(shop, night())
     assert event.state == "waiting"
     assert statuses(shop)[1] == AgreementStatus.NOT_CLOSED  # one failure is transient
@@ -252,7 +252,7 @@ def test_a_comparison_that_cannot_be_made_is_reported(shop: Shop) -> None:
         shop.work()
     assert statuses(shop)[1] == AgreementStatus.FAILED
     assert [cause.key for cause in open_causes(shop)] == ["comparison/default"]
-    shop.books.tricks.clear()
+    shop.books.injected.clear()
     shop.retry(event)
     assert statuses(shop)[1] == AgreementStatus.AGREES
     assert open_causes(shop) == []

@@ -67,7 +67,7 @@ def test_when_one_answer_is_full_each_kind_is_read_separately(shop: Shop) -> Non
 def test_after_one_failed_read_the_next_poll_finds_everything(shop: Shop) -> None:
     look(shop)
     deleted, item = happen(shop)
-    shop.books.tricks.plan("GET cdc", "error_500")
+    shop.books.injected.plan("GET cdc", "error_500")
     with pytest.raises(Transient):
         books_feed.poll(shop.deps())
     assert cursors_behind(shop) == {}
@@ -165,12 +165,12 @@ def test_an_item_the_books_cannot_show_hides_no_document(shop: Shop) -> None:
 def test_while_the_books_fail_altogether_no_cursor_moves(shop: Shop) -> None:
     look(shop)
     deleted, item = happen(shop)
-    shop.books.tricks.plan("GET cdc", "error_500", times=-1)
+    shop.books.injected.plan("GET cdc", "error_500", times=-1)
     for _ in range(3):
         with pytest.raises(Transient):
             books_feed.poll(shop.deps())
     assert cursors_behind(shop) == {}
-    shop.books.tricks.clear()
+    shop.books.injected.clear()
     assert {("SalesReceipt", deleted), ("Item", item)} <= look(shop)
 
 

@@ -62,7 +62,7 @@ def test_books_that_refuse_the_token_point_at_the_other_environment(shop: Shop) 
 
 
 def test_an_ended_subscription_is_not_taken_for_wrong_keys(shop: Shop) -> None:
-    shop.books.tricks.plan("*", "subscription", times=-1, skip=1)  # the login is taken
+    shop.books.injected.plan("*", "subscription", times=-1, skip=1)  # the login is taken
     for _ in range(2):
         found = look(shop)["QuickBooks"]
         assert "subscription has ended" in found["said"]

@@ -33,10 +33,10 @@ def copy(shop: Shop, row: dict[str, Any], **fields: object) -> str:
 
 
 def test_a_day_whose_first_request_arrives_late_ends_with_one_document(shop: Shop) -> None:
-    shop.books.tricks.plan("POST salesreceipt", "hold")
+    shop.books.injected.plan("POST salesreceipt", "hold")
     handle(shop)
     assert len(shop.rows("SalesReceipt")) == 1
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     assert len(shop.rows("SalesReceipt")) == 2
     pass_time(shop, 20)
     (kept,) = shop.rows("SalesReceipt")

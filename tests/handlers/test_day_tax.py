@@ -20,7 +20,7 @@ def shop(open_shop: Callable[..., Shop]) -> Shop:
     shop.books.switches.tax_rounding, shop.books.switches.tax_override = "code", "ignore"
     for price in (1000, 333, 1999, 7):
         shop.till.sell(lines=[sold(1001, price_cents=price)], when=NOON)
-    shop.books.tricks.plan("POST salesreceipt", "lost_reply")
+    shop.books.injected.plan("POST salesreceipt", "lost_reply")
     return shop
 
 

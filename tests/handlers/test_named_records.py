@@ -71,7 +71,7 @@ def test_a_relation_that_the_till_fails_over_is_named_by_its_customer(open_shop:
 @pytest.mark.parametrize("operation", ["POST salesreceipt", "GET query"])
 def test_a_sale_that_the_books_fail_over_is_named_by_its_number(shop: Shop, operation: str) -> None:
     receipt = shop.till.sell(lines=[sold(1001)])
-    shop.books.tricks.plan(operation, "error_503", times=-1)
+    shop.books.injected.plan(operation, "error_503", times=-1)
     shop.settle()
     event = shop.newest(receipt["receiptId"])
     assert (event.state in {"waiting", "uncertain"}, event.record) == (True, f"receipt {receipt['transactionString']}")

@@ -21,12 +21,12 @@ def test_a_bare_answer_to_the_look_up_doubles_no_sale(shop: Shop) -> None:
     shop.books.switches.request_ids = "forgotten"
     shop.books.companies[REALM].warn_duplicates = False
     sale = shop.till.sell(lines=[sold(1001)])
-    shop.books.tricks.plan("POST salesreceipt", "lost_reply")
+    shop.books.injected.plan("POST salesreceipt", "lost_reply")
     shop.settle()
     assert shop.newest(sale["receiptId"]).state == "uncertain"
-    shop.books.tricks.plan("GET query", "bare", times=-1)
+    shop.books.injected.plan("GET query", "bare", times=-1)
     assert shop.retry(shop.newest(sale["receiptId"])).state == "waiting"
-    shop.books.tricks.planned.clear()
+    shop.books.injected.planned.clear()
     assert shop.retry(shop.newest(sale["receiptId"])).state == "done"
     assert booked(shop) == 1
 
@@ -35,7 +35,7 @@ def test_a_bare_answer_about_changes_moves_no_cursor(shop: Shop) -> None:
     shop.settle()
     with reading(shop.engine) as session:
         before = cursors.find(session, "default", cursors.BOOKS)
-    shop.books.tricks.plan("GET cdc", "bare", times=-1)
+    shop.books.injected.plan("GET cdc", "bare", times=-1)
     with pytest.raises(GatewayError):
         books_feed.poll(shop.deps())
     with reading(shop.engine) as session:
@@ -44,7 +44,7 @@ def test_a_bare_answer_about_changes_moves_no_cursor(shop: Shop) -> None:
 
 def test_a_page_about_maintenance_parks_nothing(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1001)])
-    shop.books.tricks.plan("POST salesreceipt", "redirect")
+    shop.books.injected.plan("POST salesreceipt", "redirect")
     shop.settle()
     assert shop.newest(sale["receiptId"]).state == "uncertain"
     assert shop.retry(shop.newest(sale["receiptId"])).state == "done"

@@ -53,11 +53,11 @@ def money(shop: Shop) -> tuple[list[Decimal], Decimal]:
 
 def meanwhile(shop: Shop, act: Callable[[], object], event: int, write: str = "payment") -> None:
     """Handle an event; after its read and before its write of a payment, another writer acts."""
-    shop.books.tricks.plan(f"POST {write}", "delay", seconds=SLOW)
-    before = shop.books.tricks.struck
+    shop.books.injected.plan(f"POST {write}", "delay", seconds=SLOW)
+    before = shop.books.injected.struck
 
     def wait() -> None:
-        while shop.books.tricks.struck == before:
+        while shop.books.injected.struck == before:
             time.sleep(0.01)
         act()
 
@@ -74,7 +74,7 @@ def test_a_payment_and_a_credit_of_one_invoice_at_the_same_moment(
 ) -> None:
     shop.till.pay_invoice(invoice["invoiceId"], [Tender("PIN", 500)])
     shop.till.credit_invoice(invoice["invoiceId"])
-    shop.books.tricks.plan("POST payment", "delay", skip=slower, seconds=SLOW)
+    shop.books.injected.plan("POST payment", "delay", skip=slower, seconds=SLOW)
     handle_in_parallel(shop)
     assert money(shop) == ([Decimal(5), Decimal(10)], Decimal(-15))
     assert shop.only("Invoice")["Balance"] == 0
@@ -141,7 +141,7 @@ def test_one_customer_for_concurrent_sales_where_request_ids_are_forgotten(shop:
         shop.till.sell(lines=[sold(1003)], relation=relation)
     shop.poll()
     fresh = [event.id for event in shop.events(flow="orders") if event.state == State.RECEIVED]
-    shop.books.tricks.plan("POST customer", "delay", seconds=SLOW)
+    shop.books.injected.plan("POST customer", "delay", seconds=SLOW)
     shop.work_abreast(*fresh)
     assert [(event.state, event.reason) for event in shop.events(flow="orders") if event.state != "done"] == []
     assert [row["DisplayName"] for row in shop.rows("Customer")].count("Naamloos") == 1

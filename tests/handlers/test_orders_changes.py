@@ -64,7 +64,7 @@ def test_a_change_that_the_books_refuse_leaves_what_is_remembered_as_it_was(shop
 
 def test_an_update_whose_answer_was_lost_is_recognised_and_made_once(shop: Shop) -> None:
     sale = book(shop)
-    shop.books.tricks.plan("POST salesreceipt", "lost_reply")
+    shop.books.injected.plan("POST salesreceipt", "lost_reply")
     shop.till.edit_receipt(sale["id"], lines=[sold(1003)])
     shop.settle()
     assert shop.newest(sale["id"]).state == "uncertain"
@@ -184,11 +184,11 @@ def test_books_closed_since_we_last_looked_are_noticed_by_their_refusal(open_sho
 
 
 def test_a_return_that_becomes_a_sale_after_its_answer_was_lost_is_found_and_replaced(shop: Shop) -> None:
-    shop.books.tricks.plan("POST refundreceipt", "lost_reply", times=3)
+    shop.books.injected.plan("POST refundreceipt", "lost_reply", times=3)
     receipt = shop.till.sell(lines=[sold(1001, -1)])
     shop.settle()
     assert [row["TotalAmt"] for row in shop.rows("RefundReceipt")] == [Decimal("12.50")]
-    shop.books.tricks.clear()
+    shop.books.injected.clear()
     shop.till.edit_receipt(receipt["receiptId"], lines=[sold(1003)])
     shop.settle()
     shop.retry(shop.newest(receipt["receiptId"]))

@@ -111,7 +111,7 @@ def test_a_page_searched_first_costs_a_read_per_kind_not_per_sale(shop: Shop) ->
 
 def test_a_sale_cancelled_after_a_lost_answer_leaves_no_document(forgetful: Shop) -> None:
     sale = forgetful.till.sell(lines=[sold(1001)])
-    forgetful.books.tricks.plan("POST salesreceipt", "lost_reply")
+    forgetful.books.injected.plan("POST salesreceipt", "lost_reply")
     forgetful.settle()
     forgetful.till.withdraw_receipt(sale["receiptId"])
     forgetful.settle()
@@ -181,7 +181,7 @@ def test_a_second_deployment_doubles_no_sale_and_is_reported(shop: Shop, beside:
 
 
 def test_a_second_deployment_settles_an_invoice_that_the_first_began(shop: Shop, beside: Beside) -> None:
-    shop.books.tricks.plan("POST payment", "reset", skip=1)
+    shop.books.injected.plan("POST payment", "reset", skip=1)
     sale = shop.till.sell(lines=[sold(1001)], payments=[Tender("CONTANT", 625), Tender("PIN", 625)])
     shop.settle()
     assert shop.only("Invoice")["Balance"] == Decimal("6.25")

@@ -35,9 +35,9 @@ def number_by_themselves(shop: Shop) -> None:
 
 def try_with_held(shop: Shop, operation: str = "POST salesreceipt") -> None:
     """An attempt whose create is delayed in the network."""
-    shop.books.tricks.plan(operation, "hold")
+    shop.books.injected.plan(operation, "hold")
     shop.settle()
-    assert len(shop.books.tricks.held) == 1
+    assert len(shop.books.injected.held) == 1
 
 
 def test_a_late_packet_doubles_no_sale_when_a_setting_changed(open_shop: OpenShop) -> None:
@@ -48,7 +48,7 @@ def test_a_late_packet_doubles_no_sale_when_a_setting_changed(open_shop: OpenSho
     shop.set_document('[orders]\nnumber_prefix = { receipt = "NEW-" }\nmemo = false')
     shop.restart()
     shop.retry(shop.newest(sale["receiptId"]))
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     assert len(shop.rows("SalesReceipt")) == 1
 
 
@@ -56,7 +56,7 @@ def test_a_packet_that_came_first_is_brought_up_to_date(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1001)], payments=[Tender("PIN", 1250)])
     try_with_held(shop)
     # Found by neither number: the books answer a repeated request with the content of the first one.
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     shop.set_document('[orders]\nnumber_prefix = { receipt = "NEW-" }')
     shop.restart()
     event = shop.retry(shop.newest(sale["receiptId"]))
@@ -69,7 +69,7 @@ def test_a_sale_that_grew_while_its_packet_was_late_has_the_new_lines(shop: Shop
     number_by_themselves(shop)
     sale = shop.till.sell(lines=[sold(1001)], payments=[Tender("PIN", 1250)])
     try_with_held(shop)
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     shop.till.edit_receipt(sale["receiptId"], lines=[sold(1001), sold(1003)], payments=[Tender("PIN", 11250)])
     shop.settle()
     shop.retry(shop.newest(sale["receiptId"]))
@@ -81,7 +81,7 @@ def test_a_payment_whose_packet_is_late_is_posted_once(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
     try_with_held(shop, "POST payment")
     shop.retry(shop.newest(sale["receiptId"]))
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     assert sorted(row["TotalAmt"] for row in shop.rows("Payment")) == [Decimal(40), Decimal(60)]
     assert shop.only("Invoice")["Balance"] == 0
 
@@ -93,7 +93,7 @@ def test_books_that_forget_ids_end_with_one_payment_of_a_late_packet(shop: Shop)
     try_with_held(shop, "POST payment")
     assert shop.retry(shop.newest(sale["invoiceId"])).state == "done"
     kept = {row["Id"] for row in shop.rows("Payment")}
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     assert len(shop.rows("Payment")) == 2
     pass_time(shop, 20)
     assert {row["Id"] for row in shop.rows("Payment") if row["TotalAmt"]} == kept
@@ -110,10 +110,10 @@ def test_a_late_payment_is_found_though_the_attempt_after_it_failed(shop: Shop) 
     tenders = [Tender("PIN", 4000), Tender("CONTANT", 1000)]
     sale = shop.till.invoice(lines=[sold(1003)], relation=relation, payments=tenders)
     try_with_held(shop, "POST payment")
-    shop.books.tricks.plan("POST payment", "forbidden", times=2)
+    shop.books.injected.plan("POST payment", "forbidden", times=2)
     assert shop.retry(shop.newest(sale["invoiceId"])).state == "parked"
     assert shop.retry(shop.newest(sale["invoiceId"])).state == "done"
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     assert sorted(row["TotalAmt"] for row in shop.rows("Payment")) == [10, 40, 40]
     pass_time(shop, 20)
     assert sorted(row["TotalAmt"] for row in shop.rows("Payment") if row["TotalAmt"]) == [10, 40]
@@ -126,7 +126,7 @@ def test_a_second_payment_of_a_late_packet_is_told_when_edited(shop: Shop) -> No
     try_with_held(shop, "POST payment")
     shop.retry(shop.newest(sale["invoiceId"]))
     (first,) = shop.rows("Payment")
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     (late,) = [row for row in shop.rows("Payment") if row["Id"] != first["Id"]]
     shop.books.put(REALM, "Payment", {**late, "TxnDate": "2026-03-01"})
     pass_time(shop, 20)
@@ -173,7 +173,7 @@ def test_books_that_forget_ids_end_with_one_document_of_a_late_packet(shop: Shop
     shop.restart()
     pass_time(shop, 3)
     assert shop.events(entity="Receipt", entity_id=sale["receiptId"])[0].state == "done"
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     assert len(shop.rows("SalesReceipt")) == 2
     pass_time(shop, 20)
     assert len(shop.rows("SalesReceipt")) == 1
@@ -211,7 +211,7 @@ def pass_time(shop: Shop, seconds: float) -> None:
 
 
 def test_a_connection_renamed_between_two_attempts_books_once(shop: Shop) -> None:
-    shop.books.tricks.plan("POST salesreceipt", "lost_reply")
+    shop.books.injected.plan("POST salesreceipt", "lost_reply")
     receipt = shop.till.sell(lines=[sold(1001)])["receiptId"]
     shop.settle()
     assert shop.newest(receipt).state == "uncertain"
@@ -240,7 +240,7 @@ def test_a_late_packet_of_a_sale_cancelled_meanwhile_is_voided(shop: Shop, numbe
     try_with_held(shop)
     shop.till.edit_receipt(sale["receiptId"], lines=[], payments=[])
     shop.settle()
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     assert shop.only("SalesReceipt")["TotalAmt"] == Decimal("12.50")
     pass_time(shop, 20)
     assert (shop.only("SalesReceipt")["TotalAmt"], shop.parked()) == (0, [])
@@ -253,7 +253,7 @@ def test_a_late_packet_of_a_sale_that_changed_is_removed(shop: Shop) -> None:
     try_with_held(shop)
     shop.till.edit_receipt(sale["receiptId"], lines=[sold(1003)], payments=[Tender("PIN", 10000)])
     shop.settle()
-    shop.books.tricks.let_go()
+    shop.books.injected.let_go()
     assert len(shop.rows("SalesReceipt")) == 2
     pass_time(shop, 20)
     assert shop.only("SalesReceipt")["TotalAmt"] == 100

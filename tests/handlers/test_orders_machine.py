@@ -111,7 +111,7 @@ def rough(shop: Shop, dice: random.Random) -> None:
     if chance < 0.35:
         shop.settle()
     elif chance < 0.5:
-        shop.books.tricks.plan(dice.choice(TROUBLE), dice.choice(("lost_reply", "truncate", "error_503")))
+        shop.books.injected.plan(dice.choice(TROUBLE), dice.choice(("lost_reply", "truncate", "error_503")))
         shop.settle()
     elif chance < 0.65:
         shop.poll()  # received, but handled much later, out of order
@@ -122,7 +122,7 @@ def rough(shop: Shop, dice: random.Random) -> None:
 
 def finish(shop: Shop) -> None:
     """End the faults, and handle everything, with short waits."""
-    shop.books.tricks.clear()
+    shop.books.injected.clear()
     shop.settle()
     for _ in range(5):
         with writing(shop.engine) as session:

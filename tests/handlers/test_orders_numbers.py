@@ -193,11 +193,11 @@ def test_a_number_printed_again_is_booked_beside_the_other_sale(shop: Shop, scop
 def test_a_lost_answer_about_the_other_number_books_nothing_twice(shop: Shop, request_ids: str, mode: str) -> None:
     shop.books.switches.request_ids = request_ids
     sale, number = sell_twice_under_one_number(shop)
-    shop.books.tricks.plan("POST salesreceipt", mode, skip=1)
+    shop.books.injected.plan("POST salesreceipt", mode, skip=1)
     shop.settle()
     event = shop.newest(sale["receiptId"])
     assert shop.retry(event).state == "done"
-    assert shop.books.tricks.struck == 1
+    assert shop.books.injected.struck == 1
     assert sorted(booked(shop).values()) == [Decimal("12.50"), 100]
     assert shop.resend(sale["receiptId"]).state == "done"
     forget_all(shop)

@@ -54,12 +54,12 @@ def test_a_refusal_silences_calls_for_two_seconds_at_most(shop: Shop) -> None:
     for number in range(SALES):
         shop.till.sell(lines=[sold(1001, number + 1)])
     shop.poll()
-    shop.books.tricks.plan("POST salesreceipt", "throttle", skip=3)
+    shop.books.injected.plan("POST salesreceipt", "throttle", skip=3)
     before = len(shop.books.ledger.calls)
     work_with_threads(shop, THREADS)
     assert created(shop, "SalesReceipt") == SALES
     calls = list(shop.books.ledger.calls)[before:]
-    assert shop.books.tricks.struck
+    assert shop.books.injected.struck
     moments = sorted(datetime.fromisoformat(call.time) for call in calls)
     silences = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(moments)]
     assert max(silences) > 1.0

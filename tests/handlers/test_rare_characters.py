@@ -68,7 +68,7 @@ def test_emoji_the_books_take_are_never_left_out(open_cake_shop: Callable[[str],
 
 def test_one_failure_of_the_books_costs_no_emoji(open_cake_shop: Callable[[str], Shop]) -> None:
     shop = open_cake_shop("kept")
-    shop.books.tricks.plan("POST salesreceipt", "error_500")
+    shop.books.injected.plan("POST salesreceipt", "error_500")
     sell_decorated(shop)
     assert shop.only("SalesReceipt")["Line"][0]["Description"] == f"Taart {TREE}"
 
@@ -79,7 +79,7 @@ def test_an_answer_lost_on_the_second_try_makes_no_second_document(
 ) -> None:
     shop = open_cake_shop(rule)
     refused = 2 if rule == "failing" else 1
-    shop.books.tricks.plan("POST salesreceipt", "lost_reply", skip=refused)
+    shop.books.injected.plan("POST salesreceipt", "lost_reply", skip=refused)
     sale = sell_decorated(shop)
     assert shop.retry(shop.newest(sale)).state == "done"
     assert shop.only("SalesReceipt")["Line"][0]["Description"] == "Taart"
@@ -92,7 +92,7 @@ def test_a_sale_changed_at_the_till_follows_without_emoji(open_cake_shop: Callab
     line = sold(0, price_cents=700, text=f"Vlaai {TREE}", vat_code=2, turnover_group=5)
     shop.till.edit_receipt(sale, lines=[line])
     refused = 2 if rule == "failing" else 1
-    shop.books.tricks.plan("POST salesreceipt", "lost_reply", skip=refused)
+    shop.books.injected.plan("POST salesreceipt", "lost_reply", skip=refused)
     shop.settle()
     assert shop.retry(shop.newest(sale)).state == "done"
     assert shop.only("SalesReceipt")["Line"][0]["Description"] == "Vlaai"

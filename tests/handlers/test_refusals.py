@@ -102,7 +102,7 @@ def test_a_sale_parked_long_ago_for_a_login_is_booked_once(shop: Shop) -> None:
 
 
 def test_a_kind_of_document_refused_alone_lets_others_go_on(shop: Shop) -> None:
-    shop.books.tricks.plan("POST salesreceipt", "forbidden", times=-1)
+    shop.books.injected.plan("POST salesreceipt", "forbidden", times=-1)
     receipt = shop.till.sell(lines=[sold(1001)])
     relation = shop.till.add_relation(name="Bakkerij", email="b@example.nl")["relationNumber"]
     invoice = shop.till.invoice(lines=[sold(1001)], relation=relation)
@@ -115,7 +115,7 @@ def test_a_kind_of_document_refused_alone_lets_others_go_on(shop: Shop) -> None:
         assert inbox.park_lost(session, code=AUTH_LOST) == 0
         session.execute(update(InboxRow).values(received_at=moment(-60), updated_at=moment(-40)))
         assert inbox.find_refused(session, "default") == [event.id]
-    shop.books.tricks.clear()
+    shop.books.injected.clear()
     assert shop.retry(event).state == "done"
 
 

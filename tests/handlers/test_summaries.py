@@ -275,11 +275,11 @@ def test_a_run_killed_between_document_and_link_ends_with_the_same_amounts(shop:
     shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)], when=NOON)
     shop.poll()
     shop.work()
-    shop.books.tricks.plan("POST payment", "reset", times=2)
+    shop.books.injected.plan("POST payment", "reset", times=2)
     handle_once(shop)
     assert len(shop.rows("Invoice")) == 1
     shop.till.sell(lines=[sold(1001)], when=NOON)  # sold while the first run is half done
-    shop.books.tricks.clear()
+    shop.books.injected.clear()
     handle(shop)
     day = NOON.strftime("%Y%m%d")
     assert numbers(shop) == [f"D1-{day}", f"D1-{day}-2"]
@@ -295,7 +295,7 @@ def handle_once(shop: Shop) -> None:
 
 def test_the_answer_of_the_books_may_get_lost(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
-    shop.books.tricks.plan("POST salesreceipt", "lost_reply")
+    shop.books.injected.plan("POST salesreceipt", "lost_reply")
     handle(shop)
     assert len(numbers(shop)) == 1
     in_agreement(shop)

@@ -103,13 +103,13 @@ def test_money_that_a_person_edited_is_removed_with_its_sale(shop: Shop) -> None
 def test_money_beside_a_voided_sale_is_removed_by_a_later_attempt(shop: Shop) -> None:
     made, document = sell(shop, *CASH_BACK)
     (*_, beside) = shop.rows("RefundReceipt")
-    shop.books.tricks.plan("POST refundreceipt", "error_500")
+    shop.books.injected.plan("POST refundreceipt", "error_500")
     withdraw(shop, made)
     shop.settle()
     assert shop.find("SalesReceipt", Id=document["Id"])["TotalAmt"] == 0
     with writing(shop.engine) as session:
         session.execute(update(InboxRow).values(due_at=None))
     shop.work()
-    assert shop.books.tricks.struck == 1
+    assert shop.books.injected.struck == 1
     assert beside["Id"] not in {row["Id"] for row in shop.rows("RefundReceipt")}
     assert not shop.parked()

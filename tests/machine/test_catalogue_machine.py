@@ -1,4 +1,4 @@
-"""A bookkeeper edits items, the staff alters articles; hints get lost, come twice, in any order. Both worlds agree."""
+"""A bookkeeper edits items, the staff alters articles; hints get lost, come twice, in any order. Both systems agree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = st.sampled_from(["Kaas", "Oude kaas", "Brood", "Thé & koffie", "Ünïco
 
 
 class Catalogue(RuleBasedStateMachine):
-    """Each rule is a deed of a person, or of the network that carries the news of it."""
+    """Each rule is a action of a person, or of the network that carries the news of it."""
 
     database: Callable[[], AbstractContextManager[str]]
 

@@ -6,7 +6,7 @@ from random import Random
 
 from sqlalchemy import Engine
 
-from tests.month.weather import Weather
+from tests.month.outages import Outages
 from tests.servers import wait_until
 from tests.stories.stage import Stage
 
@@ -21,7 +21,7 @@ class Processes:
     def __init__(self, stage: Stage, engine: Engine, seed: int, *, kills: int, acts: int) -> None:
         self.stage = stage
         self.chance = Random(seed)
-        self.weather = Weather(stage.books, stage.till, engine, self.chance)
+        self.outages = Outages(stage.books, stage.till, engine, self.chance)
         self._deaths = {
             round((number + 1) * acts / (kills + 1)): _ROLES[number % len(_ROLES)] for number in range(kills)
         }
@@ -32,45 +32,45 @@ class Processes:
     @property
     def happened(self) -> dict[str, int]:
         """What went wrong so far, counted."""
-        return self.weather.happened
+        return self.outages.happened
 
     def step(self) -> None:
-        """After an act: perhaps bad weather, perhaps a death; never let the workers fall far behind."""
+        """After an act: perhaps an outage, perhaps a killed process; never let the workers fall far behind."""
         self._acts += 1
         if role := self._deaths.get(self._acts):
             self.stage.kill(role)
-            self.weather.note(f"kill -9 of the {role}")
+            self.outages.note(f"kill -9 of the {role}")
             self.stage.start(role)
-        for happen in (self.weather.trick_books, self.weather.trick_till, self.weather.announce_again):
+        for happen in (self.outages.trick_books, self.outages.trick_till, self.outages.announce_again):
             if self.chance.random() < _SHARE:
                 happen()
         if self.chance.random() < _SHARE / 3:
-            self.weather.rewind()
+            self.outages.rewind()
         self._mistreat_webhooks()
         if self._acts % 20 == 0:
-            self.weather.hurry()
-            wait_until(lambda: self.weather.count_pending() < _BEHIND, seconds=120, what="the workers to catch up")
+            self.outages.hurry()
+            wait_until(lambda: self.outages.count_pending() < _BEHIND, seconds=120, what="the workers to catch up")
 
     def _mistreat_webhooks(self) -> None:
         manners = self.stage.till.courier.manners
         manners.duplicate = self.chance.random() < 0.1
         if manners.duplicate:
-            self.weather.note("till's webhooks twice")
+            self.outages.note("till's webhooks twice")
         if self.chance.random() < 0.05:
-            self.weather.note("till's webhook lost")
+            self.outages.note("till's webhook lost")
             manners.drop = 1
 
     def settle(self) -> None:
         """Behave, and wait until every sale was heard of and nothing waits."""
-        self.weather.clear()
+        self.outages.clear()
         self.stage.books.switches.deliveries.drop_rate = 0.0
         wait_until(self._is_carried, seconds=300, what="everything to be carried")
 
     def _is_carried(self) -> bool:
-        self.weather.hurry()
-        return not self.weather.count_pending() and self._has_heard_of_all()
+        self.outages.hurry()
+        return not self.outages.count_pending() and self._has_heard_of_all()
 
     def _has_heard_of_all(self) -> bool:
         known = {row["receiptId"] for row in self.stage.till.till["receipts"]}
         known |= {row["invoiceId"] for row in self.stage.till.till["invoices"]}
-        return known <= self.weather.list_heard()
+        return known <= self.outages.list_heard()

@@ -25,7 +25,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 def stage(tmp_path: Path, database_url: str, valkey: Valkey, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    """Both worlds served, nothing of ours running yet."""
+    """Both systems served, nothing of ours running yet."""
     broker = f"{valkey.url}?db={next(_databases) % 16}"
     made = Stage(tmp_path, database_url=database_url, redis_url=broker, launch=forking.launch)
     yield made

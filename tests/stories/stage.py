@@ -182,7 +182,7 @@ class Stage:
         except httpx.HTTPError:
             return False
 
-    # --- the outside worlds ---
+    # --- the outside systems ---
 
     def send_webhooks(self, doors: str | None = None) -> None:
         """Let both systems send their webhooks from now on, to the web process or to what stands before it."""

@@ -48,7 +48,7 @@ def test_80_a_backup_taken_at_work_and_restored_as_the_docs_say_loses_and_double
     stage.books.switches.rotate_refresh_token = "daily"  # as Intuit's do; an older backup asks for a reconnect, visibly
     stage.migrate()
     stage.start("clock", "worker")
-    stage.books.tricks.plan("POST salesreceipt", "delay", times=2, seconds=0.5)
+    stage.books.injected.plan("POST salesreceipt", "delay", times=2, seconds=0.5)
     ring_up(stage, 2)
     stage.add_item("7001", "1.00")
     follow(stage, commands[f"save {kind}"])

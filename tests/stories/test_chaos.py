@@ -1,4 +1,4 @@
-"""A minute of chaos: trade while processes die, wires fail and vendors misbehave; nothing is lost, nothing doubled.
+"""A minute of chaos: trade while processes are killed, wires fail and vendors fail; nothing is lost, nothing doubled.
 
 What dies and fails is played on PostgreSQL, what collides on SQLite; each costs a minute of both cores. `CHAOS_SEED`
 replays a run, as its report says. The long way, for any seed on both databases, is `python bench/chaos.py`.

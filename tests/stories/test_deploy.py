@@ -201,9 +201,9 @@ def update_as_heroku_does(stage: Stage, platform: Platform, slug: Slug) -> None:
     """Migrations first; then both releases run for a while, and there is work in everybody's hands."""
     assert platform.release(slug) == 0
     assert is_ready(stage.url)
-    stage.books.tricks.plan("POST salesreceipt", "delay", times=6, seconds=1.0)
+    stage.books.injected.plan("POST salesreceipt", "delay", times=6, seconds=1.0)
     ring_up(stage, 6)
-    wait_until(lambda: stage.books.tricks.struck, seconds=PATIENCE, what="work to be in flight")
+    wait_until(lambda: stage.books.injected.struck, seconds=PATIENCE, what="work to be in flight")
     url = start(platform, slug, "second")
     assert max(platform.end("first").values()) < GRACE
     stage.add_item("6102", "1.00")

@@ -13,7 +13,7 @@ from gateway.settings import read
 from gateway.store.session import open_engine, writing
 from sandbox.mpluskassa.faults import KINDS, Plan
 from sandbox.mpluskassa.lines import ItemSold
-from sandbox.quickbooks.mischief import Mode
+from sandbox.quickbooks.injected_faults import Mode
 from tests.servers import wait_until
 from tests.stories import marks
 from tests.stories.marks import PERSON, Places
@@ -77,7 +77,7 @@ def fail_outside(stage: Stage, memory: Memory) -> None:
     """Both systems answer badly, refuse our credentials, and come back."""
     for mode in Mode:
         for operation in ("POST customer", "POST salesreceipt", "GET query", "POST token"):
-            stage.books.tricks.plan(operation, mode, seconds=0.1)
+            stage.books.injected.plan(operation, mode, seconds=0.1)
     for kind in KINDS:
         stage.till.misbehaviour.plans += [Plan(kind, "getReceipts", seconds=0.1), Plan(kind, "getRelation")]
     stage.books.grants.expire_accesses(REALM)
@@ -85,7 +85,7 @@ def fail_outside(stage: Stage, memory: Memory) -> None:
     stage.sell(ItemSold(ARTICLE))
     wait_until(lambda: any(row.failure for row in memory.cursors()), seconds=40, what="a poll the till refuses")
     stage.till.secret = "marked-till-secret"
-    stage.books.tricks.clear()
+    stage.books.injected.clear()
     stage.till.misbehaviour.plans = []
 
 

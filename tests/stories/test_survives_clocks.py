@@ -85,9 +85,9 @@ def test_71_a_clock_that_jumps_in_the_middle_of_work_loses_and_doubles_nothing(
     stage.migrate()
     stage.start(**shift("all", 0))
     with opened(stage) as memory:
-        stage.books.tricks.plan("POST salesreceipt", "delay", times=2, seconds=4.0)
+        stage.books.injected.plan("POST salesreceipt", "delay", times=2, seconds=4.0)
         ring_up(stage, 4)
-        wait_until(lambda: stage.books.tricks.struck, seconds=40, what="work to be in flight")
+        wait_until(lambda: stage.books.injected.struck, seconds=40, what="work to be in flight")
         shift("all", hours * HOUR)
         ring_up(stage, 2)
         rows = memory.wait_for(6, entity="Receipt", seconds=80)

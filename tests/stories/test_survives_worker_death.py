@@ -46,13 +46,13 @@ def test_39_told_to_end_while_a_call_hangs_it_ends_within_20_seconds(stage: Stag
     stage.migrate()
     stage.start("clock", "worker")
     with opened(stage) as memory:
-        stage.books.tricks.plan("POST salesreceipt", "delay", times=8, seconds=40)
+        stage.books.injected.plan("POST salesreceipt", "delay", times=8, seconds=40)
         ring_up(stage, 2)
-        wait_until(lambda: stage.books.tricks.struck, seconds=20, what="work to be in flight")
+        wait_until(lambda: stage.books.injected.struck, seconds=20, what="work to be in flight")
         began = time.monotonic()
         stage.stop("worker", seconds=25)
         assert time.monotonic() - began < 20
-        stage.books.tricks.clear()
+        stage.books.injected.clear()
         stage.start("worker")
         memory.wait_for(2, entity="Receipt")
     assert effects(stage)["create"] == 2
@@ -63,9 +63,9 @@ def test_39_told_to_end_while_a_call_hangs_it_ends_within_20_seconds(stage: Stag
 def test_39_told_to_end_while_a_poll_hangs_it_ends_within_20_seconds(stage: Stage, role: str) -> None:
     furnish(stage)
     stage.migrate()
-    stage.books.tricks.plan("GET cdc", "delay", times=8, seconds=40)
+    stage.books.injected.plan("GET cdc", "delay", times=8, seconds=40)
     stage.start(role, **({SCHEDULING: "1"} if role == "worker" else {}))
-    wait_until(lambda: stage.books.tricks.struck, seconds=30, what="a poll to be in flight")
+    wait_until(lambda: stage.books.injected.struck, seconds=30, what="a poll to be in flight")
     began = time.monotonic()
     stage.stop(role, seconds=45)
     assert time.monotonic() - began < 20
@@ -77,9 +77,9 @@ def test_39_told_to_end_it_finishes_what_it_holds_leaves_the_rest_and_burns_noth
     stage.migrate()
     stage.start("clock", "worker")
     with opened(stage) as memory:
-        stage.books.tricks.plan("POST salesreceipt", "delay", times=8, seconds=1.5)
+        stage.books.injected.plan("POST salesreceipt", "delay", times=8, seconds=1.5)
         ring_up(stage, 8)
-        wait_until(lambda: stage.books.tricks.struck, seconds=20, what="work to be in flight")
+        wait_until(lambda: stage.books.injected.struck, seconds=20, what="work to be in flight")
         began = time.monotonic()
         # A PaaS tells every process of a container, and the first one tells its children once more.
         stage.signal("worker", signal.SIGTERM)

@@ -286,7 +286,7 @@ def test_a2_a_failing_feed_beside_a_working_one_raises_its_own_alert(shop: Shop)
 
 
 def test_a2_change_data_capture_that_fails_makes_its_flows_late(shop: Shop, start_clock: Callable[..., None]) -> None:
-    shop.books.tricks.plan("GET cdc", "error_500", times=-1)
+    shop.books.injected.plan("GET cdc", "error_500", times=-1)
     start_clock()
     wait_until(lambda: failure_of(shop)(cursors.BOOKS), what="a capture in vain")
     with writing(shop.engine) as session:
@@ -343,7 +343,7 @@ def lost_since(engine: Engine) -> datetime | None:
 def test_a_good_login_that_is_refused_once_comes_back_without_a_person(
     shop: Shop, start_clock: Callable[..., None]
 ) -> None:
-    shop.books.tricks.plan("POST token", "invalid_grant")
+    shop.books.injected.plan("POST token", "invalid_grant")
     shop.books.grants.expire_accesses(REALM)
     with writing(shop.engine) as session:
         session.execute(update(TokenRow).values(access_expires_at=moment(-1)))
@@ -352,4 +352,4 @@ def test_a_good_login_that_is_refused_once_comes_back_without_a_person(
     with writing(shop.engine) as session:
         session.execute(update(TokenRow).values(lost_at=moment(-16), updated_at=moment(-16)))
     wait_until(lambda: lost_since(shop.engine) is None, what="another attempt")
-    assert shop.books.tricks.struck == 1
+    assert shop.books.injected.struck == 1

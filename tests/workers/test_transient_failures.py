@@ -43,10 +43,10 @@ def a_sale(shop: Shop) -> str:
 
 @pytest.mark.parametrize(("entity", "mode"), OPEN_WRITES)
 def test_59_61_a_create_without_an_answer_is_uncertain_and_then_found_once(shop: Shop, entity: str, mode: str) -> None:
-    shop.books.tricks.plan(f"POST {entity}", mode)
+    shop.books.injected.plan(f"POST {entity}", mode)
     event = handled(shop, a_sale(shop))
     assert ends_of(shop, event) == ["uncertain", "done"]
-    assert shop.books.tricks.struck == 1
+    assert shop.books.injected.struck == 1
     assert created(shop, entity) == 1
     assert created(shop, "SalesReceipt") == 1
     assert (event.attempts, event.crashes) == (2, 0)
@@ -56,14 +56,14 @@ def test_59_61_a_create_without_an_answer_is_uncertain_and_then_found_once(shop:
 def test_59_a_read_without_an_answer_waits_and_is_asked_again(shop: Shop, mode: str) -> None:
     sale = a_sale(shop)
     shop.restart()  # the lists are not known yet
-    shop.books.tricks.plan("GET query", mode)
+    shop.books.injected.plan("GET query", mode)
     event = handled(shop, sale)
     assert ends_of(shop, event) == ["waiting", "done"]
     assert created(shop, "SalesReceipt") == 1
 
 
 def test_59_one_refusal_costs_a_pause_and_no_attempt(shop: Shop) -> None:
-    shop.books.tricks.plan("POST salesreceipt", "throttle")
+    shop.books.injected.plan("POST salesreceipt", "throttle")
     began = time.monotonic()
     event = handled(shop, a_sale(shop))
     assert (event.state, event.attempts) == ("done", 1)
@@ -72,7 +72,7 @@ def test_59_one_refusal_costs_a_pause_and_no_attempt(shop: Shop) -> None:
 
 
 def test_59_refusals_that_go_on_burn_no_attempt(shop: Shop) -> None:
-    shop.books.tricks.plan("POST salesreceipt", "throttle", times=2)
+    shop.books.injected.plan("POST salesreceipt", "throttle", times=2)
     sale = a_sale(shop)
     shop.work()
     waiting = shop.newest(sale)

@@ -15,7 +15,7 @@ from gateway.store.postgres import PING_SECONDS, REST_SECONDS, BoundedConnection
 from gateway.store.session import open_engine, reading, sqlite_path, writing
 from sandbox.chaos.faults import Blackhole, LoseReply, Refuse
 from sandbox.chaos.proxy import Proxy
-from tests import weather
+from tests import outages
 
 Through = tuple[Proxy, Engine]
 
@@ -23,7 +23,7 @@ Through = tuple[Proxy, Engine]
 @pytest.fixture
 def through(url: str) -> Iterator[Through]:
     """A proxy before PostgreSQL and an engine that goes through it."""
-    with weather.before_postgres(url) as (proxy, address):
+    with outages.before_postgres(url) as (proxy, address):
         engine = open_engine(address, pool_size=3)
         yield proxy, engine
         engine.dispose()
@@ -97,12 +97,12 @@ def test_07_after_a_missing_answer_the_connection_is_not_used_again(through: Thr
 def test_08_a_read_only_database_is_transient_and_reads_go_on(through: Through, url: str) -> None:
     _, engine = through
     note(engine)
-    weather.set_read_only(url, read_only=True)
+    outages.set_read_only(url, read_only=True)
     seconds_until_it_works(lambda: count(engine), within=5)
     assert count(engine) == 1
     with pytest.raises(Transient):
         note(engine)
-    weather.set_read_only(url, read_only=False)
+    outages.set_read_only(url, read_only=False)
     seconds_until_it_works(lambda: note(engine), within=5)
     assert count(engine) == 2
 
@@ -122,10 +122,10 @@ def test_09_a_pool_whose_connections_are_all_in_use_is_transient(through: Throug
 def test_10_any_exhausted_resource_of_the_server_is_transient(through: Through, url: str) -> None:
     _, engine = through
     for sqlstate in ("53100", "53200", "53300", "57P01", "57P03", "58030", "40P01", "XX000"):
-        weather.refuse_writes(url, sqlstate)
+        outages.refuse_writes(url, sqlstate)
         with pytest.raises(Transient), writing(engine) as session:
             session.execute(text("UPDATE inbox SET reason = 'x'"))
-        weather.accept_writes(url)
+        outages.accept_writes(url)
         note(engine)
 
 

@@ -21,7 +21,7 @@ from gateway.store.tables import LoginFailureRow, TokenRow, UsedOnceRow
 from gateway.web.services import FAILURES
 from sandbox.chaos.faults import Refuse
 from sandbox.chaos.proxy import Proxy
-from tests import weather
+from tests import outages
 from tests.conftest import on_both_databases, to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, REALM, TOKEN, Gateway, csrf_of
 from tests.servers import Postgres, wait_until
@@ -142,8 +142,8 @@ def shaky(
     """A web process and its way to the database."""
     with ExitStack() as stack:
         url = to_sqlalchemy(stack.enter_context(postgres.migrated()))
-        proxy, address = stack.enter_context(weather.before_postgres(url))
-        more = {"DATABASE_URL": weather.to_plain(address), "REDIS_URL": valkey_url}
+        proxy, address = stack.enter_context(outages.before_postgres(url))
+        more = {"DATABASE_URL": outages.to_plain(address), "REDIS_URL": valkey_url}
         yield serve(create_app(environment.read(ENVIRONMENT | intuit | more))), proxy
 
 

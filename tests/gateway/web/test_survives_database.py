@@ -26,7 +26,7 @@ from gateway.connectors.quickbooks.webhook import sign
 from gateway.store.session import open_engine
 from sandbox.chaos.faults import Latency, LoseReply, Refuse
 from sandbox.chaos.proxy import Proxy
-from tests import mortal, weather
+from tests import mortal, outages
 from tests.conftest import on_both_databases, to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, TOKEN, VERIFIER, a_cloud_event
 from tests.servers import TEMPLATE, Postgres, find_free_port, wait_until
@@ -76,7 +76,7 @@ def open_web(serve: Callable[..., str], url: str, valkey_url: str) -> Iterator[C
     engine = open_engine(url)
 
     def start(address: str) -> Web:
-        more = {"DATABASE_URL": weather.to_plain(address), "REDIS_URL": valkey_url}
+        more = {"DATABASE_URL": outages.to_plain(address), "REDIS_URL": valkey_url}
         return Web(serve(create_app(environment.read({**ENVIRONMENT, **more}))), lambda: keys(engine))
 
     yield start
@@ -86,7 +86,7 @@ def open_web(serve: Callable[..., str], url: str, valkey_url: str) -> Iterator[C
 @pytest.fixture
 def network(url: str, open_web: Callable[[str], Web]) -> Iterator[tuple[Proxy, Web]]:
     """A web process whose way to the database may be disturbed."""
-    with weather.before_postgres(url) as (proxy, address):
+    with outages.before_postgres(url) as (proxy, address):
         web = open_web(address)
         assert web.deliver("first").status_code == 200
         yield proxy, web
@@ -124,9 +124,9 @@ def test_07_connections_that_fell_silent_cost_seconds_and_no_restart(network: tu
 
 def test_08_through_a_failover_nothing_that_was_acknowledged_is_lost(network: tuple[Proxy, Web], url: str) -> None:
     _, web = network
-    weather.set_read_only(url, read_only=True)
+    outages.set_read_only(url, read_only=True)
     assert [web.deliver_on_time("second") for _ in range(3)] == [503, 503, 503]
-    weather.set_read_only(url, read_only=False)
+    outages.set_read_only(url, read_only=False)
     web.insist("second", within=10)
     assert web.rows() == ["first", "second"]
 
@@ -153,7 +153,7 @@ def all_connections_taken(address: str) -> Iterator[None]:
 
 def find_connection(address: str) -> psycopg.Connection[Any] | None:
     try:
-        return psycopg.connect(weather.to_plain(address))
+        return psycopg.connect(outages.to_plain(address))
     except psycopg.OperationalError as error:
         assert "too many connections" in str(error)  # noqa: PT017 - the last one is the point
         return None
@@ -167,21 +167,21 @@ def a_small_role(url: str, postgres: Postgres) -> Iterator[str]:
     run(url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
     run(url, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {name}")
     yield make_url(url).set(username=name, password="small").render_as_string(hide_password=False)
-    weather.end_connections(url)
+    outages.end_connections(url)
     run(url, f"DROP OWNED BY {name}")
     postgres.run(f"DROP ROLE {name}")
 
 
 def run(url: str, statement: str) -> None:
-    with psycopg.connect(weather.to_plain(url), autocommit=True) as admin:
+    with psycopg.connect(outages.to_plain(url), autocommit=True) as admin:
         admin.execute(statement.encode())
 
 
 def test_10_a_full_disk_is_503_until_there_is_room(url: str, network: tuple[Proxy, Web]) -> None:
     _, web = network
-    weather.refuse_writes(url, "53100")
+    outages.refuse_writes(url, "53100")
     assert web.deliver_on_time("second") == 503
-    weather.accept_writes(url)
+    outages.accept_writes(url)
     assert web.deliver_on_time("second") == 200
     assert web.rows() == ["first", "second"]
 
@@ -221,7 +221,7 @@ def test_75_under_load_a_web_process_keeps_to_its_connections(url: str, open_web
 
 
 def most_connections(url: str) -> int:
-    with psycopg.connect(weather.to_plain(url)) as admin:
+    with psycopg.connect(outages.to_plain(url)) as admin:
         found = admin.execute(
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name LIKE 'kassabridge%'"
@@ -235,7 +235,7 @@ def most_connections(url: str) -> int:
 
 @pytest.fixture
 def environ(migrated_url: str, valkey_url: str) -> dict[str, str]:
-    ours = {"PORT": str(find_free_port()), "DATABASE_URL": weather.to_plain(migrated_url), "REDIS_URL": valkey_url}
+    ours = {"PORT": str(find_free_port()), "DATABASE_URL": outages.to_plain(migrated_url), "REDIS_URL": valkey_url}
     return {**ENVIRONMENT, **ours}
 
 
@@ -302,8 +302,8 @@ def test_14_after_sigterm_a_web_process_answers_what_it_took_and_exits(
         elif status != 503:
             odd.append(key)
 
-    with weather.before_postgres(migrated_url) as (proxy, address):
-        environ["DATABASE_URL"] = weather.to_plain(address)
+    with outages.before_postgres(migrated_url) as (proxy, address):
+        environ["DATABASE_URL"] = outages.to_plain(address)
         with a_web_process(environ, engine) as (web, process):
             web.insist("first", within=10)
             proxy.begin(Latency(0.3))

@@ -92,7 +92,7 @@ def is_served(proxy: Proxy) -> bool:
     return False
 
 
-def test_in_good_weather_everything_passes_unchanged_and_the_end_too(
+def test_without_faults_everything_passes_unchanged_and_the_end_too(
     proxy: Proxy, connect: Callable[[], socket.socket]
 ) -> None:
     sock = connect()

@@ -1,4 +1,4 @@
-"""A world, a running simulator around it, and zeep (strict) speaking to it over the real or our compact WSDL."""
+"""A simulation, a running simulator around it, and zeep (strict) speaking to it over the real or our compact WSDL."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ NO_TEXTS: dict[str, Any] = {"articlePluNumbers": {}, "articleBarcodes": {}}
 
 
 def stocked(clock: Clock, **options: Any) -> Simulation:
-    """A world with a sweater (21 %, kept in stock), a book (9 %) and one customer; it checks its own answers."""
+    """A simulation with a sweater (21 %, kept in stock), a book (9 %) and one customer; it checks its own answers."""
     simulation = Simulation(clock=clock, seed="test", **options)
     simulation.till.switches.check_answers = True
     for product, article in ((10, SWEATER), (20, BOOK)):
@@ -109,7 +109,7 @@ def simulation(clock: Clock) -> Simulation:
 
 @pytest.fixture(scope="session")
 def one_server() -> Iterator[tuple[Starlette, str]]:
-    """One server for all tests; each test puts a world of its own behind it."""
+    """One server for all tests; each test puts a simulation of its own behind it."""
     app = create_app(Simulation())
     served = Served(app)
     yield app, served.url

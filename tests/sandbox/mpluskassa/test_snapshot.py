@@ -1,4 +1,4 @@
-"""A world survives a restart, and is the same every time it is told the same."""
+"""A simulation survives a restart, and is the same every time it is told the same."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def dump(simulation: Simulation) -> str:
 
 
 def test_a_saved_world_opens_as_it_was_and_goes_on(tmp_path: Path) -> None:
-    simulation, path = stocked(fresh_clock()), tmp_path / "world.json"
+    simulation, path = stocked(fresh_clock()), tmp_path / "saved.json"
     trade(simulation)
     simulation.save(path)
     again = Simulation(clock=fresh_clock(), snapshot=path)
@@ -56,7 +56,7 @@ def test_the_same_story_gives_the_same_numbers_and_ids() -> None:
 
 
 def test_the_served_world_saves_itself_while_running_and_at_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "world.json"
+    path = tmp_path / "saved.json"
     simulation = stocked(fresh_clock(), snapshot=path)
     served = Served(create_app(simulation))
     wait_until(path.exists, seconds=5, what="the first snapshot")

@@ -1,4 +1,4 @@
-"""One real server for all tests of this folder, with a fresh world for each of them."""
+"""One real server for all tests of this folder, with a fresh simulation for each of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def served() -> Iterator[tuple[Intuit, str]]:
 
 @pytest.fixture
 def desk(served: tuple[Intuit, str]) -> Iterator[Desk]:
-    """A fresh world with one Dutch company."""
+    """A fresh simulation with one Dutch company."""
     app, url = served
     app.state.simulation = make_simulation()
     with open_desk(app.state.simulation, url) as opened:
@@ -28,7 +28,7 @@ def desk(served: tuple[Intuit, str]) -> Iterator[Desk]:
 
 @pytest.fixture
 def own_desk() -> Iterator[Desk]:
-    """A fresh world on a server of its own: for tests that leave the webhook sender busy."""
+    """A fresh simulation on a server of its own: for tests that leave the webhook sender busy."""
     simulation = make_simulation()
     with serve(simulation) as (_, url), open_desk(simulation, url) as opened:
         yield opened

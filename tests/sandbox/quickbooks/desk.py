@@ -27,7 +27,7 @@ REDIRECT = "http://localhost:8000/oauth/quickbooks/callback"
 
 @dataclass
 class Desk:
-    """One served world. `item_id` is stocked (10 pieces), `service_id` is not, `customer_id` is a customer."""
+    """One served simulation. `item_id` is stocked (10 pieces), `service_id` is not, `customer_id` is a customer."""
 
     simulation: Simulation
     url: str
@@ -123,7 +123,7 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
 
 @contextmanager
 def serve(simulation: Simulation) -> Iterator[tuple[Intuit, str]]:
-    """Serve a world on a random loopback port; another world may be put in its place (`app.state.world`)."""
+    """Serve a simulation on a random loopback port; another may be put in its place."""
     app = create_app(simulation)
     served = Served(app, lifespan="on")
     try:
@@ -133,7 +133,7 @@ def serve(simulation: Simulation) -> Iterator[tuple[Intuit, str]]:
 
 
 def make_simulation() -> Simulation:
-    """A world with one company and one registered app."""
+    """A simulation with one company and one registered app."""
     simulation = Simulation()
     simulation.switches.limits.requests_per_second = 0
     simulation.switches.deliveries.group_seconds = 0.01
@@ -144,7 +144,7 @@ def make_simulation() -> Simulation:
 
 @contextmanager
 def open_desk(simulation: Simulation, url: str) -> Iterator[Desk]:
-    """A shop in the world's books, and a connected client."""
+    """A shop in the simulation's books, and a connected client."""
     tokens = simulation.connect(REALM, CLIENT_ID)
     item, service, customer = furnish(simulation)
     with httpx.Client(trust_env=False, timeout=5) as http:

@@ -1,10 +1,10 @@
-"""A world that is saved and loaded goes on where it stopped."""
+"""A simulation that is saved and loaded goes on where it stopped."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.quickbooks.simulation import Simulation
+from sandbox.quickbooks import snapshot
 from tests.sandbox.quickbooks.desk import REALM, Desk, make_simulation, open_desk, serve
 
 
@@ -14,9 +14,9 @@ def test_a_restarted_world_keeps_books_tokens_answers_and_ledger(desk: Desk, tmp
     gone = desk.post("salesreceipt", desk.receipt(desk.line("1.00")))["SalesReceipt"]
     desk.simulation.delete(REALM, "SalesReceipt", gone["Id"])
     desk.control("POST", "switches", {"tax_rounding": "code", "deliveries": {"group_seconds": 0.5}})
-    path = tmp_path / "world.json"
-    desk.simulation.save(path)
-    loaded = Simulation.load(path)
+    path = tmp_path / "saved.json"
+    snapshot.save(desk.simulation, path)
+    loaded = snapshot.load(path)
     for entity in ("Item", "SalesReceipt", "TaxCode", "Preferences"):
         assert loaded.rows(REALM, entity) == desk.simulation.rows(REALM, entity)
     assert loaded.ledger.to_json() == desk.simulation.ledger.to_json()

@@ -70,7 +70,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def listen(own_desk: Desk, receiver: Receiver) -> Callable[..., Desk]:
-    """Points the world's webhooks at the receiver, from now on."""
+    """Points the simulation's webhooks at the receiver, from now on."""
 
     def start(**plan: Any) -> Desk:
         own_desk.simulation.outbox.waiting.clear()

@@ -1,4 +1,4 @@
-"""The two worlds of the demo shop, just furnished, with clocks that stand still unless told otherwise."""
+"""The two systems of the demo shop, just furnished, with clocks that stand still unless told otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import AMSTERDAM
 from sandbox.quickbooks.simulation import Simulation as Books
-from sandbox.shop import Deed, Trader, furnish
+from sandbox.shop import Action, Trader, furnish
 from tests.sandbox.shop.carrying import carry
 
 MORNING = datetime(2026, 3, 14, 10, 0, tzinfo=AMSTERDAM)
@@ -18,7 +18,7 @@ MORNING = datetime(2026, 3, 14, 10, 0, tzinfo=AMSTERDAM)
 
 @dataclass
 class Shop:
-    """Both worlds and the trader between them."""
+    """Both systems and the trader between them."""
 
     books: Books
     till: Till
@@ -31,13 +31,13 @@ class Shop:
     def reopen(self) -> None:
         self.trader = Trader(self.books, self.till, seed=self.seed)
 
-    def enter_prices(self) -> list[Deed]:
+    def enter_prices(self) -> list[Action]:
         actions = []
         while self.trader.is_opening and (action := self.trader.step()) is not None:
             actions.append(action)
         return actions
 
-    def trade(self, steps: int) -> list[Deed]:
+    def trade(self, steps: int) -> list[Action]:
         actions = [self.trader.step() for _ in range(steps)]
         assert None not in actions
         return [action for action in actions if action is not None]

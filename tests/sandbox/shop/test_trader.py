@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox.mpluskassa.simulation import Simulation as Till
-from sandbox.quickbooks.simulation import Simulation as Books
+from sandbox.quickbooks import snapshot
 from sandbox.shop.catalogue import CATEGORIES, NOVELTIES, find_good
 from sandbox.shop.furnishing import REALM
 from tests.sandbox.shop.carrying import carry
@@ -184,9 +184,9 @@ def test_another_seed_makes_another_day() -> None:
 
 def test_a_shop_survives_being_written_to_disk(open_for_sale: Shop, tmp_path: Any) -> None:
     open_for_sale.trade(40)
-    open_for_sale.books.save(tmp_path / "books.json")
+    snapshot.save(open_for_sale.books, tmp_path / "books.json")
     open_for_sale.till.save(tmp_path / "till.json")
-    books = Books.load(tmp_path / "books.json", time_source=lambda: 1_773_479_000.0)
+    books = snapshot.load(tmp_path / "books.json", time_source=lambda: 1_773_479_000.0)
     again = Shop(books, Till(seed="test", snapshot=tmp_path / "till.json"), "test")
     expected = [(action.what, action.cents) for action in open_for_sale.trade(40)]
     assert [(action.what, action.cents) for action in again.trade(40)] == expected

@@ -211,7 +211,7 @@ def test_the_tills_own_tax_is_booked_to_the_cent(shop: Shop, vat: str) -> None:
 
 @pytest.mark.parametrize("mode", ["lost_reply", "truncate"])
 def test_61_a_receipt_whose_answer_was_lost_is_booked_once(shop: Shop, mode: str) -> None:
-    shop.simulation.tricks.plan("POST salesreceipt", mode)
+    shop.simulation.injected.plan("POST salesreceipt", mode)
     with pytest.raises(Unanswered):
         shop.books.create_document(shop.sale(), "r1")
     again = shop.books.create_document(shop.sale(), "r1")
@@ -221,7 +221,7 @@ def test_61_a_receipt_whose_answer_was_lost_is_booked_once(shop: Shop, mode: str
 
 @pytest.mark.parametrize("mode", ["reset", "error_500", "error_503", "html_502"])
 def test_59_a_failure_before_the_work_is_repaired_by_the_same_repeat(shop: Shop, mode: str) -> None:
-    shop.simulation.tricks.plan("*", mode, times=2)
+    shop.simulation.injected.plan("*", mode, times=2)
     with pytest.raises(Unanswered):
         shop.books.create_document(shop.sale(), "r1")
     with pytest.raises(Transient):
@@ -232,7 +232,7 @@ def test_59_a_failure_before_the_work_is_repaired_by_the_same_repeat(shop: Shop,
 
 def test_59_a_throttled_write_was_not_done(shop: Shop) -> None:
     for _ in range(2):
-        shop.simulation.tricks.plan("POST salesreceipt", "throttle")
+        shop.simulation.injected.plan("POST salesreceipt", "throttle")
     with pytest.raises(RateLimited):
         shop.books.create_document(shop.sale(), "r1")
     assert shop.written("SalesReceipt") == 0

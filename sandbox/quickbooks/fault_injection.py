@@ -1,4 +1,4 @@
-"""Carries out planned misbehaviour on an HTTP exchange, down to cutting the connection."""
+"""Injects planned faults into an HTTP exchange, down to cutting the connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sandbox.quickbooks import faults, wire
-from sandbox.quickbooks.mischief import Mode, Trick
+from sandbox.quickbooks.injected_faults import InjectedFault, Mode
 
 if TYPE_CHECKING:
     from sandbox.quickbooks.simulation import Simulation
@@ -32,26 +32,26 @@ _FAULTS = {
 }
 
 
-async def misbehave(
+async def with_injected_fault(
     simulation: Simulation, request: Request, operation: str, work: Callable[[], Awaitable[Response]]
 ) -> Response:
-    """Do the work, unless a trick is due for the operation: then do what the trick says."""
-    trick = simulation.tricks.draw(operation)
-    if trick is None:
+    """Do the work, unless a fault is due for the operation: then that."""
+    fault = simulation.injected.draw(operation)
+    if fault is None:
         return await work()
-    return await _carry_out(simulation, request, trick, work)
+    return await _carry_out(simulation, request, fault, work)
 
 
 async def _carry_out(
-    simulation: Simulation, request: Request, trick: Trick, work: Callable[[], Awaitable[Response]]
+    simulation: Simulation, request: Request, fault: InjectedFault, work: Callable[[], Awaitable[Response]]
 ) -> Response:
-    match trick.mode:
+    match fault.mode:
         case Mode.RESET | Mode.HOLD:
-            if trick.mode is Mode.HOLD:
-                simulation.tricks.held.append(work)
+            if fault.mode is Mode.HOLD:
+                simulation.injected.held.append(work)
             return Cut(request)
         case Mode.DELAY:
-            await asyncio.sleep(trick.seconds)
+            await asyncio.sleep(fault.seconds)
             return await work()
         case Mode.LOST_REPLY:
             await work()
@@ -59,7 +59,7 @@ async def _carry_out(
         case Mode.TRUNCATE:
             return Cut(request, await work())
         case _:
-            return _refuse(simulation, trick.mode)
+            return _refuse(simulation, fault.mode)
 
 
 def _refuse(simulation: Simulation, mode: Mode) -> Response:

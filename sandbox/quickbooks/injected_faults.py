@@ -1,4 +1,4 @@
-"""Misbehaviour on demand: answers lost, cut, delayed, refused, as the outside world does on a bad day."""
+"""Faults on demand: answers that are lost, cut, delayed or refused."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Mode(StrEnum):
 
 
 @dataclass
-class Trick:
-    """One planned misbehaviour: `operation` is "POST salesreceipt", "GET query", "POST token", or "*".
+class InjectedFault:
+    """One planned fault: `operation` is "POST salesreceipt", "GET query", "POST token", or "*".
 
-    It strikes the next `times` matching calls, after letting `skip` of them pass; `times` -1 means always.
+    It happens to the next `times` matching calls, after letting `skip` of them pass; `times` -1 means always.
     """
 
     operation: str
@@ -55,32 +55,32 @@ class Trick:
     seconds: float = 1.0
 
     def matches(self, operation: str) -> bool:
-        """Does it strike this operation?"""
+        """Whether it is for this operation."""
         return self.operation == "*" or self.operation.casefold() == operation.casefold()
 
 
 @dataclass
-class Tricks:
-    """The planned misbehaviours, and how often one has struck."""
+class InjectedFaults:
+    """The planned faults, and how many happened."""
 
-    planned: list[Trick] = field(default_factory=list)
+    planned: list[InjectedFault] = field(default_factory=list)
     struck: int = 0
     held: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
 
     def plan(self, operation: str, mode: str, *, times: int = 1, skip: int = 0, seconds: float = 1.0) -> None:
-        """Plan a misbehaviour. Raises ValueError for an unknown mode."""
-        self.planned.append(Trick(operation, Mode(mode), times, skip, seconds))
+        """Plan a fault. Raises ValueError for an unknown mode."""
+        self.planned.append(InjectedFault(operation, Mode(mode), times, skip, seconds))
 
-    def draw(self, operation: str) -> Trick | None:
-        """The misbehaviour due for this call, or None; it is used up."""
-        for trick in self.planned:
-            if trick.times != 0 and trick.matches(operation):
-                if trick.skip > 0:
-                    trick.skip -= 1
+    def draw(self, operation: str) -> InjectedFault | None:
+        """The fault due for this call, or None; it is used up."""
+        for fault in self.planned:
+            if fault.times != 0 and fault.matches(operation):
+                if fault.skip > 0:
+                    fault.skip -= 1
                     return None
-                trick.times -= trick.times > 0
+                fault.times -= fault.times > 0
                 self.struck += 1
-                return trick
+                return fault
         return None
 
     def let_go(self) -> None:
@@ -90,7 +90,7 @@ class Tricks:
             asyncio.run(_await(work))
 
     def clear(self) -> None:
-        """Behave again."""
+        """Plan nothing any more."""
         self.planned.clear()
 
     def to_json(self) -> list[Json]:

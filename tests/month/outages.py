@@ -1,4 +1,4 @@
-"""Bad weather for trade, by a seed: answers lost, sales announced twice, a poll's cursor restored from a backup."""
+"""Bad outages for trade, by a seed: answers lost, sales announced twice, a poll's cursor restored from a backup."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SALES = "SELECT DISTINCT entity, entity_id FROM inbox WHERE flow = 'orders' AND
 
 
 @dataclass
-class Weather:
+class Outages:
     """What goes wrong between three parties that each do their best; `happened` counts it."""
 
     books: Books
@@ -44,7 +44,7 @@ class Weather:
         """The next call of some kind goes wrong at the books."""
         mode = self.chance.choice(_MODES)
         self.note(f"books: {mode}")
-        self.books.tricks.plan(self.chance.choice(_WRITES), mode)
+        self.books.injected.plan(self.chance.choice(_WRITES), mode)
 
     def trick_till(self) -> None:
         """The next call goes wrong at the till."""
@@ -71,7 +71,7 @@ class Weather:
 
     def clear(self) -> None:
         """The sun comes out."""
-        self.books.tricks.clear()
+        self.books.injected.clear()
         self.till.misbehaviour.plans.clear()
 
     def hurry(self) -> None:
