@@ -29,12 +29,12 @@ def clean(value: Any) -> tuple[Any, int]:
 
 def to_basic_plane(value: Any) -> tuple[Any, int]:
     """The value without characters above U+FFFF (emoji and the like), in all its texts, and how many there were."""
-    return _strip(value, _leave_out_rare)
 
+    def leave_out(text: str) -> tuple[str, int]:
+        count = len(_ASTRAL.findall(text))
+        return (_RARE.sub("", text).strip(), count) if count else (text, 0)
 
-def _leave_out_rare(text: str) -> tuple[str, int]:
-    count = len(_ASTRAL.findall(text))
-    return (_RARE.sub("", text).strip(), count) if count else (text, 0)
+    return _strip(value, leave_out)
 
 
 def _strip(value: Any, strip: Callable[[str], tuple[str, int]]) -> tuple[Any, int]:

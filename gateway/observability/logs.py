@@ -20,7 +20,7 @@ from gateway.settings import VARIABLES, Settings
 from gateway.version import VERSION
 
 _LOUD = ("uvicorn", "uvicorn.error", "dramatiq")
-_QUIET = ("httpx", "httpcore", "zeep", "alembic", "urllib3", "sqlalchemy")
+_QUIET = ("zeep", "alembic", "urllib3", "sqlalchemy")
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     ord("\n"): "\\n",
     ord("\r"): "\\r",

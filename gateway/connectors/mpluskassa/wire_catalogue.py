@@ -142,7 +142,12 @@ def to_soap(product: Product, existing: Row | None) -> dict[str, Any]:
     if groups:
         body["groupNumbers"] = groups
     present = wire.rows(existing, "articleList", "article")
-    merged = [_as_read(row) for row in present]
+    merged = [_without(row, _DERIVED_OF_ARTICLE) for row in present]
+    for row in merged:
+        # An image whose data was not loaded would go back empty; images have operations of their own.
+        images = wire.rows(row.get("imageList"), "image")
+        if any(image.get("imageDataResult") != "LOAD-FILE-OK" for image in images):
+            del row["imageList"]
     for article in product.articles:
         # The matching existing article: by number, else (still without one) by our own id on it.
         key, value = ("extArticleId", article.ext_id) if article.number is None else ("articleNumber", article.number)
@@ -152,15 +157,6 @@ def to_soap(product: Product, existing: Row | None) -> dict[str, Any]:
         else:
             merged[place] = _merged(article, merged[place])
     body["articleList"] = {"article": merged}
-    return body
-
-
-def _as_read(row: Row) -> dict[str, Any]:
-    body = _without(row, _DERIVED_OF_ARTICLE)
-    # An image whose data was not loaded would go back empty; images have operations of their own.
-    images = wire.rows(body.get("imageList"), "image")
-    if any(image.get("imageDataResult") != "LOAD-FILE-OK" for image in images):
-        del body["imageList"]
     return body
 
 

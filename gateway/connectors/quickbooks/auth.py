@@ -15,7 +15,6 @@ import httpx
 
 from gateway.connectors.http import Limits, NoAnswer, Reply, send
 from gateway.connectors.quickbooks.fields import Json, find_object, to_bytes
-from gateway.connectors.quickbooks.session import TokenSource
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient
 from mapping.messages import message
 
@@ -44,8 +43,6 @@ REFUSALS: Final[dict[str, tuple[type[Permanent], str, str]]] = {
         "operator of the gateway: register exactly this redirect address with the app",
     ),
 }
-__all__ = ["OAuth", "TokenPair", "TokenSource"]
-
 _NO_LONGER_VALID = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
 
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from gateway.connectors import texts
-from gateway.connectors.quickbooks.fields import Json, segment, to_bytes, write_moment
+from gateway.connectors.quickbooks.fields import Json, to_bytes, write_moment
 from gateway.errors import Permanent
 
 LARGEST_PAGE: Final = 1000
@@ -22,7 +22,6 @@ _ROUND: Final = 100
 Operator = Literal["=", "<", ">", "<=", ">=", "LIKE"]
 Value = str | int | Decimal | bool | date | datetime
 
-_OPERATORS: Final = frozenset({"=", "<", ">", "<=", ">=", "LIKE"})
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(\.[A-Za-z][A-Za-z0-9]*)*")
 MINOR_VERSION: Final = "75"
 LONGEST_REQUEST_ID: Final = 50
@@ -45,7 +44,7 @@ class Select:
 
     def where(self, field: str, operator: Operator, value: Value) -> Select:
         """Add a comparison. Raises ValueError on a wrong field or operator, Permanent on a value that is no text."""
-        if operator not in _OPERATORS:
+        if operator not in get_args(Operator):
             raise ValueError(f"no such operator: {operator!r}")
         return self._and(f"{_name(field)} {operator} {quote(value)}")
 
@@ -156,14 +155,14 @@ class ApiCall:
 
 def read(entity: str, record_id: str | None = None) -> ApiCall:
     """One record by its id, or the only one of its kind (Preferences)."""
-    name = segment(entity)
+    name = entity.lower()
     path = name if record_id is None else f"{name}/{record_id}"
     return ApiCall(f"GET {name}", "GET", path, _parameters())
 
 
 def ask(statement: Select) -> ApiCall:
     """A query: in the address, or in the body when it is long."""
-    operation, text = f"QUERY {segment(statement.entity)}", statement.text
+    operation, text = f"QUERY {statement.entity.lower()}", statement.text
     if len(text) > _LONGEST_ADDRESS:
         return ApiCall(operation, "POST", "query", _parameters(), text, holds="QueryResponse")
     return ApiCall(operation, "GET", "query", _parameters(query=text), holds="QueryResponse")
@@ -179,7 +178,7 @@ def write(entity: str, body: Json, request_id: str, **parameters: str) -> ApiCal
     """A create or update (`Id` in the body); `parameters` make it a delete or void."""
     if not 0 < len(request_id) <= LONGEST_REQUEST_ID:
         raise ValueError("a request id has 1 to 50 characters")
-    name = segment(entity)
+    name = entity.lower()
     verb = " void" if "void" in parameters.values() else " delete" if "delete" in parameters.values() else ""
     sent = _parameters(requestid=request_id, **parameters)
     return ApiCall(f"POST {name}{verb}", "POST", name, sent, body, writes=True, metered=False)

@@ -323,10 +323,10 @@ def find_holder(detail: str) -> tuple[str | None, str | None, str]:
     return kind, other[1], f"{number[1] if number else 'DocNumber'} = {kind or 'TxnId'} {other[1]}"
 
 
-def may_be_about_characters(status: int, error: GatewayError | None) -> bool:
+def may_be_about_characters(status: int | None, error: GatewayError | None) -> bool:
     """Whether the books may have refused a text for its characters, or failed on them: this is not documented."""
     known = error is not None and error.code in _ABOUT_CHARACTERS
-    return known and status <= HTTPStatus.INTERNAL_SERVER_ERROR
+    return known and status is not None and status <= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _find_row(status: int, code: str | None) -> Row:

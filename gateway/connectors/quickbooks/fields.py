@@ -140,7 +140,14 @@ def find_reference(source: Json, key: str) -> str | None:
 
 
 def find_date(source: Json, key: str) -> date | None:
-    return find_day(source.get(key))
+    """The calendar day that a text starts with (`2026-08-01` or `2026-08-01T00:00:00-07:00`), or None."""
+    value = source.get(key)
+    if not isinstance(value, str):
+        return None
+    try:
+        return date.fromisoformat(value.strip()[:10])
+    except ValueError:
+        return None
 
 
 def updated_at(source: Json) -> datetime | None:
@@ -182,16 +189,6 @@ def find_moment(text: object) -> datetime | None:
         return None
 
 
-def find_day(text: object) -> date | None:
-    """The calendar day a text starts with (`2026-08-01` or `2026-08-01T00:00:00-07:00`), or None."""
-    if not isinstance(text, str):
-        return None
-    try:
-        return date.fromisoformat(text.strip()[:10])
-    except ValueError:
-        return None
-
-
 def write_moment(moment: datetime) -> str:
     """An aware moment the way change data capture and queries take it: ISO 8601 with `Z`, to the second."""
     if moment.tzinfo is None:
@@ -202,11 +199,6 @@ def write_moment(moment: datetime) -> str:
 def spell(name: str) -> str:
     """`salesreceipt` -> `SalesReceipt`; an unknown name is returned as it is."""
     return _BY_LOWER_CASE.get(name.lower(), name)
-
-
-def segment(entity: str) -> str:
-    """The entity as in an address: `SalesReceipt` -> `salesreceipt`."""
-    return entity.lower()
 
 
 def fit_key(field: str, text: str | None) -> str | None:

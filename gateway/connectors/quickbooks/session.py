@@ -162,60 +162,43 @@ class Session:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         if call.content_type:
             headers["Content-Type"] = call.content_type
+        url = f"{self._company_url}/{call.path}"
         request = self._http.build_request(
-            call.method,
-            f"{self._company_url}/{call.path}",
-            params=call.parameters,
-            content=call.content,
-            headers=headers,
+            call.method, url, params=call.parameters, content=call.content, headers=headers
         )
+        outcome: Reply | NoAnswer
         with self._gate(call.operation):
             started = time.monotonic()
             try:
-                reply = send(self._http, request, self._limits)
+                outcome = send(self._http, request, self._limits)
             except NoAnswer as failure:
-                reason = message(
-                    "no answer to {operation} from QuickBooks: {failure}", operation=call.operation, failure=failure
-                )
-                error = Unanswered(reason) if call.writes and failure.sent else Transient(reason)
-                self._record(call, request, started, error=error)
-                raise error from failure
-        content = find_object(reply.body)
-        refused = _find_error(call, reply, content)
-        # A write with a transient failure at the books may have been done: a repeat with the same request id is safe.
-        is_limited = isinstance(refused, RateLimited) and _is_refused(reply.status)
-        if call.writes and isinstance(refused, Transient) and not is_limited:
-            refused = Unanswered(refused.reason, code=refused.code)
-        answer = _Answer(reply.status, content or {}, refused)
-        self._record(call, request, started, reply=reply, content=answer.content, error=answer.error)
-        return answer
-
-    def _record(
-        self,
-        call: ApiCall,
-        request: httpx.Request,
-        started: float,
-        *,
-        error: GatewayError | None,
-        reply: Reply | None = None,
-        content: Json | None = None,
-    ) -> None:
-        headers = reply.headers if reply else {}
-        self._observe(
-            Exchange(
-                system="quickbooks",
-                operation=call.operation,
-                url=str(request.url),
-                request=_to_mapping(call.body),
-                status=reply.status if reply else None,
-                response=_to_mapping(content or reply.body[:_CLIP].decode("utf-8", "replace")) if reply else None,
-                trace=next((headers[name] for name in _TRACE_HEADERS if name in headers), None),
-                milliseconds=round((time.monotonic() - started) * 1000),
-                metered=call.metered,
-                failure=error,
-                note=call.note,
-            )
+                outcome = failure
+            milliseconds = round((time.monotonic() - started) * 1000)
+        response, trace = None, None
+        if isinstance(outcome, NoAnswer):
+            said = "no answer to {operation} from QuickBooks: {failure}"
+            reason = message(said, operation=call.operation, failure=outcome)
+            answer = _Answer(None, {}, Unanswered(reason) if call.writes and outcome.sent else Transient(reason))
+        else:
+            content = find_object(outcome.body)
+            answer = _Answer(outcome.status, content or {}, _find_error(call, outcome, content))
+            response = _to_mapping(content or outcome.body[:_CLIP].decode("utf-8", "replace"))
+            trace = next((outcome.headers[name] for name in _TRACE_HEADERS if name in outcome.headers), None)
+        exchange = Exchange(
+            system="quickbooks",
+            operation=call.operation,
+            url=str(request.url),
+            request=_to_mapping(call.body),
+            status=answer.status,
+            response=response,
+            trace=trace,
+            milliseconds=milliseconds,
+            metered=call.metered,
+            failure=answer.error,
+            note=call.note,
         )
+        self._observe(exchange)
+        return answer
 
     # --- typed access: each raises what `perform` raises ---
 
@@ -289,9 +272,9 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A reply: its JSON object (empty when it held none), and its error."""
+    """A reply: its status (None: there is no answer), its JSON object (empty when it held none), and its error."""
 
-    status: int
+    status: int | None
     content: Json
     error: GatewayError | None
 
@@ -308,16 +291,22 @@ def unfit(call: ApiCall, what: str) -> GatewayError:
 
 
 def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayError | None:
+    fault = faults.find_fault(content or {})
+    error: GatewayError | None = None
     if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        return faults.error_from(reply.status, reply.headers, reply.body)
-    if content is None:
-        return Transient(
-            message("QuickBooks answered {operation} with something that is not JSON", operation=call.operation)
-        )
-    fault = faults.find_fault(content)
-    if fault is None and call.holds and content.get(call.holds) is None:
-        return unfit(call, f"no {call.holds}")  # which would read as nothing found, or nothing changed
-    return None if fault is None else faults.to_error(reply.status, fault)
+        error = faults.error_from(reply.status, reply.headers, reply.body)
+    elif content is None:
+        said = "QuickBooks answered {operation} with something that is not JSON"
+        error = Transient(message(said, operation=call.operation))
+    elif fault is not None:
+        error = faults.to_error(reply.status, fault)
+    elif call.holds and content.get(call.holds) is None:
+        error = unfit(call, f"no {call.holds}")  # which would read as nothing found, or nothing changed
+    # A write with a transient failure at the books may have been done: a repeat with the same request id is safe.
+    is_limited = isinstance(error, RateLimited) and _is_refused(reply.status)
+    if call.writes and isinstance(error, Transient) and not is_limited:
+        return Unanswered(error.reason, code=error.code)
+    return error
 
 
 def _is_about_the_token(answer: _Answer) -> bool:
@@ -327,9 +316,9 @@ def _is_about_the_token(answer: _Answer) -> bool:
     return answer.status == HTTPStatus.UNAUTHORIZED or answer.error.code == faults.UNAUTHORISED.code
 
 
-def _is_refused(status: int) -> bool:
+def _is_refused(status: int | None) -> bool:
     """Whether a call with this status was certainly not executed."""
-    return status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _entity(call: ApiCall, answer: Json, entity: str) -> Json:
