@@ -65,7 +65,7 @@ def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
 def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor: str) -> RemovalResult:
     """Remove a connection, or purge the data of a removed one. Raises `Rejected` 404, 409.
 
-    Its tokens are revoked at Intuit if Intuit answers. Data are purged by the clock, or by `purge`.
+    Its tokens are revoked at Intuit if Intuit answers. Data are purged by the clock (`follow`).
     """
     seal = Seal(settings.secret_keys)
     with writing(engine) as session:
@@ -139,17 +139,10 @@ def follow(engine: Engine, settings: Settings, *, stopped: Callable[[], bool] = 
             _revoke(engine, settings, Seal(settings.secret_keys), gone)
         retention.end_work(engine, gone)
         if gone.status is Status.PURGING:
-            purged += purge(engine, gone, stopped=stopped)
-    return purged
-
-
-def purge(engine: Engine, gone: retention.Removed, *, stopped: Callable[[], bool] = lambda: False) -> int:
-    """Delete its remaining rows; returns their number."""
-    purged = 0
-    for count in retention.purge_removed(engine, gone):
-        purged += count
-        if stopped():
-            break
+            for count in retention.purge_removed(engine, gone):
+                purged += count
+                if stopped():
+                    break
     return purged
 
 

@@ -38,10 +38,7 @@ class TokenManager:
 
     def access(self) -> str:
         """A token that is valid for `MARGIN`. Raises `AuthLost` when a person must reconnect, `Transient` else."""
-        held = self._held()
-        if held.access and held.access_expires_at and held.access_expires_at - MARGIN > self.now():
-            return held.access
-        return self.renew(held.access)
+        return self._fresher_than(None) or self.renew(None)
 
     def renew(self, stale: str | None) -> str:
         """A token other than `stale`: another process's fresh one, or our own refresh. One process at a time."""

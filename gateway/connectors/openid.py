@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -75,8 +76,8 @@ class Provider:
 
         Raises Transient, Permanent.
         """
-        with self._open() as http:
-            known = self._describe(http, time.monotonic() + SECONDS)
+        with self._open() as calls:
+            known = self._describe(calls)
         url: str = prepare_grant_uri(
             known["authorization_endpoint"],
             self._client_id,
@@ -92,13 +93,12 @@ class Provider:
 
     def identify(self, code: str, *, nonce: str, verifier: str) -> Identity:
         """Who the code is for, once. Raises Transient, Permanent."""
-        until = time.monotonic() + SECONDS
-        with self._open() as http:
-            known = self._describe(http, until)
-            answer = self._exchange(http, known, code, verifier, until)
-            claims = self._verify(http, answer, nonce, until)
+        with self._open() as calls:
+            known = self._describe(calls)
+            answer = self._exchange(calls, known, code, verifier)
+            claims = self._verify(calls, answer, nonce)
             if "email" not in claims and isinstance(answer.get("access_token"), str):
-                claims = claims | self._ask_email(http, known, answer["access_token"], claims["sub"], until)
+                claims = claims | self._ask_email(calls, known, answer["access_token"], claims["sub"])
         email = claims.get("email") if claims.get("email_verified") is True else None
         return Identity(f"{claims['iss']} {claims['sub']}", email if isinstance(email, str) else None)
 
@@ -107,26 +107,28 @@ class Provider:
 
         Its description and keys are read, too. Raises Transient, Permanent.
         """
-        until = time.monotonic() + SECONDS
-        with self._open() as http:
-            known = self._describe(http, until)
-            if not list(self._find_keys(http, until)):
+        with self._open() as calls:
+            known = self._describe(calls)
+            if not list(self._find_keys(calls)):
                 raise Permanent("the login provider lists no key that signs", fix=_OPERATOR)
             try:
-                self._exchange(http, known, "no-code", "no-verifier-" * 4, until)
+                self._exchange(calls, known, "no-code", "no-verifier-" * 4)
             except _UnknownClient:
                 raise
             except Permanent as refusal:
                 return True if refusal.code == "invalid_grant" else None
         return None
 
-    def _open(self) -> httpx.Client:
-        return open_http(encrypted=self._issuer.startswith("https://"))
+    @contextmanager
+    def _open(self) -> Iterator[_Calls]:
+        until = time.monotonic() + SECONDS
+        with open_http(encrypted=self._issuer.startswith("https://")) as http:
+            yield _Calls(http, until)
 
-    def _describe(self, http: httpx.Client, until: float) -> Mapping[str, Any]:
+    def _describe(self, calls: _Calls) -> Mapping[str, Any]:
         if time.monotonic() >= self._until:
             try:
-                known = _to_object(self._get(http, f"{self._issuer}/.well-known/openid-configuration", until))
+                known = _to_object(calls.get(f"{self._issuer}/.well-known/openid-configuration"))
                 self._check(known)
             except (Transient, Permanent) as failure:
                 self._failure, self._until = failure, time.monotonic() + _REST_SECONDS
@@ -157,9 +159,7 @@ class Provider:
         private = parts.scheme == "http" and ssrf_guard.is_private_name(parts.hostname or "")
         return private and not self._issuer.startswith("https://")
 
-    def _exchange(
-        self, http: httpx.Client, known: Mapping[str, Any], code: str, verifier: str, until: float
-    ) -> dict[str, Any]:
+    def _exchange(self, calls: _Calls, known: Mapping[str, Any], code: str, verifier: str) -> dict[str, Any]:
         form = {"code": code, "redirect_uri": self._redirect_uri, "code_verifier": verifier}
         headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
         ways = known.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
@@ -169,9 +169,7 @@ class Provider:
         else:
             form |= {"client_id": self._client_id, "client_secret": self._client_secret}
         body: str = prepare_token_request("authorization_code", **form)
-        reply = self._send(
-            http, http.build_request("POST", known["token_endpoint"], content=body.encode(), headers=headers), until
-        )
+        reply = calls.send("POST", known["token_endpoint"], headers, body.encode())
         if reply.status == HTTPStatus.OK:
             return _to_object(reply)
         error = _to_object(reply).get("error") if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR else None
@@ -181,11 +179,11 @@ class Provider:
         refusal = message("the login provider refuses the gateway: {error}", error=named)
         raise (_UnknownClient if named in _STRANGERS else Permanent)(refusal, fix=_OPERATOR)
 
-    def _verify(self, http: httpx.Client, answer: Mapping[str, Any], nonce: str, until: float) -> dict[str, Any]:
+    def _verify(self, calls: _Calls, answer: Mapping[str, Any], nonce: str) -> dict[str, Any]:
         """The claims of the ID token: signed by a key of the issuer, for us, for this login, not expired."""
         proof = answer.get("id_token")
         try:
-            return self._decode(http, proof if isinstance(proof, str) else "", answer.get("access_token"), nonce, until)
+            return self._decode(calls, proof if isinstance(proof, str) else "", answer.get("access_token"), nonce)
         except (JoseError, ValueError, TypeError, AttributeError, LookupError) as error:
             # The library's text may quote the token: only the kind of fault and the claim are named.
             fault = f"{type(error).__name__} {getattr(error, 'claim', '')}".strip()
@@ -195,16 +193,16 @@ class Provider:
             fix="log in once more",
         )
 
-    def _decode(self, http: httpx.Client, proof: str, access: Any, nonce: str, until: float) -> dict[str, Any]:
+    def _decode(self, calls: _Calls, proof: str, access: Any, nonce: str) -> dict[str, Any]:
         registry = JWSRegistry(algorithms=list(_SIGNATURES), strict_check_header=False)
         known_before = self._keys is not None
         try:
-            token = jwt.decode(proof, self._find_keys(http, until), registry=registry)
+            token = jwt.decode(proof, self._find_keys(calls), registry=registry)
         except InvalidKeyIdError:
             if not known_before:
                 raise
             self._keys = None  # the provider may sign with a new key
-            token = jwt.decode(proof, self._find_keys(http, until), registry=registry)
+            token = jwt.decode(proof, self._find_keys(calls), registry=registry)
         expected = {
             "iss": {"essential": True, "value": str(self._known["issuer"])},
             "aud": {"essential": True, "value": self._client_id},
@@ -217,36 +215,40 @@ class Provider:
             raise ValueError("sub")
         return dict(claims)
 
-    def _find_keys(self, http: httpx.Client, until: float) -> KeySet:
+    def _find_keys(self, calls: _Calls) -> KeySet:
         if self._keys is None:
-            found = _to_object(self._get(http, self._known["jwks_uri"], until)).get("keys")
+            found = _to_object(calls.get(self._known["jwks_uri"])).get("keys")
             listed = [key for key in found if isinstance(key, dict)] if isinstance(found, list) else []
             self._keys = KeySet([key for each in listed if (key := _to_key(each))])
         return self._keys
 
-    def _ask_email(
-        self, http: httpx.Client, known: Mapping[str, Any], access: str, subject: str, until: float
-    ) -> dict[str, Any]:
+    def _ask_email(self, calls: _Calls, known: Mapping[str, Any], access: str, subject: str) -> dict[str, Any]:
         """The address, of a provider that gives it at its userinfo address only (Core, section 5.4)."""
         address = known.get("userinfo_endpoint")
         if not self._is_address(address):
             return {}
-        headers = {"Authorization": f"Bearer {access}", "Accept": "application/json"}
-        said = _to_object(self._get(http, str(address), until, headers))
+        said = _to_object(calls.get(str(address), {"Authorization": f"Bearer {access}"}))
         return {name: said.get(name) for name in ("email", "email_verified")} if said.get("sub") == subject else {}
 
-    def _get(self, http: httpx.Client, address: str, until: float, headers: Mapping[str, str] | None = None) -> Reply:
-        asked = http.build_request("GET", address, headers=dict(headers or {"Accept": "application/json"}))
-        reply = self._send(http, asked, until)
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """The calls of one login, all of them `until` a moment of the monotonic clock. Raise Transient, Permanent."""
+
+    http: httpx.Client
+    until: float
+
+    def get(self, address: str, headers: Mapping[str, str] | None = None) -> Reply:
+        reply = self.send("GET", address, {"Accept": "application/json", **(headers or {})})
         if reply.status != HTTPStatus.OK:
             raise Permanent(message("the login provider answered {status}", status=reply.status), fix=_OPERATOR)
         return reply
 
-    @staticmethod
-    def _send(http: httpx.Client, request: httpx.Request, until: float) -> Reply:
-        left = max(0.1, until - time.monotonic())
+    def send(self, method: str, address: str, headers: Mapping[str, str], content: bytes | None = None) -> Reply:
+        request = self.http.build_request(method, address, headers=dict(headers), content=content)
+        left = max(0.1, self.until - time.monotonic())
         try:
-            reply = send(http, request, Limits(connect=min(3.0, left), read=left, total=left, size=_SIZE))
+            reply = send(self.http, request, Limits(connect=min(3.0, left), read=left, total=left, size=_SIZE))
         except NoAnswer as failure:
             raise Transient(message("no answer from the login provider: {failure}", failure=failure)) from failure
         if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS:
