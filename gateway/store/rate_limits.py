@@ -36,6 +36,7 @@ RECOVERY_SECONDS: Final = 15.0
 _MAX_LEVEL: Final = 6.0
 _SLOWEST: Final = 8.0
 _CLOCK_SLACK: Final = 60.0
+_ROUNDING: Final = 1e-6  # of sums of seconds since 1970: a wait of this length would cost one more look
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -116,7 +117,7 @@ def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, pa
         if found is not None:
             if state.wanted_by == holder:
                 connection.execute(_WANT.values(wanted_by=None), bound)
-            return Slot(int(found.number), max(0.0, float(found.ready_in) - interval))
+            return Slot(int(found.number), max(0.0, float(found.ready_in) - interval - _ROUNDING))
         start = connection.execute(_NEXT_START, bound).scalar()
         if start is not None and float(start) > patience:
             return Later(float(start), cooling=False)

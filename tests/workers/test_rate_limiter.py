@@ -249,6 +249,13 @@ def test_starts_are_given_in_the_order_of_the_requests(engine: Engine) -> None:
     assert later.seconds == pytest.approx(20.0, abs=0.5)
 
 
+def test_a_slot_that_was_not_used_starts_at_once_to_the_last_digit(engine: Engine) -> None:
+    limit = Limit(10, interval=0.006)
+    rate_limits.open_account(engine, BOOKS, limit)
+    slots = [rate_limits.take_slot(engine, BOOKS, limit, "us", patience=1.0) for _ in range(10)]
+    assert [slot.wait for slot in slots if isinstance(slot, Slot)] == [0.0] * 10
+
+
 def test_a_call_that_began_late_moves_the_next_start_of_its_slot(engine: Engine) -> None:
     limit = Limit(1, interval=2.0)
     rate_limits.open_account(engine, BOOKS, limit)
