@@ -10,7 +10,7 @@ from gateway.errors import Permanent
 from gateway.store.events import PEOPLE, Event, Flow
 from handlers import checkup, customers, golden_records, previews
 from handlers.agreement import report
-from handlers.backfills import first_load, pages
+from handlers.backfills import pages
 from handlers.catalogue import categories, products
 from handlers.deps import Deps
 from handlers.polling import books_documents, polls
@@ -52,9 +52,9 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ),
     (Flow.ORDERS, "Backfill"): pages.unless_paused(pages.handle_orders),
     (Flow.CUSTOMERS, "Backfill"): pages.unless_paused(pages.handle_customers),
-    (Flow.PRODUCTS, "Backfill"): pages.unless_paused(first_load.handle_products),
-    (Flow.CATEGORIES, "Backfill"): pages.unless_paused(first_load.handle_categories),
-    (Flow.STOCK, "Backfill"): pages.unless_paused(first_load.handle_stock),
+    (Flow.PRODUCTS, "Backfill"): pages.unless_paused(pages.handle_products),
+    (Flow.CATEGORIES, "Backfill"): pages.unless_paused(pages.handle_categories),
+    (Flow.STOCK, "Backfill"): pages.unless_paused(pages.handle_stock),
     (Flow.ORDERS, "SalesReceipt"): books_documents.handle,
     (Flow.ORDERS, "Invoice"): books_documents.handle,
     (Flow.ORDERS, "CreditMemo"): books_documents.handle,

@@ -20,16 +20,17 @@ from datetime import datetime
 from itertools import chain
 from typing import Final
 
+from sqlmodel import Session
+
 from gateway import failpoints
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from gateway.observability import counters
-from gateway.store import claims, inbox, links, round_robin
-from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, State
+from gateway.store import claims, inbox, links, progress, round_robin
+from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, Received, State
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts
 from gateway.store.session import writing
-from handlers.backfills import pages
 from handlers.catalogue import articles, bridge, drift, items, ownership, products
 from handlers.catalogue.articles import Member
 from handlers.catalogue.drift import View
@@ -149,6 +150,21 @@ def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: b
     )
 
 
+def is_held(session: Session, event: Event) -> bool:
+    return progress.find_holds(session, event)[0]
+
+
+def receive_page(
+    session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int, unchanged: int
+) -> list[Received]:
+    """Store a page of a load, or a part of it, and the position after it; the caller checks `is_held` and notifies."""
+    received = inbox.receive(session, changes)
+    known = progress.read_notes(session, event)
+    counts = {"read": known.read + read, "unchanged": known.unchanged + unchanged}
+    progress.note(session, event, dataclasses.replace(known, position=str(reached), **counts))
+    return received
+
+
 def _find_numbers(new: Sequence[Item], page: ItemPage, deps: Deps) -> dict[str, int]:
     """Article numbers that the till does not have, by the item: its SKU that no other item has, or one given to it."""
     settings = deps.settings.products
@@ -205,7 +221,7 @@ def _begin(
     subjects = {changes[id_].subject: id_ for id_ in new}
     with writing(deps.engine) as session:
         claims.hold(session, deps.claim)
-        if pages.is_held(session, event):
+        if is_held(session, event):
             return {}
         for subject in inbox.find_told(session, list(subjects), batch.page.read_at) if subjects else ():
             del subjects[subject]
@@ -215,7 +231,7 @@ def _begin(
         members = [new[id_].member for id_ in begun]
         owners = [Link(LinkKind.ARTICLE, str(m.number), "Item", m.item.id, m.item.sync_token) for m in members]
         links.save(session, deps.connection, *sorted(owners, key=lambda link: link.source_id))
-        stored = pages.store(session, event, received, batch.reached, **counts)
+        stored = receive_page(session, event, received, batch.reached, **counts)
     deps.notify([row.id for row in stored if row.pending][:1])
     return begun
 

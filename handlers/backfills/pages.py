@@ -1,31 +1,53 @@
-"""Backfills page by page: what all share, and those of relations and sales, only on request.
+"""Backfills page by page: relations and sales of the till only on request, and first loads and re-syncs of the books.
 
 Each page is received in its own transaction with the position after it, and a backfill continues where it stopped, so a
-kill costs at most one page; records received before are recognised by their key.
+kill costs at most one page; records received before are recognised by their key. Everything is at the lowest priority,
+so other events go first.
+
+From the books come categories, then items, then stock, many at once. Items are handled in batches (see `batches`); the
+events of a page contain the records that were read: no item is read twice.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from datetime import date
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
 from typing import Any
 
-from sqlmodel import Session
-
-from gateway.store import inbox, progress
-from gateway.store.events import BACKFILL, Change, Event, Flow, Received
+from gateway.connectors.quickbooks.calls import is_last_page
+from gateway.errors import RateLimited
+from gateway.store import progress, records, requests
+from gateway.store.events import BACKFILL, Change, Event, Flow
 from gateway.store.progress import CANCELLED, STOCK, Progress
+from gateway.store.records import RecordFacts
 from gateway.store.session import reading, writing
+from handlers import known_records
+from handlers.backfills import batches
+from handlers.catalogue import categories, drift, items
 from handlers.deps import Deps
 from handlers.polling import polls, till_feed, till_pages
 from handlers.polling.till_pages import TillSource
 from handlers.result import Result, done, skipped, waiting
-from mapping.errors import MappingError
-from mapping.messages import message
+from handlers.stock import levels, quantities
+from mapping.categories import CATEGORY, parents_first
+from mapping.errors import MappingError, NotBookable
+from mapping.items import find_own_number
+from mapping.messages import Message, join, message
+from mapping.records import Item
 
 PAUSED_SECONDS = 3600.0
 """A paused backfill is looked at again after so long; whoever lets it go on wakes it."""
+ITEMS_AT_ONCE = 1000
+LEVELS_AT_ONCE = 250
+SEEN_AT_ONCE = 25
+ALONE_AT_ONCE = 50  # if each is booked separately, so that other stock events run in between
+LOOK_SECONDS = 2.0
+SLICE_SECONDS = 2.0
+_TREE, _REST = "tree", "rest"
 
 
 def unless_paused(handle: Callable[[Event, Deps], Result]) -> Callable[[Event, Deps], Result]:
@@ -61,33 +83,23 @@ def receive(
     `read`: the records of the page. `unchanged`: those without anything to do.
     """
     with writing(deps.engine) as session:
-        if is_held(session, event):
+        if batches.is_held(session, event):
             return 0
-        received = store(session, event, list(changes), reached, read=read, unchanged=unchanged)
+        received = batches.receive_page(session, event, list(changes), reached, read=read, unchanged=unchanged)
     deps.notify([row.id for row in received if row.pending][:1])
     return sum(row.created for row in received)
 
 
-def is_held(session: Session, event: Event) -> bool:
-    return progress.find_holds(session, event)[0]
+def _expect(page: Sequence[Item], start: int, size: int, event: Event, deps: Deps) -> None:
+    """Store how many items there are, to show the progress, if there is more than one page and all are requested.
 
-
-def store(
-    session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int, unchanged: int
-) -> list[Received]:
-    """As `receive`, in the caller's transaction, which checks `is_held` and notifies a worker."""
-    received = inbox.receive(session, changes)
-    known = progress.read_notes(session, event)
-    counts = {"read": known.read + read, "unchanged": known.unchanged + unchanged}
-    progress.note(session, event, dataclasses.replace(known, position=str(reached), **counts))
-    return received
-
-
-def expect(event: Event, deps: Deps, count: Callable[[], int]) -> None:
-    """Store how many records there are, to show the progress; counted once."""
+    They are counted once, with one read.
+    """
+    if start != 1 or len(page) != size or find_since(event) is not None:
+        return
     with reading(deps.engine) as session:
         before = progress.read_notes(session, dataclasses.replace(event, key=event.key.removesuffix(STOCK)))
-    total = before.total or count()
+    total = before.total or deps.books.count("Item")
     with writing(deps.engine) as session:
         known = progress.read_notes(session, event)
         progress.note(session, event, dataclasses.replace(known, total=total))
@@ -99,7 +111,7 @@ def go_on(progress: str, deps: Deps, *, seconds: float = 0.0) -> Result:
     return waiting(progress, seconds)
 
 
-def look(event: Event, deps: Deps) -> Progress:
+def _look(event: Event, deps: Deps) -> Progress:
     with reading(deps.engine) as session:
         return progress.look(session, event)
 
@@ -179,3 +191,150 @@ def handle_orders(event: Event, deps: Deps) -> Result:
             start = (position, marker if position == reached else 0)
             count += _receive_kind(event, deps, source, start, lambda sale: bool(sale.business_date >= since))
     return done(message("{count} sales since {since} received", count=count, since=since))
+
+
+def handle_categories(event: Event, deps: Deps) -> Result:
+    """Receive the whole tree; ends when all categories are handled."""
+    if find_position(event, deps) is None:
+        return _receive_tree(event, deps, reached=_REST, read=True)
+    return _await_rest(event, deps) or done(_sum_up(event, deps))
+
+
+def handle_products(event: Event, deps: Deps) -> Result:
+    """Receive the tree, then every item, a thousand at a time; ends when all are handled. Then stock starts."""
+    position = find_position(event, deps)
+    match position:
+        case None if deps.settings.categories.enabled:
+            return _receive_tree(event, deps, reached=_TREE)
+        case "tree":
+            return _await_rest(event, deps) or _receive_items(event, deps, 1)
+        case "rest":
+            if waits := _await_rest(event, deps):
+                return waits
+            said = _sum_up(event, deps)
+            if deps.settings.stock.enabled:
+                follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=find_since(event))
+                deps.pass_on(follow._replace(key=event.key + STOCK, source="backfill"))
+                said = message("{done}; their stock follows", done=said)
+            return done(said)
+        case _:
+            return _receive_items(event, deps, int(position or 1))
+
+
+def handle_stock(event: Event, deps: Deps) -> Result:
+    """Write the stock of every item that differs; many articles are measured with one call."""
+    position = find_position(event, deps)
+    if position == _REST:
+        return _await_rest(event, deps) or done(_sum_up(event, deps))
+    start, read_at = int(position or 1), items.now(deps)
+    page = deps.books.items_page(start, LEVELS_AT_ONCE, include_inactive=True, changed_since=_since(event))
+    _expect(page, start, LEVELS_AT_ONCE, event, deps)
+    later = _settle([item for item in page if item.active], read_at, event, deps)
+    reached = _REST if is_last_page(len(page), LEVELS_AT_ONCE) else start + len(page)
+    receive(event, deps, later, reached, read=len(page), unchanged=len(page) - len(later))
+    return go_on(message("the stock of {count} items compared", count=start - 1 + len(page)), deps)
+
+
+def _receive_tree(event: Event, deps: Deps, *, reached: str, read: bool = False) -> Result:
+    read_at = items.now(deps)
+    tree = parents_first(deps.books.categories())
+    categories.notice_altered(tree, deps)
+    changes = [batches.to_change(event, item, read_at, Flow.CATEGORIES) for item in tree]
+    receive(event, deps, changes, reached, read=len(tree) if read else 0)
+    return go_on(message("{count} categories received", count=len(tree)), deps)
+
+
+def _receive_items(event: Event, deps: Deps, start: int) -> Result:
+    """Batches of the page at this position, until their time is up: what is more urgent comes first."""
+    load, position, until = batches.find_load(deps), start, time.monotonic() + SLICE_SECONDS
+    while True:
+        began = time.monotonic()
+        page = load.page = _page_at(position, load, event, deps)
+        some = page.items[position - page.start :][: load.size]
+        position += len(some)
+        is_over = page.is_last and position == page.start + len(page.items)
+        failure = batches.handle(batches.Batch(some, page, _REST if is_over else position), event, deps)
+        load.learn(time.monotonic() - began, failed=failure is not None)
+        if failure is not None:
+            wait = failure.after if isinstance(failure, RateLimited) else batches.RETRY_SECONDS
+            return go_on(failure.reason, deps, seconds=wait)
+        if is_over:
+            load.page = None
+        if is_over or time.monotonic() > until or find_position(event, deps) != str(position):
+            return go_on(message("{count} items received", count=position - 1), deps)
+
+
+def _page_at(position: int, load: batches.LoadState, event: Event, deps: Deps) -> batches.ItemPage:
+    """The page with the item at this position: the one that this process has read already, or a new one.
+
+    The article numbers that the till has are read with it, with one call per 200. Articles that were changed by hand
+    meanwhile are found too.
+    """
+    if load.page is not None and load.page.serves(event.key, position):
+        return load.page
+    read_at = items.now(deps)
+    page = deps.books.items_page(position, ITEMS_AT_ONCE, include_inactive=True, changed_since=_since(event))
+    _expect(page, position, ITEMS_AT_ONCE, event, deps)
+    asked = [item for item in page if item.type != CATEGORY]
+    known_records.release_items(asked, deps)
+    known = drift.find_known(asked, deps)
+    numbers = Counter(find_own_number(item.sku) for item in asked)
+    wanted = {number for number in numbers if number is not None} | {int(link.target_id) for link in known.values()}
+    found = deps.till.products_of_articles(sorted(wanted))
+    present = {article.number: read.product for read in found for article in read.product.articles}
+    sold = [item for item in asked if item.active or item.id in known]
+    altered = drift.notice(sold, known, present, deps)
+    if altered:
+        deps.say("articles are not as they were left", count=len(altered))
+    is_last = is_last_page(len(page), ITEMS_AT_ONCE)
+    return batches.ItemPage(event.key, position, page, read_at, present, altered, is_last=is_last, numbers=numbers)
+
+
+def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -> list[Change]:
+    """Write the stock of these items; returns the items to measure again separately."""
+    if not deps.settings.stock.enabled:
+        return []
+    together = levels.can_book_together(deps)
+    unsure: dict[str, Item] = {}
+    size = LEVELS_AT_ONCE if together else ALONE_AT_ONCE
+    # How many at a time: no other event measures while these are booked.
+    every = list(_articles(page, deps).items())
+    for some in (dict(every[start : start + size]) for start in range(0, len(every), size)):
+        found = levels.settle(some, read_at, deps, patient=True, together=together)
+        # For the pages, in transactions of their own: SQLite has no queue of writers.
+        seen: dict[tuple[str, str], RecordFacts] = {}
+        levels.note_stock(found, dataclasses.replace(deps, records=seen), booked=True)
+        facts = list(seen.values())
+        for first in range(0, len(facts), SEEN_AT_ONCE):
+            deps.write(records.record_seen, facts[first : first + SEEN_AT_ONCE])
+        unsure |= {difference.item.id: difference.item for difference in found if difference.unsure}
+    return [batches.to_change(event, item, read_at, Flow.STOCK) for item in unsure.values()]
+
+
+def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:
+    """The items whose quantity the books keep, by their article."""
+    counted = {item.id: item for item in page if item.quantity_on_hand is not None}
+    found: dict[int, list[Item]] = {}
+    for id_, article in quantities.articles_of(list(counted.values()), deps).items():
+        if not isinstance(article, NotBookable):
+            found.setdefault(article, []).append(counted[id_])
+    # Two items have one SKU and no link yet: it is not known whose stock it is.
+    return {number: some[0] for number, some in found.items() if len(some) == 1}
+
+
+def _await_rest(event: Event, deps: Deps) -> Result | None:
+    """Whether received events are still in progress: then this event runs again later."""
+    count = _look(event, deps).open
+    return go_on(message("{count} records are still open", count=count), deps, seconds=LOOK_SECONDS) if count else None
+
+
+def _sum_up(event: Event, deps: Deps) -> Message:
+    reached = _look(event, deps)
+    counts = {"nothing to do": reached.notes.unchanged, **dict(sorted(reached.counts.items()))}
+    parts = [message("{n} {what}", n=count, what=message(what)) for what, count in counts.items() if count]
+    return message("{count} records: {parts}", count=reached.notes.read, parts=join(parts or [message("none")]))
+
+
+def _since(event: Event) -> datetime | None:
+    day = find_since(event)
+    return datetime.combine(day, time_of_day(), UTC) if day else None

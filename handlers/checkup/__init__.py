@@ -1,4 +1,4 @@
-"""The part of `doctor` that calls both systems, the check of a settings document, and the lists to choose from.
+"""The part of `doctor` that calls both systems, and the check of a settings document.
 
 A settings document is checked before it is put in force: what it names must exist in both systems, and it must work.
 Only new faults refuse it: a fault that the document in force already has does not block other changes.
@@ -7,25 +7,33 @@ Only new faults refuse it: a fault that the document in force already has does n
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final
 
 from gateway import findings
-from gateway.errors import AuthLost, GatewayError, Permanent
-from gateway.findings import Check, Finding
-from gateway.store import requests, systems
+from gateway.connectors.quickbooks.calls import is_last_page
+from gateway.errors import AuthLost, GatewayError, NotConnected, Permanent
+from gateway.findings import Check, Finding, enumerate_some
+from gateway.store import links, requests, tokens
 from gateway.store.events import Event
-from handlers.checkup import both_systems, settings
+from gateway.store.links import LinkKind
+from gateway.store.requests import ARTICLES
+from handlers.checkup import settings
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked, telling
 from mapping import products, stock
-from mapping.choices import ListName, ListOption
+from mapping.choices import MONEY
 from mapping.errors import MappingError, NotBookable
-from mapping.items import category_path
+from mapping.items import find_own_number, is_own
 from mapping.messages import join, message
-from mapping.records import ArticleGroup, Item, ListEntry, VatGroup
+from mapping.records import CompanyProfile, Item
 from mapping.settings_document import SettingsDocument
+
+BOOKS: Final = "QuickBooks"
+TILL: Final = "MplusKASSA"
 
 
 def handle(event: Event, deps: Deps) -> Result:
@@ -36,7 +44,7 @@ def handle(event: Event, deps: Deps) -> Result:
     """
     asked = event.asked
     if requests.LISTS in asked:
-        return refresh_lists(deps)
+        return settings.refresh_lists(deps)
     if requests.SETTINGS in asked:
         return handle_draft(event, deps)
     if requests.IN_FORCE in asked:
@@ -44,7 +52,7 @@ def handle(event: Event, deps: Deps) -> Result:
     deps.lists.forget_older_than(0)  # so that a repair made a moment ago counts
     advice = "look at the address and the credentials, then try again"
     rows = [each.to_data() for each in findings.run(ALL, deps.without_writes(), otherwise=advice)]
-    store_lists(deps)
+    settings.store_lists(deps)
     troubles = sum(not row["good"] for row in rows)
     return telling(done(message("{n} of {all} findings need attention", n=troubles, all=len(rows))), rows)
 
@@ -71,7 +79,8 @@ def handle_draft(event: Event, deps: Deps) -> Result:
     warnings = [
         Finding("(document)", message("could not be checked: {why}", why=why), _LATER) for why in unasked.values()
     ]
-    if items and _let_in(items, present) and not _let_in(items, draft):  # probably a mistake
+    flow, would = (any(_is_wanted(item, each) for item in items) for each in (present, draft))
+    if flow and not would:  # probably a mistake
         said = message("none of the first {n} items of QuickBooks would flow", n=len(items))
         warnings.append(Finding("products.filter", said, "look at products.filter and products.types once more"))
     rows = {"faults": _to_rows(faults), "warnings": _to_rows(warnings), "unasked": list(unasked)}
@@ -169,97 +178,194 @@ def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[
     return []
 
 
-def _let_in(items: list[Item], deps: Deps) -> bool:
-    for item in items:
-        try:
-            products.require_wanted(item, deps.settings.products)
-        except NotBookable:
-            continue
-        except MappingError:
-            return True
-        return True
-    return False
+SKEW = timedelta(seconds=30)
+_OTHER_KIND = (
+    "connect QuickBooks again; if that does not help, the app's keys are of another environment than the company: "
+    "compare QUICKBOOKS_ENVIRONMENT with the tab of Intuit's portal the keys come from"
+)
+_NOT_OF_THE_KEYS = frozenset({"120", "6190"})
+"""Faults of the user who connected, and of the subscription: no other keys and no other environment help."""
 
 
-def store_lists(deps: Deps) -> dict[ListName, str]:
-    """Read and store every list; returns those that could not be read, with the reason: they stay as they were."""
-    troubles: dict[ListName, str] = {}
-    for name, read in _LISTS.items():
-        try:
-            options = list(read(deps))
-        except GatewayError as error:
-            troubles[name] = error.reason
-            continue
-        deps.write(systems.save_list, name, options)
-    return troubles
+def look_at_books(deps: Deps) -> Iterator[Finding]:
+    """Call the books; raises the error that explains a refusal."""
+    try:
+        company = deps.lists.company()
+    except NotConnected:
+        raise
+    except AuthLost as error:
+        refusal = deps.read(tokens.find_refusal)
+        fix = tokens.REFUSED if refusal in _NOT_OF_THE_KEYS else _OTHER_KIND
+        raise AuthLost(error.reason, code=error.code, fix=fix) from error
+    said = "{name} ({country}), {home}"
+    yield Finding(
+        "QuickBooks",
+        message(
+            said, name=company.name, country=company.country, home=company.home_currency or message("no currency given")
+        ),
+    )
+    yield from _look_at_money(company, deps)
+    yield from _look_at_habits(company, deps)
+    accounts = [account for account in deps.lists.entries("Account") if account.active]
+    if not any(account.type == "Income" for account in accounts):
+        yield Finding("income account", "there is none", "make an account of type Income: rounding lines need one")
+    if not any(account.type in MONEY for account in accounts):
+        yield Finding("deposit account", "none money can lie in", "make an account of type Bank: refunds need one")
+    now = deps.now()
+    skew = abs(deps.books.changes(["Department"], now - timedelta(minutes=1)).as_of - now)
+    fix = "" if skew < SKEW else "let this machine take its time from NTP: tokens would be renewed too late"
+    yield Finding("clock", message("{seconds} s beside QuickBooks'", seconds=f"{skew.total_seconds():.0f}"), fix)
 
 
-def refresh_lists(deps: Deps) -> Result:
-    """As a person's request: read everything anew; the result on the row are the lists that could not be read."""
-    deps.lists.forget_older_than(0)
-    troubles = store_lists(deps)
-    read = len(_LISTS) - len(troubles)
-    return telling(done(message("{read} of {all} lists were read", read=read, all=len(_LISTS))), troubles)
+def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
+    currency = deps.settings.products.currency
+    if company.home_currency not in (None, currency):
+        said = "the company keeps {home}, the till {currency}: nothing is synchronised"
+        yield Finding(
+            "currency",
+            message(said, home=company.home_currency, currency=currency),
+            "connect the right company, or correct products.currency (the till's currency)",
+        )
+    if company.multi_currency:
+        yield Finding(
+            "multicurrency",
+            message("on: sales are booked in {currency}, on customers that keep this currency", currency=currency),
+        )
+    if not company.uses_tax:
+        yield Finding(
+            "sales tax",
+            "VAT is switched off: only sales without VAT can be booked",
+            "nothing, if the shop charges no VAT; else switch VAT on in QuickBooks and make its tax codes",
+        )
+    if company.computes_tax_itself:
+        yield Finding(
+            "sales tax",
+            "QuickBooks computes it from addresses and overrules the till's",
+            "connect a company without automated sales tax",
+        )
 
 
-def _entries(found: Iterable[ListEntry]) -> Iterator[ListOption]:
-    for entry in found:
-        if entry.active:
-            yield ListOption(entry.id, entry.name, full=entry.full_name, kind=entry.type, days=entry.due_days)
+def _look_at_habits(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
+    numbered = company.custom_document_numbers
+    yield Finding(
+        "document numbers",
+        "the till's number is kept"
+        if numbered
+        else "QuickBooks assigns the numbers; a sale is recognised by its private note (switch custom transaction "
+        "numbers on under Account and settings > Sales to see the till's)",
+    )
+    if company.books_closed_through:
+        kept = deps.settings.orders.closed_books
+        what = message("set aside" if kept == "park" else "booked on the first open day")
+        yield Finding(
+            "closed books",
+            message("closed through {day}; earlier sales are {what}", day=company.books_closed_through, what=what),
+        )
+    if deps.settings.stock.enabled and not company.tracks_stock:
+        yield Finding(
+            "stock",
+            "the company does not track quantities",
+            "switch it on (QuickBooks Plus or Advanced), or set stock.enabled = false",
+        )
 
 
-def _vat_codes(groups: Iterable[VatGroup]) -> Iterator[ListOption]:
-    """A code with its rate; where branches differ it has none, and its name says them."""
-    rates = {code: {each.percentage for each in groups if each.code == code} for code in {g.code for g in groups}}
-    for code, some in sorted(rates.items()):
-        name = " / ".join(f"{rate.normalize():f} %" for rate in sorted(some))
-        yield ListOption(str(code), name, rate=next(iter(some)) if len(some) == 1 else None)
+def look_at_till(deps: Deps) -> Iterator[Finding]:
+    """Call the till; raises the error that explains a refusal. The WSDL needs no login, the first call does."""
+    yield Finding("MplusKASSA", message("answers, version {version}", version=deps.till.api_version().service))
+    missing = list(deps.till.missing_operations())
+    if missing:
+        yield Finding(
+            "operations",
+            message("lacks {names}", names=enumerate_some(missing)),
+            "ask MplusKASSA for an update, or switch off the flows that need them",
+        )
+    branches = deps.lists.branches()
+    yield Finding(
+        "branches",
+        ", ".join(f"{b.number} {b.name}" for b in branches) or "none",
+        "" if branches else "make a branch at the till",
+    )
+    methods = deps.lists.payment_methods()
+    yield Finding(
+        "payment methods",
+        ", ".join(m.description for m in methods) or "none",
+        "" if methods else "make a way to pay at the till",
+    )
 
 
-def _article_groups(groups: Iterable[ArticleGroup], above: str = "") -> Iterator[ListOption]:
-    for group in groups:
-        if not group.deleted:
-            full = f"{above}{group.name}"
-            yield ListOption(str(group.number), group.name, full=full)
-            yield from _article_groups(group.subgroups, f"{full} / ")
+LOOKED_AT = 1000
+MOST_PAGES = 30
 
 
-def _company(deps: Deps) -> Iterator[ListOption]:
-    company = deps.lists.company()
-    if company.name:
-        yield ListOption(deps.books.realm_id, company.name)
+def look_at_items(deps: Deps) -> Iterator[Finding]:
+    """With one read per thousand items."""
+    types = deps.settings.products.types
+    items: list[Item] = []
+    start = 1
+    for _ in range(MOST_PAGES):
+        some = deps.books.items_page(start, LOOKED_AT)
+        ours = {item.id for item in some if is_own(item) or deps.settings.is_for_own_lines(item)}
+        items += [item for item in some if item.type in types and item.id not in ours]
+        if is_last_page(len(some), LOOKED_AT):
+            break
+        start += len(some)
+    yield Finding("items", message("{n} that may become articles", n=len(items)) if items else "none yet")
+    if items:
+        yield _look_at_articles(items, deps)
+    yield from _look_at_skus(items, deps)
+    today = deps.now().date()
+    late = [item.name for item in items if item.stocked_from and item.stocked_from > today]
+    if late:
+        yield Finding(
+            "inventory start",
+            message("in the future: {names}", names=enumerate_some(late)),
+            "set an earlier inventory start date: sales before it are refused (6270)",
+        )
 
 
-_LISTS: Final[Mapping[ListName, Callable[[Deps], Iterable[ListOption]]]] = {
-    ListName.TAX_CODES: lambda deps: (
-        ListOption(code.id, code.name, rate=code.percentage)
-        for code in deps.lists.tax_codes(deps.now().date())
-        if code.active
-    ),
-    ListName.ACCOUNTS: lambda deps: _entries(deps.lists.entries("Account")),
-    ListName.PAYMENT_METHODS: lambda deps: _entries(deps.lists.entries("PaymentMethod")),
-    ListName.LOCATIONS: lambda deps: _entries(deps.lists.entries("Department")),
-    ListName.CLASSES: lambda deps: _entries(deps.lists.entries("Class")),
-    ListName.TERMS: lambda deps: _entries(deps.lists.entries("Term")),
-    ListName.VAT_CODES: lambda deps: _vat_codes(deps.lists.vat_groups()),
-    ListName.TENDERS: lambda deps: (ListOption(m.code, m.description) for m in deps.lists.payment_methods()),
-    ListName.BRANCHES: lambda deps: (ListOption(str(each.number), each.name) for each in deps.lists.branches()),
-    ListName.TURNOVER_GROUPS: lambda deps: (
-        ListOption(str(group.number), group.name, kind=group.type, vat_code=group.vat_code)
-        for group in sorted(deps.lists.turnover_groups(), key=lambda group: group.number)
-    ),
-    ListName.ARTICLE_GROUPS: lambda deps: _article_groups(deps.till.article_groups()),
-    ListName.CATEGORIES: lambda deps: (
-        ListOption(each.id, each.name, full=":".join(category_path(each, itself=True)))
-        for each in deps.books.categories()
-        if each.active
-    ),
-    ListName.COMPANY: _company,
-}
+def _look_at_articles(items: Sequence[Item], deps: Deps) -> Finding:
+    """Which items that flow have no article at the till; a first load, or a change of the item, brings them."""
+    wanted = [item for item in items if _is_wanted(item, deps)]
+    known: set[str] = set()
+    for start in range(0, len(wanted), LOOKED_AT):
+        ids = [item.id for item in wanted[start : start + LOOKED_AT]]
+        found = deps.read(links.find_all, LinkKind.ITEM, ids)
+        known |= {id_ for id_, link in found.items() if link.target_id}
+    missing = [item.name for item in wanted if item.id not in known]
+    if not missing:
+        return Finding(ARTICLES, "every item that flows has its article at the till")
+    counted = message("{n} of {all} have no article at the till", n=len(missing), all=len(wanted))
+    return Finding(ARTICLES, message("{counted}: {names}", counted=counted, names=enumerate_some(missing)))
 
 
-BOOKS: Final = "QuickBooks"
-TILL: Final = "MplusKASSA"
+def _is_wanted(item: Item, deps: Deps) -> bool:
+    try:
+        products.require_wanted(item, deps.settings.products)
+    except NotBookable:
+        return False
+    except MappingError:
+        pass  # the filter cannot be applied to it: its own event says so
+    return True
+
+
+def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:
+    counted = Counter(item.sku for item in items if item.sku)
+    if doubles := sorted(sku for sku, count in counted.items() if count > 1):
+        yield Finding("double SKUs", enumerate_some(doubles), "give each item a SKU of its own")
+    if without := [item.name for item in items if not item.sku]:
+        yield Finding(
+            "items without SKU",
+            message("{n}: {names}", n=len(without), names=enumerate_some(without)),
+            "enter SKUs, or leave these items out with products.filter",
+        )
+    letters = sorted(sku for sku in counted if sku and find_own_number(sku) is None)
+    if letters and deps.settings.products.sku_with_letters == "reject":
+        yield Finding(
+            "SKUs that are no number",
+            message("{n}: {names}", n=len(letters), names=enumerate_some(letters)),
+            'enter SKUs of at most 18 digits, or set products.sku_with_letters = "allocate"',
+        )
+
 
 OF_SETTINGS: Final[tuple[Check[Deps], ...]] = (
     Check("settings", settings.look_at_books, frozenset({BOOKS})),
@@ -269,9 +375,9 @@ OF_SETTINGS: Final[tuple[Check[Deps], ...]] = (
 """The checks that a settings document has to pass before it is put in force, too."""
 
 ALL: Final[tuple[Check[Deps], ...]] = (
-    Check(TILL, both_systems.look_at_till),
-    Check(BOOKS, both_systems.look_at_books),
-    Check("items", both_systems.look_at_items, frozenset({BOOKS})),
+    Check(TILL, look_at_till),
+    Check(BOOKS, look_at_books),
+    Check("items", look_at_items, frozenset({BOOKS})),
     *OF_SETTINGS,
     Check("products.turnover_group", settings.look_at_turnover_groups, frozenset({BOOKS, TILL})),
 )

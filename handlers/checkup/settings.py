@@ -1,23 +1,27 @@
-"""Check the names in the settings, and what one system names and the other must have: rates, methods, branches."""
+"""The lists of both systems: stored to choose from, and searched for what the settings, or the other system, name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
+from typing import Final
 
 from gateway.connectors.quickbooks.client import ListEntity
+from gateway.errors import GatewayError
 from gateway.findings import Finding, enumerate_some
+from gateway.store import systems
 from handlers.catalogue import categories
 from handlers.deps import Deps
 from handlers.references import goods
+from handlers.result import Result, done, telling
 from mapping import control, list_entries
 from mapping.choices import BY_CATEGORY, BY_VAT_CODE, MONEY, ListName, ListOption, catch, first_groups
 from mapping.control import Caught, Control, ControlQuestion
 from mapping.errors import MappingError
 from mapping.items import category_path
 from mapping.messages import message
-from mapping.records import TaxCode
+from mapping.records import ArticleGroup, ListEntry, TaxCode, VatGroup
 from mapping.sections import MappingSettings
 from mapping.settings_document import KEEP_STOCK, LOSES_STOCK
 from mapping.vat_table import NO_CATEGORY, SALES_GROUPS, find_category_row
@@ -309,3 +313,80 @@ def _match_branches(deps: Deps) -> Iterator[Finding]:
             yield Finding(
                 subject, message("no location is called {name}: its sales are booked without one", name=branch.name)
             )
+
+
+def store_lists(deps: Deps) -> dict[ListName, str]:
+    """Read and store every list; returns those that could not be read, with the reason: they stay as they were."""
+    troubles: dict[ListName, str] = {}
+    for name, read in _OPTIONS.items():
+        try:
+            options = list(read(deps))
+        except GatewayError as error:
+            troubles[name] = error.reason
+            continue
+        deps.write(systems.save_list, name, options)
+    return troubles
+
+
+def refresh_lists(deps: Deps) -> Result:
+    """As a person's request: read everything anew; the result on the row are the lists that could not be read."""
+    deps.lists.forget_older_than(0)
+    troubles = store_lists(deps)
+    read = len(_OPTIONS) - len(troubles)
+    return telling(done(message("{read} of {all} lists were read", read=read, all=len(_OPTIONS))), troubles)
+
+
+def _entries(found: Iterable[ListEntry]) -> Iterator[ListOption]:
+    for entry in found:
+        if entry.active:
+            yield ListOption(entry.id, entry.name, full=entry.full_name, kind=entry.type, days=entry.due_days)
+
+
+def _vat_codes(groups: Iterable[VatGroup]) -> Iterator[ListOption]:
+    """A code with its rate; where branches differ it has none, and its name says them."""
+    rates = {code: {each.percentage for each in groups if each.code == code} for code in {g.code for g in groups}}
+    for code, some in sorted(rates.items()):
+        name = " / ".join(f"{rate.normalize():f} %" for rate in sorted(some))
+        yield ListOption(str(code), name, rate=next(iter(some)) if len(some) == 1 else None)
+
+
+def _article_groups(groups: Iterable[ArticleGroup], above: str = "") -> Iterator[ListOption]:
+    for group in groups:
+        if not group.deleted:
+            full = f"{above}{group.name}"
+            yield ListOption(str(group.number), group.name, full=full)
+            yield from _article_groups(group.subgroups, f"{full} / ")
+
+
+def _company(deps: Deps) -> Iterator[ListOption]:
+    company = deps.lists.company()
+    if company.name:
+        yield ListOption(deps.books.realm_id, company.name)
+
+
+_OPTIONS: Final[Mapping[ListName, Callable[[Deps], Iterable[ListOption]]]] = {
+    ListName.TAX_CODES: lambda deps: (
+        ListOption(code.id, code.name, rate=code.percentage)
+        for code in deps.lists.tax_codes(deps.now().date())
+        if code.active
+    ),
+    ListName.ACCOUNTS: lambda deps: _entries(deps.lists.entries("Account")),
+    ListName.PAYMENT_METHODS: lambda deps: _entries(deps.lists.entries("PaymentMethod")),
+    ListName.LOCATIONS: lambda deps: _entries(deps.lists.entries("Department")),
+    ListName.CLASSES: lambda deps: _entries(deps.lists.entries("Class")),
+    ListName.TERMS: lambda deps: _entries(deps.lists.entries("Term")),
+    ListName.VAT_CODES: lambda deps: _vat_codes(deps.lists.vat_groups()),
+    ListName.TENDERS: lambda deps: (ListOption(m.code, m.description) for m in deps.lists.payment_methods()),
+    ListName.BRANCHES: lambda deps: (ListOption(str(each.number), each.name) for each in deps.lists.branches()),
+    ListName.TURNOVER_GROUPS: lambda deps: (
+        ListOption(str(group.number), group.name, kind=group.type, vat_code=group.vat_code)
+        for group in sorted(deps.lists.turnover_groups(), key=lambda group: group.number)
+    ),
+    ListName.ARTICLE_GROUPS: lambda deps: _article_groups(deps.till.article_groups()),
+    ListName.CATEGORIES: lambda deps: (
+        ListOption(each.id, each.name, full=":".join(category_path(each, itself=True)))
+        for each in deps.books.categories()
+        if each.active
+    ),
+    ListName.COMPANY: _company,
+}

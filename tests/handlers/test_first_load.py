@@ -11,7 +11,7 @@ import pytest
 from gateway.store import inbox, progress, requests
 from gateway.store.events import Event, Flow, Outcome, State
 from gateway.store.session import reading, writing
-from handlers.backfills import first_load
+from handlers.backfills import pages
 from sandbox.mpluskassa.contract import COMPACT
 from sandbox.mpluskassa.faults import Plan
 from tests import claiming
@@ -199,7 +199,7 @@ def handle_page(shop: Shop, event_id: int, *, finish: bool = True, seconds: floa
     """One page of a backfill, as a worker handles it; without `finish` the worker is killed before the end."""
     event = inbox.claim(shop.engine, event_id, seconds=seconds)
     assert event is not None
-    result = first_load.handle_products(event, shop.deps())
+    result = pages.handle_products(event, shop.deps())
     if finish:
         with writing(shop.engine) as session:
             claiming.finish(session, event, result.outcome)
@@ -268,7 +268,7 @@ def test_every_relation_of_the_till_comes_with_a_backfill_of_customers(shop: Sho
 def test_a_paused_load_reads_no_further_and_goes_on_where_it_stopped(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_load, "ITEMS_AT_ONCE", 2)
+    monkeypatch.setattr(pages, "ITEMS_AT_ONCE", 2)
     shop.set_document("version = 1\n[categories]\nenabled = false\n[stock]\nenabled = false\n")
     event = shop.event(shop.receive(requests.backfill(Flow.PRODUCTS, connection="default")))
     with writing(shop.engine) as session:

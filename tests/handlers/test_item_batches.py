@@ -14,7 +14,7 @@ from gateway.store.events import URGENT, Change, Flow
 from gateway.store.links import LinkKind
 from gateway.store.records import RecordFilter, RecordKind, RecordStatus, find
 from gateway.store.session import reading, writing
-from handlers.backfills import batches, first_load
+from handlers.backfills import batches, pages
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.counter import article, change, has_article, writes
 from tests.handlers.shop import Shop, on_both_databases
@@ -164,7 +164,7 @@ def test_a_load_lets_urgent_changes_pass_after_a_batch(open_shop: OpenShop, monk
     shop = open_shop(ONLY_PRODUCTS)
     monkeypatch.setattr(batches, "FIRST", 5)
     monkeypatch.setattr(batches, "MOST", 5)
-    monkeypatch.setattr(first_load, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(pages, "SLICE_SECONDS", 0.0)
     rows = [shop.add_item(str(number)) for number in range(7001, 7021)]
     asked = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
     there = [0]
