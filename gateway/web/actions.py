@@ -1,4 +1,4 @@
-"""What a person can ask for, through API or dashboard: retry, ignore, resend, backfill. All of it is audited."""
+"""What a person can ask for, by API or dashboard: retry, ignore, resend, backfill, preview. All of it is audited."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any, Final
 
 from sqlmodel import Session
 
 from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, tokens, views
 from gateway.store.events import SETTLED, Change, Event, Flow, State
+from gateway.store.requests import By, Side
 from gateway.store.sales import AMSTERDAM
 from gateway.web import queries, webhooks
 from gateway.web.problems import Refusal
@@ -256,6 +258,82 @@ async def undo_ignore(shared: Services, bulk_id: int, *, actor: str) -> int:
     ids = await shared.write(change)
     shared.notifier.notify(ids)
     return len(ids)
+
+
+# --- previews: what would become of one record, step by step ----------------------------------------------------------
+
+
+OF_BOOKS: Final = f"{Flow.CUSTOMERS}/{Side.BOOKS}"
+"""What a form calls one side: only of customers there are two."""
+_KNOWN_BY: Final[Mapping[Flow, frozenset[By]]] = {Flow.CUSTOMERS: frozenset({By.ID, By.NAME, By.EMAIL})}
+_ITEMS: Final = frozenset({By.ID, By.SKU, By.NAME})
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRequest:
+    """The record to preview. An order is named as the till names it; `settings` is a document to try.
+
+    `side` is whose customer is meant; everything else has one.
+    """
+
+    flow: Flow
+    record: str
+    connection: str
+    actor: str
+    by: By = By.ID
+    settings: str | None = None
+    side: Side = Side.TILL
+
+
+def to_preview(given: Mapping[str, Any], *, connection: str, actor: str) -> PreviewRequest:
+    """The request of a form: `flow`, `by` and `record`. Raises `Refusal` 400."""
+    flow, record = queries.find_choice(given, "flow", Flow), queries.find_text(given, "record")
+    if flow is None or record is None or not record.strip():
+        raise Refusal(400, message("name a flow ({flows}) and a record", flows=", ".join(Flow)))
+    by = queries.find_choice(given, "by", By) or By.ID
+    side = queries.find_choice(given, "side", Side) or Side.TILL
+    known_by = _KNOWN_BY.get(flow, _ITEMS)
+    if by not in known_by:
+        known = ", ".join(each for each in By if each in known_by)
+        raise Refusal(400, message("{flow} are known by {known}, not by {by}", flow=message(flow), known=known, by=by))
+    return PreviewRequest(flow, record.strip(), connection, actor, by=by, side=side)
+
+
+def read_preview_form(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A form's words as those of the API: its `flow` may name a side; a customer's `by` may be left as it stood."""
+    flow, _, side = str(given.get("flow", "")).partition("/")
+    by, record = given.get("by"), str(given.get("record", ""))
+    if flow == Flow.CUSTOMERS and by == By.SKU:
+        by = By.EMAIL if "@" in record else By.ID if record.strip().isdecimal() else By.NAME
+    return {**given, "flow": flow, "side": side, "by": by}
+
+
+async def ask_preview(shared: Services, wanted: PreviewRequest) -> int:
+    """Have a worker look; answers the event whose result is the preview. Raises `Refusal` 404, 409."""
+    if wanted.flow is Flow.ORDERS:
+        dry = Resend(wanted.record, wanted.actor, dry_run=True, connection=wanted.connection, settings=wanted.settings)
+        return await resend(shared, dry)
+
+    def store(session: Session) -> int:
+        key = connections.find_key(session, wanted.connection)
+        if key is None:
+            raise Refusal(404, message("there is no connection {name}", name=wanted.connection))
+        change = requests.preview(
+            wanted.flow,
+            wanted.record,
+            connection=key,
+            by=wanted.by,
+            side=wanted.side if wanted.flow is Flow.CUSTOMERS else Side.BOOKS,
+            settings=wanted.settings,
+            actor=SOURCE,
+        )
+        # The audit is never deleted, so it does not name a person.
+        is_private = wanted.flow is Flow.CUSTOMERS and wanted.by is not By.ID
+        named = message("{flow}, by {key}", flow=message(wanted.flow), key=wanted.by)
+        target = named if is_private else message("{what} {record}", what=named, record=wanted.record)
+        return audit.ask(session, change, actor=wanted.actor, action="preview", target=target)
+
+    return await shared.ask(store)
 
 
 # --- waiting for what was asked ----------------------------------------------------------------------------------

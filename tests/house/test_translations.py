@@ -17,8 +17,7 @@ from gateway.store import sales
 from gateway.store.events import Flow, State
 from gateway.store.sales import SaleStatus
 from gateway.store.users import NoUser, Role
-from gateway.web import dashboard
-from gateway.web.api import previews
+from gateway.web import actions, dashboard
 from gateway.web.dashboard import (
     agreement_calendar,
     backfills,
@@ -81,7 +80,7 @@ def test_each_word_of_a_kind_has_a_text_of_its_table() -> None:
         "sign_on_refusals": NoUser,
         "agreement_results": agreement_calendar.CalendarResult,
         "loads": backfills.FLOWS,
-        "previews": {*previews.PREVIEWED, previews.OF_BOOKS},
+        "previews": {*Flow, actions.OF_BOOKS},
         "mapping_columns": [each.path for each in choices.CONTROLS],
         "mapping_hints": [each.path for each in choices.CONTROLS],
         "mapping_titles": [each.path for each in choices.CONTROLS],

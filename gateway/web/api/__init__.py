@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gateway.store.connections import NAME as CONNECTION
 from gateway.web import actions
 from gateway.web.access import Endpoint, admin_only
-from gateway.web.api import agreement, events, previews, settings, status
+from gateway.web.api import agreement, events, settings, status
 from gateway.web.api.schemas import ADDRESS, DAY, ID, LIMIT, NAME, SCHEMAS, TEXT, WORDS, Schema, ref
 
 __all__ = ["agreement", "events", "routes", "settings", "status", "to_document"]
@@ -211,7 +211,7 @@ _CONNECTIONS = (
         body={TOML: TEXT, JSON: {"type": "object"}}, required=True,
     ),
     Operation(
-        "POST", "/admin/connections/{name}/preview", previews.preview_record,
+        "POST", "/admin/connections/{name}/preview", status.preview_record,
         "what would become of one record, step by step",
         _later("the preview is its `result`"), (400, 404, 409, 422), _WAIT, body=_json("PreviewRequest"), required=True,
     ),

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlmodel import Session
@@ -23,6 +23,7 @@ from gateway.store import (
     installation,
     progress,
     rate_limits,
+    requests,
     sql,
     systems,
     tokens,
@@ -30,6 +31,7 @@ from gateway.store import (
 )
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
+from gateway.store.requests import By
 from gateway.store.sealing import Seal
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
 from gateway.version import VERSION
@@ -37,7 +39,9 @@ from gateway.web import actions, queries, services, setups
 from gateway.web.access import ADMIN
 from gateway.web.api import events
 from gateway.web.api.events import pick, to_time
+from gateway.web.api.settings import to_rows
 from gateway.web.problems import Refusal
+from mapping import settings_document
 from mapping.messages import message
 
 
@@ -333,3 +337,41 @@ async def remove_connection(request: Request) -> Response:
     if data is None:
         raise Refusal(400, f"say what becomes of the data: one of {', '.join(Data)}")
     return JSONResponse(dataclasses.asdict(await setups.remove(request, data, actor=ADMIN)))
+
+
+_PATIENCE: Final = 20
+
+
+async def preview_record(request: Request) -> Response:
+    """200 with the event whose `result` is the preview; 202 and where to look when it takes longer than `?wait`.
+
+    The body names a flow and a record of the books, `{"flow": "products", "id": "17"}`, by `id`, `sku` or `name`, or
+    an order of the till by its `id`, or a customer by `id`, `name` or `email`: a relation of the till, or with
+    `"side": "books"` a customer of the books. `settings` may be a document (TOML) to try instead of the one in force.
+    """
+    shared = services.of(request)
+    given = await events.read_json(request, "flow", "side", *By, requests.SETTINGS)
+    seconds = actions.find_seconds(request.query_params, default=_PATIENCE)
+    named = [by for by in By if queries.find_text(given, by)]
+    if len(named) != 1:
+        raise Refusal(400, f"name one record, by {', '.join(By)}")
+    settings = await shared.run(lambda: _find_settings(given))
+    record = {**given, "by": named[0], "record": given[named[0]]}
+    wanted = actions.to_preview(record, connection=request.path_params["name"], actor=ADMIN)
+    event_id = await actions.ask_preview(shared, dataclasses.replace(wanted, settings=settings))
+    return await events.answer(request, event_id, seconds=seconds)
+
+
+def _find_settings(given: Mapping[str, Any]) -> str | None:
+    """A checked document. Raises `Refusal` 422 with every fault."""
+    text = given.get(requests.SETTINGS)
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise Refusal(400, "settings should be a document as TOML text")
+    try:
+        settings_document.parse(text)
+    except settings_document.DocumentError as error:
+        detail = "the settings document was refused; nothing was tried"
+        raise Refusal(422, detail, faults=to_rows(error.faults)) from None
+    return text

@@ -13,8 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import audit, connections, requests, sales_list, systems, views
 from gateway.store.events import SETTLED, Event, Flow
-from gateway.web import api, queries, services
-from gateway.web.api import previews
+from gateway.web import actions, api, queries, services
 from gateway.web.api.settings import Draft, find_in_force
 from gateway.web.dashboard import mapping_form, questions, settings
 from gateway.web.dashboard.rendering import render
@@ -155,8 +154,8 @@ async def _try(request: Request, visitor: Visitor, state: MappingState, editing:
     if faults or number is None:
         return _show(request, state, replace(editing, notice="refused", faults=faults), status=422)
     name = request.path_params["name"]
-    wanted = previews.PreviewRequest(Flow.ORDERS, number, name, visitor.actor, settings=text)
-    return RedirectResponse(f"/preview/{await previews.ask(services.of(request), wanted)}", 303)
+    wanted = actions.PreviewRequest(Flow.ORDERS, number, name, visitor.actor, settings=text)
+    return RedirectResponse(f"/preview/{await actions.ask_preview(services.of(request), wanted)}", 303)
 
 
 def _show(request: Request, state: MappingState, editing: Editing, *, status: int = 200) -> Response:

@@ -16,8 +16,7 @@ from gateway import catalogue
 from gateway.store import progress, records, requests, sales_list, systems, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
-from gateway.web import api, queries, services, setups
-from gateway.web.api import previews
+from gateway.web import actions, api, queries, services, setups
 from gateway.web.dashboard import rendering
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
@@ -28,7 +27,7 @@ from mapping.choices import ListName
 from mapping.money import show_cents
 
 ITEM = "Item"
-_PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": previews.OF_BOOKS}
+_PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": actions.OF_BOOKS}
 _SEEN_AS: Final = {"Relation": "relation:", "Customer": "customer:"}
 _RECENT, _LOOKED_AT = 5, 60
 _MISSING = "there is no such preview"
@@ -40,7 +39,7 @@ async def show_form(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
     names = list(await services.names_in_use(request))
 
     def look(session: Session) -> tuple[dict[Flow, Sequence[Event]], dict[int, str]]:
-        found = {flow: find_recent(session, flow, visitor.connection) for flow in previews.PREVIEWED}
+        found = {flow: find_recent(session, flow, visitor.connection) for flow in Flow}
         events = [event for of_flow in found.values() for event in of_flow]
         keys = {each.id: (each.connection or "", _SEEN_AS.get(each.entity, "") + each.entity_id) for each in events}
         known = records.find_names(session, set(keys.values()))
@@ -95,10 +94,10 @@ async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) 
     if not form.get("record", "").strip():
         return await show_form(request, visitor, SentForm(form, {"record": setups.MISSING}, 400))
     try:
-        wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
+        wanted = actions.to_preview(actions.read_preview_form(form), connection=connection, actor=visitor.actor)
     except Refusal as refusal:
         return await show_form(request, visitor, SentForm(form, {"record": refusal.reason}, refusal.status))
-    return RedirectResponse(f"/preview/{await previews.ask(shared, wanted)}", 303)
+    return RedirectResponse(f"/preview/{await actions.ask_preview(shared, wanted)}", 303)
 
 
 async def show_preview(request: Request, visitor: Visitor) -> Response:
@@ -126,7 +125,7 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         raw=api.events.parse(event.result),
         is_trial=requests.SETTINGS in asked,
         by=asked.get("by", "id"),
-        choice=previews.OF_BOOKS if event.flow == Flow.CUSTOMERS and asked.get("side") == Side.BOOKS else event.flow,
+        choice=actions.OF_BOOKS if event.flow == Flow.CUSTOMERS and asked.get("side") == Side.BOOKS else event.flow,
         asked_for=asked.get("record")
         or (rendering.to_record({}, event) if event.flow == Flow.ORDERS else event.entity_id),
     )

@@ -18,9 +18,8 @@ from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordStatus
 from gateway.store.requests import Side
 from gateway.store.sql import Page
-from gateway.web import api, queries, services
-from gateway.web.api import previews
-from gateway.web.api.previews import PreviewRequest
+from gateway.web import actions, api, queries, services
+from gateway.web.actions import PreviewRequest
 from gateway.web.dashboard.preview import name_branches, to_row
 from gateway.web.dashboard.rendering import render, to_older
 from gateway.web.problems import Refusal
@@ -202,7 +201,7 @@ async def look_now(kind: RecordKind, request: Request, visitor: Visitor, _form: 
         side = Side.TILL if row.till_number else Side.BOOKS
         number = row.till_number or row.books_id or ""
         wanted = [PreviewRequest(Flow.CUSTOMERS, number, called, visitor.actor, side=side)]
-    ids = [str(await previews.ask(shared, each)) for each in wanted]
+    ids = [str(await actions.ask_preview(shared, each)) for each in wanted]
     return RedirectResponse(f"{_ADDRESSES[kind]}/{row.id}?looking={','.join(ids)}", 303)
 
 

@@ -250,25 +250,17 @@ _MISSING = "there is no such sale"
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
-    """A version of one side, and what it has otherwise than the one before it."""
-
-    version: sales.SideVersion
-    changes: tuple[SideChange, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Sides:
     """Both sides of a sale as they are known now, compared if they can be; `day` is the day's document it is in.
 
     `is_comparable`: the sums of both are known, and the document is this sale's. `versions` are those of a side that
-    changed, newest first; `payments` are on the document.
+    changed, newest first, each with what it has otherwise than the one before it; `payments` are on the document.
     """
 
     till: SaleSide | None
     books: SaleSide | None
     comparison: SideComparison | None
-    versions: Mapping[str, list[_Version]]
+    versions: Mapping[str, list[tuple[sales.SideVersion, tuple[SideChange, ...]]]]
     payments: list[Link]
     day: str | None
     is_comparable: bool
@@ -357,7 +349,7 @@ def _find_sides(session: Session, sale: sales_list.ListedSale, link: Link | None
     for name, found in known.items():
         if len(found) > 1:
             changed = [(), *(find_changes(before.side, after.side) for before, after in pairwise(found))]
-            versions[str(name)] = list(map(_Version, reversed(found), reversed(changed)))
+            versions[str(name)] = list(zip(reversed(found), reversed(changed), strict=True))
     is_comparable = is_there and None not in (row.amount_cents, row.document_cents)
     return _Sides(till, books, comparison, versions, payments, day, is_comparable)
 

@@ -16,8 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.store import audit, connections, requests, views
 from gateway.store.tables import SettingsRow
-from gateway.web import api, queries, services
-from gateway.web.api import previews
+from gateway.web import actions, api, queries, services
 from gateway.web.api.settings import ACTION, Draft, find_in_force, to_target
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
@@ -118,11 +117,11 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
         case "try":
             connection = request.path_params["name"]
             try:
-                wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
+                wanted = actions.to_preview(actions.read_preview_form(form), connection=connection, actor=visitor.actor)
             except Refusal as refusal:
                 sent = SentForm(form, {"record": refusal.reason}, refusal.status)
                 return await _show(request, state, editor, sent)
-            event_id = await previews.ask(services.of(request), replace(wanted, settings=editor.text))
+            event_id = await actions.ask_preview(services.of(request), replace(wanted, settings=editor.text))
             return RedirectResponse(f"/preview/{event_id}", 303)
         case _:
             return await _show(request, state, replace(editor, notice="checked"), SentForm(form))
