@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gateway.errors import Conflict, DuplicateNumber, NotFound
+from gateway.errors import DuplicateNumber
 from gateway.store import links
 from gateway.store.events import Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
@@ -150,19 +150,15 @@ def _write(
 
 
 def _remove(link: Link, deps: Deps) -> None:
-    """Delete it, whatever became of it. It is read only where the SyncToken of its link is not the last one."""
-    kind, token = DocumentKind(link.target_entity), link.sync_token
-    for _ in range(3):
-        try:
-            present = token or deps.books.document(kind, link.target_id).sync_token
-            documents.delete(kind, link.target_id, present, deps)
-        except NotFound:
-            return
-        except Conflict:
-            token = None
-            continue
-        deps.say("removed a document of money that the sale does not say any more", id=link.target_id)
-        return
+    """Delete it, whatever became of it."""
+    kind, id_ = DocumentKind(link.target_entity), link.target_id
+    removed = settlement.take_away(
+        link.sync_token,
+        lambda: deps.books.document(kind, id_).sync_token,
+        lambda token: documents.delete(kind, id_, token, deps),
+    )
+    if removed:
+        deps.say("removed a document of money that the sale does not say any more", id=id_)
 
 
 def beside(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:

@@ -288,24 +288,40 @@ def unapplied(made: BooksPayment) -> Decimal:
 
 
 def void(link: Link, deps: Deps) -> None:
-    """Void a payment, whatever became of it. It is read where the SyncToken of its link is not the last one."""
+    """Void a payment, whatever became of it."""
+
+    def find_token() -> str | None:
+        payment = deps.books.payment(link.target_id)
+        return None if payment.voided else payment.sync_token or ""
+
+    def write(token: str) -> None:
+        deps.books.void_payment(link.target_id, token, deps.books.request_id("void", link.target_id, token))
+
+    if take_away(link.sync_token, find_token, write):
+        deps.say("voided a payment that the till took back or changed", id=link.target_id)
+
+
+def take_away(token: str | None, find_token: Callable[[], str | None], write: Callable[[str], object]) -> bool:
+    """Void or delete a record by its SyncToken, and again if others write to it; False if it is gone already.
+
+    It is read only where `token`, that of its link, is not the last one; `find_token` gives None for a voided one.
+    Raises `Conflict` if it keeps changing.
+    """
     for attempt in range(1, TRIES + 1):
         try:
-            token = link.sync_token or "" if attempt == 1 else ""
-            if not token:
-                payment = deps.books.payment(link.target_id)
-                if payment.voided:
-                    return
-                token = payment.sync_token or ""
-            deps.books.void_payment(link.target_id, token, deps.books.request_id("void", link.target_id, token))
+            present = token or find_token()
+            if present is None:
+                return False
+            write(present)
         except NotFound:
-            return
+            return False
         except Conflict:
             if attempt == TRIES:
                 raise
+            token = None
         else:
-            deps.say("voided a payment that the till took back or changed", id=link.target_id)
-            return
+            return True
+    return False
 
 
 def posted_on(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -110,6 +111,30 @@ def test_payments_that_the_till_changed_are_voided_despite_an_edit(shop: Shop) -
     meanwhile(shop, lambda: shop.books.put(REALM, "Payment", note), event)
     assert shop.event(event).state == "done"
     assert money(shop) == ([Decimal(50), Decimal(50)], Decimal(0))
+
+
+def test_money_beside_a_sale_that_others_keep_editing_is_removed(shop: Shop) -> None:
+    line = [sold(1003, price_cents=2000)]
+    receipt = shop.till.sell(lines=line, payments=[Tender("BON", 2500), Tender("CONTANT", -500)])
+    shop.settle()
+    beside = shop.only("RefundReceipt")["Id"]
+    shop.till.edit_receipt(receipt["receiptId"], lines=line, payments=[Tender("PIN", 2000)])
+    shop.books.injected.plan("POST refundreceipt", "delay", times=3, seconds=SLOW)
+    before = shop.books.injected.struck
+
+    def is_struck(least: int) -> bool:
+        return shop.books.injected.struck >= least
+
+    def edit() -> None:
+        for number in range(1, 4):
+            wait_until(partial(is_struck, before + number))
+            shop.books.put(REALM, "RefundReceipt", {"Id": beside, "PrivateNote": f"looked at {number} times"})
+
+    other = threading.Thread(target=edit)
+    other.start()
+    shop.settle()
+    other.join()
+    assert shop.rows("RefundReceipt") == []
 
 
 @pytest.mark.parametrize(
