@@ -200,31 +200,23 @@ def create_or_find(
     sale: Sale, posting: Posting, deps: Deps, *, generation: int, unasked: bool = False
 ) -> tuple[BookedDocument, int, bool]:
     """The document, its generation, and whether it had the number already, which another installation may have used."""
-    try:
-        return *create(posting, deps, generation=generation, unasked=unasked), False
-    except DuplicateNumber:
-        found = find(sale, posting, deps) or find_voided(posting, deps)
-        if found and found.voided:
-            _refuse_voided(found, posting, deps)
-            found = bring_up_to_date(found, posting, deps)
-        other = _renumber(sale, posting, deps) if found is None else None
-        if other is not None:
-            return _create_renumbered(sale, other, deps, generation)
-        if found is None:
-            raise
-        return found, generation, True
-
-
-def _create_renumbered(sale: Sale, other: Posting, deps: Deps, generation: int) -> tuple[BookedDocument, int, bool]:
-    number = other.document.document_number
-    deps.say("a document of another sale has the number: this one gets another", number=number)
-    try:
-        return *create(other, deps, generation=generation, instead=number), False
-    except DuplicateNumber:  # an earlier request of ours, which the books do not remember
-        found = find(sale, other, deps)
-        if found is None:
-            raise
-        return found, generation, True
+    number: str | None = None
+    while True:
+        try:
+            return *create(posting, deps, generation=generation, unasked=unasked, instead=number), False
+        except DuplicateNumber:
+            found = find(sale, posting, deps)
+            if found is None and number is None and (voided := find_voided(posting, deps)):
+                _refuse_voided(voided, posting, deps)
+                found = bring_up_to_date(voided, posting, deps)
+            if found is not None:
+                return found, generation, True
+            # Once: what has the other number as well is found above, or is of nobody known.
+            other = _renumber(sale, posting, deps) if number is None else None
+            if other is None:
+                raise
+            posting, number, unasked = other, other.document.document_number, False
+            deps.say("a document of another sale has the number: this one gets another", number=number)
 
 
 def _renumber(sale: Sale, posting: Posting, deps: Deps) -> Posting | None:

@@ -11,9 +11,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sqlmodel import Session
+
 from gateway.store import inbox, links, progress
 from gateway.store.events import PEOPLE, Event
-from gateway.store.links import BookingStatus, Link, LinkKind
+from gateway.store.links import BookingStatus, Key, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.references import goods, parties
@@ -174,22 +176,26 @@ def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
     elsewhere = {sale_id for sale_id, link in before.items() if link and link.day is None}
     wanted = [sale.id for sale in heads if sale.id not in elsewhere]
     present = deps.till.sales(SaleKind.RECEIPT, dict.fromkeys([*wanted, *summed]))
-    mine = [sale for sale in present if _counts(sale, before.get(sale.id), day, deps)]
+    with reading(deps.engine) as session:
+        known = links.find_each(session, deps.connection, {key for sale in present for key in links.of_other(sale)})
+        mine = [
+            sale
+            for sale in present
+            if (sale.branch, sale.business_date) == (day.branch, day.date)
+            and _counts(session, sale, before.get(sale.id), known, deps)
+        ]
     kept = {sale.id for sale in mine}
     return mine, [sale for sale in present if sale.id in summed and sale.id not in kept]
 
 
-def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
-    if (sale.branch, sale.business_date) != (day.branch, day.date):
-        return False
+def _counts(session: Session, sale: Sale, link: Link | None, known: Mapping[Key, Link | None], deps: Deps) -> bool:
+    """Whether a sale of the day is in its document. One that was summed up stays so under a document per sale."""
     settings, other = deps.settings, None
-    with reading(deps.engine) as session:
-        deposits = links.find_deposits(session, deps.connection, sale)
-        if link is None:
-            other = bookings.find_other(sale, links.find_each(session, deps.connection, links.of_other(sale)))
-    if link is not None:
-        # A sale that was summed up stays so if the settings change back to a document per sale.
+    if link is None:
+        other = bookings.find_other(sale, known)
+    else:
         settings = settings.model_copy(update={"orders": settings.orders.model_copy(update={"summary": "day"})})
+    deposits = links.find_deposits(session, deps.connection, sale)
     return Assessment(sale, settings, deposits).is_summarised and other is None
 
 
