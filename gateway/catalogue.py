@@ -117,13 +117,10 @@ def explain(language: str, path: str, english: str) -> str:
 
 
 def choose(accept_language: str) -> str:
-    wanted = sorted(map(_to_preference, accept_language.split(",")), key=lambda preference: -preference[0])
+    wanted: list[tuple[float, str]] = []
+    for part in accept_language.split(","):
+        name, _, weight = part.partition(";q=")
+        with suppress(ValueError):
+            wanted.append((float(weight or 1), name.strip().lower()[:2]))
+    wanted.sort(key=lambda preference: -preference[0])
     return next((language for weight, language in wanted if weight > 0 and language in LANGUAGES), "en")
-
-
-def _to_preference(part: str) -> tuple[float, str]:
-    name, _, weight = part.partition(";q=")
-    try:
-        return float(weight or 1), name.strip().lower()[:2]
-    except ValueError:
-        return 0.0, ""

@@ -328,28 +328,24 @@ def _check_webhooks(settings: Settings, session: Session, every: list[Connection
     """Whether webhooks that are set up have ever come; before the first connection none can."""
     for connection in every if settings.quickbooks_verifiers else ():
         fix = "enter PUBLIC_URL/webhooks/quickbooks in Intuit's portal, tick the entities, send a test event there"
-        yield _check_heard("QuickBooks", connection, _newest(session, connection, of_till=False), fix)
+        yield _check_heard(session, "QuickBooks", connection, fix)
     for connection in every:
         if connection.mplus_webhook_secrets:
             fix = (
                 "enter PUBLIC_URL/webhooks/mpluskassa in the till's back office (module webhooks), then sell something"
             )
-            yield _check_heard("MplusKASSA", connection, _newest(session, connection, of_till=True), fix)
+            yield _check_heard(session, "MplusKASSA", connection, fix)
 
 
-def _check_heard(system: str, connection: Connection, last: datetime | None, fix: str) -> Finding:
-    subject = f"webhooks of {system}, {connection.name}"
-    return (
-        Finding(subject, f"the last came {last:%Y-%m-%d %H:%M} UTC") if last else Finding(subject, "none came yet", fix)
-    )
-
-
-def _newest(session: Session, connection: Connection, *, of_till: bool) -> datetime | None:
+def _check_heard(session: Session, system: str, connection: Connection, fix: str) -> Finding:
     from_till = col(InboxRow.entity).in_((webhooks.SESSION, webhooks.COMPLAINT))
+    of_system = from_till if system == "MplusKASSA" else ~from_till
     mine = (col(InboxRow.connection) == connection.name) & (col(InboxRow.source) == webhooks.SOURCE)
-    statement = select(func.max(col(InboxRow.received_at))).where(mine, from_till if of_till else ~from_till)
-    found: datetime | None = session.execute(statement).scalar_one_or_none()
-    return found
+    last = session.execute(select(func.max(col(InboxRow.received_at))).where(mine, of_system)).scalar_one_or_none()
+    subject = f"webhooks of {system}, {connection.name}"
+    if last is None:
+        return Finding(subject, "none came yet", fix)
+    return Finding(subject, f"the last came {last:%Y-%m-%d %H:%M} UTC")
 
 
 def _check_plan(settings: Settings, session: Session) -> Finding:

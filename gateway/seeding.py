@@ -88,19 +88,17 @@ def begin_cursors(engine: Engine, settings: Settings) -> bool:
     with reading(engine) as session:
         every = [c for c in connections.every(session, seal) if c.mplus_url and c.live]
         fresh = [c for c in every if not cursors.find(session, c.name, cursors.RECEIPTS)]
-    asked = [_begin(engine, connection) for connection in fresh]
-    return all(asked)
+    silent = 0
+    for connection in fresh:
+        from gateway.connectors.mpluskassa.client import MplusKassa  # its SOAP library is slow to import, seldom needed
 
-
-def _begin(engine: Engine, connection: Connection) -> bool:
-    from gateway.connectors.mpluskassa.client import MplusKassa  # its SOAP library is slow to import, and seldom needed
-
-    till = MplusKassa(connection.mplus_url or "", connection.mplus_ident or "", connection.mplus_secret or "")
-    try:
-        markers = till.sync_markers()
-    except GatewayError as error:
-        _log.warning("the till's markers could not be read", connection=connection.name, reason=error.reason)
-        return False
-    with writing(engine) as session:
-        cursors.begin(session, connection.name, markers, at=datetime.now(UTC))
-    return True
+        till = MplusKassa(connection.mplus_url or "", connection.mplus_ident or "", connection.mplus_secret or "")
+        try:
+            markers = till.sync_markers()
+        except GatewayError as error:
+            _log.warning("the till's markers could not be read", connection=connection.name, reason=error.reason)
+            silent += 1
+            continue
+        with writing(engine) as session:
+            cursors.begin(session, connection.name, markers, at=datetime.now(UTC))
+    return not silent

@@ -6,7 +6,7 @@ It needs the standard library alone, so that `./run --help` is answered before a
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -91,18 +91,15 @@ def to_day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text} is not a day; write year-month-day, e.g. 2026-01-31") from None
 
 
-def to_name(text: str) -> str:
-    """A name; an empty one is a variable of a script that is not set. Raises argparse's error, in words."""
-    if text.strip():
-        return text
-    raise argparse.ArgumentTypeError("it is empty; leave it out, or name a connection")
+def needs_text(hint: str) -> Callable[[str], str]:
+    """Reads a name. An empty one is a variable of a script that is not set: argparse shows an error with the hint."""
 
+    def read(text: str) -> str:
+        if text.strip():
+            return text.strip()
+        raise argparse.ArgumentTypeError(f"it is empty; {hint}")
 
-def to_order(text: str) -> str:
-    """What is printed on a sale; an empty one is a variable of a script that is not set. Raises argparse's error."""
-    if text.strip():
-        return text.strip()
-    raise argparse.ArgumentTypeError("it is empty; name a sale by its id or its printed number")
+    return read
 
 
 def to_number(text: str) -> int:
@@ -183,8 +180,9 @@ def _add(verbs: _Verbs[Parser], name: str, place: str, words: str, *, of_one: bo
     verb.set_defaults(call=place, parser=verb)
     verb.add_argument("--json", action="store_true", help="answer with data instead of words")
     if of_one:
+        read = needs_text("leave it out, or name a connection")
         verb.add_argument(
-            "--connection", type=to_name, metavar="NAME", help="which connection (default: all, or the only one)"
+            "--connection", type=read, metavar="NAME", help="which connection (default: all, or the only one)"
         )
     return verb
 
@@ -197,8 +195,9 @@ def _to_epilog(name: str) -> str | None:
 
 def _add_asking(verbs: _Verbs[Parser]) -> None:
     resend = _add(verbs, "resend", "tasks:resend_order", "run an order again; what is booked stays booked once")
+    read = needs_text("name a sale by its id or its printed number")
     resend.add_argument(
-        "order", type=to_order, metavar="ORDER", help="receiptId, invoiceId or orderId, or the printed number"
+        "order", type=read, metavar="ORDER", help="receiptId, invoiceId or orderId, or the printed number"
     )
     resend.add_argument("--dry-run", action="store_true", help="only say what would be done")
     resend.add_argument("--reason", default="", help="why, for the audit log")

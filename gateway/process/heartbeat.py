@@ -57,17 +57,15 @@ class HeartbeatMonitor:
             return None
         # While this process itself was stopped, no heartbeat could be observed.
         step, self._looked = min(now - self._looked, _LONGEST_STEP), now
-        self._known = {file: self._observe(file, step) for file in self._folder.iterdir() if _is_alive(file)}
-        stillest = max((still for _, still in self._known.values()), default=0.0)
+        known: dict[Path, tuple[int, float]] = {}
+        for file in filter(_is_alive, self._folder.iterdir()):
+            with suppress(FileNotFoundError):  # it ended a moment ago
+                beat = file.stat().st_mtime_ns
+                before, still = self._known.get(file, (None, 0.0))
+                known[file] = beat, still + step if beat == before else 0.0
+        self._known = known
+        stillest = max((still for _, still in known.values()), default=0.0)
         return stillest if stillest >= self._patience else None
-
-    def _observe(self, file: Path, step: float) -> tuple[int, float]:
-        try:
-            beat = file.stat().st_mtime_ns
-        except FileNotFoundError:
-            return 0, 0.0
-        before, still = self._known.get(file, (None, 0.0))
-        return beat, still + step if beat == before else 0.0
 
 
 def _is_alive(file: Path) -> bool:

@@ -250,8 +250,7 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
     def not_connected(cls) -> Self:
         """The client of a till that nobody has entered yet: each call raises `NotConnected`."""
         client = cls("https://till.invalid", "none", "none")
-        cache = ContractCache(_refuse_unconnected)
-        client._calls = Caller(client._calls.link, cache, observe=None, gate=nullcontext)
+        client._calls.contracts = ContractCache(_refuse_unconnected)
         return client
 
     def reading_only(self) -> Self:
