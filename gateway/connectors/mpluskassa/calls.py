@@ -59,34 +59,24 @@ class Credentials:
         return sorted(plain | quoted | {value.lower() for value in quoted}, key=len, reverse=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """The address of the installation. A user, query or fragment in it is refused: credentials are separate."""
+def normalise_address(url: str) -> str:
+    """The address of an installation with its port; credentials are separate, so none may be in it.
 
-    secure: bool
-    host: str
-    port: int
-    path: str
-
-    @classmethod
-    def parse(cls, url: str) -> Address:
-        """Raises ValueError for anything that is not a plain http(s) address; the text is not repeated in it."""
-        parts = urlsplit(url.strip())
-        try:
-            httpx.URL(url.strip())
-            is_plain = parts.scheme in {"http", "https"}
-        except httpx.InvalidURL:
-            is_plain = False
-        if not is_plain or not parts.hostname:
-            raise ValueError("the address of MplusKASSA must look like https://api.mpluskassa.nl:12345")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("the address of MplusKASSA must hold no credentials and no query")
-        secure = parts.scheme == "https"
-        return cls(secure, parts.hostname, parts.port or (443 if secure else 80), parts.path or "/")
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.secure else 'http'}://{host}:{self.port}{self.path}"
+    Raises ValueError for anything that is not a plain http(s) address; the text is not repeated in it.
+    """
+    parts = urlsplit(url.strip())
+    try:
+        httpx.URL(url.strip())
+        is_plain = parts.scheme in {"http", "https"}
+    except httpx.InvalidURL:
+        is_plain = False
+    if not is_plain or not parts.hostname:
+        raise ValueError("the address of MplusKASSA must look like https://api.mpluskassa.nl:12345")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("the address of MplusKASSA must hold no credentials and no query")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}://{host}:{port}{parts.path or '/'}"
 
 
 # For the tills of all connections: to read the authorities takes 30 ms and 0.8 MiB each time.
@@ -99,10 +89,10 @@ class TillEndpoint:
     def __init__(
         self, url: str, credentials: Credentials, *, limits: Limits | None = None, ca_file: str | None = None
     ) -> None:
-        self.address = Address.parse(url)
+        self.address = normalise_address(url)
         self.limits = limits or TILL_LIMITS
         self._credentials = credentials
-        secure, tls = self.address.secure, None
+        secure, tls = self.address.startswith("https://"), None
         if secure:
             tls = ssl.create_default_context(cafile=ca_file) if ca_file else _read_authorities()
         self._transport = Transport(tls=tls, encrypted=secure, kept=0)
@@ -202,7 +192,7 @@ class Caller:
         done = Exchange(
             system="mpluskassa",
             operation=operation,
-            url=str(self.link.address),
+            url=self.link.address,
             request=clip(body, scrub),
             status=outcome.status,
             response=clip(outcome.answer, scrub),

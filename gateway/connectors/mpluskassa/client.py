@@ -266,4 +266,4 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
 
     def __repr__(self) -> str:
         """Without credentials."""
-        return f"MplusKassa({str(self._calls.link.address)!r})"
+        return f"MplusKassa({self._calls.link.address!r})"
