@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from gateway.connectors.exchange import Exchange
 from gateway.errors import RateLimited, Transient
 from gateway.observability import counters
-from gateway.store import counts, rate_limits, systems
+from gateway.store import connections, counts, rate_limits
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import reading, writing
 from mapping.messages import message
@@ -285,7 +285,7 @@ class Meter:
                     if what:
                         counts.add_reads(session, connection, day=day, what=what, reads=calls)
                 now = time.monotonic()
-                systems.note_answers(session, {each: now - at for each, at in answered.items()})
+                connections.note_answers(session, {each: now - at for each, at in answered.items()})
         except Transient:
             with self._lock:
                 self._counts.update(counted)

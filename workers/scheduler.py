@@ -21,6 +21,7 @@ from gateway.observability import logs, sentry
 from gateway.process import heartbeat
 from gateway.settings import Settings
 from gateway.store import (
+    connections,
     counts,
     events,
     inbox,
@@ -29,7 +30,6 @@ from gateway.store import (
     rate_limits,
     requests,
     retention,
-    systems,
     todo,
     tokens,
     users,
@@ -196,9 +196,9 @@ class Scheduler:
         except RateLimited:
             raise
         except Exception as error:
-            systems.failed(self.engine, name, system, getattr(error, "reason", type(error).__name__))
+            connections.failed(self.engine, name, system, getattr(error, "reason", type(error).__name__))
             raise
-        systems.answered(self.engine, name, system, again_in=again_in)
+        connections.answered(self.engine, name, system, again_in=again_in)
 
     def _reach(self, name: str) -> Callable[[], None]:
         """The books are seldom polled for changes, because reads are metered; whether they can be reached costs none.
@@ -222,7 +222,7 @@ class Scheduler:
     def _ask_for_lists(self) -> None:
         """Have the lists of a connection read that nobody has set up by hand: pages offer them. Asked once."""
         with reading(self.engine) as session:
-            wanted = [requests.refresh_lists(connection=name) for name in systems.without_lists(session)]
+            wanted = [requests.refresh_lists(connection=name) for name in connections.without_lists(session)]
             wanted = [change for change in wanted if views.newest_about(session, change.subject) is None]
         if wanted:
             with writing(self.engine) as session:

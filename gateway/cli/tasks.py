@@ -26,7 +26,7 @@ from gateway.cli.call import (
     show_progress,
 )
 from gateway.findings import Finding
-from gateway.store import audit, inbox, installation, progress, requests, sql, systems, views
+from gateway.store import audit, connections, inbox, installation, progress, rate_limits, requests, sql, views
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import reading, writing
@@ -156,13 +156,13 @@ def _find_cause(call: Call, event: Event) -> Finding:
     with reading(call.engine) as session:
         if all(process.role != "worker" for process in installation.alive(session)):
             return Finding(subject, _NO_WORKER, "start the worker, then run it again")
-        rests = list(systems.find_cooldowns(session, event.connection or ""))
+        rests = list(rate_limits.find_cooldowns_of(session, event.connection or ""))
         now = sql.now_of(session)
-        silent = [each for each in systems.find_silent(session, now) if each.connection == event.connection]
+        silent = [each for each in connections.find_silent(session, now) if each.connection == event.connection]
     for name, seconds in rests:
         return Finding(subject, f"{name} asked to slow down, it is asked again in {to_duration(seconds)}", again)
     for each in silent:
-        name, since = systems.NAMES[each.system], to_duration(each.seconds)
+        name, since = rate_limits.NAMES[each.system], to_duration(each.seconds)
         said = f"{name} has not answered for {since}{f' ({each.failure})' if each.failure else ''}"
         return Finding(subject, said, f"see whether the worker's machine reaches {name}, then run it again")
     if event.state in {State.WAITING, State.UNCERTAIN}:
@@ -289,7 +289,9 @@ def examine_all(call: Call) -> int:
         names = call.find_connections()
         ids = send(call, [requests.check_up(connection=name) for name in names])
         with reading(call.engine) as session:
-            longest = max((rest for name in names for _, rest in systems.find_cooldowns(session, name)), default=0.0)
+            longest = max(
+                (rest for name in names for _, rest in rate_limits.find_cooldowns_of(session, name)), default=0.0
+            )
         ended = _watch_all(call, ids, seconds=OUTSIDE_SECONDS if longest < OUTSIDE_SECONDS else 0.0, quiet=True)
         for finding in [each for event in ended for each in to_findings(call, event)]:
             findings.append(finding)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import connections, counts, cursors, installation, sql, systems, tokens
+from gateway.store import connections, counts, cursors, installation, rate_limits, sql, tokens
 from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.events import BACKFILL, UNSETTLED, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
@@ -144,12 +144,12 @@ def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[
     # Whether a clock process has run long enough to have asked both systems.
     clocks = [each.started_at for each in installation.alive(session) if each.role == "clock"]
     is_asking = now - min(clocks, default=now) > timedelta(seconds=SETTLING_SECONDS)
-    for silence in systems.find_silent(session, now):
+    for silence in connections.find_silent(session, now):
         if silence.failure is None and not is_asking:
             continue
         if silence.system == QUICKBOOKS and silence.connection in lost:
             continue
-        name = systems.NAMES[silence.system]
+        name = rate_limits.NAMES[silence.system]
         since = message("it has not answered for {minutes} minutes", minutes=max(1, round(silence.seconds / 60)))
         detail = message("{since}: {failure}", since=since, failure=silence.failure) if silence.failure else since
         title, key = message("{name} does not answer", name=name), f"silent/{silence.connection}/{name}"
@@ -159,7 +159,7 @@ def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[
 
 def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
     """A feed that fails although its system answers; a silent system is one cause, not one for every feed."""
-    silent = {(silence.connection, silence.system) for silence in systems.find_silent(session, now)}
+    silent = {(silence.connection, silence.system) for silence in connections.find_silent(session, now)}
     for row in cursors.find_failing(session, now):
         if (row.connection, row.source.partition(".")[0]) in silent:
             continue

@@ -1,26 +1,32 @@
-"""Connections: one company of the books joined to one till installation, its secrets sealed, and its settings.
+"""Connections: one company of the books joined to one till installation, their settings, and what is known of both.
 
-Every version of a settings document (TOML) is kept; the newest is in force.
+Secrets are sealed. Every version of a settings document (TOML) is kept; the newest is in force. Every caller notes
+whether a system answers; its lists are as a worker last read them, because the web process calls neither.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import count
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, update
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, Engine, and_, case, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
 from gateway.errors import Rejected
 from gateway.store.rate_limits import Account, accounts_of
 from gateway.store.sealing import Seal, SealedColumn
+from gateway.store.session import writing
 from gateway.store.sql import moment, upsert
-from gateway.store.tables import ConnectionRow, SettingsRow
+from gateway.store.tables import ConnectionRow, SettingsRow, SystemRow
+from gateway.store.tables_of_records import FirstWebhookRow, SystemListRow
+from mapping.choices import ListName, ListOption
 from mapping.messages import message
 from mapping.records import LineAmounts
 
@@ -28,6 +34,8 @@ DEFAULT = "default"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
 """What a connection may be called: it is part of addresses, metrics and commands."""
 NAME_RULE = "a name is up to 40 letters, digits, dots, dashes or underscores, a letter or digit first"
+FAILING_SECONDS = 40.0  # one failed call is no outage
+GRACE_SECONDS = 60.0  # how much later than expected an answer may come
 SEALED = ("mplus_ident_sealed", "mplus_secret_sealed", "mplus_webhook_secrets_sealed")
 _PLAIN = ("realm_id", "mplus_url", "mplus_subscription_id", "live", "paused")
 
@@ -77,8 +85,6 @@ WORKING: Final = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), 
 _SHOWN: Any = func.coalesce(col(ConnectionRow.display_name), col(ConnectionRow.name))
 _ACTIVE = col(ConnectionRow.status) == Status.ACTIVE
 _PRESENT = col(ConnectionRow.status).not_in([Status.REMOVED, Status.PURGING])
-
-
 _NAMES_LOCK = 715_302_002  # an arbitrary number: PostgreSQL's advisory lock for the names of connections
 
 
@@ -112,16 +118,17 @@ def find(session: Session, name: str, seal: Seal, *, hold: bool = False) -> Conn
     return _open(row, seal) if row and row.status == Status.ACTIVE else None
 
 
+def _rows(session: Session) -> Iterable[ConnectionRow]:
+    return session.execute(select(ConnectionRow).where(_ACTIVE).order_by(col(ConnectionRow.name))).scalars()
+
+
 def every(session: Session, seal: Seal) -> list[Connection]:
-    rows = session.execute(select(ConnectionRow).where(_ACTIVE).order_by(col(ConnectionRow.name))).scalars()
-    return [_open(row, seal) for row in rows]
+    return [_open(row, seal) for row in _rows(session)]
 
 
 def standings(session: Session) -> list[tuple[str, str, bool, str | None]]:
     """Key, display name, whether it is live, and why it is paused, of every connection; nothing is unsealed."""
-    columns = (col(ConnectionRow.name), _SHOWN, col(ConnectionRow.live), col(ConnectionRow.paused))
-    rows = session.execute(select(*columns).where(_ACTIVE).order_by(col(ConnectionRow.name))).all()
-    return [(str(row[0]), str(row[1]), bool(row[2]), row[3]) for row in rows]
+    return [(row.name, row.display_name or row.name, row.live, row.paused) for row in _rows(session)]
 
 
 def with_unknown_status(session: Session) -> list[tuple[str, str]]:
@@ -132,16 +139,14 @@ def with_unknown_status(session: Session) -> list[tuple[str, str]]:
 
 def names(session: Session) -> list[str]:
     """The keys of all connections, in order."""
-    found = select(col(ConnectionRow.name)).where(_ACTIVE).order_by(col(ConnectionRow.name))
-    return list(session.execute(found).scalars())
+    return list(session.scalars(select(col(ConnectionRow.name)).where(_ACTIVE).order_by(col(ConnectionRow.name))))
 
 
 def choose(session: Session, wanted: str | None) -> list[str]:
     """The key of the connection with this display name, in a list of one or none; without a name all keys."""
     if wanted is None:
         return names(session)
-    key = find_key(session, wanted)
-    return [key] if key else []
+    return [key] if (key := find_key(session, wanted)) else []
 
 
 def find_key(session: Session, called: str) -> str | None:
@@ -155,14 +160,8 @@ def keys_of(session: Session, called: str) -> list[str]:
     """The keys of all connections with this present or first name, removed ones included: for past events."""
     if key := find_key(session, called):
         return [key]
-    found = select(col(ConnectionRow.name)).where(or_(called == _SHOWN, _is(called)))
-    return list(session.execute(found).scalars()) or [called]
-
-
-def find_past_key(session: Session, called: str) -> str | None:
-    """The key of the connection with this name, removed ones included."""
-    known = display_names(session)
-    return keys_of(session, called)[0] if called in {*known, *known.values()} else None
+    found = session.scalars(select(col(ConnectionRow.name)).where(or_(called == _SHOWN, _is(called))))
+    return list(found) or [called]
 
 
 def display_names(session: Session) -> dict[str, str]:
@@ -210,7 +209,7 @@ def names_by_realm(session: Session) -> dict[str, str]:
 
 def names_by_account(session: Session) -> dict[Account, list[str]]:
     found: dict[Account, list[str]] = {}
-    for row in session.execute(select(ConnectionRow).where(_ACTIVE)).scalars():
+    for row in _rows(session):
         for account in accounts_of(row).values():
             found.setdefault(account, []).append(row.name)
     return found
@@ -230,7 +229,7 @@ def learn_line_amounts(session: Session, name: str, amounts: LineAmounts) -> Non
 
 
 def is_live(session: Session, name: str) -> bool:
-    return bool(session.execute(select(col(ConnectionRow.live)).where(_is(name))).scalar_one_or_none())
+    return bool(session.scalar(select(col(ConnectionRow.live)).where(_is(name))))
 
 
 def _place(name: str, column: str) -> SealedColumn:
@@ -248,9 +247,6 @@ def _open(row: ConnectionRow, seal: Seal) -> Connection:
         line_amounts=LineAmounts(row.line_amounts),
         display_name=row.display_name or row.name,
     )
-
-
-# --- settings -------------------------------------------------------------------------------------------------------
 
 
 class Outdated(Rejected):
@@ -295,3 +291,110 @@ def save_settings(session: Session, connection: str, document: str, *, author: s
         # Two writers at the same moment; the other one was first.
         raise Outdated(version + 1) from None
     return version + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A system that has not answered for so long; `failure` is the error instead, None when there was none."""
+
+    connection: str
+    system: str
+    seconds: float
+    failure: str | None
+
+
+def answered(engine: Engine, connection: str, system: str, *, again_in: float) -> None:
+    """The system answered, and is called again in so many seconds."""
+    overdue = moment(again_in + GRACE_SECONDS)
+    _put(engine, connection, system, answered_at=moment(), overdue_at=overdue, failing_since=None, failure=None)
+
+
+def note_answers(session: Session, ages: Mapping[tuple[str, str], float]) -> None:
+    """Systems of connections answered calls of this process so many seconds ago; what is newer stays.
+
+    Only who calls at fixed times begins to set when a system is overdue.
+    """
+    row = SystemRow
+    for (connection, system), age in sorted(ages.items()):
+        at, due = moment(-age), moment(GRACE_SECONDS - age)
+        values = {
+            "answered_at": case((col(row.answered_at) > at, col(row.answered_at)), else_=at),
+            "overdue_at": case((col(row.overdue_at) < due, due), else_=col(row.overdue_at)),
+            "failing_since": case((col(row.failing_since) > at, col(row.failing_since))),
+            "failure": case((col(row.failing_since) > at, col(row.failure))),
+        }
+        upsert(session, row, {"connection": connection, "system": system, "answered_at": at}, values)
+
+
+def failed(engine: Engine, connection: str, system: str, failure: str) -> None:
+    """The system could not be called, or did not answer."""
+    since = func.coalesce(col(SystemRow.failing_since), moment())
+    _put(engine, connection, system, first={"failing_since": moment()}, failing_since=since, failure=failure)
+
+
+def _put(engine: Engine, connection: str, system: str, *, first: dict[str, Any] | None = None, **values: Any) -> None:
+    row = {"connection": connection, "system": system, **values, **(first or {})}
+    with writing(engine) as session:
+        upsert(session, SystemRow, row, values)
+
+
+def find_silent(session: Session, now: datetime) -> list[Silence]:
+    """The systems of live connections that have failed for a while, or have not answered in time."""
+    failing = col(SystemRow.failing_since) < now - timedelta(seconds=FAILING_SECONDS)
+    silent = and_(or_(failing, col(SystemRow.overdue_at) < now), col(SystemRow.connection).in_(WORKING))
+    rows = session.execute(select(SystemRow).where(silent).order_by(col(SystemRow.connection), col(SystemRow.system)))
+    found = [(row, now - (row.answered_at or row.failing_since or now)) for row in rows.scalars()]
+    return [Silence(row.connection, row.system, max(0.0, age.total_seconds()), row.failure) for row, age in found]
+
+
+def systems(session: Session) -> list[SystemRow]:
+    return list(session.execute(select(SystemRow)).scalars())
+
+
+_OPTIONS = TypeAdapter(tuple[ListOption, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class KnownList:
+    options: tuple[ListOption, ...]
+    read_at: datetime
+
+
+def save_list(session: Session, connection: str, name: ListName, options: Iterable[ListOption]) -> None:
+    values = {"options": _OPTIONS.dump_json(tuple(options), exclude_none=True).decode(), "read_at": moment()}
+    upsert(session, SystemListRow, {"connection": connection, "name": name, **values}, values)
+
+
+def without_lists(session: Session) -> list[str]:
+    """The live connections of which no list was ever read."""
+    known, name = select(col(SystemListRow.connection)), col(ConnectionRow.name)
+    live = and_(col(ConnectionRow.live), name.not_in(known), col(ConnectionRow.removed_at).is_(None))
+    return list(session.execute(select(name).where(live).order_by(name)).scalars())
+
+
+def read_lists(session: Session, connection: str) -> dict[ListName, KnownList]:
+    rows = session.execute(select(SystemListRow).where(col(SystemListRow.connection) == connection)).scalars()
+    return {
+        ListName(row.name): KnownList(_OPTIONS.validate_json(row.options), row.read_at)
+        for row in rows
+        if row.name in set(ListName)
+    }
+
+
+def company_names(session: Session) -> dict[tuple[str, str], str]:
+    """What the books call their company, by connection and the company's id; none before it was read."""
+    rows = session.execute(select(SystemListRow).where(col(SystemListRow.name) == ListName.COMPANY)).scalars()
+    found = [(row.connection, company) for row in rows for company in _OPTIONS.validate_json(row.options)]
+    return {(connection, company.id): company.name for connection, company in found}
+
+
+def note_webhook(session: Session, names: Iterable[str], system: str) -> None:
+    """One arrived; only the first counts."""
+    for connection in sorted(names):
+        upsert(session, FirstWebhookRow, {"connection": connection, "system": system, "arrived_at": moment()})
+
+
+def first_webhooks(session: Session, connection: str) -> dict[str, datetime]:
+    """When the first one of each system arrived."""
+    rows = session.execute(select(FirstWebhookRow).where(col(FirstWebhookRow.connection) == connection)).scalars()
+    return {row.system: row.arrived_at for row in rows}

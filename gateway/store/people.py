@@ -139,9 +139,10 @@ def _list_parts(engine: Engine, found: _Found) -> list[_Part]:
 
 def _find(engine: Engine, who: str, called: str | None) -> _Found:
     with reading(engine) as session:
-        if called and not connections.find_past_key(session, called):
+        names = connections.display_names(session)
+        if called and called not in {*names, *names.values()}:
             raise Unclear(f"there is no connection {called}")
-        person = _identify(session, parse(who), called and connections.find_past_key(session, called))
+        person = _identify(session, parse(who), connections.keys_of(session, called)[0] if called else None)
     found = _Found(person)
     coarse = list(personal.list_prefilters(person))
     is_about = (

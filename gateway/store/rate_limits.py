@@ -14,6 +14,7 @@ back, and counts as past.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,9 +23,10 @@ from sqlmodel import Session, col
 
 from gateway.store.session import changing, writing
 from gateway.store.sql import epoch, upsert
-from gateway.store.tables import CallSlotRow, RateLimitRow
+from gateway.store.tables import CallSlotRow, ConnectionRow, RateLimitRow
 
 QUICKBOOKS, MPLUSKASSA = "quickbooks", "mpluskassa"
+NAMES = {MPLUSKASSA: "MplusKASSA", QUICKBOOKS: "QuickBooks"}
 LEASE_SECONDS: Final = 10.0
 """How long a slot stays taken when its process is killed."""
 WANTED_SECONDS: Final = 0.3
@@ -188,6 +190,15 @@ def is_cooling(row: Any) -> ColumnElement[bool]:
 
 def find_cooldowns(session: Session) -> dict[Account, float]:
     return {Account(*key): float(seconds) for *key, seconds in session.execute(_COOLDOWNS)}
+
+
+def find_cooldowns_of(session: Session, connection: str) -> Iterator[tuple[str, float]]:
+    """Each system's name and the seconds its cooldown still lasts, where one of this connection's accounts has one."""
+    row = session.get(ConnectionRow, connection)
+    cooldowns = find_cooldowns(session)
+    for system, account in accounts_of(row).items() if row else ():
+        if account in cooldowns:
+            yield NAMES[system], cooldowns[account]
 
 
 @dataclass(frozen=True, slots=True)

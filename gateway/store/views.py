@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, String, and_, exists, func, literal_column
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from gateway.store import connections, sales, systems
+from gateway.store import connections, sales
 from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.links import LinkKind
@@ -243,7 +243,7 @@ def _unseen(session: Session, now: datetime) -> dict[str, float]:
 
     A system is silent, a login of a connection that works has ended, or a feed fails.
     """
-    spans = [(silence.seconds, set(Flow)) for silence in systems.find_silent(session, now)]
+    spans = [(silence.seconds, set(Flow)) for silence in connections.find_silent(session, now)]
     works = and_(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None), col(TokenRow.lost).is_not(None))
     lost = select(col(TokenRow.lost_at)).join(ConnectionRow, col(ConnectionRow.name) == col(TokenRow.connection))
     spans += [(_age([at], now) or 0.0, set(Flow)) for at in session.execute(lost.where(works)).scalars()]

@@ -23,7 +23,7 @@ from gateway.connectors.quickbooks import webhook as books
 from gateway.connectors.quickbooks.webhook import Hint
 from gateway.errors import Transient
 from gateway.observability import counters
-from gateway.store import systems
+from gateway.store import connections
 from gateway.store.events import URGENT, Change, Flow, Received, State
 from gateway.web import problems, protocol, queries, services
 from gateway.web.services import Services
@@ -151,13 +151,13 @@ def _only(request: Request, name: str) -> str | None:
     return values[0] if len(values) == 1 else None
 
 
-async def _store(shared: Services, system: str, changes: Sequence[Change], connections: Collection[str]) -> None:
+async def _store(shared: Services, system: str, changes: Sequence[Change], names: Collection[str]) -> None:
     failpoints.reach(failpoints.BEFORE_COMMIT)
     _follow_up(shared, system, await _attempt(system, shared.ingress.receive(changes)))
-    if unseen := [name for name in connections if (name, system) not in shared.arrivals.seen]:
+    if unseen := [name for name in names if (name, system) not in shared.arrivals.seen]:
         # Once per process, and no delivery fails over it.
         with contextlib.suppress(Transient):
-            await shared.write(lambda session: systems.note_webhook(session, unseen, system))
+            await shared.write(lambda session: connections.note_webhook(session, unseen, system))
             shared.arrivals.seen.update((name, system) for name in unseen)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.connectors.quickbooks.client import ListEntity
 from gateway.errors import GatewayError
 from gateway.findings import Finding, enumerate_some
-from gateway.store import systems
+from gateway.store import connections
 from handlers.catalogue import categories
 from handlers.deps import Deps
 from handlers.references import goods
@@ -324,7 +324,7 @@ def store_lists(deps: Deps) -> dict[ListName, str]:
         except GatewayError as error:
             troubles[name] = error.reason
             continue
-        deps.write(systems.save_list, name, options)
+        deps.write(connections.save_list, name, options)
     return troubles
 
 

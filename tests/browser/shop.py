@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import audit, connections, counts, cursors, inbox, links, records, sales, systems, tokens
+from gateway.store import audit, connections, counts, cursors, inbox, links, records, sales, tokens
 from gateway.store.audit import Entry
 from gateway.store.connections import Connection
 from gateway.store.counts import BookedDayRow, HourRow
@@ -169,10 +169,10 @@ def fill(engine: Engine) -> None:
         _flow(engine, number, flow, entity, entity_id, known)
     park(engine, "1.2.2026.3452", cents=8995, code="no-item", reason=NO_ITEM)
     for system in ("mpluskassa", "quickbooks"):
-        systems.answered(engine, "default", system, again_in=900)
+        connections.answered(engine, "default", system, again_in=900)
     with writing(engine) as session:
         for name, options in LISTS.items():
-            systems.save_list(session, "default", name, options)
+            connections.save_list(session, "default", name, options)
         for days in range(25):
             for branch in (1, 2):
                 of: dict[str, Any] = {

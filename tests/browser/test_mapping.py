@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store import inbox, requests, systems, views
+from gateway.store import connections, inbox, requests, views
 from gateway.store.events import Outcome, State
 from gateway.store.session import open_engine, reading, writing
 from mapping.choices import ListName, ListOption
@@ -103,7 +103,7 @@ def read_lists(path: Path, method: ListOption) -> None:
     event = asked and inbox.claim(engine, asked.id)
     assert event
     with writing(engine) as session:
-        systems.save_list(session, "default", ListName.PAYMENT_METHODS, [*LISTS[ListName.PAYMENT_METHODS], method])
+        connections.save_list(session, "default", ListName.PAYMENT_METHODS, [*LISTS[ListName.PAYMENT_METHODS], method])
         finish(session, event, Outcome(State.DONE, result="{}"))
     engine.dispose()
 

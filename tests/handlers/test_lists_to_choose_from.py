@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-from gateway.store import requests, systems
+from gateway.store import connections, requests
+from gateway.store.connections import KnownList
 from gateway.store.session import reading
-from gateway.store.systems import KnownList
 from mapping.choices import ListName, ListOption
 from tests.handlers.shop import REALM, Shop, on_both_databases
 
 
 def stored(shop: Shop) -> dict[ListName, KnownList]:
     with reading(shop.engine) as session:
-        return systems.read_lists(session, "default")
+        return connections.read_lists(session, "default")
 
 
 @on_both_databases

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse
 from gateway import jobs, settings
 from gateway.errors import GatewayError
 from gateway.jobs import Notifier
-from gateway.store import cursors, requests, systems, views
+from gateway.store import connections, cursors, requests, views
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sealing import Seal
@@ -73,7 +73,7 @@ def start_clock(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 def row_of(engine: Engine, system: str) -> SystemRow | None:
     with reading(engine) as session:
-        return next((row for row in systems.all_of(session) if row.system == system), None)
+        return next((row for row in connections.systems(session) if row.system == system), None)
 
 
 def is_failing(engine: Engine, system: str) -> bool:
@@ -115,7 +115,7 @@ def test_a2_a_system_cut_off_while_running_has_an_alert_until_it_answers(
     shop.cut_off(system)
     wait_until(lambda: is_failing(shop.engine, kind), what="a look in vain")
     assert silent(shop.engine) == [], "one look in vain is no outage"
-    pass_time(shop.engine, systems.FAILING_SECONDS + 1)
+    pass_time(shop.engine, connections.FAILING_SECONDS + 1)
     assert silent(shop.engine) == [f"silent/default/{name}"]
     assert flows_seen(shop.engine) == {False}
     shop.bring_back(system)
@@ -132,7 +132,7 @@ def test_a2_a_till_that_cannot_be_reached_at_the_start_raises_an_alert(
     shop.cut_off("till")
     start_clock()
     wait_until(lambda: is_failing(shop.engine, MPLUSKASSA), what="a look in vain")
-    pass_time(shop.engine, systems.FAILING_SECONDS + 1)
+    pass_time(shop.engine, connections.FAILING_SECONDS + 1)
     assert silent(shop.engine) == ["silent/default/MplusKASSA"]
     with reading(shop.engine) as session:
         overview = api.status.look(session, Seal(["a-secret-key-for-tests"]))
@@ -209,7 +209,7 @@ def test_a2_a_till_that_refuses_the_login_raises_an_alert(shop: Shop, start_cloc
 
 def expect_alert(shop: Shop, kind: str, name: str) -> None:
     wait_until(lambda: is_failing(shop.engine, kind), what="a look in vain")
-    pass_time(shop.engine, systems.FAILING_SECONDS + 1)
+    pass_time(shop.engine, connections.FAILING_SECONDS + 1)
     assert silent(shop.engine) == [f"silent/default/{name}"]
     assert flows_seen(shop.engine) == {False}
 
@@ -217,12 +217,12 @@ def expect_alert(shop: Shop, kind: str, name: str) -> None:
 def test_a2_the_alert_comes_within_two_minutes_of_the_last_answer() -> None:
     looked_after = max(30.0, scheduler.REACH_SECONDS)  # MPLUS_POLL_SECONDS by default
     connecting, noticing = 10.0, 15.0
-    assert looked_after + connecting + systems.FAILING_SECONDS + noticing < 120
-    assert looked_after + systems.GRACE_SECONDS + noticing < 120
+    assert looked_after + connecting + connections.FAILING_SECONDS + noticing < 120
+    assert looked_after + connections.GRACE_SECONDS + noticing < 120
 
 
 def test_a2_a_hanging_call_is_reported_by_the_age_of_the_last_answer(shop: Shop) -> None:
-    systems.answered(shop.engine, "default", MPLUSKASSA, again_in=30)
+    connections.answered(shop.engine, "default", MPLUSKASSA, again_in=30)
     with writing(shop.engine) as session:
         times = {"started_at": moment(-600), "seen_at": moment()}
         session.execute(insert(ProcessRow).values(boot="c", role="clock", version="1", **times))
@@ -250,7 +250,7 @@ def test_a2_a_poll_that_waits_for_another_one_makes_no_system_silent(
 
 
 def test_a2_what_a_worker_is_answered_counts_as_an_answer(shop: Shop) -> None:
-    systems.failed(shop.engine, "default", MPLUSKASSA, "the till cannot be reached")
+    connections.failed(shop.engine, "default", MPLUSKASSA, "the till cannot be reached")
     with writing(shop.engine) as session:
         session.execute(update(SystemRow).values(overdue_at=moment(-5)))
     registry = ConnectionRegistry(shop.engine, settings.read(shop.environment), lambda _ids: None)
@@ -267,14 +267,14 @@ def test_a2_an_answer_before_a_failure_does_not_end_it(shop: Shop) -> None:
     shop.cut_off("till")
     with pytest.raises(GatewayError):
         registry.deps("default").till.sync_markers()
-    systems.failed(shop.engine, "default", MPLUSKASSA, "the till cannot be reached")
+    connections.failed(shop.engine, "default", MPLUSKASSA, "the till cannot be reached")
     registry.close()
     assert is_failing(shop.engine, MPLUSKASSA)
     assert row_of(shop.engine, MPLUSKASSA).answered_at  # type: ignore[union-attr]
 
 
 def test_a2_a_failing_feed_beside_a_working_one_raises_its_own_alert(shop: Shop) -> None:
-    systems.answered(shop.engine, "default", MPLUSKASSA, again_in=30)
+    connections.answered(shop.engine, "default", MPLUSKASSA, again_in=30)
     with writing(shop.engine) as session:
         cursors.move_to(session, "default", cursors.INVOICES, "1")
         of_invoices = col(CursorRow.source) == cursors.INVOICES
@@ -327,8 +327,8 @@ def test_the_lists_of_a_connection_are_asked_for_once_without_a_person(
     wait_until(lambda: asked() == ["received"], what="the request")
     shop.work()
     with reading(shop.engine) as session:
-        assert systems.read_lists(session, "default")
-        assert systems.without_lists(session) == []
+        assert connections.read_lists(session, "default")
+        assert connections.without_lists(session) == []
     start_clock()
     wait_until(lambda: is_answering(shop.engine, MPLUSKASSA), what="answers")
     assert asked() == ["done"]

@@ -25,7 +25,6 @@ from gateway.store import (
     rate_limits,
     requests,
     sql,
-    systems,
     tokens,
     views,
 )
@@ -92,14 +91,14 @@ def look(session: Session, seal: Seal) -> Overview:
         connections=every,
         flows=views.flow_statuses(session),
         cursors=list(views.cursors(session)),
-        systems=systems.all_of(session),
+        systems=connections.systems(session),
         tokens=views.tokens(session),
         meters=counts.calls_of_month(session, f"{now:%Y-%m}"),
         processes=installation.alive(session),
         alerts=alerts.find_open(session),
         cooldowns=rate_limits.find_cooldowns(session),
         backfills=progress.running(session),
-        companies=systems.company_names(session),
+        companies=connections.company_names(session),
         settings_versions={c.name: (connections.newest_settings(session, c.name) or (0, ""))[0] for c in every},
     )
 

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import AUTH_LOST
-from gateway.store import agreements, connections, counts, cursors, rate_limits, sales_list, sql, systems, tokens, views
+from gateway.store import agreements, connections, counts, cursors, rate_limits, sales_list, sql, tokens, views
 from gateway.store.agreements import AgreementSum
-from gateway.store.connections import Connection
+from gateway.store.connections import Connection, Silence
+from gateway.store.rate_limits import NAMES
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalesTotal
-from gateway.store.systems import NAMES, Silence
 from gateway.store.tables import CursorRow, MeterRow, SystemRow, TokenRow
 from gateway.store.todo import OpenCause
 from gateway.web import api, services, setups
@@ -60,7 +60,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         overview = api.status.look(session, shared.seal)
         if visitor.connection is not None:
             overview = overview.of_one(visitor.connection)
-        silent = systems.find_silent(session, overview.now)
+        silent = connections.find_silent(session, overview.now)
         drawn = charts.look(session, visitor.connection)
         causes = todo.look(session, visitor.connection, overview.names)
         return overview, read_figures(session, visitor.connection), silent, drawn, causes
@@ -267,8 +267,8 @@ def look_at_all(
     """The one that needs a person most first; by the same few statements, however many connections there are."""
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
-    known, silent = views.tokens(session), _by(systems.find_silent(session, now))
-    rows, failing = _by(systems.all_of(session)), _by(cursors.find_failing(session, now))
+    known, silent = views.tokens(session), _by(connections.find_silent(session, now))
+    rows, failing = _by(connections.systems(session)), _by(cursors.find_failing(session, now))
     days = agreements.sum_up_each(session, yesterday, yesterday)
     months = agreements.sum_up_each(session, today.replace(day=1), today)
     standings = connections.standings(session)

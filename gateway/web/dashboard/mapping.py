@@ -11,7 +11,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import audit, connections, requests, sales_list, systems, views
+from gateway.store import audit, connections, requests, sales_list, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.web import actions, api, queries, services
 from gateway.web.api.settings import Draft, find_in_force
@@ -36,7 +36,7 @@ class MappingState:
     version: int
     text: str
     made_from: str
-    known: Mapping[choices.ListName, systems.KnownList]
+    known: Mapping[choices.ListName, connections.KnownList]
     values: sales_list.SalesValues
     example: sales_list.SaleExample | None
     asked: Event | None
@@ -198,7 +198,7 @@ async def _read(request: Request, number: str = "", base: int | None = None) -> 
             version=version,
             text=text,
             made_from=earlier.document if earlier else settings_document.example() if base == 0 else text,
-            known=systems.read_lists(session, name),
+            known=connections.read_lists(session, name),
             values=sales_list.find_values(session, name),
             example=sales_list.find_example(session, name, number),
             asked=views.newest_about(session, requests.refresh_lists(connection=name).subject),

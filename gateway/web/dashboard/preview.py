@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
-from gateway.store import progress, records, requests, sales_list, systems, views
+from gateway.store import connections, progress, records, requests, sales_list, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.web import actions, api, queries, services, setups
@@ -44,7 +44,7 @@ async def show_form(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
         keys = {each.id: (each.connection or "", _SEEN_AS.get(each.entity, "") + each.entity_id) for each in events}
         known = records.find_names(session, set(keys.values()))
         for connection in {each.connection or "" for each in found[Flow.CATEGORIES]}:
-            listed = systems.read_lists(session, connection).get(ListName.CATEGORIES)
+            listed = connections.read_lists(session, connection).get(ListName.CATEGORIES)
             known |= {(connection, option.id): option.name for option in listed.options} if listed else {}
         return found, {event_id: known[key] for event_id, key in keys.items() if key in known}
 
@@ -133,7 +133,7 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
 
 def name_branches(session: Session, connection: str) -> dict[str, str]:
     """What sales call the locations, else the till's own list, by their numbers as stock has them."""
-    listed = systems.read_lists(session, connection).get(ListName.BRANCHES)
+    listed = connections.read_lists(session, connection).get(ListName.BRANCHES)
     known = {option.id: option.name for option in listed.options} if listed else {}
     return known | {str(number): name for number, name in sales_list.branches(session, connection) if name}
 

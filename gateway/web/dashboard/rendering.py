@@ -23,7 +23,7 @@ from starlette.routing import Match
 
 from gateway import catalogue
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
-from gateway.store import systems
+from gateway.store import rate_limits
 from gateway.store.events import Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.version import VERSION
@@ -71,7 +71,7 @@ _environment.globals |= {
     "languages": catalogue.LANGUAGES,
     "pretty": partial(json.dumps, indent=2, ensure_ascii=False, default=str),
     "states": list(State),
-    "system_names": systems.NAMES,
+    "system_names": rate_limits.NAMES,
     "version": VERSION,
     "words": _WORDS,
 }

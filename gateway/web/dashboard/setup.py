@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import Rejected
 from gateway.removal import Data, RemovalResult
-from gateway.store import connections, cursors, requests, systems, tokens, views
+from gateway.store import connections, cursors, requests, tokens, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, queries, services, setups
@@ -275,7 +275,7 @@ async def _read(request: Request) -> SetupState:
         if found is None and not connections.is_name(name):
             raise Refusal(404, message("there is no connection {name}", name=name))
         version, text = connections.newest_settings(session, name) or (0, settings_document.example())
-        lists = {key: each.options for key, each in systems.read_lists(session, name).items()}
+        lists = {key: each.options for key, each in connections.read_lists(session, name).items()}
         return SetupState(
             connection=found or connections.Connection(name, display_name=name),
             exists=found is not None,
@@ -285,8 +285,8 @@ async def _read(request: Request) -> SetupState:
             version=version,
             text=text,
             loads=backfills.read(session, name),
-            arrived=systems.first_webhooks(session, name),
-            company=systems.company_names(session).get((name, found.realm_id or "")) if found else None,
+            arrived=connections.first_webhooks(session, name),
+            company=connections.company_names(session).get((name, found.realm_id or "")) if found else None,
             books_since=cursors.began_at(session, name, cursors.BOOKS),
             groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in SALES_GROUPS],
             first_groups=choices.first_groups(

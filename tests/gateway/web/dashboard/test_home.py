@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, update
 
-from gateway.store import alerts, counts, systems, todo, tokens
+from gateway.store import alerts, connections, counts, todo, tokens
 from gateway.store.agreements import AgreementStatus
 from gateway.store.alerts import AlertCause
 from gateway.store.counts import BookedDayRow, HourRow
@@ -112,7 +112,7 @@ def test_a_login_that_ended_is_one_card_and_nothing_is_up_to_date(
 ) -> None:
     gateway.receive(Change("k", Flow.STOCK, "poll", "Item", "1", "default", **LOST))  # type: ignore[arg-type]
     gateway.receive(Change("s", Flow.ORDERS, "webhook", "Session", "2", "default"))
-    systems.answered(gateway.engine, "default", "quickbooks", again_in=900)
+    connections.answered(gateway.engine, "default", "quickbooks", again_in=900)
     with writing(gateway.engine) as session:
         assert tokens.plant(session, "default", "a-refresh-token", seal)
         tokens.lose(session, "default", "the login ended")
@@ -152,8 +152,8 @@ def test_all_of_a_cause_is_tried_again_and_nothing_else(gateway: Gateway, browse
 
 
 def test_each_system_says_when_it_was_seen(gateway: Gateway, browser: httpx.Client) -> None:
-    systems.answered(gateway.engine, "default", "mpluskassa", again_in=30)
-    systems.answered(gateway.engine, "default", "quickbooks", again_in=900)
+    connections.answered(gateway.engine, "default", "mpluskassa", again_in=30)
+    connections.answered(gateway.engine, "default", "quickbooks", again_in=900)
     page = browser.get("/").text
     seen = re.findall(r"<li><span class=\"dot (\w+)\"></span><b>(\w+)</b> <span class=\"\w+\">([^<]+)</span>", page)
     assert [(dot, name) for dot, name, _ in seen] == [("calm", "MplusKASSA"), ("calm", "QuickBooks")]
@@ -242,7 +242,7 @@ def test_the_company_has_the_name_that_the_books_give_it(gateway: Gateway, brows
 
 def name_company(gateway: Gateway, realm: str, name: str) -> None:
     with writing(gateway.engine) as session:
-        systems.save_list(session, "default", ListName.COMPANY, [ListOption(realm, name)])
+        connections.save_list(session, "default", ListName.COMPANY, [ListOption(realm, name)])
 
 
 def test_a_process_that_ended_is_not_shown_half_a_minute_later(gateway: Gateway, browser: httpx.Client) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from gateway.store import connections, inbox, sales, systems
+from gateway.store import connections, inbox, sales
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.sales import AMSTERDAM, SaleFacts
 from gateway.store.session import reading, writing
@@ -83,7 +83,7 @@ def mapped(gateway: Gateway) -> Gateway:
     with writing(gateway.engine) as session:
         connections.save_settings(session, "default", DOCUMENT, author="test")
         for name, options in LISTS.items():
-            systems.save_list(session, "default", name, options)
+            connections.save_list(session, "default", name, options)
     sold = (("100", 1, "Pinnen", 1000), ("101", 2, "Contant", 500), ("102", 2, "<b>Bon</b>", 250))
     for number, branch, tender, cents in sold:
         sell(gateway.engine, to_facts(number, branch, (tender, cents)))
@@ -288,7 +288,7 @@ def test_lists_of_hundreds_are_typed_in_and_nothing_hidden_is_lost(gateway: Gate
     long = {ListName.TAX_CODES: codes, ListName.TURNOVER_GROUPS: groups, ListName.ACCOUNTS: income}
     with writing(gateway.engine) as session:
         for name, options in {**LISTS, **long}.items():
-            systems.save_list(session, "default", name, options)
+            connections.save_list(session, "default", name, options)
         chosen = '[mapping.income_accounts.table]\n":299" = "Income 7"\n'
         connections.save_settings(session, "default", chosen, author="cli")
     page = browser.get(PAGE).text
@@ -316,7 +316,7 @@ def test_who_may_only_look_sees_every_value_of_a_long_table(
 ) -> None:
     codes = [ListOption(str(n), f"Code {n}", rate=Decimal(n)) for n in range(100)]
     with writing(mapped.engine) as session:
-        systems.save_list(session, "default", ListName.TAX_CODES, codes)
+        connections.save_list(session, "default", ListName.TAX_CODES, codes)
     viewer = join(admin, open_browser(), "Bo", "viewer", "default")
     page = viewer.get(PAGE).text
     assert 'name="products.vat=Code 99"' not in page
@@ -328,8 +328,8 @@ def test_a_name_that_is_the_number_of_another_row_means_itself(mapped: Gateway, 
     classes = [ListOption(str(n), str(n + 1)) for n in range(100, 150)]  # 101 is the id of 102
     groups = [ListOption(str(n), f" Groep  {n} ", kind="TURNOVER-GROUP-TYPE-TURNOVER") for n in range(1, 60)]
     with writing(mapped.engine) as session:
-        systems.save_list(session, "default", ListName.CLASSES, classes)
-        systems.save_list(session, "default", ListName.TURNOVER_GROUPS, groups)
+        connections.save_list(session, "default", ListName.CLASSES, classes)
+        connections.save_list(session, "default", ListName.TURNOVER_GROUPS, groups)
     page = browser.get(PAGE).text
     assert '<option value="101 [100]">' in page
     group = next(part for part in page.split('<option value="') if part.startswith("7 · ")).split('"')[0]

@@ -11,7 +11,7 @@ import httpx
 from sqlalchemy import Engine, delete, event, insert, update
 from sqlmodel import col
 
-from gateway.store import connections, counts, systems, tokens
+from gateway.store import connections, counts, tokens
 from gateway.store.agreements import AgreementStatus
 from gateway.store.sales import AMSTERDAM
 from gateway.store.sealing import Seal
@@ -67,7 +67,7 @@ def counted(engine: Engine) -> Iterator[list[str]]:
 def test_connections_are_sorted_by_what_needs_a_person(gateway: Gateway, browser: httpx.Client) -> None:
     connect(gateway, "silent", "dear", "cheap", "differing")
     for name in ("silent", "dear", "cheap", "differing", "default"):
-        systems.answered(gateway.engine, name, "mpluskassa", again_in=900)
+        connections.answered(gateway.engine, name, "mpluskassa", again_in=900)
     with writing(gateway.engine) as session:
         session.execute(update(SystemRow).where(col(SystemRow.connection) == "silent").values(overdue_at=moment(-5)))
         counts.add_calls(
@@ -140,7 +140,7 @@ def test_connections_that_carry_nothing_are_not_said_to_be_in_order(gateway: Gat
         session.execute(update(ConnectionRow).where(col(ConnectionRow.name) == "paused").values(paused="by Anna"))
         tokens.save(session, "default", tokens.Tokens("a", None, "r", None), SEAL)
         tokens.lose(session, "default", "the login ended")
-    systems.answered(gateway.engine, "default", "quickbooks", again_in=900)
+    connections.answered(gateway.engine, "default", "quickbooks", again_in=900)
     page = browser.get("/overview")
     found = re.findall(r"<tr>(.*?)</tr>", page.text.partition("<tbody>")[2], re.DOTALL)
     rows = dict(zip(listed(page), found, strict=True))

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.store import inbox, records, systems
+from gateway.store import connections, inbox, records
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
@@ -222,7 +222,7 @@ def test_the_name_of_a_record_is_shown_as_it_is_in_every_language(gateway: Gatew
 def test_stock_is_shown_branch_by_branch(gateway: Gateway, browser: httpx.Client) -> None:
     address = ask(browser, flow="stock", by="id", record="17").headers["location"]
     with writing(gateway.engine) as session:
-        systems.save_list(session, "default", ListName.BRANCHES, [ListOption("1", "Winkel Zeist")])
+        connections.save_list(session, "default", ListName.BRANCHES, [ListOption("1", "Winkel Zeist")])
     rows = [{"branch": 1, "article": 7001, "present": 12.5, "value": "9.5", "change": -3, "share": 50}]
     settle(gateway, gateway.rows()[-1].id, {"outcome": "stock", "stock": rows, "on_hand": 9, "formula": "available"})
     page = browser.get(address).text

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.store import records, systems
+from gateway.store import connections, records
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
 from mapping.choices import ListName, ListOption
@@ -86,7 +86,7 @@ def test_a_product_shows_both_sides_and_the_numbers_of_its_stock(gateway: Gatewa
     assert "Location 1" in page
     assert "Location 1" in shown
     with writing(gateway.engine) as session:
-        systems.save_list(session, "default", ListName.BRANCHES, [ListOption("1", "Winkel Breda")])
+        connections.save_list(session, "default", ListName.BRANCHES, [ListOption("1", "Winkel Breda")])
     for path in ("/products", "/products/1"):
         assert "Winkel Breda" in browser.get(path).text, path
     store_sale(gateway, "1.2.2026.345")  # it names its location

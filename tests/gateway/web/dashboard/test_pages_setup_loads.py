@@ -8,7 +8,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from gateway.store import progress, systems, tokens
+from gateway.store import connections, progress, tokens
 from gateway.store.events import Event, Outcome, State
 from gateway.store.progress import Notes
 from gateway.store.sealing import Seal
@@ -114,8 +114,8 @@ def test_the_turnover_group_is_a_question_and_a_fault_stands_at_its_field(
 ) -> None:
     groups = [ListOption("1", "Boeken", kind="TURNOVER-GROUP-TYPE-TURNOVER", vat_code=1), ListOption("2", "Kaas")]
     with writing(gateway.engine) as session:
-        systems.save_list(session, "default", ListName.TURNOVER_GROUPS, groups)
-        systems.save_list(session, "default", ListName.VAT_CODES, [ListOption("1", "9 %", rate=Decimal(9))])
+        connections.save_list(session, "default", ListName.TURNOVER_GROUPS, groups)
+        connections.save_list(session, "default", ListName.VAT_CODES, [ListOption("1", "9 %", rate=Decimal(9))])
     page = browser.get(PAGE).text
     assert re.search(r'id="products.turnover_group-hint">Without a choice: *1 · Boeken</span>', page)
     answers = {"products.enabled": "on", "orders.enabled": "on", "orders.missing_item": "fallback"}
