@@ -82,11 +82,11 @@ class Spelled:
 
     @classmethod
     def of(cls, name: str) -> Spelled:
-        plain, letters = _plain(name), 0
-        bits = [ord(letter) % _LETTERS for letter in plain]
+        spelled, letters = plain(name), 0
+        bits = [ord(letter) % _LETTERS for letter in spelled]
         for place, bit in enumerate(bits):
             letters |= 1 << (bit + _LETTERS * bits[:place].count(bit))
-        return cls(plain, frozenset(plain.split()), tuple(group for group in _SAME if plain in group), letters)
+        return cls(spelled, frozenset(spelled.split()), tuple(group for group in _SAME if spelled in group), letters)
 
 
 class Options(tuple[ListOption, ...]):  # noqa: SLOT001 - what was found out is kept beside the rows
@@ -99,7 +99,7 @@ class Options(tuple[ListOption, ...]):  # noqa: SLOT001 - what was found out is 
     @cached_property
     def by_name(self) -> Mapping[str, ListOption]:
         """Capitals and surrounding space aside; of several of a name the first."""
-        return {_plain(each.name): each for each in reversed(self)}
+        return {plain(each.name): each for each in reversed(self)}
 
     @cached_property
     def spelled(self) -> Sequence[Spelled]:
@@ -116,7 +116,7 @@ def find(chosen: str | None, options: Iterable[ListOption]) -> ListOption | None
 
 def named(name: str, options: Iterable[ListOption]) -> ListOption | None:
     """The row of this name, capitals and surrounding space aside."""
-    return _index(options).by_name.get(_plain(name))
+    return _index(options).by_name.get(plain(name))
 
 
 def _index(options: Iterable[ListOption]) -> Options:
@@ -131,7 +131,7 @@ def of_rate(rate: Decimal | None, options: Iterable[ListOption]) -> ListOption |
 
 def to_value(option: ListOption, options: Iterable[ListOption]) -> str:
     """How the settings name this row: by its name, or by its id where the name does not say which one."""
-    found = [each for each in options if _plain(each.name) == _plain(option.name) or each.id == option.name]
+    found = [each for each in options if plain(each.name) == plain(option.name) or each.id == option.name]
     return option.name if found == [option] and option.name.strip() else option.id
 
 
@@ -163,7 +163,8 @@ def _likeness(wanted: Spelled, other: Spelled) -> float:
     return 0.9 if other.name and (wanted.words <= other.words or other.words <= wanted.words) else 0.0
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name as it is compared: capitals aside, and how much space stands around and within it."""
     return " ".join(name.split()).casefold()
 
 

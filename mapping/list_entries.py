@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
+from mapping.choices import plain
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.messages import message
@@ -125,9 +126,9 @@ def named_tax_code(name: str | None, known: Iterable[TaxCode]) -> TaxCode | None
 
 
 def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:
-    """The active entry of this name, capitals and surrounding space aside."""
-    wanted = name.strip().casefold()
-    return next((e for e in entries if e.active and e.name.strip().casefold() == wanted), None)
+    """The active entry of this name, capitals and space aside, as the page of the mapping finds it."""
+    wanted = plain(name)
+    return next((e for e in entries if e.active and plain(e.name) == wanted), None)
 
 
 def former_ids(name: str, entries: Iterable[ListEntry]) -> list[str]:

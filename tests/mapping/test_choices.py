@@ -1,0 +1,34 @@
+"""What the page of the mapping shows for a value is what a sale with it gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from mapping import choices, list_entries
+from mapping.choices import ListName, ListOption, Options, SourceValue
+from mapping.list_entries import KnownLists
+from mapping.records import Branch, CompanyProfile, ListEntry
+from mapping.sections import MappingSettings
+
+COMPANY = CompanyProfile(
+    name="Shop",
+    country="NL",
+    home_currency="EUR",
+    custom_document_numbers=True,
+    tracks_departments=True,
+    tracks_stock=True,
+    books_closed_through=None,
+    uses_tax=True,
+)
+DEPARTMENTS = next(each for each in choices.CONTROLS if each.path == "mapping.departments")
+
+
+@pytest.mark.parametrize("branch", ["Den Haag", " den haag ", "Den  Haag", "Den\tHaag", "Delft"])
+@pytest.mark.parametrize("location", ["Den Haag", "DEN HAAG", "Den  Haag "])
+def test_a_place_is_found_by_name_on_the_page_and_by_a_sale(branch: str, location: str) -> None:
+    settings = MappingSettings()
+    offered = Options([ListOption("L1", location)])
+    lists = {ListName.LOCATIONS: offered}
+    shown = choices.cover(DEPARTMENTS, settings.departments, SourceValue("1", branch), lists, offered)
+    known = KnownLists(COMPANY, (Branch(1, branch),), entries={"Department": (ListEntry("L1", location),)})
+    assert list_entries.department(1, known, settings) == (shown.target.id if shown.target else None)
