@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
-from mapping.agreement_causes import BooksRecord, Cause, DifferenceRow, TillRecord, explain, find_remedy
+from mapping.agreement_causes import BooksRecord, Cause, DifferenceRow, TillRecord, explain, unexplained
 from mapping.figures import Cell, Figures, Measure, subtract, total_of, within
 from mapping.messages import Message, message, name_period
 from mapping.money import add, show_cents
@@ -40,8 +40,7 @@ def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: 
     rows = [row for row in found if row is not None]
     rest = subtract(subtract(sums[1], sums[0]), add(row.differences for row in rows))
     if rest:
-        reason = "the gateway cannot say which record makes this difference"
-        rows.append(DifferenceRow(Cause.UNEXPLAINED, "-", reason, rest, fix=find_remedy(Cause.UNEXPLAINED, [], [])))
+        rows.append(unexplained(rest))
     rows.sort(key=lambda row: (min((cell.day for cell in row.differences), default=date.min), row.record))
     return DayComparison(start, through, sums[0], sums[1], tuple(rows))
 
@@ -77,7 +76,20 @@ def to_report(comparison: DayComparison, *, journal: Figures | None, more: Mappi
             {**_to_cell(cell), **{side: sums[side].get(cell, 0) for side in sums}, "difference": gaps.get(cell, 0)}
             for cell in sorted({**comparison.till, **comparison.books}, key=_place)
         ],
-        "rows": [_to_row(row) for row in comparison.rows],
+        "rows": [
+            {
+                "cause": str(row.cause),
+                "by_policy": row.by_policy,
+                "record": row.record,
+                "reason": row.reason,
+                "fix": row.fix,
+                "event": row.sale_state.event if row.sale_state else None,
+                "state": row.sale_state.state if row.sale_state else None,
+                "documents": [{"entity": each.entity, "id": each.id, "number": each.number} for each in row.documents],
+                "differences": _to_differences(row.differences),
+            }
+            for row in comparison.rows
+        ],
         "unexplained_cents": sum(abs(cents) for row in rest for cents in row.differences.values()),
         "journal": {
             "asked": journal is not None,
@@ -90,20 +102,6 @@ def to_report(comparison: DayComparison, *, journal: Figures | None, more: Mappi
 
 def _to_cell(cell: Cell) -> dict[str, Any]:
     return {"branch": cell.branch, "day": cell.day.isoformat(), "measure": str(cell.measure), "key": cell.key}
-
-
-def _to_row(row: DifferenceRow) -> dict[str, Any]:
-    return {
-        "cause": str(row.cause),
-        "by_policy": row.by_policy,
-        "record": row.record,
-        "reason": row.reason,
-        "fix": row.fix,
-        "event": row.sale_state.event if row.sale_state else None,
-        "state": row.sale_state.state if row.sale_state else None,
-        "documents": [{"entity": each.entity, "id": each.id, "number": each.number} for each in row.documents],
-        "differences": _to_differences(row.differences),
-    }
 
 
 def _to_differences(figures: Figures) -> list[dict[str, Any]]:

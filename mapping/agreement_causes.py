@@ -155,6 +155,10 @@ class _Case:
         vat = {cell: self.books.get(replace(cell, measure=Measure.VAT), 0) for cell in taxed}
         return all(abs(vat[cell] - self.books.get(cell, 0) * Decimal(cell.key) / 100) <= half_cents for cell in taxed)
 
+    @property
+    def sale_state(self) -> SaleState | None:
+        return next((sale.sale_state for sale in self.sales if sale.sale_state), None)
+
     def having(self, state: DocumentState) -> list[BooksRecord]:
         return [record for record in self.documents if record.state is state]
 
@@ -171,7 +175,6 @@ def explain(
     if not differences:
         return None
     cause, reason = next((cause, words(case)) for cause, fits, words in _CAUSES if fits(case))
-    sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
     named = [sale.name for sale in sales] or [record.name for record in documents]
     return DifferenceRow(
         cause,
@@ -179,8 +182,8 @@ def explain(
         reason,
         differences,
         tuple(documents),
-        sale_state,
-        fix=find_remedy(cause, sales, documents),
+        case.sale_state,
+        fix=_find_remedy(cause, case),
         by_policy=_is_policy(cause, case),
     )
 
@@ -204,7 +207,7 @@ def _same(case: _Case, **blurred: Any) -> bool:
 
 
 def _say_not_booked(case: _Case) -> str:
-    known = next((sale.sale_state for sale in case.sales if sale.sale_state), None)
+    known = case.sale_state
     if known is None:
         return "the gateway has never heard of it: a backfill from its day brings it"
     said = message("event {event} is {state}", event=known.event, state=message(known.state))
@@ -351,7 +354,6 @@ _REMEDIES: Mapping[Cause, str] = {
     Cause.RATE: "choose the right VAT code on the lines of {documents} in QuickBooks",
     Cause.AMOUNTS: f"put {{documents}} right in QuickBooks, or delete it there and {_RESEND}",
     Cause.UNKNOWN_SALE: "void {documents} in QuickBooks, unless it is a sale of another installation",
-    Cause.UNEXPLAINED: "run the comparison again; if it stays, report it with the JSON of this report",
 }
 _BY_STATE: Mapping[str, str] = {
     "parked": "repair what the reason says, then retry event {event}",
@@ -360,18 +362,18 @@ _BY_STATE: Mapping[str, str] = {
 }
 
 
-def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[BooksRecord]) -> str:
+def _find_remedy(cause: Cause, case: _Case) -> str:
     """What to do about a difference of this cause; it may be "wait"."""
-    sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
+    sale_state = case.sale_state
     if cause is not Cause.NOT_BOOKED:
         template = _REMEDIES[cause]
     elif sale_state is None:
         template = _RESEND
     else:
         template = _BY_STATE.get(sale_state.state, "wait: event {event} is on its way; ./run events shows it")
-    named = [record.name for record in documents if record.entity != "Payment"]
-    payments = [record.name for record in documents if record.entity == "Payment"] or named
-    order = next((sale.number for sale in sales if sale.number), None) or "ORDER"
+    named = [record.name for record in case.documents if record.entity != "Payment"]
+    payments = [record.name for record in case.documents if record.entity == "Payment"] or named
+    order = next((sale.number for sale in case.sales if sale.number), None) or "ORDER"
     return message(
         template,
         order=order,
@@ -379,4 +381,15 @@ def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[B
         payments=join(list(dict.fromkeys(payments)) or [message("the payment")]),
         event=sale_state.event if sale_state else "",
         command=_RESEND.format(order=order),
+    )
+
+
+def unexplained(differences: Figures) -> DifferenceRow:
+    """The row of what no record explains."""
+    return DifferenceRow(
+        Cause.UNEXPLAINED,
+        "-",
+        "the gateway cannot say which record makes this difference",
+        differences,
+        fix="run the comparison again; if it stays, report it with the JSON of this report",
     )

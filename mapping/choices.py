@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
-from mapping.control import Caught, Control, ControlQuestion, resolve
+from mapping.control import Caught, Control, ControlAnswer, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.rules import find_row
 from mapping.vat_table import NO_CATEGORY, SALES_GROUPS, find_category_row
@@ -267,8 +267,8 @@ def cover(
         categories = lists.get(ListName.CATEGORIES, ())
         id_ = next((each.id for each in categories if (each.full or each.name) == key), None)
         key = find_category_row(key.split(":"), control, id_)[0]
-    caught, value = catch(control, key, found.id if found else None)
-    row, target = find_row(control.table, source.key), find(value, offered)
+    answer = catch(control, key, found.id if found else None)
+    caught, row, target = answer.by, find_row(control.table, source.key), find(answer.value, offered)
     if caught is Caught.ROW and row is None:
         caught = Caught.ABOVE
     if control.mode == "default" and caught in _OPEN and setting.found_by and setting.targets not in lists:
@@ -301,15 +301,14 @@ def _match(
     return None
 
 
-def catch(control: Control, key: str, automatic: str | None) -> tuple[Caught, str | None]:
+def catch(control: Control, key: str, automatic: str | None) -> ControlAnswer:
     """What catches a value, and what it becomes; a rule decides for each record by itself."""
     if control.mode == "rule":
-        return Caught.RULE, None
+        return ControlAnswer(None, Caught.RULE)
     try:
-        answer = resolve(control, ControlQuestion(setting="", key=key, automatic=automatic))
+        return resolve(control, ControlQuestion(setting="", key=key, automatic=automatic))
     except MappingError:
-        return Caught.NOTHING, None
-    return answer.by, answer.value
+        return ControlAnswer(None, Caught.NOTHING)
 
 
 def first_groups(lists: Lists, chosen: Control) -> list[tuple[ListOption, ListOption]]:
@@ -319,5 +318,5 @@ def first_groups(lists: Lists, chosen: Control) -> list[tuple[ListOption, ListOp
     if not groups:
         return []
     known = lists.get(ListName.VAT_CODES, ())
-    codes = [code for code in known if catch(chosen, code.id, None)[1] is None]
+    codes = [code for code in known if catch(chosen, code.id, None).value is None]
     return [(code, next((g for g in groups if str(g.vat_code) == code.id), groups[0])) for code in codes]

@@ -104,9 +104,9 @@ class ControlAnswer:
 
 def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
     """Choose the value; MappingError naming the setting and the source value on a miss that parks."""
-    value, by = _choose(control, question)
-    if value is not None or by is Caught.OFF:
-        return ControlAnswer(value, by)
+    answer = _choose(control, question)
+    if answer.value is not None or answer.by is Caught.OFF:
+        return answer
     if control.on_miss == "skip":
         return ControlAnswer(None, Caught.LEFT_OUT)
     if control.on_miss == "default":
@@ -121,20 +121,20 @@ def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
     )
 
 
-def _choose(control: Control, question: ControlQuestion) -> tuple[str | None, Caught]:
+def _choose(control: Control, question: ControlQuestion) -> ControlAnswer:
     match control.mode:
         case "off":
-            return None, Caught.OFF
+            return ControlAnswer(None, Caught.OFF)
         case "force":
-            return control.value, Caught.ALWAYS
+            return ControlAnswer(control.value, Caught.ALWAYS)
         case "rule" if control.rule is not None:
             try:
                 found = evaluate(control.rule, question.source).value
             except MappingError as refusal:
                 refusal.about(record=refusal.record or question.record, field=f"{question.setting}.rule")
                 raise
-            return None if found is None else str(found), Caught.RULE
+            return ControlAnswer(None if found is None else str(found), Caught.RULE)
     row = find_row(control.table, question.key)
     if row is not None or control.mode == "table":
-        return row, Caught.ROW
-    return question.automatic, Caught.AUTOMATIC
+        return ControlAnswer(row, Caught.ROW)
+    return ControlAnswer(question.automatic, Caught.AUTOMATIC)

@@ -39,6 +39,7 @@ from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, by_
 from mapping.tenders import PAID_AT_ONCE, RETURNS, by_method
 
 GOODS = "group"
+MOVED = "Money moved between payment methods"
 _PARTS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -258,15 +259,14 @@ def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
             if kind in PAID_AT_ONCE
             else Posting(document, to_payments(divided.payments, document, accounts))
         )
-        return main, *(_money_only(plan, tender.method, cents) for tender, cents in divided.beside.items())
-
-
-def _money_only(plan: DayPlan, method: str, cents: int) -> Posting:
-    """Money received or (negative) refunded: what the goods' document has too little or too much."""
-    lines = (_line(plan, None, "Money moved between payment methods", abs(cents)),)
-    taxes = (to_tax(get_untaxed(plan.references), abs(cents)),)
-    document = _document(plan, kind_of_money(cents), lines, taxes, tender=method)
-    return Posting(paid_at_once(document, plan.references, method))
+        # Money received or (negative) refunded: what the goods' document has too little or too much.
+        beside = []
+        for tender, cents in divided.beside.items():
+            lines = (_line(plan, None, MOVED, abs(cents)),)
+            taxes = (to_tax(get_untaxed(plan.references), abs(cents)),)
+            money = _document(plan, kind_of_money(cents), lines, taxes, tender=tender.method)
+            beside.append(Posting(paid_at_once(money, plan.references, tender.method)))
+        return main, *beside
 
 
 def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: int) -> SalesDocument:
@@ -276,7 +276,7 @@ def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: i
     untaxed = {
         "Tax rounding": solution.untaxed,
         "Cash rounding": sign * plan.totals.rounding,
-        "Money moved between payment methods": clearing,
+        MOVED: clearing,
     }
     lines += [_line(plan, None, name, cents) for name, cents in untaxed.items() if cents]
     codes = {each.key: get_tax_code(plan.references, *each.key) for each in solution.booked}

@@ -53,10 +53,7 @@ def read_expression(text: str, *, names: Sequence[str], strict: bool = False) ->
     """
     if len(text) > _LONGEST:
         raise ExpressionError(message("a formula has at most {most} characters", most=_LONGEST))
-    reader = _Reader(text, frozenset(names), strict=strict)
-    node = reader.read_sum(0)
-    reader.expect_end()
-    return Expression(text, node)
+    return Expression(text, _Reader(text, frozenset(names), strict=strict).read())
 
 
 class _Reader:
@@ -69,14 +66,16 @@ class _Reader:
         self._names_read = 0
         self._at = 0
 
-    def read_sum(self, depth: int) -> _Node:
+    def read(self) -> _Node:
+        node = self._read_sum(0)
+        if self._at < len(self._tokens):
+            raise ExpressionError(message('"{part}" is not expected here', part=self._tokens[self._at]))
+        return node
+
+    def _read_sum(self, depth: int) -> _Node:
         if depth > _DEPTH:
             raise ExpressionError("the formula is nested too deeply")
         return self._read_chain("+-", self._read_product, depth)
-
-    def expect_end(self) -> None:
-        if self._at < len(self._tokens):
-            raise ExpressionError(message('"{part}" is not expected here', part=self._tokens[self._at]))
 
     def _read_product(self, depth: int) -> _Node:
         return self._read_chain("*/", self._read_factor, depth)
@@ -114,14 +113,14 @@ class _Reader:
         self._at += 1
         token = self._tokens[self._at - 1]
         if token == "(":  # noqa: S105 - a parenthesis
-            return self._closed(self.read_sum(depth + 1))
+            return self._closed(self._read_sum(depth + 1))
         if token[0].isdigit():
             number = Decimal(token)
             return lambda _: number
         if token in _FUNCTIONS and self._take("(") is not None:
-            arguments = [self.read_sum(depth + 1)]
+            arguments = [self._read_sum(depth + 1)]
             while self._take(",") is not None:
-                arguments.append(self.read_sum(depth + 1))
+                arguments.append(self._read_sum(depth + 1))
             return self._closed(lambda values: _FUNCTIONS[token]([argument(values) for argument in arguments]))
         if token not in self._names:
             known = ", ".join(sorted(self._names))

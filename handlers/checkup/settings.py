@@ -207,8 +207,8 @@ def _without_group(deps: Deps) -> list[str]:
     paths = [(category_path(each, itself=True), each.id) for each in deps.books.categories() if each.active]
     for path, category_id in [*paths, ([], None)]:
         key, _ = find_category_row(path, chosen, category_id)
-        caught, value = catch(chosen, key, None)
-        if value is None and caught is not Caught.NOTHING:  # then a person is asked about each item
+        answer = catch(chosen, key, None)
+        if answer.value is None and answer.by is not Caught.NOTHING:  # then a person is asked about each item
             open_.append(":".join(path) or NO_CATEGORY)
     return open_
 
