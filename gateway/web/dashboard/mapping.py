@@ -15,15 +15,15 @@ from gateway.store import audit, connections, requests, sales_list, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.web import actions, api, queries, services
 from gateway.web.api.settings import Draft, find_in_force
-from gateway.web.dashboard import mapping_form, questions, settings
-from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard import mapping_form, settings
+from gateway.web.dashboard.rendering import find_settings, render
 from gateway.web.sessions import Visitor
 from mapping import choices, settings_document, settings_guide
 from mapping.choices import BY_CATEGORY, BY_VAT_CODE
 from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 
-_MEANINGS: Final = {path: each.meaning for path, each in questions.find_settings(SettingsDocument()).items()}
+_MEANINGS: Final = {path: each.meaning for path, each in find_settings(SettingsDocument()).items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,9 @@ from gateway.store.events import Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.version import VERSION
 from gateway.web import services
-from gateway.web.dashboard import questions
 from gateway.web.sessions import DASHBOARD, Visitor
 from gateway.web.visitors import chosen_language, split
+from mapping import settings_guide
 from mapping.choices import CONTROLS, SINGLES
 from mapping.money import to_cents
 from mapping.settings_document import SettingsDocument
@@ -41,9 +41,40 @@ _NAMED = re.compile(
     r"(?P<login>/connect/quickbooks)\b|"
     r'\b(?P<path>[a-z]+\.[a-z_]+)(?:\.[a-z_]+)*\b(?:\s(?:=|is|ist)\s(?P<value>"[a-z_]+"|true|false))?'
 )
-_ASKED = frozenset({*questions.FLOWS, *questions.OTHERS})
+ASKED_FLOWS: Final = (
+    "products.enabled",
+    "categories.enabled",
+    "stock.enabled",
+    "customers.enabled",
+    "orders.enabled",
+)
+ASKED_OTHERS: Final = (
+    "products.turnover_group",
+    "products.update_existing",
+    "products.sku_with_letters",
+    "customers.default_debtor",
+    "customers.always_default_debtor",
+    "customers.without_email",
+    "orders.summary",
+    "orders.summary_item",
+    "orders.receipt_target",
+    "orders.returns",
+    "orders.missing_item",
+    "orders.fallback_item",
+    "orders.changed",
+    "orders.cancelled",
+    "orders.closed_books",
+)
+"""Settings that the set-up asks for: which flows, and what a shop most often wants otherwise."""
 _MAPPED = frozenset(each.path for each in (*CONTROLS, *SINGLES))
-_SETTINGS: Final = questions.find_settings(SettingsDocument())
+
+
+def find_settings(document: SettingsDocument) -> dict[str, Setting]:
+    """Every setting, with its explanation, by its path."""
+    return {each.path: each for chapter in settings_guide.explain(document) for each in chapter.settings}
+
+
+_SETTINGS: Final = find_settings(SettingsDocument())
 _RESEND = re.compile(r"\./run resend [^\s,;]+")
 _WORDS: Final = catalogue.tables()
 _SETTING_TITLES: Final = {**_WORDS["mapping_titles"], **_WORDS["setting_titles"]}
@@ -165,7 +196,7 @@ def show_settings(language: str, text: str, connection: str | None = None, *, ma
         elif setting := _SETTINGS.get(found["path"]):
             words, path = _to_words(language, setting, found["value"]), setting.path
             address = f"/connections/{name}/{'mapping' if path in _MAPPED else 'settings'}#{path}"
-            if path in _ASKED and may_configure:
+            if path in (*ASKED_FLOWS, *ASKED_OTHERS) and may_configure:
                 address = f"/setup/{name}#{path}"
         else:
             continue

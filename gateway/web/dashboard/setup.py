@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -19,14 +20,15 @@ from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, queries, services, setups
 from gateway.web.api.settings import Draft
-from gateway.web.dashboard import backfills, questions
+from gateway.web.dashboard import backfills
 from gateway.web.dashboard.mapping_form import to_label
-from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
+from gateway.web.dashboard.rendering import ASKED_FLOWS, ASKED_OTHERS, NOT_SENT, SentForm, find_settings, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from mapping import choices, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.messages import join, message
+from mapping.settings_document import SettingsDocument
 from mapping.vat_table import SALES_GROUPS
 
 Step = Callable[..., Awaitable[Any]]
@@ -157,7 +159,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
     name = state.connection.name
     base = queries.find_number(form, "base")
     try:
-        answers = questions.find_answers(settings_document.recall(state.text), form)
+        answers = find_answers(settings_document.recall(state.text), form)
         if answers or not state.version:
             text = await services.of(request).run(lambda: settings_guide.amend(state.text, answers))
             draft = Draft(
@@ -165,7 +167,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
             )
             await api.settings.save(services.of(request), name, draft)
     except settings_document.DocumentError as error:
-        asked = {*questions.FLOWS, *questions.OTHERS}
+        asked = {*ASKED_FLOWS, *ASKED_OTHERS}
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}
         rest = settings_document.say_all(fault for fault in error.faults if fault.path not in asked)
         return _show(request, state, SentForm({}, faults, 422), answers=form, refused=rest or NOT_SAVED)
@@ -253,8 +255,8 @@ def _show(
         webhooks=[
             (system, title, f"{given.public_url}/webhooks/{system}", where) for system, (title, where) in HOOKS.items()
         ],
-        flow_questions=questions.ask(document, questions.FLOWS),
-        other_questions=questions.ask(document, questions.OTHERS),
+        flow_questions=ask(document, ASKED_FLOWS),
+        other_questions=ask(document, ASKED_OTHERS),
         saved=request.query_params.get("saved"),
         redirect_uri=oauth.redirect_uri(given),
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
@@ -299,3 +301,34 @@ async def _read(request: Request) -> SetupState:
 
 def to_address(name: str) -> str:
     return f"{setups.ADDRESS}/{quote(name, safe='')}"
+
+
+# --- the questions; all other settings have a page of their own ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SetupQuestion:
+    """One setting, with what it is now. It is a switch, a choice or a text."""
+
+    setting: settings_guide.Setting
+    value: Any
+
+
+def ask(document: SettingsDocument, paths: Sequence[str]) -> list[SetupQuestion]:
+    known = find_settings(document)
+    return [SetupQuestion(known[path], reduce(getattr, path.split("."), document)) for path in paths]
+
+
+def find_answers(document: SettingsDocument, form: Mapping[str, str]) -> dict[str, Any]:
+    """What a form with all the questions says otherwise than the document. An empty text means none."""
+    answers: dict[str, Any] = {}
+    for question in ask(document, (*ASKED_FLOWS, *ASKED_OTHERS)):
+        given = form.get(question.setting.path, "").strip()
+        answer: Any = given or None
+        if question.setting.kind == "switch":
+            answer = given == "on"
+        elif question.setting.kind == "number" and given.isdecimal():
+            answer = int(given)
+        if answer != question.value:
+            answers[question.setting.path] = answer
+    return answers
