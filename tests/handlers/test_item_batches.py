@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event as sqlalchemy_event
 
 from gateway import failpoints
-from gateway.store import claims, inbox, links, progress, requests
+from gateway.store import audit, claims, inbox, links, progress, requests
 from gateway.store.events import URGENT, Change, Flow
 from gateway.store.links import LinkKind
 from gateway.store.records import RecordFilter, RecordKind, RecordStatus, find
@@ -231,8 +231,13 @@ def test_a_number_taken_at_the_till_while_a_batch_is_made_is_looked_at(open_shop
     shop.add_item("7001")
     shop.till.misbehaviour.meanwhile["createProduct"] = [lambda: shop.till.add_product(by_hand(7001))]
     assert load(shop, Flow.PRODUCTS).state == "done"
-    assert article(shop, 7001)["extArticleId"] == shop.find("Item", Sku="7001")["Id"]
+    item_id = shop.find("Item", Sku="7001")["Id"]
+    assert article(shop, 7001)["extArticleId"] == item_id
     assert shop.parked() == []
+    (own,) = shop.events(entity_id=item_id)
+    with reading(shop.engine) as session:
+        titles = [entry.title for entry in audit.read_log(session, own.id)]
+    assert titles.index("waiting: the till has the article already") < titles.index("done")
 
 
 def test_a_load_paused_between_two_batches_makes_no_more(open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch) -> None:
