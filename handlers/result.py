@@ -84,7 +84,7 @@ class Ended:
     called: bool = True
 
 
-def store(session: Session, ended: Sequence[Ended]) -> list[list[int]]:
+def store_ended(session: Session, ended: Sequence[Ended]) -> list[list[int]]:
     """Store how events ended, in the caller's transaction; for each of them, the events to wake a worker for.
 
     Raises `LeaseLost` when another worker has taken one over: then the caller's transaction must not be committed.

@@ -22,7 +22,7 @@ from gateway.store.claims import Claimable, LeaseLost
 from gateway.store.events import Event
 from gateway.store.round_robin import RoundRobin
 from gateway.store.session import reading, writing
-from handlers.result import Ended, store
+from handlers.result import Ended, store_ended
 from workers.isolation import Holds
 
 # While other threads are busy: one commit for several costs less than one for each, and other processes can write.
@@ -142,7 +142,7 @@ class EventWriter:
             if not found:
                 return
         with writing(self._engine, synced=any(each.called for each in ended)) as session:
-            for request, due in zip(owners, store(session, ended), strict=True):
+            for request, due in zip(owners, store_ended(session, ended), strict=True):
                 request.due += due
             if wanting:
                 self._claim(session, wanting, found or self._look(session), [each.event.lease for each in ended])

@@ -171,18 +171,15 @@ class Scheduler:
             if source != "till":  # which notifies of each feed by itself
                 self._notifier.notify(found)
                 return
-            self._repeat_refused(name)
+            # The till has answered: what it refused before is handled again.
+            with reading(self.engine) as session:
+                refused = inbox.find_refused(session, name)
+            if refused:
+                with writing(self.engine) as session:
+                    again = inbox.requeue(session, refused, states=[State.PARKED])
+                self._notifier.notify(again)
 
         return do
-
-    def _repeat_refused(self, name: str) -> None:
-        """The till has answered: what it refused before is handled again."""
-        with reading(self.engine) as session:
-            refused = inbox.find_refused(session, name)
-        if refused:
-            with writing(self.engine) as session:
-                again = inbox.requeue(session, refused, states=[State.PARKED])
-            self._notifier.notify(again)
 
     def _is_followed(self, name: str) -> bool:
         connection = self._contexts.context(name).connection

@@ -279,7 +279,10 @@ class Worker:
         try:
             for each in ended:
                 failpoints.reach(failpoints.AFTER_RECORD, each.event.entity)
-                _log_end(each)
+                if _root.isEnabledFor(logging.INFO):  # without its reason, which may quote a person's data
+                    event, outcome = each.event, each.outcome
+                    about = {"correlation": event.correlation, "event_id": event.id, "flow": event.flow}
+                    _log.info("event ended", state=outcome.state, code=outcome.code, **about)
             self.notify(due)
         except BaseException:
             for event in following:
@@ -324,15 +327,6 @@ def _tell_unstored(error: Exception) -> None:
     else:
         _log.error("the outcome could not be stored", exc_info=error)
         sentry.report(error)
-
-
-def _log_end(ended: Ended) -> None:
-    """Without its reason, which may quote a person's data: the row has it."""
-    if not _root.isEnabledFor(logging.INFO):
-        return
-    event, outcome = ended.event, ended.outcome
-    about = {"correlation": event.correlation, "event_id": event.id, "flow": event.flow}
-    _log.info("event ended", state=outcome.state, code=outcome.code, **about)
 
 
 _attempts = cache(counters.ATTEMPTS.labels)

@@ -35,7 +35,7 @@ from handlers.catalogue import articles, bridge, drift, items, ownership, produc
 from handlers.catalogue.articles import Member
 from handlers.catalogue.drift import View
 from handlers.deps import Deps
-from handlers.result import Ended, Result, done, say_end, store
+from handlers.result import Ended, Result, done, say_end, store_ended
 from mapping import products as mapped
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError
@@ -292,7 +292,7 @@ def _store(ended: Sequence[Ended], not_begun: Sequence[Event], deps: Deps) -> No
     """Store how the events of the batch have ended, with their links, and give back those that have not begun."""
     failpoints.reach(failpoints.BEFORE_RECORD, items.ENTITY)
     with writing(deps.engine) as session:
-        due = store(session, ended)
+        due = store_ended(session, ended)
         round_robin.give_back(session, not_begun)
     made = sum(each.outcome.state is State.DONE for each in ended)
     counters.ATTEMPTS.labels(Flow.PRODUCTS, State.DONE).inc(made)
