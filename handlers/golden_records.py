@@ -80,13 +80,13 @@ def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
     read = till_sales.find_anywhere(name, deps)
     if read is None:
         raise NotFound(message("the till has no sale with the id or number {name}", name=name))
-    sale = drafts.mark(read, deps)
+    sale = drafts.assess(read, deps).marked
     try:
         _, references = drafts.prepare(sale, deps)
     except MappingError:
         references = drafts.find_references(sale, deps)  # a sale that is refused afterwards is a result, too
     relation = deps.till.relation(sale.relation_number) if sale.relation_number else None
-    tenders = sorted(by_method(drafts.in_money(sale, deps).payments))
+    tenders = sorted(by_method(drafts.assess(sale, deps).in_money.payments))
     known = deps.lists.read(*_LISTS, on=sale.business_date)
     return sale, {
         "references": dump(references),

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from gateway.errors import Permanent
-from gateway.store import views
+from gateway.store import links, views
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.sales import drafts, money_documents, till_sales
+from handlers.sales import money_documents, till_sales
 from mapping import figures
 from mapping.agreement_causes import SaleState, TillRecord
+from mapping.assessment import Assessment
 from mapping.figures import Cell, Names
 from mapping.messages import join, message
 from mapping.money import add
@@ -100,7 +101,10 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
     with reading(deps.engine) as session:
         events = views.newest_events(session, deps.connection, side.sales)
         counted = [sale for sale in side.sales.values() if counted_elsewhere(sale, settings) is None]
-        marked = drafts.mark_all(session, counted, deps)
+        marked = [
+            Assessment(sale, deps.settings, links.find_deposits(session, deps.connection, sale)).marked
+            for sale in counted
+        ]
     states = {id_: SaleState(number, state, code or None) for id_, (number, state, code) in events.items()}
     records: list[TillRecord] = []
     for sale in marked:

@@ -8,21 +8,18 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
-from sqlmodel import Session
-
 from gateway.errors import Permanent
 from gateway.store import connections, links
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.references.parties import Buyer
 from handlers.sales import bookings
 from mapping import list_entries, money_documents, orders, sale_identity
+from mapping.assessment import Assessment
 from mapping.errors import ItemNeeded, MappingError
 from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
-from mapping.money_documents import Deposit
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, LineAmounts, Sale, SaleKind, VatAmount
 from mapping.references import CLEARING, ORDER_DEPOSITS, References
@@ -44,7 +41,7 @@ _ITEMS: Mapping[str, Callable[[Deps], Any]] = {
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and its references. Raises `MappingError` if anything is unclear."""
     deps.links.load_sale(sale, deps.settings)
-    marked = mark(sale, deps)
+    marked = assess(sale, deps).marked
     references, posting = find_references(marked, deps), None
     while posting is None:
         try:
@@ -65,35 +62,14 @@ def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tupl
     return signed, references
 
 
-def in_money(sale: Sale, deps: Deps) -> Sale:
-    """The sale with payments in money only: without gift cards that are a debt, and deposits that are booked."""
-    return money_documents.in_money(mark(sale, deps), deps.settings.mapping.gift_card_tenders)
+def assess(sale: Sale, deps: Deps) -> Assessment:
+    """The sale with the deposits on its orders as they are in the books now."""
+    return Assessment(sale, deps.settings, deps.read(links.find_deposits, sale) if sale.order_ids else ())
 
 
 def kind_now(sale: Sale, booked_as: str, deps: Deps) -> DocumentKind:
     """As which kind of document a sale that has one of this kind would be booked now."""
-    return sale_identity.kind_now(in_money(sale, deps), deps.settings.orders, booked_as)
-
-
-def mark(sale: Sale, deps: Deps) -> Sale:
-    """The sale with those payments marked that settle a separately booked deposit."""
-    if not sale.order_ids:
-        return _mark(sale, [], deps)
-    with reading(deps.engine) as session:
-        return mark_all(session, [sale], deps)[0]
-
-
-def mark_all(session: Session, sales: Sequence[Sale], deps: Deps) -> list[Sale]:
-    marked: list[Sale] = []
-    for sale in sales:
-        deposits = links.find_deposits(session, deps.connection, sale)
-        marked.append(_mark(sale, deposits, deps))
-    return marked
-
-
-def _mark(sale: Sale, deposits: Sequence[Deposit], deps: Deps) -> Sale:
-    tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
-    return money_documents.mark(sale, deposits, tenders)
+    return sale_identity.kind_now(assess(sale, deps).in_money, deps.settings.orders, booked_as)
 
 
 def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting:
