@@ -21,7 +21,6 @@ class Exchange:
 
     system: str
     operation: str
-    url: str
     request: Mapping[str, Any] | None
     status: int | None
     response: Mapping[str, Any] | None

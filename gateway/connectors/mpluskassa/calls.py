@@ -192,7 +192,6 @@ class Caller:
         done = Exchange(
             system="mpluskassa",
             operation=operation,
-            url=self.link.address,
             request=clip(body, scrub),
             status=outcome.status,
             response=clip(outcome.answer, scrub),

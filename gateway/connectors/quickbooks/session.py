@@ -187,7 +187,6 @@ class Session:
         exchange = Exchange(
             system="quickbooks",
             operation=call.operation,
-            url=str(request.url),
             request=_to_mapping(call.body),
             status=answer.status,
             response=response,

@@ -41,7 +41,7 @@ class Hint(NamedTuple):
     """`entity` `entity_id` of company `account` changed; `operation` in the legacy words (Create, Update, ...).
 
     `dedupe_key` is equal for every delivery of one event, at most 255 characters. `deleted_id` is the record that
-    a merge removed. `event_id` is None in the legacy format, which has none.
+    a merge removed.
     """
 
     account: str
@@ -49,7 +49,6 @@ class Hint(NamedTuple):
     entity_id: str
     operation: str
     dedupe_key: str
-    event_id: str | None = None
     occurred_at: datetime | None = None
     deleted_id: str | None = None
 
@@ -135,7 +134,6 @@ def _read_cloud_event(event: Mapping[str, Any]) -> Hint:
         entity_id=entity_id,
         operation=operation,
         dedupe_key=event_id or _digest("event", account, kind, entity_id, time),
-        event_id=event_id,
         occurred_at=find_moment(time),
         deleted_id=_find_text(data.get("deletedid")) if isinstance(data, Mapping) else None,
     )
