@@ -55,8 +55,7 @@ def show_month(language: str, month: date) -> str:
 
 
 def weekdays(language: str) -> list[tuple[str, str]]:
-    names = (get_day_names(width, "stand-alone", locale=_LOCALES[language]) for width in ("abbreviated", "wide"))
-    short, whole = names
+    short, whole = (get_day_names(width, "stand-alone", locale=_LOCALES[language]) for width in ("abbreviated", "wide"))
     return [(short[number], whole[number]) for number in range(len(short))]
 
 

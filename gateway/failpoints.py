@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 VARIABLE = "KASSABRIDGE_CRASH_AT"
@@ -46,13 +45,8 @@ class InjectedFault(Exception):
     """The requested failure; like a bug of ours, it is of no class that is caught by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    mode: Mode
-    seconds: float
-
-
-_armed: dict[str, _Fault] = {}
+_armed: dict[str, tuple[Mode, float]] = {}
+"""Of each location its mode, and for how many seconds it stalls."""
 
 
 def arm(environ: Mapping[str, str]) -> None:
@@ -61,7 +55,7 @@ def arm(environ: Mapping[str, str]) -> None:
     for entry in filter(None, map(str.strip, environ.get(VARIABLE, "").split(","))):
         place, _, what = entry.partition("=")
         mode, _, seconds = what.strip().partition(" ")
-        _armed[place.strip()] = _Fault(Mode(mode or Mode.KILL), float(seconds or STALL_SECONDS))
+        _armed[place.strip()] = Mode(mode or Mode.KILL), float(seconds or STALL_SECONDS)
 
 
 def reach(place: str, detail: str = "") -> None:
@@ -69,11 +63,11 @@ def reach(place: str, detail: str = "") -> None:
     if not _armed:
         return
     match _armed.pop(f"{place}:{detail}" if detail else place, None):
-        case _Fault(Mode.KILL):
+        case (Mode.KILL, _):
             os.kill(os.getpid(), signal.SIGKILL)
-        case _Fault(Mode.FREEZE):
+        case (Mode.FREEZE, _):
             os.kill(os.getpid(), signal.SIGSTOP)
-        case _Fault(Mode.RAISE):
+        case (Mode.RAISE, _):
             raise InjectedFault(f"injected failure at {place}")
-        case _Fault(Mode.STALL, seconds):
+        case (Mode.STALL, seconds):
             time.sleep(seconds)

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-Address = IPv4Address | IPv6Address
-
 # Beside the link-local networks: the metadata services of some clouds at other addresses.
 _METADATA: Final = tuple(
     map(
@@ -53,7 +51,7 @@ def refuse_metadata(host: str) -> None:
 
     Private networks and this machine are allowed: a till may be in the shop's network, a simulator on this machine.
     """
-    for address in _unpacked(ip_address(host.partition("%")[0])):
+    for address in _unpacked(host):
         if address.is_link_local or address.is_multicast or any(address in network for network in _METADATA):
             raise Forbidden("the address leads to a link-local or metadata service")
 
@@ -76,7 +74,7 @@ def refuse(host: str, *, encrypted: bool) -> None:
 
 def refuse_public(host: str) -> None:
     """Raises `Forbidden` for a public address: calls to it have to be encrypted."""
-    if any(address.is_global for address in _unpacked(ip_address(host.partition("%")[0]))):
+    if any(address.is_global for address in _unpacked(host)):
         raise Forbidden("outside a private network the address has to begin with https://")
 
 
@@ -114,8 +112,9 @@ def is_private_name(host: str) -> bool:
     return True
 
 
-def _unpacked(address: Address) -> Iterator[Address]:
-    """The address, and every IPv4 address that it holds."""
+def _unpacked(host: str) -> Iterator[IPv4Address | IPv6Address]:
+    """The IP address without its zone, and every IPv4 address that it holds."""
+    address = ip_address(host.partition("%")[0])
     yield address
     if not isinstance(address, IPv6Address):
         return

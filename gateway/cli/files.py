@@ -176,7 +176,8 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _find_wanted(call: Call, path: Path) -> Iterator[tuple[str, str]]:
     """What is named, or what the file has."""
-    if not (named := call.arguments.records):
+    named = call.arguments.records
+    if not named:
         if not path.exists():
             raise Misuse("name what to record, such as sale:1.2.2026.9 item:1001 relation:17 customer:5")
         named = [f"{each['kind']}:{each['id']}" for each in _read_file(call, path)["records"]]

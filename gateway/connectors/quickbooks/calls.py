@@ -195,7 +195,8 @@ def find_plain(call: ApiCall, *, new_id: bool) -> ApiCall | None:
         return None
     if isinstance(body, Mapping):
         body = {**body, **{name: _UNNAMED for name in _NAMES if body.get(name) == ""}}
-    if new_id and len(sent := parameters.get("requestid", "")) in range(1, LONGEST_REQUEST_ID - len(_PLAIN) + 1):
+    sent = parameters.get("requestid", "")
+    if new_id and 0 < len(sent) <= LONGEST_REQUEST_ID - len(_PLAIN):
         parameters = {**parameters, "requestid": sent + _PLAIN}
     left_out = f"{count} character{'s' if count > 1 else ''} above U+FFFF (emoji and the like)"
     return replace(call, body=body, parameters=parameters, note=f"{left_out} left out: QuickBooks did not take them")
