@@ -59,7 +59,11 @@ def write_log(session: Session, logs: Iterable[tuple[str | None, int | None, Seq
     rows = []
     for connection, event_id, entries in logs:
         for entry in entries:
-            said = (entry.title, entry.messages or messages.store(entry.title), _to_text(entry.detail))
+            detail = None if entry.detail is None else json.dumps(entry.detail, default=str, ensure_ascii=False)
+            if detail is not None and len(detail) > DETAIL_CHARACTERS:
+                clipped = {"clipped": detail[:DETAIL_CHARACTERS], "characters": len(detail)}
+                detail = json.dumps(clipped, ensure_ascii=False)
+            said = (entry.title, entry.messages or messages.store(entry.title), detail)
             rows.append((event_id, connection, entry.kind, entry.system, *said, entry.milliseconds, entry.at))
     if rows:
         dialect = session.get_bind().dialect.name
@@ -72,15 +76,6 @@ def read_log(session: Session, event_id: int) -> list[Entry]:
         Entry(r.kind, r.title, r.system, json.loads(r.detail) if r.detail else None, r.milliseconds, r.at, r.messages)
         for r in rows.scalars()
     ]
-
-
-def _to_text(detail: Mapping[str, Any] | None) -> str | None:
-    if detail is None:
-        return None
-    text = json.dumps(detail, default=str, ensure_ascii=False)
-    if len(text) <= DETAIL_CHARACTERS:
-        return text
-    return json.dumps({"clipped": text[:DETAIL_CHARACTERS], "characters": len(text)}, ensure_ascii=False)
 
 
 # --- actions of people ----------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from sqlmodel import Session
 
 from gateway.errors import GatewayError
 from gateway.store import leases, round_robin
-from gateway.store.events import LASTING, PENDING, SUPERSEDED, Event, State, weigh
+from gateway.store.events import FIELDS, LASTING, PENDING, SUPERSEDED, Event, State, weigh
 from gateway.store.round_robin import DueConnection, RoundRobin
 from gateway.store.session import reading, writing
 from gateway.store.sql import change, moment
@@ -92,7 +92,6 @@ def end_of(engine: Engine, process: str) -> int:
 
 # Statements that every event needs, built once and only bound again: building them is most of their cost.
 _ROWS = _INBOX.c
-COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
 ABANDONED = and_(_ROWS.state == State.WORKING, _ROWS.leased_until < moment())
 # What is due since before it came has a head start, which a clock that is set back must not turn into a wait.
 _AHEAD = and_(_ROWS.state == State.RECEIVED, _ROWS.due_at < _ROWS.received_at)
@@ -136,7 +135,7 @@ def _taking(*which: ColumnElement[bool]) -> Any:
             careful=or_(_ROWS.careful, _TRIED_BEFORE),
             updated_at=moment(),
         )
-        .returning(*(_ROWS[name] for name in COLUMNS), _HAS_OLDER)
+        .returning(*(_ROWS[name] for name in FIELDS), _HAS_OLDER)
     )
 
 

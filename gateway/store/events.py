@@ -182,6 +182,10 @@ class Event:
         return said
 
 
+FIELDS = tuple(each.name for each in dataclasses.fields(Event))
+"""The columns of an event, in the order in which it takes them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome(Problem):
     """How one attempt ended, and the problem if there was one. `wait_seconds` only with `waiting` and `uncertain`;

@@ -17,6 +17,7 @@ from gateway.store import claims, records, round_robin, sales, sql, tokens
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS
 from gateway.store.events import (
     COLUMNS,
+    FIELDS,
     NORMAL,
     OPEN,
     PENDING,
@@ -64,7 +65,7 @@ HEAD_START_SECONDS = 3600.0
 _TURN = case((bindparam("hurries", type_=Boolean()), moment(-HEAD_START_SECONDS)), else_=None)
 _INSERT = sql.statement(_INBOX, {**_NEW, "due_at": _TURN}, keys=["key"]).returning(_ROWS.id)
 _CLAIMED = {"lease": bindparam("lease"), "leased_until": moment(bindparam("seconds", type_=Float()))}
-_BEGIN = sql.statement(_INBOX, _NEW | _CLAIMED).returning(*(_ROWS[name] for name in claims.COLUMNS))
+_BEGIN = sql.statement(_INBOX, _NEW | _CLAIMED).returning(*(_ROWS[name] for name in FIELDS))
 _ENDING: Mapping[str, TypeEngine[Any]] = {
     "of": BigInteger(),
     "by": Text(),

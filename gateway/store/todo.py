@@ -22,6 +22,9 @@ from gateway.store.tables_of_records import long_text, row_id
 MOST: Final = 1_000
 """Records that are changed by one action; the rest needs another."""
 KEPT_SECONDS: Final = 90 * 86_400.0
+_AMOUNT: Final = func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0)
+_SUMS: Final = (func.count(), func.count(col(SaleRow.id)), _AMOUNT)
+"""Of events with their sales: how many, how many of them are sales, and the money of those."""
 
 
 class BulkAction(StrEnum):
@@ -128,11 +131,10 @@ def key_of(code: str | None, flow: str) -> str:
 def find_causes(session: Session, connection: str | None = None) -> list[OpenCause]:
     """Every cause (of one connection), the one that holds up most money first."""
     about = (col(InboxRow.connection), col(InboxRow.code), col(InboxRow.flow))
-    amount = func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0)
-    sums = (func.count(), func.count(col(SaleRow.id)), amount, func.min(col(InboxRow.received_at)))
     is_of_record = exists().where(col(RecordRow.event_id) == col(InboxRow.id))
     groups = session.execute(
-        select(*about, *sums, func.max(col(InboxRow.id)), func.sum(case((is_of_record, 1), else_=0)))
+        select(*about, *_SUMS, func.min(col(InboxRow.received_at)), func.max(col(InboxRow.id)))
+        .add_columns(func.sum(case((is_of_record, 1), else_=0)))
         .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
         .where(col(InboxRow.state) == State.PARKED, *given((InboxRow.connection, connection)))
         .group_by(*about)
@@ -201,8 +203,7 @@ def _is_of(keys: Collection[tuple[str, str]], states: Collection[State] = (State
 def count(session: Session, keys: Collection[tuple[str, str]]) -> Selected:
     if not keys:
         return Selected(0, 0, 0)
-    sums = (func.count(), func.count(col(SaleRow.id)), func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0))
-    found = select(*sums).select_from(InboxRow).outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
+    found = select(*_SUMS).select_from(InboxRow).outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
     return Selected(*map(int, session.execute(found.where(_is_of(keys))).one()))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from sqlmodel import Session, col
 
 from gateway.store import connections, sales
 from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
-from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
+from gateway.store.events import FIELDS, OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.links import LinkKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, DRY
 from gateway.store.sql import Page, begins, chunks, given, holds_one, now_of, page_of
@@ -27,7 +26,7 @@ PAGE = 50
 LONGEST_PAGE = 200
 LISTED_BACK, SEARCHED_BACK = 20_000, 2_500
 BEGINNINGS = 1_000  # a search by a single digit would find half of them
-_COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
+_COLUMNS = tuple(getattr(InboxRow, name) for name in FIELDS)
 _NAMING = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id)
 _ASKED = tuple(literal_column(f"'{entity}'", String) for entity in (AGREEMENT, BACKFILLING, DOCTOR))
 _NUMBER = re.compile(r"[0-9][0-9.]*")
