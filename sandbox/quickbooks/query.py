@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cmp_to_key
 from typing import Any
@@ -42,6 +42,9 @@ def _select(company: Company, entity: Entity, statement: Statement) -> list[Json
             raise faults.invalid_query(f"property '{order.path}' is not sortable")
     if entity.is_list and not any(condition.path == "Active" for condition in statement.where):
         tests.append(lambda row: row.get("Active") is not False)
+    if delay := company.switches.query_delay_seconds:
+        latest = company.clock.now() - timedelta(seconds=delay)
+        tests.append(lambda row: datetime.fromisoformat(row["MetaData"]["CreateTime"]) <= latest)
     return [row for row in company.table(entity.name).values() if all(test(row) for test in tests)]
 
 

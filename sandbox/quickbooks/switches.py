@@ -64,6 +64,7 @@ class Switches:
                           decoded), "invalid" (2040), or what the server is "failing" over (500, however often)
     backslashes           in a query a backslash stands for itself when it is "doubled", or "single"
     largest_page          a page of a query holds at most so many rows, whatever was asked
+    query_delay_seconds   a query does not show what was made less than this ago; a read by id does
     failing_captures      entities of which one record makes every answer of change data capture fail: "4002" or "500"
     latency_seconds       every call waits this long on the way in
     working_seconds       every admitted call works this long (it counts as running meanwhile)
@@ -90,6 +91,7 @@ class Switches:
     stock_bumps_sync_token: bool = False
     stock_webhooks: bool = False
     largest_page: int = 1000
+    query_delay_seconds: float = 0.0
     failing_captures: dict[str, str] = field(default_factory=dict)
     latency_seconds: float = 0.0
     working_seconds: float = 0.0

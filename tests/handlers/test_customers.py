@@ -153,6 +153,20 @@ def test_t10_two_relations_of_one_address_searched_at_once_make_one(shop: Shop) 
 
 
 @pytest.mark.parametrize("sells", [False, True], ids=["the relation", "a sale to it"])
+def test_a_customer_that_no_query_shows_yet_is_not_made_twice(shop: Shop, *, sells: bool) -> None:
+    shop.books.clock.advance(600)
+    shop.books.switches.query_delay_seconds = 300
+    first = shop.till.add_relation(name="Piet Oud", email="piet.oud@example.nl")
+    sell_to(shop, first["relationNumber"])
+    second = shop.till.add_relation(name="Piet Oud", email="Piet.Oud@Example.nl")
+    if sells:
+        sell_to(shop, second["relationNumber"])
+    shop.settle()
+    assert [row["DisplayName"] for row in shop.rows("Customer")] == ["Piet Oud"]
+    assert shop.parked() == []
+
+
+@pytest.mark.parametrize("sells", [False, True], ids=["the relation", "a sale to it"])
 def test_an_address_that_passed_to_another_relation_makes_a_customer(shop: Shop, *, sells: bool) -> None:
     first = shop.till.add_relation(**COMPANY)
     shop.settle()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
@@ -20,7 +20,7 @@ from gateway.connectors.quickbooks.calls import Select, count, select
 from gateway.connectors.quickbooks.fields import WITH_ACTIVE_FLAG, Json
 from gateway.connectors.quickbooks.session import Session, TokenSource
 from gateway.connectors.quickbooks.wire import TaxTable, VatField
-from gateway.errors import Permanent
+from gateway.errors import NotFound, Permanent
 from mapping.messages import message
 from mapping.records import (
     BookedDocument,
@@ -158,8 +158,15 @@ class QuickBooks:
         return map(self._to_customer, self._session.all_rows("Customer"))
 
     def customers_by_ids(self, customer_ids: Sequence[str]) -> tuple[Customer, ...]:
-        """The customers that exist among these, inactive ones too, with one read per 200."""
-        return self._session.find_in("Customer", "Id", customer_ids, self._to_customer)
+        """The customers that exist among these, inactive ones too, with one read per 200.
+
+        One that the query does not show is read by its id: it may have been made a moment ago.
+        """
+        found = list(self._session.find_in("Customer", "Id", customer_ids, self._to_customer))
+        for missing in sorted(set(customer_ids) - {customer.id for customer in found}):
+            with suppress(NotFound):
+                found.append(self.customer(missing))
+        return tuple(found)
 
     def customers_by_name(self, display_name: str) -> tuple[Customer, ...]:
         """The customers of this name, made inactive or not."""

@@ -34,6 +34,15 @@ def test_a_customer_is_found_by_exact_email(desk: Desk) -> None:
     assert _ids(desk.query("select * from Customer where PrimaryEmailAddr = 'JAN@example.nl'"), "Customer")
 
 
+def test_a_query_may_show_what_was_made_only_after_a_while(desk: Desk) -> None:
+    desk.control("POST", "switches", {"query_delay_seconds": 5.0})
+    made = desk.simulation.put_customer(REALM, {"DisplayName": "Anna"})
+    search = "select * from Customer where DisplayName = 'Anna'"
+    assert desk.query(search) == {}
+    desk.simulation.clock.advance(7)
+    assert _ids(desk.query(search), "Customer") == [made["Id"]]
+
+
 def test_nothing_found_leaves_the_entity_out(desk: Desk) -> None:
     assert desk.query("select * from Invoice where DocNumber = 'nope'") == {}
 
