@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, and_, case, func, select, true, update
+from sqlalchemy import Engine, and_, bindparam, case, func, select, true, update
 from sqlmodel import Session, col
 
 from gateway.store import connections, leases
@@ -30,6 +30,11 @@ SEALED = ("access_sealed", "refresh_sealed")
 
 LOST: Final = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
 """The keys of the connections whose login QuickBooks has refused."""
+
+# Read before every call of QuickBooks, and built once: building it would cost more than the database does.
+_ROWS = TokenRow.__table__  # type: ignore[attr-defined]
+_FIND = select(_ROWS).where(_ROWS.c.connection == bindparam("of"))
+_FIND_AND_HOLD = _FIND.with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Tokens:
 
 def find(session: Session, connection: str, seal: Seal, *, hold: bool = False) -> Tokens | None:
     """The tokens of a connection, or None when it was never authorised; nobody changes what is on `hold` meanwhile."""
-    row = session.get(TokenRow, connection, with_for_update=hold or None)
+    row = session.execute(_FIND_AND_HOLD if hold else _FIND, {"of": connection}).one_or_none()
     if row is None:
         return None
     sealed = {name: getattr(row, name) for name in SEALED}

@@ -159,11 +159,11 @@ class ContractCache:
     def _read(self) -> Contract:
         try:
             wsdl = self._fetch()
-            contract = Contract(wsdl)
+            contract = _read_contract(wsdl)
         except Exception:
             if self._cache is None or not self._cache.exists():
                 raise
-            return Contract(self._cache.read_bytes())
+            return _read_contract(self._cache.read_bytes())
         if self._cache is not None:
             # A full or read-only disk must not stop the flows; the copy is optional.
             with contextlib.suppress(OSError):
@@ -172,6 +172,12 @@ class ContractCache:
                 draft.write_bytes(wsdl)
                 draft.replace(self._cache)
         return contract
+
+
+@lru_cache(maxsize=4)
+def _read_contract(wsdl: bytes) -> Contract:
+    """The contract of an installation is read again with every new set of clients: the same text is the same one."""
+    return Contract(wsdl)
 
 
 def _load(wsdl: bytes) -> Any:
