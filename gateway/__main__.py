@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -33,10 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     try:
         with closing(Call(asked, settings, environ, VAR, called_from)) as call:
-            module, _, function = asked.call.partition(":")
-            # Imported on use, so that no process loads what it does not need.
-            verb: Verb = getattr(importlib.import_module(f"gateway.cli.{module}"), function)
-            return verb(call)
+            return _load(asked.call)(call)
     except SettingsError as error:  # what only `up` can see: a taken port, another gateway in this folder
         remark(str(error))
         return USAGE
@@ -50,6 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - one that nobody foresaw is raised again
         remark(_explain(error, settings))
     return PROBLEM
+
+
+def _load(name: str) -> Verb:
+    """A verb's function, imported on use, so that no process loads what it does not need."""
+    module, _, function = name.partition(":")
+    verb: Verb = getattr(importlib.import_module(f"gateway.cli.{module}"), function)
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+    return verb
 
 
 def _explain(error: Exception, settings: Settings) -> str:
@@ -66,4 +74,5 @@ def _explain(error: Exception, settings: Settings) -> str:
 
 
 if __name__ == "__main__":
+    gc.disable()  # until all is imported: modules are no garbage, and looking for some took a third of a start
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from io import StringIO
@@ -94,3 +95,16 @@ def test_the_command_line_loads_no_handler_and_no_worker() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert printed.stdout == "[]\n"
+
+
+def test_a_program_looks_for_garbage_only_when_all_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import atexit, gc, runpy, sys\n"
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 100_000))\n"
+        "sys.argv = ['gateway', 'status']\n"
+        "runpy.run_module('gateway', run_name='__main__', alter_sys=True)\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines()[-1] == "True True", ran.stderr
