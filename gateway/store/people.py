@@ -28,6 +28,7 @@ from gateway.store.sql import chunks, given, holds_one, moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow, SaleTagRow
 from mapping import side_by_side
 from mapping.customers import email_spellings
+from mapping.messages import message
 
 WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
 """Ids read at once, rows changed by one write, and a pause after it: SQLite has no queue of writers."""
@@ -197,7 +198,8 @@ def _refuse_debtor(session: Session, person: Person) -> None:
         mine = given((LinkRow.connection, name), (LinkRow.kind, LinkKind.CUSTOMER), (LinkRow.target_id, customer))
         named = col(LinkRow.source_id).startswith("name:")
         if session.execute(select(col(LinkRow.id)).where(*mine, named).limit(1)).first():
-            raise Unclear(f"customer {customer} is the default debtor of {name}, and no person")
+            said = "customer {customer} is the default debtor of {name}, and no person"
+            raise Unclear(message(said, customer=customer, name=connections.display_names(session).get(name, name)))
 
 
 def _targets(session: Session, keyed: ColumnElement[bool], connection: str | None) -> set[tuple[str, str]]:

@@ -198,7 +198,7 @@ async def do_with_person(
     try:
         done = await shared.run(lambda: PERSON_ACTIONS[action](shared.engine, who, connection=connection))
     except people.Unclear as unclear:
-        raise Refusal(409, str(unclear)) from None
+        raise Refusal(409, unclear.args[0]) from None
     await shared.write(lambda session: audit.note(session, actor=actor, action=action, target=target))
     return done
 

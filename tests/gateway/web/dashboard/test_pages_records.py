@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.store import connections, records
+from gateway.store import connections, links, records
+from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
 from mapping.choices import ListName, ListOption
@@ -188,6 +189,20 @@ def test_a_person_is_handed_out_and_erased_from_the_page(gateway: Gateway, admin
     assert admin.post("/customers/1/erase", data={"csrf": csrf_of(page), "sure": "yes"}).status_code == 303
     assert admin.get("/customers/1").status_code == 404
     assert [action for _, action, *_ in gateway.audit()][-2:] == ["export", "erase"]
+
+
+def test_the_default_debtor_is_not_erased_and_the_page_says_why(gateway: Gateway, admin: httpx.Client) -> None:
+    """It stands for everybody who is not known."""
+    store(gateway, customer(12, "Toonbank", till_number=None))
+    with writing(gateway.engine) as session:
+        links.save(session, "default", Link(LinkKind.CUSTOMER, "name:Toonbank", "Customer", "912"))
+    page = admin.get("/customers/1").text
+    for language, said in (("en", "the default debtor"), ("nl", "de standaarddebiteur"), ("de", "der Standardkunde")):
+        sent, headers = {"csrf": csrf_of(page), "sure": "yes"}, {"Accept": "text/html", "Accept-Language": language}
+        refused = admin.post("/customers/1/erase", data=sent, headers=headers)
+        assert refused.status_code == 409
+        assert said in refused.text
+    assert "erase" not in [action for _, action, *_ in gateway.audit()]
 
 
 @pytest.mark.parametrize("digits", [30, 5000])
