@@ -80,9 +80,10 @@ def count_rows(engine: Engine, name: str) -> dict[str, int]:
     return {table: count for table, count in found.items() if count}
 
 
-def test_a_process_that_purges_knows_every_table(engine: Engine) -> None:
-    """A table whose module nobody has imported would keep a removed connection's rows."""
-    names = "import gateway.store.retention, sqlmodel; print(*sqlmodel.SQLModel.metadata.tables)"
+@pytest.mark.parametrize("module", ["gateway.store.retention", "gateway.cli.upkeep"])
+def test_a_process_that_purges_or_erases_knows_every_table(engine: Engine, module: str) -> None:
+    """A table whose module nobody has imported would keep a removed connection's rows, and what mentions a person."""
+    names = f"import {module}, sqlmodel; print(*sqlmodel.SQLModel.metadata.tables)"
     known = subprocess.run([sys.executable, "-c", names], check=True, capture_output=True, text=True).stdout.split()
     assert set(inspect(engine).get_table_names()) - {"alembic_version"} == set(known)
 
