@@ -210,6 +210,16 @@ class _Sides:
     empty: str
     reasons: Mapping[str, str]
 
+    def why_kept(self, name: str, value: Value, present: Value) -> str | None:
+        """Why the present value of a field stays; None if it does not, or where there is no record yet."""
+        if self.present is None or value == present:
+            return None
+        if self.kept:
+            return self.kept
+        if _part(self.written, name) != present:
+            return None
+        return self.empty if value is None else self.reasons.get(name)
+
 
 def _explain_all(
     origins: Mapping[str, _Origin], sides: _Sides, tried: Sequence[RuleStep] = ()
@@ -224,18 +234,8 @@ def _explain_all(
             f"field {origin.source}", _part(sides.source, origin.path), names[0].before if names else value
         )
         steps = (taken, *names) if value is not None else ()
-        found.append(Explanation(name, value, present, origin.said, steps, _why_kept(name, value, present, sides)))
+        found.append(Explanation(name, value, present, origin.said, steps, sides.why_kept(name, value, present)))
     return tuple(found)
-
-
-def _why_kept(name: str, value: Value, present: Value, sides: _Sides) -> str | None:
-    if sides.present is None or value == present:
-        return None
-    if sides.kept:
-        return sides.kept
-    if _part(sides.written, name) != present:
-        return None
-    return sides.empty if value is None else sides.reasons.get(name)
 
 
 def _part(record: Customer | Relation | None, path: str) -> Value:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from mapping import sale_identity
 from mapping.errors import naming
 from mapping.money import to_euros
 from mapping.records import BooksPayment, DocumentKind, Payment, Sale, SalesDocument
@@ -26,7 +27,7 @@ from mapping.references import (
     to_line,
     to_tax,
 )
-from mapping.sale_identity import fit_number, marker_of_part, name_record
+from mapping.sale_identity import fit_number, name_record
 from mapping.sale_lines import is_paid
 from mapping.sections import OrderSettings
 from mapping.tenders import Tender
@@ -54,7 +55,7 @@ def to_money_documents(
 ) -> Iterator[SalesDocument]:
     """One document per tender; MappingError if a required account or item is missing."""
     for tender, cents in sorted(beside.items()):
-        marker = marker_of_part(sale, f"{tender.method}:{tender.day.isoformat()}")
+        marker = sale_identity.marker(sale, f"{tender.method}:{tender.day.isoformat()}")
         later = f"-{tender.day:%m%d}" if tender.day != sale.business_date else ""
         code, item = get_untaxed(references), get_clearing_item(references)
         number = fit_number(f"{main.document_number}-{tender.method}{later}", marker)
@@ -216,7 +217,7 @@ def settled(sale: Sale) -> int:
 def to_document(order: Sale, payment: Payment, references: References, settings: OrderSettings) -> SalesDocument:
     """The document of one deposit or its refund; MappingError if an account or item is missing."""
     with naming(record=name_record(order)):
-        marker = marker_of_part(order, f"deposit:{key_of(payment)}")
+        marker = sale_identity.marker(order, f"deposit:{key_of(payment)}")
         number = fit_number(f"{settings.number_prefix.order}{order.number}", marker, force_hash=True)
         cents = abs(payment.amount_cents)
         code, item = get_untaxed(references), get_order_deposit_item(references)

@@ -37,7 +37,8 @@ NAME: Final = "description"
 """The article's name: it is the staff's only if the gateway is known to have written another one."""
 _TRACED: Final = (NAME, *ENRICHED, "barcode", *_ATTRIBUTES)
 _CUSTOM: Final = "custom."
-_LENGTH: Final = 16
+_TRACE_LENGTH: Final = 16
+
 _SKIPPED_TYPES = {
     "Group": "bundles are not sold at the till",
     "Category": "a category becomes an article group, not a product",
@@ -354,4 +355,4 @@ def _is_ours(name: str, text: object, traces: Traces) -> bool:
 
 
 def _mark(text: str) -> str:
-    return fingerprint(text)[:_LENGTH]
+    return fingerprint(text)[:_TRACE_LENGTH]

@@ -230,9 +230,13 @@ def fit_number(text: str, identity: str, *, force_hash: bool = False, hash_lengt
     return f"{text[: DOCUMENT_NUMBER_LENGTH - length - 1]}-{ending}"
 
 
-def marker(sale: Sale) -> str:
-    """The stable text by which a document is recognised in the books; it is in its private note."""
-    return f"MplusKASSA {name_record(sale)} [kassabridge:{sale.kind.value.lower()}:{sale.id}]"
+def marker(sale: Sale, part: str = "") -> str:
+    """The stable text by which a document is recognised in the books; it is in its private note.
+
+    `part` tells a document beside the sale's own from it.
+    """
+    tag = ":".join([sale.kind.value.lower(), sale.id, *(["_".join(part.split())] if part else [])])
+    return f"MplusKASSA {name_record(sale)} [kassabridge:{tag}]"
 
 
 def find_tag(note: str | None) -> str | None:
@@ -286,11 +290,6 @@ def find_installation(note: str | None) -> str | None:
 def unsigned(note: str | None) -> str:
     """The note without its signature: equal for all installations."""
     return _SIGNATURE.sub("", note or "")
-
-
-def marker_of_part(sale: Sale, part: str) -> str:
-    """The marker of a document beside the sale's own; it differs from the sale's marker."""
-    return f"MplusKASSA {name_record(sale)} [kassabridge:{sale.kind.value.lower()}:{sale.id}:{'_'.join(part.split())}]"
 
 
 CANCELLED_ORDER = "ORDER-CANCEL-STATE-COMPLETE"

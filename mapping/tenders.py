@@ -103,9 +103,9 @@ def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cen
             return Division(main.method if main else NO_MONEY, clearing=held - total_cents, beside=beside)
         case _ if len(money) == 1:
             return Division(next(iter(money)).method)
-    by_method = (message("{amount} by {method}", amount=Amount(c), method=tender.method) for tender, c in money.items())
+    parts = (message("{amount} by {method}", amount=Amount(c), method=tender.method) for tender, c in money.items())
     raise MappingError(
-        message("{paid} was paid for {amount}", paid=join([*by_method]), amount=Amount(total_cents)),
+        message("{paid} was paid for {amount}", paid=join([*parts]), amount=Amount(total_cents)),
         code="tenders-differ",
         field="payments",
         fix="open the sale in the till and look at its payments; book it by hand if they are right",
