@@ -42,6 +42,7 @@ NEARLY_FULL = 0.9
 LONG_ENOUGH = 32
 VARIED_ENOUGH = 10  # different characters; random ones of this length have about twenty
 _HERE = {"localhost", "127.0.0.1", "::1"}
+_SIMULATED = ("http://localhost", "http://127.0.0.1")
 SECONDS = 5.0
 
 
@@ -122,21 +123,17 @@ def _check_alerts(at: Installation) -> Finding:
 
 def check_address(at: Installation) -> Iterator[Finding]:
     settings = at.settings
-    yield _check_scheme(at)
-    yield _check_answer(f"{settings.public_url}/livez")
+    url, is_simulated = settings.public_url, settings.quickbooks_api_url.startswith(_SIMULATED)
+    if at.is_here and settings.quickbooks_environment == "production" and settings.quickbooks_client_id:
+        fix = "" if is_simulated else "set it to the https address of this gateway"
+        yield Finding("PUBLIC_URL", f"{url}: only this machine reaches it, so no webhook does", fix)
+    else:
+        good = at.is_here or url.startswith("https://")
+        yield Finding("PUBLIC_URL", url, "" if good else "use https: Intuit refuses plain http")
+    yield _check_answer(f"{url}/livez")
     if settings.quickbooks_client_id:
         said = f"{redirect_uri(settings)} must be among the redirect URIs in Intuit's portal, letter for letter"
         yield Finding("redirect URI", said)
-
-
-def _check_scheme(at: Installation) -> Finding:
-    settings = at.settings
-    if at.is_here and settings.quickbooks_environment == "production" and settings.quickbooks_client_id:
-        said = f"{settings.public_url}: only this machine reaches it, so no webhook does"
-        is_simulated = settings.quickbooks_api_url.startswith(("http://localhost", "http://127.0.0.1"))
-        return Finding("PUBLIC_URL", said, "" if is_simulated else "set it to the https address of this gateway")
-    good = at.is_here or settings.public_url.startswith("https://")
-    return Finding("PUBLIC_URL", settings.public_url, "" if good else "use https: Intuit refuses plain http")
 
 
 def _check_answer(url: str) -> Finding:

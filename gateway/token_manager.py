@@ -93,12 +93,6 @@ class TokenManager:
             tokens.release(self.engine, lease)
         return True
 
-    def _held(self) -> Tokens:
-        held = self._stored()
-        if held.lost:
-            raise self._lost(held.lost, fix=tokens.REFUSED if held.lost_code else tokens.RECONNECT)
-        return held
-
     def _stored(self) -> Tokens:
         """The tokens, refused or not."""
         with reading(self.engine) as session:
@@ -119,7 +113,10 @@ class TokenManager:
             return f"connection {connections.display_names(session).get(self.connection, self.connection)}"
 
     def _fresher_than(self, stale: str | None) -> str | None:
-        held = self._held()
+        """The stored token, if it is another one and can be used. Raises `AuthLost` when a person must reconnect."""
+        held = self._stored()
+        if held.lost:
+            raise self._lost(held.lost, fix=tokens.REFUSED if held.lost_code else tokens.RECONNECT)
         usable = held.access_expires_at is not None and held.access_expires_at - MARGIN > self.now()
         return held.access if usable and held.access != stale else None
 
