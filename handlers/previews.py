@@ -15,6 +15,7 @@ from gateway.store.requests import By, Side
 from handlers import customers, known_records
 from handlers.catalogue import articles, bridge, categories, items, ownership, steps
 from handlers.catalogue import products as flow
+from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps, on_trial
 from handlers.known_records import PreviewData
@@ -31,6 +32,11 @@ from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
 
 Found = TypeVar("Found")
+
+
+def preview_product(event: Event, deps: Deps) -> Result:
+    """What an item would become at the till, or why it would not."""
+    return _preview(event, deps, requested.get_item, partial(explain_product, event))
 
 
 def preview_customer(event: Event, deps: Deps) -> Result:
@@ -97,17 +103,18 @@ def _answer(content: Mapping[str, Any]) -> Result:
 UNGIVEN: Final = "given when the item is written"
 
 
-def explain_product(item: Item, deps: Deps) -> PreviewData:
+def explain_product(event: Event, item: Item, deps: Deps) -> PreviewData:
     """The article field by field, its group or family. Raises `MappingError` for what would be parked or skipped."""
     if item.type == CATEGORY:
         return explain_category(item, deps)
     if items.is_ours(item.id, deps):
         raise NotBookable(OWN, record=name_item(item))
-    known, settings = flow.load(item, deps, repeated=True), deps.settings.products
-    known = dataclasses.replace(known, refusal=steps.find_refusal(known, deps.settings))
+    settings, seen = deps.settings.products, ItemReading(item, deps.now())
+    known = flow.load(ItemContext(event, deps.settings, repeated=True, ours=False, reading=seen), deps)
+    known = dataclasses.replace(known, refusal=steps.find_refusal(known))
     number = known.number
     is_new = number is None and needs_allocation(item, settings)
-    while (step := steps.decide(known, settings)) in (ItemStep.MAP, ItemStep.READ):
+    while (step := steps.decide(known)) in (ItemStep.MAP, ItemStep.READ):
         if step is ItemStep.MAP:
             number = (
                 settings.allocate_from if is_new else number if number is not None else bridge.number_of(item, deps)
@@ -118,7 +125,7 @@ def explain_product(item: Item, deps: Deps) -> PreviewData:
             known = dataclasses.replace(known, read=True)
         else:
             known = flow.read(known, deps)
-    if refusal := steps.refuse(step, known, settings):
+    if refusal := steps.refuse(step, known):
         article = {"article": int(known.link.target_id)} if known.link else {}
         return {**article, **_to_refused(refusal)}
     return _explain_article(known, deps, is_new=is_new) if step is ItemStep.WRITE else _explain_end(known, deps)
@@ -244,6 +251,5 @@ def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, 
     return {id_: int(link.target_id) for id_, link in known.items() if link.target_id}
 
 
-preview_product = partial(_preview, get=requested.get_item, explain=explain_product)
 preview_category = partial(_preview, get=requested.get_item, explain=explain_category)
 preview_stock = partial(_preview, get=requested.get_item, explain=_explain_stock)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import Conflict, NotFound, Permanent
@@ -15,7 +17,6 @@ from gateway.store.session import reading
 from handlers import known_records
 from handlers.catalogue import articles, bridge, categories, items, ownership, steps
 from handlers.catalogue.articles import Member
-from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
@@ -23,65 +24,71 @@ from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
 from mapping.items import OWN, fold, name_item, needs_allocation
 from mapping.messages import message
-from mapping.records import Item, Product
+from mapping.records import Product
 from mapping.vat_table import VatTable
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    if items.is_ours(event.entity_id, deps):
-        return skipped(OWN)
-    if merged_id := items.find_merged(event):
-        # Its article is switched off, and its sales are booked on the remaining item.
-        known_records.note_merge(known_records.ITEM, merged_id, event.entity_id, deps)
-        link = articles.find_link(merged_id, deps)
-        if link and link.fingerprint != items.GONE:
-            _switch_off(link, deps)
-            deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
-        ownership.move(merged_id, event.entity_id, deps)
+    """Make the till's article what the item says. The steps, and when each is taken: `handlers.catalogue.steps`."""
+    known: Result | ItemContext = ItemContext(
+        event, deps.settings, items.is_repeated(event), merged_id=items.find_merged(event)
+    )
+    while isinstance(known, ItemContext):
+        step = steps.decide(known)
+        known = _TAKE[step](known, deps)
+    return known
+
+
+def _look(known: ItemContext, deps: Deps) -> ItemContext:
+    return dataclasses.replace(known, ours=items.is_ours(known.event.entity_id, deps))
+
+
+def _merge(known: ItemContext, deps: Deps) -> ItemContext:
+    """The article of the merged item is switched off, and its sales are booked on the remaining item."""
+    merged_id, remaining_id = known.merged_id or "", known.event.entity_id
+    known_records.note_merge(known_records.ITEM, merged_id, remaining_id, deps)
+    link = articles.find_link(merged_id, deps)
+    if link and link.fingerprint != items.GONE:
+        _switch_off(link, deps)
+        deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
+    ownership.move(merged_id, remaining_id, deps)
+    return dataclasses.replace(known, merged_id=None)
+
+
+def _fetch(known: ItemContext, deps: Deps) -> ItemContext:
     try:
-        seen = items.read(event, deps)
+        seen = items.read(known.event, deps)
     except NotFound:
-        return _gone(event, deps)
+        return dataclasses.replace(known, gone=True)
     deps.learn(sku=seen.item.sku, record=name_item(seen.item))
     known_records.release_items([seen.item], deps)
-    if seen.item.type == CATEGORY:
-        deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
-        return skipped("a category: it goes on in the flow of categories")
-    known = load(seen.item, deps, repeated=items.is_repeated(event))
-    known_records.note_item(seen.item, known.link, deps)
-    deps.lists.note_stocked(seen.item)
-    return _handle_item(event, seen, known, deps)
+    return dataclasses.replace(known, reading=seen)
 
 
-def _handle_item(event: Event, seen: ItemReading, known: ItemContext, deps: Deps) -> Result:
-    """Write the item as its article, or take it out of the till. Its stock follows when the article exists."""
+def _pass_on(known: ItemContext, deps: Deps) -> Result:
+    deps.pass_on(items.follow(Flow.CATEGORIES, known.event, known.seen))
+    return skipped("a category: it goes on in the flow of categories")
+
+
+def _load(known: ItemContext, deps: Deps) -> ItemContext:
+    known = load(known, deps)
+    known_records.note_item(known.item, known.link, deps)
+    deps.lists.note_stocked(known.item)
     if not known.moves or not deps.settings.products.enabled:
-        _pass_stock_on(event, seen, deps)
-    known = dataclasses.replace(known, refusal=steps.find_refusal(known, deps.settings))
-    step = steps.decide(known, deps.settings.products)
-    if step is not ItemStep.MAP:
-        return _leave(step, known, deps)
-    try:
-        result = _handle_article(event, known, deps)
-    except NotBookable:  # there may be an article, which the settings leave as it is
-        if known.moves and known.item.active:
-            _pass_stock_on(event, seen, deps)
-        raise
-    if known.moves:
-        _pass_stock_on(event, seen, deps)
-    return result
+        _pass_stock_on(known, deps)
+    return dataclasses.replace(known, refusal=steps.find_refusal(known))
 
 
-def load(item: Item, deps: Deps, *, repeated: bool) -> ItemContext:
-    """What is stored of an item, in one read transaction."""
-    of = deps.connection
+def load(known: ItemContext, deps: Deps) -> ItemContext:
+    """With what is stored of the item, from one read transaction."""
+    of, item = deps.connection, known.item
     with reading(deps.engine) as session:
         link = links.find(session, of, LinkKind.ITEM, item.id)
         owner = links.find(session, of, LinkKind.ARTICLE, link.target_id) if link else None
         number = bridge.find_numbers(session, of, [item], deps.settings.products).get(item.id)
         category = links.find(session, of, LinkKind.GROUP, item.parent_id) if item.parent_id else None
     owns = owner is not None and owner.target_id == item.id
-    return ItemContext(item, link, owns, number, category, repeated)
+    return dataclasses.replace(known, loaded=True, link=link, owns=owns, number=number, category=category)
 
 
 def map_as(number: int, group: int | None, known: ItemContext, deps: Deps) -> ItemContext:
@@ -103,43 +110,58 @@ def read(known: ItemContext, deps: Deps, *, absent: bool = False) -> ItemContext
     return dataclasses.replace(known, read=True, existing=existing, present=present)
 
 
-def _handle_article(event: Event, known: ItemContext, deps: Deps) -> Result:
-    group = categories.group_of(known.item, known.category, event, deps)
+def _map(known: ItemContext, deps: Deps) -> ItemContext:
     try:
-        number = bridge.number_of(known.item, deps) if known.number is None else known.number
+        group = categories.group_of(known.item, known.category, known.event, deps)
+        number = _find_number(known, deps)
+        deps.learn(target_entity="Article", target_id=str(number))
+        return map_as(number, group, known, deps)
+    except NotBookable:
+        _pass_stock_left(known, deps)
+        raise
+
+
+def _find_number(known: ItemContext, deps: Deps) -> int:
+    try:
+        return bridge.number_of(known.item, deps) if known.number is None else known.number
     except MappingError:
         if known.link:  # what waits for its former number may have it
             ownership.free(int(known.link.target_id), deps)
         raise
-    deps.learn(target_entity="Article", target_id=str(number))
-    known = map_as(number, group, known, deps)
+
+
+def _write(known: ItemContext, deps: Deps) -> Result:
+    """Create or change the article, held against other items; its stock follows when it exists."""
     member = known.mapped
-    step = steps.decide(known, deps.settings.products)
-    if step is not ItemStep.READ:
-        return _leave(step, known, deps)
     families_held = (articles.family_of(member.link), member.family.key if member.family else None)
     letters = fold(known.item) if needs_allocation(known.item, deps.settings.products) else ""
-    with ownership.hold([number], deps, families=families_held, sku=letters) as lease:
-        try:
-            written, remark = _write(event, known, lease, deps)
-        except Permanent:
-            categories.require_group(known.item, event, deps)
-            raise
-    return done(remark, links=(articles.finish(written, known.wanted, deps),))
+    try:
+        with ownership.hold([member.number], deps, families=families_held, sku=letters) as lease:
+            written, remark = _write_held(known, lease, deps)
+    except NotBookable:
+        _pass_stock_left(known, deps)
+        raise
+    except Permanent:
+        categories.require_group(known.item, known.event, deps)
+        raise
+    finished = done(remark, links=(articles.finish(written, known.wanted, deps),))
+    if known.moves:
+        _pass_stock_on(known, deps)
+    return finished
 
 
-def _write(event: Event, known: ItemContext, lease: Lease, deps: Deps) -> tuple[Member, str | None]:
+def _write_held(known: ItemContext, lease: Lease, deps: Deps) -> tuple[Member, str | None]:
     """Create or change the article under its lock; returns it as it was written, and a remark."""
     member, item, number = known.mapped, known.item, known.mapped.number
     # An update would move an article of this number from another product, so it is searched before it joins a product.
-    is_absent = bool(items.find_in_hint(event, "absent")) and item.active and member.family is None
+    is_absent = bool(items.find_in_hint(known.event, "absent")) and item.active and member.family is None
     # The article may have been created meanwhile at the till: then it is read again.
     for absent in (is_absent, False, False):
         known = read(known, deps, absent=absent)
-        step = steps.decide(known, deps.settings.products)
+        step = steps.decide(known)
         if step is not ItemStep.LOST:
             ownership.keep(item, number, deps)
-        if refusal := steps.refuse(step, known, deps.settings.products):
+        if refusal := steps.refuse(step, known):
             raise refusal
         present = known.present
         place = articles.find_place(member, known.existing, lease, deps, again=known.repeated)
@@ -184,31 +206,45 @@ def _put(member: Member, read: ReadProduct | None, present: Product | None, vat:
     return True
 
 
-def _pass_stock_on(event: Event, seen: ItemReading, deps: Deps) -> None:
+def _pass_stock_on(known: ItemContext, deps: Deps) -> None:
     """Stock is a separate flow: a product that cannot be written does not block its stock.
 
     After a backfill of products, a backfill of stock measures many articles at once.
     """
-    item = seen.item
-    counted = item.quantity_on_hand is not None and item.type not in ("Group", CATEGORY)
-    if deps.settings.stock.enabled and counted and event.priority != BACKFILL:
-        deps.pass_on(items.follow(Flow.STOCK, event, seen))
+    counted = known.item.quantity_on_hand is not None and known.item.type not in ("Group", CATEGORY)
+    if deps.settings.stock.enabled and counted and known.event.priority != BACKFILL:
+        deps.pass_on(items.follow(Flow.STOCK, known.event, known.seen))
 
 
-def _leave(step: ItemStep, known: ItemContext, deps: Deps) -> Result:
-    """Nothing of the item is written; if the settings leave it out, its article becomes inactive by their policy."""
-    if step is ItemStep.NOTHING:
-        return done("unchanged", links=(articles.to_link(articles.as_before(known.mapped), known.wanted),))
-    refusal = steps.refuse(step, known, deps.settings.products)
+def _pass_stock_left(known: ItemContext, deps: Deps) -> None:
+    """The stock of an item that is not written: there may be an article, which the settings leave as it is."""
+    if known.moves and known.item.active:
+        _pass_stock_on(known, deps)
+
+
+def _leave_unchanged(known: ItemContext, deps: Deps) -> Result:
+    if known.moves:
+        _pass_stock_on(known, deps)
+    return done("unchanged", links=(articles.to_link(articles.as_before(known.mapped), known.wanted),))
+
+
+def _refuse(step: ItemStep, known: ItemContext) -> Result:
+    """Nothing of the item is written."""
+    refusal = steps.refuse(step, known)
+    if refusal is None:
+        raise LookupError(known.item.id)
     if isinstance(refusal, NotBookable):
         raise refusal
-    if refusal:
-        record, fix = refusal.record or "", refusal.fix or ""
-        return parked(refusal.reason, code=refusal.code or "", record=record, fix=fix)
+    record, fix = refusal.record or "", refusal.fix or ""
+    return parked(refusal.reason, code=refusal.code or "", record=record, fix=fix)
+
+
+def _leave_out(known: ItemContext, deps: Deps) -> Result:
+    """The settings leave the item out: its article becomes inactive, unless it is so already."""
     link, reason = known.linked, message(known.refused.reason)
     detail = {**(link.detail or {}), "content": items.content(known.item)}
     left = dataclasses.replace(link, fingerprint=items.LEFT_OUT, detail=detail)
-    if step is ItemStep.STAY_OUT:
+    if steps.decide(known) is ItemStep.STAY_OUT:
         return done(message("unchanged: {reason}", reason=reason), links=(left,))
     deps.remember(left)  # before another item is told that the article is free
     _switch_off(link, deps)
@@ -217,17 +253,18 @@ def _leave(step: ItemStep, known: ItemContext, deps: Deps) -> Result:
     return done(said, links=(left,), target_id=link.target_id)
 
 
-def _gone(event: Event, deps: Deps) -> Result:
+def _gone(known: ItemContext, deps: Deps) -> Result:
     """Deleted in the books: the article stays, inactive, because sales still refer to it."""
-    category = deps.read(links.find, LinkKind.GROUP, event.entity_id)
+    item_id = known.event.entity_id
+    category = deps.read(links.find, LinkKind.GROUP, item_id)
     if category is not None:
-        deps.pass_on(items.follow_gone(Flow.CATEGORIES, event))
+        deps.pass_on(items.follow_gone(Flow.CATEGORIES, known.event))
         return skipped("a category: it goes on in the flow of categories")
-    link = articles.find_link(event.entity_id, deps)
+    link = articles.find_link(item_id, deps)
     if link is None or not _switch_off(link, deps):
         return skipped("the item was deleted and the till never had it")
     gone = dataclasses.replace(link, fingerprint=items.GONE)
-    deps.note(RecordFacts(RecordKind.PRODUCT, event.entity_id, books_id=event.entity_id, active=False, gone=True))
+    deps.note(RecordFacts(RecordKind.PRODUCT, item_id, books_id=item_id, active=False, gone=True))
     return done("deleted in QuickBooks: the article is inactive now", links=(gone,), target_id=link.target_id)
 
 
@@ -237,3 +274,25 @@ def _switch_off(link: Link, deps: Deps) -> bool:
         found = ownership.switch_off(link.source_id, number, lease, deps)
         ownership.free(number, deps)
     return found
+
+
+def _refusing(step: ItemStep) -> Callable[[ItemContext, Deps], Result]:
+    return lambda known, _: _refuse(step, known)
+
+
+_TAKE: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContext]]] = {
+    ItemStep.LOOK: _look,
+    ItemStep.OWN: lambda *_: skipped(OWN),
+    ItemStep.MERGE: _merge,
+    ItemStep.FETCH: _fetch,
+    ItemStep.GONE: _gone,
+    ItemStep.PASS_ON: _pass_on,
+    ItemStep.LOAD: _load,
+    ItemStep.MAP: _map,
+    ItemStep.NOTHING: _leave_unchanged,
+    ItemStep.STAY_OUT: _leave_out,
+    ItemStep.DEACTIVATE: _leave_out,
+    ItemStep.READ: _write,
+    **{step: _refusing(step) for step in steps.REFUSING},
+}
+"""What is done in each step; what is known of the item now, if it has to be decided again."""

@@ -5,6 +5,13 @@ decided again.
 
 | step | when | what is done |
 | --- | --- | --- |
+| LOOK | not known yet whether it is one of the gateway's own | looked up; decided again |
+| OWN | the gateway made it, for its own lines | nothing |
+| MERGE | another item was merged into it | that one's article leaves the till, its links move; decided again |
+| FETCH | the item was not read yet | it is read; decided again |
+| GONE | deleted in the books | its article is made inactive |
+| PASS_ON | a category | it goes on in the flow of categories |
+| LOAD | what is stored of it was not loaded yet | it is loaded, its stock passed on unless it waits; decided again |
 | OFF | products are switched off | nothing |
 | REFUSE | not to be at the till, and it has no article | nothing |
 | KEEP | left out now, and the settings leave its article to the till | nothing |
@@ -14,7 +21,7 @@ decided again.
 | MAP | it belongs at the till | its number and product are found; decided again |
 | NOTHING | exactly this was written before | nothing |
 | NEVER_HAD | inactive, and it never had an article | nothing |
-| READ | what follows depends on the till | its article is read; decided again |
+| READ | what follows depends on the till | its article is held and read; decided again |
 | LOST | inactive, and the till has its article no more | nothing |
 | EXISTS | the till has it, and `products.update_existing` is off | nothing |
 | WRITE | otherwise | its article is made, or what differs is written |
@@ -28,20 +35,26 @@ from enum import Enum
 from typing import Final
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
+from gateway.store.events import Event
 from gateway.store.links import Link
 from handlers.catalogue import items
 from handlers.catalogue.articles import Member
+from handlers.catalogue.items import ItemReading
 from mapping import products
+from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
 from mapping.items import name_item
 from mapping.messages import message
 from mapping.records import Item, Product
-from mapping.sections import ProductSettings
 from mapping.settings_document import SettingsDocument
 from mapping.vat_table import VatTable
 
 NAMED: Final = "the settings name this item for lines of the gateway, and without a SKU it is no article"
-ItemStep = Enum("ItemStep", "OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHING NEVER_HAD READ LOST EXISTS WRITE")
+ItemStep = Enum(
+    "ItemStep",
+    "LOOK OWN MERGE FETCH GONE PASS_ON LOAD OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHING NEVER_HAD READ LOST"
+    " EXISTS WRITE",
+)
 """What to do with an item: see the table at the head of this module."""
 
 
@@ -49,18 +62,26 @@ ItemStep = Enum("ItemStep", "OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHIN
 class ItemContext:
     """What is known of an item; `repeated`: no stored state is trusted.
 
-    Stored are its `link`, whether it still `owns` the article of that, the `number` of its article if it has one, and
-    the link of its `category`. `refusal`: why it does not belong at the till. The rest is loaded when needed. `wanted`:
-    fingerprint of what would be written; `settled`: that was written last. `existing`: the product of its article, if
-    `read`; `present`: the same, with the marks of a former owner replaced.
+    `ours`: whether the gateway made it (None: not looked up); `merged_id`: the item that was merged into it, until that
+    was handled; `reading`: the item as it was read, or it is `gone`. Stored, when it is `loaded`, are its `link`,
+    whether it still `owns` the article of that, the `number` of its article if it has one, and the link of its
+    `category`. `refusal`: why it does not belong at the till. The rest is loaded when needed. `wanted`: fingerprint of
+    what would be written; `settled`: that was written last. `existing`: the product of its article, if `read`;
+    `present`: the same, with the marks of a former owner replaced.
     """
 
-    item: Item
-    link: Link | None
-    owns: bool
-    number: int | None
-    category: Link | None
+    event: Event
+    settings: SettingsDocument
     repeated: bool
+    ours: bool | None = None
+    merged_id: str | None = None
+    reading: ItemReading | None = None
+    gone: bool = False
+    loaded: bool = False
+    link: Link | None = None
+    owns: bool = False
+    number: int | None = None
+    category: Link | None = None
     refusal: NotBookable | None = None
     member: Member | None = None
     vat: VatTable = field(default_factory=VatTable)
@@ -69,6 +90,16 @@ class ItemContext:
     read: bool = False
     existing: ReadProduct | None = None
     present: Product | None = None
+
+    @property
+    def seen(self) -> ItemReading:
+        if self.reading is None:
+            raise LookupError(self.event.entity_id)
+        return self.reading
+
+    @property
+    def item(self) -> Item:
+        return self.seen.item
 
     @property
     def moves(self) -> bool:
@@ -96,11 +127,11 @@ class ItemContext:
         return self.refusal
 
 
-def find_refusal(known: ItemContext, settings: SettingsDocument) -> NotBookable | None:
+def find_refusal(known: ItemContext) -> NotBookable | None:
     """Why the item does not belong at the till; None if it does. Raises `MappingError` for a filter that fails."""
+    item, link, settings = known.item, known.link, known.settings
     if not settings.products.enabled:
         return None
-    item, link = known.item, known.link
     try:
         products.require_wanted(item, settings.products)
     except NotBookable as reason:
@@ -116,32 +147,51 @@ def find_refusal(known: ItemContext, settings: SettingsDocument) -> NotBookable 
     return None
 
 
-def decide(known: ItemContext, settings: ProductSettings) -> ItemStep:
-    if not settings.enabled:
+def decide(known: ItemContext) -> ItemStep:
+    """The next step of this item."""
+    if known.reading is None:
+        return _decide_unread(known)
+    if known.item.type == CATEGORY:
+        return ItemStep.PASS_ON
+    if not known.loaded:
+        return ItemStep.LOAD
+    if not known.settings.products.enabled:
         return ItemStep.OFF
-    if known.refusal:
-        return _decide_left_out(known, settings)
-    return ItemStep.MAP if known.member is None else _decide_wanted(known, settings)
+    return _decide_left_out(known) if known.refusal else _decide_wanted(known)
 
 
-def _decide_wanted(known: ItemContext, settings: ProductSettings) -> ItemStep:
+def _decide_unread(known: ItemContext) -> ItemStep:
+    if known.ours is None:
+        return ItemStep.LOOK
+    if known.ours:
+        return ItemStep.OWN
+    if known.merged_id:
+        return ItemStep.MERGE
+    return ItemStep.GONE if known.gone else ItemStep.FETCH
+
+
+def _decide_wanted(known: ItemContext) -> ItemStep:
+    if known.member is None:
+        return ItemStep.MAP
     if known.settled and not known.repeated:
         return ItemStep.NOTHING
     if not known.item.active and known.link is None:
         return ItemStep.NEVER_HAD
-    if not known.read:
-        return ItemStep.READ
+    return _decide_read(known) if known.read else ItemStep.READ
+
+
+def _decide_read(known: ItemContext) -> ItemStep:
     if known.existing is None:
         return ItemStep.WRITE if known.item.active else ItemStep.LOST
-    return ItemStep.WRITE if settings.update_existing else ItemStep.EXISTS
+    return ItemStep.WRITE if known.settings.products.update_existing else ItemStep.EXISTS
 
 
-def _decide_left_out(known: ItemContext, settings: ProductSettings) -> ItemStep:
+def _decide_left_out(known: ItemContext) -> ItemStep:
     if known.link is None:
         return ItemStep.REFUSE
-    if products.why_kept_left_out(known.item, settings):
+    if products.why_kept_left_out(known.item, known.settings.products):
         return ItemStep.KEEP
-    if known.item.active and settings.left_out == "park":
+    if known.item.active and known.settings.products.left_out == "park":
         return ItemStep.PARK
     was_out = known.link.fingerprint == items.LEFT_OUT and not known.repeated
     return ItemStep.STAY_OUT if was_out else ItemStep.DEACTIVATE
@@ -154,9 +204,11 @@ _REFUSALS: Final[Mapping[ItemStep, tuple[str, str]]] = {
     ItemStep.EXISTS: (products.NO_UPDATES, "products"),
 }
 """Why nothing is done, and the field or setting."""
+REFUSING: Final = (*_REFUSALS, ItemStep.REFUSE, ItemStep.KEEP, ItemStep.PARK)
+"""The steps that end without anything done."""
 
 
-def refuse(step: ItemStep, known: ItemContext, settings: ProductSettings) -> MappingError | None:
+def refuse(step: ItemStep, known: ItemContext) -> MappingError | None:
     """Why this step does nothing; `NotBookable`, unless a person has to act. None for a step that does something."""
     record = name_item(known.item)
     if step is ItemStep.REFUSE:
@@ -169,7 +221,7 @@ def refuse(step: ItemStep, known: ItemContext, settings: ProductSettings) -> Map
     said, number = known.refused.reason, known.linked.target_id
     article = message("article {number}", number=number)
     if step is ItemStep.KEEP:
-        kept = products.why_kept_left_out(known.item, settings)
+        kept = products.why_kept_left_out(known.item, known.settings.products)
         why = "{reason}; {article} stays as it is: {kept}"
         reason = message(why, reason=message(said), article=article, kept=message(kept or ""))
         return NotBookable(reason, record=record, field=known.refused.field)
