@@ -98,7 +98,8 @@ def _take(step: Step, known: Context, deps: Deps) -> tuple[Result | Context, Dep
     try:
         return _ACTS[step](known, deps), deps
     except booking.OutdatedDocument as earlier:
-        return _follow(known, earlier.link), deps
+        # Its deposits may have been booked since it was loaded.
+        return _follow(dataclasses.replace(known, of=drafts.assess(known.sale, deps)), earlier.link), deps
     except Conflict:
         if step not in _UPDATES:
             raise
