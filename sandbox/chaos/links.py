@@ -24,10 +24,10 @@ class Cut(Exception):
         self.rudely = rudely
 
 
-class Sky(Protocol):
-    """Where the weather comes from."""
+class FaultSource(Protocol):
+    """Which fault each connection is under."""
 
-    def weather(self, link: Link, asked: bytes = b"") -> Fault | None: ...
+    def find_fault(self, link: Link, asked: bytes = b"") -> Fault | None: ...
 
     def strike(self, link: Link) -> bool: ...
 
@@ -35,14 +35,14 @@ class Sky(Protocol):
 
 
 class Link:
-    """Client and server of one connection. `sky` says which fault it is under, and whether that may strike."""
+    """Client and server of one connection. `source` says which fault it is under, and whether that may strike."""
 
-    def __init__(self, client: StreamWriter, sky: Sky) -> None:
+    def __init__(self, client: StreamWriter, source: FaultSource) -> None:
         self.client = client
         self.fault: Fault | None = None
         self.calm = asyncio.Event()
         self.frozen = False
-        self._sky = sky
+        self._source = source
         self._answered = 0
         self._losing = False
 
@@ -90,7 +90,7 @@ class Link:
     ) -> None:
         with suppress(OSError):
             while portion := await source.read(PORTION):
-                fault = self._sky.weather(self, portion if asking else b"")
+                fault = self._source.find_fault(self, portion if asking else b"")
                 await self._hold(fault)
                 await meet(portion, sink)
         with suppress(OSError):
@@ -98,13 +98,13 @@ class Link:
 
     async def _hold(self, fault: Fault | None) -> None:
         if isinstance(fault, Latency):
-            await asyncio.sleep(fault.seconds + fault.jitter * self._sky.jitter())
+            await asyncio.sleep(fault.seconds + fault.jitter * self._source.jitter())
         while self.frozen or not self.calm.is_set():
             await (asyncio.Event().wait() if self.frozen else self.calm.wait())
 
     async def _ask(self, portion: bytes, server: StreamWriter) -> None:
         match self.fault:
-            case LoseRequest(asking) if asking in portion and self._sky.strike(self):
+            case LoseRequest(asking) if asking in portion and self._source.strike(self):
                 raise Cut(rudely=True)
             case LoseReply(asking) if asking in portion:
                 self._losing = True
@@ -112,7 +112,7 @@ class Link:
 
     async def _answer(self, portion: bytes, client: StreamWriter) -> None:
         match self.fault:
-            case LoseReply() if self._losing and self._sky.strike(self):
+            case LoseReply() if self._losing and self._source.strike(self):
                 raise Cut(rudely=True)
             case Reset(after) | Truncate(after):
                 await self._answer_part(portion, after, client)
@@ -126,7 +126,7 @@ class Link:
     async def _answer_part(self, portion: bytes, after: int, client: StreamWriter) -> None:
         left = after - self._answered
         self._answered += len(portion)
-        if len(portion) < left or not self._sky.strike(self):
+        if len(portion) < left or not self._source.strike(self):
             await _pass(portion, client)
             return
         await _pass(portion[: max(0, left)], client)

@@ -114,9 +114,9 @@ class Proxy:
     def _turn(self, spell: _Spell | None) -> None:
         self._spell = spell
         for link in self._met:
-            self.weather(link)
+            self.find_fault(link)
 
-    def weather(self, link: Link, asked: bytes = b"") -> Fault | None:
+    def find_fault(self, link: Link, asked: bytes = b"") -> Fault | None:
         """The fault this connection is under; whether it is, is decided when it meets a new one."""
         met, spell = self._met.get(link), self._spell
         if spell is not None and met is not spell and spell.asking not in asked:
@@ -155,7 +155,7 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         try:
-            if isinstance(self.weather(link), Refuse) and self.strike(link):
+            if isinstance(self.find_fault(link), Refuse) and self.strike(link):
                 link.reset()
                 return
             answers, server = await self._connect()

@@ -46,7 +46,7 @@ class Troubles:
         self.collisions = Collisions(arena, trade, self.happened)
         self.collisions.release_file = self._release_file
         self._pens: list[tuple[threading.Event, threading.Thread]] = []
-        self._weather = Outages(arena.stage.books, arena.stage.till, arena.engine, Random(seed))
+        self._outages = Outages(arena.stage.books, arena.stage.till, arena.engine, Random(seed))
 
     def begin(self, trouble: Trouble) -> Callable[[], None] | None:
         """Let it happen; answers what ends it, if time does."""
@@ -144,7 +144,7 @@ class Troubles:
         wire.begin(fault, share=chance.choice((0.5, 1.0)), times=times)
         return wire.end
 
-    def trick_vendor(self, trouble: Trouble) -> None:
+    def fail_vendor(self, trouble: Trouble) -> None:
         """The next calls of some kind go wrong at a vendor."""
         chance = Random(trouble.dice)
         times = chance.randrange(1, _MOST_TIMES + 1)
@@ -185,7 +185,7 @@ class Troubles:
                 told = {**json.loads(hint), "since": (datetime.now(UTC) - _LONG).isoformat()}
                 changed = update(InboxRow).where(col(InboxRow.id) == event_id).values(hint=json.dumps(told))
                 session.execute(changed)
-        self._weather.hurry()
+        self._outages.hurry()
 
 
 BEGINNINGS: Mapping[str, Callable[[Troubles, Trouble], Callable[[], None] | None]] = {
@@ -197,7 +197,7 @@ BEGINNINGS: Mapping[str, Callable[[Troubles, Trouble], Callable[[], None] | None
     "broker stopped": Troubles.stop_broker,
     "database cut": Troubles.cut_database,
     "wire": Troubles.fail_wire,
-    "vendor": Troubles.trick_vendor,
+    "vendor": Troubles.fail_vendor,
     "token expired": Troubles.expire_token,
     "token rotated": Troubles.rotate_token,
     "again": Troubles.say_again,

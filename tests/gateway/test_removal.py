@@ -80,7 +80,7 @@ def count_rows(engine: Engine, name: str) -> dict[str, int]:
     return {table: count for table, count in found.items() if count}
 
 
-@pytest.mark.parametrize("module", ["gateway.store.retention", "gateway.cli.upkeep"])
+@pytest.mark.parametrize("module", ["gateway.store.retention", "gateway.cli.upkeep", "gateway.web.api"])
 def test_a_process_that_purges_or_erases_knows_every_table(engine: Engine, module: str) -> None:
     """A table whose module nobody has imported would keep a removed connection's rows, and what mentions a person."""
     names = f"import {module}, sqlmodel; print(*sqlmodel.SQLModel.metadata.tables)"

@@ -41,7 +41,7 @@ SCENARIOS: tuple[tuple[int, str, str], ...] = (
     (26, "an unknown company or event", "200; visible with its reason"),
     (27, "one bad event in a batch", "parked alone"),
     (28, "both formats of QuickBooks' webhooks", "both are read"),
-    (29, "header injected and slow heads", "refused or cut off; others are served meanwhile"),
+    (29, "malformed headers and slow heads", "refused or cut off; others are served meanwhile"),
     (30, "another method or path", "405 or 404, never a redirect"),
     (31, "a forged address of the sender", "(no address is trusted for anything: there is no list of addresses)"),
     (32, "an address of the internal network", "not followed, not fetched"),

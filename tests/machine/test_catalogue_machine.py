@@ -31,7 +31,7 @@ NAMES = st.sampled_from(["Kaas", "Oude kaas", "Brood", "Thé & koffie", "Ünïco
 
 
 class Catalogue(RuleBasedStateMachine):
-    """Each rule is a action of a person, or of the network that carries the news of it."""
+    """Each rule is an action of a person, or of the network that carries the news of it."""
 
     database: Callable[[], AbstractContextManager[str]]
 

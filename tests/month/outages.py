@@ -1,4 +1,4 @@
-"""Bad outages for trade, by a seed: answers lost, sales announced twice, a poll's cursor restored from a backup."""
+"""What goes wrong in trade, by a seed: answers lost, sales announced twice, a poll's cursor restored from a backup."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Outages:
         """Once more."""
         self.happened[what] = self.happened.get(what, 0) + times
 
-    def trick_books(self) -> None:
+    def fail_books(self) -> None:
         """The next call of some kind goes wrong at the books."""
         mode = self.chance.choice(_MODES)
         self.note(f"books: {mode}")
         self.books.injected.plan(self.chance.choice(_WRITES), mode)
 
-    def trick_till(self) -> None:
+    def fail_till(self) -> None:
         """The next call goes wrong at the till."""
         mode = self.chance.choice(_TILL)
         self.note(f"till: {mode}")
@@ -70,7 +70,7 @@ class Outages:
         self.note("cursor restored")
 
     def clear(self) -> None:
-        """The sun comes out."""
+        """Nothing more goes wrong."""
         self.books.injected.clear()
         self.till.misbehaviour.plans.clear()
 

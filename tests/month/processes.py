@@ -41,7 +41,7 @@ class Processes:
             self.stage.kill(role)
             self.outages.note(f"kill -9 of the {role}")
             self.stage.start(role)
-        for happen in (self.outages.trick_books, self.outages.trick_till, self.outages.announce_again):
+        for happen in (self.outages.fail_books, self.outages.fail_till, self.outages.announce_again):
             if self.chance.random() < _SHARE:
                 happen()
         if self.chance.random() < _SHARE / 3:

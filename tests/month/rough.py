@@ -1,4 +1,4 @@
-"""Rough delivery in one process, by a seed: workers that die in the middle, restarts, and bad outages."""
+"""Rough delivery in one process, by a seed: workers that die in the middle, restarts, and outages."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Rough:
     def step(self) -> None:
         """Perhaps deliver something, perhaps in a bad moment."""
         for share, happen in (
-            (0.04, self.outages.trick_books),
-            (0.02, self.outages.trick_till),
+            (0.04, self.outages.fail_books),
+            (0.02, self.outages.fail_till),
             (0.03, self.outages.announce_again),
             (0.01, self.outages.rewind),
             (0.01, self._restart),
