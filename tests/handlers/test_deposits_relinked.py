@@ -10,7 +10,7 @@ import pytest
 
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender
-from tests.handlers.shop import REALM, Shop
+from tests.handlers.shop import REALM, Shop, sold
 from tests.handlers.test_order_deposits import NET_OF_40, YESTERDAY, assert_right, money, take
 from tests.handlers.test_orders_forgotten import follow_both, restore, take_backup
 
@@ -82,3 +82,19 @@ def test_a_deposit_taken_after_a_backup_is_booked_once_and_settled(forgetful: Sh
     assert_once(forgetful, money(first_PIN="15"), Decimal(0), "15")
     deliver(as_invoice=True)(forgetful, order)
     assert_once(forgetful, DELIVERED, NET_OF_40, "0")
+
+
+def test_an_edited_delivery_keeps_its_receipt_after_a_restore(shop: Shop) -> None:
+    order = take(shop, deposit=0, relation=False)["orderId"]
+    backup = take_backup(shop)
+    prepay(1500)(shop, order)
+    shop.settle()
+    delivered = shop.till.deliver_order(order, [Tender("CONTANT", 2500)])["receiptId"]
+    shop.settle()
+    booked = [row["Id"] for row in shop.rows("SalesReceipt")]
+    restore(shop, backup)
+    paid = shop.till.till["receipts"].get(delivered)["paymentList"]
+    shop.till.edit_receipt(delivered, lines=[sold(1003, 2, price_cents=2000)])["paymentList"] = paid
+    shop.resend(delivered)
+    assert [row["Id"] for row in shop.rows("SalesReceipt")] == booked
+    assert_once(shop, DELIVERED, NET_OF_40, "0")
