@@ -94,7 +94,12 @@ def poll_till(deps: Deps, *, hinted: str | None = None) -> list[int]:
     """
     sources = [source for source in TILL_SOURCES if source.wanted(deps.settings)]
     found: list[int] = []
-    reached = {source.name: _look_ahead(deps, source, found) for source in sources if source.name == hinted}
+    reached: dict[str, int] = {}
+    for source in sources:
+        if source.name == hinted:
+            ids, reached[source.name] = _look_ahead(deps, source)
+            deps.notify(ids)
+            found += ids
     markers = deps.till.sync_markers()
     failure: Exception | None = None
     shown = bool(found)  # what was expected: what came late is left to the scheduler's next poll
@@ -116,18 +121,15 @@ def poll_till(deps: Deps, *, hinted: str | None = None) -> list[int]:
     return found
 
 
-def _look_ahead(deps: Deps, source: TillSource, found: list[int]) -> int:
-    """Read what is new above the cursor before anything else; returns the marker reached, 0 if that says nothing."""
+def _look_ahead(deps: Deps, source: TillSource) -> tuple[list[int], int]:
+    """Read what is new above the cursor before anything else: the events, and the marker reached, 0 if unknown."""
     lease = _take(deps, source.name)
     try:
         with cursors.recorded(deps.engine, deps.connection, source.name, lease):
-            ids, reached = till_feed.look_ahead(deps, source, lease)
+            return till_feed.look_ahead(deps, source, lease)
     except Permanent as error:
         deps.say("the newest records could not be read alone", source=source.name, reason=error.reason)
-        return 0  # read again below, row by row
-    deps.notify(ids)
-    found += ids
-    return reached
+        return [], 0  # read again with the other sources, row by row
 
 
 def is_behind(deps: Deps, markers: SyncMarkers) -> bool:

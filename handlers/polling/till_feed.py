@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
-from gateway.connectors.mpluskassa.wire import RecordPage, UnreadableRow
+from gateway.connectors.mpluskassa.wire import RecordPage
 from gateway.store import agreements, cursors, inbox, leases, links, views
 from gateway.store.cursors import Position
 from gateway.store.events import BACKFILL, SPOKEN, Change, Flow, State
@@ -314,22 +314,23 @@ def to_changes(deps: Deps, source: TillSource, page: RecordPage[Any], *, careful
     booked = till_pages.find_booked(page.records, deps) if careful and source.flow is Flow.ORDERS else set()
     heard = [source.to_change(deps.connection, record) for record in page]
     changes = [change._replace(careful=change.entity_id in booked) for change in heard]
-    return changes + [_to_unreadable(deps.connection, source, row) for row in page.unreadable]
-
-
-def _to_unreadable(connection: str, source: TillSource, row: UnreadableRow) -> Change:
-    return Change(
-        key=f"mpk:{connection}:{source.entity}:{row.id}:unreadable:{row.marker}",
-        flow=source.flow,
-        source=POLL,
-        entity=source.entity,
-        entity_id=row.id,
-        connection=connection,
-        state=State.PARKED,
-        reason=message("the till answered something unreadable: {reason}", reason=message(row.reason)),
-        code="unreadable",
-        record=message("{kind} {id}", kind=message(SPOKEN.get(source.entity, source.entity)), id=row.number or row.id),
-        order_id=row.number,
-        field=row.field,
-        fix="open the record at the till; when it is right there, retry this event and report the fault",
-    )
+    for row in page.unreadable:
+        kind = message(SPOKEN.get(source.entity, source.entity))
+        changes.append(
+            Change(
+                key=f"mpk:{deps.connection}:{source.entity}:{row.id}:unreadable:{row.marker}",
+                flow=source.flow,
+                source=POLL,
+                entity=source.entity,
+                entity_id=row.id,
+                connection=deps.connection,
+                state=State.PARKED,
+                reason=message("the till answered something unreadable: {reason}", reason=message(row.reason)),
+                code="unreadable",
+                record=message("{kind} {id}", kind=kind, id=row.number or row.id),
+                order_id=row.number,
+                field=row.field,
+                fix="open the record at the till; when it is right there, retry this event and report the fault",
+            )
+        )
+    return changes
