@@ -69,6 +69,8 @@ def lines_with(stage: Stage, role: str, correlation: str) -> list[dict[str, obje
 
 def follow_one_id(stage: Stage, memory: Memory) -> None:
     """From the delivery at the door over the worker to every call outside."""
+    # Items of webhooks that wait together are read together, under the id of the first.
+    wait_until(lambda: not memory.rows(state="received"), seconds=40, what="the items before it")
     stage.add_item("6001", "3.00")
     wait_until(lambda: [r for r in memory.rows(sku="6001") if r.state == "done"], seconds=40, what="the new item")
     row = next(row for row in memory.rows(sku="6001") if row.source == "webhook")
