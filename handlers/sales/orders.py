@@ -40,14 +40,14 @@ TRIES: Final = 3
 
 def handle(event: Event, deps: Deps) -> Result:
     """Book the sale once, from any source and any number of events."""
-    known: Result | Context = load(event, deps)
-    while isinstance(known, Context):
-        now, step = known, steps.decide(known)
-        known, deps = _take(step, now, deps)
-    if now.is_asked and step not in _NOT_OF_A_DOCUMENT and known.outcome.state is State.DONE:
-        for record in now.records:
+    reached: Result | Context = load(event, deps)
+    while isinstance(reached, Context):
+        known, step = reached, steps.decide(reached)
+        reached, deps = _take(step, known, deps)
+    if known.is_asked and step not in _NOT_OF_A_DOCUMENT and reached.outcome.state is State.DONE:
+        for record in known.records:
             deps.resolve(bookings.GONE_IN_BOOKS, record)
-    return known
+    return reached
 
 
 def load(event: Event, deps: Deps) -> Context:
@@ -74,8 +74,8 @@ def _load_stored(sale: Sale, event: Event, deps: Deps) -> Context:
     maybe_written = bookings.is_maybe_written(event, deps)
     # Before anything is sent: a payment may be posted again, and this attempt may fail after that.
     watched = not (maybe_written and link and link.target_entity == DocumentKind.INVOICE)
-    of = Assessment(sale, deps.settings, deposits)
-    return Context(of, event, link, other, maybe_written, (f"sale {sale.number}",), watched)
+    assessment = Assessment(sale, deps.settings, deposits)
+    return Context(assessment, event, link, other, maybe_written, (f"sale {sale.number}",), watched)
 
 
 def _follow(known: Context, link: Link) -> Context:
@@ -90,8 +90,8 @@ def _unread(known: Context) -> Context:
 def _take(step: Step, known: Context, deps: Deps) -> tuple[Result | Context, Deps]:
     """Take the step; the result, or what is known now if it has to be decided again.
 
-    After an act that is so if the books refuse amounts in a way that is stored for the connection, contain an earlier
-    version of the sale, or have another writer who was faster.
+    It has to after every load; after an act if the books refuse amounts in a way that is stored for the connection,
+    contain an earlier version of the sale, or have another writer who was faster.
     """
     if step in LOADS:
         return LOADS[step](known, deps), deps
@@ -99,7 +99,7 @@ def _take(step: Step, known: Context, deps: Deps) -> tuple[Result | Context, Dep
         return _ACTS[step](known, deps), deps
     except booking.OutdatedDocument as earlier:
         # Its deposits may have been booked since it was loaded.
-        return _follow(dataclasses.replace(known, of=drafts.assess(known.sale, deps)), earlier.link), deps
+        return _follow(dataclasses.replace(known, assessment=drafts.assess(known.sale, deps)), earlier.link), deps
     except Conflict:
         if step not in _UPDATES:
             raise
@@ -119,7 +119,7 @@ def _again(known: Context) -> Context:
     if attempts == TRIES:
         raise Conflict(
             message("{document} keeps changing in QuickBooks", document=bookings.name_document(known.booked)),
-            record=known.of.record,
+            record=known.assessment.record,
             fix="retry when no other user works on this document",
         )
     return dataclasses.replace(known, attempts=attempts)
@@ -154,7 +154,7 @@ def _search(known: Context, deps: Deps) -> Context:
 
 
 def _look_later(known: Context, deps: Deps) -> None:
-    documents.look_later(known.of.marker, [known.sale.business_date], known.event, deps)
+    documents.look_later(known.assessment.marker, [known.sale.business_date], known.event, deps)
 
 
 def _watch(known: Context, deps: Deps) -> Context:
@@ -201,8 +201,8 @@ def _relink(known: Context, deps: Deps) -> Context:
     successor = booking.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
     successor = dataclasses.replace(successor, sync_token=None, generation=link.generation + 1)
     kept: tuple[BooksPayment, ...] = ()
-    if not known.of.is_withdrawn:
-        kind = sale_identity.kind_now(known.of.in_money, deps.settings.orders, booked.kind)
+    if not known.assessment.is_withdrawn:
+        kind = sale_identity.kind_now(known.assessment.in_money, deps.settings.orders, booked.kind)
         kept = drafts.prepare(sale, deps, kind=kind)[0].payments
     settlement.recall(sale, booked, deps, wanted=kept)
     settlement.part_from(link, kept, deps)

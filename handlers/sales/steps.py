@@ -76,7 +76,7 @@ class Context:
     whether somebody edited the document (None: not compared); `unchanged`: whether it contains the sale as it is now.
     """
 
-    of: Assessment
+    assessment: Assessment
     event: Event
     link: Link | None
     other: str | None
@@ -96,24 +96,25 @@ class Context:
 
     @property
     def sale(self) -> Sale:
-        return self.of.sale
+        return self.assessment.sale
 
     @property
     def refusal(self) -> NotBookable | None:
         """Why it is not to be booked now."""
-        return self.of.refusal
+        return self.assessment.refusal
 
     @property
     def kind(self) -> DocumentKind:
         """As which document it would be booked now."""
-        return sale_identity.kind_now(self.of.in_money, self.of.settings.orders, self.booked.target_entity)
+        settings = self.assessment.settings.orders
+        return sale_identity.kind_now(self.assessment.in_money, settings, self.booked.target_entity)
 
     @property
     def is_summed_up(self) -> bool:
         """Whether its day's document contains it, or will."""
         if self.link is not None:
             return self.link.day is not None
-        return self.of.is_summarised and self.other is None
+        return self.assessment.is_summarised and self.other is None
 
     @property
     def booked(self) -> Link:
@@ -174,7 +175,7 @@ def decide(known: Context) -> Step:
 
 def _decide_unlinked(known: Context) -> Step:
     if known.refusal:
-        is_search = known.of.is_withdrawn and known.maybe_written and not known.looked
+        is_search = known.assessment.is_withdrawn and known.maybe_written and not known.looked
         return Step.SEARCH if is_search else Step.REFUSE
     return Step.SKIP if known.other else Step.BOOK
 
@@ -188,7 +189,7 @@ def _decide_linked(known: Context, link: Link) -> Step:
 def _decide_bookable(known: Context, link: Link) -> Step:
     if known.gone:
         return _decide_gone(known)
-    if link.fingerprint != known.of.content:
+    if link.fingerprint != known.assessment.content:
         return _decide_changed(known, link)
     is_settled_apart = link.target_entity in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO)
     if not known.is_asked or link.adopted or not is_settled_apart:
@@ -197,15 +198,15 @@ def _decide_bookable(known: Context, link: Link) -> Step:
 
 
 def _decide_unbookable(known: Context, link: Link) -> Step:
-    if link.fingerprint == known.of.content:
+    if link.fingerprint == known.assessment.content:
         return Step.REFUSE
-    if not known.of.is_withdrawn:
-        return Step.REFUSE if known.of.why_off else Step.PARK_UNBOOKABLE
+    if not known.assessment.is_withdrawn:
+        return Step.REFUSE if known.assessment.why_off else Step.PARK_UNBOOKABLE
     if known.gone:
         return _decide_successor(known) or Step.LEAVE_GONE
     if link.adopted:
         return Step.PARK_ADOPTED
-    if known.of.settings.orders.cancelled == PARK:
+    if known.assessment.settings.orders.cancelled == PARK:
         return Step.PARK_CANCELLED
     return _decide_compared(known) or Step.WITHDRAW
 
@@ -232,7 +233,7 @@ def _decide_changed(known: Context, link: Link) -> Step:
     if link.status is BookingStatus.WITHDRAWN and known.is_same_kind:
         return Step.REVIVE if known.current and known.current.voided else _decide_compared(known) or Step.UPDATE
     step = _decide_payments(known, link)
-    if not step and known.of.settings.orders.changed == PARK:
+    if not step and known.assessment.settings.orders.changed == PARK:
         step = _decide_unfinished(known, link)
     if step:
         return step
@@ -243,7 +244,7 @@ def _decide_changed(known: Context, link: Link) -> Step:
 
 def _decide_payments(known: Context, link: Link) -> Step | None:
     """Of an invoice with the same goods only payments differ, or a refund, which is a line of it."""
-    same_goods = bookings.detail(link, "goods") == known.of.goods
+    same_goods = bookings.detail(link, "goods") == known.assessment.goods
     if not (known.kind is DocumentKind.INVOICE and known.is_same_kind and same_goods):
         return None
     if known.posting is None:
@@ -287,7 +288,7 @@ PARKING: Final = (Step.PARK_UNBOOKABLE, *_PARKED)
 
 def park(step: Step, known: Context) -> Result:
     """A person has to act: the sale stays as it is in the books."""
-    link, record = known.booked, known.of.record
+    link, record = known.booked, known.assessment.record
     code, fix = "changed-after-booking", "correct the document in QuickBooks by hand, then ignore this event"
     if step is Step.PARK_UNBOOKABLE:
         why = message(known.refusal.reason if known.refusal else "")
