@@ -217,7 +217,7 @@ class CursorRow(SQLModel, table=True):
     markers restarted; those up to `reread_to` were used before. Then everything is read again, beside the feed, which
     goes on at the newest marker: `reread_at` is how far that came, and until `reread_until` it begins again with its
     last page, for what becomes visible late; both are None when it is done. The books are polled every `stretch` times
-    the setting. `lease` and `leased_until` are used by a release before `leases` had them only.
+    the setting. Only releases before the table `leases` use `lease` and `leased_until`.
     """
 
     __tablename__ = "cursors"
