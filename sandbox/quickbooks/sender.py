@@ -31,11 +31,11 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-async def run(find_world: Callable[[], Simulation]) -> None:
+async def run(find_simulation: Callable[[], Simulation]) -> None:
     """Deliver until cancelled. The first undelivered group holds back what came later, as Intuit does."""
     async with httpx.AsyncClient(follow_redirects=False, trust_env=False, verify=_tls()) as client:
         while True:
-            simulation = find_world()
+            simulation = find_simulation()
             plan = simulation.switches.deliveries
             if not plan.url or plan.paused or not simulation.outbox.waiting:
                 await asyncio.sleep(_IDLE_SECONDS)

@@ -174,7 +174,7 @@ def database_of(server: Postgres) -> Iterator[str]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("kind", "examples", "steps"), [("sqlite", 4, 20), ("postgres", 2, 14)])
-def test_whatever_is_edited_lost_doubled_and_reordered_both_worlds_agree(
+def test_whatever_is_edited_lost_doubled_and_reordered_both_systems_agree(
     request: pytest.FixtureRequest, kind: str, examples: int, steps: int
 ) -> None:
     if kind == "postgres":

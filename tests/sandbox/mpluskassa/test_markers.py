@@ -39,7 +39,7 @@ def test_v2_answers_only_the_families_asked_for(service: Any) -> None:
     assert (answer.receiptSyncMarker, answer.stockId, answer.articleSyncMarker) == (0, 0, None)
 
 
-def test_rows_of_a_page_come_in_no_order_unless_the_world_says_so(service: Any, sandbox: Sandbox) -> None:
+def test_rows_of_a_page_come_in_no_order_unless_the_simulation_says_so(service: Any, sandbox: Sandbox) -> None:
     for _ in range(3):
         sandbox.simulation.sell(lines=[ItemSold(2001)])
     request = {"syncMarker": 1, "syncMarkerLimit": 2, **NO_TEXTS}

@@ -116,7 +116,7 @@ def test_by_default_an_update_clears_what_it_leaves_out(service: Any) -> None:
     assert (article.priceIncl, article.pluNumber, article.stockArticle) == (2500, None, False)
 
 
-def test_a_world_told_to_keep_leaves_the_rest_alone(service: Any, sandbox: Sandbox) -> None:
+def test_a_simulation_told_to_keep_leaves_the_rest_alone(service: Any, sandbox: Sandbox) -> None:
     sandbox.simulation.till.switches.omitted_fields = "keep"
     update_sweater(service, priceIncl=2500)
     article = find_article(service, 1001)

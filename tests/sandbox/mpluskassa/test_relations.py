@@ -23,7 +23,7 @@ def test_part_of_an_address_may_hit_the_wrong_customer_but_not_exactly(service: 
     assert find(service, exact=True, email="INFO@jansenbouw.example").relation.relationNumber == 501
 
 
-def test_a_world_may_take_exact_by_the_letter(service: Any, sandbox: Sandbox) -> None:
+def test_a_simulation_may_take_exact_by_the_letter(service: Any, sandbox: Sandbox) -> None:
     sandbox.simulation.till.switches.exact_match_ignores_case = False
     assert find(service, exact=True, email="INFO@jansenbouw.example").result == "FIND-RELATION-RESULT-NOT-FOUND"
 

@@ -34,7 +34,7 @@ def items(draw: st.DrawFn, preparations: bool = True) -> ItemSold:
     )
 
 
-def new_world() -> Simulation:
+def new_simulation() -> Simulation:
     return stocked(Clock(datetime(2026, 3, 14, 10, 0, tzinfo=AMSTERDAM)))
 
 
@@ -56,7 +56,7 @@ def check_sums(document: dict[str, Any]) -> None:
 @settings(max_examples=60)
 @given(sold=st.lists(items(), min_size=1, max_size=6), method=st.sampled_from(METHODS))
 def test_lines_vat_groups_totals_and_payments_add_up(sold: list[ItemSold], method: str) -> None:
-    receipt = new_world().sell(lines=sold, vat_method=method)
+    receipt = new_simulation().sell(lines=sold, vat_method=method)
     check_sums(receipt)
     payments = receipt["paymentList"]["payment"]
     assert sum(payment["amount"] for payment in payments) == receipt["paidAmount"] == receipt["totalInclAmount"]
@@ -66,7 +66,7 @@ def test_lines_vat_groups_totals_and_payments_add_up(sold: list[ItemSold], metho
 @settings(max_examples=40)
 @given(sold=st.lists(items(), min_size=1, max_size=4), method=st.sampled_from(METHODS))
 def test_a_full_refund_is_the_exact_opposite_and_stock_is_back(sold: list[ItemSold], method: str) -> None:
-    simulation = new_world()
+    simulation = new_simulation()
     receipt = simulation.sell(lines=sold, vat_method=method)
     credit = simulation.refund(receipt["receiptId"])
     check_sums(credit)
@@ -81,7 +81,7 @@ def test_a_full_refund_is_the_exact_opposite_and_stock_is_back(sold: list[ItemSo
 def test_the_days_journal_is_the_sum_of_its_receipts(sold: list[list[ItemSold]]) -> None:
     from sandbox.mpluskassa import journals
 
-    simulation = new_world()
+    simulation = new_simulation()
     receipts = [simulation.sell(lines=basket) for basket in sold]
     day = {"day": 14, "mon": 3, "year": 2026}
     asked = {"fromFinancialDate": day, "throughFinancialDate": day, "branchNumbers": []}
@@ -211,7 +211,7 @@ def test_heads_come_without_lines_when_asked(service: Any, sandbox: Sandbox) -> 
 
 
 @pytest.mark.parametrize(("included", "parent"), [(False, 1995), (True, 2145)])
-def test_a_parents_total_holds_its_preparations_if_the_world_says_so(
+def test_a_parents_total_holds_its_preparations_if_the_simulation_says_so(
     service: Any, sandbox: Sandbox, included: bool, parent: int
 ) -> None:
     sandbox.simulation.till.switches.parent_includes_sublines = included

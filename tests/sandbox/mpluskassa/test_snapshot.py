@@ -34,7 +34,7 @@ def dump(simulation: Simulation) -> str:
     return simplejson.dumps(simulation.till.to_snapshot(), use_decimal=True, sort_keys=True)
 
 
-def test_a_saved_world_opens_as_it_was_and_goes_on(tmp_path: Path) -> None:
+def test_a_saved_simulation_opens_as_it_was_and_goes_on(tmp_path: Path) -> None:
     simulation, path = stocked(fresh_clock()), tmp_path / "saved.json"
     trade(simulation)
     simulation.save(path)
@@ -55,7 +55,7 @@ def test_the_same_story_gives_the_same_numbers_and_ids() -> None:
     assert dump(simulations[0]) == dump(simulations[1])
 
 
-def test_the_served_world_saves_itself_while_running_and_at_the_end(tmp_path: Path) -> None:
+def test_the_served_simulation_saves_itself_while_running_and_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
     simulation = stocked(fresh_clock(), snapshot=path)
     served = Served(create_app(simulation))
@@ -65,6 +65,6 @@ def test_the_served_world_saves_itself_while_running_and_at_the_end(tmp_path: Pa
     assert dump(Simulation(clock=fresh_clock(), snapshot=path)) == dump(simulation)
 
 
-def test_a_world_without_a_snapshot_writes_nothing(tmp_path: Path, serve: Callable[..., str]) -> None:
+def test_a_simulation_without_a_snapshot_writes_nothing(tmp_path: Path, serve: Callable[..., str]) -> None:
     serve(create_app(stocked(fresh_clock())))
     assert list(tmp_path.iterdir()) == []

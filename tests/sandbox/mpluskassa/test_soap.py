@@ -45,7 +45,7 @@ def test_a_plain_get_says_405_and_wsdl_needs_no_credentials(sandbox: Sandbox) ->
     assert b'location="http://127.0.0.1:18083/"' in shown.content
 
 
-def test_a_world_may_show_and_enforce_another_wsdl(clock: Clock, serve: Callable[..., str]) -> None:
+def test_a_simulation_may_show_and_enforce_another_wsdl(clock: Clock, serve: Callable[..., str]) -> None:
     if not REAL.exists():
         pytest.skip("the vendor's WSDL is not here")
     simulation = Simulation(clock=clock, wsdl=REAL.read_bytes())

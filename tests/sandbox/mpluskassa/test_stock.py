@@ -91,7 +91,7 @@ def test_orders_reserve_what_is_then_not_free(service: Any, sandbox: Sandbox) ->
 
 
 @pytest.mark.parametrize(("meaning", "free"), [("physical", 6), ("free", 10)])
-def test_set_stock_means_what_the_world_says(service: Any, sandbox: Sandbox, meaning: str, free: int) -> None:
+def test_set_stock_means_what_the_simulation_says(service: Any, sandbox: Sandbox, meaning: str, free: int) -> None:
     sandbox.simulation.till.switches.set_stock_sets = meaning
     sandbox.simulation.take_order(lines=[ItemSold(1001, Decimal(4))], relation=501)
     set_stock(service, 10)

@@ -8,7 +8,7 @@ from sandbox.quickbooks import snapshot
 from tests.sandbox.quickbooks.desk import REALM, Desk, make_simulation, open_desk, serve
 
 
-def test_a_restarted_world_keeps_books_tokens_answers_and_ledger(desk: Desk, tmp_path: Path) -> None:
+def test_a_restarted_simulation_keeps_books_tokens_answers_and_ledger(desk: Desk, tmp_path: Path) -> None:
     body = desk.receipt(desk.line("10.00"), DocNumber="A")
     first = desk.post("salesreceipt", body, requestid="once")
     gone = desk.post("salesreceipt", desk.receipt(desk.line("1.00")))["SalesReceipt"]
@@ -32,7 +32,7 @@ def test_a_restarted_world_keeps_books_tokens_answers_and_ledger(desk: Desk, tmp
         assert int(created["Id"]) > int(gone["Id"])
 
 
-def test_two_worlds_with_one_seed_make_the_same_tokens_and_ids(desk: Desk) -> None:
+def test_two_simulations_with_one_seed_make_the_same_tokens_and_ids(desk: Desk) -> None:
     other = make_simulation()
     with serve(other) as (_, url), open_desk(other, url) as twin:
         assert twin.tokens == desk.tokens
