@@ -80,10 +80,8 @@ class ItemsJustRead(JustRead[Any]):
 class ProcessState:
     """State of a process: its start time, its poll interval of the till, and the cursors it has reached.
 
-    `name` begins the tokens of its leases.
-
     `just_read` are the sales that its polls have read a moment ago, `items` the items of each connection that were read
-    together, `loads` what a first load of each connection keeps.
+    together, `loads` what a first load of each connection keeps. `name` begins the tokens of its leases.
     """
 
     started: datetime

@@ -116,9 +116,8 @@ def explain_product(event: Event, item: Item, deps: Deps) -> PreviewData:
     is_new = number is None and needs_allocation(item, settings)
     while (step := steps.decide(known)) in (ItemStep.MAP, ItemStep.READ):
         if step is ItemStep.MAP:
-            number = (
-                settings.allocate_from if is_new else number if number is not None else bridge.number_of(item, deps)
-            )
+            if number is None:
+                number = settings.allocate_from if is_new else bridge.number_of(item, deps)
             known = flow.map_as(number, None, known, deps)
         elif is_new:
             ownership.require_sole(item, deps, number=None)

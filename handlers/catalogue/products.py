@@ -222,15 +222,13 @@ def _pass_stock_left(known: ItemContext, deps: Deps) -> None:
         _pass_stock_on(known, deps)
 
 
-def _leave_unchanged(known: ItemContext, deps: Deps) -> Result:
-    if known.moves:
-        _pass_stock_on(known, deps)
+def _leave_unchanged(known: ItemContext, _: Deps) -> Result:
     return done("unchanged", links=(articles.to_link(articles.as_before(known.mapped), known.wanted),))
 
 
-def _refuse(step: ItemStep, known: ItemContext) -> Result:
+def _refuse(known: ItemContext, _: Deps) -> Result:
     """Nothing of the item is written."""
-    refusal = steps.refuse(step, known)
+    refusal = steps.refuse(steps.decide(known), known)
     if refusal is None:
         raise LookupError(known.item.id)
     if isinstance(refusal, NotBookable):
@@ -276,10 +274,6 @@ def _switch_off(link: Link, deps: Deps) -> bool:
     return found
 
 
-def _refusing(step: ItemStep) -> Callable[[ItemContext, Deps], Result]:
-    return lambda known, _: _refuse(step, known)
-
-
 _TAKE: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContext]]] = {
     ItemStep.LOOK: _look,
     ItemStep.OWN: lambda *_: skipped(OWN),
@@ -293,6 +287,6 @@ _TAKE: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContex
     ItemStep.STAY_OUT: _leave_out,
     ItemStep.DEACTIVATE: _leave_out,
     ItemStep.READ: _write,
-    **{step: _refusing(step) for step in steps.REFUSING},
+    **dict.fromkeys(steps.REFUSING, _refuse),
 }
 """What is done in each step; what is known of the item now, if it has to be decided again."""

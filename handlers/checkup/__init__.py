@@ -79,8 +79,8 @@ def handle_draft(event: Event, deps: Deps) -> Result:
     warnings = [
         Finding("(document)", message("could not be checked: {why}", why=why), _LATER) for why in unasked.values()
     ]
-    flow, would = (any(_is_wanted(item, each) for item in items) for each in (present, draft))
-    if flow and not would:  # probably a mistake
+    is_any_wanted = any(_is_wanted(item, present) for item in items)
+    if is_any_wanted and not any(_is_wanted(item, draft) for item in items):  # probably a mistake
         said = message("none of the first {n} items of QuickBooks would flow", n=len(items))
         warnings.append(Finding("products.filter", said, "look at products.filter and products.types once more"))
     rows = {"faults": _to_rows(faults), "warnings": _to_rows(warnings), "unasked": list(unasked)}
