@@ -151,9 +151,12 @@ def find_binary() -> Path | None:
 
 
 def prepare_valkey(var: Path) -> None:
-    """Make the folders of its data and its socket, for us only. Raises `SettingsError` if another user owns one."""
+    """Make the folders of its data and its socket, for us only. Raises `SettingsError` if one cannot be ours."""
     for folder in (var / "valkey", find_socket(var).parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError("REDIS_URL", f"should be set: {error}") from None
         if folder.stat().st_uid != os.getuid():
             raise SettingsError("REDIS_URL", f"should be set: {folder} belongs to another user")
 

@@ -160,6 +160,12 @@ def test_a_folder_too_deep_for_a_socket_gets_a_private_one_elsewhere(tmp_path: P
     path.parent.rmdir()
 
 
+def test_a_folder_that_cannot_be_made_for_valkey_asks_for_redis_url(tmp_path: Path) -> None:
+    (tmp_path / "valkey").touch()
+    with pytest.raises(settings.SettingsError, match=r"REDIS_URL: should be set: .*valkey"):
+        up.prepare_valkey(tmp_path)
+
+
 def test_a_path_with_spaces_and_percent_signs_is_found_by_the_client(tmp_path: Path) -> None:
     import tempfile
 
