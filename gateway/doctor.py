@@ -141,7 +141,8 @@ def _check_answer(url: str) -> Finding:
     try:
         with Transport() as transport:
             limits = Limits(connect=SECONDS, read=SECONDS, total=SECONDS)
-            answer = send(transport, httpx.Request("GET", url), limits)
+            # Some proxies and firewalls refuse a call that does not say what makes it.
+            answer = send(transport, httpx.Request("GET", url, headers={"User-Agent": "kassabridge"}), limits)
     except (NoAnswer, httpx.InvalidURL) as error:
         fix = "start web, or correct PUBLIC_URL, its name in the DNS, its certificate or the proxy"
         why = error.code if isinstance(error, NoAnswer) else type(error).__name__
