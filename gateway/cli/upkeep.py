@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -81,11 +82,10 @@ def answer_person(call: Call) -> int:
             if not any(found.values()):
                 remark(unknown)
             return GOOD if any(found.values()) else PROBLEM
-        done = people.erase(call.engine, who, connection=connection)
+        note = partial(audit.note, actor="cli", action="erase", target="a person")
+        done = people.erase(call.engine, who, connection=connection, note=note)
     except people.Unclear as unclear:
         raise Misuse(str(unclear)) from None
-    with writing(call.engine) as session:
-        audit.note(session, actor="cli", action="erase", target="a person")
     erased, documents, left = (done[name] for name in ("erased", "documents", "left"))
     call.answer(
         done,

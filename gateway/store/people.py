@@ -79,9 +79,12 @@ def export(engine: Engine, who: str, *, connection: str | None = None) -> dict[s
     return {**holding, "documents": _documents(engine, found)}
 
 
-def erase(engine: Engine, who: str, *, connection: str | None = None) -> dict[str, Any]:
+def erase(
+    engine: Engine, who: str, *, connection: str | None = None, note: Callable[[Session], None] = lambda _: None
+) -> dict[str, Any]:
     """Remove the person from our records, in small steps. If it is interrupted, run it again.
 
+    `note` writes in the audit who asked for it, with the first step: what is gone cannot be looked up for a second try.
     Returns how many rows of each kind were `erased`, the `documents` (fiscal records) that stay, what is `left` that
     still mentions the person, and why, and what any erasure has `kept`.
 
@@ -91,6 +94,7 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> dict[st
     found = _find(engine, who, connection)
     person, documents = found.person, _documents(engine, found)
     with writing(engine) as session:
+        note(session)
         personal.forget_addresses(session, person.emails, person.customers)
     erased = {part.name: _erase(engine, part) for part in _list_parts(engine, found)}
     left = personal.find_mentions(engine, person.texts())

@@ -27,7 +27,7 @@ from mapping import messages
 # No more is asked than what keeps a search for it from matching half the table.
 WHO: Final = r"^([^@\s]{1,99}@[^@\s]{1,99}|(relation|customer):[0-9A-Za-z]{1,40})$"
 _WHO = re.compile(WHO)
-PERSON_ACTIONS: Final = {"export": people.export, "erase": people.erase}
+PERSON_ACTIONS: Final = ("export", "erase")
 _ALWAYS = ("id", "connection", "flow", "source", "entity", "entity_id", "state", "reason", "attempts")
 _WHEN_KNOWN = ("account", "operation", "code", "record", "field", "fix", "order_id", "sku", "email")
 
@@ -195,12 +195,19 @@ async def do_with_person(
     """Hand out what is kept about a person, or erase it: one of `PERSON_ACTIONS`. Audited. Raises `Refusal` 409."""
     # Enough to prove that a request was met, not enough to read the address.
     target = f"person {hashlib.sha256(who.lower().encode()).hexdigest()[:16]}"
+    engine = shared.engine
+
+    def note(session: Session) -> None:
+        audit.note(session, actor=actor, action=action, target=target)
+
     try:
-        done = await shared.run(lambda: PERSON_ACTIONS[action](shared.engine, who, connection=connection))
+        if action == "erase":
+            return await shared.run(lambda: people.erase(engine, who, connection=connection, note=note))
+        found = await shared.run(lambda: people.export(engine, who, connection=connection))
     except people.Unclear as unclear:
         raise Refusal(409, unclear.args[0]) from None
-    await shared.write(lambda session: audit.note(session, actor=actor, action=action, target=target))
-    return done
+    await shared.write(note)
+    return found
 
 
 # --- an event as the JSON of the contract -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy
 
 from gateway.store import connections, links, records
 from gateway.store.links import Link, LinkKind
@@ -189,6 +190,18 @@ def test_a_person_is_handed_out_and_erased_from_the_page(gateway: Gateway, admin
     assert admin.post("/customers/1/erase", data={"csrf": csrf_of(page), "sure": "yes"}).status_code == 303
     assert admin.get("/customers/1").status_code == 404
     assert [action for _, action, *_ in gateway.audit()][-2:] == ["export", "erase"]
+
+
+def test_nobody_is_erased_without_a_line_in_the_audit(gateway: Gateway, admin: httpx.Client) -> None:
+    """The page is gone with the person, so that a second try could not add the line."""
+    store(gateway, customer(12, "Jansen"))
+    sent = {"csrf": csrf_of(admin.get("/customers/1").text), "sure": "yes"}
+    full = "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END"
+    with gateway.engine.begin() as database:
+        database.execute(sqlalchemy.text(full))
+    assert admin.post("/customers/1/erase", data=sent).status_code == 500
+    with gateway.engine.connect() as database:
+        assert database.execute(sqlalchemy.text("SELECT till_name FROM records")).scalars().all() == ["Jansen"]
 
 
 def test_the_default_debtor_is_not_erased_and_the_page_says_why(gateway: Gateway, admin: httpx.Client) -> None:
