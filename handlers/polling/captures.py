@@ -63,11 +63,11 @@ def read(scope: Scope, since: datetime, deps: Deps, *, failed_before: bool = Fal
     if not answer.possibly_truncated:
         return Capture(answer.changes, answer.as_of, read_at, refused)
     # One entity in one read; page by page if that answer too has the maximum length.
-    parts: list[Iterable[RecordChange]] = []
     alone = {entity: deps.books.changes([entity], since) for entity in scope.entities if entity not in refused}
-    for entity, part in alone.items():
-        rest = _look_through(entity, scope, since, part.as_of, deps) if part.possibly_truncated else part.changes
-        parts.append(rest)
+    parts = [
+        _look_through(entity, scope, since, part.as_of, deps) if part.possibly_truncated else part.changes
+        for entity, part in alone.items()
+    ]
     return Capture(chain.from_iterable(parts), min(part.as_of for part in alone.values()), read_at, refused)
 
 

@@ -62,6 +62,7 @@ def load(event: Event, deps: Deps) -> Context:
 
 
 def _load_stored(sale: Sale, event: Event, deps: Deps) -> Context:
+    """What is stored of the sale and of what it refers to, as it is now: an earlier load of the event is forgotten."""
     is_order, deposits = sale.kind is SaleKind.ORDER, []
     deps.links.clear()
     deps.links.load_sale(sale, deps.settings)
