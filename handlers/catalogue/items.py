@@ -90,9 +90,10 @@ def _read_with_others(event: Event, deps: Deps) -> ItemReading | None:
         return None
     finally:
         together.lock.release()
+    if found is None or found.item.updated_at is None or event.occurred_at is None:
+        return found
     # Whether a query may lag behind a read is unknown: it may not show the change yet that the webhook tells of.
-    updated_at, occurred_at = found.item.updated_at if found else None, event.occurred_at
-    return found if updated_at is None or occurred_at is None or updated_at >= occurred_at - LAG else None
+    return found if found.item.updated_at >= event.occurred_at - LAG else None
 
 
 def _read_several(event: Event, together: ItemsJustRead, deps: Deps) -> ItemReading | None:

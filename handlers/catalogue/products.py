@@ -237,18 +237,26 @@ def _refuse(known: ItemContext, _: Deps) -> Result:
     return parked(refusal.reason, code=refusal.code or "", record=record, fix=fix)
 
 
-def _leave_out(known: ItemContext, deps: Deps) -> Result:
-    """The settings leave the item out: its article becomes inactive, unless it is so already."""
-    link, reason = known.linked, message(known.refused.reason)
-    detail = {**(link.detail or {}), "content": items.content(known.item)}
-    left = dataclasses.replace(link, fingerprint=items.LEFT_OUT, detail=detail)
-    if steps.decide(known) is ItemStep.STAY_OUT:
-        return done(message("unchanged: {reason}", reason=reason), links=(left,))
+def _stay_out(known: ItemContext, _: Deps) -> Result:
+    reason = message(known.refused.reason)
+    return done(message("unchanged: {reason}", reason=reason), links=(_left_out(known),))
+
+
+def _deactivate(known: ItemContext, deps: Deps) -> Result:
+    """The settings leave the item out: its article becomes inactive."""
+    left, reason = _left_out(known), message(known.refused.reason)
     deps.remember(left)  # before another item is told that the article is free
-    _switch_off(link, deps)
-    article = message("article {number}", number=link.target_id)
+    _switch_off(known.linked, deps)
+    article = message("article {number}", number=left.target_id)
     said = message("{reason}: {article} is inactive now", reason=reason, article=article)
-    return done(said, links=(left,), target_id=link.target_id)
+    return done(said, links=(left,), target_id=left.target_id)
+
+
+def _left_out(known: ItemContext) -> Link:
+    """The link of an item that the settings leave out."""
+    link = known.linked
+    detail = {**(link.detail or {}), "content": items.content(known.item)}
+    return dataclasses.replace(link, fingerprint=items.LEFT_OUT, detail=detail)
 
 
 def _gone(known: ItemContext, deps: Deps) -> Result:
@@ -284,8 +292,8 @@ _TAKE: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContex
     ItemStep.LOAD: _load,
     ItemStep.MAP: _map,
     ItemStep.NOTHING: _leave_unchanged,
-    ItemStep.STAY_OUT: _leave_out,
-    ItemStep.DEACTIVATE: _leave_out,
+    ItemStep.STAY_OUT: _stay_out,
+    ItemStep.DEACTIVATE: _deactivate,
     ItemStep.READ: _write,
     **dict.fromkeys(steps.REFUSING, _refuse),
 }
