@@ -97,6 +97,10 @@ class Options(tuple[ListOption, ...]):  # noqa: SLOT001 - what was found out is 
         return {each.id: each for each in reversed(self)}
 
     @cached_property
+    def by_spelling(self) -> Mapping[str, ListOption]:
+        return {each.name: each for each in reversed(self)}
+
+    @cached_property
     def by_name(self) -> Mapping[str, ListOption]:
         """Capitals and surrounding space aside; of several of a name the first."""
         return {plain(each.name): each for each in reversed(self)}
@@ -115,8 +119,9 @@ def find(chosen: str | None, options: Iterable[ListOption]) -> ListOption | None
 
 
 def named(name: str, options: Iterable[ListOption]) -> ListOption | None:
-    """The row of this name, capitals and surrounding space aside."""
-    return _index(options).by_name.get(plain(name))
+    """The row of this name: spelled exactly so, else capitals and space aside."""
+    known = _index(options)
+    return known.by_spelling.get(name) or known.by_name.get(plain(name))
 
 
 def _index(options: Iterable[ListOption]) -> Options:

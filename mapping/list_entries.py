@@ -126,16 +126,15 @@ def named_tax_code(name: str | None, known: Iterable[TaxCode]) -> TaxCode | None
 
 
 def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:
-    """The active entry of this name, capitals and space aside, as the page of the mapping finds it."""
-    wanted = plain(name)
-    return next((e for e in entries if e.active and plain(e.name) == wanted), None)
+    """The active entry of this name: spelled exactly so, else capitals and space aside, as on the page Mapping."""
+    found = [e for e in entries if e.active and plain(e.name) == plain(name)]
+    return min(found, key=lambda e: e.name != name, default=None)
 
 
 def former_ids(name: str, entries: Iterable[ListEntry]) -> list[str]:
     """The ids of the inactive entries that had this name: the books write " (deleted)" behind it."""
-    wanted = name.strip().casefold()
-    names = {wanted, f"{wanted} (deleted)"}
-    return sorted(e.id for e in entries if not e.active and e.name.strip().casefold() in names)
+    names = {plain(name), f"{plain(name)} (deleted)"}
+    return sorted(e.id for e in entries if not e.active and plain(e.name) in names)
 
 
 def by_name_or_id(chosen: str, entries: Iterable[ListEntry]) -> str:
