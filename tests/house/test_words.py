@@ -18,11 +18,11 @@ BANNED = frozenset({
 """Words this project once used for what the field calls otherwise; the glossary has what it is called now."""
 PERSONIFYING = re.compile(r"\b(strangers?|died|dies|believes|forgets|remembers|thinks|hears)\b")
 """Words for people that docstrings and comments used for processes and systems."""
-ONCE_USED = 10.7
+ONCE_USED = 9.4
 """Private functions with one caller, per 1,000 lines of the product: lower it when it has fallen."""
-WITH_ONE_IMPORTER = 35
+WITH_ONE_IMPORTER = 34
 """Modules of the product that one other imports: better joined with it. Lower it when it has fallen."""
-MOST_MODULES = {"gateway/store/": 40, "workers/": 10, "": 242}
+MOST_MODULES = {"gateway/store/": 34, "workers/": 10, "": 220}
 """Modules below a folder of the product (`""`: all): lower it when it has fallen."""
 LONGEST_ARCHITECTURE = 300
 
