@@ -21,9 +21,9 @@ REPLACED = heartbeat.STILL_SECONDS + 30.0  # seconds, until webhooks are taken a
 
 
 def to_rows(stage: Stage, folder: Path) -> list[dict[str, object]]:
-    """Web, worker and clock, as `up` starts them."""
+    """Web and worker, as `up` starts them; a clock's poll would find items, and freeze the worker too early."""
     rows: list[dict[str, object]] = []
-    for role in ("web", "worker", "clock"):
+    for role in ("web", "worker"):
         command = stage.to_command(role)
         row = {"name": role, "argv": list(command.argv), "environ": dict(command.environ)}
         rows.append({**row, "heartbeat": str(folder / "heartbeat" / role)})
