@@ -144,11 +144,17 @@ def _receipt_too_early(sale: Sale, settings: OrderSettings) -> str | None:
 
 
 def _empty(sale: Sale, settings: OrderSettings) -> str | None:
-    if sale.total_incl_cents or sale.total_excl_cents or moves_money(sale):
+    if not is_nothing(sale):
         return None
     if settings.zero_totals == "skip":
         return "its total is zero"
     return None if any(line.article for line in sale.lines) else "there is nothing on it to book"
+
+
+def is_nothing(sale: Sale) -> bool:
+    """Whether it has no turnover, no VAT and no money; of several VAT codes the sums alone may be zero."""
+    of_codes = any(amount.net_cents or amount.vat_cents for amount in sale.vat)
+    return not (sale.total_incl_cents or sale.total_excl_cents or of_codes or moves_money(sale))
 
 
 def moves_money(sale: Sale) -> bool:
@@ -307,9 +313,8 @@ def goods(sale: Sale) -> str:
 
 
 def is_withdrawn(sale: Sale) -> bool:
-    """Whether nothing of the sale is left: a cancelled order, or a total of zero."""
-    is_something = sale.total_incl_cents or sale.total_excl_cents or moves_money(sale)
-    return sale.state == CANCELLED_ORDER or not is_something
+    """Whether nothing of the sale is left: a cancelled order, or no turnover, VAT and money."""
+    return sale.state == CANCELLED_ORDER or is_nothing(sale)
 
 
 def kind_now(sale: Sale, settings: OrderSettings, booked_as: str) -> DocumentKind:

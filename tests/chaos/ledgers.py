@@ -48,8 +48,11 @@ def _to_sale(sale_id: str, row: Record, names: Mapping[str, str]) -> Sale:
             cells[_cell(branch, day, "net", "0 %")] -= payment["amount"]
         else:
             cells[_cell(branch, _day(payment), "paid", names[payment["method"]])] += payment["amount"]
-    lines = row["lineList"]["line"]
-    return Sale(sale_id, row["transactionString"], branch, day, bool(lines and row["totalInclAmount"]), _solid(cells))
+    lines, money = row["lineList"]["line"], _solid(cells)
+    counts = bool(
+        lines and (row["totalInclAmount"] or money)
+    )  # a total of zero may be turnover of one rate less another's
+    return Sale(sale_id, row["transactionString"], branch, day, counts, money)
 
 
 def _day(row: Record) -> date:

@@ -51,6 +51,16 @@ def test_money_in_the_drawer_is_no_sale_and_an_emptied_receipt_counts_no_more() 
     assert (sale.counts, sale.money) == (False, {})
 
 
+def test_a_sale_of_zero_with_turnover_of_two_rates_counts() -> None:
+    _, till = furnish()
+    receipt = till.sell(lines=[ItemSold(3001)])
+    with till.lock:
+        row = next(row for row in till.till["receipts"] if row["receiptId"] == receipt["receiptId"])
+        row["totalInclAmount"] = 0  # its deposits were given back for as much
+    (sale,) = read_sales(till)
+    assert sale.counts
+
+
 def test_a_document_and_its_payment_are_read_with_the_sale_their_note_names() -> None:
     books, till = furnish()
     receipt = till.sell(lines=[ItemSold(3001)])
