@@ -9,7 +9,7 @@ from functools import cached_property
 from mapping import day_summary, money_documents, sale_identity
 from mapping.errors import NotBookable
 from mapping.money_documents import Deposit
-from mapping.records import Sale
+from mapping.records import DocumentKind, Sale
 from mapping.settings_document import SettingsDocument
 
 
@@ -65,6 +65,10 @@ class Assessment:
     def in_money(self) -> Sale:
         """The sale with payments in money only: without gift cards that are a debt, and deposits that are booked."""
         return money_documents.in_money(self.marked, self.settings.mapping.gift_card_tenders)
+
+    def kind_as(self, booked_as: str) -> DocumentKind:
+        """As which kind of document it would be booked now, if it is booked as one of this kind."""
+        return sale_identity.kind_now(self.in_money, self.settings.orders, booked_as)
 
     @cached_property
     def is_summarised(self) -> bool:

@@ -35,7 +35,7 @@ def handle(event: Event, deps: Deps) -> Result:
     )
     while isinstance(known, ItemContext):
         step = steps.decide(known)
-        known = _TAKE[step](known, deps)
+        known = ACTS[step](known, deps)
     return known
 
 
@@ -282,7 +282,7 @@ def _switch_off(link: Link, deps: Deps) -> bool:
     return found
 
 
-_TAKE: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContext]]] = {
+ACTS: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContext]]] = {
     ItemStep.LOOK: _look,
     ItemStep.OWN: lambda *_: skipped(OWN),
     ItemStep.MERGE: _merge,

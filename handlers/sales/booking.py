@@ -381,11 +381,11 @@ def update(known: Context, deps: Deps) -> Result:
 
 def book_anew(known: Context, deps: Deps) -> Result:
     """The sale is another kind of document now: delete the old one (a void would keep its number), book a new one."""
-    sale, link, current = known.sale, known.booked, known.current
+    current = known.current
     if current:
         if known.is_lost:
-            settlement.recall(sale, current, deps)
-        link = bookings.begin(link, deps, status=BookingStatus.REPLACING)
+            settlement.recall(known.sale, current, deps)
+        bookings.begin(known.booked, deps, status=BookingStatus.REPLACING)
         present = settlement.release_from(current, deps)
         documents.delete(present.kind, present.id, present.sync_token, deps)
         deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=known.kind)

@@ -69,7 +69,7 @@ def assess(sale: Sale, deps: Deps) -> Assessment:
 
 def kind_now(sale: Sale, booked_as: str, deps: Deps) -> DocumentKind:
     """As which kind of document a sale that has one of this kind would be booked now."""
-    return sale_identity.kind_now(assess(sale, deps).in_money, deps.settings.orders, booked_as)
+    return assess(sale, deps).kind_as(booked_as)
 
 
 def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting:

@@ -29,7 +29,6 @@ from handlers.sales import (
     till_sales,
 )
 from handlers.sales.steps import Context, Step
-from mapping import sale_identity
 from mapping.assessment import Assessment
 from mapping.messages import message
 from mapping.records import BooksPayment, DocumentKind, Sale, SaleKind
@@ -97,7 +96,7 @@ def _take(step: Step, known: Context, deps: Deps) -> tuple[Result | Context, Dep
     if step in LOADS:
         return LOADS[step](known, deps), deps
     try:
-        return _ACTS[step](known, deps), deps
+        return ACTS[step](known, deps), deps
     except booking.OutdatedDocument as earlier:
         # Its deposits may have been booked since it was loaded.
         return _follow(dataclasses.replace(known, assessment=drafts.assess(known.sale, deps)), earlier.link), deps
@@ -203,8 +202,7 @@ def _relink(known: Context, deps: Deps) -> Context:
     successor = dataclasses.replace(successor, sync_token=None, generation=link.generation + 1)
     kept: tuple[BooksPayment, ...] = ()
     if not known.assessment.is_withdrawn:
-        kind = sale_identity.kind_now(known.assessment.in_money, deps.settings.orders, booked.kind)
-        kept = drafts.prepare(sale, deps, kind=kind)[0].payments
+        kept = drafts.prepare(sale, deps, kind=known.assessment.kind_as(booked.kind))[0].payments
     settlement.recall(sale, booked, deps, wanted=kept)
     settlement.part_from(link, kept, deps)
     money_documents.hand_over(link, booked, deps)
@@ -237,7 +235,7 @@ LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
 """The steps after which it is decided again; nothing is written in either system."""
 _NOT_OF_A_DOCUMENT: Final = {Step.ORDER_BOOKED, Step.DEPOSITS, Step.SUM_UP}
 _UPDATES: Final = {Step.UPDATE, Step.REVIVE}
-_ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result | Context]]] = {
+ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result | Context]]] = {
     Step.ORDER_BOOKED: lambda *_: done("booked as a document of its own, by an earlier version"),
     Step.DEPOSITS: lambda known, deps: money_documents.handle(
         known.sale, deps, maybe_written=known.maybe_written, asked=known.is_asked

@@ -49,7 +49,6 @@ from gateway.store.events import PEOPLE, Event
 from gateway.store.links import BookingStatus, Link
 from handlers.result import Result, parked
 from handlers.sales import bookings
-from mapping import sale_identity
 from mapping.assessment import Assessment
 from mapping.errors import NotBookable
 from mapping.messages import message
@@ -106,8 +105,7 @@ class Context:
     @property
     def kind(self) -> DocumentKind:
         """As which document it would be booked now."""
-        settings = self.assessment.settings.orders
-        return sale_identity.kind_now(self.assessment.in_money, settings, self.booked.target_entity)
+        return self.assessment.kind_as(self.booked.target_entity)
 
     @property
     def is_summed_up(self) -> bool:

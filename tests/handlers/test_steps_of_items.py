@@ -12,7 +12,7 @@ import pytest
 from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.store.events import Event
 from gateway.store.links import Link, LinkKind
-from handlers.catalogue import items, steps
+from handlers.catalogue import items, products, steps
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
@@ -88,3 +88,8 @@ def test_the_table_of_an_items_steps_names_every_step_once() -> None:
     table = re.findall(r"^\| ([A-Z_]+) \|", steps.__doc__ or "", re.MULTILINE)
     assert table == [step.name for step in ItemStep]
     assert {step for step, _ in TABLE} == set(ItemStep)
+
+
+def test_every_step_of_an_item_is_taken_by_a_function() -> None:
+    """What follows from the till's article is decided while that is held, in READ."""
+    assert products.ACTS.keys() == set(ItemStep) - {ItemStep.WRITE}

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
-from handlers.sales import steps
+from handlers.sales import orders, steps
 from handlers.sales.steps import Context, Step
 from mapping import sale_identity
 from mapping.assessment import Assessment
@@ -157,3 +157,8 @@ def test_the_table_of_steps_names_every_step_once() -> None:
     table = re.findall(r"^\| ([A-Z_]+) \|", steps.__doc__ or "", re.MULTILINE)
     assert table == [step.name for step in Step]
     assert {step for step, _ in (*TABLE, *TABLE_OF_PARK)} == set(Step)
+
+
+def test_every_step_of_a_sale_is_taken_by_a_function() -> None:
+    assert orders.LOADS.keys() | orders.ACTS.keys() == set(Step)
+    assert not orders.LOADS.keys() & orders.ACTS.keys()
