@@ -234,15 +234,6 @@ class SideName(StrEnum):
     BOOKS = "books"
 
 
-@dataclass(frozen=True, slots=True)
-class SideVersion:
-    """One version of a side, and when it was seen first."""
-
-    number: int
-    side: SaleSide
-    seen_at: datetime
-
-
 _ADD = sql.statement(
     SaleContentRow, {**{name: bindparam(name) for name in (*_KEYS, "content")}, "seen_at": moment()}, keys=_KEYS
 )
@@ -319,16 +310,6 @@ def note_documents(session: Session, connection: str, found: Mapping[str, SaleSi
         mine = and_(col(SaleRow.connection) == connection, col(SaleRow.sale_id) == sale_id)
         session.execute(update(SaleRow).where(mine).values(**to_columns(side), document_read_at=moment()))
     save_sides(session, connection, {sale_id: {SideName.BOOKS: side} for sale_id, side in found.items()})
-
-
-def find_sides(session: Session, connection: str, sale_id: str) -> dict[SideName, list[SideVersion]]:
-    """Every stored version of both sides, oldest first."""
-    mine = and_(col(SaleContentRow.connection) == connection, col(SaleContentRow.sale_id) == sale_id)
-    rows = session.execute(select(SaleContentRow).where(mine).order_by(col(SaleContentRow.version))).scalars()
-    found: dict[SideName, list[SideVersion]] = {name: [] for name in SideName}
-    for row in rows:
-        found[SideName(row.side)].append(SideVersion(row.version, side_by_side.load(row.content), row.seen_at))
-    return found
 
 
 # --- what sales are found by --------------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ from sqlalchemy import select, update
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import inbox, retention, sales, sales_list, tokens
+from gateway.queries import sales as sales_queries
+from gateway.queries.sales import SaleFilter
+from gateway.store import inbox, retention, sales, tokens
 from gateway.store.events import Event, State
-from gateway.store.sales_list import SaleFilter
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, LinkRow, SaleRow
 from sandbox.mpluskassa.documents import Tender
@@ -262,10 +263,10 @@ def test_a_sale_is_found_by_its_articles_and_its_ways_to_pay(shop: Shop) -> None
 
     def find(**wanted: str) -> list[str]:
         with reading(shop.engine) as session:
-            return [each.row.sale_id for each in sales_list.find(session, SaleFilter(**wanted)).rows]  # type: ignore[arg-type]
+            return [each.row.sale_id for each in sales_queries.find(session, SaleFilter(**wanted)).rows]  # type: ignore[arg-type]
 
     mine = [receipt["receiptId"]]
     assert (find(q="1002"), find(q=name[1:]), find(q="1003"), find(q="1009")) == (mine, mine, mine, [])
     assert find(kind="TillInvoice") == []
     with reading(shop.engine) as session:
-        assert sales_list.tenders(session)
+        assert sales_queries.tenders(session)

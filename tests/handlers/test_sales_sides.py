@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, update
 
+from gateway.queries.sales import SideVersion, find_sides
 from gateway.store import links, people, requests, retention, sales
 from gateway.store.links import LinkKind
-from gateway.store.sales import SaleContentRow, SideName, SideVersion
+from gateway.store.sales import SaleContentRow, SideName
 from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
 from mapping.side_by_side import LineMatch, compare, find_changes
@@ -20,7 +21,7 @@ from tests.handlers.test_sales_rows import row
 
 def sides(shop: Shop, sale_id: str) -> dict[SideName, list[SideVersion]]:
     with reading(shop.engine) as session:
-        return sales.find_sides(session, "default", sale_id)
+        return find_sides(session, "default", sale_id)
 
 
 @on_both_databases

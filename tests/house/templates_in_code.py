@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_PARTS = ("mapping", "handlers", "workers", "gateway/connectors", "gateway/store", "gateway/web")
+_PARTS = ("mapping", "handlers", "workers", "gateway/connectors", "gateway/queries", "gateway/store", "gateway/web")
 _SINGLE = ("gateway/token_manager.py", "gateway/findings.py", "gateway/removal.py")
 _NOT_FOR_PAGES = (
     *("gateway/store/people.py", "gateway/store/personal.py", "gateway/web/health.py"),

@@ -13,9 +13,9 @@ from sqlalchemy import text
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.connectors.quickbooks.webhook import sign
+from gateway.queries.sales import LOOKED_BACK
 from gateway.store import alerts, connections, inbox, requests, retention, round_robin
 from gateway.store.alerts import Thresholds
-from gateway.store.sales_list import LOOKED_BACK
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.views import LISTED_BACK, SEARCHED_BACK
@@ -35,7 +35,7 @@ MOST = 2_000
 FIXED = {
     "gateway/store/views:find_events": LISTED_BACK,
     "gateway/store/views:_search": SEARCHED_BACK + 2 * MOST,
-    "gateway/store/sales_list:search": LOOKED_BACK,
+    "gateway/queries/sales:search": LOOKED_BACK,
 }
 """Functions that look through the newest rows, always so many."""
 NOON = datetime.now(AMSTERDAM).replace(hour=12, minute=0) - timedelta(days=3)
@@ -180,5 +180,7 @@ def test_a_search_reads_the_newest_sales_once_for_a_page(client: tuple[httpx.Cli
     assert http.post("/login", data={"password": TOKEN}).status_code == 303
     watched.statements.clear()
     assert http.get("/sales?q=12,34").status_code == 200
-    parts = [each for each in watched.statements if each.function.endswith("sales_list:search") and "LIKE" in each.sql]
+    parts = [
+        each for each in watched.statements if each.function.endswith("queries/sales:search") and "LIKE" in each.sql
+    ]
     assert len(parts) == 1, [each.sql for each in parts]

@@ -12,7 +12,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import agreements, audit, certificates, requests, sales_list, views
+from gateway.queries import sales
+from gateway.store import agreements, audit, certificates, requests, views
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import today_of
 from gateway.web import api, queries, services
@@ -183,7 +184,7 @@ def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
         "differences": [each for each in differences if not each["row"].by_policy],
         "explained": [each for each in differences if each["row"].by_policy],
         "history": certificates.find(session, connection=connection, start=day, through=day),
-        "branches": dict(sales_list.branches(session, connection)),
+        "branches": dict(sales.branches(session, connection)),
         "begins": agreements.first_day(session, connection),
         "report": event.id if event and event.result else None,
     }
@@ -195,12 +196,12 @@ def _differences_of(session: Session, shown: CalendarDay) -> Iterator[dict[str, 
         return
     records = agreements.records_of(session, [shown.row])[shown.row.connection, shown.day]
     certified = shown.certificate.content["records"] if shown.certificate else []
-    sales = sales_list.find_named(session, shown.row.connection, [each.record.rpartition(" ")[2] for each in records])
+    named = sales.find_named(session, shown.row.connection, [each.record.rpartition(" ")[2] for each in records])
     for row in records:
         mine: Mapping[str, Any] = next(
             (each for each in certified if (each["record"], each["cause"]) == (row.record, row.cause)), {}
         )
-        sale = sales.get(row.record.rpartition(" ")[2])
+        sale = named.get(row.record.rpartition(" ")[2])
         said = {"documents": mine.get("documents", []), "parts": mine.get("differences", [])}
         yield {"row": row, "sale": sale, **said}
 
@@ -276,7 +277,7 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
 
     def look(session: Session) -> tuple[Event | None, dict[int, str | None]]:
         found = views.find_event(session, event_id)
-        return found, dict(sales_list.branches(session, found.connection or "")) if found else {}
+        return found, dict(sales.branches(session, found.connection or "")) if found else {}
 
     event, branches = await services.of(request).read(look)
     if event is None or event.entity != requests.AGREEMENT:

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import catalogue
-from gateway.store import counts, sales_list, sql
+from gateway.queries import sales
+from gateway.store import counts, sql
 from gateway.store.sales import AMSTERDAM
 from gateway.web import services
 from gateway.web.dashboard.rendering import render
@@ -148,9 +149,7 @@ def look(session: Session, connection: str | None = None) -> ChartFigures:
     today = now.astimezone(AMSTERDAM).date()
     booked = counts.booked(session, today - timedelta(days=BOOKED_DAYS - 1), today, connection)
     named = {
-        (key, number): name
-        for key in {key for _, key, _ in booked}
-        for number, name in sales_list.branches(session, key)
+        (key, number): name for key in {key for _, key, _ in booked} for number, name in sales.branches(session, key)
     }
     month = now.astimezone(UTC).date().replace(day=1)
     read = counts.reads(session, month, now.astimezone(UTC).date(), connection)

@@ -15,12 +15,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import AUTH_LOST
-from gateway.store import agreements, connections, counts, cursors, rate_limits, sales_list, sql, tokens, views
+from gateway.queries import sales
+from gateway.queries.sales import SaleFilter, SalesTotal
+from gateway.store import agreements, connections, counts, cursors, rate_limits, sql, tokens, views
 from gateway.store.agreements import AgreementSum
 from gateway.store.connections import Connection, Silence
 from gateway.store.rate_limits import NAMES
 from gateway.store.sales import AMSTERDAM, SaleStatus
-from gateway.store.sales_list import SaleFilter, SalesTotal
 from gateway.store.tables import CursorRow, MeterRow, SystemRow, TokenRow
 from gateway.store.todo import OpenCause
 from gateway.web import api, services, setups
@@ -105,7 +106,7 @@ def read_figures(session: Session, connection: str | None) -> HomeFigures:
         yesterday=yesterday,
         day=agreements.sum_up(session, yesterday, yesterday, connection),
         month=agreements.sum_up(session, today.replace(day=1), today, connection),
-        today=sales_list.totals_by_status(session, SaleFilter(start=today, through=today, connection=connection)),
+        today=sales.totals_by_status(session, SaleFilter(start=today, through=today, connection=connection)),
     )
 
 

@@ -11,7 +11,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import audit, connections, requests, sales_list, views
+from gateway.queries import sales
+from gateway.store import audit, connections, requests, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.web import actions, api, queries, services
 from gateway.web.api.settings import Draft, find_in_force
@@ -37,8 +38,8 @@ class MappingState:
     text: str
     made_from: str
     known: Mapping[choices.ListName, connections.KnownList]
-    values: sales_list.SalesValues
-    example: sales_list.SaleExample | None
+    values: sales.SalesValues
+    example: sales.SaleExample | None
     asked: Event | None
 
     @property
@@ -199,8 +200,8 @@ async def _read(request: Request, number: str = "", base: int | None = None) -> 
             text=text,
             made_from=earlier.document if earlier else settings_document.example() if base == 0 else text,
             known=connections.read_lists(session, name),
-            values=sales_list.find_values(session, name),
-            example=sales_list.find_example(session, name, number),
+            values=sales.find_values(session, name),
+            example=sales.find_example(session, name, number),
             asked=views.newest_about(session, requests.refresh_lists(connection=name).subject),
         )
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any, Final
 
-from gateway.store.sales_list import SaleExample, SalesValues
+from gateway.queries.sales import SaleExample, SalesValues
 from mapping import choices, settings_document
 from mapping.choices import CONTROLS, SINGLES, ListName, ListOption, MappedSetting, MappedValue, Options, SourceValue
 from mapping.control import Caught, Control

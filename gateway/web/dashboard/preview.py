@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
-from gateway.store import connections, progress, records, requests, sales_list, views
+from gateway.queries import sales
+from gateway.store import connections, progress, records, requests, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.web import actions, api, queries, services, setups
@@ -135,7 +136,7 @@ def name_branches(session: Session, connection: str) -> dict[str, str]:
     """What sales call the locations, else the till's own list, by their numbers as stock has them."""
     listed = connections.read_lists(session, connection).get(ListName.BRANCHES)
     known = {option.id: option.name for option in listed.options} if listed else {}
-    return known | {str(number): name for number, name in sales_list.branches(session, connection) if name}
+    return known | {str(number): name for number, name in sales.branches(session, connection) if name}
 
 
 def is_preview(event: Event) -> bool:

@@ -15,13 +15,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
+from gateway.queries import sales
+from gateway.queries.sales import ListedSale, SaleFilter, SalePosition, SalesTotal
 from gateway.settings import Settings
-from gateway.store import audit, counts, links, sales, sales_list, views
+from gateway.store import audit, counts, links, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import KINDS as SOURCES
-from gateway.store.sales import SaleStatus, today_of
-from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesTotal
+from gateway.store.sales import SaleStatus, SideName, today_of
 from gateway.store.sql import Page
 from gateway.web import actions, queries, services
 from gateway.web.dashboard import charts, csv_files, rendering
@@ -71,12 +72,12 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
     connection = wanted.connection or (next(iter(names)) if len(names) == 1 else None)
 
     def look(session: Session) -> _Shown:
-        branches = sales_list.branches(session, connection) if connection else []
-        tenders = sales_list.tenders(session) if visitor.connection is None else []
+        branches = sales.branches(session, connection) if connection else []
+        tenders = sales.tenders(session) if visitor.connection is None else []
         if faults:
             return _Shown(Page((), None), branches, tenders)
-        searched = sales_list.search(session, wanted)
-        shown = _Shown(sales_list.find(session, searched), branches, tenders)
+        searched = sales.search(session, wanted)
+        shown = _Shown(sales.find(session, searched), branches, tenders)
         return _add_up(session, searched, shown)
 
     shown = await shared.read(look)
@@ -111,7 +112,7 @@ def _is_short(wanted: SaleFilter) -> bool:
 def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
     """The sums of the filter and of its days; without a filter of the last days, from what is added up already."""
     if _is_short(wanted):
-        found = sales_list.totals_by_day(session, wanted)
+        found = sales.totals_by_day(session, wanted)
         total = sum(found.values(), SalesTotal())
         booked = {(day, wanted.connection or "", counts.NO_BRANCH): each.booked_cents for day, each in found.items()}
         last = wanted.through or max(found, default=None)
@@ -125,7 +126,7 @@ def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
     booked = counts.booked(session, days[0], today, wanted.connection)
     mine = {key: cents for key, cents in booked.items() if wanted.branch in (None, key[2])}
     keys = {key for _, key, _ in mine}
-    named = {(key, number): name for key in keys for number, name in sales_list.branches(session, key)}
+    named = {(key, number): name for key in keys for number, name in sales.branches(session, key)}
     return replace(shown, days=days, booked=mine, named=named)
 
 
@@ -144,7 +145,7 @@ async def download_sales(request: Request, _visitor: Visitor) -> Response:
     style = csv_files.find_style(request.query_params)
 
     def read(session: Session, after: SalePosition | None) -> tuple[Rows, SalePosition | None]:
-        page = sales_list.find(session, replace(wanted, after=after), limit=CSV_PAGE)
+        page = sales.find(session, replace(wanted, after=after), limit=CSV_PAGE)
         return [to_cells(sale, names, style) for sale in page.rows], page.next
 
     return await csv_files.to_download(request, "sales.csv", COLUMNS, read)
@@ -270,7 +271,7 @@ class _Sides:
 class _Found:
     """A sale, the event that says what became of it, that event's log, and all its events, newest first."""
 
-    sale: sales_list.ListedSale
+    sale: sales.ListedSale
     event: Event | None
     log: list[audit.Entry]
     events: list[Event]
@@ -307,7 +308,7 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
     sale_id = queries.to_id(request.path_params["id"])
 
     def look(session: Session) -> _Found:
-        row = sales_list.find_one(session, sale_id)
+        row = sales.find_one(session, sale_id)
         if row is None:
             raise Refusal(404, _MISSING)
         refuse_others(visitor, row.connection, _MISSING)
@@ -319,7 +320,7 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
         log = audit.read_log(session, event.id) if event else []
         link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
         is_told = event is not None and event.state in OPEN
-        sale = sales_list.ListedSale(
+        sale = sales.ListedSale(
             row,
             event.reason if event else None,
             event.fix if event and is_told else None,
@@ -331,10 +332,10 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
     return await services.of(request).read(look)
 
 
-def _find_sides(session: Session, sale: sales_list.ListedSale, link: Link | None) -> _Sides:
+def _find_sides(session: Session, sale: sales.ListedSale, link: Link | None) -> _Sides:
     row = sale.row
     known = sales.find_sides(session, row.connection, row.sale_id)
-    till, books = (known[name][-1].side if known[name] else None for name in sales.SideName)
+    till, books = (known[name][-1].side if known[name] else None for name in SideName)
     day = link.day if link else None
     comparison, payments = None, []
     is_there = not (day or sale.is_document_gone or row.status == SaleStatus.VOIDED)

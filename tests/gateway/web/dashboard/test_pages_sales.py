@@ -17,11 +17,12 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from gateway import catalogue
-from gateway.store import inbox, links, sales, sales_list
+from gateway.queries import sales as sales_queries
+from gateway.queries.sales import SaleFilter
+from gateway.store import inbox, links, sales
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sales import SaleFacts
-from gateway.store.sales_list import SaleFilter
 from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
 from gateway.web.dashboard.csv_files import defuse
@@ -322,7 +323,7 @@ def test_the_buttons_of_a_sale_ask_for_it_by_its_id(gateway: Gateway, browser: h
     assert browser.post(f"/sales/{row.id}/retry", data=form).headers["location"] == f"/sales/{row.id}"
     assert gateway.rows()[-1].state == "received"
     with reading(gateway.engine) as session:
-        assert [each.row.status for each in sales_list.find(session, SaleFilter()).rows] == ["waiting"]
+        assert [each.row.status for each in sales_queries.find(session, SaleFilter()).rows] == ["waiting"]
     assert browser.post(f"/sales/{row.id}/resend", data=form).headers["location"] == f"/sales/{row.id}"
     assert (gateway.rows()[-1].entity_id, gateway.rows()[-1].entity) == ("receipt-8", "Receipt")
     assert "It is being handled now" in browser.get(f"/sales/{row.id}").text

@@ -1,11 +1,11 @@
-"""Sales for the pages: the list with its filters and totals, and the values that sales have had."""
+"""Sales: the list with its filters and totals, both sides of one in their versions, and the values sales have had."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
@@ -13,10 +13,12 @@ from sqlmodel import Session, col
 
 from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
-from gateway.store.sales import ARTICLE, TENDER, SaleStatus, today_of
+from gateway.store.sales import ARTICLE, TENDER, SaleContentRow, SaleStatus, SideName, today_of
 from gateway.store.sql import Page, between, given, holds_one, newest_ids, page_of
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
+from mapping import side_by_side
 from mapping.choices import SourceValue
+from mapping.side_by_side import SaleSide
 
 PAGE = 50
 MOST_FOUND = 1_000
@@ -161,6 +163,25 @@ def find_named(session: Session, connection: str, numbers: Collection[str]) -> d
     mine = and_(col(SaleRow.connection) == connection, or_(*(c.in_(set(numbers)) for c in _NAMES)))
     rows = session.execute(select(SaleRow).where(mine)).scalars()
     return {row.number or row.sale_id: row for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class SideVersion:
+    """One version of a side, and when it was seen first."""
+
+    number: int
+    side: SaleSide
+    seen_at: datetime
+
+
+def find_sides(session: Session, connection: str, sale_id: str) -> dict[SideName, list[SideVersion]]:
+    """Every stored version of both sides, oldest first."""
+    mine = and_(col(SaleContentRow.connection) == connection, col(SaleContentRow.sale_id) == sale_id)
+    rows = session.execute(select(SaleContentRow).where(mine).order_by(col(SaleContentRow.version))).scalars()
+    found: dict[SideName, list[SideVersion]] = {name: [] for name in SideName}
+    for row in rows:
+        found[SideName(row.side)].append(SideVersion(row.version, side_by_side.load(row.content), row.seen_at))
+    return found
 
 
 def branches(session: Session, connection: str) -> list[tuple[int, str | None]]:

@@ -1,0 +1,1 @@
+"""What pages, the API and the command line list, count and search: read transactions only."""
