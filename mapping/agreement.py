@@ -1,20 +1,28 @@
-"""Compare till and books: every cent of a difference is assigned to the record that causes it; data and text. Pure."""
+"""Compare till and books: every cent of a difference is assigned to the record that causes it. Pure.
+
+The result is a report: as data, as text, and as the certificate of a day with the proof that it explains every cent. A
+certificate holds no names of persons: records are named by their numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from mapping.agreement_causes import BooksRecord, Cause, DifferenceRow, TillRecord, explain, unexplained
-from mapping.figures import Cell, Figures, Measure, subtract, total_of, within
+from mapping.figures import TURNOVER, Cell, Figures, Measure, subtract, total_of, within
 from mapping.messages import Message, message, name_period
 from mapping.money import add, show_cents
 from mapping.sale_identity import name_document
 
 AGREES, DIFFERS, EXPLAINED = "agrees", "differs", "explained"
 """The result of a report; explained: all differences follow from the settings."""
+FORMAT: Final = "kassabridge certificate 1"
 _Record = TypeVar("_Record", TillRecord, BooksRecord)
 
 
@@ -194,3 +202,93 @@ def _lines_of_others(others: Mapping[str, Any]) -> Iterable[str]:
         yield f"    {named} of {each['day']}: {show_cents(each['cents'])}{like}"
     if others["documents"] > _MAX_OTHERS:
         yield f"    and {others['documents'] - _MAX_OTHERS} more"
+
+
+# --- the certificate of a day ------------------------------------------------------------------------------------
+
+
+def describe_day(report: Mapping[str, Any], day: date) -> dict[str, Any]:
+    """What a report of `to_report` says about one day, without anything that changes by itself."""
+    cells = [cell for cell in report["cells"] if cell["day"] == day.isoformat()]
+    journal = report["journal"]
+    beyond = _differences_of(day, journal["differences"])
+    records = [
+        {
+            "record": row["record"],
+            "cause": row["cause"],
+            "by_policy": row["by_policy"],
+            "reason": without_quotes(row),
+            "event": row["event"],
+            "documents": row["documents"],
+            "differences": here,
+        }
+        for row in report["rows"]
+        if (here := _differences_of(day, row["differences"]))
+    ]
+    turnover = {side: sum(cell[side] for cell in cells if cell["measure"] in TURNOVER) for side in ("till", "books")}
+    return {
+        "day": day.isoformat(),
+        "result": _result(records, beyond),
+        "till_cents": turnover["till"],
+        "books_cents": turnover["books"],
+        "amounts": [_name_cell(cell) | {"till_cents": cell["till"], "books_cents": cell["books"]} for cell in cells],
+        "records": records,
+        "journal": {"asked": journal["asked"], "beyond_documents": beyond},
+    }
+
+
+def _differences_of(day: date, cells: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [_name_cell(cell) | {"cents": cell["cents"]} for cell in cells if cell["day"] == day.isoformat()]
+
+
+def _name_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: cell[name] for name in ("branch", "measure", "key")}
+
+
+def without_quotes(row: Mapping[str, Any]) -> str:
+    """The reason of a row, without that of its event, which may contain a person's name: it is read from the event."""
+    reason: str = row["reason"]
+    if row["cause"] != Cause.NOT_BOOKED or not row["event"]:
+        return reason
+    if isinstance(reason, Message):
+        return reason.values["event"] if "reason" in reason.values else reason
+    return reason.partition(":")[0]
+
+
+def _result(records: Iterable[Mapping[str, Any]], beyond: Iterable[object]) -> str:
+    policies = [bool(record["by_policy"]) for record in records]
+    if any(beyond) or not all(policies):
+        return DIFFERS.upper()
+    return (EXPLAINED if policies else AGREES).upper()
+
+
+def to_canonical(content: Mapping[str, Any]) -> str:
+    """The one way to write it: keys sorted, no spaces, whole numbers, as ASCII."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of its canonical form, in hexadecimal."""
+    return hashlib.sha256(to_canonical(content).encode()).hexdigest()
+
+
+def find_faults(certificate: Mapping[str, Any]) -> Iterator[str]:
+    """What it claims and does not show: sums that do not follow from its amounts, cents without a record, its result.
+
+    Raises `KeyError` or `TypeError` for what is not a certificate.
+    """
+    for side in ("till_cents", "books_cents"):
+        cents = sum(each[side] for each in certificate["amounts"] if each["measure"] in TURNOVER)
+        if cents != certificate[side]:
+            yield f"{side} is {certificate[side]}, its amounts add up to {cents}"
+    claimed = [(each, each["books_cents"] - each["till_cents"]) for each in certificate["amounts"]]
+    shown = [(each, -each["cents"]) for record in certificate["records"] for each in record["differences"]]
+    unexplained: Counter[tuple[object, ...]] = Counter()
+    for each, cents in claimed + shown:
+        unexplained[each["branch"], each["measure"], each["key"]] += cents
+    for (branch, measure, key), cents in unexplained.items():
+        if cents:
+            yield f"no record explains {cents} cents of {measure} {key} at branch {branch or 'none'}"
+    wanted = _result(certificate["records"], certificate["journal"]["beyond_documents"])
+    if certificate["result"] != wanted:
+        yield f"its result is {certificate['result']}, its records say {wanted}"

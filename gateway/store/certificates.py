@@ -23,7 +23,7 @@ from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
 from gateway.store.sql import between, given, moment, upsert
 from gateway.store.tables import CertificateRow, ConnectionRow, SigningKeyRow, SignOffRow
-from mapping import certificates
+from mapping import agreement
 
 EXPORT: Final = "kassabridge certificates 1"
 _HEADER = frozenset(
@@ -61,7 +61,7 @@ def issue(
     key: SigningKey,
     installation: str,
 ) -> list[int]:
-    """Sign these days of `mapping.certificates.describe_day`; returns the numbers of the new certificates.
+    """Sign these days of `mapping.agreement.describe_day`; returns the numbers of the new certificates.
 
     A day whose newest certificate says the same gets none.
     """
@@ -82,14 +82,14 @@ def issue(
         document = {
             **day,
             **place,
-            "format": certificates.FORMAT,
+            "format": agreement.FORMAT,
             "installation": installation,
             "company": company,
             "previous": previous,
             "supersedes": earlier[0].number if earlier else None,
             "compared_at": at.isoformat(timespec="seconds"),
         }
-        text, previous = certificates.to_canonical(document), certificates.digest(document)
+        text, previous = agreement.to_canonical(document), agreement.digest(document)
         signed = {"document": text, "digest": previous, "signature": key.sign(text), "public_key": key.public}
         row = {**place, "day": when, "result": day["result"], **signed, "created_at": moment()}
         session.execute(insert(CertificateRow).values(**row))
@@ -158,7 +158,7 @@ def export(found: Sequence[Certificate], *, key: SigningKey, at: datetime) -> di
     statement = {"format": EXPORT, "exported_at": at.isoformat(timespec="seconds"), "certificates": digests}
     return {
         "statement": statement,
-        "signature": key.sign(certificates.to_canonical(statement)),
+        "signature": key.sign(agreement.to_canonical(statement)),
         "public_key": key.public,
         "certificates": [
             {"certificate": each.content, "signature": each.signature, "public_key": each.public_key} for each in found
@@ -173,9 +173,9 @@ def find_faults(file: Any) -> Iterator[str]:
         if statement["format"] != EXPORT:
             yield f"its format is {statement['format']}, not {EXPORT}"
             return
-        if not is_signed(certificates.to_canonical(statement), file["signature"], file["public_key"]):
+        if not is_signed(agreement.to_canonical(statement), file["signature"], file["public_key"]):
             yield "the signature of the file does not fit its content: the list of its certificates was changed"
-        digests = [certificates.digest(each["certificate"]) for each in entries]
+        digests = [agreement.digest(each["certificate"]) for each in entries]
         if digests != statement["certificates"]:
             yield "its certificates are not those it was exported with: one was changed, added, removed or moved"
         known = {each["certificate"]["connection"]: {} for each in entries}  # type: dict[str, dict[int, str]]
@@ -192,17 +192,17 @@ def find_faults(file: Any) -> Iterator[str]:
 def _find_faults_of(entry: Mapping[str, Any], chain: Mapping[int, str]) -> Iterator[str]:
     certificate = entry["certificate"]
     number = certificate["number"]
-    if certificate["format"] != certificates.FORMAT:
-        yield f"its format is {certificate['format']}, not {certificates.FORMAT}"
+    if certificate["format"] != agreement.FORMAT:
+        yield f"its format is {certificate['format']}, not {agreement.FORMAT}"
         return
-    if not is_signed(certificates.to_canonical(certificate), entry["signature"], entry["public_key"]):
+    if not is_signed(agreement.to_canonical(certificate), entry["signature"], entry["public_key"]):
         yield "its signature does not fit its content"
     if number in chain or (chain and number < max(chain)):
         yield "its number stands in the file before"
     before = chain.get(number - 1, certificate["previous"])
     if certificate["previous"] != before or (number == 1) != (certificate["previous"] is None):
         yield f"it does not follow certificate {number - 1}: the chain is broken"
-    yield from certificates.find_faults(certificate)
+    yield from agreement.find_faults(certificate)
 
 
 def find_conflicts(session: Session, contents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -211,7 +211,7 @@ def find_conflicts(session: Session, contents: Iterable[Mapping[str, Any]]) -> I
     for each in contents:
         same = and_(_of(each["connection"]), col(row.number) == each["number"])
         kept = session.execute(select(col(row.digest)).where(same)).scalar_one_or_none()
-        if kept not in {None, certificates.digest(each)}:
+        if kept not in {None, agreement.digest(each)}:
             yield f"certificate {each['connection']} {each['number']} is another one in this installation's database"
 
 

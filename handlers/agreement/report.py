@@ -20,7 +20,7 @@ from handlers.agreement import books_side, till_side
 from handlers.deps import Deps
 from handlers.references import goods
 from handlers.result import Result, done, telling, waiting
-from mapping import agreement, certificates, list_entries
+from mapping import agreement, list_entries
 from mapping.agreement_causes import Cause
 from mapping.errors import MappingError
 from mapping.figures import Measure, Names
@@ -58,7 +58,7 @@ def handle(event: Event, deps: Deps) -> Result:
     key = deps.signing() if closed and deps.signing else None
     with writing(deps.engine) as session:
         stored = agreements.save(session, deps.connection, found, event_id=event.id, at=began)
-        days = [certificates.describe_day(report, day) for day in stored if day in closed]
+        days = [agreement.describe_day(report, day) for day in stored if day in closed]
         if key:
             issued.issue(session, deps.connection, days, at=began, key=key, installation=deps.installation)
     result = done(_to_words(report))
@@ -182,7 +182,7 @@ def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator
         # On the way into the books.
         is_coming = row["cause"] == Cause.NOT_BOOKED and (row["event"] is None or row["state"] in _ON_THE_WAY)
         if here and not (is_open and is_coming):
-            reason = certificates.without_quotes(row)
+            reason = agreement.without_quotes(row)
             # In cents: of the turnover, or the largest shift within it if the turnover is equal.
             turnover = sum(each["cents"] for each in here if each["measure"] in _TURNOVER)
             size = abs(turnover) or max(abs(each["cents"]) for each in here)

@@ -26,7 +26,7 @@ from gateway.store.certificates import Certificate
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import CertificateRow
-from mapping import certificates as form
+from mapping import agreement
 from tests.gateway.process.programs import ROOT
 from tests.handlers.shop import REALM, Shop, on_both_databases
 from tests.handlers.test_agreement_by_itself import _within_one_day, known_for, night, plan, sell, today
@@ -151,7 +151,7 @@ def test_a_file_signed_by_another_key_is_not_this_installations(shop: Shop, run:
     file, stranger = export(shop), certificates.SigningKey("", Ed25519PrivateKey.generate())
     public = base64.b64encode(stranger.secret.public_key().public_bytes_raw()).decode()
     for each, text in ((file, file["statement"]), *((e, e["certificate"]) for e in file["certificates"])):
-        each |= {"public_key": public, "signature": stranger.sign(form.to_canonical(text))}
+        each |= {"public_key": public, "signature": stranger.sign(agreement.to_canonical(text))}
     (tmp_path / "forged.json").write_text(json.dumps(file))
     code, out, _ = run("certificate", "verify", "forged.json")
     assert (code, "which is not the key of this installation" in out) == (1, True)
