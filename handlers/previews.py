@@ -22,12 +22,10 @@ from handlers.known_records import PreviewData
 from handlers.references import requested
 from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
-from mapping import categories as tree
 from mapping import products
-from mapping.categories import CATEGORY
 from mapping.customers import email_key
 from mapping.errors import MappingError, NotBookable
-from mapping.items import OWN, find_family, name_item, needs_allocation
+from mapping.items import CATEGORY, OWN, find_family, name_item, needs_allocation, to_group
 from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
 
@@ -225,7 +223,7 @@ def explain_category(item: Item, deps: Deps) -> PreviewData:
         return {"outcome": outcome, "article": int(link.target_id), "fields": [ended]}
     numbers = _group_numbers((item.parent_id,), deps)
     parents = {item.parent_id: numbers.get(item.parent_id, 0)} if item.parent_id else {}
-    group = tree.to_group(item, settings=settings, groups=parents)
+    group = to_group(item, settings=settings, groups=parents)
     is_parent_new = item.parent_id is not None and item.parent_id not in numbers
     present = categories.find_group(link, None if is_parent_new else group, deps)
     parent = UNGIVEN if is_parent_new else group.parent or 0

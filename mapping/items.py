@@ -1,4 +1,6 @@
-"""What an item of the books is called at the till: its article number and barcode, its name, and its family.
+"""What an item of the books is called at the till: its article number and barcode, its name, family and group.
+
+The tree of categories becomes article groups of the till.
 
 QuickBooks has no variants, and only a category can be the parent of an item, so a family, the variants of one product
 of the till, is found by what its items have in common: a part of their names or SKUs, their category, or a field named
@@ -7,25 +9,25 @@ in the settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from mapping import patterns
-from mapping.errors import MappingError, naming
+from mapping.errors import MappingError, NotBookable, naming
+from mapping.fingerprints import fingerprint
 from mapping.messages import message
-from mapping.records import Item
+from mapping.records import ArticleGroup, Item
 from mapping.rules import evaluate
-from mapping.sections import ProductSettings
+from mapping.sections import CategorySettings, ProductSettings
 
+CATEGORY = "Category"
 LARGEST_NUMBER = 2**63 - 1
 _BARCODE_LENGTHS = (8, 12, 13, 14)
-
-_DELETED_SUFFIX = " (deleted)"
 
 
 def name_item(item: Item) -> str:
     name = f'"{item.name}"' if item.name else item.id
-    if item.type == "Category":
+    if item.type == CATEGORY:
         return message("category {name}", name=name)
     if not item.sku:
         return message("item {name} (without SKU)", name=name)
@@ -42,15 +44,25 @@ def to_article_number(item: Item, settings: ProductSettings, *, allocated: int |
     if not sku:
         raise _refuse(item, "missing-sku", "the item has no SKU", "enter a SKU of digits at the item in QuickBooks")
     if needs_allocation(item, settings) and allocated is not None:
-        return _in_range(item, allocated)
-    if is_digits(sku):
-        return _in_range(item, int(sku))
-    raise _refuse(
-        item,
-        "sku-with-letters",
-        message('SKU "{sku}" is not a number, and MplusKASSA numbers articles with digits only', sku=sku),
-        'give the item a SKU of digits, or choose products.sku_with_letters = "allocate" in the settings',
-    )
+        number = allocated
+    elif is_digits(sku):
+        number = int(sku)
+    else:
+        raise _refuse(
+            item,
+            "sku-with-letters",
+            message('SKU "{sku}" is not a number, and MplusKASSA numbers articles with digits only', sku=sku),
+            'give the item a SKU of digits, or choose products.sku_with_letters = "allocate" in the settings',
+        )
+    if not 1 <= number <= LARGEST_NUMBER:
+        said = "{number} is not an article number: it has to be between 1 and {largest}"
+        raise _refuse(
+            item,
+            "sku-out-of-range",
+            message(said, number=number, largest=LARGEST_NUMBER),
+            'give the item another SKU, or choose products.sku_with_letters = "allocate" in the settings',
+        )
+    return number
 
 
 def fold(item: Item) -> str:
@@ -84,18 +96,6 @@ def is_digits(text: str) -> bool:
     return text.isascii() and text.isdecimal()
 
 
-def _in_range(item: Item, number: int) -> int:
-    if not 1 <= number <= LARGEST_NUMBER:
-        said = "{number} is not an article number: it has to be between 1 and {largest}"
-        raise _refuse(
-            item,
-            "sku-out-of-range",
-            message(said, number=number, largest=LARGEST_NUMBER),
-            'give the item another SKU, or choose products.sku_with_letters = "allocate" in the settings',
-        )
-    return number
-
-
 def _refuse(item: Item, code: str, reason: str, fix: str) -> MappingError:
     return MappingError(reason, code=code, record=name_item(item), field="SKU", fix=fix)
 
@@ -110,12 +110,7 @@ def is_gtin(text: str) -> bool:
 
 def to_own_name(item: Item) -> str:
     """The item's name without the suffix that QuickBooks adds to inactive items."""
-    return item.name if item.active else item.name.removesuffix(_DELETED_SUFFIX)
-
-
-def category_path(item: Item, *, itself: bool = False) -> list[str]:
-    """The names of the item's category and of those above it, from the top; `itself`: the item is the category."""
-    return [*item.categories, item.name] if itself else [*item.categories]
+    return item.name if item.active else item.name.removesuffix(" (deleted)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +147,7 @@ def find_family(item: Item, settings: ProductSettings) -> Family | None:
 
 def _find_name(item: Item, settings: ProductSettings) -> str | None:
     if settings.family_by == "category":
-        path = category_path(item)
+        path = item.categories
         if not item.parent_id or not path:
             return None
         wanted = {text.strip().casefold() for text in settings.family_categories}
@@ -171,3 +166,60 @@ def to_variant_name(item: Item, family: Family | None, settings: ProductSettings
     if family is None or settings.family_by != "category" or family.name.casefold() in own.casefold():
         return own
     return f"{family.name} {own}"
+
+
+# --- categories ---------------------------------------------------------------------------------------------------
+
+
+def parents_first(items: Iterable[Item]) -> tuple[Item, ...]:
+    """The categories among the items, each after its parent; MappingError for a circle.
+
+    A parent that is not among them counts as already known.
+    """
+    left = {item.id: item for item in items if item.type == CATEGORY}
+    ordered: list[Item] = []
+    while left:
+        ready = [item for item in left.values() if item.parent_id not in left]
+        if not ready:
+            raise MappingError(
+                "these categories are each other's parents",
+                code="categories-circular",
+                record=", ".join(map(name_item, left.values())),
+                field="category",
+                fix="move one of them to the top in QuickBooks",
+            )
+        ordered += sorted(ready, key=lambda item: (item.name.casefold(), item.id))
+        left = {id_: item for id_, item in left.items() if item not in ready}
+    return tuple(ordered)
+
+
+def to_group(
+    item: Item, *, settings: CategorySettings, groups: Mapping[str, int], existing: ArticleGroup | None = None
+) -> ArticleGroup:
+    """The article group a category should be; `groups` are the group numbers of categories by their id.
+
+    An existing group keeps its number, its position, and its name if renaming is off. NotBookable for an item that is
+    no category, MappingError if its parent has no group yet.
+    """
+    if item.type != CATEGORY:
+        raise NotBookable("only a category becomes an article group", record=name_item(item), field="type")
+    if item.parent_id is not None and item.parent_id not in groups:
+        raise MappingError(
+            "the category above it has no article group yet",
+            code="no-parent-group",
+            record=name_item(item),
+            field="category",
+            fix="it is retried once the parent has arrived; if not, back-fill the categories",
+        )
+    parent = groups[item.parent_id] if item.parent_id is not None else settings.root_group or None
+    name = to_own_name(item)
+    wanted = ArticleGroup(number=None, name=name, text=name, parent=parent)
+    if existing is None:
+        return replace(wanted, deleted=not item.active)
+    kept = wanted if settings.rename else replace(wanted, name=existing.name, text=existing.text)
+    return replace(kept, number=existing.number, sort_order=existing.sort_order, deleted=not item.active)
+
+
+def group_fingerprint(group: ArticleGroup) -> str:
+    """A stable hash of what the gateway owns of a group: name, parent, deleted or not."""
+    return fingerprint((group.name, group.parent, group.deleted))

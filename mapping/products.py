@@ -12,7 +12,6 @@ from mapping.fingerprints import fingerprint
 from mapping.items import (
     OWN,
     find_family,
-    is_digits,
     is_gtin,
     is_own,
     name_item,
@@ -216,7 +215,7 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
         invoice_text=name,
         display_text=name,
         extra_text=item.description,
-        barcode=sku if settings.barcode_from_sku and is_digits(sku) and is_gtin(sku) else None,
+        barcode=sku if settings.barcode_from_sku and is_gtin(sku) else None,
         turnover_group=find_turnover_group(item, vat_code, settings),
         vat_code=vat_code,
         **price,

@@ -9,7 +9,7 @@ from typing import Final
 
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
-from mapping.items import category_path, name_item
+from mapping.items import name_item
 from mapping.messages import message
 from mapping.money import show_number
 from mapping.records import Item, Product, TaxCode, TurnoverGroup, VatGroup
@@ -117,7 +117,7 @@ def find_turnover_group(item: Item, vat_code: int | None, settings: ProductSetti
     MappingError if they choose none and say that a person is asked.
     """
     by_category, by_vat_code = settings.turnover_group_by_category, settings.turnover_group_by_vat_code
-    key, row = find_category_row(category_path(item), by_category, item.parent_id)
+    key, row = find_category_row(item.categories, by_category, item.parent_id)
     record, source = name_item(item), item.rule_source
     asked = [(by_category, ControlQuestion("products.turnover_group_by_category", key, row, record, source))]
     if vat_code is not None:

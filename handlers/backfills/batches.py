@@ -37,9 +37,8 @@ from handlers.catalogue.drift import View
 from handlers.deps import Deps
 from handlers.result import Ended, Result, done, say_end, store_ended
 from mapping import products as mapped
-from mapping.categories import CATEGORY
 from mapping.errors import MappingError
-from mapping.items import find_own_number, needs_allocation
+from mapping.items import CATEGORY, find_own_number, needs_allocation
 from mapping.records import Item, Product
 
 FIRST, MOST = 25, 200

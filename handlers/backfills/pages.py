@@ -33,9 +33,8 @@ from handlers.polling import polls, till_feed, till_pages
 from handlers.polling.till_pages import TillSource
 from handlers.result import Result, done, skipped, waiting
 from handlers.stock import levels, quantities
-from mapping.categories import CATEGORY, parents_first
 from mapping.errors import MappingError, NotBookable
-from mapping.items import find_own_number
+from mapping.items import CATEGORY, find_own_number, parents_first
 from mapping.messages import Message, join, message
 from mapping.records import Item
 

@@ -17,10 +17,8 @@ from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
-from mapping import categories
-from mapping.categories import CATEGORY
 from mapping.errors import MappingError
-from mapping.items import name_item
+from mapping.items import CATEGORY, group_fingerprint, name_item, to_group
 from mapping.records import ArticleGroup, Item
 
 WAITS_FOR_CATEGORY = "category-first"
@@ -103,8 +101,8 @@ def handle(event: Event, deps: Deps) -> Result:
     deps.learn(record=name_item(seen.item))
     if not seen.item.active:
         return _gone(link, deps)
-    wanted = categories.to_group(seen.item, settings=deps.settings.categories, groups=_parents(seen.item, event, deps))
-    print_ = categories.fingerprint(wanted)
+    wanted = to_group(seen.item, settings=deps.settings.categories, groups=_parents(seen.item, event, deps))
+    print_ = group_fingerprint(wanted)
     if link and link.target_id and link.fingerprint == print_ and not items.is_repeated(event):
         return done("unchanged", links=(_to_link(seen, link.target_id, print_, link),))
     try:
@@ -135,7 +133,7 @@ def _is_altered(item: Item, numbers: Mapping[str, int], present: Mapping[int | N
     if group is None:
         return True
     try:
-        wanted = categories.to_group(item, settings=deps.settings.categories, groups=numbers, existing=group)
+        wanted = to_group(item, settings=deps.settings.categories, groups=numbers, existing=group)
     except MappingError:
         return False  # its parent is missing, or it is no category any more: its own event handles that
     return (wanted.name, wanted.parent or 0) != (group.name, group.parent or 0)

@@ -20,9 +20,8 @@ from handlers.catalogue.articles import Member
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
-from mapping.items import OWN, fold, name_item, needs_allocation
+from mapping.items import CATEGORY, OWN, fold, name_item, needs_allocation
 from mapping.messages import message
 from mapping.records import Product
 from mapping.vat_table import VatTable

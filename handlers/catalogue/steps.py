@@ -41,9 +41,8 @@ from handlers.catalogue import items
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading
 from mapping import products
-from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
-from mapping.items import name_item
+from mapping.items import CATEGORY, name_item
 from mapping.messages import message
 from mapping.records import Item, Product
 from mapping.settings_document import SettingsDocument

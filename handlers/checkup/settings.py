@@ -19,7 +19,6 @@ from mapping import control, list_entries
 from mapping.choices import BY_CATEGORY, BY_VAT_CODE, MONEY, ListName, ListOption, catch, first_groups
 from mapping.control import Caught, Control, ControlQuestion
 from mapping.errors import MappingError
-from mapping.items import category_path
 from mapping.messages import message
 from mapping.records import ArticleGroup, ListEntry, TaxCode, VatGroup
 from mapping.sections import MappingSettings
@@ -123,7 +122,7 @@ def _look_at_categories(deps: Deps) -> Iterator[Finding]:
     wanted = deps.settings.products.turnover_group_by_category.table
     known = {NO_CATEGORY}
     for each in deps.books.categories() if wanted else ():
-        known |= {each.id, each.name.casefold(), ":".join(category_path(each, itself=True)).casefold()}
+        known |= {each.id, each.name.casefold(), ":".join((*each.categories, each.name)).casefold()}
     for name in wanted:
         if name.strip().casefold() not in known:
             yield _missing(BY_CATEGORY, message("QuickBooks has no category {name}", name=name))
@@ -204,7 +203,7 @@ def _without_group(deps: Deps) -> list[str]:
     if chosen.mode == "rule":
         return []  # a rule decides for each item
     open_ = []
-    paths = [(category_path(each, itself=True), each.id) for each in deps.books.categories() if each.active]
+    paths = [((*each.categories, each.name), each.id) for each in deps.books.categories() if each.active]
     for path, category_id in [*paths, ([], None)]:
         key, _ = find_category_row(path, chosen, category_id)
         answer = catch(chosen, key, None)
@@ -384,7 +383,7 @@ _OPTIONS: Final[Mapping[ListName, Callable[[Deps], Iterable[ListOption]]]] = {
     ),
     ListName.ARTICLE_GROUPS: lambda deps: _article_groups(deps.till.article_groups()),
     ListName.CATEGORIES: lambda deps: (
-        ListOption(each.id, each.name, full=":".join(category_path(each, itself=True)))
+        ListOption(each.id, each.name, full=":".join((*each.categories, each.name)))
         for each in deps.books.categories()
         if each.active
     ),

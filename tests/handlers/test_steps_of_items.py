@@ -16,7 +16,7 @@ from handlers.catalogue import items, products, steps
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
-from mapping.categories import CATEGORY
+from mapping.items import CATEGORY
 from mapping.records import Item, Product
 from mapping.settings_document import SettingsDocument
 
