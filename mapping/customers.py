@@ -9,9 +9,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from mapping.errors import MappingError, NotBookable
-from mapping.fingerprints import fingerprint
 from mapping.messages import message
-from mapping.records import Customer, PostalAddress, Relation, Sale, TillAddress
+from mapping.records import Customer, PostalAddress, Relation, Sale, TillAddress, fingerprint
 from mapping.sections import CustomerSettings
 
 NAME_LENGTH, DISPLAY_LENGTH, EMAIL_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 100, 30, 16

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from mapping import patterns
 from mapping.errors import MappingError, NotBookable, naming
-from mapping.fingerprints import fingerprint
 from mapping.messages import message
-from mapping.records import ArticleGroup, Item
+from mapping.records import ArticleGroup, Item, fingerprint
 from mapping.rules import evaluate
 from mapping.sections import CategorySettings, ProductSettings
 

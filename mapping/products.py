@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any, Final, get_args
 
 from mapping.errors import MappingError, NotBookable, naming
-from mapping.fingerprints import fingerprint
 from mapping.items import (
     OWN,
     find_family,
@@ -21,7 +20,7 @@ from mapping.items import (
 )
 from mapping.messages import message
 from mapping.money import round_to_cents
-from mapping.records import Article, Item, Product
+from mapping.records import Article, Item, Product, fingerprint
 from mapping.rules import Rule, Value, evaluate
 from mapping.sections import ProductField, ProductSettings
 from mapping.vat_table import VatTable, find_turnover_group, get_vat_code

@@ -13,9 +13,8 @@ from dataclasses import replace
 
 from mapping import tenders
 from mapping.errors import NotBookable, naming
-from mapping.fingerprints import fingerprint
 from mapping.messages import message
-from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument
+from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument, fingerprint
 from mapping.sections import OrderSettings
 
 DOCUMENT_NUMBER_LENGTH = 21

@@ -21,13 +21,12 @@ from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from handlers.catalogue import items, ownership
 from handlers.deps import Deps
-from mapping import explanations, fingerprints, products
+from mapping import explanations, products
 from mapping.explanations import Explanation
-from mapping.fingerprints import fingerprint
 from mapping.items import Family, find_family, fold, to_own_name
 from mapping.messages import message
 from mapping.products import Traces, without_name
-from mapping.records import Article, Item, Product, TurnoverGroup
+from mapping.records import Article, Item, Product, TurnoverGroup, fingerprint
 from mapping.vat_table import VatTable, with_turnover_groups
 
 
@@ -140,7 +139,7 @@ def explain(member: Member, present: Product | None, vat: VatTable, deps: Deps) 
 def print_of(member: Member, plain: Product) -> str:
     """Fingerprint of what the gateway would write for a member; if it is unchanged, the till is not read."""
     family = (member.family.key,) if member.family else ()
-    return fingerprint((fingerprints.fingerprint(plain), member.group, *family))
+    return fingerprint((fingerprint(plain), member.group, *family))
 
 
 def is_written(member: Member, wanted: str) -> bool:

@@ -20,8 +20,7 @@ from gateway.store.events import Change, Event, Flow
 from gateway.store.links import LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps, ItemsJustRead
-from mapping.fingerprints import fingerprint
-from mapping.records import Item, RecordChange
+from mapping.records import Item, RecordChange, fingerprint
 
 ENTITY = "Item"
 OURS = "gateway"

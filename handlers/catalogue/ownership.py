@@ -16,10 +16,9 @@ from handlers.catalogue import bridge, items
 from handlers.deps import Deps
 from mapping import products
 from mapping.errors import MappingError, NotBookable
-from mapping.fingerprints import fingerprint
 from mapping.items import fold, name_item, needs_allocation
 from mapping.messages import message
-from mapping.records import Article, Item, Product
+from mapping.records import Article, Item, Product, fingerprint
 
 TAKEN = "sku-taken"
 PATIENCE = 10.0

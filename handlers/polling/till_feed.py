@@ -26,9 +26,8 @@ from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import till_pages
 from handlers.polling.till_pages import POLL, TillSource, find_filled, find_page, next_marker
-from mapping.fingerprints import fingerprint
 from mapping.messages import message
-from mapping.records import Sale
+from mapping.records import Sale, fingerprint
 
 _AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 GAP_SECONDS: Final = 600.0

@@ -22,10 +22,9 @@ from handlers.deps import Deps
 from mapping import customers
 from mapping.customers import email_key, email_keys, email_spellings, to_iso3
 from mapping.errors import MappingError
-from mapping.fingerprints import fingerprint
 from mapping.list_entries import named_currency, require_home
 from mapping.messages import message
-from mapping.records import Customer, Relation, Sale, SaleKind
+from mapping.records import Customer, Relation, Sale, SaleKind, fingerprint
 from mapping.sale_identity import name_record
 
 _STALE, _CREATED = "stale", "created"

@@ -19,11 +19,10 @@ from handlers.references import goods, parties
 from handlers.result import Result, done, skipped
 from handlers.sales import bookings, documents, drafts, settlement
 from mapping import money_documents
-from mapping.fingerprints import fingerprint
 from mapping.messages import message
 from mapping.money_documents import DEPOSIT, key_of, to_detail, uncovered
 from mapping.orders import Posting
-from mapping.records import BookedDocument, DocumentKind, Payment, Sale, SaleKind, SalesDocument
+from mapping.records import BookedDocument, DocumentKind, Payment, Sale, SaleKind, SalesDocument, fingerprint
 from mapping.references import ORDER_DEPOSITS
 from mapping.sale_identity import CANCELLED_ORDER, COMPLETE_ORDER, is_order, sign
 

@@ -15,11 +15,10 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.deps import Deps
 from handlers.sales import documents
 from mapping import sale_identity
-from mapping.fingerprints import fingerprint
 from mapping.money import to_cents
 from mapping.money_documents import find_source_id, payment_tag
 from mapping.orders import Posting
-from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink, Sale
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink, Sale, fingerprint
 from mapping.sale_identity import find_tag, is_marked
 
 CREDIT = "credit"

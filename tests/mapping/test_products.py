@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapping import fingerprints, items, products, vat_table
+from mapping import items, products, records, vat_table
 from mapping.errors import MappingError, NotBookable
 from mapping.items import is_gtin
 from mapping.records import Article, Item, Product, TaxCode, VatGroup
@@ -344,4 +344,4 @@ def test_an_unchanged_item_keeps_its_fingerprint_after_a_new_sync_token() -> Non
     before = products.to_product(COFFEE, settings=DEFAULTS, vat=VAT)
     touched = products.to_product(replace(COFFEE, sync_token="9"), settings=DEFAULTS, vat=VAT)
     dearer = products.to_product(replace(COFFEE, unit_price=Decimal("3.05")), settings=DEFAULTS, vat=VAT)
-    assert fingerprints.fingerprint(before) == fingerprints.fingerprint(touched) != fingerprints.fingerprint(dearer)
+    assert records.fingerprint(before) == records.fingerprint(touched) != records.fingerprint(dearer)

@@ -13,8 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mapping.conditions import Condition, find, split_path
 from mapping.errors import MappingError
-from mapping.fingerprints import fingerprint
-from mapping.records import Item
+from mapping.records import Item, fingerprint
 from mapping.rules import Evaluation, Rule, RuleStep, evaluate
 
 ITEM = {

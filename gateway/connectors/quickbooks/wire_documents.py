@@ -13,7 +13,6 @@ from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.wire import present, to_address_body, wrap
 from gateway.errors import Permanent
-from mapping.fingerprints import fingerprint
 from mapping.messages import message
 from mapping.money import multiply
 from mapping.records import (
@@ -28,6 +27,7 @@ from mapping.records import (
     PaymentLink,
     RecordChange,
     SalesDocument,
+    fingerprint,
 )
 from mapping.sale_identity import find_signed_content, unsigned
 
