@@ -22,10 +22,10 @@ from gateway.settings import Settings
 from gateway.store import audit, connections, cursors, inbox, leases, tokens, views
 from gateway.store.sealing import Seal
 from gateway.web import queries, services, setups
+from gateway.web.access import cookie_name, drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import cookie_name, drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
 from mapping.messages import message
 
 CALLBACK = "/oauth/quickbooks/callback"

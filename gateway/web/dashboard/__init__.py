@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway.web import setups
+from gateway.web.access import for_visitors, from_form
 from gateway.web.dashboard import (
     agreement,
     backfills,
@@ -29,7 +30,6 @@ from gateway.web.dashboard import (
 from gateway.web.dashboard.backfills import Hold
 from gateway.web.dashboard.rendering import show_problem
 from gateway.web.sessions import Right
-from gateway.web.visitors import for_visitors, from_form
 
 __all__ = ["routes", "show_problem"]
 

@@ -17,13 +17,13 @@ from gateway.store import agreements, audit, certificates, requests, views
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import today_of
 from gateway.web import api, queries, services
+from gateway.web.access import chosen_language, refuse_others
 from gateway.web.api.agreement import ask_comparison, send_certificates
-from gateway.web.dashboard import agreement_calendar, csv_files, rendering
+from gateway.web.dashboard import agreement_calendar, rendering
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import chosen_language, refuse_others
 from mapping.messages import message
 
 EARLIER = 10
@@ -93,7 +93,7 @@ async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SE
         before=_to_month(earlier, called),
         after=_to_month(later, called) if later <= found["today"] else None,
         query=urlencode(query),
-        csv=f"/agreement.csv?{csv_files.to_query(request, query)}",
+        csv=f"/agreement.csv?{rendering.to_csv_query(request, query)}",
         **found,
     )
 
@@ -108,7 +108,7 @@ def _to_day(day: date, called: str) -> str:
 
 async def download_days(request: Request, _visitor: Visitor) -> Response:
     connection, called = await _find_connection(request, request.query_params)
-    style, language = csv_files.find_style(request.query_params), chosen_language(request)
+    style, language = rendering.find_csv_style(request.query_params), chosen_language(request)
 
     def look(session: Session) -> list[list[str]]:
         today = today_of(session)
@@ -122,7 +122,7 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
         ]
 
     rows = await services.of(request).read(look)
-    text = csv_files.MARK + style.to_text([agreement_calendar.COLUMNS, *rows])
+    text = rendering.BYTE_ORDER_MARK + style.to_text([agreement_calendar.COLUMNS, *rows])
     month = f"-{rows[0][0][: len('2026-01')]}" if rows else ""
     headers = {"Content-Disposition": f'attachment; filename="agreement{month}.csv"'}
     return Response(text, media_type="text/csv; charset=utf-8; header=present", headers=headers)

@@ -13,7 +13,7 @@ from gateway.catalogue import say, translate
 from gateway.store.agreements import AgreementStatus
 from gateway.store.certificates import Certificate
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, SignOffRow
-from gateway.web.dashboard.csv_files import CsvStyle, defuse
+from gateway.web.dashboard.rendering import CsvStyle, defuse
 from mapping.agreement import AGREES, DIFFERS, EXPLAINED
 
 COLUMNS: Final = (

@@ -18,9 +18,9 @@ from gateway.queries import sales
 from gateway.store import counts, sql
 from gateway.store.sales import AMSTERDAM
 from gateway.web import services
+from gateway.web.access import chosen_language
 from gateway.web.dashboard.rendering import render
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import chosen_language
 
 WIDTH: Final = 600
 HEIGHT: Final = 140

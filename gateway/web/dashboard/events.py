@@ -16,11 +16,11 @@ from gateway.store import audit, requests, users, views
 from gateway.store.events import PENDING, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, queries, services
-from gateway.web.dashboard import csv_files, preview
+from gateway.web.access import refuse_others
+from gateway.web.dashboard import preview, rendering
 from gateway.web.dashboard.rendering import render, to_older
 from gateway.web.problems import Refusal
 from gateway.web.sessions import DASHBOARD, Visitor
-from gateway.web.visitors import refuse_others
 
 
 async def show_events(request: Request, _visitor: Visitor) -> Response:
@@ -138,7 +138,7 @@ async def show_actions(request: Request, visitor: Visitor) -> Response:
         actors=found["actors"],
         query=query,
         older=to_older("/audit", query, found["following"]),
-        csv=f"/audit.csv?{csv_files.to_query(request, query)}",
+        csv=f"/audit.csv?{rendering.to_csv_query(request, query)}",
     )
 
 
@@ -147,16 +147,16 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
     given = queries.only_filled(request.query_params)
     wanted = _to_filter(given)
 
-    def read(session: Session, after: int | None) -> tuple[csv_files.Rows, int | None]:
+    def read(session: Session, after: int | None) -> tuple[rendering.Rows, int | None]:
         confined = dataclasses.replace(wanted, within=_confine(session, visitor))
-        found, following = audit.find_page(session, confined, before=after, limit=csv_files.CSV_PAGE)
+        found, following = audit.find_page(session, confined, before=after, limit=rendering.CSV_PAGE)
         rows = []
         for row in found:
             texts = (row.actor.removeprefix(f"{DASHBOARD}: "), row.action, row.target, row.reason)
-            rows.append([api.events.to_time(row.at) or "", *(csv_files.defuse(text or "") for text in texts)])
+            rows.append([api.events.to_time(row.at) or "", *(rendering.defuse(text or "") for text in texts)])
         return rows, following
 
-    return await csv_files.to_download(request, "audit.csv", COLUMNS, read)
+    return await rendering.to_download(request, "audit.csv", COLUMNS, read)
 
 
 def _to_filter(given: Mapping[str, str]) -> audit.AuditFilter:

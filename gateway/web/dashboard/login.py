@@ -18,11 +18,7 @@ from gateway.errors import Permanent, Transient
 from gateway.store import audit, leases, users
 from gateway.store.users import NoUser, User
 from gateway.web import access, queries, services
-from gateway.web.dashboard.rendering import render
-from gateway.web.problems import Refusal
-from gateway.web.services import Services
-from gateway.web.sessions import Visitor, to_actor
-from gateway.web.visitors import (
+from gateway.web.access import (
     LANGUAGE,
     LANGUAGE_SECONDS,
     UNSENT,
@@ -34,6 +30,10 @@ from gateway.web.visitors import (
     refuse_other_sites,
     set_cookie,
 )
+from gateway.web.dashboard.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.services import Services
+from gateway.web.sessions import Visitor, to_actor
 
 if TYPE_CHECKING:
     from gateway.connectors.openid import Identity, Provider

@@ -18,11 +18,11 @@ from gateway.store import connections, progress, records, requests, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.web import actions, api, queries, services, setups
+from gateway.web.access import refuse_others
 from gateway.web.dashboard import rendering
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import refuse_others
 from mapping import messages
 from mapping.choices import ListName
 from mapping.money import show_cents

@@ -19,12 +19,12 @@ from gateway.store.records import ListedRecord, RecordFilter, RecordKind, Record
 from gateway.store.requests import Side
 from gateway.store.sql import Page
 from gateway.web import actions, api, queries, services
+from gateway.web.access import for_visitors, from_form, refuse_others
 from gateway.web.actions import PreviewRequest
 from gateway.web.dashboard.preview import name_branches, to_row
 from gateway.web.dashboard.rendering import render, to_older
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
-from gateway.web.visitors import for_visitors, from_form, refuse_others
 
 _MISSING: Final = {
     RecordKind.PRODUCT: "there is no such product",

@@ -25,13 +25,12 @@ from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales import SaleStatus, SideName, today_of
 from gateway.store.sql import Page
 from gateway.web import actions, queries, services
-from gateway.web.dashboard import charts, csv_files, rendering
-from gateway.web.dashboard.csv_files import CSV_PAGE, CsvStyle, Rows, defuse
+from gateway.web.access import chosen_language, refuse_others
+from gateway.web.dashboard import charts, rendering
 from gateway.web.dashboard.events import find_reason
-from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render, to_older
+from gateway.web.dashboard.rendering import CSV_PAGE, NOT_SENT, CsvStyle, Rows, SentForm, defuse, render, to_older
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import chosen_language, refuse_others
 from mapping.messages import message
 from mapping.side_by_side import SaleSide, SideChange, SideComparison, compare, find_changes
 
@@ -98,7 +97,7 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         names=list(names),
         address=lambda sale: find_address_of(shared.settings, sale),
         older=to_older("/sales", query, f"{last.day.isoformat()}.{last.id}" if last else None),
-        csv=f"/sales.csv?{csv_files.to_query(request, query)}",
+        csv=f"/sales.csv?{rendering.to_csv_query(request, query)}",
     )
 
 
@@ -142,13 +141,13 @@ def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mappin
 
 async def download_sales(request: Request, _visitor: Visitor) -> Response:
     wanted, names = await _read_filter(request), await services.names_of(request)
-    style = csv_files.find_style(request.query_params)
+    style = rendering.find_csv_style(request.query_params)
 
     def read(session: Session, after: SalePosition | None) -> tuple[Rows, SalePosition | None]:
         page = sales.find(session, replace(wanted, after=after), limit=CSV_PAGE)
         return [to_cells(sale, names, style) for sale in page.rows], page.next
 
-    return await csv_files.to_download(request, "sales.csv", COLUMNS, read)
+    return await rendering.to_download(request, "sales.csv", COLUMNS, read)
 
 
 def to_cells(sale: ListedSale, names: Mapping[str, str], style: CsvStyle) -> list[str]:

@@ -20,11 +20,11 @@ from gateway.store.sales import AMSTERDAM, SaleStatus, today_of
 from gateway.store.tables import AlertRow
 from gateway.store.todo import BulkAction, BulkProgress, CauseMarkRow, OpenCause
 from gateway.web import actions, queries, services
+from gateway.web.access import refuse_others
 from gateway.web.dashboard import charts
 from gateway.web.dashboard.rendering import render, to_older
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import refuse_others
 from mapping.messages import message
 
 PICK: Final = "cause-"

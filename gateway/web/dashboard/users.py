@@ -15,10 +15,10 @@ from gateway import catalogue
 from gateway.store import audit, users
 from gateway.store.users import Role, User
 from gateway.web import access, queries, services
+from gateway.web.access import let_in, refuse_other_sites
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import let_in, refuse_other_sites
 from mapping.messages import message
 
 LONGEST_NAME: Final = 60

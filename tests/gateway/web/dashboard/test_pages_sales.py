@@ -25,7 +25,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sales import SaleFacts
 from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
-from gateway.web.dashboard.csv_files import defuse
+from gateway.web.dashboard.rendering import defuse
 from gateway.web.dashboard.sales import COLUMNS
 from tests.claiming import finish
 from tests.conftest import on_both_databases
