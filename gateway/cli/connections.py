@@ -155,7 +155,7 @@ def _apply(call: Call, name: str) -> int:
     with writing(call.engine) as session:
         version = connections.save_settings(session, name, text, author="cli")
         later = progress.request_check(session, name, version, checked=checked)
-        audit.note(session, actor="cli", action=api.settings.ACTION, target=api.settings.to_target(name, version))
+        audit.note(session, actor="cli", action=api.connections.ACTION, target=api.connections.to_target(name, version))
     if later:
         tasks.notify(call, later)
     said = f"version {version} is in force for the connection {name}"

@@ -12,7 +12,7 @@ _PARTS = ("mapping", "handlers", "workers", "gateway/connectors", "gateway/queri
 _SINGLE = ("gateway/token_manager.py", "gateway/findings.py", "gateway/removal.py")
 _NOT_FOR_PAGES = (
     *("gateway/store/people.py", "gateway/store/personal.py", "gateway/web/health.py"),
-    *(f"gateway/web/api/{each}.py" for each in ("events", "status")),
+    *(f"gateway/web/api/{each}.py" for each in ("events",)),
     *("gateway/web/webhooks.py", "gateway/web/problems.py"),
 )
 _ERRORS = frozenset({

@@ -16,10 +16,10 @@ from starlette.routing import Route
 from gateway.store.connections import NAME as CONNECTION
 from gateway.web import actions
 from gateway.web.access import Endpoint, admin_only
-from gateway.web.api import agreement, events, settings, status
+from gateway.web.api import connections, events, status
 from gateway.web.api.schemas import ADDRESS, DAY, ID, LIMIT, NAME, SCHEMAS, TEXT, WORDS, Schema, ref
 
-__all__ = ["agreement", "events", "routes", "settings", "status", "to_document"]
+__all__ = ["connections", "events", "routes", "status", "to_document"]
 
 ADMIN, BOOKS, TILL, ANYONE = "admin", "quickbooks", "mpluskassa", ""
 JSON, TOML = "application/json", "application/toml"
@@ -158,60 +158,60 @@ _CONNECTIONS = (
         _good("the status of everything", "Status"),
     ),
     Operation(
-        "GET", "/admin/connections", status.list_connections, "every connection and its status",
+        "GET", "/admin/connections", connections.list_connections, "every connection and its status",
         _good("all of them", "Connections"),
     ),
     Operation(
-        "GET", "/admin/connections/{name}", status.show_connection, "one connection, without its secrets",
+        "GET", "/admin/connections/{name}", connections.show_connection, "one connection, without its secrets",
         _good("its status", "Connection"), (404,),
     ),
     Operation(
-        "PUT", "/admin/connections/{name}", status.put_connection,
+        "PUT", "/admin/connections/{name}", connections.put_connection,
         "sets up a connection's till, or changes it; what is left out stays, a new one is not live",
         {200: Answer("it is changed", _json("Connection")), 201: Answer("it is new", _json("Connection"))},
         (400, 409, 422), body=_json("TillRequest"), places={"name": {"type": "string", "pattern": CONNECTION}},
     ),
     Operation(
-        "DELETE", "/admin/connections/{name}", status.remove_connection,
+        "DELETE", "/admin/connections/{name}", connections.remove_connection,
         "removes a connection: tokens revoked, company and till free, waiting events ended, data kept or purged",
         _good("it is removed; `revoked` is null where there were no tokens", "Removal"), (400, 404, 409),
         body=_json("RemovalRequest"), required=True,
     ),
     Operation(
-        "POST", "/admin/connections/{name}/rename", status.rename_connection,
+        "POST", "/admin/connections/{name}/rename", connections.rename_connection,
         "calls a connection otherwise; no row changes",
         {200: Answer("its new name is in force", _json("Connection"), ("Location",))}, (400, 404, 409),
         body=_json("RenameRequest"), required=True,
     ),
     Operation(
-        "POST", "/admin/connections/{name}/check", status.check_connection,
+        "POST", "/admin/connections/{name}/check", connections.check_connection,
         "has a worker try both logins and compare both",
         _later("the findings are its `result` (with `wait`)"), (400, 404), _WAIT, body=_json("EmptyRequest"),
     ),
     Operation(
-        "POST", "/admin/connections/{name}/live", status.go_live, "lets a connection work from now on, or go on",
+        "POST", "/admin/connections/{name}/live", connections.go_live, "lets a connection work from now on, or go on",
         _later("it goes on, or went live (with `wait`)", "ConnectionOrEvent"), (400, 404, 409), _WAIT,
         body=_json("EmptyRequest"),
     ),
     Operation(
-        "POST", "/admin/connections/{name}/pause", status.pause_connection,
+        "POST", "/admin/connections/{name}/pause", connections.pause_connection,
         "stops a connection; what comes meanwhile waits",
         _good("it is paused", "Connection"), (400, 404), body=_json("EmptyRequest"),
     ),
     Operation(
-        "GET", "/admin/connections/{name}/settings", settings.show_settings,
+        "GET", "/admin/connections/{name}/settings", connections.show_settings,
         "the settings document in force, by Accept",
         {200: Answer("the document", {TOML: TEXT, JSON: ref("Settings")}, ("ETag", "X-Settings-Version"))}, (404,),
     ),
     Operation(
-        "PUT", "/admin/connections/{name}/settings", settings.put_settings,
+        "PUT", "/admin/connections/{name}/settings", connections.put_settings,
         "puts a settings document in force, or names every fault and leaves the old one",
         _good("it is in force", "SettingsSaved"), (400, 404, 412, 422), {"reason": WORDS},
         {"If-Match": {"type": "string", "pattern": r'^"\d{1,9}"$'}},
         body={TOML: TEXT, JSON: {"type": "object"}}, required=True,
     ),
     Operation(
-        "POST", "/admin/connections/{name}/preview", status.preview_record,
+        "POST", "/admin/connections/{name}/preview", connections.preview_record,
         "what would become of one record, step by step",
         _later("the preview is its `result`"), (400, 404, 409, 422), _WAIT, body=_json("PreviewRequest"), required=True,
     ),
@@ -222,18 +222,18 @@ _CONNECTIONS = (
         body=_json("BackfillRequest"),
     ),
     Operation(
-        "GET", "/admin/agreement", agreement.list_compared_days,
+        "GET", "/admin/agreement", status.list_compared_days,
         "what till and books came to, day by day, when last compared",
         _good("days, newest first", "ComparedDays"), (400,),
         queries={"connection": WORDS, "from": DAY, "through": DAY, "limit": LIMIT},
     ),
     Operation(
-        "GET", "/admin/certificates", agreement.export_certificates, "the signed results of these days, as a file that "
+        "GET", "/admin/certificates", status.export_certificates, "the signed results of these days, as a file that "
         "`certificate verify` reads", _good("the file", "Certificates"), (400,),
         queries={"connection": WORDS, "from": DAY, "through": DAY},
     ),
     Operation(
-        "POST", "/admin/agreement", agreement.compare_days,
+        "POST", "/admin/agreement", status.compare_days,
         "compares till and books on these days (default: the last seven)",
         {
             200: Answer("the report is its `result`", {**_json("EventDetail"), PLAIN: TEXT}, ("Location",)),

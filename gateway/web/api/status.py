@@ -1,23 +1,24 @@
-"""The admin API about the whole: flows and their freshness, polls, tokens, calls, processes, the audit; connections."""
+"""The admin API about the whole: status, loads, the audit, and what till and books agree on, with its certificates."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
-from urllib.parse import quote
+from datetime import UTC, datetime
+from typing import Any
 
 from sqlmodel import Session
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from gateway.removal import Data
 from gateway.settings import Settings
 from gateway.store import (
+    agreements,
     alerts,
     audit,
+    certificates,
     connections,
     counts,
     installation,
@@ -30,18 +31,26 @@ from gateway.store import (
 )
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
-from gateway.store.requests import By
+from gateway.store.sales import today_of
 from gateway.store.sealing import Seal
-from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
+from gateway.store.tables import (
+    AgreementDayRow,
+    AgreementRecordRow,
+    AlertRow,
+    CursorRow,
+    MeterRow,
+    ProcessRow,
+    SystemRow,
+    TokenRow,
+)
 from gateway.version import VERSION
-from gateway.web import actions, queries, services, setups
+from gateway.web import actions, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.api import events
 from gateway.web.api.events import pick, to_time
-from gateway.web.api.settings import to_rows
 from gateway.web.problems import Refusal
-from mapping import settings_document
-from mapping.messages import message
+from mapping.agreement import to_text
+from mapping.errors import MappingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +112,13 @@ def look(session: Session, seal: Seal) -> Overview:
     )
 
 
+async def look_at(request: Request) -> Overview:
+    shared = services.of(request)
+    return await shared.read(lambda session: look(session, shared.seal))
+
+
 async def show_status(request: Request) -> Response:
-    return JSONResponse(to_status(services.of(request).settings, await _look(request)))
+    return JSONResponse(to_status(services.of(request).settings, await look_at(request)))
 
 
 def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
@@ -250,127 +264,113 @@ def to_backfill(found: progress.Progress, names: Mapping[str, str]) -> dict[str,
     }
 
 
-# --- connections --------------------------------------------------------------------------------------------------
+# --- agreement --------------------------------------------------------------------------------------------------------
 
 
-async def list_connections(request: Request) -> Response:
-    overview = await _look(request)
-    found = [to_connection(connection, overview) for connection in overview.connections]
-    return JSONResponse({"connections": found})
+async def list_compared_days(request: Request) -> Response:
+    """The results of the last comparison of each day, newest first; amounts in cents.
 
-
-async def show_connection(request: Request) -> Response:
-    """One connection, without its secrets. Raises `Refusal` 404."""
-    return JSONResponse(await _read(request))
-
-
-async def put_connection(request: Request) -> Response:
-    """201 for a new connection, 200 for one there is. What the body leaves out stays; secrets are never shown.
-
-    The body is `{"mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id", "mplus_webhook_secrets": []}`
-    and, where the address of a till in use changed, `"moved": true`. A new connection is not live.
+    `?connection= &from= &through= &limit=`, all optional.
     """
-    given = await events.read_json(request, *setups.FIELDS, setups.SECRETS, "moved")
-    if not isinstance(given.get("moved", False), bool):
-        raise Refusal(400, "moved should be true or false")
-    shared, name = services.of(request), request.path_params["name"]
-    is_new = await setups.keep_till(shared, name, setups.to_till(given), actor=ADMIN)
-    await services.settle_name(request)
-    return JSONResponse(await _read(request), 201 if is_new else 200)
+    given = request.query_params
+    connection = queries.find_text(given, "connection")
+    start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
+    limit = queries.find_limit(given)
+
+    def find(session: Session) -> list[dict[str, Any]]:
+        named = connections.keys_of(session, connection)[0] if connection else None
+        days = agreements.find(session, connection=named, start=start, through=through, limit=limit)
+        records = agreements.records_of(session, days)
+        called = {day.connection: day.connection for day in days} | connections.display_names(session)
+        return [_to_data(day, called[day.connection], records[day.connection, day.day]) for day in days]
+
+    return JSONResponse({"days": await services.of(request).read(find)})
 
 
-async def check_connection(request: Request) -> Response:
-    """200 with the event whose `result` are the findings of both sides; 202 when it takes longer than `?wait`."""
-    await events.read_json(request)
-    seconds = actions.find_seconds(request.query_params)
-    event_id = await setups.check_up(services.of(request), request.path_params["name"], actor=ADMIN)
-    return await events.answer(request, event_id, seconds=seconds)
+def _to_data(day: AgreementDayRow, called: str, records: Sequence[AgreementRecordRow]) -> dict[str, Any]:
+    return {
+        "connection": called,
+        "day": day.day.isoformat(),
+        "status": day.status,
+        "checked_at": day.checked_at.isoformat() if day.checked_at else None,
+        "due_at": day.due_at.isoformat() if day.due_at else None,
+        "event": day.event_id,
+        "till": day.till_cents,
+        "books": day.books_cents,
+        "difference": day.difference_cents,
+        "records": [
+            {
+                "record": each.record,
+                "cause": each.cause,
+                "by_policy": each.by_policy,
+                "reason": each.reason or "",
+                "fix": each.fix or "",
+                "event": each.event_id,
+                "cents": each.cents,
+            }
+            for each in records
+        ],
+    }
 
 
-async def go_live(request: Request) -> Response:
-    """200 with the resumed connection, or the event that made it live; 202 when it takes longer."""
-    await events.read_json(request)
-    seconds = actions.find_seconds(request.query_params)
-    event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
-    if event_id is not None:
-        return await events.answer(request, event_id, seconds=seconds)
-    here = request.url.path.removesuffix("/live")
-    return JSONResponse(await _read(request), headers={"Location": quote(here)})
+async def export_certificates(request: Request) -> Response:
+    """The certificates of these days as a signed file, which `certificate verify` reads.
+
+    `?connection= &from= &through=`, all optional.
+    """
+    given = request.query_params
+    connection = queries.find_text(given, "connection")
+    start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
+
+    def find(session: Session) -> list[certificates.Certificate]:
+        named = connections.keys_of(session, connection)[0] if connection else None
+        return certificates.find(session, connection=named, start=start, through=through)
+
+    return await send_certificates(request, find)
 
 
-async def pause_connection(request: Request) -> Response:
-    """200 with the connection; what comes meanwhile waits and is done afterwards."""
-    await events.read_json(request)
-    await setups.pause(services.of(request), request.path_params["name"], actor=ADMIN)
-    return JSONResponse(await _read(request))
-
-
-async def _read(request: Request) -> dict[str, object]:
-    name = request.path_params["name"]
-    overview = await _look(request)
-    found = next((each for each in overview.connections if each.name == name), None)
-    if found is None:
-        raise Refusal(404, message("there is no connection {name}", name=name))
-    return to_connection(found, overview)
-
-
-async def _look(request: Request) -> Overview:
+async def send_certificates(request: Request, find: Callable[[Session], list[certificates.Certificate]]) -> Response:
+    """What is found as a signed file."""
     shared = services.of(request)
-    return await shared.read(lambda session: look(session, shared.seal))
+    found = await shared.read(find)
+    key = await shared.run(lambda: certificates.find_key(shared.engine, shared.seal))
+    file = certificates.export(found, key=key, at=datetime.now(UTC))
+    named = {"Content-Disposition": 'attachment; filename="certificates.json"'}
+    return Response(json.dumps(file, indent=1), media_type="application/json", headers=named)
 
 
-async def rename_connection(request: Request) -> Response:
-    """200 with the connection under its new name; nothing else changes."""
-    given = await events.read_json(request, "name")
-    wanted = queries.find_text(given, "name")
-    if wanted is None:
-        raise Refusal(400, "give the other name: name")
-    await setups.rename(services.of(request), request.path_params["name"], wanted, actor=ADMIN)
-    return JSONResponse(await _read(request), headers={"Location": f"/admin/connections/{quote(wanted, safe='')}"})
+async def compare_days(request: Request) -> Response:
+    """202 and where to look; with `?wait=SECONDS` 200 and the report as soon as there is one.
 
-
-async def remove_connection(request: Request) -> Response:
-    """200: it is removed, its events are ended; `revoked` says whether Intuit took the tokens back."""
-    given = await events.read_json(request, "data")
-    data = queries.find_choice(given, "data", Data)
-    if data is None:
-        raise Refusal(400, f"say what becomes of the data: one of {', '.join(Data)}")
-    return JSONResponse(dataclasses.asdict(await setups.remove(request, data, actor=ADMIN)))
-
-
-_PATIENCE: Final = 20
-
-
-async def preview_record(request: Request) -> Response:
-    """200 with the event whose `result` is the preview; 202 and where to look when it takes longer than `?wait`.
-
-    The body names a flow and a record of the books, `{"flow": "products", "id": "17"}`, by `id`, `sku` or `name`, or
-    an order of the till by its `id`, or a customer by `id`, `name` or `email`: a relation of the till, or with
-    `"side": "books"` a customer of the books. `settings` may be a document (TOML) to try instead of the one in force.
+    The body is `{"from": DATE, "through": DATE, "connection": NAME}`, all optional (the last seven days). Whoever
+    accepts text/plain rather than JSON gets the report as a table.
     """
     shared = services.of(request)
-    given = await events.read_json(request, "flow", "side", *By, requests.SETTINGS)
-    seconds = actions.find_seconds(request.query_params, default=_PATIENCE)
-    named = [by for by in By if queries.find_text(given, by)]
-    if len(named) != 1:
-        raise Refusal(400, f"name one record, by {', '.join(By)}")
-    settings = await shared.run(lambda: _find_settings(given))
-    record = {**given, "by": named[0], "record": given[named[0]]}
-    wanted = actions.to_preview(record, connection=request.path_params["name"], actor=ADMIN)
-    event_id = await actions.ask_preview(shared, dataclasses.replace(wanted, settings=settings))
-    return await events.answer(request, event_id, seconds=seconds)
+    given = await events.read_json(request, "from", "through", "connection")
+    seconds = actions.find_seconds(request.query_params)
+    event_id = await shared.ask(lambda session: ask_comparison(session, given, actor=ADMIN))
+    settled, event_id = await actions.wait_until_settled(shared, event_id, seconds=seconds)
+    content = await events.find_detail(request, event_id)
+    headers = {"Location": f"/admin/events/{event_id}"}
+    report = content["result"]
+    if settled and isinstance(report, dict) and request.headers.get("accept", "").startswith("text/plain"):
+        return PlainTextResponse(to_text(report) + "\n", headers=headers)
+    return JSONResponse(content, 200 if settled else 202, headers=headers)
 
 
-def _find_settings(given: Mapping[str, Any]) -> str | None:
-    """A checked document. Raises `Refusal` 422 with every fault."""
-    text = given.get(requests.SETTINGS)
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise Refusal(400, "settings should be a document as TOML text")
+def ask_comparison(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
+    """Have a worker compare; answers the event whose result is the report. Raises `Refusal` 400, 409."""
+    wanted = queries.find_text(given, "connection")
+    names, called = connections.choose(session, wanted), connections.display_names(session)
+    if not names:
+        raise Refusal(409, actions.say_none(wanted))
+    if len(names) > 1:
+        raise Refusal(409, "there are several connections; name one", connections=[called[name] for name in names])
+    start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
     try:
-        settings_document.parse(text)
-    except settings_document.DocumentError as error:
-        detail = "the settings document was refused; nothing was tried"
-        raise Refusal(422, detail, faults=to_rows(error.faults)) from None
-    return text
+        first, last = requests.find_period(start, through, today_of(session))
+    except MappingError as error:
+        raise Refusal(400, error.reason) from None
+    target = requests.name_agreement(called[names[0]], first, last)
+    change = requests.agree(connection=names[0], start=start, through=through, actor=actions.SOURCE)
+    return audit.ask(session, change, actor=actor, action="agreement", target=target)

@@ -18,7 +18,7 @@ from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import today_of
 from gateway.web import api, queries, services
 from gateway.web.access import chosen_language, refuse_others
-from gateway.web.api.agreement import ask_comparison, send_certificates
+from gateway.web.api.status import ask_comparison, send_certificates
 from gateway.web.dashboard import agreement_calendar, rendering
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render

@@ -15,7 +15,7 @@ from gateway.queries import sales
 from gateway.store import audit, connections, requests, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.web import actions, api, queries, services
-from gateway.web.api.settings import Draft, find_in_force
+from gateway.web.api.connections import Draft, find_in_force
 from gateway.web.dashboard import mapping_form, settings
 from gateway.web.dashboard.rendering import find_settings, render
 from gateway.web.sessions import Visitor
@@ -137,7 +137,7 @@ async def _save(request: Request, visitor: Visitor, state: MappingState, editing
     name = request.path_params["name"]
     draft = Draft(text, visitor.actor, reason="chosen in the mapping", after=editing.base)
     try:
-        saved = await api.settings.save(services.of(request), name, draft)
+        saved = await api.connections.save_settings(services.of(request), name, draft)
     except DocumentError as error:
         placed = mapping_form.place(error.faults, editing.chosen)
         return _show(request, state, replace(editing, notice="refused", faults=placed), status=422)

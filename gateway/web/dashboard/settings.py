@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.store import audit, connections, requests, views
 from gateway.store.tables import SettingsRow
 from gateway.web import actions, api, queries, services
-from gateway.web.api.settings import ACTION, Draft, find_in_force, to_target
+from gateway.web.api.connections import ACTION, Draft, find_in_force, to_target
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -141,7 +141,7 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
     name = request.path_params["name"]
     draft = Draft(editor.text, to_actor(visitor, editor.who), reason=editor.reason or None, after=editor.base)
     try:
-        saved = await api.settings.save(services.of(request), name, draft)
+        saved = await api.connections.save_settings(services.of(request), name, draft)
     except DocumentError as error:
         refused = replace(editor, places=find_places(editor.text, error.faults), notice="refused")
         return await _show(request, state, refused, SentForm(status=422))
@@ -231,7 +231,7 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
         await services.of(request).run(lambda: settings_document.parse(shown.document))
         actor = to_actor(visitor, queries.find_text(form, "who") or "")
         draft = Draft(shown.document, actor, reason=reason, after=base)
-        saved = await api.settings.save(services.of(request), name, draft)
+        saved = await api.connections.save_settings(services.of(request), name, draft)
     except DocumentError as error:
         return await _show_version(request, faults=error.faults, status=422)
     except connections.Outdated:

@@ -19,7 +19,7 @@ from gateway.store import connections, cursors, requests, tokens, views
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, queries, services, setups
-from gateway.web.api.settings import Draft
+from gateway.web.api.connections import Draft
 from gateway.web.dashboard import backfills
 from gateway.web.dashboard.mapping_form import to_label
 from gateway.web.dashboard.rendering import ASKED_FLOWS, ASKED_OTHERS, NOT_SENT, SentForm, find_settings, render
@@ -165,7 +165,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
             draft = Draft(
                 text, visitor.actor, reason="answered in the set-up", after=state.version if base is None else base
             )
-            await api.settings.save(services.of(request), name, draft)
+            await api.connections.save_settings(services.of(request), name, draft)
     except settings_document.DocumentError as error:
         asked = {*ASKED_FLOWS, *ASKED_OTHERS}
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}

@@ -1,28 +1,153 @@
-"""The admin API about settings documents: read the one in force, put another in force, or get every fault."""
+"""The admin API about connections: till, check, going live, previews, and settings documents."""
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 import simplejson
 import tomli_w
 from sqlmodel import Session
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from gateway.removal import Data
 from gateway.store import audit, connections, inbox, installation, progress, requests, views
 from gateway.store.events import State
-from gateway.web import actions, queries, services
+from gateway.store.requests import By
+from gateway.web import actions, queries, services, setups
 from gateway.web.access import ADMIN
-from gateway.web.api import events
+from gateway.web.api import events, status
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from mapping import settings_document
 from mapping.messages import message
 from mapping.settings_document import DocumentError, DocumentFault
+
+
+async def list_connections(request: Request) -> Response:
+    overview = await status.look_at(request)
+    found = [status.to_connection(connection, overview) for connection in overview.connections]
+    return JSONResponse({"connections": found})
+
+
+async def show_connection(request: Request) -> Response:
+    """One connection, without its secrets. Raises `Refusal` 404."""
+    return JSONResponse(await _read(request))
+
+
+async def put_connection(request: Request) -> Response:
+    """201 for a new connection, 200 for one there is. What the body leaves out stays; secrets are never shown.
+
+    The body is `{"mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id", "mplus_webhook_secrets": []}`
+    and, where the address of a till in use changed, `"moved": true`. A new connection is not live.
+    """
+    given = await events.read_json(request, *setups.FIELDS, setups.SECRETS, "moved")
+    queries.find_switch(given, "moved")
+    shared, name = services.of(request), request.path_params["name"]
+    is_new = await setups.keep_till(shared, name, setups.to_till(given), actor=ADMIN)
+    await services.settle_name(request)
+    return JSONResponse(await _read(request), 201 if is_new else 200)
+
+
+async def check_connection(request: Request) -> Response:
+    """200 with the event whose `result` are the findings of both sides; 202 when it takes longer than `?wait`."""
+    await events.read_json(request)
+    seconds = actions.find_seconds(request.query_params)
+    event_id = await setups.check_up(services.of(request), request.path_params["name"], actor=ADMIN)
+    return await events.answer(request, event_id, seconds=seconds)
+
+
+async def go_live(request: Request) -> Response:
+    """200 with the resumed connection, or the event that made it live; 202 when it takes longer."""
+    await events.read_json(request)
+    seconds = actions.find_seconds(request.query_params)
+    event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
+    if event_id is not None:
+        return await events.answer(request, event_id, seconds=seconds)
+    here = request.url.path.removesuffix("/live")
+    return JSONResponse(await _read(request), headers={"Location": quote(here)})
+
+
+async def pause_connection(request: Request) -> Response:
+    """200 with the connection; what comes meanwhile waits and is done afterwards."""
+    await events.read_json(request)
+    await setups.pause(services.of(request), request.path_params["name"], actor=ADMIN)
+    return JSONResponse(await _read(request))
+
+
+async def _read(request: Request) -> dict[str, object]:
+    name = request.path_params["name"]
+    overview = await status.look_at(request)
+    found = next((each for each in overview.connections if each.name == name), None)
+    if found is None:
+        raise Refusal(404, message("there is no connection {name}", name=name))
+    return status.to_connection(found, overview)
+
+
+async def rename_connection(request: Request) -> Response:
+    """200 with the connection under its new name; nothing else changes."""
+    given = await events.read_json(request, "name")
+    wanted = queries.find_text(given, "name")
+    if wanted is None:
+        raise Refusal(400, "give the other name: name")
+    await setups.rename(services.of(request), request.path_params["name"], wanted, actor=ADMIN)
+    return JSONResponse(await _read(request), headers={"Location": f"/admin/connections/{quote(wanted, safe='')}"})
+
+
+async def remove_connection(request: Request) -> Response:
+    """200: it is removed, its events are ended; `revoked` says whether Intuit took the tokens back."""
+    given = await events.read_json(request, "data")
+    data = queries.find_choice(given, "data", Data)
+    if data is None:
+        raise Refusal(400, message("say what becomes of the data: one of {choices}", choices=", ".join(Data)))
+    return JSONResponse(dataclasses.asdict(await setups.remove(request, data, actor=ADMIN)))
+
+
+_PATIENCE: Final = 20
+
+
+async def preview_record(request: Request) -> Response:
+    """200 with the event whose `result` is the preview; 202 and where to look when it takes longer than `?wait`.
+
+    The body names a flow and a record of the books, `{"flow": "products", "id": "17"}`, by `id`, `sku` or `name`, or
+    an order of the till by its `id`, or a customer by `id`, `name` or `email`: a relation of the till, or with
+    `"side": "books"` a customer of the books. `settings` may be a document (TOML) to try instead of the one in force.
+    """
+    shared = services.of(request)
+    given = await events.read_json(request, "flow", "side", *By, requests.SETTINGS)
+    seconds = actions.find_seconds(request.query_params, default=_PATIENCE)
+    named = [by for by in By if queries.find_text(given, by)]
+    if len(named) != 1:
+        raise Refusal(400, message("name one record, by {known}", known=", ".join(By)))
+    settings = await shared.run(lambda: _find_settings(given))
+    record = {**given, "by": named[0], "record": given[named[0]]}
+    wanted = actions.to_preview(record, connection=request.path_params["name"], actor=ADMIN)
+    event_id = await actions.ask_preview(shared, dataclasses.replace(wanted, settings=settings))
+    return await events.answer(request, event_id, seconds=seconds)
+
+
+def _find_settings(given: Mapping[str, Any]) -> str | None:
+    """A checked document. Raises `Refusal` 422 with every fault."""
+    text = given.get(requests.SETTINGS)
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise Refusal(400, "settings should be a document as TOML text")
+    try:
+        settings_document.parse(text)
+    except DocumentError as error:
+        detail = "the settings document was refused; nothing was tried"
+        raise Refusal(422, detail, faults=to_rows(error.faults)) from None
+    return text
+
+
+# --- settings documents -----------------------------------------------------------------------------------------------
+
 
 CHECK_SECONDS = 10.0
 """How long somebody who saves a document waits for the check; then it is saved without."""
@@ -51,13 +176,13 @@ class Saved:
     warnings: tuple[DocumentFault, ...] = ()
 
 
-async def save(shared: Services, name: str, draft: Draft) -> Saved:
+async def save_settings(shared: Services, name: str, draft: Draft) -> Saved:
     """Check and put in force. Raises `SettingsError` with what neither system has, `Refusal` 404, `Outdated`."""
     found = await _check(shared, name, draft)
     if faults := _to_faults(found, "faults"):
         raise DocumentError(faults)
     checked = found is not None and not found.get("unasked")
-    version, event_ids = await shared.write(lambda session: store(session, name, draft, checked=checked))
+    version, event_ids = await shared.write(lambda session: store_settings(session, name, draft, checked=checked))
     shared.notifier.notify(event_ids)
     return Saved(version, checked, _to_faults(found, "warnings"))
 
@@ -83,7 +208,7 @@ async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any]
     return found if isinstance(found, Mapping) else None
 
 
-def store(session: Session, name: str, draft: Draft, *, checked: bool) -> tuple[int, list[int]]:
+def store_settings(session: Session, name: str, draft: Draft, *, checked: bool) -> tuple[int, list[int]]:
     """Put a document in force, audited; answers its version, and the events by which it is checked later.
 
     Raises `Refusal` 404, `Outdated`.
@@ -143,7 +268,7 @@ async def put_settings(request: Request) -> Response:
     try:
         # On a thread: parsing a large document takes time.
         text = await shared.run(lambda: _parse(body, is_json=is_json))
-        saved = await save(shared, name, Draft(text, ADMIN, reason=reason, after=after))
+        saved = await save_settings(shared, name, Draft(text, ADMIN, reason=reason, after=after))
     except DocumentError as error:
         detail = "the settings document was refused; the old one stays"
         raise Refusal(422, detail, faults=to_rows(error.faults)) from None
