@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from gateway.store import tables, counts, personal, sales, todo  # noqa: F401 - every module with a table
+from gateway.store import tables, audit, counts, personal, sales  # noqa: F401 - every module with a table
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -21,6 +21,7 @@ from gateway.observability import logs, sentry
 from gateway.process import heartbeat
 from gateway.settings import Settings
 from gateway.store import (
+    audit,
     connections,
     counts,
     events,
@@ -30,7 +31,6 @@ from gateway.store import (
     rate_limits,
     requests,
     retention,
-    todo,
     tokens,
     users,
     views,
@@ -277,7 +277,7 @@ class Scheduler:
 
     def _prune(self) -> None:
         with writing(self.engine) as session:
-            todo.purge(session)
+            audit.purge_marks(session)
         purged = retention.purge(self.engine, days=self._settings.retention_days, stopped=self.stop.is_set)
         if any(purged):
             _log.info("expired lines and events were deleted", **purged._asdict())

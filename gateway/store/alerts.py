@@ -20,7 +20,7 @@ from gateway.store import connections, counts, cursors, installation, rate_limit
 from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.events import BACKFILL, UNSETTLED, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
-from gateway.store.sql import Page, given, moment, page_of, upsert
+from gateway.store.sql import moment, upsert
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, AlertRow, ConnectionRow, InboxRow, TokenRow
 from mapping import messages
 from mapping.messages import message
@@ -38,7 +38,7 @@ RETRY_SECONDS = 30.0
 SETTLING_SECONDS = 90.0  # a new deployment is still starting its processes
 OVERDUE = timedelta(hours=6)
 WITHHELD = "the dashboard says which and why"
-_MAX_NAMED, _PAGE = 5, 50
+_MAX_NAMED = 5
 _FIX_DAYS = "open the agreement in the dashboard, or run `./run agree`: every record is named with what to do"
 
 
@@ -304,16 +304,3 @@ def mark_sent(session: Session, alert: AlertRow, channels: Sequence[str], *, eve
         values["clear_sent_at" if clear else "sent_at"] = moment()
     same = and_(col(AlertRow.id) == alert.id, col(AlertRow.stage) == alert.stage)
     session.execute(update(AlertRow).where(same).values(**values))
-
-
-def find_open(session: Session) -> list[AlertRow]:
-    lasting = select(AlertRow).where(col(AlertRow.cleared_at).is_(None)).order_by(col(AlertRow.id))
-    return list(session.execute(lasting).scalars())
-
-
-def find_past(session: Session, connection: str | None = None, *, before: int | None = None) -> Page[AlertRow, int]:
-    """Alerts that are over (of one connection), newest first."""
-    conditions = [col(AlertRow.cleared_at).is_not(None), *given((AlertRow.connection, connection))]
-    conditions += [] if before is None else [col(AlertRow.id) < before]
-    past = select(AlertRow).where(*conditions).order_by(col(AlertRow.id).desc()).limit(_PAGE + 1)
-    return page_of(session.execute(past).scalars().all(), _PAGE, lambda row: row.id or 0)

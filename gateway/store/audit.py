@@ -1,28 +1,33 @@
 """What was done: the activity log of each event, and who did what through the admin API, the dashboard or the CLI.
 
-The log of an event tells in order what was received, read, decided, sent and answered.
+The log of an event tells in order what was received, read, decided, sent and answered. Beside the audit trail are what
+people did to many events at once, and what they noted about a cause.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import and_, false, func, insert, or_, select
+from sqlalchemy import BigInteger, Column, and_, delete, func, insert, select, update
 from sqlalchemy.types import TypeEngine
-from sqlmodel import Session, col
+from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store import inbox, sql
-from gateway.store.events import Change
-from gateway.store.sql import Instant, Page, given, moment, page_of
-from gateway.store.tables import AuditRow, JournalRow
+from gateway.store.events import Change, State
+from gateway.store.sql import Instant, given, moment, time_field, upsert
+from gateway.store.tables import AuditRow, InboxRow, JournalRow
+from gateway.store.tables_of_records import long_text, row_id
 from mapping import messages
 
 DETAIL_CHARACTERS = 64_000
+KEPT_SECONDS: Final = 90 * 86_400.0
+"""Of actions on many events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +75,7 @@ def write_log(session: Session, logs: Iterable[tuple[str | None, int | None, Seq
         session.execute(_inserting(dialect), sql.bind_rows(dialect, _KINDS, rows))
 
 
-def read_log(session: Session, event_id: int) -> list[Entry]:
-    rows = session.execute(select(JournalRow).where(col(JournalRow.event_id) == event_id).order_by(col(JournalRow.id)))
-    return [
-        Entry(r.kind, r.title, r.system, json.loads(r.detail) if r.detail else None, r.milliseconds, r.at, r.messages)
-        for r in rows.scalars()
-    ]
-
-
 # --- actions of people ----------------------------------------------------------------------------------------------
-
-
-MOST_ACTORS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class AuditFilter:
-    """Which actions to list: by whom, what, and from a moment until before another.
-
-    `within` are actors and the moment from which on their actions may be seen; None for everybody's.
-    """
-
-    actor: str | None = None
-    action: str | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-    within: Collection[tuple[str, datetime]] | None = None
 
 
 def note(session: Session, *, actor: str, action: str, target: str, reason: str | None = None) -> None:
@@ -111,49 +91,88 @@ def ask(session: Session, change: Change, *, actor: str, action: str, target: st
     return received.id
 
 
-def find_page(
-    session: Session, wanted: AuditFilter | None = None, *, before: int | None, limit: int
-) -> Page[AuditRow, int]:
-    """The actions before a cursor (None: all), newest first."""
-    wanted, id_ = wanted or AuditFilter(), col(AuditRow.id)
-    conditions = given((AuditRow.actor, wanted.actor), (AuditRow.action, wanted.action))
-    # Rows are numbered as time goes on: a bound of time is one of numbers, which every index here has.
-    if wanted.start is not None:
-        conditions.append(id_ >= _find_bound(session, wanted.start))
-    if wanted.end is not None:
-        conditions.append(id_ < _find_bound(session, wanted.end))
-    if wanted.within is not None:
-        mine = [and_(col(AuditRow.actor) == actor, col(AuditRow.at) >= since) for actor, since in wanted.within]
-        conditions.append(or_(false(), *mine))
-    if before is not None:
-        conditions.append(id_ < before)
-    newest = select(AuditRow).where(*conditions).order_by(id_.desc()).limit(limit + 1)
-    return page_of(session.execute(newest).scalars().all(), limit, lambda row: row.id or 0)
+class BulkAction(StrEnum):
+    RETRY = "retry"
+    IGNORE = "ignore"
 
 
-def _find_bound(session: Session, when: datetime) -> int:
-    """The number of the first action from a moment on, or of the one that comes next."""
-    first = select(col(AuditRow.id)).where(col(AuditRow.at) >= when).order_by(col(AuditRow.at)).limit(1)
-    found = session.execute(first).scalar_one_or_none()
-    if found is not None:
-        return int(found)
-    return int(session.execute(select(func.max(col(AuditRow.id)))).scalar_one() or 0) + 1
+class CauseMarkRow(SQLModel, table=True):
+    """What a person noted about a cause: `code:` and its code, or `flow:` and the flow of events without a code."""
+
+    __tablename__ = "cause_marks"
+
+    connection: str = Field(primary_key=True)
+    cause: str = Field(primary_key=True)
+    note: str | None = long_text()
+    assignee: str | None = None
+    snoozed_until: datetime | None = time_field(nullable=True)
+    marked_by: str
+    marked_at: datetime = time_field()
 
 
-def actors(session: Session) -> list[str]:
-    """Everybody who ever acted, in order, one step through the index for each."""
-    found: list[str] = []
-    while len(found) < MOST_ACTORS:
-        after = col(AuditRow.actor) > (found[-1] if found else "")
-        name = session.execute(select(func.min(col(AuditRow.actor))).where(after)).scalar_one()
-        if name is None:
-            break
-        found.append(str(name))
-    return found
+class BulkActionRow(SQLModel, table=True):
+    """Something a person did to many records at once; `connection` is that of a person who may see only one."""
+
+    __tablename__ = "bulk_actions"
+
+    id: int | None = row_id()
+    action: str
+    actor: str
+    reason: str | None = long_text()
+    connection: str | None = None
+    begun_at: datetime = time_field()
+    undone_at: datetime | None = time_field(nullable=True)
 
 
-def reasons(session: Session, *, action: str, targets: Collection[str]) -> dict[str, str]:
-    """The reasons of these actions, by target, where one was given."""
-    wanted = and_(col(AuditRow.action) == action, col(AuditRow.target).in_(targets), col(AuditRow.reason).is_not(None))
-    rows = session.execute(select(col(AuditRow.target), col(AuditRow.reason)).where(wanted)).all()
-    return {str(target): str(reason) for target, reason in rows}
+class BulkEventRow(SQLModel, table=True):
+    __tablename__ = "bulk_events"
+
+    bulk_id: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
+    event_id: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
+
+
+def cause_key(code: str | None, flow: str) -> str:
+    return f"code:{code}" if code else f"flow:{flow}"
+
+
+def begin_bulk(session: Session, action: BulkAction, **about: Any) -> int:
+    row = {"action": action, "begun_at": moment(), **about}
+    return int(session.execute(insert(BulkActionRow).values(row).returning(col(BulkActionRow.id))).scalar_one() or 0)
+
+
+def add_to_bulk(session: Session, bulk_id: int, event_ids: Sequence[int]) -> None:
+    """Note events of an action, in the transaction that changes them."""
+    if event_ids:
+        session.execute(insert(BulkEventRow), [{"bulk_id": bulk_id, "event_id": each} for each in event_ids])
+
+
+def undo_bulk(session: Session, bulk_id: int) -> bool:
+    """Note that an action is undone; False if it was before."""
+    still = and_(col(BulkActionRow.id) == bulk_id, col(BulkActionRow.undone_at).is_(None))
+    return sql.change(session, update(BulkActionRow).where(still).values(undone_at=moment())) > 0
+
+
+def mark_cause(session: Session, connection: str, cause: str, **values: Any) -> None:
+    """Store what a person says about a cause: note, assignee, until when it is put off."""
+    said = {**values, "marked_at": moment()}
+    upsert(session, CauseMarkRow, {"connection": connection, "cause": cause, **said}, said)
+
+
+def purge_marks(session: Session) -> int:
+    """Delete the marks of causes that are gone, and old actions; returns the number of marks.
+
+    It runs seldom: a cause whose records are just tried again keeps its note.
+    """
+    parked = select(col(InboxRow.connection), col(InboxRow.code), col(InboxRow.flow))
+    causes = session.execute(parked.where(col(InboxRow.state) == State.PARKED).distinct())
+    keys = {(connection or "", cause_key(code, flow)) for connection, code, flow in causes}
+    marked = session.execute(select(col(CauseMarkRow.connection), col(CauseMarkRow.cause))).all()
+    gone = [(connection, cause) for connection, cause in marked if (connection, cause) not in keys]
+    for connection, cause in gone:
+        mine = given((CauseMarkRow.connection, connection), (CauseMarkRow.cause, cause))
+        session.execute(delete(CauseMarkRow).where(*mine))
+    is_old = col(BulkActionRow.begun_at) < moment(-KEPT_SECONDS)
+    of_old = col(BulkEventRow.bulk_id).in_(select(col(BulkActionRow.id)).where(is_old))
+    session.execute(delete(BulkEventRow).where(of_old))
+    session.execute(delete(BulkActionRow).where(is_old))
+    return len(gone)

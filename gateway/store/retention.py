@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Engine, Table, and_, case, delete, func, or_, select, text, true, tuple_, update
 from sqlmodel import Session, SQLModel, col
 
-from gateway.store import connections, counts, personal, sales, sql, tables, todo  # noqa: F401 - some only have tables
+from gateway.store import audit, connections, counts, personal, sales, sql, tables  # noqa: F401 - some only have tables
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.sales import SaleContentRow, SaleStatus

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from sqlmodel import Session
 
-from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, tokens, views
+from gateway.queries import todo
+from gateway.store import audit, connections, inbox, progress, records, requests, sales, tokens, views
 from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.requests import By, Side
 from gateway.store.sales import AMSTERDAM
@@ -213,29 +214,29 @@ def _get(session: Session, event_id: int) -> Event:
 
 
 async def do_to_causes(
-    shared: Services, action: todo.BulkAction, keys: Sequence[tuple[str, str]], visitor: Visitor, reason: str | None
+    shared: Services, action: audit.BulkAction, keys: Sequence[tuple[str, str]], visitor: Visitor, reason: str | None
 ) -> int:
     """Try again or ignore the parked events of some causes, at most `todo.MOST`; answers the number of the action.
 
     In short transactions, each of which notes the events that it changed. Raises `Refusal` 409 when none waits.
     """
-    left_out = _WITHOUT_RECORD if action is todo.BulkAction.RETRY else frozenset[str]()
+    left_out = _WITHOUT_RECORD if action is audit.BulkAction.RETRY else frozenset[str]()
     ids = await shared.read(lambda session: todo.find_events(session, keys, left_out))
     if not ids:
         raise Refusal(409, "nothing of this waits any more; look at the list again")
 
     def begin(session: Session) -> int:
-        bulk_id = todo.begin(session, action, actor=visitor.actor, reason=reason, connection=visitor.connection)
+        bulk_id = audit.begin_bulk(session, action, actor=visitor.actor, reason=reason, connection=visitor.connection)
         target = message("{n} records, action {id}", n=len(ids), id=bulk_id)
         audit.note(session, actor=visitor.actor, action=action, target=target, reason=reason)
         return bulk_id
 
-    bulk_id, is_retry = await shared.write(begin), action is todo.BulkAction.RETRY
+    bulk_id, is_retry = await shared.write(begin), action is audit.BulkAction.RETRY
     why = message("ignored by a person: {reason}", reason=reason or "")
 
     def change(session: Session, some: Sequence[int]) -> list[int]:
         changed = _requeue(session, some, [State.PARKED]) if is_retry else _ignore(session, some, why)
-        todo.add_events(session, bulk_id, changed)
+        audit.add_to_bulk(session, bulk_id, changed)
         return changed if is_retry else []
 
     for start in range(0, len(ids), views.LONGEST_PAGE):
@@ -248,7 +249,7 @@ async def undo_ignore(shared: Services, bulk_id: int, *, actor: str) -> int:
     """Have the events that an action ignored handled again; answers how many. Raises `Refusal` 409 if it was undone."""
 
     def change(session: Session) -> list[int]:
-        if not todo.undo(session, bulk_id):
+        if not audit.undo_bulk(session, bulk_id):
             raise Refusal(409, "this was undone before")
         ids = _requeue(session, todo.find_ignored(session, bulk_id), [State.SKIPPED])
         target = message("{n} records, action {id}", n=len(ids), id=bulk_id)

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.observability import counters
+from gateway.queries import todo
 from gateway.settings import Settings
 from gateway.store import alerts, connections, counts, installation, rate_limits, sql, tokens, views
 from gateway.store.session import reading
@@ -117,7 +118,7 @@ def read(session: Session, settings: Settings) -> Gauge:
         views.flow_statuses(session),
         views.cursors(session),
         counts.calls_of_month(session, f"{now:%Y-%m}"),
-        alerts.find_open(session),
+        todo.find_alerts(session),
         rate_limits.find_uses(session),
         connections.names_by_account(session),
         installation.alive(session),

@@ -14,14 +14,14 @@ import pytest
 from sqlalchemy import Engine, update
 from starlette.routing import Route
 
-from gateway.store import alerts, audit, connections, inbox, requests, todo, users
+from gateway.store import alerts, audit, connections, inbox, requests, users
 from gateway.store.agreements import AgreementStatus, DayResult
 from gateway.store.alerts import AlertCause
+from gateway.store.audit import BulkAction
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.session import open_engine, writing
 from gateway.store.sql import moment
 from gateway.store.tables import AlertRow
-from gateway.store.todo import BulkAction
 from gateway.store.users import Role
 from gateway.web import dashboard
 from tests.browser.shop import KEY
@@ -87,7 +87,8 @@ def results(address: str, tmp_path: Path) -> Mapping[str, int]:
     with writing(engine) as session:
         connections.save_settings(session, "default", "[orders]\nmemo = false\n", author="cli")
         users.invite(session, users.add(session, "Anna", Role.VIEWER, None) or 0, "a-secret-of-an-invitation")
-        todo.add_events(session, todo.begin(session, BulkAction.IGNORE, actor="dashboard: Anna", reason="x"), [8])
+        bulk_id = audit.begin_bulk(session, BulkAction.IGNORE, actor="dashboard: Anna", reason="x")
+        audit.add_to_bulk(session, bulk_id, [8])
         audit.note(session, actor="dashboard: Anna", action="ignore", target="event 9", reason="a test receipt")
         alerts.note(session, [AlertCause("silent/default/MplusKASSA", "x", "it has not answered", "", "default")])
         session.execute(update(AlertRow).values(cleared_at=moment(-60), first_seen=moment(-660), told="email"))

@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import __main__ as main
+from gateway.queries import todo
 from gateway.store import audit, connections, inbox, views
-from gateway.store.audit import Entry
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.sealing import Seal
@@ -98,7 +98,7 @@ def work(engine: Engine) -> Iterator[Callable[..., Worker]]:
 
 
 def finish_well(session: Session, event: Event) -> Outcome:
-    audit.write_log(session, [(event.connection, event.id, [Entry("read", "read receipt 77")])])
+    audit.write_log(session, [(event.connection, event.id, [audit.Entry("read", "read receipt 77")])])
     return Outcome(State.DONE, facts={"target_entity": "SalesReceipt", "target_id": "145"})
 
 
@@ -123,7 +123,7 @@ def test_a_resend_of_a_known_order_repeats_its_record_and_is_watched(
         "actor": "cli",
     }
     with reading(engine) as session:
-        (action,) = audit.find_page(session, before=None, limit=5)[0]
+        (action,) = todo.find_actions(session, before=None, limit=5)[0]
     assert (action.actor, action.action, action.target) == ("cli", "resend", "order 1.2.2026.9")
 
 
@@ -246,15 +246,15 @@ def test_a_person_is_exported_and_erased_without_a_trace_in_the_audit(run: Cli, 
     code, _, said = run("person", "erase", ADDRESS)
     assert (code, f"nothing is kept about {ADDRESS}" in said) == (1, True)
     with reading(engine) as session:
-        assert all(ADDRESS not in action.target for action in audit.find_page(session, before=None, limit=9)[0])
+        assert all(ADDRESS not in action.target for action in todo.find_actions(session, before=None, limit=9)[0])
 
 
 def test_purge_deletes_what_is_older_than_the_retention(run: Cli, engine: Engine) -> None:
     from datetime import UTC, datetime, timedelta
 
-    old = Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))
+    old = audit.Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))
     with writing(engine) as session:
-        audit.write_log(session, [(None, None, [old, old, Entry("read", "new")])])
+        audit.write_log(session, [(None, None, [old, old, audit.Entry("read", "new")])])
     assert json.loads(run("purge", "--json")[1]) == {"deleted": 2, "events": 0, "emptied": 0}
     assert json.loads(run("purge", "--json")[1]) == {"deleted": 0, "events": 0, "emptied": 0}
 
@@ -397,4 +397,4 @@ def test_days_that_make_no_period_are_wrong_usage_and_ask_nothing(
     assert (code, "is not a period of 1 to 92 days" in err or "2999-01-01 has not begun yet" in err) == (2, True)
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=9) == []
-        assert audit.find_page(session, before=None, limit=9)[0] == []
+        assert todo.find_actions(session, before=None, limit=9)[0] == []

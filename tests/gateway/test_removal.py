@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 
 from gateway import removal, resealing, seeding, settings
 from gateway.errors import Rejected
+from gateway.queries import todo
 from gateway.removal import Data
 from gateway.settings import Settings
 from gateway.store import audit, connections, cursors, inbox, links, retention, tokens, views
@@ -109,7 +110,7 @@ def test_a_rename_changes_one_row_and_the_work_in_hand_goes_on(engine: Engine) -
         assert connections.find_key(session, "winkel") == "shop"
         found = connections.find(session, "shop", SEAL)
         assert links.find(session, "shop", LinkKind.DOCUMENT, "receipt:1") is not None
-        assert [action.target for action in audit.find_page(session, before=None, limit=1)[0]] == [
+        assert [action.target for action in todo.find_actions(session, before=None, limit=1)[0]] == [
             "connection shop, now winkel"
         ]
     assert found is not None
@@ -215,7 +216,7 @@ def test_a_purge_leaves_nothing_but_the_audit_and_touches_no_neighbour(engine: E
     assert count_rows(engine, "other") == neighbour
     with reading(engine) as session:
         assert list(connections.display_names(session)) == ["other"]
-        assert [action.action for action in audit.find_page(session, before=None, limit=5)[0]] == ["remove"]
+        assert [action.action for action in todo.find_actions(session, before=None, limit=5)[0]] == ["remove"]
 
 
 def test_kept_data_can_be_purged_later(engine: Engine) -> None:
@@ -239,7 +240,7 @@ def test_tokens_that_cannot_be_revoked_are_reported_and_deleted(engine: Engine) 
         assert tokens.find(session, "shop", SEAL) is None
         late = tokens.Tokens("access", None, "refresh", None)
         assert not tokens.replace(session, "shop", late, SEAL)  # a refresh that was under way
-        newest = audit.find_page(session, before=None, limit=1)[0][0]
+        newest = todo.find_actions(session, before=None, limit=1)[0][0]
     assert (newest.action, (newest.reason or "").startswith("not revoked")) == ("revoke", True)
 
 

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import alerts, settings
-from gateway.alerts import NotDelivered
+from gateway.queries import todo
 from gateway.settings import Settings
 from gateway.store import alerts as rows
 from gateway.store import connections, counts, cursors, inbox, retention, tokens
@@ -199,7 +199,7 @@ def test_a_channel_that_fails_is_tried_again_alone(
 def test_only_a_good_answer_counts_as_sent(given: Settings, receiver: Receiver, status: int) -> None:
     receiver.status = status
     alert = AlertRow(id=1, cause="c", title="t", first_seen=_now(), seen_at=_now())
-    with pytest.raises(NotDelivered, match=str(status)):
+    with pytest.raises(alerts.NotDelivered, match=str(status)):
         alerts.post(given, alerts.to_message(alert, given))
 
 
@@ -211,7 +211,7 @@ def test_a_password_is_not_sent_to_a_far_server_without_tls(mailbox: Mailbox) ->
     url = mailbox.url.replace("127.0.0.1", "user:marked-password@127.0.0.1")
     alert = AlertRow(id=1, cause="c", title="t", first_seen=_now(), seen_at=_now())
     given = read(SMTP_URL=url, ALERT_EMAIL="o@example.nl")
-    with pytest.raises(NotDelivered) as untold:  # this server has no AUTH; on this machine it is tried
+    with pytest.raises(alerts.NotDelivered) as untold:  # this server has no AUTH; on this machine it is tried
         alerts.send_mail(given, alerts.to_message(alert, given))
     assert "marked-password" not in str(untold.value)
     assert mailbox.mails == []
@@ -340,7 +340,7 @@ def test_without_channels_alerts_are_kept_for_the_dashboard(engine: Engine) -> N
     connect(engine, paused="by hand")
     Watch(engine, read()).look()
     with reading(engine) as session:
-        (alert,) = rows.find_open(session)
+        (alert,) = todo.find_alerts(session)
     assert (alert.cause, alert.title) == ("paused/shop", "the connection is paused")
 
 

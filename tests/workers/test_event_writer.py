@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from gateway.store import audit, claims, inbox
+from gateway.queries import events
+from gateway.store import claims, inbox
 from gateway.store.audit import Entry
 from gateway.store.claims import LeaseLost
 from gateway.store.events import URGENT, Change, Event, Flow, Outcome, State
@@ -97,7 +98,7 @@ def test_outcomes_that_wait_together_are_all_stored(engine: Engine, writer: Even
     assert states(engine) == ["done"] * THREADS
     assert len(commits) <= 2  # the first may have been alone
     with reading(engine) as session:
-        logs = [[entry.title for entry in audit.read_log(session, each.id)] for each in claimed]
+        logs = [[entry.title for entry in events.read_log(session, each.id)] for each in claimed]
     assert logs == [[f"ended {each.entity_id}"] for each in claimed]
 
 

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.queries import events
 from gateway.store import audit, connections, links, people, views
 from gateway.store.audit import Entry
 from gateway.store.events import Event, State
@@ -52,7 +53,7 @@ async def find_detail(request: Request, event_id: int) -> dict[str, object]:
 async def read_event(request: Request, event_id: int) -> tuple[Event, list[Entry]]:
     """The event and its log. Raises `Refusal` 404."""
     event, log = await services.of(request).read(
-        lambda session: (views.find_event(session, event_id), audit.read_log(session, event_id))
+        lambda session: (views.find_event(session, event_id), events.read_log(session, event_id))
     )
     if event is None:
         raise Refusal(404, "there is no such event")

@@ -13,10 +13,10 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from gateway.queries import todo
 from gateway.settings import Settings
 from gateway.store import (
     agreements,
-    alerts,
     audit,
     certificates,
     connections,
@@ -104,7 +104,7 @@ def look(session: Session, seal: Seal) -> Overview:
         tokens=views.tokens(session),
         meters=counts.calls_of_month(session, f"{now:%Y-%m}"),
         processes=installation.alive(session),
-        alerts=alerts.find_open(session),
+        alerts=todo.find_alerts(session),
         cooldowns=rate_limits.find_cooldowns(session),
         backfills=progress.running(session),
         companies=connections.company_names(session),
@@ -227,7 +227,7 @@ async def list_audit(request: Request) -> Response:
     before, limit = queries.find_cursor(request.query_params), queries.find_limit(request.query_params)
 
     def find_page(session: Session) -> dict[str, Any]:
-        rows, following = audit.find_page(session, before=before, limit=limit)
+        rows, following = todo.find_actions(session, before=before, limit=limit)
         done = [pick(row, "id", "actor", "action", "target", "reason", "at") for row in rows]
         return {"audit": done, "next": str(following) if following is not None else None}
 

@@ -12,6 +12,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway.queries import todo
 from gateway.store import audit, requests, users, views
 from gateway.store.events import PENDING, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
@@ -125,8 +126,9 @@ async def show_actions(request: Request, visitor: Visitor) -> Response:
 
     def look(session: Session) -> dict[str, Any]:
         mine = _confine(session, visitor)
-        rows, following = audit.find_page(session, dataclasses.replace(wanted, within=mine), before=before, limit=PAGE)
-        people = sorted(actor for actor, _ in mine) if mine is not None else audit.actors(session)
+        seen = dataclasses.replace(wanted, within=mine)
+        rows, following = todo.find_actions(session, seen, before=before, limit=PAGE)
+        people = sorted(actor for actor, _ in mine) if mine is not None else todo.find_actors(session)
         return {"rows": rows, "following": following, "actors": people}
 
     found = await services.of(request).read(look)
@@ -149,7 +151,7 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
 
     def read(session: Session, after: int | None) -> tuple[rendering.Rows, int | None]:
         confined = dataclasses.replace(wanted, within=_confine(session, visitor))
-        found, following = audit.find_page(session, confined, before=after, limit=rendering.CSV_PAGE)
+        found, following = todo.find_actions(session, confined, before=after, limit=rendering.CSV_PAGE)
         rows = []
         for row in found:
             texts = (row.actor.removeprefix(f"{DASHBOARD}: "), row.action, row.target, row.reason)
@@ -159,9 +161,9 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
     return await rendering.to_download(request, "audit.csv", COLUMNS, read)
 
 
-def _to_filter(given: Mapping[str, str]) -> audit.AuditFilter:
+def _to_filter(given: Mapping[str, str]) -> todo.AuditFilter:
     first, last = queries.find_day(given, "from"), queries.find_day(given, "through")
-    return audit.AuditFilter(
+    return todo.AuditFilter(
         actor=queries.find_text(given, "who"),
         action=queries.find_text(given, "what"),
         start=datetime.combine(first, time(), AMSTERDAM) if first else None,

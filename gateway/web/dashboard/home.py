@@ -17,13 +17,13 @@ from starlette.responses import RedirectResponse, Response
 from gateway.errors import AUTH_LOST
 from gateway.queries import sales
 from gateway.queries.sales import SaleFilter, SalesTotal
+from gateway.queries.todo import OpenCause
 from gateway.store import agreements, connections, counts, cursors, rate_limits, sql, tokens, views
 from gateway.store.agreements import AgreementSum
 from gateway.store.connections import Connection, Silence
 from gateway.store.rate_limits import NAMES
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.tables import CursorRow, MeterRow, SystemRow, TokenRow
-from gateway.store.todo import OpenCause
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
 from gateway.web.dashboard import charts, setup, todo

@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.queries import sales
+from gateway.queries.events import read_log
 from gateway.queries.sales import ListedSale, SaleFilter, SalePosition, SalesTotal
 from gateway.settings import Settings
 from gateway.store import audit, counts, links, views
@@ -316,7 +317,7 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
         event = views.find_event(session, row.event_id) if row.event_id else next(iter(events), None)
         if event and event.id not in {each.id for each in events}:
             events = sorted([event, *events], key=lambda each: -each.id)
-        log = audit.read_log(session, event.id) if event else []
+        log = read_log(session, event.id) if event else []
         link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
         is_told = event is not None and event.state in OPEN
         sale = sales.ListedSale(

@@ -14,7 +14,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import audit, connections, requests, views
+from gateway.queries import todo
+from gateway.store import connections, requests, views
 from gateway.store.tables import SettingsRow
 from gateway.web import actions, api, queries, services
 from gateway.web.api.connections import ACTION, Draft, find_in_force, to_target
@@ -205,7 +206,7 @@ def list_entries(session: Session, name: str) -> list[VersionEntry]:
 
 def to_entries(session: Session, name: str, found: Sequence[SettingsRow]) -> list[VersionEntry]:
     """Versions with their reasons and what each changed in the one before it, where that is among them."""
-    reasons = audit.reasons(session, action=ACTION, targets=[to_target(name, each.version) for each in found])
+    reasons = todo.find_reasons(session, action=ACTION, targets=[to_target(name, each.version) for each in found])
     before = {each.version + 1: each.document for each in found}
     return [
         VersionEntry(

@@ -14,11 +14,13 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.alerts import open_channels
-from gateway.store import alerts, audit, cursors, sql, todo, users
+from gateway.queries import todo
+from gateway.queries.todo import BulkProgress, OpenCause
+from gateway.store import alerts, audit, cursors, sql, users
+from gateway.store.audit import BulkAction, CauseMarkRow
 from gateway.store.events import Flow, State
 from gateway.store.sales import AMSTERDAM, SaleStatus, today_of
 from gateway.store.tables import AlertRow
-from gateway.store.todo import BulkAction, BulkProgress, CauseMarkRow, OpenCause
 from gateway.web import actions, queries, services
 from gateway.web.access import refuse_others
 from gateway.web.dashboard import charts
@@ -194,7 +196,7 @@ async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Resp
             # Seven in the morning at the shop: before somebody works.
             until = datetime.combine(day, time(7), AMSTERDAM).astimezone(UTC) if snooze else None
             said["snoozed_until"] = until
-        todo.mark(session, connection, cause, marked_by=visitor.actor, **said)
+        audit.mark_cause(session, connection, cause, marked_by=visitor.actor, **said)
         target = message("cause {cause}", cause=cause.partition(":")[2])
         audit.note(session, actor=visitor.actor, action="mark", target=target, reason=note or None)
 
@@ -232,10 +234,10 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
     before = queries.find_cursor(request.query_params)
 
     def look(session: Session) -> tuple[list[AlertRow], Sequence[AlertRow], int | None, charts.ChartFigures]:
-        is_mine = (each for each in alerts.find_open(session) if visitor.connection in {None, each.connection})
+        is_mine = (each for each in todo.find_alerts(session) if visitor.connection in {None, each.connection})
         return (
             list(is_mine),
-            *alerts.find_past(session, visitor.connection, before=before),
+            *todo.find_past_alerts(session, visitor.connection, before=before),
             charts.look(session, visitor.connection),
         )
 

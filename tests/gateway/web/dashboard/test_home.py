@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, update
 
-from gateway.store import alerts, connections, counts, todo, tokens
+from gateway.queries import todo
+from gateway.store import alerts, connections, counts, tokens
 from gateway.store.agreements import AgreementStatus
 from gateway.store.alerts import AlertCause
 from gateway.store.counts import BookedDayRow, HourRow

@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import Engine, insert, update
 from sqlmodel import col
 
+from gateway.queries import todo
+from gateway.queries.todo import AuditFilter
 from gateway.store import alerts, audit, connections, counts, progress, users
 from gateway.store.alerts import WITHHELD, AlertCause
-from gateway.store.audit import AuditFilter
 from gateway.store.events import Outcome, State
 from gateway.store.progress import Notes
 from gateway.store.sealing import Seal
@@ -88,7 +89,7 @@ def test_the_audit_goes_on_by_pages_and_tells_its_records_in_every_language(
     assert len(shown(first)) + len(shown(second)) == 60
     assert "gebeurtenis 9\n" in re.sub("<.*?>", "\n", second.text)
     with reading(gateway.engine) as session:
-        rows, _ = audit.find_page(session, AuditFilter(action="ignore", actor="cli"), before=3, limit=9)
+        rows, _ = todo.find_actions(session, AuditFilter(action="ignore", actor="cli"), before=3, limit=9)
     assert all(row.id and row.id < 3 for row in rows)
 
 

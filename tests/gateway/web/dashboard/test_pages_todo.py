@@ -10,13 +10,14 @@ import httpx
 from sqlalchemy import update
 from sqlmodel import col
 
-from gateway.store import connections, inbox, records, todo
+from gateway.queries import todo
+from gateway.store import audit, connections, inbox, records
+from gateway.store.audit import CauseMarkRow
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
-from gateway.store.todo import CauseMarkRow
 from tests.claiming import finish
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import Gateway, a_connection
@@ -116,9 +117,9 @@ def test_a_cause_has_a_note_somebody_and_can_be_put_off_until_it_is_gone(
     for wrong in ({"snooze": "9"}, {"note": "x" * 501}, {"note": "a\x00b"}):
         assert mark(admin, **wrong) == 400
     with writing(gateway.engine) as session:
-        assert todo.purge(session) == 0
+        assert audit.purge_marks(session) == 0
         inbox.ignore(session, event_id, "x")
-        assert todo.purge(session) == 1
+        assert audit.purge_marks(session) == 1
     assert mark(admin, **form) == 404
 
 

@@ -1,4 +1,4 @@
-"""Causes of parked events: how much each holds up, what a person notes of it, and what is done to many records.
+"""What waits for people, and what they did: causes of parked events, actions on many, alerts, the audit trail.
 
 Of a cause is known how many events have it, in which flows, and how much money of sales waits for it.
 """
@@ -8,63 +8,22 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, ColumnElement, and_, case, delete, exists, func, insert, or_, select, update
-from sqlmodel import Field, Session, SQLModel, col
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select
+from sqlmodel import Session, col
 
+from gateway.store.audit import BulkActionRow, BulkEventRow, CauseMarkRow, cause_key
 from gateway.store.events import OPEN, UNSETTLED, State
-from gateway.store.sql import change, given, moment, time_field, upsert
-from gateway.store.tables import InboxRow, RecordRow, SaleRow
-from gateway.store.tables_of_records import long_text, row_id
+from gateway.store.sql import Page, given, page_of
+from gateway.store.tables import AlertRow, AuditRow, InboxRow, RecordRow, SaleRow
 
+PAGE: Final = 50
 MOST: Final = 1_000
 """Records that are changed by one action; the rest needs another."""
-KEPT_SECONDS: Final = 90 * 86_400.0
 _AMOUNT: Final = func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0)
 _SUMS: Final = (func.count(), func.count(col(SaleRow.id)), _AMOUNT)
 """Of events with their sales: how many, how many of them are sales, and the money of those."""
-
-
-class BulkAction(StrEnum):
-    RETRY = "retry"
-    IGNORE = "ignore"
-
-
-class CauseMarkRow(SQLModel, table=True):
-    """What a person noted about a cause: `code:` and its code, or `flow:` and the flow of events without a code."""
-
-    __tablename__ = "cause_marks"
-
-    connection: str = Field(primary_key=True)
-    cause: str = Field(primary_key=True)
-    note: str | None = long_text()
-    assignee: str | None = None
-    snoozed_until: datetime | None = time_field(nullable=True)
-    marked_by: str
-    marked_at: datetime = time_field()
-
-
-class BulkActionRow(SQLModel, table=True):
-    """Something a person did to many records at once; `connection` is that of a person who may see only one."""
-
-    __tablename__ = "bulk_actions"
-
-    id: int | None = row_id()
-    action: str
-    actor: str
-    reason: str | None = long_text()
-    connection: str | None = None
-    begun_at: datetime = time_field()
-    undone_at: datetime | None = time_field(nullable=True)
-
-
-class BulkEventRow(SQLModel, table=True):
-    __tablename__ = "bulk_events"
-
-    bulk_id: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
-    event_id: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +80,7 @@ class OpenCause:
     @property
     def key(self) -> tuple[str, str]:
         """Connection and cause; it lasts while there is a record that has the cause."""
-        return (self.connection or "", key_of(self.code, self.flows[0]))
-
-
-def key_of(code: str | None, flow: str) -> str:
-    return f"code:{code}" if code else f"flow:{flow}"
+        return (self.connection or "", cause_key(self.code, self.flows[0]))
 
 
 def find_causes(session: Session, connection: str | None = None) -> list[OpenCause]:
@@ -179,9 +134,6 @@ def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any
     return found
 
 
-# --- what is done to many -----------------------------------------------------------------------------------------
-
-
 def is_open(session: Session, connection: str, cause: str) -> bool:
     """Whether an event has this cause, or is tried again because it had."""
     wanted = select(col(InboxRow.id)).where(_is_of([(connection, cause)], OPEN)).limit(1)
@@ -216,17 +168,6 @@ def find_events(session: Session, keys: Collection[tuple[str, str]], without: Co
     return [int(each) for each in ids if each is not None]
 
 
-def begin(session: Session, action: BulkAction, **about: Any) -> int:
-    row = {"action": action, "begun_at": moment(), **about}
-    return int(session.execute(insert(BulkActionRow).values(row).returning(col(BulkActionRow.id))).scalar_one() or 0)
-
-
-def add_events(session: Session, bulk_id: int, event_ids: Sequence[int]) -> None:
-    """Note events of an action, in the transaction that changes them."""
-    if event_ids:
-        session.execute(insert(BulkEventRow), [{"bulk_id": bulk_id, "event_id": each} for each in event_ids])
-
-
 def find_bulk(session: Session, bulk_id: int) -> BulkProgress | None:
     """An action with the present states of its events."""
     row = session.get(BulkActionRow, bulk_id)
@@ -251,38 +192,90 @@ def find_ignored(session: Session, bulk_id: int) -> list[int]:
     return [int(each) for each in session.execute(select(col(InboxRow.id)).where(wanted)).scalars() if each is not None]
 
 
-def undo(session: Session, bulk_id: int) -> bool:
-    """Note that an action is undone; False if it was before."""
-    still = and_(col(BulkActionRow.id) == bulk_id, col(BulkActionRow.undone_at).is_(None))
-    return change(session, update(BulkActionRow).where(still).values(undone_at=moment())) > 0
-
-
-# --- marks --------------------------------------------------------------------------------------------------------
-
-
-def mark(session: Session, connection: str, cause: str, **values: Any) -> None:
-    """Store what a person says about a cause: note, assignee, until when it is put off."""
-    said = {**values, "marked_at": moment()}
-    upsert(session, CauseMarkRow, {"connection": connection, "cause": cause, **said}, said)
-
-
 def find_marks(session: Session, connection: str | None = None) -> dict[tuple[str, str], CauseMarkRow]:
     rows = session.execute(select(CauseMarkRow).where(*given((CauseMarkRow.connection, connection)))).scalars()
     return {(row.connection, row.cause): row for row in rows}
 
 
-def purge(session: Session) -> int:
-    """Delete the marks of causes that are gone, and old actions; returns the number of marks.
+# --- alerts ---------------------------------------------------------------------------------------------------------
 
-    It runs seldom: a cause whose records are just tried again keeps its note.
+
+def find_alerts(session: Session) -> list[AlertRow]:
+    lasting = select(AlertRow).where(col(AlertRow.cleared_at).is_(None)).order_by(col(AlertRow.id))
+    return list(session.execute(lasting).scalars())
+
+
+def find_past_alerts(session: Session, connection: str | None, *, before: int | None) -> Page[AlertRow, int]:
+    """Alerts that are over (of one connection), newest first."""
+    conditions = [col(AlertRow.cleared_at).is_not(None), *given((AlertRow.connection, connection))]
+    conditions += [] if before is None else [col(AlertRow.id) < before]
+    past = select(AlertRow).where(*conditions).order_by(col(AlertRow.id).desc()).limit(PAGE + 1)
+    return page_of(session.execute(past).scalars().all(), PAGE, lambda row: row.id or 0)
+
+
+# --- what people did ------------------------------------------------------------------------------------------------
+
+
+MOST_ACTORS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which actions to list: by whom, what, and from a moment until before another.
+
+    `within` are actors and the moment from which on their actions may be seen; None for everybody's.
     """
-    keys = {cause.key for cause in find_causes(session)}
-    gone = [key for key in find_marks(session) if key not in keys]
-    for connection, cause in gone:
-        mine = given((CauseMarkRow.connection, connection), (CauseMarkRow.cause, cause))
-        session.execute(delete(CauseMarkRow).where(*mine))
-    is_old = col(BulkActionRow.begun_at) < moment(-KEPT_SECONDS)
-    of_old = col(BulkEventRow.bulk_id).in_(select(col(BulkActionRow.id)).where(is_old))
-    session.execute(delete(BulkEventRow).where(of_old))
-    session.execute(delete(BulkActionRow).where(is_old))
-    return len(gone)
+
+    actor: str | None = None
+    action: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    within: Collection[tuple[str, datetime]] | None = None
+
+
+def find_actions(
+    session: Session, wanted: AuditFilter | None = None, *, before: int | None, limit: int
+) -> Page[AuditRow, int]:
+    """The actions before a cursor (None: all), newest first."""
+    wanted, id_ = wanted or AuditFilter(), col(AuditRow.id)
+    conditions = given((AuditRow.actor, wanted.actor), (AuditRow.action, wanted.action))
+    # Rows are numbered as time goes on: a bound of time is one of numbers, which every index here has.
+    if wanted.start is not None:
+        conditions.append(id_ >= _find_bound(session, wanted.start))
+    if wanted.end is not None:
+        conditions.append(id_ < _find_bound(session, wanted.end))
+    if wanted.within is not None:
+        mine = [and_(col(AuditRow.actor) == actor, col(AuditRow.at) >= since) for actor, since in wanted.within]
+        conditions.append(or_(false(), *mine))
+    if before is not None:
+        conditions.append(id_ < before)
+    newest = select(AuditRow).where(*conditions).order_by(id_.desc()).limit(limit + 1)
+    return page_of(session.execute(newest).scalars().all(), limit, lambda row: row.id or 0)
+
+
+def _find_bound(session: Session, when: datetime) -> int:
+    """The number of the first action from a moment on, or of the one that comes next."""
+    first = select(col(AuditRow.id)).where(col(AuditRow.at) >= when).order_by(col(AuditRow.at)).limit(1)
+    found = session.execute(first).scalar_one_or_none()
+    if found is not None:
+        return int(found)
+    return int(session.execute(select(func.max(col(AuditRow.id)))).scalar_one() or 0) + 1
+
+
+def find_actors(session: Session) -> list[str]:
+    """Everybody who ever acted, in order, one step through the index for each."""
+    found: list[str] = []
+    while len(found) < MOST_ACTORS:
+        after = col(AuditRow.actor) > (found[-1] if found else "")
+        name = session.execute(select(func.min(col(AuditRow.actor))).where(after)).scalar_one()
+        if name is None:
+            break
+        found.append(str(name))
+    return found
+
+
+def find_reasons(session: Session, *, action: str, targets: Collection[str]) -> dict[str, str]:
+    """The reasons of these actions, by target, where one was given."""
+    wanted = and_(col(AuditRow.action) == action, col(AuditRow.target).in_(targets), col(AuditRow.reason).is_not(None))
+    rows = session.execute(select(col(AuditRow.target), col(AuditRow.reason)).where(wanted)).all()
+    return {str(target): str(reason) for target, reason in rows}
