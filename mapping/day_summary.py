@@ -68,7 +68,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Goods:
-    """The goods of a line of a summary: a turnover group or a special kind ("deposit"), at one VAT code and rate."""
+    """The goods of a line of a summary: a turnover group or a special kind ("deposit"), at a VAT code and its rate."""
 
     kind: str
     code: int
@@ -119,13 +119,18 @@ def total_of(sales: Iterable[Sale], settings: OrderSettings, tip_articles: Itera
 
 
 def add(many: Iterable[DayTotals]) -> DayTotals:
+    """The sum, with one VAT code per rate: the books have a tax code for a rate, and do not show which code it was."""
     listed = list(many)
+    known = [key for totals in listed for key in (*totals.vat, *((goods.code, goods.rate) for goods in totals.nets))]
+    codes = {rate: code for code, rate in reversed(known)}
     return DayTotals(
-        nets=sum_cents(totals.nets for totals in listed),
-        vat=sum_cents(totals.vat for totals in listed),
+        nets=sum_cents(
+            {replace(goods, code=codes[goods.rate]): cents} for t in listed for goods, cents in t.nets.items()
+        ),
+        vat=sum_cents({(codes[rate], rate): cents} for t in listed for (_, rate), cents in t.vat.items()),
         tenders=sum_cents(totals.tenders for totals in listed),
         rounding=sum(totals.rounding for totals in listed),
-        drift=sum_cents(totals.drift for totals in listed),
+        drift=sum_cents({(codes.get(rate, code), rate): c} for t in listed for (code, rate), c in t.drift.items()),
     )
 
 

@@ -24,7 +24,7 @@ from handlers.deps import Deps
 from handlers.result import Result, done, parked, waiting
 from handlers.sales import bookings, documents, repairs, settlement
 from mapping import list_entries, sale_identity
-from mapping.day_summary import GOODS, Day, DayPlan, DayTotals, Goods, subtract
+from mapping.day_summary import GOODS, Day, DayPlan, DayTotals, Goods, add, subtract
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import to_cents
@@ -285,11 +285,7 @@ def find_missing(booked: DayTotals, plan: DayPlan) -> DayTotals:
     tenders = Counter[str]()
     for tender, cents in rest.tenders.items():  # of several that are one way to pay in the books, one is read back
         tenders[_find_tender(plan.references.payment_methods.get(tender), plan) or tender] += cents
-    rest = replace(
-        rest,
-        nets={goods: cents for goods, cents in nets.items() if cents},
-        tenders={tender: cents for tender, cents in tenders.items() if cents},
-    )
+    rest = add([replace(rest, nets=nets, tenders=tenders)])
     tolerance = plan.settings.rounding_cap_cents + find_reach(plan.totals.drift)
     small = all(abs(cents) <= tolerance for cents in (*rest.nets.values(), *rest.vat.values(), rest.rounding))
     return DayTotals() if small and not rest.total and not rest.tenders else rest

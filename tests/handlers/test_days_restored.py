@@ -199,6 +199,20 @@ def test_a_rate_and_a_way_to_pay_that_the_day_has_no_more_are_read_back(shop: Sh
     assert_whole(shop, *parts)
 
 
+@pytest.mark.parametrize("sold_meanwhile", [(), (2,)])
+def test_two_vat_codes_of_one_rate_are_read_back_as_one(shop: Shop, sold_meanwhile: tuple[int, ...]) -> None:
+    backup = take_backup(shop)
+    shop.till.sell(lines=[sold(1001, vat_rate=2100), sold(1002, 9, vat_rate=2100)], when=NOON)
+    handle(shop)
+    before = by_tag(shop)
+    restore(shop, backup)
+    for pieces in sold_meanwhile:
+        shop.till.sell(lines=[sold(1002, pieces, vat_rate=2100)], when=NOON)
+    handle(shop)
+    assert {tag: row for tag, row in by_tag(shop).items() if tag in before} == before
+    assert_whole(shop, "", *[":2" for _ in sold_meanwhile])
+
+
 def test_tenders_that_are_one_way_to_pay_in_the_books_move_no_money(shop: Shop) -> None:
     shop.books.put(REALM, "PaymentMethod", {"Name": "Card"})
     shop.switch(f'{SETTINGS}[mapping.payment_methods]\nmode = "force"\nvalue = "Card"\n')
