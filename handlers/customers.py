@@ -67,7 +67,7 @@ def carry_relation(event: Event, deps: Deps) -> Result:
         deps.say("created the customer", id=customer.id)
     elif not kept:
         customer, is_ahead = _update(relation, customer, known, deps)
-    parties.remember(relation, customer, deps)
+    parties.remember(relation, customer, deps, written=customer != found)
     link = _to_link(relation, customer)
     if is_ahead and deps.settings.customers.to_till:
         link = _ahead(link, "Customer", customer.id or "", event, deps)
@@ -144,7 +144,8 @@ def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -
         newer, _ = customers.changed_alone(present, customer, known.agreed)
         wanted = customers.keep_of_relation(wanted, present, newer)
     number = present.number if present else deps.till.create_relation(wanted)
-    if present and customers.relation_fingerprint(wanted) != customers.relation_fingerprint(present):
+    differs = not present or customers.relation_fingerprint(wanted) != customers.relation_fingerprint(present)
+    if present and differs:
         deps.till.update_relation(wanted, present)
     written = deps.till.relation(number)
     if written is None:
@@ -152,7 +153,7 @@ def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -
     link = _to_link(written, customer)
     if newer:
         link = _ahead(link, "Relation", str(number), event, deps)
-    parties.remember(written, customer, deps)
+    parties.remember(written, customer, deps, written=differs)
     return done(links=(link,), target_entity="Relation", target_id=str(number))
 
 

@@ -110,7 +110,18 @@ SAME_NAME = "it was found by its name and is taken as it is"
 TILL_HAS_NONE, BOOKS_HAVE_NONE = "the till has nothing there", "QuickBooks has nothing there"
 BOOKS_NAME, TILL_NAME = "a customer that exists keeps its name", "a relation that exists keeps its name"
 OTHER_ID = "the till has another id there"
-KEPT = (NO_UPDATES, NOT_CHANGED, SAME_NAME, TILL_HAS_NONE, BOOKS_HAVE_NONE, BOOKS_NAME, TILL_NAME, OTHER_ID)
+SAME_ADDRESS = "the same address is there, written in another way"
+KEPT = (
+    NO_UPDATES,
+    NOT_CHANGED,
+    SAME_NAME,
+    TILL_HAS_NONE,
+    BOOKS_HAVE_NONE,
+    BOOKS_NAME,
+    TILL_NAME,
+    OTHER_ID,
+    SAME_ADDRESS,
+)
 
 
 def explain_customer(
@@ -127,7 +138,8 @@ def explain_customer(
     """
     ruled = customers.to_customer(relation, settings=settings, attempt=len(tried))
     written = customers.to_customer(relation, settings=settings, existing=existing) if existing else ruled
-    sides = _Sides(relation, ruled, existing, written, kept, TILL_HAS_NONE, {"display_name": BOOKS_NAME})
+    reasons = {"display_name": BOOKS_NAME, "email": SAME_ADDRESS}
+    sides = _Sides(relation, ruled, existing, written, kept, TILL_HAS_NONE, reasons)
     return _explain_all(_customer_origins(relation), sides, tried)
 
 
@@ -136,7 +148,7 @@ def explain_relation(
 ) -> tuple[Explanation, ...]:
     """Every field of the relation that has a value or is kept. `kept` says why nothing is written."""
     ruled, written = customers.to_relation(customer), customers.to_relation(customer, existing=existing)
-    reasons = {"name": TILL_NAME, "ext_id": OTHER_ID}
+    reasons = {"name": TILL_NAME, "ext_id": OTHER_ID, "email": SAME_ADDRESS}
     return _explain_all(
         _relation_origins(customer), _Sides(customer, ruled, existing, written, kept, BOOKS_HAVE_NONE, reasons)
     )

@@ -172,7 +172,7 @@ def create(relation: Relation, deps: Deps) -> Customer:
         emails = set(email_keys(relation.email))
         same = [each for each in found if each.id == ids.get(own) or emails & set(email_keys(each.email))]
         meanwhile = choose(same, deps) if same else None
-        return remember(relation, meanwhile or _create(relation, deps), deps)
+        return remember(relation, meanwhile or _create(relation, deps), deps, written=meanwhile is None)
 
 
 def _create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
@@ -232,10 +232,13 @@ def oldest(found: Iterable[Customer]) -> Customer | None:
     return next(iter(ranked), None)
 
 
-def remember(relation: Relation, customer: Customer, deps: Deps) -> Customer:
-    """Link the customer with the relation and with its e-mail addresses, and with no former one."""
+def remember(relation: Relation, customer: Customer, deps: Deps, *, written: bool = False) -> Customer:
+    """Link the customer with the relation and with its e-mail addresses, and with no former one.
+
+    `written`: the gateway created or updated one of the two.
+    """
     note([customer], deps)
-    known_records.note_pair(relation, customer, deps, written=True)
+    known_records.note_pair(relation, customer, deps, written=written)
     for key in _keys(relation):
         deps.remember(replace(_to_link(key, customer), detail=to_origin(relation)))
     # An address that neither has any more may be the next relation's; another relation of the customer keeps its own.

@@ -16,6 +16,7 @@ from tests.handlers.test_customers import COMPANY
 Act = Callable[[Shop, int], object]
 Prepare = Callable[[Shop], int]
 NAME = "Bakkerij Jansen BV"
+BARE = {"GivenName": "Bakkerij", "FamilyName": "Jansen", "PrimaryEmailAddr": {"Address": "Bakker@Example.NL"}}
 NO = "update_existing = false\n"
 NO_UPDATES = f"[customers]\n{NO}"
 
@@ -56,6 +57,11 @@ def add_customer(**fields: Any) -> Act:
     return lambda shop, _: shop.books.put_customer(REALM, body)
 
 
+def know_customers(shop: Shop, _: int) -> None:
+    """Another relation was handled: the addresses of all customers are known by then."""
+    carry(shop, shop.till.add_relation(name="Kees Bakker", email="kees@example.nl")["relationNumber"])
+
+
 def add_supplier(shop: Shop, _: int) -> None:
     shop.books.put(REALM, "Vendor", {"DisplayName": NAME})
 
@@ -81,6 +87,18 @@ RELATIONS: dict[str, tuple[str, Prepare]] = {
     "new, and a supplier has its name": ("created", relation(add_supplier)),
     "new, and every name is used": ("parked", relation(use_names)),
     "new, and a customer has its address": ("updated", relation(add_customer())),
+    "new, and a customer has its address in capitals": (
+        "unchanged",
+        relation(
+            add_customer(**BARE),
+            know_customers,
+            companyName="",
+            contact="",
+            telephone="",
+            vatNumber="",
+            **dict.fromkeys(("address", "zipcode", "city", "country"), ""),
+        ),
+    ),
     "new, there, and updates are off": ("unchanged", relation(add_customer(), switched(NO_UPDATES))),
     "new, and the customer is inactive": ("skipped", relation(add_customer(), in_books(Active=False))),
     "new, there, with a telephone number": ("updated", relation(add_customer(**phone("06 9")))),
@@ -166,6 +184,14 @@ def add_relation(**fields: Any) -> Act:
     return lambda shop, _: shop.till.add_relation(**{"name": "A. Smit", "email": "anna@example.nl", **fields})
 
 
+THERE = {
+    "name": "Anna Smit",
+    "email": "Anna@Example.NL",
+    "extRelationId": "7",
+    "address": "Dorpsstraat 3",
+    "city": "Ede",
+    "country": "NLD",
+}
 TO_TILL = "[customers]\nto_till = true\n"
 CUSTOMERS: dict[str, tuple[str, Prepare]] = {
     "new": ("created", customer()),
@@ -174,6 +200,10 @@ CUSTOMERS: dict[str, tuple[str, Prepare]] = {
     "new and inactive": ("skipped", customer(in_books(Active=False))),
     "new, in another currency": ("skipped", customer(stored(CurrencyRef={"value": "USD"}))),
     "new, and a relation has its address": ("updated", customer(add_relation())),
+    "new, and a relation has its address in capitals": (
+        "unchanged",
+        customer(add_relation(**THERE)),
+    ),
     "new, and a relation has more": ("updated", customer(add_relation(mobile="06 1"))),
     "told": ("unchanged", customer(tell)),
     "told and changed": ("updated", customer(tell, in_books(**phone("06 3")))),

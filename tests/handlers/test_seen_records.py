@@ -131,6 +131,23 @@ def test_a_customer_has_both_sides_until_erased_or_retained_long_enough(shop: Sh
     assert retention.purge(shop.engine, days=0).emptied >= 0
 
 
+def test_a_customer_that_was_only_found_was_not_changed_by_us(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop("[customers]\nupdate_existing = false")
+    customer = {"DisplayName": "Jansen", "PrimaryEmailAddr": {"Address": "bakker@example.nl"}}
+    shop.books.put_customer(REALM, customer)
+    number = shop.till.add_relation(**COMPANY)["relationNumber"]
+    shop.till.sell(lines=[sold(1001)], relation=number)
+    shop.settle()
+    (row,) = rows(shop, RecordKind.CUSTOMER).values()
+    assert (row.books_name, row.differs, row.written_at) == ("Jansen", True, None)
+    shop.switch("")
+    shop.till.change_relation(number, telephone="030 9")
+    shop.settle()
+    (row,) = rows(shop, RecordKind.CUSTOMER).values()
+    assert row.differs is False
+    assert row.written_at is not None
+
+
 @on_both_databases
 def test_a_customer_of_the_books_tried_again_in_vain_is_linked(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop("[customers]\nto_till = true")
