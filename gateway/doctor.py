@@ -13,7 +13,7 @@ import redis
 from sqlalchemy import Engine, func, select, text
 from sqlmodel import Session, col
 
-from gateway import alerts, findings, jobs
+from gateway import VERSION, alerts, findings, jobs
 from gateway.connectors.http import Limits, NoAnswer, Transport, send
 from gateway.errors import Permanent, Transient
 from gateway.findings import Check, Finding
@@ -23,7 +23,6 @@ from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
 from gateway.store.tables import InboxRow
-from gateway.version import VERSION
 from gateway.web import webhooks
 from gateway.web.oauth import redirect_uri
 from gateway.web.services import SIGN_ON_CALLBACK, open_provider

@@ -29,6 +29,8 @@ MAX_POOL = 8  # a thread holds a connection only for a short transaction
 LONGEST_SOCKET = 100  # bytes; the kernel's limit is 104 or 108
 # What Heroku and similar platforms, Render, Railway and Fly set for every process.
 WIPED_DISKS = ("DYNO", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
+# In a worker's environment, set by `up` alone: it does the clock's work too, in threads of its own.
+SCHEDULING = "KASSABRIDGE_SCHEDULING"
 
 
 class SettingsError(Exception):

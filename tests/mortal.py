@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from gateway import failpoints, settings
-from gateway.process import commands
+from gateway.process import up
 from gateway.store.session import open_engine
 from tests import forking
 from tests.servers import wait_until
@@ -57,7 +57,7 @@ def serve(environ: Mapping[str, str]) -> None:
 
     failpoints.arm(environ)
     given = settings.read(environ)
-    grace = commands.WEB_SHUTDOWN_SECONDS
+    grace = up.WEB_SHUTDOWN_SECONDS
     uvicorn.run(
         create_app(given),
         host="127.0.0.1",

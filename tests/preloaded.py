@@ -6,9 +6,9 @@ import os
 import sys
 from importlib import import_module
 
-from gateway.process import commands
+from gateway.process import up
 
-os.environ |= commands.WORKER_ENVIRONMENT  # Dramatiq reads it when it is imported
+os.environ |= up.WORKER_ENVIRONMENT  # Dramatiq reads it when it is imported
 for _name in (
     "dramatiq.cli",
     "uvicorn.lifespan.on",
@@ -17,7 +17,7 @@ for _name in (
     "gateway.app",
     "gateway.cli.parser",
     "gateway.cli.processes",
-    "gateway.cli.upkeep",
+    "gateway.startup",
     "gateway.web.protocol",
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",

@@ -11,7 +11,7 @@ import dramatiq
 from gateway import failpoints, jobs, settings
 from gateway.jobs import QUEUE, Job, Notifier
 from gateway.observability import logs
-from gateway.process import commands, heartbeat
+from gateway.process import heartbeat
 from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import Worker
@@ -25,7 +25,7 @@ _settings = settings.read(os.environ)
 failpoints.arm(os.environ)
 heartbeat.start(os.environ)
 logs.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
-_schedules = commands.SCHEDULING in os.environ
+_schedules = settings.SCHEDULING in os.environ
 _pool = _settings.worker_pool + (_settings.clock_pool if _schedules else 0)
 _engine = open_engine(_settings.database_url, pool_size=_pool)
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)

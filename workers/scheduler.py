@@ -14,7 +14,7 @@ from queue import SimpleQueue
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, jobs, removal, resealing, seeding, settings
+from gateway import failpoints, jobs, removal, settings, startup
 from gateway.errors import AUTH_LOST, GatewayError, RateLimited
 from gateway.jobs import Notifier
 from gateway.observability import logs, sentry
@@ -264,7 +264,7 @@ class Scheduler:
             _log.info("data of a removed connection were purged", rows=count)
 
     def _reseal(self) -> None:
-        if count := resealing.reseal(self.engine, Seal(self._settings.secret_keys)):
+        if count := startup.reseal(self.engine, Seal(self._settings.secret_keys)):
             _log.info("sealed again with the newest key", secrets=count)
 
     def _repair(self) -> None:
@@ -304,7 +304,7 @@ def main() -> None:
     engine = open_engine(given.database_url, pool_size=given.clock_pool)
     contexts = ConnectionRegistry(engine, given, notifier.notify)
     clock = Scheduler(engine, given, contexts, notifier)
-    seeding.seed(clock.engine, given)
+    startup.seed(clock.engine, given)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: clock.stop.set())
     clock.run()

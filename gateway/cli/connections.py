@@ -1,21 +1,23 @@
-"""The verbs about connections: their status, events and settings documents; rename, remove."""
+"""The verbs about connections and what is kept of them: status, events, settings documents; rename, remove, purge."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from http import HTTPStatus
 
-from gateway import removal
+from gateway import removal, startup
 from gateway.cli import tasks
-from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark
+from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark, show_json
 from gateway.errors import Rejected
-from gateway.store import audit, connections, installation, progress, requests, retention, views
+from gateway.store import audit, connections, installation, people, progress, requests, retention, views
 from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
 from gateway.web import api
 from gateway.web.dashboard import settings
 from mapping import settings_document
+from mapping.messages import message
 
 _CHECK_SECONDS = 15.0
 
@@ -181,3 +183,59 @@ def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
     if faults := found.get("faults"):
         remark(f"refused: {count(len(faults), 'fault')}; the document in force stays")
     return not faults, checked
+
+
+# --- what is kept ---
+
+
+def forget_secrets(call: Call) -> int:
+    """Clear the stored secrets that no SECRET_KEY decrypts; nothing else is changed."""
+    cleared = startup.forget_locked(call.engine, call.seal)
+    with writing(call.engine) as session:
+        audit.note(
+            session, actor="cli", action="forget-secrets", target=message("{count} stored secrets", count=cleared)
+        )
+    fix = "to do: connect QuickBooks again in the dashboard, and set MPLUS_IDENT and MPLUS_SECRET"
+    said = f"cleared {count(cleared, 'stored secret')} that no SECRET_KEY opens"
+    call.answer({"cleared": cleared}, said, *([fix] if cleared else []))
+    return GOOD
+
+
+def purge_log(call: Call) -> int:
+    """Delete what is older than RETENTION_DAYS: lines of the activity log, ended events; the rest are emptied."""
+    lines, events, emptied = retention.purge(call.engine, days=call.settings.retention_days)
+    call.answer(
+        {"deleted": lines, "events": events, "emptied": emptied},
+        f"deleted {lines} lines of the activity log and {events} ended events, emptied {emptied} others",
+    )
+    return GOOD
+
+
+def answer_person(call: Call) -> int:
+    who, connection = call.arguments.email, call.arguments.connection
+    unknown = f"nothing is kept about {who}; spelled differently, or never known here"
+    try:
+        if call.arguments.what == "export":
+            found = people.export(call.engine, who, connection=connection)
+            show_json(found)
+            if not any(found.values()):
+                remark(unknown)
+            return GOOD if any(found.values()) else PROBLEM
+        note = partial(audit.note, actor="cli", action="erase", target="a person")
+        done = people.erase(call.engine, who, connection=connection, note=note)
+    except people.Unclear as unclear:
+        raise Misuse(str(unclear)) from None
+    erased, documents, left = (done[name] for name in ("erased", "documents", "left"))
+    call.answer(
+        done,
+        f"erased from {count(erased['events'], 'event')} and {count(erased['journal'], 'log line')}; "
+        f"links deleted: {erased['links']}",
+        f"erased from {count(erased['alerts'], 'alert')} and {count(erased['audit'], 'audit line')}",
+        *(f"kept: {line}" for line in people.KEPT),
+        *(f"kept: sale {d['source_id']} is {d['target']['entity']} {d['target']['id']}" for d in documents),
+        *(f"left: {each['rows']} rows of {each['table']}.{each['column']}: {each['why']}" for each in left),
+    )
+    is_known = any(erased.values()) or documents or left
+    if not is_known:
+        remark(unknown)
+    return PROBLEM if left or not is_known else GOOD

@@ -11,8 +11,8 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from gateway import VERSION
 from gateway.store.events import Flow, State
-from gateway.version import VERSION
 
 PROGRAM = "./run"
 LONGEST_WAIT = 24 * 3600.0
@@ -153,7 +153,7 @@ def to_parser() -> Parser:
     connection.add_argument("name", nargs="?", metavar="NAME", help="what the connection is called (rename, remove)")
     connection.add_argument("wanted", nargs="?", metavar="NEW", help="its other name (rename)")
     connection.add_argument("--data", choices=("keep", "purge"), help="what becomes of its data (remove)")
-    person = _add(verbs, "person", "upkeep:answer_person", "hand out or erase what is kept about a person")
+    person = _add(verbs, "person", "connections:answer_person", "hand out or erase what is kept about a person")
     person.add_argument("what", choices=("export", "erase"))
     person.add_argument("email", metavar="PERSON", help="an e-mail address, relation:NUMBER or customer:ID")
     _add_files(verbs)
@@ -166,9 +166,9 @@ _OF_ALL = (
     ("worker", "processes:run_worker", "the worker process"),
     ("clock", "processes:run_clock", "the clock process: polls and housekeeping"),
     ("sandbox", "processes:run_sandbox", "the two simulators alone"),
-    ("migrate", "upkeep:migrate_database", "bring the database to this version's schema"),
-    ("forget-secrets", "upkeep:forget_secrets", "clear the stored secrets that a lost SECRET_KEY locks up"),
-    ("purge", "upkeep:purge_log", "delete log lines and ended events older than RETENTION_DAYS"),
+    ("migrate", "processes:migrate_database", "bring the database to this version's schema"),
+    ("forget-secrets", "connections:forget_secrets", "clear the stored secrets that a lost SECRET_KEY locks up"),
+    ("purge", "connections:purge_log", "delete log lines and ended events older than RETENTION_DAYS"),
 )
 _Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
 

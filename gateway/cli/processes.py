@@ -1,4 +1,4 @@
-"""The verbs that start something long-running: everything (`up`), or one process as a PaaS does.
+"""The verbs of a deployment: start everything (`up`), or one process as a PaaS does; migrate the database before.
 
 `up` stays as the supervisor, so what only the others need is imported by them.
 """
@@ -11,14 +11,18 @@ import os
 import runpy
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from gateway.cli.call import GOOD, Call, remark
 from gateway.errors import Transient
-from gateway.process import commands, up
+from gateway.process import up
 
+Answer = TypeVar("Answer")
 LOOK_SECONDS = 1.0
 SAY_EVERY = 30  # looks
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds; each try takes up to five more
 
 
 def start_all(call: Call) -> int:
@@ -31,23 +35,22 @@ def run_web(call: Call) -> int:
         # uvicorn would start children that cannot import it, again and again.
         for name in ("gateway.app", "gateway.web.api", "gateway.web.dashboard", "gateway.web.oauth"):
             importlib.import_module(name)
-        return _become(commands.web(call.settings), call, checked=True)
-    return _go_on_as(commands.web(call.settings), call)
+        return _become(up.to_web_command(call.settings), call, checked=True)
+    return _go_on_as(up.to_web_command(call.settings), call)
 
 
 def run_worker(call: Call) -> int:
     _wait_for_schema(call)
-    return _become(commands.worker(call.settings), call, checked=True)
+    return _become(up.to_worker_command(call.settings), call, checked=True)
 
 
 def run_clock(call: Call) -> int:
     _wait_for_schema(call)
-    return _go_on_as(commands.clock(), call)
+    return _go_on_as(up.CLOCK, call)
 
 
 def run_sandbox(call: Call) -> int:
-    command = commands.simulators()
-    return _become(commands.Command((*command.argv, *call.arguments.rest)), call)
+    return _become(up.Command((*up.SIMULATORS.argv, *call.arguments.rest)), call)
 
 
 def _wait_for_schema(call: Call) -> None:
@@ -68,18 +71,52 @@ def _wait_for_schema(call: Call) -> None:
         time.sleep(LOOK_SECONDS)
 
 
+def migrate_database(call: Call) -> int:
+    """Bring the database to this code's schema, and the first connection to what the environment says.
+
+    It may run twice or concurrently. Cursors begin here, before any endpoint opens, so that no later sale is missed.
+    """
+    from gateway import startup
+    from gateway.store import installation
+
+    is_new = _patiently(lambda: installation.is_empty(call.engine))
+    revision = _patiently(lambda: installation.upgrade(call.engine))
+    remark(f"the database is at revision {revision}")
+    if is_new:
+        # Without its query: a password may stand there, too.
+        where = call.engine.url.set(query={}).render_as_string(hide_password=True)
+        remark(f"it was empty: a new installation begins in {where}; if there is one already, correct DATABASE_URL")
+    _patiently(lambda: startup.seed(call.engine, call.settings))
+    if not startup.begin_cursors(call.engine, call.settings):
+        remark("a till did not give its sync markers: its sales are followed from the first poll that succeeds")
+    return GOOD
+
+
+def _patiently(step: Callable[[], Answer]) -> Answer:
+    """A release should not fail because all database connections were in use for a moment."""
+    from sqlalchemy.exc import OperationalError
+
+    for pause in PAUSES:
+        try:
+            return step()
+        except (Transient, OperationalError) as error:
+            remark(f"waiting: the database cannot be used ({type(getattr(error, 'orig', None) or error).__name__})")
+            time.sleep(pause)
+    return step()
+
+
 def _check_key(call: Call) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from gateway import resealing
+    from gateway import startup
 
     # The process itself waits for a database that is missing or not migrated; with a wrong key it must not start.
     with suppress(Transient, SQLAlchemyError):
-        resealing.check(call.engine, call.seal)
+        startup.check_keys(call.engine, call.seal)
     call.close()
 
 
-def _go_on_as(command: commands.Command, call: Call) -> int:
+def _go_on_as(command: up.Command, call: Call) -> int:
     """Run a program of one process in this process, which has imported most of what it needs."""
     _check_key(call)
     os.environ.update({**call.environ, **command.environ})
@@ -88,7 +125,7 @@ def _go_on_as(command: commands.Command, call: Call) -> int:
     return GOOD
 
 
-def _become(command: commands.Command, call: Call, *, checked: bool = False) -> int:
+def _become(command: up.Command, call: Call, *, checked: bool = False) -> int:
     if checked:
         _check_key(call)
     # The signals of the PaaS must reach the program itself, so there is no process of ours in between.

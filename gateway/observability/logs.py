@@ -14,10 +14,10 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import Processor
 
+from gateway import VERSION
 from gateway.observability import redaction, sentry
 from gateway.observability.redaction import to_redactor
 from gateway.settings import VARIABLES, Settings
-from gateway.version import VERSION
 
 _LOUD = ("uvicorn", "uvicorn.error", "dramatiq")
 _QUIET = ("zeep", "alembic", "urllib3", "sqlalchemy")

@@ -1,4 +1,7 @@
-"""`up`: decides what to start on this machine, the embedded Valkey too, and passes the list to the supervisor."""
+"""What starts a process: the command line of each, for `up` and the PaaS; and what `up` starts on this machine.
+
+The embedded Valkey is started too. The supervisor is given the whole list.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,66 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TextIO
 
-from gateway.process import commands, demo
-from gateway.process.commands import Command
+from gateway import VERSION, known_revisions
+from gateway.process import demo
 from gateway.process.demo import Demo
 from gateway.process.supervisor import Child, Console, Supervisor
-from gateway.settings import Settings, SettingsError, embedded_broker, find_socket
-from gateway.version import VERSION, known_revisions
+from gateway.settings import SCHEDULING, Settings, SettingsError, embedded_broker, find_socket
 
 WEB, WORK, OUTSIDE, BROKER = range(4)  # the ranks of the shutdown
 WORKER_SECONDS = 15
 CRASH_SECONDS = 20.0
 LOOK_SECONDS = 2
 REPLY_SECONDS = 0.5  # of the embedded Valkey
+WORKER_SHUTDOWN_MILLISECONDS = 16_000
+WEB_SHUTDOWN_SECONDS = 10
+# Longer than a router keeps its own end open (60 to 75 seconds), so that it never sends into a closed connection.
+KEEP_ALIVE_SECONDS = 90
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a PaaS requires it
+# Until its children are up Dramatiq notices neither their exit nor a signal; it waits for them longer than we can.
+WORKER_BOOT_MILLISECONDS = 1_000
+# An idle thread wakes this often, only to look whether it should stop; a message wakes it at once. Two heaps of
+# glibc serve all threads, because one Python thread runs at a time: a heap for each took 15 MiB more.
+WORKER_ENVIRONMENT = {"dramatiq_worker_timeout": "1000", "dramatiq_restart_delay": "1000", "MALLOC_ARENA_MAX": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run: its arguments, and what it needs in its environment beside ours."""
+
+    argv: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+_PYTHON = (sys.executable, "-m")
+CLOCK = Command((*_PYTHON, "workers.scheduler"))
+SIMULATORS = Command((*_PYTHON, "sandbox"))
+MIGRATE = Command((*_PYTHON, "gateway", "migrate"))
+
+
+def to_web_command(settings: Settings, *, host: str = EVERYWHERE) -> Command:
+    """The web process(es) listening on `host`: uvicorn, with the factory that reads the environment."""
+    app = ("uvicorn", "gateway.app:from_environment", "--factory", "--host", host)
+    quiet = ("--no-server-header", "--no-access-log")
+    guarded = ("--http", "gateway.web.protocol:BoundedProtocol", "--ws", "none")
+    grace = ("--timeout-graceful-shutdown", str(WEB_SHUTDOWN_SECONDS))
+    kept = ("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS))
+    many = ("--workers", str(settings.web_concurrency))
+    return Command((*_PYTHON, *app, "--port", str(settings.port), *grace, *kept, *quiet, *guarded, *many))
+
+
+def to_worker_command(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_MILLISECONDS) -> Command:
+    """The worker: Dramatiq; it exits well before a PaaS kills it."""
+    size = ("--processes", str(settings.worker_processes), "--threads", str(settings.worker_threads))
+    end = ("--worker-shutdown-timeout", str(shutdown_milliseconds))
+    boot = ("--worker-fork-timeout", str(WORKER_BOOT_MILLISECONDS))
+    # Dramatiq's own log format is skipped: ours is set up when the broker's module is imported.
+    argv = (*_PYTHON, "dramatiq", "workers.main:broker", *size, *end, *boot, "--skip-logging", "-Q", "gateway")
+    return Command(argv, WORKER_ENVIRONMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +94,22 @@ class StartPlan:
         first: list[Child] = []
         if self.demo is not None:
             ports = (self.demo.quickbooks_port, self.demo.mplus_port)
-            command = Command(commands.simulators().argv, self.demo.to_sandbox())
+            command = Command(SIMULATORS.argv, self.demo.to_sandbox())
             first.append(self._child("sandbox", command, OUTSIDE, ready=lambda: all(map(_listens, ports))))
         if self.valkey is not None:
             where, command = find_socket(self.var), Command(to_valkey_command(self.valkey, self.var))
             first.append(self._child("valkey", command, BROKER, ready=lambda: valkey_answers(where)))
         # The release step reads the till's markers, so the simulators are up before it.
         more = self.demo.to_release(self.environ) if self.demo else {}
-        release = self._child("migrate", Command(commands.migrate().argv, more), BROKER, once=True)
+        release = self._child("migrate", Command(MIGRATE.argv, more), BROKER, once=True)
         port, host = self.settings.port, self.settings.host
-        reached = "127.0.0.1" if host == commands.EVERYWHERE else host
-        web = self._child("web", commands.web(self.settings, host=host), WEB, ready=lambda: _listens(port, reached))
-        worker = commands.worker(self.settings, shutdown_milliseconds=WORKER_SECONDS * 1000)
+        reached = "127.0.0.1" if host == EVERYWHERE else host
+        web = self._child("web", to_web_command(self.settings, host=host), WEB, ready=lambda: _listens(port, reached))
+        worker = to_worker_command(self.settings, shutdown_milliseconds=WORKER_SECONDS * 1000)
         if self.settings.worker_processes > 1:
-            workers = [self._child("worker", worker, WORK), self._child("clock", commands.clock(), WORK)]
+            workers = [self._child("worker", worker, WORK), self._child("clock", CLOCK, WORK)]
         else:  # a clock of its own would take 100 MiB, most of it the same code
-            both = Command(worker.argv, {**worker.environ, commands.SCHEDULING: "1"})
+            both = Command(worker.argv, {**worker.environ, SCHEDULING: "1"})
             workers = [self._child("worker", both, WORK)]
         if self.is_migrated:
             # Webhooks need not wait for a release step that migrates nothing; those who use its settings do.

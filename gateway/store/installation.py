@@ -25,12 +25,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, col
 
+from gateway import MIGRATIONS, VERSION, known_revisions
 from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment, upsert
 from gateway.store.tables import CounterTotalRow, InstallationRow, JournalRow, ProcessRow
-from gateway.version import MIGRATIONS, VERSION, known_revisions
 
 if TYPE_CHECKING:
     from alembic.config import Config

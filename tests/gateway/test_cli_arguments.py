@@ -90,7 +90,7 @@ def test_a_backfill_on_a_terminal_is_a_bar_that_is_drawn_over(monkeypatch: pytes
 def test_the_command_line_loads_no_handler_and_no_worker() -> None:
     code = (
         "import sys, gateway.__main__, gateway.cli.tasks, gateway.cli.connections, gateway.cli.files\n"
-        "import gateway.cli.processes, gateway.cli.upkeep\n"
+        "import gateway.cli.processes\n"
         "print([m for m in sys.modules if m.split('.')[0] in {'handlers', 'workers'}])"
     )
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

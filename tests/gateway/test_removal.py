@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, event, func, inspect, select, text, update
 from sqlmodel import SQLModel
 
-from gateway import removal, resealing, seeding, settings
+from gateway import removal, settings, startup
 from gateway.errors import Rejected
 from gateway.queries import todo
 from gateway.removal import Data
@@ -81,7 +81,7 @@ def count_rows(engine: Engine, name: str) -> dict[str, int]:
     return {table: count for table, count in found.items() if count}
 
 
-@pytest.mark.parametrize("module", ["gateway.store.retention", "gateway.cli.upkeep", "gateway.web.api"])
+@pytest.mark.parametrize("module", ["gateway.store.retention", "gateway.cli.connections", "gateway.web.api"])
 def test_a_process_that_purges_or_erases_knows_every_table(engine: Engine, module: str) -> None:
     """A table whose module nobody has imported would keep a removed connection's rows, and what mentions a person."""
     names = f"import {module}, sqlmodel; print(*sqlmodel.SQLModel.metadata.tables)"
@@ -116,7 +116,7 @@ def test_a_rename_changes_one_row_and_the_work_in_hand_goes_on(engine: Engine) -
     assert found is not None
     assert (found.display_name, found.mplus_secret) == ("winkel", "secret")
     assert count_rows(engine, "shop") == before
-    assert resealing.reseal(engine, SEAL) == 0
+    assert startup.reseal(engine, SEAL) == 0
     assert receive(engine, "shop", "1") == [1]  # the same sale again: no second event
 
 
@@ -261,17 +261,17 @@ def test_a_removal_whose_process_died_is_ended_by_the_clock(engine: Engine) -> N
 
 def test_what_the_environment_describes_is_renamed_but_not_removed(engine: Engine) -> None:
     given = to_settings(MPLUS_URL="https://till", MPLUS_IDENT="i", MPLUS_SECRET="s")
-    seeding.seed(engine, given)
+    startup.seed(engine, given)
     with writing(engine) as session:
         removal.rename(session, "default", "shop", actor="t")
     with pytest.raises(Rejected, match="MPLUS_URL") as refused:
         removal.remove(engine, given, "shop", Data.KEEP, actor="t")
     assert refused.value.status == 409
-    seeding.seed(engine, given)
+    startup.seed(engine, given)
     with reading(engine) as session:
         assert connections.display_names(session) == {"default": "shop"}
     removal.remove(engine, to_settings(), "shop", Data.KEEP, actor="t")
-    seeding.seed(engine, given)
+    startup.seed(engine, given)
     with reading(engine) as session:
         (found,) = connections.every(session, SEAL)
     assert (found.name, found.display_name, found.mplus_url) == ("default~2", "default", "https://till")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text, update
 
-from gateway import resealing, seeding, settings
+from gateway import settings, startup
 from gateway.errors import AUTH_LOST, Permanent
 from gateway.store import connections, counts, inbox, tokens
 from gateway.store.connections import Connection
@@ -37,8 +37,8 @@ def everything(engine: Engine) -> list[object]:
 
 def test_after_a_rotation_the_newest_key_alone_opens_everything(engine: Engine) -> None:
     store(engine)
-    assert resealing.reseal(engine, Seal([NEW, OLD])) == 4
-    assert resealing.reseal(engine, Seal([NEW, OLD])) == 0
+    assert startup.reseal(engine, Seal([NEW, OLD])) == 4
+    assert startup.reseal(engine, Seal([NEW, OLD])) == 0
     with reading(engine) as session:
         found = connections.find(session, "shop", Seal([NEW]))
         held = tokens.find(session, "shop", Seal([NEW]))
@@ -58,13 +58,13 @@ def test_a_secret_sealed_by_the_release_before_opens_and_is_bound(engine: Engine
     assert before is not None
     assert held is not None
     assert (before.mplus_ident, before.mplus_secret, held.refresh) == ("ident", "secret", "refresh-token")
-    assert resealing.reseal(engine, Seal([OLD])) == 3
-    assert resealing.reseal(engine, Seal([OLD])) == 0
+    assert startup.reseal(engine, Seal([OLD])) == 3
+    assert startup.reseal(engine, Seal([OLD])) == 0
     with writing(engine) as session:
         assert connections.find(session, "shop", Seal([OLD])) == before
         session.execute(update(ConnectionRow).values(mplus_ident_sealed=ConnectionRow.mplus_secret_sealed))
     with pytest.raises(Permanent):
-        resealing.check(engine, Seal([OLD]))
+        startup.check_keys(engine, Seal([OLD]))
 
 
 def test_with_a_wrong_key_nothing_starts_and_nothing_is_overwritten(engine: Engine) -> None:
@@ -82,9 +82,9 @@ def test_with_a_wrong_key_nothing_starts_and_nothing_is_overwritten(engine: Engi
         }
     )
     for start in (
-        lambda: seeding.seed(engine, given),
-        lambda: resealing.reseal(engine, Seal([WRONG])),
-        lambda: resealing.check(engine, Seal([WRONG])),
+        lambda: startup.seed(engine, given),
+        lambda: startup.reseal(engine, Seal([WRONG])),
+        lambda: startup.check_keys(engine, Seal([WRONG])),
     ):
         with pytest.raises(Permanent) as refused:
             start()
@@ -97,16 +97,16 @@ def test_secrets_of_a_lost_key_are_cleared_and_can_be_set_again(engine: Engine) 
     store(engine)
     with writing(engine) as session:
         tokens.lose(session, "shop", "its subscription has ended", "6190")
-    assert resealing.forget(engine, Seal([NEW, OLD])) == 0
-    assert resealing.forget(engine, Seal([NEW])) == 4
-    resealing.check(engine, Seal([NEW]))
+    assert startup.forget_locked(engine, Seal([NEW, OLD])) == 0
+    assert startup.forget_locked(engine, Seal([NEW])) == 4
+    startup.check_keys(engine, Seal([NEW]))
     with writing(engine) as session:
         kept = connections.find(session, "shop", Seal([NEW]))
         held = tokens.find(session, "shop", Seal([NEW]))
         assert kept is not None
         assert (kept.realm_id, kept.mplus_url, kept.mplus_secret, kept.live) == ("1", "https://till", None, True)
         assert held is not None
-        assert (held.refresh, held.lost, held.lost_code) == (None, resealing.LOCKED, None)
+        assert (held.refresh, held.lost, held.lost_code) == (None, startup.LOCKED, None)
         assert tokens.plant(session, "shop", "refresh-token", Seal([NEW]))
         again = tokens.find(session, "shop", Seal([NEW]))
     assert again is not None

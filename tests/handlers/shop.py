@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from gateway import seeding, settings
+from gateway import settings, startup
 from gateway.store import audit, connections, inbox, requests, tokens, views
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.session import reading, writing
@@ -49,10 +49,10 @@ class Shop:
         self._served = [Served(create_books(self.books)), Served(create_till(self.till))]
         self.environment = self._environment(str(grant["refresh_token"]))
         given = settings.read(self.environment)
-        seeding.seed(engine, given)
+        startup.seed(engine, given)
         if document:
             self.set_document(document)
-        assert seeding.begin_cursors(engine, given)
+        assert startup.begin_cursors(engine, given)
         self.woken: list[int] = []
         self._given = given
         self.contexts = self.open_contexts()

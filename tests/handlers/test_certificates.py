@@ -20,7 +20,7 @@ from sqlalchemy import Engine, update
 from sqlmodel import col
 
 from gateway import __main__ as main
-from gateway import resealing
+from gateway import startup
 from gateway.store import certificates, requests
 from gateway.store.certificates import Certificate
 from gateway.store.sealing import Seal
@@ -192,9 +192,9 @@ def test_two_writers_at_once_make_one_chain(shop: Shop) -> None:
 
 def test_a_rotated_secret_key_keeps_the_signing_key(engine: Engine) -> None:
     before = certificates.find_key(engine, Seal(["the-old-key"])).public
-    resealing.reseal(engine, Seal(["the-new-key", "the-old-key"]))
+    startup.reseal(engine, Seal(["the-new-key", "the-old-key"]))
     assert certificates.find_key(engine, Seal(["the-new-key"])).public == before
-    assert resealing.forget(engine, Seal(["a-third-key"])) == 1
+    assert startup.forget_locked(engine, Seal(["a-third-key"])) == 1
     after = certificates.find_key(engine, Seal(["a-third-key"])).public
     with reading(engine) as session:
         assert certificates.known_keys(session) == {before, after}

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, delete, insert, select, text, update
 from sqlmodel import SQLModel
 
-from gateway import seeding, settings
+from gateway import settings, startup
 from gateway.store import connections
 from gateway.store.session import open_engine, reading, writing
 from handlers.polling import books_feed, polls
@@ -126,8 +126,8 @@ class Beside:
     def __init__(self, shop: Shop, engine: Engine) -> None:
         grant = shop.books.connect(REALM, "client")
         given = settings.read({**shop.environment, "QUICKBOOKS_REFRESH_TOKEN": str(grant["refresh_token"])})
-        seeding.seed(engine, given)
-        assert seeding.begin_cursors(engine, given)
+        startup.seed(engine, given)
+        assert startup.begin_cursors(engine, given)
         with writing(engine) as session:
             session.execute(text("UPDATE connections SET display_name = 'second'"))
         self.contexts = ConnectionRegistry(engine, given, lambda _: None)

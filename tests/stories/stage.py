@@ -20,8 +20,8 @@ from starlette.types import ASGIApp
 
 from gateway import settings
 from gateway.jobs import QUEUE
-from gateway.process import commands
-from gateway.process.commands import Command
+from gateway.process import up
+from gateway.process.up import Command
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.simulation import Simulation as TillSimulation
@@ -106,7 +106,7 @@ class Stage:
     def migrate(self) -> None:
         """The release phase."""
         log = self.folder / "migrate.log"
-        release = self.launch(commands.migrate().argv, environ=self.environment, folder=self.folder, log=log)
+        release = self.launch(up.MIGRATE.argv, environ=self.environment, folder=self.folder, log=log)
         assert release.wait(60) == 0, log.read_text("utf-8")
 
     def use_settings(self, document: str) -> None:
@@ -169,11 +169,11 @@ class Stage:
         given = settings.read(self.environment)
         match role.partition("-")[0]:
             case "web":
-                return commands.web(given)
+                return up.to_web_command(given)
             case "worker":
-                return commands.worker(given)
+                return up.to_worker_command(given)
             case _:
-                return commands.clock()
+                return up.CLOCK
 
     def answers(self, path: str) -> bool:
         """Whether this address of the web process answers 200."""

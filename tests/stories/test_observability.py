@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import update
 
+from gateway import VERSION
 from gateway.settings import read
 from gateway.store.session import open_engine, writing
 from gateway.store.sql import moment
 from gateway.store.tables import AlertRow
-from gateway.version import VERSION
 from sandbox.mpluskassa.lines import ItemSold
 from tests.servers import wait_until
 from tests.stories.listeners import SECRET, Listeners

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateway.process.commands import SCHEDULING
+from gateway.settings import SCHEDULING
 from tests.servers import wait_until
 from tests.stories.memory import opened
 from tests.stories.stage import PATIENCE, Stage

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.process.commands import SCHEDULING
+from gateway.settings import SCHEDULING
 from tests.gateway.web.conftest import ENVIRONMENT
 
 COUNT = """

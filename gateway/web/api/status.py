@@ -13,6 +13,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from gateway import VERSION
 from gateway.queries import todo
 from gateway.settings import Settings
 from gateway.store import (
@@ -43,7 +44,6 @@ from gateway.store.tables import (
     SystemRow,
     TokenRow,
 )
-from gateway.version import VERSION
 from gateway.web import actions, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.api import events

@@ -25,12 +25,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Match
 
-from gateway import catalogue
+from gateway import VERSION, catalogue
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
 from gateway.store import rate_limits
 from gateway.store.events import Event, Flow, State
 from gateway.store.sales import AMSTERDAM
-from gateway.version import VERSION
 from gateway.web import queries, services
 from gateway.web.access import chosen_language, split
 from gateway.web.sessions import DASHBOARD, Visitor

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway import settings
-from gateway.process import commands
+from gateway.process import up
 from gateway.web import protocol
 from gateway.web.protocol import DIRECT, FAILURE, LARGEST_HEAD, Answer, BoundedProtocol, Headers
 
@@ -200,19 +200,19 @@ def test_only_what_is_usual_is_taken_directly_and_in_turn(serve: Callable[..., s
 
 def test_the_web_process_is_started_with_this_protocol() -> None:
     given = settings.read({"ADMIN_TOKEN": "x" * 16, "SECRET_KEY": "x" * 16})
-    argv = commands.web(given).argv
+    argv = up.to_web_command(given).argv
     name = f"{protocol.__name__}:{BoundedProtocol.__name__}"
     assert argv[argv.index("--http") + 1] == name
 
 
 def test_a_connection_is_kept_longer_than_a_router_keeps_it() -> None:
     given = settings.read({"ADMIN_TOKEN": "x" * 16, "SECRET_KEY": "x" * 16})
-    argv = commands.web(given).argv
+    argv = up.to_web_command(given).argv
     assert int(argv[argv.index("--timeout-keep-alive") + 1]) > 75
 
 
 def test_up_listens_on_this_machine_alone_and_the_procfile_on_all() -> None:
     given = settings.read({"ADMIN_TOKEN": "x" * 16, "SECRET_KEY": "x" * 16})
     assert given.host == "127.0.0.1"
-    argv = commands.web(given).argv
-    assert argv[argv.index("--host") + 1] == commands.EVERYWHERE
+    argv = up.to_web_command(given).argv
+    assert argv[argv.index("--host") + 1] == up.EVERYWHERE

@@ -1,26 +1,37 @@
-"""The first connection from the environment: a deployment configured by variables alone is live at once.
+"""What a start sets right in the database: the first connection from the environment, and secrets sealed with old keys.
 
-Safe to run at every start of every process: it changes nothing that is already set.
+A deployment configured by variables alone is live at once. Safe to run at every start of every process: `seed` changes
+nothing that is already set. After a rotation of SECRET_KEY the clock seals everything again; a wrong key prevents the
+start.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import ColumnElement, Engine, and_, select, update
+from sqlmodel import Session, col
 
-from gateway import resealing
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
-from gateway.store import connections, cursors, inbox, progress, tokens
+from gateway.store import certificates, connections, cursors, inbox, progress, tokens
 from gateway.store.connections import DEFAULT, Connection
-from gateway.store.sealing import Seal
+from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
+from gateway.store.sql import moment
+from gateway.store.tables import ConnectionRow, SigningKeyRow, TokenRow
 from mapping import settings_document
 
+LOCKED = "it was sealed with a SECRET_KEY that is lost"
+_SEALED = (
+    (ConnectionRow, "name", connections.SEALED),
+    (TokenRow, "connection", tokens.SEALED),
+    (SigningKeyRow, "public_key", certificates.SEALED),
+)
 _log = structlog.get_logger(__name__)
 
 
@@ -31,7 +42,7 @@ def seed(engine: Engine, settings: Settings) -> None:
     """
     seal = Seal(settings.secret_keys)
     document = _document(settings)
-    resealing.check(engine, seal)  # raises before anything is written
+    check_keys(engine, seal)  # raises before anything is written
     with writing(engine) as session:
         key = connections.key_of_environment(session)
         now = connections.find(session, key, seal, hold=True)
@@ -102,3 +113,70 @@ def begin_cursors(engine: Engine, settings: Settings) -> bool:
         with writing(engine) as session:
             cursors.begin(session, connection.name, markers, at=datetime.now(UTC))
     return not silent
+
+
+# --- sealed values ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A sealed value and the row it is in."""
+
+    table: type[Any]
+    key: str
+    place: SealedColumn
+    sealed: str
+
+    def is_there(self) -> ColumnElement[bool]:
+        """The row, unless the value was replaced."""
+        same = getattr(self.table, self.place.column) == self.sealed
+        return and_(same, col(getattr(self.table, self.key)) == self.place.owner)
+
+
+def check_keys(engine: Engine, seal: Seal) -> None:
+    """Raises `Permanent` when something stored cannot be opened with the keys there are; changes nothing."""
+    with reading(engine) as session:
+        for found in _find_sealed(session):
+            seal.open(found.sealed, found.place)
+
+
+def reseal(engine: Engine, seal: Seal) -> int:
+    """Seal again what is not sealed with the newest key for its place; returns the number of values.
+
+    Raises `Permanent` like `check_keys`, before any of it. A value that is replaced meanwhile (a refreshed token) is
+    left as it is.
+    """
+    check_keys(engine, seal)
+    with reading(engine) as session:
+        stale = [found for found in _find_sealed(session) if not seal.is_newest(found.sealed, found.place)]
+    for found in stale:
+        again = seal.seal(seal.open(found.sealed, found.place), found.place)
+        with writing(engine) as session:
+            session.execute(update(found.table).where(found.is_there()).values({found.place.column: again}))
+    return len(stale)
+
+
+def forget_locked(engine: Engine, seal: Seal) -> int:
+    """Clear what none of the keys opens, after a key was lost; returns the number of values. All other data stay.
+
+    An authorisation that is cleared counts as lost, and a refresh token of the environment may be planted again.
+    """
+    with reading(engine) as session:
+        locked = [found for found in _find_sealed(session) if not seal.fits(found.sealed, found.place)]
+    for found in locked:
+        lost = {"lost": LOCKED, "lost_code": None, "lost_at": moment(), "seed": None} if found.table is TokenRow else {}
+        with writing(engine) as session:
+            session.execute(update(found.table).where(found.is_there()).values({found.place.column: None} | lost))
+    return len(locked)
+
+
+def _find_sealed(session: Session) -> list[_Found]:
+    found: list[_Found] = []
+    for table, key, columns in _SEALED:
+        for column in columns:
+            rows = session.execute(select(getattr(table, key), getattr(table, column))).all()
+            name = str(table.__tablename__)
+            found += [
+                _Found(table, key, SealedColumn(name, column, str(row[0])), str(row[1])) for row in rows if row[1]
+            ]
+    return found
