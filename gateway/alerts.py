@@ -1,4 +1,4 @@
-"""Channels of alerts and all-clears: e-mail, a signed webhook and Sentry."""
+"""Alerts and all-clears: one for each cause, also when two processes look; by e-mail, a signed webhook and Sentry."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import hmac
 import json
 import smtplib
 import ssl
+import threading
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import formatdate
 from functools import partial
@@ -23,13 +24,21 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import structlog
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy import Engine
 
 from gateway import catalogue, ssrf_guard
 from gateway.connectors.http import Limits, NoAnswer, open_http, send
-from gateway.observability import sentry
+from gateway.observability import counters, sentry
 from gateway.settings import Settings
+from gateway.store import alerts as rows
+from gateway.store import connections, installation
+from gateway.store.alerts import Thresholds
+from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
 
+LOOK_SECONDS = 15.0  # between two looks of a process
+PATIENCE_SECONDS = 20.0  # for one channel; this process holds an alert that is being sent for a minute
+MAX_AT_ONCE = 50
 SECONDS = 15.0
 _KEY_PREFIX = "whsec_"
 _log = structlog.get_logger(__name__)
@@ -107,6 +116,86 @@ def open_channels(settings: Settings) -> Mapping[str, Channel]:
     if settings.sentry_dsn:
         channels["sentry"] = report
     return channels
+
+
+class Watch:
+    """The alerting of one process."""
+
+    def __init__(self, engine: Engine, settings: Settings, *, patience: float = PATIENCE_SECONDS) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._senders = [AlertSender(name, channel, patience) for name, channel in open_channels(settings).items()]
+        self._patience = Thresholds(timedelta(minutes=settings.alert_minutes), settings.quickbooks_monthly_reads)
+
+    def look(self) -> None:
+        """Store which causes exist and which ended, then send the alerts that are not sent yet."""
+        with reading(self._engine) as session:
+            found = rows.find_causes(session, self._patience)
+        with writing(self._engine) as session:
+            rows.note(session, found)
+        for sender in self._senders:
+            sender.start_round()
+        for _ in range(MAX_AT_ONCE):
+            with writing(self._engine) as session:
+                unsent = rows.take_unsent(session, limit=1)
+            if not unsent:
+                break
+            alert = unsent[0]
+            with reading(self._engine) as session:
+                called = connections.display_names(session).get(alert.connection or "")
+            message = to_message(alert, self._settings, called=called)
+            reached = {name for name in (alert.clear_told if message.cleared else alert.told).split(",") if name}
+            _log.info("alert", cause=alert.cause, title=alert.title, cleared=message.cleared)
+            reached |= {each.name for each in self._senders if each.name not in reached and each.send(message)}
+            everyone = reached >= {each.name for each in self._senders}
+            with writing(self._engine) as session:
+                rows.mark_sent(session, alert, sorted(reached), everyone=everyone)
+
+    def stand_in(self) -> None:
+        """Look for causes when no clock process runs: a stopped clock cannot report itself."""
+        with reading(self._engine) as session:
+            roles = {process.role for process in installation.alive(session)}
+        if "clock" not in roles:
+            self.look()
+
+
+class AlertSender:
+    """One channel of this process. A message that takes too long is abandoned; one that fails ends the round."""
+
+    def __init__(self, name: str, channel: Channel, patience: float = PATIENCE_SECONDS) -> None:
+        self.name = name
+        self._channel = channel
+        self._patience = patience
+        self._paused = False
+        self._thread: threading.Thread | None = None
+
+    def start_round(self) -> None:
+        """Begin a round, unless a message of the round before is still being sent."""
+        self._paused = self._thread is not None and self._thread.is_alive()
+
+    def send(self, message: AlertMessage) -> bool:
+        if self._paused:
+            return False
+        ended: list[str] = []
+        self._thread = threading.Thread(target=self._run, args=(message, ended), name=f"alert-{self.name}", daemon=True)
+        self._thread.start()
+        self._thread.join(self._patience)
+        reason = ended[0] if ended else "it did not end in time"
+        counters.MESSAGES.labels(self.name, "failed" if reason else "sent").inc()
+        if reason:
+            self._paused = True
+            _log.warning("an alert could not be sent and is tried again", channel=self.name, reason=reason)
+        return not reason
+
+    def _run(self, message: AlertMessage, ended: list[str]) -> None:
+        try:
+            self._channel(message)
+        except NotDelivered as error:
+            ended.append(str(error))
+        except Exception as error:  # noqa: BLE001 - one invalid address must not stop the other channels
+            ended.append(f"it cannot be sent at all ({type(error).__name__})")
+        else:
+            ended.append("")
 
 
 # --- e-mail ---

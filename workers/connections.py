@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import failpoints
+from gateway.alerts import Watch
 from gateway.connectors import exchange
 from gateway.connectors.exchange import Exchange, without_lists
 from gateway.connectors.http import Limits, open_http
@@ -44,7 +45,6 @@ from mapping.messages import message
 from mapping.records import BookedDocument
 from mapping.settings_document import DocumentError, SettingsDocument
 from workers import rate_limiter
-from workers.alerting import Watch
 from workers.rate_limiter import RateLimiter, RateLimiters
 
 LOOK_SECONDS = 2.0

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, jobs, removal, settings, startup
+from gateway import alerts, failpoints, jobs, removal, settings, startup
 from gateway.errors import AUTH_LOST, GatewayError, RateLimited
 from gateway.jobs import Notifier
 from gateway.observability import logs, sentry
@@ -41,7 +41,6 @@ from gateway.store.session import open_engine, reading, writing
 from handlers.agreement import report
 from handlers.deps import Deps
 from handlers.polling import books_feed, polls
-from workers import alerting
 from workers.connections import ConnectionRegistry
 
 TICK_SECONDS = 0.5
@@ -93,7 +92,7 @@ class Scheduler:
         self._add("lists", LISTS_SECONDS, self._ask_for_lists)
         self._add("lost", 5.0, self._park_lost)
         self._add("refused", 5.0, self._retry_refused)
-        self._add("alerts", alerting.SECONDS, self._contexts.watch.look)
+        self._add("alerts", alerts.LOOK_SECONDS, self._contexts.watch.look)
         self._add("refresh", REFRESH_SECONDS, self._refresh_idle)
         self._add("removals", 5.0, self._follow_removals)
         self._add("figures", FIGURES_SECONDS, lambda: counts.keep_hour(self.engine))
@@ -126,7 +125,7 @@ class Scheduler:
         failed, kind = True, task.name.partition("/")[0]
         # All polls of a system report to Sentry's monitors as one.
         name = {"till": "poll-till", "books": "poll-books", "refresh": "refresh"}.get(kind)
-        monitored = alerting.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
+        monitored = sentry.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
         try:
             with logs.correlated(events.new_correlation(), task=task.name), monitored:
                 task.do()

@@ -31,8 +31,7 @@ from mapping.errors import MappingError, ProblemError
 from mapping.messages import message
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
-from workers.event_writer import EventWriter, may_succeed_alone
-from workers.isolation import Holds, Isolation, QuickGroups
+from workers.sharing import EventWriter, Holds, Isolation, QuickGroups, may_succeed_alone
 
 DRAIN_SECONDS = 20.0
 LONGEST_SECONDS = 1800.0  # no working event takes so long: every call and every statement has its own limit

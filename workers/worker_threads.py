@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 import dramatiq
 import structlog
 
+from gateway import alerts
 from gateway.errors import Transient
 from gateway.jobs import BlockingBroker, Notifier
 from gateway.observability import sentry
 from gateway.store import claims, inbox, installation, rate_limits
 from gateway.store.session import reading
-from workers import alerting
 from workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class WorkerThreads(dramatiq.Middleware):
             ("takeover", TOUCH_SECONDS, self._take_over),
             ("sweeper", SWEEP_SECONDS, self._sweep),
             ("presence", PRESENCE_SECONDS, self._report),
-            ("watch", alerting.SECONDS, self._worker.contexts.watch.stand_in),
+            ("watch", alerts.LOOK_SECONDS, self._worker.contexts.watch.stand_in),
         ):
             threading.Thread(target=self._every, args=(seconds, task), name=name, daemon=True).start()
         if self.scheduler:
@@ -216,7 +216,7 @@ class WorkerThreads(dramatiq.Middleware):
         """Notify about due events without a wake-up; without a broker, handle them in this thread."""
         if self._worker.stopping.is_set():
             return
-        with alerting.monitored("sweep", seconds=SWEEP_SECONDS), reading(self._worker.engine) as session:
+        with sentry.monitored("sweep", seconds=SWEEP_SECONDS), reading(self._worker.engine) as session:
             due = inbox.due_ids(session, limit=SWEEP_BATCH)
         if due and self._notifier.resting:
             self._worker.drain()

@@ -182,11 +182,11 @@ def test_77_a_sentry_that_refuses_or_is_away_costs_nothing(
     printed = lines(
         """
         import sentry_sdk, time
-        from workers import alerting
+        from gateway.observability import sentry
         began = time.monotonic()
         for number in range(20):
             sentry_sdk.capture_message(f"message {number}")
-            with alerting.monitored(f"run-{number}", seconds=60):
+            with sentry.monitored(f"run-{number}", seconds=60):
                 pass
         sentry_sdk.flush(5)
         sentry_sdk.capture_message("after it was asked to wait")

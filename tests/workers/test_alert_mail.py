@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, insert, update
 
 from gateway import alerts, settings
-from gateway.alerts import NotDelivered
+from gateway.alerts import AlertSender, NotDelivered, Watch
 from gateway.settings import Settings
 from gateway.store import inbox
 from gateway.store.session import writing
@@ -25,7 +25,6 @@ from tests import tls
 from tests.servers import find_free_port
 from tests.workers.mailbox import Mailbox
 from tests.workers.test_alerting import age, connect, park, read
-from workers.alerting import AlertSender, Watch
 
 Open = Callable[..., Mailbox]
 PASSWORD = "marked:p@ss/word"

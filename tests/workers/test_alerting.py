@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import alerts, settings
+from gateway.alerts import Watch
 from gateway.queries import todo
 from gateway.settings import Settings
 from gateway.store import alerts as rows
@@ -35,7 +36,6 @@ from tests.claiming import finish
 from tests.conftest import on_both_databases
 from tests.conftest import one_migrated_url as migrated_url  # noqa: F401 - a fixture
 from tests.workers.mailbox import Mailbox
-from workers.alerting import Watch
 
 KEY = "a-secret-key-of-good-length"
 SEAL = Seal([KEY])

@@ -20,8 +20,7 @@ from gateway.store.round_robin import RoundRobin
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from handlers.result import Ended, Result
-from workers.event_writer import EventWriter
-from workers.isolation import Holds
+from workers.sharing import EventWriter, Holds
 
 THREADS = 6
 UNSTORABLE = Entry("decided", "half a character: \ud83d")  # no database takes it

@@ -20,8 +20,7 @@ from handlers.result import Ended, Result
 from tests.conftest import to_sqlalchemy
 from tests.handlers.shop import Shop, sold
 from tests.servers import Postgres, wait_until
-from workers.event_writer import EventWriter
-from workers.isolation import Holds
+from workers.sharing import EventWriter, Holds
 
 WAITS = {"sqlite": ("PRAGMA synchronous", 2), "postgresql": ("SHOW synchronous_commit", "on")}
 WAL_IN_MEMORY = "ALTER SYSTEM SET wal_writer_delay = '10s'"  # what nobody waits for stays there

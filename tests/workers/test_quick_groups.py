@@ -6,7 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from workers.isolation import MOST_AT_ONCE, QUICK_THREADS, QuickGroups
+from workers.sharing import MOST_AT_ONCE, QUICK_THREADS, QuickGroups
 
 
 def test_a_third_thread_waits_until_one_of_two_calls_another_system() -> None:

@@ -26,7 +26,7 @@ from sandbox.quickbooks.simulation import Simulation as BooksSimulation
 from tests.claiming import claim_next
 from tests.servers import Served
 from workers.connections import ConnectionRegistry
-from workers.isolation import find_full
+from workers.sharing import find_full
 from workers.worker import Worker
 
 KEY = "a-secret-key-of-good-length"
