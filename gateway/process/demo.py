@@ -21,9 +21,9 @@ import os
 import secrets
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.settings import Settings, SettingsError
@@ -48,29 +48,29 @@ _BESIDE = "demo-environment.json"
 _REAL = ("MPLUS_URL", "QUICKBOOKS_REFRESH_TOKEN", "QUICKBOOKS_CLIENT_ID")
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """The shared secrets of the demo's two systems and the gateway."""
-
-    client_id: str
-    client_secret: str
-    realm_id: str
-    refresh_token: str
-    verifier: str
-    ident: str
-    secret: str
-    subscription_id: str
-    webhook_secret: str
-
-    def __repr__(self) -> str:
-        return f"Secrets(realm_id={self.realm_id!r}, ...)"
+# Of each secret: its variable for the simulators, the gateway's, and what makes it.
+_SECRETS: Mapping[str, tuple[str, str, Callable[[], str]]] = {
+    "client_id": ("SANDBOX_CLIENT_ID", "QUICKBOOKS_CLIENT_ID", lambda: f"demo-{secrets.token_hex(12)}"),
+    "client_secret": ("SANDBOX_CLIENT_SECRET", "QUICKBOOKS_CLIENT_SECRET", lambda: secrets.token_urlsafe(24)),
+    "realm_id": ("SANDBOX_REALM_ID", "QUICKBOOKS_REALM_ID", lambda: f"9130{secrets.randbelow(10**12):012d}"),
+    "refresh_token": ("SANDBOX_REFRESH_TOKEN", "QUICKBOOKS_REFRESH_TOKEN", lambda: f"demo-{secrets.token_hex(16)}"),
+    "verifier": ("SANDBOX_VERIFIER", "QUICKBOOKS_WEBHOOK_VERIFIER", lambda: secrets.token_urlsafe(24)),
+    "ident": ("SANDBOX_MPLUS_IDENT", "MPLUS_IDENT", lambda: f"demo-{secrets.token_hex(4)}"),
+    "secret": ("SANDBOX_MPLUS_SECRET", "MPLUS_SECRET", lambda: secrets.token_urlsafe(18)),
+    "subscription_id": ("SANDBOX_SUBSCRIPTION_ID", "MPLUS_WEBHOOK_SUBSCRIPTION_ID", lambda: str(uuid.uuid4())),
+    "webhook_secret": (
+        "SANDBOX_WEBHOOK_SECRET",
+        "MPLUS_WEBHOOK_SECRET",
+        lambda: base64.b64encode(secrets.token_bytes(32)).decode("ascii"),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
     """The simulators of one start: their secrets and ports, and the gateway's own port."""
 
-    secrets: Secrets
+    secrets: Mapping[str, str] = field(repr=False)
     quickbooks_port: int
     mplus_port: int
     gateway_port: int
@@ -86,43 +86,27 @@ class Demo:
         return f"http://127.0.0.1:{self.mplus_port}"
 
     def to_sandbox(self) -> dict[str, str]:
-        endpoint, its = f"http://127.0.0.1:{self.gateway_port}/webhooks", self.secrets
-        return {
+        endpoint = f"http://127.0.0.1:{self.gateway_port}/webhooks"
+        shared = {variable: self.secrets[name] for name, (variable, _, _) in _SECRETS.items()}
+        return shared | {
             "SANDBOX_QUICKBOOKS_PORT": str(self.quickbooks_port),
             "SANDBOX_MPLUS_PORT": str(self.mplus_port),
             "SANDBOX_STATE_DIR": str(self.state),
-            "SANDBOX_CLIENT_ID": its.client_id,
-            "SANDBOX_CLIENT_SECRET": its.client_secret,
-            "SANDBOX_REALM_ID": its.realm_id,
-            "SANDBOX_REFRESH_TOKEN": its.refresh_token,
-            "SANDBOX_VERIFIER": its.verifier,
             "SANDBOX_QUICKBOOKS_WEBHOOK_URL": f"{endpoint}/quickbooks",
-            "SANDBOX_MPLUS_IDENT": its.ident,
-            "SANDBOX_MPLUS_SECRET": its.secret,
-            "SANDBOX_SUBSCRIPTION_ID": its.subscription_id,
-            "SANDBOX_WEBHOOK_SECRET": its.webhook_secret,
             "SANDBOX_MPLUS_WEBHOOK_URL": f"{endpoint}/mpluskassa",
             "SANDBOX_TRADE": "1",
         }
 
     def to_gateway(self) -> dict[str, str]:
-        books, its = self.quickbooks_url, self.secrets
-        return {
+        books = self.quickbooks_url
+        shared = {variable: self.secrets[name] for name, (_, variable, _) in _SECRETS.items()}
+        return shared | {
             "QUICKBOOKS_ENVIRONMENT": "sandbox",
             "QUICKBOOKS_API_URL": books,
             "QUICKBOOKS_AUTHORIZE_URL": f"{books}/connect/oauth2",
             "QUICKBOOKS_TOKEN_URL": f"{books}/oauth2/v1/tokens/bearer",
             "QUICKBOOKS_REVOKE_URL": f"{books}/v2/oauth2/tokens/revoke",
-            "QUICKBOOKS_CLIENT_ID": its.client_id,
-            "QUICKBOOKS_CLIENT_SECRET": its.client_secret,
-            "QUICKBOOKS_REALM_ID": its.realm_id,
-            "QUICKBOOKS_REFRESH_TOKEN": its.refresh_token,
-            "QUICKBOOKS_WEBHOOK_VERIFIER": its.verifier,
             "MPLUS_URL": self.mplus_url,
-            "MPLUS_IDENT": its.ident,
-            "MPLUS_SECRET": its.secret,
-            "MPLUS_WEBHOOK_SUBSCRIPTION_ID": its.subscription_id,
-            "MPLUS_WEBHOOK_SECRET": its.webhook_secret,
         }
 
     def to_release(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -186,25 +170,14 @@ def _find_port(usual: int, *, taken: set[int]) -> int:
         return int(probe.getsockname()[1])
 
 
-def _keep(path: Path) -> Secrets:
+def _keep(path: Path) -> Mapping[str, str]:
     try:
         with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
-            made = Secrets(
-                client_id=f"demo-{secrets.token_hex(12)}",
-                client_secret=secrets.token_urlsafe(24),
-                realm_id=f"9130{secrets.randbelow(10**12):012d}",
-                refresh_token=f"demo-{secrets.token_hex(16)}",
-                verifier=secrets.token_urlsafe(24),
-                ident=f"demo-{secrets.token_hex(4)}",
-                secret=secrets.token_urlsafe(18),
-                subscription_id=str(uuid.uuid4()),
-                webhook_secret=base64.b64encode(secrets.token_bytes(32)).decode("ascii"),
-            )
-            json.dump(asdict(made), file, indent=1)
+            json.dump({name: make() for name, (_, _, make) in _SECRETS.items()}, file, indent=1)
     except FileExistsError:
         pass
     try:
         kept = json.loads(path.read_text("ascii"))
-        return Secrets(**{field.name: str(kept[field.name]) for field in fields(Secrets)})
+        return {name: str(kept[name]) for name in _SECRETS}
     except (ValueError, KeyError, TypeError):
         raise SettingsError(str(path), "should hold the demo's secrets, but cannot be read; delete it") from None

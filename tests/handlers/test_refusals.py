@@ -130,7 +130,7 @@ def test_a_kind_of_document_refused_alone_lets_others_go_on(shop: Shop) -> None:
 )
 def test_a_value_the_books_do_not_take_is_named(shop: Shop, body: dict[str, object], code: str, said: str) -> None:
     with pytest.raises(GatewayError) as refused:
-        shop.deps().books._session.write("Customer", body, "r1", dict)
+        shop.deps().books.write("Customer", body, "r1", dict)
     assert refused.value.code == code
     assert said in refused.value.reason
     assert "jansen" not in refused.value.reason.lower()

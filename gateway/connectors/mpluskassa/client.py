@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from itertools import product
@@ -30,34 +29,11 @@ _IDS_AT_ONCE = 50
 _YEAR_NUMBER = 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The operations that read one kind of sale; `one` with `argument` is for older installations."""
-
-    operation: str
-    wrapper: str
-    element: str
-    ids: str
-    id: str
-    one: str
-    numbers: str = ""
-    extras: tuple[str, ...] = ()
-
-
-_SOURCES = {
-    SaleKind.RECEIPT: _Source(
-        "getReceipts", "receiptList", "receipt", "receiptIds", "receiptId", "getReceipt",
-        extras=("includeOrderReferences",),
-    ),
-    SaleKind.INVOICE: _Source(
-        "getInvoices", "invoiceList", "invoice", "invoiceIds", "invoiceId", "getInvoice", "invoiceNumbers"
-    ),
-    SaleKind.ORDER: _Source("getOrders", "orderList", "order", "orderIds", "orderId", "getOrder", "orderNumbers"),
-}  # fmt: skip
-
-
 class Sales(Area):
-    """The present state of sales. All of it raises Transient, or Permanent and its kinds; nothing here writes."""
+    """The present state of sales. All of it raises Transient, or Permanent and its kinds; nothing here writes.
+
+    The till's names follow one pattern for the three kinds: getReceipts, getReceipt for one, receiptList, receiptIds.
+    """
 
     def sales_since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
         """Sales made or changed, from this marker on (inclusive); heads only unless lines are asked for.
@@ -66,24 +42,25 @@ class Sales(Area):
         """
         found = self._rows(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
         number = partial(find_number, kind)
-        return wire.to_page(found, partial(self._sale, kind), key=_SOURCES[kind].id, number=number)
+        return wire.to_page(found, partial(self._sale, kind), key=f"{kind.lower()}Id", number=number)
 
     def sales(self, kind: SaleKind, ids: Iterable[str], *, searched: bool = False) -> tuple[Sale, ...]:
         """These sales, whole; unknown ones are left out. An invoice is never finalised by reading.
 
         `searched`: the ids may be of another kind, or of no sale, so that an answer without a list is none found.
         """
-        source = _SOURCES[kind]
-        knows_ids = self._calls.contract().knows(source.operation, "request", source.ids)
+        name = kind.lower()
+        # Older installations read them one by one.
+        knows_ids = self._calls.contract().knows(f"get{kind}s", "request", f"{name}Ids")
         found: list[Row] = []
         for chunk in chunks(ids, _IDS_AT_ONCE):
             if knows_ids:
-                read = self._rows(kind, searched=searched, includeLineList=True, **{source.ids: chunk})
+                read = self._rows(kind, searched=searched, includeLineList=True, **{f"{name}Ids": chunk})
             else:
-                answers = [self._calls.read(source.one, **{source.id: each}) for each in chunk]
-                read = [answer[source.element] for answer in answers if answer.get(source.element)]
+                answers = [self._calls.read(f"get{kind}", **{f"{name}Id": each}) for each in chunk]
+                read = [answer[name] for answer in answers if answer.get(name)]
             # An installation that ignores the filter answers with everything it has.
-            found += [row for row in read if row.get(source.id) in chunk]
+            found += [row for row in read if row.get(f"{name}Id") in chunk]
         return tuple(self._sale(kind, row) for row in found)
 
     def sales_of_day(self, kind: SaleKind, day: date, branches: Iterable[int] = ()) -> tuple[Sale, ...]:
@@ -102,22 +79,19 @@ class Sales(Area):
         return self._numbered(SaleKind.INVOICE, year_number) or self._numbered(SaleKind.ORDER, year_number)
 
     def _numbered(self, kind: SaleKind, year_number: dict[str, int]) -> Sale | None:
-        source = _SOURCES[kind]
-        field = "orderNumber" if kind is SaleKind.ORDER else "invoiceNumber"
-        found = self._rows(kind, searched=True, includeLineList=True, **{source.numbers: [year_number]})
+        field = f"{kind.lower()}Number"
+        found = self._rows(kind, searched=True, includeLineList=True, **{f"{field}s": [year_number]})
         same = (row for row in found if row.get(field) and year_number.items() <= row[field].items())
         return next((self._sale(kind, row) for row in same), None)
 
     def _rows(self, kind: SaleKind, *, searched: bool = False, **filters: Any) -> list[Row]:
-        source = _SOURCES[kind]
         # Both wrappers are required even when they are empty.
         empty = {"articlePluNumbers": wire.to_text_list(()), "articleBarcodes": wire.to_text_list(())}
-        extras = dict.fromkeys(source.extras, True)
+        extras = {"includeOrderReferences": True} if kind is SaleKind.RECEIPT else {}
         # A day may be without sales, and a typed number no sale's; what has a marker, or an id of ours, exists.
         ask = self._calls.search if searched else self._calls.read
-        return wire.rows_apart(
-            ask(source.operation, request={**empty, **extras, **filters}), source.wrapper, source.element
-        )
+        answer = ask(f"get{kind}s", request={**empty, **extras, **filters})
+        return wire.rows_apart(answer, f"{kind.lower()}List", kind.lower())
 
     def _sale(self, kind: SaleKind, row: Row) -> Sale:
         """Raises Malformed, which names the sale."""
@@ -125,7 +99,7 @@ class Sales(Area):
             return to_sale(kind, *wire.checked([row]), default_places=self._places)
         except Malformed as fault:
             with suppress(Malformed):
-                fault.about(record=name_sale(kind, find_number(kind, row) or wire.need(row, _SOURCES[kind].id)))
+                fault.about(record=name_sale(kind, find_number(kind, row) or wire.need(row, f"{kind.lower()}Id")))
             raise
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -69,37 +69,25 @@ def to_change(relation: Relation, present: Relation) -> dict[str, Any]:
     return {"relationNumber": relation.number, **said}
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """The fields of one kind of sale."""
-
-    id: str
-    number: Callable[[Row], str | None]
-    type: str
-    state: Callable[[Row], str | None]
-    paid: str = "paidAmount"
-    credited: str = ""
-
-
 def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
     """A receipt, invoice or order. Raises Malformed when an amount, the date or the branch is missing."""
-    shape = _SHAPES[kind]
+    sale_id, is_order = wire.need(row, f"{kind.lower()}Id"), kind is SaleKind.ORDER
     divisor = sale_divisor(row)
     # The vendor's own client writes 0 for a branch that nobody named.
     branches = [each for each in (row.get("financialBranchNumber"), row.get("entryBranchNumber")) if each is not None]
     branch: int = next(filter(None, branches), 0) if branches else wire.need(row, "entryBranchNumber")
     day = wire.to_date(row.get("financialDate"))
-    if day is None and kind is SaleKind.ORDER:
+    if day is None and is_order:
         # An order has no business date before it is delivered or paid. The clock beside the day may show anything.
         day = wire.to_date(row.get("entryTimestamp"))
     if day is None:
         raise Malformed("the till left out the business date", field="financialDate")
     return Sale(
         kind=kind,
-        id=wire.need(row, shape.id),
-        number=find_number(kind, row) or wire.need(row, shape.id),
-        type=row.get(shape.type) or "",
-        state=shape.state(row) or "",
+        id=sale_id,
+        number=find_number(kind, row) or sale_id,
+        type=row.get(f"{kind.lower()}Type") or "",
+        state=(_find_order_state(row) if is_order else wire.text(row, "state")) or "",
         branch=branch,
         business_date=day,
         total_incl_cents=wire.need(row, "totalInclAmount"),
@@ -108,14 +96,21 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
         vat=tuple(to_vat_amount(each, divisor) for each in wire.rows(row, "vatGroupList", "vatGroup")),
         lines=_to_lines(wire.rows(row, "lineList", "line"), divisor, default_places),
         payments=_to_payments(wire.rows(row, "paymentList", "payment")),
-        paid_cents=row.get(shape.paid) or 0,
-        credited_id=wire.text(row, shape.credited),
+        paid_cents=row.get("prepaidAmount" if is_order else "paidAmount") or 0,
+        credited_id=wire.text(row, f"credited{kind}Id"),
         **_circumstances(row),
     )
 
 
 def find_number(kind: SaleKind, row: Row) -> str | None:
-    return _SHAPES[kind].number(row) or wire.text(row, "transactionString")
+    """What people call it."""
+    number = wire.part(row, f"{kind.lower()}Number")
+    place = ("branchNumber", "workplaceNumber") if kind is SaleKind.RECEIPT else ()
+    parts = [number.get(name) for name in (*place, "year", "number")]
+    printed = None if None in parts else ".".join(map(str, parts))
+    if kind is SaleKind.INVOICE:
+        printed = wire.text(wire.part(row, "branchInvoiceNumber"), "displayString") or printed
+    return printed or wire.text(row, "transactionString")
 
 
 def to_vat_amount(row: Row, divisor: int) -> VatAmount:
@@ -221,39 +216,6 @@ def to_journal(row: Row) -> Journal:
     )
 
 
-def _printed(number: Row, *names: str) -> str | None:
-    parts = [number.get(name) for name in names]
-    return None if None in parts else ".".join(map(str, parts))
-
-
-def _order_state(row: Row) -> str | None:
+def _find_order_state(row: Row) -> str | None:
     cancelled = wire.text(row, "cancelState")
     return cancelled if cancelled == "ORDER-CANCEL-STATE-COMPLETE" else wire.text(row, "completeState")
-
-
-_SHAPES = {
-    SaleKind.RECEIPT: _Shape(
-        "receiptId",
-        lambda row: _printed(wire.part(row, "receiptNumber"), "branchNumber", "workplaceNumber", "year", "number"),
-        "receiptType",
-        lambda row: wire.text(row, "state"),
-        credited="creditedReceiptId",
-    ),
-    SaleKind.INVOICE: _Shape(
-        "invoiceId",
-        lambda row: (
-            wire.text(wire.part(row, "branchInvoiceNumber"), "displayString")
-            or _printed(wire.part(row, "invoiceNumber"), "year", "number")
-        ),
-        "invoiceType",
-        lambda row: wire.text(row, "state"),
-        credited="creditedInvoiceId",
-    ),
-    SaleKind.ORDER: _Shape(
-        "orderId",
-        lambda row: _printed(wire.part(row, "orderNumber"), "year", "number"),
-        "orderType",
-        _order_state,
-        paid="prepaidAmount",
-    ),
-}

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 import httpx
 
 from gateway.connectors.exchange import Exchange, Gate
 from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks import calls, fields, wire, wire_documents
-from gateway.connectors.quickbooks.calls import Select, count, select
+from gateway.connectors.quickbooks.calls import count, select
 from gateway.connectors.quickbooks.fields import WITH_ACTIVE_FLAG, Json
 from gateway.connectors.quickbooks.session import Session, TokenSource
 from gateway.connectors.quickbooks.wire import TaxTable, VatField
@@ -41,7 +40,7 @@ _DOCUMENT_PAGE: Final = 500  # documents include their lines: half the rows keep
 ListEntity = Literal["PaymentMethod", "Department", "Class", "Term", "Account"]
 
 
-class QuickBooks:
+class QuickBooks(Session):
     """The books of one company.
 
     Every method reads or writes over the network and raises gateway.errors: Transient or RateLimited (nothing was
@@ -62,17 +61,11 @@ class QuickBooks:
         limits: Limits | None = None,
         vat_field: VatField = "ResaleNum",
     ) -> None:
-        self.realm_id = realm_id
-        self._vat_field: VatField = vat_field
-        self.on_document: Callable[[BookedDocument], None] = lambda _: None
         url = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
-        self._session = Session(http, company_url=url, tokens=tokens, observe=observe, gate=gate, limits=limits)
-
-    def reading_only(self) -> Self:
-        """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
-        client = copy.copy(self)
-        client._session = self._session.reading_only()  # noqa: SLF001 - its own copy
-        return client
+        super().__init__(http, company_url=url, tokens=tokens, observe=observe, gate=gate, limits=limits)
+        self.realm_id = realm_id
+        self.on_document: Callable[[BookedDocument], None] = lambda _: None
+        self._vat_field: VatField = vat_field
 
     def request_id(self, operation: str, *identity: object) -> str:
         """Always the same id for the same write, so that a repeat is answered with the first answer.
@@ -83,40 +76,32 @@ class QuickBooks:
         """
         return str(uuid.uuid5(_REQUESTS, "\x1f".join([self.realm_id, operation, *map(str, identity)])))
 
-    def reach(self) -> None:
-        """Check that the books' address answers, with other than an outage. Not metered; raises Transient."""
-        self._session.reach()
-
-    def try_token(self, token: str) -> None:
-        """Check that the books take calls with this token. Not metered; raises AuthLost, Transient and Unanswered."""
-        self._session.try_token(token)
-
     # --- items -----------------------------------------------------------------------------------------------
 
     def item(self, item_id: str) -> Item:
         """An item by id, inactive ones too. Raises NotFound."""
-        return self._session.get("Item", item_id, wire.to_item)
+        return self.get("Item", item_id, wire.to_item)
 
     def items_by_sku(self, sku: str) -> tuple[Item, ...]:
         """Every item with exactly this SKU, inactive ones too: the books do not keep SKUs unique."""
-        return self._session.find(select("Item").where("Sku", "=", sku).and_active_any(), wire.to_item)
+        return self.find(select("Item").where("Sku", "=", sku).and_active_any(), wire.to_item)
 
     def items_by_skus(self, skus: Sequence[str]) -> tuple[Item, ...]:
         """Every item with one of these SKUs, inactive ones too, with one read."""
-        return self._session.find_in("Item", "Sku", skus, wire.to_item)
+        return self.find_in("Item", "Sku", skus, wire.to_item)
 
     def items_by_name(self, name: str) -> tuple[Item, ...]:
         """Every item with exactly this name, inactive ones too."""
-        return self._session.find(select("Item").where("Name", "=", name).and_active_any(), wire.to_item)
+        return self.find(select("Item").where("Name", "=", name).and_active_any(), wire.to_item)
 
     def create_service_item(self, name: str, income_account_id: str, request_id: str) -> Item:
         """A new service without a price, sold on this income account. Raises DuplicateName."""
         body = {"Name": name, "Type": "Service", "IncomeAccountRef": {"value": income_account_id}}
-        return self._session.write("Item", body, request_id, wire.to_item)
+        return self.write("Item", body, request_id, wire.to_item)
 
     def items_by_ids(self, item_ids: Sequence[str]) -> tuple[Item, ...]:
         """The items that exist among these, with one read per 200."""
-        return self._session.find_in("Item", "Id", item_ids, wire.to_item)
+        return self.find_in("Item", "Id", item_ids, wire.to_item)
 
     def items_page(
         self, start: int, size: int, *, include_inactive: bool = False, changed_since: datetime | None = None
@@ -125,44 +110,44 @@ class QuickBooks:
         statement = select("Item").and_active_any() if include_inactive else select("Item")
         if changed_since is not None:
             statement = statement.where("MetaData.LastUpdatedTime", ">=", changed_since)
-        return self._session.find(statement.order_by("Id").page(start, size), wire.to_item)
+        return self.find(statement.order_by("Id").page(start, size), wire.to_item)
 
     def categories(self) -> tuple[Item, ...]:
         """All categories, with one read per thousand."""
-        return tuple(wire.to_item(row) for row in self._session.pages(select("Item").where("Type", "=", "Category")))
+        return tuple(wire.to_item(row) for row in self.pages(select("Item").where("Type", "=", "Category")))
 
     def pieces_on_estimates(self) -> Mapping[str, Decimal]:
         """Pieces by item id on open estimates, with one read per 500 of them."""
-        return wire.to_pieces(self._session.pages(select("Estimate"), _DOCUMENT_PAGE))
+        return wire.to_pieces(self.pages(select("Estimate"), _DOCUMENT_PAGE))
 
     # --- customers -------------------------------------------------------------------------------------------
 
     def customer(self, customer_id: str) -> Customer:
         """A customer by id, inactive ones too. Raises NotFound."""
-        return self._session.get("Customer", customer_id, self._to_customer)
+        return self.get("Customer", customer_id, self._to_customer)
 
     def customers_by_email(self, email: str) -> tuple[Customer, ...]:
         """Every customer with this address, inactive ones too; the lower-case spelling is tried when it finds none."""
         for spelled in dict.fromkeys((email.strip(), email.strip().lower())):
             statement = select("Customer").where("PrimaryEmailAddr", "=", spelled).and_active_any()
-            if found := self._session.find(statement, self._to_customer):
+            if found := self.find(statement, self._to_customer):
                 return found
         return ()
 
     def customers_by_emails(self, emails: Sequence[str]) -> tuple[Customer, ...]:
         """Every customer whose address field is exactly one of these, inactive ones too, with one read."""
-        return self._session.find_in("Customer", "PrimaryEmailAddr", emails, self._to_customer)
+        return self.find_in("Customer", "PrimaryEmailAddr", emails, self._to_customer)
 
     def all_customers(self) -> Iterator[Customer]:
         """Every customer, inactive ones too, with one read per thousand, made while it is iterated over."""
-        return map(self._to_customer, self._session.all_rows("Customer"))
+        return map(self._to_customer, self.all_rows("Customer"))
 
     def customers_by_ids(self, customer_ids: Sequence[str]) -> tuple[Customer, ...]:
         """The customers that exist among these, inactive ones too, with one read per 200.
 
         One that the query does not show is read by its id: it may have been made a moment ago.
         """
-        found = list(self._session.find_in("Customer", "Id", customer_ids, self._to_customer))
+        found = list(self.find_in("Customer", "Id", customer_ids, self._to_customer))
         for missing in sorted(set(customer_ids) - {customer.id for customer in found}):
             with suppress(NotFound):
                 found.append(self.customer(missing))
@@ -172,7 +157,7 @@ class QuickBooks:
         """The customers of this name, made inactive or not."""
         name = wire.to_display_name(display_name)
         statement = select("Customer").where_in("DisplayName", [name, f"{name} (deleted)"]).and_active_any()
-        return self._session.find(statement, self._to_customer)
+        return self.find(statement, self._to_customer)
 
     def holders_of_name(self, display_name: str) -> tuple[ListEntry, ...]:
         """Active suppliers and employees of this name (two reads): customers share their names with them."""
@@ -180,30 +165,28 @@ class QuickBooks:
         return tuple(
             holder
             for entity in wire.NAMESAKES
-            for holder in self._session.find(
-                select(entity).where("DisplayName", "=", name), partial(wire.to_holder, entity)
-            )
+            for holder in self.find(select(entity).where("DisplayName", "=", name), partial(wire.to_holder, entity))
         )
 
     def create_customer(self, customer: Customer, request_id: str) -> Customer:
         """The customer as created. Raises DuplicateName when a customer, supplier or employee has the name."""
         body = wire.to_customer_body(customer, vat_field=self._vat_field)
-        return self._session.write("Customer", body, request_id, self._to_customer)
+        return self.write("Customer", body, request_id, self._to_customer)
 
     def update_customer(self, customer: Customer, request_id: str) -> Customer:
         """The customer as updated; what is None stays as it is. Raises Conflict when it changed meanwhile."""
         body = wire.to_customer_change(customer, vat_field=self._vat_field)
-        return self._session.write("Customer", body, request_id, self._to_customer)
+        return self.write("Customer", body, request_id, self._to_customer)
 
     # --- lists and settings ----------------------------------------------------------------------------------
 
     def tax_table(self) -> TaxTable:
         """All sales tax codes and rates, past and future ones too (two reads)."""
-        return TaxTable(tuple(self._session.all_rows("TaxCode")), tuple(self._session.all_rows("TaxRate")))
+        return TaxTable(tuple(self.all_rows("TaxCode")), tuple(self.all_rows("TaxRate")))
 
     def entries(self, entity: ListEntity) -> tuple[ListEntry, ...]:
         """All rows of a small list, inactive ones too."""
-        return tuple(wire.to_entry(entity, row) for row in self._session.all_rows(entity))
+        return tuple(wire.to_entry(entity, row) for row in self.all_rows(entity))
 
     def create_entry(self, entity: ListEntity, name: str, request_id: str) -> ListEntry:
         """A new PaymentMethod (its name has at most 31 characters), or Account (at most 100): a current liability.
@@ -211,19 +194,19 @@ class QuickBooks:
         Raises DuplicateName.
         """
         body = wire.to_entry_body(entity, name)
-        return self._session.write(entity, body, request_id, lambda source: wire.to_entry(entity, source))
+        return self.write(entity, body, request_id, lambda source: wire.to_entry(entity, source))
 
     def company(self, named: CompanyProfile | None = None) -> CompanyProfile:
         """The company's profile: two reads, or one if its name and country are taken from `named`."""
         known = {"CompanyName": named.name, "Country": named.country} if named else None
-        profile = known or self._session.read_one("CompanyInfo", self.realm_id)
-        return wire.to_profile(profile, self._session.read_one("Preferences"))
+        profile = known or self.read_one("CompanyInfo", self.realm_id)
+        return wire.to_profile(profile, self.read_one("Preferences"))
 
     # --- what changed ----------------------------------------------------------------------------------------
 
     def changes(self, entities: Sequence[str], since: datetime) -> ChangeSet:
         """What changed since a moment at most 30 days ago, in one read of at most 1000 rows over all entities."""
-        return wire.to_change_set(self._session.perform(calls.changes(entities, since)))
+        return wire.to_change_set(self.perform(calls.changes(entities, since)))
 
     def changed_rows(self, entity: str, since: datetime) -> Iterator[RecordChange]:
         """All existing rows changed since, inactive ones too; a query does not find deleted ones.
@@ -233,59 +216,56 @@ class QuickBooks:
         statement = select(entity).where("MetaData.LastUpdatedTime", ">=", since)
         if entity in WITH_ACTIVE_FLAG:
             statement = statement.and_active_any()
-        return (wire.to_change(entity, row, since) for row in self._session.pages(statement, _DOCUMENT_PAGE))
+        return (wire.to_change(entity, row, since) for row in self.pages(statement, _DOCUMENT_PAGE))
 
     def present_rows(self, entity: str, ids: Sequence[str], as_of: datetime) -> tuple[RecordChange, ...]:
         """Those of these rows that exist as of now, inactive ones too, with one read per 200."""
-        return self._session.find_in(entity, "Id", ids, lambda row: wire.to_change(entity, row, as_of))
-
-    def rows(self, statement: Select) -> tuple[Json, ...]:
-        """The raw objects a query finds, for entities without a record type."""
-        return self._session.rows(statement)
+        return self.find_in(entity, "Id", ids, lambda row: wire.to_change(entity, row, as_of))
 
     def count(self, entity: str) -> int:
         """How many rows of an entity there are, active ones only where the entity has that difference."""
-        found = fields.part(self._session.perform(calls.ask(count(entity))), "QueryResponse")
+        found = fields.part(self.perform(calls.ask(count(entity))), "QueryResponse")
         return int(fields.need_number(found, "totalCount"))
 
     # --- sales documents -------------------------------------------------------------------------------------
 
     def document(self, kind: DocumentKind, document_id: str) -> BookedDocument:
         """A document as it is in the books. Raises NotFound, after a delete too."""
-        return self._session.get(kind, document_id, self._booking(kind))
+        return self.get(kind, document_id, self._booking(kind))
 
     def documents_by_number(self, kind: DocumentKind, numbers: Sequence[str]) -> tuple[BookedDocument, ...]:
         """Every document with one of these numbers, with one read per 200 numbers."""
-        return self._session.find_in(kind, "DocNumber", numbers, self._booking(kind))
+        return self.find_in(kind, "DocNumber", numbers, self._booking(kind))
 
     def documents_on(self, kind: DocumentKind, business_date: date) -> tuple[BookedDocument, ...]:
-        found = self._session.pages(select(kind).where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
+        found = self.pages(select(kind).where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
         return tuple(map(self._booking(kind), found))
 
     def documents_between(self, kind: DocumentKind, start: date, through: date) -> tuple[BookedDocument, ...]:
         """All documents of these business dates, both included, with one read per 500."""
-        found = self._session.pages(_dated(kind, start, through), _DOCUMENT_PAGE)
+        statement = select(kind).where("TxnDate", ">=", start).where("TxnDate", "<=", through)
+        found = self.pages(statement, _DOCUMENT_PAGE)
         return tuple(wire_documents.to_booked(kind, row) for row in found)
 
     def documents_by_id(self, kind: DocumentKind, document_ids: Sequence[str]) -> tuple[BookedDocument, ...]:
         """Those of these documents that still exist, with one read per 200."""
-        return self._session.find_in(kind, "Id", document_ids, partial(wire_documents.to_booked, kind))
+        return self.find_in(kind, "Id", document_ids, partial(wire_documents.to_booked, kind))
 
     def create_document(self, document: SalesDocument, request_id: str, *, send_number: bool = True) -> BookedDocument:
         """The document as booked: compare its total. Raises DuplicateNumber, with the other document if known."""
         body = wire_documents.to_document_body(document, send_number=send_number)
-        return self._session.write(document.kind, body, request_id, self._booking(document.kind))
+        return self.write(document.kind, body, request_id, self._booking(document.kind))
 
     def update_document(
         self, document: SalesDocument, request_id: str, *, document_id: str, sync_token: str, send_number: bool = True
     ) -> BookedDocument:
         """The document after a full update. Raises Conflict when it changed meanwhile."""
         body = wire_documents.to_document_change(document, document_id, sync_token, send_number=send_number)
-        return self._session.write(document.kind, body, request_id, self._booking(document.kind))
+        return self.write(document.kind, body, request_id, self._booking(document.kind))
 
     def void_document(self, kind: DocumentKind, document_id: str, sync_token: str, request_id: str) -> BookedDocument:
         """The document with all amounts zero. Raises Permanent when the books answered but did not void it."""
-        booked = self._session.void(kind, document_id, sync_token, request_id, self._booking(kind))
+        booked = self.void(kind, document_id, sync_token, request_id, self._booking(kind))
         if booked.total != 0:
             raise Permanent(
                 message(
@@ -297,40 +277,39 @@ class QuickBooks:
 
     def delete_document(self, kind: DocumentKind, document_id: str, sync_token: str, request_id: str) -> None:
         """Delete a document. Raises NotFound when it does not exist any more."""
-        self._session.delete(kind, document_id, sync_token, request_id)
+        self.delete(kind, document_id, sync_token, request_id)
 
     # --- payments --------------------------------------------------------------------------------------------
 
     def payment(self, payment_id: str) -> BooksPayment:
         """A payment as it is in the books. Raises NotFound."""
-        return self._session.get("Payment", payment_id, wire_documents.to_payment)
+        return self.get("Payment", payment_id, wire_documents.to_payment)
 
     def payments_by_reference(self, references: Sequence[str]) -> tuple[BooksPayment, ...]:
         """Every payment with one of these reference numbers, with one read per 200."""
-        return self._session.find_in("Payment", "PaymentRefNum", references, wire_documents.to_payment)
+        return self.find_in("Payment", "PaymentRefNum", references, wire_documents.to_payment)
 
     def payments_between(self, start: date, through: date) -> tuple[BooksPayment, ...]:
         """All payments of these business dates, both included, with one read per 500."""
-        found = self._session.pages(_dated("Payment", start, through), _DOCUMENT_PAGE)
+        statement = select("Payment").where("TxnDate", ">=", start).where("TxnDate", "<=", through)
+        found = self.pages(statement, _DOCUMENT_PAGE)
         return tuple(wire_documents.to_payment(row) for row in found)
 
     def payments_by_id(self, payment_ids: Sequence[str]) -> tuple[BooksPayment, ...]:
         """Those of these payments that still exist, with one read per 200."""
-        return self._session.find_in("Payment", "Id", payment_ids, wire_documents.to_payment)
+        return self.find_in("Payment", "Id", payment_ids, wire_documents.to_payment)
 
     def create_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
-        return self._session.write(
-            "Payment", wire_documents.to_payment_body(payment), request_id, wire_documents.to_payment
-        )
+        return self.write("Payment", wire_documents.to_payment_body(payment), request_id, wire_documents.to_payment)
 
     def update_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
         """Update a payment as read, with other links; returns the result. Raises Conflict when it changed meanwhile."""
         body = wire_documents.to_payment_change(payment)
-        return self._session.write("Payment", body, request_id, wire_documents.to_payment)
+        return self.write("Payment", body, request_id, wire_documents.to_payment)
 
     def void_payment(self, payment_id: str, sync_token: str, request_id: str) -> BooksPayment:
         """The payment with all amounts zero; what it settled is open again."""
-        return self._session.void("Payment", payment_id, sync_token, request_id, wire_documents.to_payment)
+        return self.void("Payment", payment_id, sync_token, request_id, wire_documents.to_payment)
 
     def _booking(self, kind: DocumentKind) -> Callable[[Json], BookedDocument]:
         def read(source: Json) -> BookedDocument:
@@ -342,7 +321,3 @@ class QuickBooks:
 
     def _to_customer(self, source: Json) -> Customer:
         return wire.to_customer(source, vat_field=self._vat_field)
-
-
-def _dated(entity: str, start: date, through: date) -> Select:
-    return select(entity).where("TxnDate", ">=", start).where("TxnDate", "<=", through)

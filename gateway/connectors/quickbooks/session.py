@@ -69,6 +69,7 @@ class Session:
         self._limits = limits or Limits()
 
     def reading_only(self) -> Self:
+        """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
         session = copy.copy(self)
         session._gate = exchange.reading_only(self._gate)  # noqa: SLF001 - its own copy
         return session
@@ -145,7 +146,7 @@ class Session:
             raise refused
 
     def reach(self) -> None:
-        """Accepts any answer at the address but an outage's, without a token and outside the gate. Raises Transient."""
+        """Accepts any answer at the address but an outage's; without a token, not metered. Raises Transient."""
         limits = Limits(connect=self._limits.connect, read=_REACH_SECONDS, total=_REACH_SECONDS)
         request = self._http.build_request("GET", httpx.URL(self._company_url).join("/"))
         try:
@@ -213,7 +214,7 @@ class Session:
         return found
 
     def rows(self, statement: Select) -> tuple[Json, ...]:
-        """The objects a query finds, in one read."""
+        """The raw objects a query finds, in one read."""
         answer = self.perform(calls.ask(statement))
         return tuple(fields.rows(fields.part(answer, "QueryResponse"), statement.entity))
 

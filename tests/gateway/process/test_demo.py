@@ -24,8 +24,8 @@ def test_secrets_are_made_once_and_kept_for_us_alone(given: Settings, tmp_path: 
     first, second = demo.prepare(given, tmp_path), demo.prepare(given, tmp_path)
     assert first.secrets == second.secrets
     assert stat.S_IMODE((tmp_path / "demo.json").stat().st_mode) == 0o600
-    assert len(base64.b64decode(first.secrets.webhook_secret)) == 32
-    assert first.secrets.secret not in repr(first)
+    assert len(base64.b64decode(first.secrets["webhook_secret"])) == 32
+    assert first.secrets["secret"] not in repr(first)
 
 
 def test_two_folders_have_different_secrets(given: Settings, tmp_path: Path) -> None:
