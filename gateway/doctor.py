@@ -276,7 +276,7 @@ def check_connections(at: Installation) -> Iterator[Finding]:
         every = [each for each in connections.every(session, at.seal) if at.only is None or each.name in at.only]
         unknown = connections.with_unknown_status(session) if at.only is None else []
         held = {each.name: tokens.find(session, each.name, at.seal) for each in every}
-        found = [*_check_webhooks(at.settings, session, every), _check_plan(at.settings, session)]
+        found = list(_check_webhooks(at.settings, session, every))
     if not every and not unknown:
         yield Finding(
             "connections", "none yet", "connect both systems in the dashboard, or set MPLUS_* and QUICKBOOKS_*"
@@ -345,11 +345,11 @@ def _check_heard(session: Session, system: str, connection: Connection, fix: str
     return Finding(subject, f"the last came {last:%Y-%m-%d %H:%M} UTC")
 
 
-def _check_plan(settings: Settings, session: Session) -> Finding:
-    now = sql.now_of(session)
-    used = counts.forecast_reads(
-        counts.calls_of_month(session, f"{now:%Y-%m}"), now=now, allowance=settings.quickbooks_monthly_reads
-    )
+def check_plan(at: Installation) -> Finding:
+    with reading(at.engine) as session:
+        now = sql.now_of(session)
+        calls = counts.calls_of_month(session, f"{now:%Y-%m}")
+    used = counts.forecast_reads(calls, now=now, allowance=at.settings.quickbooks_monthly_reads)
     said = f"{used.reads} of {used.allowance} used in {used.month}, {used.forecast} expected"
     risky = used.warning or used.forecast > used.allowance
     fix = "raise QUICKBOOKS_CDC_SECONDS, buy a larger plan, or correct QUICKBOOKS_MONTHLY_READS" if risky else ""
@@ -373,4 +373,5 @@ CHECKS: Final[tuple[Check[Installation], ...]] = (
     Check("clocks", lambda at: [check_clocks(at)], _NEEDS),
     Check("processes", lambda at: [check_processes(at)], _NEEDS),
     Check("connections", check_connections, _NEEDS),
+    Check("metered reads", lambda at: [check_plan(at)], _NEEDS),
 )

@@ -69,7 +69,12 @@ def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor
     """
     seal = Seal(settings.secret_keys)
     with writing(engine) as session:
-        key = _find(session, called, data)
+        key = connections.find_key(session, called) or ""
+        if not key and data is Data.PURGE:
+            left = (each for each in retention.find_removed(session) if each.status is Status.REMOVED)
+            key = next((each.key for each in left if each.called == called), "")
+        if not key:
+            raise Rejected(404, message("there is no connection {name}", name=called))
         if key == DEFAULT and (settings.mplus_url or settings.quickbooks_realm_id):
             raise Rejected(
                 409,
@@ -87,15 +92,6 @@ def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor
         gone = next(each for each in retention.find_removed(session) if each.key == key)
     revoked, trouble = _revoke(engine, settings, seal, gone)
     return RemovalResult(gone.called, data, retention.end_work(engine, gone), revoked, trouble)
-
-
-def _find(session: Session, called: str, data: Data) -> str:
-    if key := connections.find_key(session, called):
-        return key
-    left = [each for each in retention.find_removed(session) if each.called == called and each.status is Status.REMOVED]
-    if not left or data is not Data.PURGE:
-        raise Rejected(404, message("there is no connection {name}", name=called))
-    return left[0].key
 
 
 def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: retention.Removed) -> tuple[bool | None, str | None]:

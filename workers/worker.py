@@ -205,7 +205,12 @@ class Worker:
             _lag_seconds(event.flow).observe(max(0.0, lag.total_seconds()))
         failpoints.reach(failpoints.BEFORE_RECORD, event.entity)
         group.since = group.since if group.ended else began
-        outcome = _complete(result.outcome, event, {**(deps.facts if deps else {}), **result.outcome.facts})
+        outcome, facts = result.outcome, {**(deps.facts if deps else {}), **result.outcome.facts}
+        record = outcome.record
+        if not record and outcome.state not in _FINAL:
+            record = str(facts.get("record") or name_record(event, facts))
+        if facts or record != outcome.record:
+            outcome = dataclasses.replace(outcome, record=record, facts=facts)
         ended = Ended(
             event,
             outcome,
@@ -343,16 +348,6 @@ def _run(event: Event, deps: Deps) -> Result:
             raise
         deps.say("looked once more, in fresh lists")
         return handler(event, deps)
-
-
-def _complete(outcome: Outcome, event: Event, facts: Mapping[str, object]) -> Outcome:
-    """The outcome with what the handler found; of one that is not the end, with the name of the record."""
-    record = outcome.record
-    if not record and outcome.state not in _FINAL:
-        record = str(facts.get("record") or name_record(event, facts))
-    if record == outcome.record and not facts:
-        return outcome
-    return dataclasses.replace(outcome, record=record, facts=dict(facts))
 
 
 def _report(error: Exception, event: Event, outcome: Outcome) -> None:

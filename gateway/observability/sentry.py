@@ -161,22 +161,24 @@ class Monitor:
         self._reported_ok = True
         self._lock = threading.Lock()
 
-    def begin(self) -> str | None:
-        """Report that a run begins, if a report is due; answers the check-in that its end belongs to."""
+    @contextmanager
+    def watch(self, of: str) -> Iterator[None]:
+        """Report that a run of `of` begins, if a report is due; its end if that was or if the status changed."""
+        began, well = time.monotonic(), False
         with self._lock:
-            if time.monotonic() < self._due:
-                return None
-            self._due = time.monotonic() + MINUTE
-        return self._report("in_progress")
-
-    def end(self, of: str, *, well: bool, begun: str | None, took: float) -> None:
-        """Report how the run of `of` ended, if its start was reported or the monitor's status changed."""
-        with self._lock:
-            (self._failing.discard if well else self._failing.add)(of)
-            well = not self._failing
-            changed, self._reported_ok = well != self._reported_ok, well
-        if begun or changed:
-            self._report("ok" if well else "error", begun, took)
+            is_due = began >= self._due
+            self._due = began + MINUTE if is_due else self._due
+        begun = self._report("in_progress") if is_due else None
+        try:
+            yield
+            well = True
+        finally:
+            with self._lock:
+                (self._failing.discard if well else self._failing.add)(of)
+                all_well = not self._failing
+                changed, self._reported_ok = all_well != self._reported_ok, all_well
+            if begun or changed:
+                self._report("ok" if all_well else "error", begun, time.monotonic() - began)
 
     def _report(self, status: str, begun: str | None = None, took: float | None = None) -> str | None:
         if not is_started():
@@ -207,10 +209,5 @@ def monitored(name: str, *, seconds: float, of: str = "") -> Iterator[None]:
     """Report this run to Sentry: it repeats every `seconds`, for the connection `of`."""
     with _lock:
         monitor = _monitors.setdefault(name, Monitor(name, seconds=seconds))
-    began, begun = time.monotonic(), monitor.begin()
-    try:
+    with monitor.watch(of):
         yield
-    except BaseException:
-        monitor.end(of, well=False, begun=begun, took=time.monotonic() - began)
-        raise
-    monitor.end(of, well=True, begun=begun, took=time.monotonic() - began)

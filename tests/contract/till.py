@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import Any, Final
 
 from gateway.connectors.http import Limits
-from gateway.connectors.mpluskassa.calls import Caller, Credentials, TillEndpoint
+from gateway.connectors.mpluskassa.calls import Caller, TillEndpoint
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.wire import Row, rows, to_text_list
@@ -134,5 +134,5 @@ def _works(undo: Callable[[], object]) -> bool:
 
 
 def _open_caller(url: str, ident: str, secret: str, limits: Limits | None) -> Caller:
-    link = TillEndpoint(url, Credentials(ident, secret), limits=limits)
+    link = TillEndpoint(url, ident, secret, limits=limits)
     return Caller(link, ContractCache(link.read_description), observe=None, gate=nullcontext)

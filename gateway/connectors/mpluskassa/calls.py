@@ -12,8 +12,8 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from dataclasses import dataclass
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
@@ -33,30 +33,6 @@ TILL_LIMITS: Final = Limits(connect=10.0, read=60.0, total=120.0, size=64 * 1024
 
 _log = logging.getLogger(__name__)
 _FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs this."
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """The API user. Never shown; `scrub` removes it from other texts."""
-
-    ident: str = field(repr=False)
-    secret: str = field(repr=False)
-
-    def query(self) -> str:
-        return urlencode({"ident": self.ident, "secret": self.secret})
-
-    def scrub(self, text: str) -> str:
-        """The text without the credentials, in any spelling an address can have."""
-        for value in self._spellings:
-            text = text.replace(value, "***") if value in text else text  # keeps the template of a message
-        return text
-
-    @cached_property
-    def _spellings(self) -> list[str]:
-        """The longest first."""
-        plain = {value for value in (self.ident, self.secret) if value}
-        quoted = {each(value) for value in plain for each in (quote, quote_plus, lambda text: quote(text, safe=""))}
-        return sorted(plain | quoted | {value.lower() for value in quoted}, key=len, reverse=True)
 
 
 def normalise_address(url: str) -> str:
@@ -84,32 +60,38 @@ _read_authorities = cache(partial(httpx.create_ssl_context, trust_env=False))
 
 
 class TillEndpoint:
-    """The installation's address with its credentials and limits. Safe to share between threads."""
+    """The installation's address with its credentials, never shown, and limits. Safe to share between threads."""
 
     def __init__(
-        self, url: str, credentials: Credentials, *, limits: Limits | None = None, ca_file: str | None = None
+        self, url: str, ident: str, secret: str, *, limits: Limits | None = None, ca_file: str | None = None
     ) -> None:
         self.address = normalise_address(url)
         self.limits = limits or TILL_LIMITS
-        self._credentials = credentials
+        self._query = urlencode({"ident": ident, "secret": secret})
+        plain = {value for value in (ident, secret) if value}
+        quoted = {each(value) for value in plain for each in (quote, quote_plus, lambda text: quote(text, safe=""))}
+        spellings = plain | quoted | {value.lower() for value in quoted}
+        self._spellings = sorted(spellings, key=len, reverse=True)
         secure, tls = self.address.startswith("https://"), None
         if secure:
             tls = ssl.create_default_context(cafile=ca_file) if ca_file else _read_authorities()
         self._transport = Transport(tls=tls, encrypted=secure, kept=0)
 
     def scrub(self, text: str) -> str:
-        """A text of the till, without our credentials."""
-        return self._credentials.scrub(text)
+        """The text without the credentials, in any spelling an address can have."""
+        for value in self._spellings:
+            text = text.replace(value, "***") if value in text else text  # keeps the template of a message
+        return text
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Post to the service; raises NoAnswer."""
-        return self._exchange("POST", self._credentials.query(), body, headers)
+        return self._exchange("POST", self._query, body, headers)
 
     def read_description(self) -> bytes:
         """The WSDL, which most installations serve without credentials; raises NoAnswer, or the error of its status."""
         reply = self._exchange("GET", "wsdl", None, {})
         if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            reply = self._exchange("GET", f"wsdl&{self._credentials.query()}", None, {})
+            reply = self._exchange("GET", f"wsdl&{self._query}", None, {})
         if reply.status != HTTPStatus.OK:
             raise status_error(reply.status, operation="reading the WSDL", writes=False)
         return reply.body

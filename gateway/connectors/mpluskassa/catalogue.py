@@ -38,20 +38,20 @@ class Products(Area):
 
     def product_of_article(self, number: int) -> ReadProduct | None:
         """The product an article belongs to, with all its other articles; None when there is no such article."""
-        found = self._products(articleNumbers=[number], includeAllArticlesOfSelectedProducts=True)
+        found = self._products(articleNumbers=[number])
         return next((each for each in found if any(one.number == number for one in each.product.articles)), None)
 
     def products_of_articles(self, numbers: Iterable[int]) -> tuple[ReadProduct, ...]:
         """The products these articles belong to, each once and whole, with one call per 200 numbers."""
         found: dict[int | None, ReadProduct] = {}
         for some in chunks(numbers, _NUMBERS_AT_ONCE):
-            read = self._products(articleNumbers=some, includeAllArticlesOfSelectedProducts=True)
+            read = self._products(articleNumbers=some)
             found |= {each.product.number: each for each in read}
         return tuple(found.values())
 
     def product(self, number: int) -> ReadProduct | None:
         """A product by its own number, whole, or None."""
-        found = self._products(productNumbers=[number], includeAllArticlesOfSelectedProducts=True)
+        found = self._products(productNumbers=[number])
         return next((each for each in found if each.product.number == number), None)
 
     def products_by_plu(self, plus: Iterable[str]) -> tuple[ReadProduct, ...]:
@@ -60,7 +60,7 @@ class Products(Area):
         # Without a filter the till would send everything it has.
         if not wanted:
             return ()
-        return self._products(pluNumbers=wire.to_text_list(wanted), includeAllArticlesOfSelectedProducts=True)
+        return self._products(pluNumbers=wire.to_text_list(wanted))
 
     def create_product(self, product: Product) -> int:
         """Make a product with its articles; returns its number. Not idempotent: after Unanswered, look for it."""
@@ -81,8 +81,10 @@ class Products(Area):
         self._calls.write("updateProduct", product=body)
 
     def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
+        """Each product whole, with the articles that the filters leave out."""
         # pluNumbers is required even without a PLU.
-        answer = self._calls.search("getProducts", request={"pluNumbers": wire.to_text_list(()), **filters})
+        always = {"pluNumbers": wire.to_text_list(()), "includeAllArticlesOfSelectedProducts": True}
+        answer = self._calls.search("getProducts", request={**always, **filters})
         return tuple(map(wire_catalogue.to_read_product, wire.rows(answer, "productList", "product")))
 
 

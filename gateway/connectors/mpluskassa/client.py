@@ -14,7 +14,7 @@ from typing import Any, Self
 from gateway.connectors.exchange import Gate, Observer
 from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa import wire
-from gateway.connectors.mpluskassa.calls import Area, Caller, Credentials, TillEndpoint, chunks
+from gateway.connectors.mpluskassa.calls import Area, Caller, TillEndpoint, chunks
 from gateway.connectors.mpluskassa.catalogue import Groups, Lookups, Products, Stock
 from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
@@ -216,7 +216,7 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         """Raises ValueError for an invalid address or an empty credential."""
         if not ident or not secret:
             raise ValueError("the ident and the secret of MplusKASSA must both be set")
-        link = TillEndpoint(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
+        link = TillEndpoint(url, ident, secret, limits=limits, ca_file=ca_file)
         cache = ContractCache(link.read_description, wsdl_cache)
         super().__init__(Caller(link, cache, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
 

@@ -72,6 +72,8 @@ def to_change(relation: Relation, present: Relation) -> dict[str, Any]:
 def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
     """A receipt, invoice or order. Raises Malformed when an amount, the date or the branch is missing."""
     sale_id, is_order = wire.need(row, f"{kind.lower()}Id"), kind is SaleKind.ORDER
+    is_cancelled = is_order and row.get("cancelState") == "ORDER-CANCEL-STATE-COMPLETE"
+    state = "cancelState" if is_cancelled else "completeState" if is_order else "state"
     divisor = sale_divisor(row)
     # The vendor's own client writes 0 for a branch that nobody named.
     branches = [each for each in (row.get("financialBranchNumber"), row.get("entryBranchNumber")) if each is not None]
@@ -87,7 +89,7 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
         id=sale_id,
         number=find_number(kind, row) or sale_id,
         type=row.get(f"{kind.lower()}Type") or "",
-        state=(_find_order_state(row) if is_order else wire.text(row, "state")) or "",
+        state=wire.text(row, state) or "",
         branch=branch,
         business_date=day,
         total_incl_cents=wire.need(row, "totalInclAmount"),
@@ -214,8 +216,3 @@ def to_journal(row: Row) -> Journal:
         vat=tuple(to_vat_amount(each, divisor) for each in vat),
         payments=tuple(to_payment(each) for each in wire.rows(row, "paymentList", "payment")),
     )
-
-
-def _find_order_state(row: Row) -> str | None:
-    cancelled = wire.text(row, "cancelState")
-    return cancelled if cancelled == "ORDER-CANCEL-STATE-COMPLETE" else wire.text(row, "completeState")

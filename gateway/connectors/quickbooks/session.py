@@ -115,7 +115,10 @@ class Session:
         answer = self._exchange(call, token)
         # Twice: the first replacement may be one that another process stored before all of them ended.
         for _ in range(_RENEWALS):
-            if not _is_about_the_token(answer):
+            if not isinstance(answer.error, AuthLost):
+                return answer
+            # Whether another token may help: status 401, or the code of an ended token with any other status.
+            if answer.status != HTTPStatus.UNAUTHORIZED and answer.error.code != faults.UNAUTHORISED.code:
                 break
             token = self._tokens.renew(token)
             answer = self._exchange(call, token)
@@ -307,13 +310,6 @@ def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayErr
     if call.writes and isinstance(error, Transient) and not is_limited:
         return Unanswered(error.reason, code=error.code)
     return error
-
-
-def _is_about_the_token(answer: _Answer) -> bool:
-    """Whether another token may help: status 401, or the code of an ended token with any other status."""
-    if not isinstance(answer.error, AuthLost):
-        return False
-    return answer.status == HTTPStatus.UNAUTHORIZED or answer.error.code == faults.UNAUTHORISED.code
 
 
 def _is_refused(status: int | None) -> bool:

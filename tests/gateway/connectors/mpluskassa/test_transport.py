@@ -7,20 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from urllib.parse import urlencode
 
 import pytest
 
 from gateway.connectors.http import Limits, NoAnswer, Reply
-from gateway.connectors.mpluskassa.calls import Credentials, TillEndpoint, normalise_address
+from gateway.connectors.mpluskassa.calls import TillEndpoint, normalise_address
 from tests.gateway.connectors.mpluskassa.soap_server import IDENT, SECRET, Conversation, Script, SoapServer
 
-CREDENTIALS = Credentials(IDENT, SECRET)
+CREDENTIALS = (IDENT, SECRET)
 SHORT = Limits(connect=0.3, read=0.3, total=0.5, size=10_000)
 
 
 def post(script: Script, limits: Limits = SHORT) -> Reply:
     with SoapServer(script) as server:
-        return TillEndpoint(server.url, CREDENTIALS, limits=limits).post(b"<x/>", {})
+        return TillEndpoint(server.url, *CREDENTIALS, limits=limits).post(b"<x/>", {})
 
 
 def failure(act: Callable[[], object]) -> NoAnswer:
@@ -73,7 +74,7 @@ def raw_server(act: Callable[[socket.socket], None]) -> Iterator[str]:
 
 def test_a_whole_answer_is_returned_and_credentials_were_in_the_address() -> None:
     with SoapServer(lambda conversation: conversation.answer(b"<y/>")) as server:
-        reply = TillEndpoint(server.url, CREDENTIALS).post(b"<x/>", {"X-Request-Id": "t-1"})
+        reply = TillEndpoint(server.url, *CREDENTIALS).post(b"<x/>", {"X-Request-Id": "t-1"})
         assert (reply.status, reply.body) == (200, b"<y/>")
         asked = server.asked[0]
         assert asked.target == "/?ident=winkel%26co&secret=geheim%2Bvan%2Fde%3Dwinkel"
@@ -82,17 +83,17 @@ def test_a_whole_answer_is_returned_and_credentials_were_in_the_address() -> Non
 
 def test_an_address_with_a_path_keeps_it() -> None:
     with SoapServer(lambda conversation: conversation.answer(b"")) as server:
-        TillEndpoint(server.url + "/kassa/", CREDENTIALS).post(b"", {})
+        TillEndpoint(server.url + "/kassa/", *CREDENTIALS).post(b"", {})
         assert server.asked[0].target.startswith("/kassa/?ident=")
 
 
 def test_without_a_listener_nothing_was_sent(free_port: Callable[[], int]) -> None:
-    error = failure(lambda: TillEndpoint(f"http://127.0.0.1:{free_port()}", CREDENTIALS, limits=SHORT).post(b"", {}))
+    error = failure(lambda: TillEndpoint(f"http://127.0.0.1:{free_port()}", *CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("UNREACHABLE", False)
 
 
 def test_a_name_that_does_not_resolve_means_nothing_was_sent() -> None:
-    error = failure(lambda: TillEndpoint("http://kassa.invalid", CREDENTIALS, limits=SHORT).post(b"", {}))
+    error = failure(lambda: TillEndpoint("http://kassa.invalid", *CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("UNREACHABLE", False)
 
 
@@ -121,7 +122,9 @@ def test_a_request_that_is_read_too_slowly_is_cut_at_the_deadline() -> None:
 
     limits = Limits(connect=0.3, read=5.0, total=0.5)
     with raw_server(read_slowly) as place:
-        error = failure(lambda: TillEndpoint(f"http://{place}", CREDENTIALS, limits=limits).post(b" " * 20_000_000, {}))
+        error = failure(
+            lambda: TillEndpoint(f"http://{place}", *CREDENTIALS, limits=limits).post(b" " * 20_000_000, {})
+        )
     assert (error.code, error.sent) == ("DEADLINE", True)
 
 
@@ -131,13 +134,13 @@ def test_something_that_is_no_web_server_breaks_the_exchange() -> None:
         connection.sendall(b"220 mail.example.nl ESMTP\r\n")
 
     with raw_server(shout) as place:
-        error = failure(lambda: TillEndpoint(f"http://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
+        error = failure(lambda: TillEndpoint(f"http://{place}", *CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("CUT", True)
 
 
 def test_a_handshake_that_never_ends_is_left_before_anything_was_sent() -> None:
     with raw_server(lambda _: time.sleep(0.6)) as place:
-        error = failure(lambda: TillEndpoint(f"https://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
+        error = failure(lambda: TillEndpoint(f"https://{place}", *CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("UNREACHABLE", False)
 
 
@@ -176,7 +179,7 @@ def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch, fre
 )
 def test_an_address_that_is_none_or_holds_credentials_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r".+") as refused:
-        TillEndpoint(url, CREDENTIALS)
+        TillEndpoint(url, *CREDENTIALS)
     assert "secret=1" not in str(refused.value)
 
 
@@ -193,7 +196,8 @@ def test_an_address_is_shown_without_credentials(url: str, shown: str) -> None:
 
 
 def test_credentials_are_scrubbed_in_every_spelling_and_never_shown() -> None:
-    text = f"/?{CREDENTIALS.query()} {SECRET} {IDENT} geheim%2bvan%2fde%3dwinkel"
-    assert CREDENTIALS.scrub(text) == "/?ident=***&secret=*** *** *** ***"
-    assert SECRET not in repr(CREDENTIALS)
-    assert IDENT not in repr(CREDENTIALS)
+    endpoint = TillEndpoint("https://api.mpluskassa.nl", *CREDENTIALS)
+    text = f"/?{urlencode({'ident': IDENT, 'secret': SECRET})} {SECRET} {IDENT} geheim%2bvan%2fde%3dwinkel"
+    assert endpoint.scrub(text) == "/?ident=***&secret=*** *** *** ***"
+    assert SECRET not in repr(endpoint)
+    assert IDENT not in repr(endpoint)
