@@ -16,7 +16,7 @@ from handlers.deps import Deps
 from handlers.references import parties, requested
 from handlers.result import Result, done
 from handlers.sales import drafts, dry_runs, till_sales
-from mapping import golden_records, list_entries
+from mapping import golden_records, list_entries, money_documents
 from mapping.control import Control
 from mapping.errors import MappingError
 from mapping.golden_records import Data, dump
@@ -25,7 +25,6 @@ from mapping.list_entries import KnownLists, require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation, Sale
 from mapping.sections import MappingSettings
-from mapping.tenders import by_method
 
 _LISTS: Final = ("PaymentMethod", "Account", "Department", "Class", "Term")
 
@@ -86,7 +85,7 @@ def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
     except MappingError:
         references = drafts.find_references(sale, deps)  # a sale that is refused afterwards is a result, too
     relation = deps.till.relation(sale.relation_number) if sale.relation_number else None
-    tenders = sorted(by_method(drafts.assess(sale, deps).in_money.payments))
+    tenders = sorted(money_documents.by_method(drafts.assess(sale, deps).in_money.payments))
     known = deps.lists.read(*_LISTS, on=sale.business_date)
     return sale, {
         "references": dump(references),

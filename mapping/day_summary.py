@@ -7,36 +7,33 @@ tender's total equals the till's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from mapping import tenders
+from mapping import money_documents, sale_lines, tax
 from mapping.errors import MappingError, naming
 from mapping.messages import Amount, message
 from mapping.money import add as sum_cents
 from mapping.money import show_number, split, to_cents, to_euros
-from mapping.money_documents import SETTLED, kind_of_money, paid_at_once, to_payments
 from mapping.orders import MOVE, Posting, to_model, to_taxes
 from mapping.records import (
+    PAID_AT_ONCE,
+    RETURNS,
     DocumentKind,
     DocumentLine,
     DocumentTax,
     Payment,
     Sale,
-    SaleKind,
     SalesDocument,
     VatAmount,
     VatKey,
 )
 from mapping.references import References, get_tax_code, get_untaxed, to_line, to_tax
 from mapping.sale_identity import fit_number
-from mapping.sale_lines import flatten, is_without_vat, paid_difference, read_totals, special_kind
 from mapping.sections import OrderSettings
-from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, by_rate, find_drift, find_reach, solve
-from mapping.tenders import PAID_AT_ONCE, RETURNS, by_method
 
 GOODS = "group"
 MOVED = "Money moved between payment methods"
@@ -98,20 +95,6 @@ class DayTotals:
         return not (self.nets or self.vat or self.tenders or self.rounding)
 
 
-def is_summarised(sale: Sale, settings: OrderSettings, gift_card_tenders: Collection[str] = ()) -> bool:
-    """Whether a sale, read with its lines, belongs to its day's document.
-
-    Receipts paid on their own day do. A sale on account, without VAT, with gift cards sold or redeemed (a debt, not
-    turnover), or with a marked deposit gets a separate document.
-    """
-    if settings.summary != "day" or sale.kind is not SaleKind.RECEIPT or is_without_vat(sale):
-        return False
-    paid = sale.state in {"RECEIPT-STATE-PAID", "RECEIPT-STATE-HANDLED"}
-    same_day = all(payment.business_date in (None, sale.business_date) for payment in sale.payments)
-    by_card = any(payment.method in gift_card_tenders or payment.method == SETTLED for payment in sale.payments)
-    return paid and same_day and not by_card and not any(special_kind(line, ()) == "gift_card" for line in sale.lines)
-
-
 def total_of(sales: Iterable[Sale], settings: OrderSettings, tip_articles: Iterable[int] = ()) -> DayTotals:
     """The sum of these sales. MappingError names the first sale that does not add up."""
     tips = frozenset(tip_articles)
@@ -146,11 +129,11 @@ def subtract(left: DayTotals, right: DayTotals) -> DayTotals:
 
 
 def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTotals:
-    totals = read_totals(sale)
-    flat = flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
+    totals = sale_lines.read_totals(sale)
+    flat = sale_lines.flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
     booked_as_line = settings.cash_rounding == "line"
-    difference = paid_difference(sale, cap_cents=settings.rounding_cap_cents)
-    tenders = by_method(sale.payments)
+    difference = sale_lines.paid_difference(sale, cap_cents=settings.rounding_cap_cents)
+    tenders = money_documents.by_method(sale.payments)
     if difference and not booked_as_line:
         # What was rounded to nothing has no tender with an amount.
         largest = max(tenders, key=lambda method: abs(tenders[method]), default=sale.payments[0].method)
@@ -162,14 +145,14 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
         rest = total.net_cents - sum(line.net_cents for line in lines)
         largest_line = max(lines, key=lambda line: abs(line.net_cents), default=None)
         for line in lines:
-            kind = special_kind(line.line, tips) or f"{GOODS}:{line.line.turnover_group or 0}"
+            kind = sale_lines.special_kind(line.line, tips) or f"{GOODS}:{line.line.turnover_group or 0}"
             nets.append({Goods(kind, *line.vat): line.net_cents + (rest if line is largest_line else 0)})
     return DayTotals(
         nets=sum_cents(nets),
         vat=sum_cents({total.key: total.vat_cents} for total in totals),
         tenders=sum_cents([tenders]),
         rounding=difference if booked_as_line else 0,
-        drift=find_drift(totals, [line.vat for line in flat]),
+        drift=tax.find_drift(totals, [line.vat for line in flat]),
     )
 
 
@@ -255,22 +238,22 @@ def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
             kind = DocumentKind.REFUND_RECEIPT
         sign = -1 if kind in RETURNS else 1
         payments = [Payment(method, cents, f"{plan.number()}/{method}") for method, cents in totals.tenders.items()]
-        divided = tenders.divide(kind, payments, day, totals.total)
+        divided = money_documents.divide(kind, payments, day, totals.total)
         document = _goods_document(plan, kind, sign=sign, clearing=sign * divided.clearing)
         # A payment whose account the settings do not name leaves that to the books.
         accounts = replace(plan.references, default_deposit_account_id=None)
         main = (
-            Posting(paid_at_once(document, plan.references, divided.method))
+            Posting(money_documents.paid_at_once(document, plan.references, divided.method))
             if kind in PAID_AT_ONCE
-            else Posting(document, to_payments(divided.payments, document, accounts))
+            else Posting(document, money_documents.to_payments(divided.payments, document, accounts))
         )
         # Money received or (negative) refunded: what the goods' document has too little or too much.
         beside = []
         for tender, cents in divided.beside.items():
             lines = (_line(plan, None, MOVED, abs(cents)),)
             taxes = (to_tax(get_untaxed(plan.references), abs(cents)),)
-            money = _document(plan, kind_of_money(cents), lines, taxes, tender=tender.method)
-            beside.append(Posting(paid_at_once(money, plan.references, tender.method)))
+            money = _document(plan, money_documents.kind_of_money(cents), lines, taxes, tender=tender.method)
+            beside.append(Posting(money_documents.paid_at_once(money, plan.references, tender.method)))
         return main, *beside
 
 
@@ -293,7 +276,7 @@ _Parts = list[tuple[Goods, str]]
 """The goods and the text of each line."""
 
 
-def _solve(plan: DayPlan, sign: int) -> tuple[_Parts, Solution]:
+def _solve(plan: DayPlan, sign: int) -> tuple[_Parts, tax.Solution]:
     """The nets of the lines. The more sales a day has, the more lines it takes to reach the sum of their VAT."""
     nets = dict.fromkeys([*plan.totals.vat, *((goods.code, goods.rate) for goods in plan.totals.nets)], 0)
     for goods, cents in plan.totals.nets.items():
@@ -301,15 +284,15 @@ def _solve(plan: DayPlan, sign: int) -> tuple[_Parts, Solution]:
     vat = [VatAmount(*key, net, sign * plan.totals.vat.get(key, 0)) for key, net in nets.items()]
     model = to_model(plan.references, plan.settings)
     cap = plan.settings.rounding_cap_cents
-    if model is RoundingModel.SUM:
-        vat, cap = by_rate(vat), cap + find_reach(plan.totals.drift)
-    limits = SolverLimits(move=MOVE, cap=cap, model=model)
-    best: tuple[_Parts, Solution] | None = None
+    if model is tax.RoundingModel.SUM:
+        vat, cap = tax.by_rate(vat), cap + tax.find_reach(plan.totals.drift)
+    limits = tax.SolverLimits(move=MOVE, cap=cap, model=model)
+    best: tuple[_Parts, tax.Solution] | None = None
     failures: list[MappingError] = []
     for count in _PARTS:
         parts, wanted = _split(plan, sign, count)
         try:
-            solution = solve(vat, wanted, limits=limits)
+            solution = tax.solve(vat, wanted, limits=limits)
         except MappingError as error:
             failures.append(error)
             continue
@@ -322,16 +305,16 @@ def _solve(plan: DayPlan, sign: int) -> tuple[_Parts, Solution]:
     return best
 
 
-def _split(plan: DayPlan, sign: int, count: int) -> tuple[_Parts, list[WantedTotals]]:
+def _split(plan: DayPlan, sign: int, count: int) -> tuple[_Parts, list[tax.WantedTotals]]:
     parts: _Parts = []
-    wanted: list[WantedTotals] = []
+    wanted: list[tax.WantedTotals] = []
     for goods, cents in sorted(plan.totals.nets.items(), key=lambda item: (item[0].kind, item[0].rate)):
         kind, _, group = goods.kind.partition(":")
         name = plan.groups.get(int(group), f"Turnover group {group}") if kind == GOODS else kind.replace("_", " ")
         text = f"{name}, {show_number(goods.rate)} % VAT"
         for number, net in enumerate(split(sign * cents, count), 1):
             parts.append((goods, f"{text} ({number} of {count})" if count > 1 else text))
-            wanted.append(WantedTotals((goods.code, goods.rate), net))
+            wanted.append(tax.WantedTotals((goods.code, goods.rate), net))
     return parts, wanted
 
 
@@ -359,7 +342,7 @@ def _document(
     *,
     tender: str = "",
 ) -> SalesDocument:
-    cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
+    cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(each.tax) for each in taxes)
     return SalesDocument(
         kind=kind,
         marker=plan.marker(tender),

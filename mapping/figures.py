@@ -14,9 +14,8 @@ from mapping import money_documents
 from mapping.errors import MappingError
 from mapping.money import add, round_to_cents, show_number
 from mapping.money_documents import redeemed
-from mapping.records import BookedDocument, BooksPayment, Journal, Payment, Sale, VatAmount
+from mapping.records import PAID_AT_ONCE, RETURNS, BookedDocument, BooksPayment, Journal, Payment, Sale, VatAmount
 from mapping.sale_lines import is_without_vat, paid_difference
-from mapping.tenders import PAID_AT_ONCE, RETURNS
 
 UNKNOWN = "unknown"
 """The key of an amount whose rate or payment method cannot be read."""

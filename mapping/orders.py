@@ -1,36 +1,31 @@
 """A sale of the till as a posting in the books: one document, and for an invoice the payments of its tenders.
 
-The document's lines are those of the sale, adjusted by the tax solver, and named rounding lines.
+The document's lines are those of the sale, adjusted by the tax solver, and named rounding lines. `Assessment` has what
+follows from the sale and the settings before it is posted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
-from mapping import tenders
+from mapping import money_documents, sale_identity, sale_lines
 from mapping.customers import to_postal
-from mapping.errors import MappingError, naming
+from mapping.errors import MappingError, NotBookable, naming
 from mapping.messages import Amount, Message, message
 from mapping.money import find_unit_price, is_rigid, show_cents, to_cents, to_euros, to_quantity
-from mapping.money_documents import (
-    CLEARING,
-    in_money,
-    paid_at_once,
-    redeemed,
-    settled,
-    to_money_documents,
-    to_payments,
-    without_rounding,
-)
 from mapping.records import (
+    PAID_AT_ONCE,
+    RETURNS,
     BookedDocument,
     BooksPayment,
     DocumentKind,
     DocumentLine,
     DocumentTax,
     Sale,
+    SaleKind,
     SalesDocument,
     TaxCode,
     VatAmount,
@@ -48,22 +43,70 @@ from mapping.references import (
     to_line,
     to_tax,
 )
-from mapping.sale_identity import bookable, document_kind, document_number, marker, name_record
-from mapping.sale_lines import (
-    SHIFTED,
-    FlatLine,
-    flatten,
-    is_without_vat,
-    negate,
-    paid_difference,
-    read_totals,
-    split_line,
-)
 from mapping.sections import OrderSettings
+from mapping.settings_document import SettingsDocument
 from mapping.tax import DEFAULT_LIMITS, RoundingModel, SolverLimits, WantedTotals, find_drift, find_reach, solve
-from mapping.tenders import PAID_AT_ONCE, RETURNS, Division
 
 NOTE_LENGTH, MEMO_LENGTH = 4000, 1000
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What follows from a sale and the settings of its connection, each fact found when it is first asked for.
+
+    `deposits` are those on its orders that are booked by themselves.
+    """
+
+    sale: Sale
+    settings: SettingsDocument
+    deposits: Sequence[money_documents.Deposit] = ()
+
+    @cached_property
+    def refusal(self) -> NotBookable | None:
+        """Why it is not to be booked now, or None."""
+        return sale_identity.find_refusal(self.sale, self.settings.orders)
+
+    @cached_property
+    def is_withdrawn(self) -> bool:
+        """Whether nothing of it is left: a cancelled order, or no turnover, VAT and money."""
+        return sale_identity.is_withdrawn(self.sale)
+
+    @cached_property
+    def content(self) -> str:
+        """Its fingerprint, without the time of its last change."""
+        return sale_identity.content(self.sale)
+
+    @cached_property
+    def marked(self) -> Sale:
+        """The sale with those payments marked that settle a deposit."""
+        tenders = self.settings.mapping.order_deposit_tenders if self.settings.orders.deposits else ()
+        return money_documents.mark(self.sale, self.deposits, tenders)
+
+    @cached_property
+    def in_money(self) -> Sale:
+        """The sale with payments in money only: without gift cards that are a debt, and deposits that are booked."""
+        return money_documents.in_money(self.marked, self.settings.mapping.gift_card_tenders)
+
+    def kind_as(self, booked_as: str) -> DocumentKind:
+        """As which kind of document it would be booked now, if it is booked as one of this kind."""
+        return sale_identity.kind_now(self.in_money, self.settings.orders, booked_as)
+
+    @cached_property
+    def is_summarised(self) -> bool:
+        """Whether the sale, read with its lines, belongs to its day's document, and is to be booked now.
+
+        Receipts paid on their own day do. A sale on account, without VAT, with gift cards sold or redeemed (a debt, not
+        turnover), or with a marked deposit gets a separate document.
+        """
+        sale, summary = self.marked, self.settings.orders.summary
+        if summary != "day" or sale.kind is not SaleKind.RECEIPT or sale_lines.is_without_vat(sale):
+            return False
+        paid = sale.state in {"RECEIPT-STATE-PAID", "RECEIPT-STATE-HANDLED"}
+        same_day = all(payment.business_date in (None, sale.business_date) for payment in sale.payments)
+        debts = {*self.settings.mapping.gift_card_tenders, money_documents.SETTLED}
+        by_card = any(payment.method in debts for payment in sale.payments)
+        of_cards = any(sale_lines.special_kind(line, ()) == "gift_card" for line in sale.lines)
+        return paid and same_day and not by_card and not of_cards and self.refusal is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +129,29 @@ def to_posting(
     The document's total is the till's total, plus Dutch cash rounding if the settings book that as a line, less
     gift cards if these are a debt of the shop, and less marked deposits. `kind` keeps the kind it was booked as before.
     """
-    with naming(record=name_record(sale)):
-        bookable(sale, settings)
-        paid_in_money = in_money(sale, references.gift_card_tenders)
-        kind = kind or document_kind(paid_in_money, settings)
+    with naming(record=sale_identity.name_record(sale)):
+        sale_identity.bookable(sale, settings)
+        paid_in_money = money_documents.in_money(sale, references.gift_card_tenders)
+        kind = kind or sale_identity.document_kind(paid_in_money, settings)
         sign = -1 if kind in RETURNS else 1
         rounding = _cash_rounding(sale, settings)
-        extras = Extras(
-            cash_rounding=rounding if settings.cash_rounding == "line" else 0,
-            gift_cards=-redeemed(sale, references.gift_card_tenders),
-            deposits=-settled(sale),
-        )
-        paid = without_rounding(paid_in_money.payments, rounding - extras.cash_rounding)
-        due = sale.total_incl_cents + extras.total
-        divided = tenders.divide(kind, paid, sale.business_date, due)
-        extras = replace(extras, clearing=divided.clearing)
+        booked_rounding = rounding if settings.cash_rounding == "line" else 0
+        extras = {
+            "Cash rounding": booked_rounding,
+            GIFT_CARDS: -money_documents.redeemed(sale, references.gift_card_tenders),
+            DEPOSITS: -money_documents.settled(sale),
+        }
+        due = sale.total_incl_cents + sum(extras.values())
+        paid = money_documents.without_rounding(paid_in_money.payments, rounding - booked_rounding)
+        divided = money_documents.divide(kind, paid, sale.business_date, due)
+        extras[money_documents.CLEARING] = divided.clearing
         lines, taxes = to_body(sale, references, settings, sign=sign, extras=extras)
         total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
-        _check_total(total_cents, sign * (sale.total_incl_cents + extras.total))
+        _check_total(total_cents, sign * (due + divided.clearing))
         document = SalesDocument(
             kind=kind,
-            marker=marker(sale),
-            document_number=document_number(sale, settings),
+            marker=sale_identity.marker(sale),
+            document_number=sale_identity.document_number(sale, settings),
             business_date=sale.business_date,
             customer_id=references.customer_id,
             lines=lines,
@@ -116,7 +160,7 @@ def to_posting(
             currency=references.currency,
             department_id=references.department_id,
             class_id=references.document_class_id,
-            private_note=_note(sale, references, tenders.by_method(paid), rounding),
+            private_note=_note(sale, references, money_documents.by_method(paid), rounding),
             customer_memo=sale.reference[:MEMO_LENGTH] if settings.memo and sale.reference else None,
             billing=to_postal(sale.billing, references.countries),
             shipping=to_postal(sale.shipping, references.countries),
@@ -127,7 +171,7 @@ def to_posting(
 
 
 def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
-    difference = paid_difference(sale, cap_cents=settings.rounding_cap_cents)
+    difference = sale_lines.paid_difference(sale, cap_cents=settings.rounding_cap_cents)
     if difference and settings.cash_rounding == "park":
         raise MappingError(
             message("paid and total differ by {amount} of cash rounding", amount=Amount(difference)),
@@ -157,7 +201,7 @@ def _check_total(booked_cents: int, expected_cents: int) -> None:
 
 
 def _note(sale: Sale, references: References, paid: Mapping[str, int], rounding: int) -> str:
-    notes = [marker(sale)]
+    notes = [sale_identity.marker(sale)]
     if references.original:
         notes.append(f"Credits: {references.original}")
     if len(paid) > 1:
@@ -169,14 +213,14 @@ def _note(sale: Sale, references: References, paid: Mapping[str, int], rounding:
     return "\n".join(notes)[:NOTE_LENGTH]
 
 
-def _settle(document: SalesDocument, sale: Sale, references: References, divided: Division) -> Posting:
+def _settle(document: SalesDocument, sale: Sale, references: References, divided: money_documents.Division) -> Posting:
     """Add how the document was paid: on the document itself, or by payments and separate documents of money."""
-    beside = tuple(to_money_documents(document, sale, divided.beside, references))
+    beside = tuple(money_documents.to_money_documents(document, sale, divided.beside, references))
     if document.kind in PAID_AT_ONCE:
-        return Posting(paid_at_once(document, references, divided.method), beside=beside)
+        return Posting(money_documents.paid_at_once(document, references, divided.method), beside=beside)
     if document.kind is DocumentKind.INVOICE:
         due = replace(document, term_id=references.term_id, due_date=sale.due_date)
-        return Posting(due, to_payments(divided.payments, due, references), beside)
+        return Posting(due, money_documents.to_payments(divided.payments, due, references), beside)
     return Posting(document, beside=beside)
 
 
@@ -214,36 +258,21 @@ DEPOSITS = "Deposit settled"
 _ITEMS: Mapping[str, Callable[[References], str]] = {
     GIFT_CARDS: get_gift_card_item,
     DEPOSITS: get_order_deposit_item,
-    CLEARING: get_clearing_item,
+    money_documents.CLEARING: get_clearing_item,
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Extras:
-    """Lines without VAT beside the goods, in cents and the till's sign.
-
-    Dutch cash rounding, gift cards redeemed, deposits on orders that are settled, and money in separate documents.
-    """
-
-    cash_rounding: int = 0
-    gift_cards: int = 0
-    deposits: int = 0
-    clearing: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.cash_rounding + self.gift_cards + self.deposits + self.clearing
-
-
 def to_body(
-    sale: Sale, references: References, settings: OrderSettings, *, sign: int, extras: Extras
+    sale: Sale, references: References, settings: OrderSettings, *, sign: int, extras: Mapping[str, int]
 ) -> tuple[tuple[DocumentLine, ...], tuple[DocumentTax, ...]]:
     """The lines and taxes, in the document's sign; `sign` is -1 for returns, whose amounts are positive in the books.
 
-    MappingError if something is not mapped or does not add up.
+    `extras` are lines without VAT beside the goods, in cents and the till's sign: Dutch cash rounding, gift cards
+    redeemed, deposits on orders that are settled, and money in separate documents. MappingError if something is not
+    mapped or does not add up.
     """
     totals, whole = _read(sale, settings, sign)
-    flat = [part for line in whole for part in split_line(line, references.line_amounts)]
+    flat = [part for line in whole for part in sale_lines.split_line(line, references.line_amounts)]
     # Lines whose unit price is short are moved last.
     wanted = [
         WantedTotals(each.vat, each.net_cents, is_rigid(each.net_cents, each.line.quantity), each.fixed)
@@ -255,18 +284,17 @@ def to_body(
         cap = max(cap, find_reach(find_drift(totals, [each.vat for each in wanted])))
     move = MOVE if any(each.fixed for each in wanted) else DEFAULT_LIMITS.move
     solution = solve(totals, wanted, limits=SolverLimits(move, cap, model))
-    codes = {total.key: _tax_code(sale, references, total) for total in totals}
+    codes = {
+        each.key: get_untaxed(references, shifted=sale.vat_method == sale_lines.SHIFTED)
+        if sale_lines.is_without_vat(sale)
+        else get_tax_code(references, each.code, each.percentage)
+        for each in totals
+    }
     lines: list[DocumentLine] = []
     for line, net in zip(flat, solution.nets, strict=True):
         if net or not line.remainder:
             lines += _to_lines(line, net, references, codes[line.vat])
-    untaxed = {
-        "Tax rounding": solution.untaxed,
-        "Cash rounding": sign * extras.cash_rounding,
-        GIFT_CARDS: sign * extras.gift_cards,
-        DEPOSITS: sign * extras.deposits,
-        CLEARING: sign * extras.clearing,
-    }
+    untaxed = {"Tax rounding": solution.untaxed} | {name: sign * cents for name, cents in extras.items()}
     for vat, cents in solution.rounding:
         lines.append(to_line(references, cents, get_rounding_item(references), codes[vat], "Tax rounding"))
     for name, cents in untaxed.items():
@@ -281,24 +309,20 @@ def to_model(references: References, settings: OrderSettings) -> RoundingModel:
     return RoundingModel.SUM if references.taxes_sums else RoundingModel(settings.rounding_model)
 
 
-def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmount], list[FlatLine]]:
-    totals = read_totals(sale)
-    flat = flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
+def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmount], list[sale_lines.FlatLine]]:
+    totals = sale_lines.read_totals(sale)
+    flat = sale_lines.flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
     used = {line.vat for line in flat}
     stated = [total for total in totals if total.net_cents or total.vat_cents or total.key in used]
     if sign < 0:
         stated = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
-        flat = tuple(negate(line) for line in flat)
+        flat = tuple(sale_lines.negate(line) for line in flat)
     return stated, [replace(line, line=replace(line.line, quantity=to_quantity(line.line.quantity))) for line in flat]
 
 
-def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
-    if is_without_vat(sale):
-        return get_untaxed(references, shifted=sale.vat_method == SHIFTED)
-    return get_tax_code(references, total.code, total.percentage)
-
-
-def _to_lines(flat: FlatLine, net_cents: int, references: References, code: TaxCode) -> Iterator[DocumentLine]:
+def _to_lines(
+    flat: sale_lines.FlatLine, net_cents: int, references: References, code: TaxCode
+) -> Iterator[DocumentLine]:
     """The line, and a line of pieces without an amount if only the pieces belong to an item that keeps stock."""
     price = find_unit_price(net_cents, flat.line.quantity)
     texts = [flat.line.text, *flat.notes]

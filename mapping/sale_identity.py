@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from mapping import tenders
 from mapping.errors import NotBookable, naming
 from mapping.messages import message
-from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument, fingerprint
+from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument, fingerprint, sum_by_tender
 from mapping.sections import OrderSettings
 
 DOCUMENT_NUMBER_LENGTH = 21
@@ -151,14 +150,13 @@ def _empty(sale: Sale, settings: OrderSettings) -> str | None:
 
 
 def is_nothing(sale: Sale) -> bool:
-    """Whether it has no turnover, no VAT and no money; of several VAT codes the sums alone may be zero."""
+    """Whether it has no turnover, no VAT and no money; of several VAT codes the sums alone may be zero.
+
+    Some tender is not zero in an exchange, for example, that is paid by card and refunded in cash.
+    """
     of_codes = any(amount.net_cents or amount.vat_cents for amount in sale.vat)
-    return not (sale.total_incl_cents or sale.total_excl_cents or of_codes or moves_money(sale))
-
-
-def moves_money(sale: Sale) -> bool:
-    """Whether some tender is not zero, for example an exchange paid by card and refunded in cash."""
-    return bool(tenders.sums(sale.payments, sale.business_date))
+    money = sum_by_tender(sale.payments, sale.business_date)
+    return not (sale.total_incl_cents or sale.total_excl_cents or of_codes or money)
 
 
 def is_order(sale: Sale, settings: OrderSettings) -> bool:
@@ -186,7 +184,7 @@ def document_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:
         return DocumentKind.CREDIT_MEMO
     if sale.kind is not SaleKind.RECEIPT or not _paid_at_once(sale):
         return DocumentKind.INVOICE
-    came = [tender for tender, cents in tenders.sums(sale.payments, sale.business_date).items() if cents > 0]
+    came = [tender for tender, cents in sum_by_tender(sale.payments, sale.business_date).items() if cents > 0]
     apart = len(came) > 1 or any(tender.day != sale.business_date for tender in came)
     several = apart and settings.split == "invoice"
     return DocumentKind.INVOICE if several or settings.receipt_target == "invoice" else DocumentKind.SALES_RECEIPT

@@ -11,9 +11,8 @@ from typing import Any, Final, Literal
 
 from mapping.errors import MappingError
 from mapping.money import add, gross_to_net, round_to_cents, show_number
-from mapping.records import BookedDocument, Sale, SaleLine
+from mapping.records import RETURNS, BookedDocument, Sale, SaleLine
 from mapping.sale_lines import every_line, flatten, has_amount, is_without_vat, read_totals
-from mapping.tenders import RETURNS
 
 LONGEST_NAME: Final = 200
 MOST_LINES: Final = 500

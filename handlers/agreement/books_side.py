@@ -21,9 +21,8 @@ from mapping.agreement_causes import BooksRecord, DocumentState
 from mapping.figures import Names
 from mapping.messages import message
 from mapping.money import round_to_cents
-from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale, SaleKind
+from mapping.records import RETURNS, BookedDocument, BooksPayment, DocumentKind, Sale, SaleKind
 from mapping.sale_identity import SALE_KINDS, name_record, read_tag
-from mapping.tenders import RETURNS
 
 _MOVED = re.compile(r"Original date: (\d{4}-\d{2}-\d{2})")
 DAY = "day"

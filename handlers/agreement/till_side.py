@@ -13,11 +13,11 @@ from handlers.deps import Deps
 from handlers.sales import money_documents, till_sales
 from mapping import figures
 from mapping.agreement_causes import SaleState, TillRecord
-from mapping.assessment import Assessment
 from mapping.figures import Cell, Names
 from mapping.messages import join, message
 from mapping.money import add
 from mapping.money_documents import uncovered
+from mapping.orders import Assessment
 from mapping.records import Journal, Payment, Sale, SaleKind
 from mapping.sale_identity import counted_elsewhere, find_refusal, is_movement, name_record
 

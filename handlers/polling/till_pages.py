@@ -20,10 +20,9 @@ from handlers.deps import Deps
 from handlers.sales import documents
 from mapping import sale_identity
 from mapping.messages import message
-from mapping.records import DocumentKind, Sale, SaleKind, SyncMarkers
+from mapping.records import RETURNS, DocumentKind, Sale, SaleKind, SyncMarkers
 from mapping.sale_identity import find_tag
 from mapping.settings_document import SettingsDocument
-from mapping.tenders import RETURNS
 
 POLL: Final = "mpluskassa.poll"
 PAGE_CUT: Final = "page-cut"

@@ -28,9 +28,8 @@ from mapping.day_summary import GOODS, Day, DayPlan, DayTotals, Goods, add, subt
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import to_cents
-from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale, SalesDocument
+from mapping.records import RETURNS, BookedDocument, BooksPayment, DocumentKind, Sale, SalesDocument
 from mapping.tax import find_reach
-from mapping.tenders import RETURNS
 
 ENTITY = "Day"
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")

@@ -16,16 +16,14 @@ from handlers.references import goods, parties
 from handlers.references.parties import Buyer
 from handlers.sales import bookings
 from mapping import list_entries, money_documents, orders, sale_identity
-from mapping.assessment import Assessment
 from mapping.errors import ItemNeeded, MappingError
 from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
-from mapping.orders import Posting
+from mapping.orders import Assessment, Posting
 from mapping.records import BookedDocument, DocumentKind, LineAmounts, Sale, SaleKind, VatAmount
 from mapping.references import CLEARING, ORDER_DEPOSITS, References
 from mapping.sale_identity import sign
 from mapping.sale_lines import is_without_vat, read_totals
-from mapping.tenders import by_method
 
 WRONG_AMOUNT = "6070"
 CLOSED = "6210"
@@ -138,7 +136,7 @@ def find_references(sale: Sale, deps: Deps) -> References:
     number = bookings.detail(original, "number") if original else None
     items = goods.find(sale, deps, country=country)
     rates = () if is_without_vat(sale) else read_totals(sale)
-    tenders = by_method(money_documents.in_money(sale, settings.mapping.gift_card_tenders).payments)
+    tenders = money_documents.by_method(money_documents.in_money(sale, settings.mapping.gift_card_tenders).payments)
     return dataclasses.replace(
         find_listed(sale, tenders, buyer, deps, rates=rates, country=country),
         **items,

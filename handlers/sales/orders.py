@@ -29,8 +29,9 @@ from handlers.sales import (
     till_sales,
 )
 from handlers.sales.steps import Context, Step
-from mapping.assessment import Assessment
+from mapping import sale_identity
 from mapping.messages import message
+from mapping.orders import Assessment
 from mapping.records import BooksPayment, DocumentKind, Sale, SaleKind
 from mapping.sale_identity import find_signed_content
 
@@ -119,7 +120,7 @@ def _again(known: Context) -> Context:
     if attempts == TRIES:
         raise Conflict(
             message("{document} keeps changing in QuickBooks", document=bookings.name_document(known.booked)),
-            record=known.assessment.record,
+            record=sale_identity.name_record(known.sale),
             fix="retry when no other user works on this document",
         )
     return dataclasses.replace(known, attempts=attempts)
@@ -154,7 +155,7 @@ def _search(known: Context, deps: Deps) -> Context:
 
 
 def _look_later(known: Context, deps: Deps) -> None:
-    documents.look_later(known.assessment.marker, [known.sale.business_date], known.event, deps)
+    documents.look_later(sale_identity.marker(known.sale), [known.sale.business_date], known.event, deps)
 
 
 def _watch(known: Context, deps: Deps) -> Context:

@@ -49,10 +49,10 @@ from gateway.store.events import PEOPLE, Event
 from gateway.store.links import BookingStatus, Link
 from handlers.result import Result, parked
 from handlers.sales import bookings
-from mapping.assessment import Assessment
+from mapping import sale_identity
 from mapping.errors import NotBookable
 from mapping.messages import message
-from mapping.orders import Posting
+from mapping.orders import Assessment, Posting
 from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind
 
 Step = Enum(
@@ -199,7 +199,8 @@ def _decide_unbookable(known: Context, link: Link) -> Step:
     if link.fingerprint == known.assessment.content:
         return Step.REFUSE
     if not known.assessment.is_withdrawn:
-        return Step.REFUSE if known.assessment.why_off else Step.PARK_UNBOOKABLE
+        is_off = sale_identity.why_off(known.sale, known.assessment.settings.orders)
+        return Step.REFUSE if is_off else Step.PARK_UNBOOKABLE
     if known.gone:
         return _decide_successor(known) or Step.LEAVE_GONE
     if link.adopted:
@@ -242,7 +243,7 @@ def _decide_changed(known: Context, link: Link) -> Step:
 
 def _decide_payments(known: Context, link: Link) -> Step | None:
     """Of an invoice with the same goods only payments differ, or a refund, which is a line of it."""
-    same_goods = bookings.detail(link, "goods") == known.assessment.goods
+    same_goods = bookings.detail(link, "goods") == sale_identity.goods(known.sale)
     if not (known.kind is DocumentKind.INVOICE and known.is_same_kind and same_goods):
         return None
     if known.posting is None:
@@ -286,7 +287,7 @@ PARKING: Final = (Step.PARK_UNBOOKABLE, *_PARKED)
 
 def park(step: Step, known: Context) -> Result:
     """A person has to act: the sale stays as it is in the books."""
-    link, record = known.booked, known.assessment.record
+    link, record = known.booked, sale_identity.name_record(known.sale)
     code, fix = "changed-after-booking", "correct the document in QuickBooks by hand, then ignore this event"
     if step is Step.PARK_UNBOOKABLE:
         why = message(known.refusal.reason if known.refusal else "")

@@ -23,11 +23,10 @@ from handlers.references.parties import Buyer
 from handlers.result import Result, done, waiting
 from handlers.sales import bookings, days, documents, drafts, repairs, settlement
 from mapping import day_summary, orders, sale_identity
-from mapping.assessment import Assessment
 from mapping.day_summary import Day, DayPlan, DayTotals, to_postings
 from mapping.errors import MappingError
 from mapping.messages import Amount, join, message
-from mapping.orders import Posting
+from mapping.orders import Assessment, Posting
 from mapping.records import BookedDocument, Sale, SaleKind, VatAmount
 from mapping.sale_identity import sign
 

@@ -153,6 +153,10 @@ class DocumentKind(StrEnum):
     CREDIT_MEMO = "CreditMemo"
 
 
+RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
+PAID_AT_ONCE = (DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT)
+
+
 class LineAmounts(StrEnum):
     """What a company of the books accepts as the amount of a line: the rounded product, or only an exact one."""
 

@@ -6,12 +6,14 @@ Units: `*_cents` are integer euro cents; `Decimal` amounts are euros; quantities
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+from mapping.money import add
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,14 @@ class Relation:
     created_at: datetime | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Tender:
+    """A payment method on one day."""
+
+    method: str
+    day: date
+
+
 class SaleKind(StrEnum):
     """Where a sale was seen at the till."""
 
@@ -185,6 +195,11 @@ class Payment:
     description: str | None = None
     type: str | None = None
     business_date: date | None = None
+
+
+def sum_by_tender(payments: Iterable[Payment], day: date) -> dict[Tender, int]:
+    """Signed cents per tender; `day` is of payments without one. Tenders with a sum of zero are left out."""
+    return add({Tender(each.method, each.business_date or day): each.amount_cents} for each in payments)
 
 
 @dataclass(frozen=True, slots=True)

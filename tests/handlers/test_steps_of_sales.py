@@ -15,8 +15,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.sales import orders, steps
 from handlers.sales.steps import Context, Step
 from mapping import sale_identity
-from mapping.assessment import Assessment
-from mapping.orders import Posting
+from mapping.orders import Assessment, Posting
 from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.settings_document import SettingsDocument
 from tests.mapping.sales import line, receipt

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapping import orders, references, tenders
+from mapping import money_documents, orders, references
 from mapping.errors import MappingError
 from mapping.orders import Posting
-from mapping.records import DocumentKind, Payment, Sale
+from mapping.records import RETURNS, DocumentKind, Payment, Sale, Tender, sum_by_tender
 from mapping.sections import OrderSettings
-from mapping.tenders import Tender
 from tests.mapping.sales import REFERENCES, invoice, line, receipt
 
 METHODS = ("CASH", "PIN", "CARD")
@@ -47,7 +46,7 @@ def money_of(posting: Posting) -> dict[Tender, int]:
     rows = [(each.payment_method_id, each.business_date, each.total) for each in posting.payments]
     rows += [(each.payment_method_id, each.business_date, signs[each.kind] * each.total)
              for each in (posting.document, *posting.beside) if each.kind in signs]  # fmt: skip
-    return tenders.sums(
+    return sum_by_tender(
         [Payment(method or "", int(total * 100), business_date=day) for method, day, total in rows], DAY
     )
 
@@ -59,7 +58,7 @@ def beside_of(posting: Posting) -> list[Decimal]:
 
 def turnover_of(posting: Posting) -> tuple[Decimal, Decimal]:
     """Goods without VAT and the VAT, signed; money that is only moved between documents sums to zero."""
-    sign = -1 if posting.document.kind in tenders.RETURNS else 1
+    sign = -1 if posting.document.kind in RETURNS else 1
     kept = [each for each in posting.document.lines if each.item_id not in ("I-clearing", "I-card")]
     net = sum((each.net for each in kept), Decimal(0))
     return sign * net, sign * sum((each.tax for each in posting.document.taxes), Decimal(0))
@@ -69,7 +68,7 @@ def clearing_of(posting: Posting) -> Decimal:
     """The sum on the clearing item over all documents."""
     documents = (posting.document, *posting.beside)
     return sum(
-        ((-1 if each.kind in tenders.RETURNS else 1) * row.net
+        ((-1 if each.kind in RETURNS else 1) * row.net
          for each in documents for row in each.lines if row.item_id == "I-clearing"),
         Decimal(0),
     )  # fmt: skip
@@ -84,7 +83,7 @@ def test_every_tender_of_a_paid_receipt_is_the_tills(
     sale = rung_up(total, rows, closing=closing)
     posting = orders.to_posting(sale, references, OrderSettings.model_validate({"split": split}))
     paid = [payment for payment in sale.payments if payment.method not in references.gift_card_tenders]
-    assert money_of(posting) == tenders.sums(paid, DAY)
+    assert money_of(posting) == sum_by_tender(paid, DAY)
     assert posting.document.total >= 0
     assert all(total > 0 for total in beside_of(posting))
     stated = sale.vat[0]
@@ -104,7 +103,7 @@ def test_every_tender_of_a_sale_on_account_is_the_tills(
             orders.to_posting(sale, PLAIN, OrderSettings())
         return
     posting = orders.to_posting(sale, PLAIN, OrderSettings())
-    assert money_of(posting) == tenders.sums(payments, DAY)
+    assert money_of(posting) == sum_by_tender(payments, DAY)
     open_cents = posting.document.total * 100 - sum(each.total * 100 for each in posting.payments)
     sign = -1 if negative else 1
     assert open_cents == total - sign * sum(cents for _, cents, _ in rows)
@@ -119,7 +118,7 @@ def test_a_paid_receipt_whose_tenders_are_not_its_total_is_refused() -> None:
 
 def test_what_went_back_before_the_rest_came_is_change_too() -> None:
     rows = [Payment("CASH", -500), Payment("CASH", 2500), Payment("PIN", 100)]
-    assert [(each.method, each.amount_cents) for each in tenders.net_payments(rows, DAY)] == [
+    assert [(each.method, each.amount_cents) for each in money_documents.net_payments(rows, DAY)] == [
         ("CASH", 2000),
         ("PIN", 100),
     ]
