@@ -23,17 +23,20 @@ import httpx
 from sqlalchemy import Engine, create_engine
 from sqlmodel import Session
 
+from gateway.queries import activity
+from gateway.store import event_history
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
 from bench.ingest import free_port
-from gateway.store import alerts, connections, installation, links, views
+from gateway.queries.activity import Filter
+from gateway.store import alerts, connections, installation, links
 from gateway.store.alerts import Thresholds
 from gateway.store.events import Flow, State
 from gateway.store.links import LinkKind
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
-from gateway.store.views import Filter
 from tests.conftest import to_sqlalchemy
 from tests.gateway.web.conftest import a_connection
 from tests.plans import seed
@@ -70,15 +73,17 @@ SHOP = seed.CONNECTION
 
 def _stock(session: Session) -> object:
     since = datetime.now(UTC) - LATELY
-    return views.find_unposted(session, SHOP, ("Receipt", "TillInvoice"), since=since, waiting_code="not-yet", named=[])
+    return event_history.find_unposted(
+        session, SHOP, ("Receipt", "TillInvoice"), since=since, waiting_code="not-yet", named=[]
+    )
 
 
 LOOK_UPS: dict[str, Callable[[Session], object]] = {
-    "counts by flow and state (metrics, status, first page)": views.flow_statuses,
-    "a list of one flow and state": lambda s: views.find_events(s, Filter(flow=Flow.CUSTOMERS, state=State.DONE)),
-    "a search without a hit": lambda s: views.find_events(s, Filter(q="zzz")),
-    "a search for an old order": lambda s: views.find_events(s, Filter(q="1.777")),
-    "the events of an order": lambda s: views.events_of_order(s, "1.777"),
+    "counts by flow and state (metrics, status, first page)": activity.flow_statuses,
+    "a list of one flow and state": lambda s: activity.find_events(s, Filter(flow=Flow.CUSTOMERS, state=State.DONE)),
+    "a search without a hit": lambda s: activity.find_events(s, Filter(q="zzz")),
+    "a search for an old order": lambda s: activity.find_events(s, Filter(q="1.777")),
+    "the events of an order": lambda s: activity.find_order(s, "1.777"),
     "the payments of a document": lambda s: links.find_under(s, SHOP, LinkKind.PAYMENT, "Invoice/96/"),
     "the sales of a day's summary": lambda s: links.source_ids(s, SHOP, LinkKind.DOCUMENT, day="1:2026-01-01"),
     "sales not in the books' stock": _stock,

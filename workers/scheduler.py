@@ -24,6 +24,7 @@ from gateway.store import (
     audit,
     connections,
     counts,
+    event_history,
     events,
     inbox,
     installation,
@@ -33,7 +34,6 @@ from gateway.store import (
     retention,
     tokens,
     users,
-    views,
 )
 from gateway.store.events import State
 from gateway.store.sealing import Seal
@@ -219,7 +219,7 @@ class Scheduler:
         """Have the lists of a connection read that nobody has set up by hand: pages offer them. Asked once."""
         with reading(self.engine) as session:
             wanted = [requests.refresh_lists(connection=name) for name in connections.without_lists(session)]
-            wanted = [change for change in wanted if views.newest_about(session, change.subject) is None]
+            wanted = [change for change in wanted if event_history.newest_about(session, change.subject) is None]
         if wanted:
             with writing(self.engine) as session:
                 received = inbox.receive(session, wanted)
@@ -227,7 +227,7 @@ class Scheduler:
 
     def _park_lost(self) -> None:
         with reading(self.engine) as session:
-            lost = any(token.lost for token in views.tokens(session).values())
+            lost = any(token.lost for token in tokens.every(session).values())
         if lost:
             with writing(self.engine) as session:
                 inbox.park_lost(session, code=AUTH_LOST)

@@ -11,7 +11,8 @@ from gateway import removal, startup
 from gateway.cli import tasks
 from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark, show_json
 from gateway.errors import Rejected
-from gateway.store import audit, connections, installation, people, progress, requests, retention, views
+from gateway.queries import activity
+from gateway.store import audit, connections, installation, people, progress, requests, retention
 from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
 from gateway.web import api
@@ -51,14 +52,14 @@ def list_events(call: Call) -> int:
     asked = call.arguments
     if asked.connection not in {*call.display_names, *call.display_names.values()}:  # a removed one is looked back at
         call.find_connections()
-    wanted = views.Filter(
+    wanted = activity.Filter(
         state=State(asked.state) if asked.state else None,
         flow=Flow(asked.flow) if asked.flow else None,
         connection=asked.connection,
         limit=asked.limit,
     )
     with reading(call.engine) as session:
-        page = views.find_events(session, wanted)
+        page = activity.find_events(session, wanted)
     lines = (f"{e.id:>7} {e.received_at:%Y-%m-%d %H:%M:%S} {e.flow:<10} {tasks.to_words(e)}" for e in page.rows)
     call.answer(api.events.to_list(page, call.display_names), *lines)
     return GOOD

@@ -26,7 +26,8 @@ from gateway.cli.call import (
     show_progress,
 )
 from gateway.findings import Finding
-from gateway.store import audit, connections, inbox, installation, progress, rate_limits, requests, sql, views
+from gateway.queries import activity
+from gateway.store import audit, connections, inbox, installation, progress, rate_limits, requests, sql
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import reading, writing
@@ -47,7 +48,7 @@ _SAFE = "Ctrl-C is safe, it goes on without us"
 def resend_order(call: Call) -> int:
     order, names = call.arguments.order, call.connection_names()
     with reading(call.engine) as session:
-        earlier = [event for event in views.events_of_order(session, order) if event.connection in names]
+        earlier = [event for event in activity.find_order(session, order) if event.connection in names]
     if not earlier and len(names) > 1:
         raise Trouble(
             f"several connections could have this order ({', '.join(map(call.called, names))}); "
@@ -131,16 +132,16 @@ def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> 
         glance = _look(call, event_id, glance, quiet=quiet)
     clear_progress()
     with reading(call.engine) as session:
-        following_id = progress.find_next(session, glance.event)
+        following_id = activity.find_next(session, glance.event)
     if following_id is None:
         return glance.event
     remark(f"goes on as event {following_id}")
     return watch(call, following_id, seconds=seconds - (time.monotonic() - began), quiet=quiet)
 
 
-def _look(call: Call, event_id: int, before: progress.Snapshot | None, *, quiet: bool) -> progress.Snapshot:
+def _look(call: Call, event_id: int, before: activity.Snapshot | None, *, quiet: bool) -> activity.Snapshot:
     with reading(call.engine) as session:
-        glance = progress.take_snapshot(session, event_id, after_line=before.line if before else 0)
+        glance = activity.take_snapshot(session, event_id, after_line=before.line if before else 0)
     if quiet:
         return glance
     if before is None or before.event.state != glance.event.state:
@@ -261,7 +262,7 @@ def _follow(call: Call, event_id: int, until: float) -> list[progress.Progress]:
     """The backfill, and the one of stock that follows one of products, each when it has ended or the time is up."""
     for glances in itertools.count():
         with reading(call.engine) as session:
-            found = progress.get(session, event_id)
+            found = activity.find_progress(session, event_id)
         if found.over or time.monotonic() >= until:
             break
         shown = show_progress(to_line(found), done=found.done, total=found.total or 0)
@@ -272,7 +273,7 @@ def _follow(call: Call, event_id: int, until: float) -> list[progress.Progress]:
         time.sleep(_GLANCE_AT_BACKFILL)
     remark(to_line(found))
     with reading(call.engine) as session:
-        following = progress.find_follower(session, found.event)
+        following = activity.find_follower(session, found.event)
     return [found, *(_follow(call, following.id, until) if following else [])]
 
 

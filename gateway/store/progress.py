@@ -1,7 +1,7 @@
-"""Requests and their progress: a backfill, any request of a person, and the check of settings in force.
+"""Backfills and their progress, and the check of settings in force.
 
-Of a backfill: what is done, open and parked, at what pace, and when it may be over. Of a request: its event, the new
-log lines, and the event it led to. Settings put in force without a check against both systems are checked later.
+Of a backfill: what is done, open and parked, at what pace, and when it may be over. Settings put in force without a
+check against both systems are checked later.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import and_, case, func, select, update
 from sqlmodel import Session, col
 
-from gateway.store import inbox, requests, sql, views
-from gateway.store.events import OPEN, PENDING, PEOPLE, SETTLED, UNSETTLED, Change, Event, Flow, State
-from gateway.store.requests import BACKFILLING
-from gateway.store.sql import begins, given, moment, upsert
-from gateway.store.tables import BackfillRow, InboxRow, JournalRow
+from gateway.store import event_history, inbox, requests, sql
+from gateway.store.events import OPEN, PENDING, SETTLED, UNSETTLED, Change, Event, Flow, State
+from gateway.store.sql import begins, moment, upsert
+from gateway.store.tables import BackfillRow, InboxRow
 
 PACE_SECONDS = 300.0
-SHOWN, SHOWN_SECONDS = 20, 86_400.0
 CANCELLED = "cancelled by a person"
 STOCK = ">stock"
 """Ends the key of the backfill of stock that follows one of products."""
@@ -133,12 +131,6 @@ class Progress:
         return self.event.asked.get("since")
 
 
-def get(session: Session, event_id: int) -> Progress:
-    """The progress of the backfill with this event."""
-    (event,) = views.select_events(session, col(InboxRow.id) == event_id)
-    return look(session, event)
-
-
 def look(session: Session, event: Event) -> Progress:
     """The progress of this backfill. The backfill of stock that follows it is separate."""
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
@@ -191,26 +183,6 @@ def resume(session: Session, event: Event) -> bool:
     return True
 
 
-def running(session: Session) -> list[Progress]:
-    return _find(session, col(InboxRow.state).in_(UNSETTLED))
-
-
-def recent(session: Session, connection: str | None = None) -> list[Progress]:
-    """Backfills (of one connection) that run or ended within a day, newest first."""
-    shown = or_(col(InboxRow.state).in_(OPEN), col(InboxRow.updated_at) > moment(-SHOWN_SECONDS))
-    return _find(session, shown, *given((InboxRow.connection, connection)))
-
-
-def _find(session: Session, *shown: ColumnElement[bool]) -> list[Progress]:
-    found = views.select_events(session, views.is_request(BACKFILLING), *shown, limit=SHOWN)
-    return [look(session, event) for event in found]
-
-
-def find_follower(session: Session, event: Event) -> Event | None:
-    """The backfill of stock that follows this one of products, if any."""
-    return next(iter(views.select_events(session, col(InboxRow.key) == event.key + STOCK)), None)
-
-
 def read_notes(session: Session, event: Event) -> Notes:
     row = session.get(BackfillRow, event.key)
     return Notes(row.total, row.read, row.unchanged, row.position) if row else Notes()
@@ -221,61 +193,13 @@ def note(session: Session, event: Event, notes: Notes) -> None:
     upsert(session, BackfillRow, {"event_key": event.key, "connection": event.connection or "", **values}, values)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The present event, the titles of its log lines since the last read, and the id of the newest of them."""
-
-    event: Event
-    titles: list[str]
-    line: int
-
-
-def take_snapshot(session: Session, event_id: int, *, after_line: int = 0) -> Snapshot:
-    """The event, which must exist, and what was logged since line `after_line`."""
-    (event,) = views.select_events(session, col(InboxRow.id) == event_id)
-    lines = session.execute(
-        select(col(JournalRow.id), col(JournalRow.title))
-        .where(col(JournalRow.event_id) == event_id, col(JournalRow.id) > after_line)
-        .order_by(col(JournalRow.id))
-    ).all()
-    return Snapshot(event, [str(row[1]) for row in lines], int(lines[-1][0] or 0) if lines else after_line)
-
-
-def find_next(session: Session, event: Event) -> int | None:
-    """The event that continues this one: the sale a look-up found, or the event that superseded it."""
-    if event.superseded_by is not None:
-        return event.superseded_by
-    found = session.execute(select(col(InboxRow.id)).where(col(InboxRow.key) == f"{event.key}:found"))
-    return found.scalar_one_or_none()
-
-
-def with_request(session: Session, event: Event) -> Event:
-    """The event, with a person's source if it replaced an event requested by a person: the request is not lost."""
-    if event.source in PEOPLE:
-        return event
-    asked = next((each.source for each in replaced_by(session, event) if each.source in PEOPLE), None)
-    return dataclasses.replace(event, source=asked) if asked else event
-
-
-def replaced_by(session: Session, event: Event) -> list[Event]:
-    """The events that this one superseded, and those that they had superseded."""
-    found: list[Event] = []
-    newest = [event.id]
-    while newest:
-        replaced = col(InboxRow.superseded_by).in_(newest)
-        older = views.select_events(session, col(InboxRow.subject) == event.subject, replaced)
-        found += older
-        newest = [each.id for each in older]
-    return found
-
-
 def request_check(session: Session, connection: str, version: int, *, checked: bool) -> list[int]:
     """Request the check of a document that was not checked, or that may correct a fault of an earlier check.
 
     Returns the events to notify a worker of; one version is checked once.
     """
     change = requests.check_in_force(version, connection=connection)
-    earlier = views.newest_about(session, change.subject)
+    earlier = event_history.newest_about(session, change.subject)
     if checked and (earlier is None or earlier.state not in OPEN):
         return []
     return [row.id for row in inbox.receive(session, [change]) if row.pending]

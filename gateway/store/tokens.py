@@ -74,6 +74,11 @@ def find(session: Session, connection: str, seal: Seal, *, hold: bool = False) -
     )
 
 
+def every(session: Session) -> dict[str, TokenRow]:
+    """Each connection's tokens, still sealed."""
+    return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
+
+
 def save(session: Session, connection: str, tokens: Tokens, seal: Seal) -> None:
     """Store the newest tokens; the connection is authorised again."""
     values = _to_values(connection, tokens, seal)

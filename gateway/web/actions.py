@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from sqlmodel import Session
 
-from gateway.queries import todo
-from gateway.store import audit, connections, inbox, progress, records, requests, sales, tokens, views
+from gateway.queries import activity, todo
+from gateway.store import audit, connections, inbox, progress, records, requests, sales, tokens
 from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.requests import By, Side
 from gateway.store.sales import AMSTERDAM
@@ -109,14 +109,14 @@ def _ignore(session: Session, ids: Sequence[int], why: str) -> list[int]:
 
 
 async def retry_all(
-    shared: Services, wanted: views.Filter, *, actor: str, reason: str | None = None
+    shared: Services, wanted: activity.Filter, *, actor: str, reason: str | None = None
 ) -> tuple[list[int], bool]:
     """Retry the events that fit (parked ones by default); answers their ids, and whether more are left."""
-    parked = dataclasses.replace(wanted, state=wanted.state or State.PARKED, limit=views.LONGEST_PAGE)
+    parked = dataclasses.replace(wanted, state=wanted.state or State.PARKED, limit=activity.LONGEST_PAGE)
     ids: list[int] = []
 
     def change(session: Session, before: int | None) -> tuple[list[int], int | None]:
-        page = views.find_events(session, dataclasses.replace(parked, before=before))
+        page = activity.find_events(session, dataclasses.replace(parked, before=before))
         due = [each.id for each in page.rows if each.entity not in _WITHOUT_RECORD]
         if changed := _requeue(session, due, RETRYABLE):
             target = message("events {first} to {last}", first=changed[-1], last=changed[0])
@@ -139,7 +139,7 @@ async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SE
     """
 
     def find(session: Session) -> Change:
-        known = views.events_of_order(session, wanted.order)
+        known = activity.find_order(session, wanted.order)
         connection = _whose(session, wanted, known)
         return requests.resend(
             wanted.order,
@@ -207,7 +207,7 @@ def say_none(connection: str | None) -> str:
 
 
 def _get(session: Session, event_id: int) -> Event:
-    event = views.find_event(session, event_id)
+    event = activity.find_event(session, event_id)
     if event is None:
         raise Refusal(404, "there is no such event")
     return event
@@ -239,8 +239,8 @@ async def do_to_causes(
         audit.add_to_bulk(session, bulk_id, changed)
         return changed if is_retry else []
 
-    for start in range(0, len(ids), views.LONGEST_PAGE):
-        some = ids[start : start + views.LONGEST_PAGE]
+    for start in range(0, len(ids), activity.LONGEST_PAGE):
+        some = ids[start : start + activity.LONGEST_PAGE]
         shared.notifier.notify(await shared.write(functools.partial(change, some=some)))
     return bulk_id
 
@@ -354,9 +354,9 @@ async def wait_for_end(shared: Services, event_id: int, *, seconds: float) -> Ev
     """This event, or the one that superseded it, when it is settled or as it is after these seconds."""
 
     def look(session: Session) -> Event | None:
-        event = views.find_event(session, event_id)
-        newer_id = progress.find_next(session, event) if event and event.state in SETTLED else None
-        newer = views.find_event(session, newer_id) if newer_id else None
+        event = activity.find_event(session, event_id)
+        newer_id = activity.find_next(session, event) if event and event.state in SETTLED else None
+        newer = activity.find_event(session, newer_id) if newer_id else None
         return newer if event and newer and newer.entity == event.entity else event
 
     deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
@@ -376,7 +376,7 @@ async def wait_until_settled(shared: Services, event_id: int, *, seconds: float)
         event = await wait_for_end(shared, event_id, seconds=left)
         if event is None or event.state not in SETTLED:
             break
-        following_id = await shared.read(functools.partial(progress.find_next, event=event))
+        following_id = await shared.read(functools.partial(activity.find_next, event=event))
         if following_id is None:
             return True, event.id
         event_id = following_id

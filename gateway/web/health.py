@@ -21,9 +21,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.observability import counters
-from gateway.queries import todo
+from gateway.queries import activity, todo
 from gateway.settings import Settings
-from gateway.store import alerts, connections, counts, installation, rate_limits, sql, tokens, views
+from gateway.store import alerts, connections, counts, installation, rate_limits, sql, tokens
 from gateway.store.session import reading
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.web import access, services
@@ -78,7 +78,7 @@ class Gauge:
     """One look at the database. `names` are the connections of an account, which is not exposed."""
 
     now: datetime
-    flows: Sequence[views.FlowStatus] = ()
+    flows: Sequence[activity.FlowStatus] = ()
     cursors: Sequence[CursorRow] = ()
     meters: Sequence[MeterRow] = ()
     alerts: Sequence[AlertRow] = ()
@@ -115,14 +115,14 @@ def read(session: Session, settings: Settings) -> Gauge:
     now = sql.now_of(session)
     return Gauge(
         now,
-        views.flow_statuses(session),
-        views.cursors(session),
+        activity.flow_statuses(session),
+        activity.find_polls(session),
         counts.calls_of_month(session, f"{now:%Y-%m}"),
         todo.find_alerts(session),
         rate_limits.find_uses(session),
         connections.names_by_account(session),
         installation.alive(session),
-        tuple(views.tokens(session).values()),
+        tuple(tokens.every(session).values()),
         installation.find_totals(session),
         settings.quickbooks_monthly_reads,
         connections.display_names(session),

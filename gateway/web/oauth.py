@@ -19,7 +19,7 @@ from gateway.connectors.quickbooks.auth import TokenPair
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, inbox, leases, tokens, views
+from gateway.store import audit, connections, cursors, inbox, leases, tokens
 from gateway.store.sealing import Seal
 from gateway.web import queries, services, setups
 from gateway.web.access import cookie_name, drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
@@ -121,7 +121,7 @@ async def _await_first(shared: Services, name: str, page: str) -> Response:
 
     def is_connected(session: Session) -> bool:
         key = connections.find_key(session, name)
-        return key is not None and tokens.is_authorised(views.tokens(session).get(key))
+        return key is not None and tokens.is_authorised(tokens.every(session).get(key))
 
     for _ in range(_LOOKS):
         if await shared.read(is_connected):

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
+from gateway.queries.activity import LONGEST_PAGE, PAGE, Filter
 from gateway.store.events import Flow, State
-from gateway.store.views import LONGEST_PAGE, PAGE, Filter
 from gateway.web.problems import Refusal
 from mapping.messages import message
 

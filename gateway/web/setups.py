@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from gateway import removal, ssrf_guard
 from gateway.errors import AUTH_LOST
-from gateway.store import audit, connections, inbox, requests, tokens, views
+from gateway.store import audit, connections, event_history, inbox, requests, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import SETTLED, Change
 from gateway.store.sealing import Seal
@@ -180,7 +180,7 @@ async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
 
     def let_go_on(session: Session) -> Connection:
         connection = get(session, name, shared.seal)
-        token = views.tokens(session).get(connection.name)
+        token = tokens.every(session).get(connection.name)
         is_connected = connection.realm_id is not None and tokens.is_authorised(token)
         if not connection.has_till:
             missing = message("the till's address, ident or secret is missing")
@@ -201,7 +201,7 @@ async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
 async def cancel_live(shared: Services, name: str, *, actor: str) -> None:
     """End a request to go live that waits for the till. Raises `Refusal` 404, 409."""
     wanted = requests.go_live(connection=name, actor=actions.SOURCE)
-    event = await shared.read(lambda session: views.newest_about(session, wanted.subject))
+    event = await shared.read(lambda session: event_history.newest_about(session, wanted.subject))
     if event is not None and event.state not in SETTLED:
         target = message("connection {name}", name=name)
         await actions.ignore(shared, event.id, actor=actor, reason=None, action="cancel live", target=target)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from gateway.errors import Permanent
-from gateway.store import links, views
+from gateway.store import event_history, links
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import money_documents, till_sales
@@ -50,7 +50,8 @@ def read(deps: Deps, start: date, through: date) -> TillSide:
     late = [kind for kind in _kinds(deps) if kind is not SaleKind.RECEIPT]
     with reading(deps.engine) as session:
         changed: dict[SaleKind, list[str]] = {
-            kind: views.changed_since(session, deps.connection, till_sales.ENTITIES[kind], start) for kind in late
+            kind: event_history.changed_since(session, deps.connection, till_sales.ENTITIES[kind], start)
+            for kind in late
         }
     read_more(side, changed, deps)
     # A list without lines names no orders either, and what a sale settles of their deposits is no money of its own.
@@ -99,7 +100,7 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
     cap = settings.rounding_cap_cents if settings.cash_rounding == "line" else None
     cards = deps.settings.mapping.gift_card_tenders
     with reading(deps.engine) as session:
-        events = views.newest_events(session, deps.connection, side.sales)
+        events = event_history.newest_events(session, deps.connection, side.sales)
         counted = [sale for sale in side.sales.values() if counted_elsewhere(sale, settings) is None]
         marked = [
             Assessment(sale, deps.settings, links.find_deposits(session, deps.connection, sale)).marked

@@ -18,7 +18,7 @@ from sqlmodel import Session
 from gateway.connectors.quickbooks.wire import customer_of, item_of, keeps_stock
 from gateway.connectors.quickbooks.wire_documents import document_of, payment_of, shows_void
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
-from gateway.store import agreements, cursors, inbox, links, views
+from gateway.store import agreements, cursors, event_history, inbox, links
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.session import reading, writing
@@ -155,7 +155,7 @@ def _stretch(session: Session, found: _Found, as_of: datetime) -> int:
     newest = sorted(fresh, reverse=True)[:LOOKED_AT] + sorted(captured, reverse=True)[:LOOKED_AT]
     told: set[tuple[datetime, str]] = set()
     for at, subject in newest:
-        received = views.last_received(session, subject, source=_WEBHOOK)
+        received = event_history.last_received(session, subject, source=_WEBHOOK)
         if received is not None and received >= at - _SLACK:
             told.add((at, subject))
     due = {each for each in newest if each[0] < as_of - SHORTLY}
@@ -249,7 +249,7 @@ def _payment_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Chang
         return _updated(change, Flow.ORDERS, deps, EDITED) if is_edited else None
     event = _to_change(change, Flow.ORDERS, operation, operation, deps)
     with reading(deps.engine) as session:
-        told = views.last_received(session, event.subject, operations=GONE)
+        told = event_history.last_received(session, event.subject, operations=GONE)
     return event if told is None and ours else None
 
 

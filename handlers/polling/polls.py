@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from gateway.errors import Permanent
-from gateway.store import connections, cursors, inbox, leases, requests, sql, views
+from gateway.store import connections, cursors, event_history, inbox, leases, requests, sql
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -190,7 +190,8 @@ def handle(event: Event, deps: Deps) -> Result:
     )
     # Another poll may have received a sale since this hint came.
     since = event.received_at - _BEFORE
-    if found or event.operation not in _SALES or deps.read(views.has_come, source=POLL, flow=event.flow, since=since):
+    is_seen = found or event.operation not in _SALES
+    if is_seen or deps.read(event_history.has_come, source=POLL, flow=event.flow, since=since):
         return done(message("looked at the till: {n} new", n=len(found)))
     if event.attempts <= len(LOOK_AGAIN_SECONDS):
         reason = "the till reported a sale and shows none yet: looking again"

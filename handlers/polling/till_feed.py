@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from gateway.connectors.mpluskassa.wire import RecordPage
-from gateway.store import agreements, cursors, inbox, leases, links, views
+from gateway.store import agreements, cursors, event_history, inbox, leases, links
 from gateway.store.cursors import Position
 from gateway.store.events import BACKFILL, SPOKEN, Change, Flow, State
 from gateway.store.links import LinkKind
@@ -300,7 +300,7 @@ class _Feed:
 
 
 def _receive(session: Session, changes: Sequence[Change]) -> list[int]:
-    known = views.find_known(session, [change.key for change in changes])
+    known = event_history.find_known(session, [change.key for change in changes])
     received = inbox.receive(session, [change for change in changes if change.key not in known])
     return [row.id for row in received if row.pending]
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.connectors.quickbooks.wire_documents import is_as_signed
 from gateway.errors import Incident
-from gateway.store import links, views
+from gateway.store import event_history, links
 from gateway.store.events import PENDING, PEOPLE, Change, Event, Flow, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.deps import Deps
@@ -51,7 +51,7 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result
     day = Day(sale.branch, sale.business_date)
     before = Day.parse(link.day) if link and link.day else day
     # A summary that is parked continues when a person retries it.
-    newest = deps.read(views.newest_events, list(dict.fromkeys((day.key, before.key))))
+    newest = deps.read(event_history.newest_events, list(dict.fromkeys((day.key, before.key))))
     busy = {key for key, (_, state, _) in newest.items() if state in _BUSY}
     idle = [each for each in dict.fromkeys((day, before)) if each.key not in busy]
     if link and before == day and link.fingerprint == sale_identity.content(sale):

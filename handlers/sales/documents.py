@@ -20,7 +20,7 @@ from datetime import date, timedelta
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire_documents import content_of, contents_of, in_basic_plane, to_content
 from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
-from gateway.store import progress
+from gateway.store import event_history
 from gateway.store.events import Event, Flow, State
 from gateway.store.links import Link
 from gateway.store.session import reading
@@ -367,7 +367,7 @@ def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> N
     may_arrive = event.crashes > 0 or event.code == NO_ANSWER
     if event.careful and not may_arrive:
         with reading(deps.engine) as session:
-            may_arrive = any(each.code == NO_ANSWER for each in progress.replaced_by(session, event))
+            may_arrive = any(each.code == NO_ANSWER for each in event_history.replaced_by(session, event))
     if not may_arrive:
         return
     tag = find_tag(marker) or ""

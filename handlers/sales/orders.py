@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.errors import Conflict, NotFound, Permanent
-from gateway.store import links, progress
+from gateway.store import event_history, links
 from gateway.store.events import Event, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
@@ -69,7 +69,7 @@ def _load_stored(sale: Sale, event: Event, deps: Deps) -> Context:
     link = deps.links[LinkKind.DOCUMENT, sale.id]
     if link or is_order or sale.order_ids:
         with reading(deps.engine) as session:
-            event = progress.with_request(session, event) if link or is_order else event
+            event = event_history.with_request(session, event) if link or is_order else event
             deposits = links.find_deposits(session, deps.connection, sale)
     other = None if link or is_order else bookings.find_other(sale, deps.links)
     maybe_written = bookings.is_maybe_written(event, deps)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from sqlmodel import Session
 
-from gateway.store import inbox, links, progress
+from gateway.store import event_history, inbox, links
 from gateway.store.events import PEOPLE, Event
 from gateway.store.links import BookingStatus, Key, Link, LinkKind
 from gateway.store.session import reading, writing
@@ -56,7 +56,7 @@ def handle(event: Event, deps: Deps) -> Result:
     if event.asked.get("dry_run"):
         return done(message("dry run: {name} would be summed up; nothing was written", name=day.name))
     with reading(deps.engine) as session:
-        asked = progress.with_request(session, event).source in PEOPLE
+        asked = event_history.with_request(session, event).source in PEOPLE
     wait = days.seconds_until_close(day, deps)
     if wait > 0:
         reason = message("the day closes at {time}", time=deps.settings.orders.day_closes)

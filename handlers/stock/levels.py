@@ -25,10 +25,10 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.errors import AuthLost, Permanent, RateLimited
-from gateway.store import leases, views
+from gateway.store import event_history, leases
+from gateway.store.event_history import KnownSale
 from gateway.store.events import State
 from gateway.store.links import Link, LinkKind
-from gateway.store.views import KnownSale
 from handlers import known_records
 from handlers.deps import Deps
 from handlers.polling import polls
@@ -217,7 +217,7 @@ class Unposted:
 
 def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
     """What is not in the books' quantities of `since` or later; `named` are ids of sales to search too."""
-    found = deps.read(views.find_unposted, _LEAVING, since=since, waiting_code=NOT_YET, named=named)
+    found = deps.read(event_history.find_unposted, _LEAVING, since=since, waiting_code=NOT_YET, named=named)
     counted = {row.entity_id: row for row in found if _is_unposted(row)}
     pieces: dict[int, Decimal] = {}
     unsure: set[int] = set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store import connections, inbox, requests, views
+from gateway.store import connections, event_history, inbox, requests
 from gateway.store.events import Outcome, State
 from gateway.store.session import open_engine, reading, writing
 from mapping.choices import ListName, ListOption
@@ -99,7 +99,7 @@ def read_lists(path: Path, method: ListOption) -> None:
     """What a worker does about the lists that were asked for; there is one more way to pay."""
     engine = open_engine(f"sqlite:///{path}")
     with reading(engine) as session:
-        asked = views.newest_about(session, requests.refresh_lists(connection="default").subject)
+        asked = event_history.newest_about(session, requests.refresh_lists(connection="default").subject)
     event = asked and inbox.claim(engine, asked.id)
     assert event
     with writing(engine) as session:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway.cli import tasks
+from gateway.queries import activity
 from gateway.store import inbox, progress, requests
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.progress import Notes, Progress
@@ -25,7 +26,7 @@ __all__ = ["run", "shop", "work"]
 
 def look(engine: Engine, event: Event) -> Progress:
     with reading(engine) as session:
-        return progress.get(session, event.id)
+        return activity.find_progress(session, event.id)
 
 
 def test_what_is_done_is_what_was_read_and_neither_waits_nor_is_parked(engine: Engine) -> None:
@@ -44,7 +45,7 @@ def test_what_is_done_is_what_was_read_and_neither_waits_nor_is_parked(engine: E
 
 def begin_another(session: Session) -> Event:
     (row,) = inbox.receive(session, [requests.backfill(Flow.CATEGORIES, connection="default")])
-    return progress.get(session, row.id).event
+    return activity.find_progress(session, row.id).event
 
 
 def test_the_pace_and_the_end_follow_from_recent_progress(engine: Engine) -> None:

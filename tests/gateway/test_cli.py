@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import __main__ as main
-from gateway.queries import todo
-from gateway.store import audit, connections, inbox, views
+from gateway.queries import activity, todo
+from gateway.store import audit, connections, inbox
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.sealing import Seal
@@ -275,7 +275,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_a_worker_reads(
     code, _, said = run("mapping", "record", str(path), "sale:77")
     assert (code, said) == (1, f"{path} cannot be written: no such file or directory\n")
     with reading(engine) as session:
-        assert views.find_events(session, views.Filter()).rows == []
+        assert activity.find_events(session, activity.Filter()).rows == []
     assert shop
 
 

@@ -15,10 +15,10 @@ from sqlmodel import SQLModel
 
 from gateway import removal, settings, startup
 from gateway.errors import Rejected
-from gateway.queries import todo
+from gateway.queries import activity, todo
 from gateway.removal import Data
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, inbox, links, retention, tokens, views
+from gateway.store import audit, connections, cursors, inbox, links, retention, tokens
 from gateway.store.audit import Entry
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
@@ -167,7 +167,7 @@ def test_what_waits_of_a_removed_connection_ends_with_the_reason(engine: Engine)
     assert {state for state, _ in states(engine, "other")} == {State.RECEIVED}
     with reading(engine) as session:
         assert connections.names(session) == ["other"]
-        assert [row for row in views.cursors(session) if row.connection == "shop"] == []
+        assert [row for row in activity.find_polls(session) if row.connection == "shop"] == []
 
 
 def test_an_event_whose_worker_died_does_not_stay_working(engine: Engine) -> None:

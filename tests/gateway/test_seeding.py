@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 
 from gateway import settings, startup
 from gateway.errors import AUTH_LOST
+from gateway.queries import activity
 from gateway.settings import Settings, SettingsError
-from gateway.store import connections, cursors, inbox, requests, tokens, views
+from gateway.store import connections, cursors, inbox, requests, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import NORMAL, Change, Flow, Outcome, State
 from gateway.store.sealing import Seal
@@ -112,7 +113,7 @@ def test_a_settings_file_is_applied_once_and_a_wrong_one_stops_the_start(engine:
         startup.seed(engine, given(**TILL, SETTINGS_FILE=str(file)))
     with reading(engine) as session:
         assert connections.newest_settings(session, DEFAULT) == (1, "[orders]\ninvoices = false\n")
-        (asked,) = views.newest_of(session, requests.DOCTOR, limit=9)
+        (asked,) = activity.find_requests(session, requests.DOCTOR, limit=9)
     assert (asked.connection, asked.state, asked.priority) == (DEFAULT, "received", NORMAL)
     file.write_text("[orders]\nno_such_setting = 1\n", "utf-8")
     with pytest.raises(SettingsError, match="SETTINGS_FILE"):

@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import settings, startup
-from gateway.store import audit, connections, inbox, requests, tokens, views
+from gateway.queries import activity
+from gateway.store import audit, connections, inbox, requests, tokens
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -216,7 +217,7 @@ class Shop:
         return self.following(event) or event
 
     def _to_resend(self, session: Session, order: str, *, dry_run: bool, reason: str) -> Change:
-        earlier = views.events_of_order(session, order)
+        earlier = activity.find_order(session, order)
         return requests.resend(order, connection="default", earlier=earlier, dry_run=dry_run, reason=reason)
 
     def work_abreast(self, *events: int) -> None:
@@ -255,13 +256,13 @@ class Shop:
     def events(self, **filters: Any) -> list[Event]:
         """Events whose attributes equal these, newest first."""
         with reading(self.engine) as session:
-            found = views.find_events(session, views.Filter(limit=200)).rows
+            found = activity.find_events(session, activity.Filter(limit=200)).rows
         return [e for e in found if all(getattr(e, name) == value for name, value in filters.items())]
 
     def event(self, event_id: int) -> Event:
         """One event."""
         with reading(self.engine) as session:
-            found = views.find_event(session, event_id)
+            found = activity.find_event(session, event_id)
         assert found is not None
         return found
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from gateway.queries import activity
 from gateway.store import inbox, progress, requests
 from gateway.store.events import Event, Flow, Outcome, State
 from gateway.store.session import reading, writing
@@ -289,7 +290,7 @@ def test_a_paused_load_reads_no_further_and_goes_on_where_it_stopped(
 
 def progress_of(shop: Shop, event: Event) -> progress.Progress:
     with reading(shop.engine) as session:
-        return progress.get(session, event.id)
+        return activity.find_progress(session, event.id)
 
 
 def test_a_load_cancelled_while_its_page_is_read_stores_nothing_more_and_ends(shop: Shop) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from gateway.store import connections, requests, views
+from gateway.store import connections, event_history, requests
 from gateway.store.events import Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -68,7 +68,7 @@ def test_going_live_says_which_items_have_no_article_at_the_till(shop: Shop) -> 
 
     def counted() -> str:
         with reading(shop.engine) as session:
-            event = views.newest_about(session, requests.check_up(connection="default").subject)
+            event = event_history.newest_about(session, requests.check_up(connection="default").subject)
         assert event is not None
         rows = json.loads(event.result or "[]")
         return next(str(row["said"]) for row in rows if row["check"] == requests.ARTICLES)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event as sqlalchemy_event
 
 from gateway import failpoints
-from gateway.queries import events
+from gateway.queries import activity
 from gateway.store import claims, inbox, links, progress, requests
 from gateway.store.events import URGENT, Change, Flow
 from gateway.store.links import LinkKind
@@ -237,7 +237,7 @@ def test_a_number_taken_at_the_till_while_a_batch_is_made_is_looked_at(open_shop
     assert shop.parked() == []
     (own,) = shop.events(entity_id=item_id)
     with reading(shop.engine) as session:
-        titles = [entry.title for entry in events.read_log(session, own.id)]
+        titles = [entry.title for entry in activity.read_log(session, own.id)]
     assert titles.index("waiting: the till has the article already") < titles.index("done")
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete
 
-from gateway.store import views
+from gateway.queries import activity
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import State
 from gateway.store.session import reading, writing
@@ -94,4 +94,4 @@ def test_a_search_finds_a_sale_by_its_number_in_the_books(shop: Shop) -> None:
 
 def search(shop: Shop, typed: str) -> list[str]:
     with reading(shop.engine) as session:
-        return [event.entity_id for event in views.find_events(session, views.Filter(q=typed)).rows]
+        return [event.entity_id for event in activity.find_events(session, activity.Filter(q=typed)).rows]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from gateway.store import views
+from gateway.queries import activity
 from gateway.store.session import reading, writing
 from gateway.store.tables import CursorRow, InboxRow, LinkRow
 from sandbox.mpluskassa.documents import Tender
@@ -55,7 +55,7 @@ def test_numbers_too_long_for_the_books_stay_unique_and_are_found_again(open_sho
 def found(shop: Shop, number: str) -> list[tuple[set[str], int]]:
     """The sales that each search for a number finds, and of how many events."""
     with reading(shop.engine) as session:
-        lists = (views.events_of_order(session, number), views.find_events(session, views.Filter(q=number)).rows)
+        lists = (activity.find_order(session, number), activity.find_events(session, activity.Filter(q=number)).rows)
         return [({event.entity_id for event in events}, len(events)) for events in lists]
 
 

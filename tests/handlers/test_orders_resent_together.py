@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.store import inbox, progress, requests, views
+from gateway.queries import activity
+from gateway.store import inbox, requests
 from gateway.store.events import Change, Event, Flow
 from gateway.store.session import reading, writing
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
@@ -26,7 +27,7 @@ def deleted(shop: Shop) -> str:
 def press(shop: Shop, order: str, *people: str) -> list[int]:
     """Receive a request for the order from each of these; it is not handled yet."""
     with writing(shop.engine) as session:
-        earlier = views.events_of_order(session, order)
+        earlier = activity.find_order(session, order)
         asked = [requests.resend(order, connection="default", earlier=earlier, actor=person) for person in people]
         return [received.id for received in inbox.receive(session, asked)]
 
@@ -34,8 +35,8 @@ def press(shop: Shop, order: str, *people: str) -> list[int]:
 def outcome(shop: Shop, event_id: int) -> Event:
     """The result for the requester: the event, or the one that replaced it."""
     with reading(shop.engine) as session:
-        event = progress.take_snapshot(session, event_id).event
-        after = progress.find_next(session, event)
+        event = activity.take_snapshot(session, event_id).event
+        after = activity.find_next(session, event)
     return outcome(shop, after) if after else event
 
 

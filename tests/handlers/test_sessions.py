@@ -8,7 +8,7 @@ from typing import cast
 from sqlalchemy import update
 from sqlmodel import col
 
-from gateway.queries import events
+from gateway.queries import activity
 from gateway.store.events import URGENT, Change, Flow
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
@@ -80,7 +80,7 @@ def test_a_sale_that_never_appears_is_logged_after_a_few_polls(open_shop: OpenSh
     ended = shop.event(reported)
     assert (ended.state, ended.reason) == ("done", "looked at the till 4 times: the sale it reported did not appear")
     with reading(shop.engine) as session:
-        assert any("did not appear" in line.title for line in events.read_log(session, reported))
+        assert any("did not appear" in line.title for line in activity.read_log(session, reported))
 
 
 def test_a_hint_whose_sale_a_poll_found_a_moment_before_is_answered(open_shop: OpenShop) -> None:

@@ -13,12 +13,12 @@ from sqlalchemy import text
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.connectors.quickbooks.webhook import sign
+from gateway.queries.activity import LISTED_BACK, SEARCHED_BACK
 from gateway.queries.sales import LOOKED_BACK
 from gateway.store import alerts, connections, inbox, requests, retention, round_robin
 from gateway.store.alerts import Thresholds
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.views import LISTED_BACK, SEARCHED_BACK
 from handlers.agreement import report
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender
@@ -33,8 +33,8 @@ from tests.plans.watching import Watched, watching
 MOST = 2_000
 """Rows that one statement may read: a page with what is open, not a share of what is stored."""
 FIXED = {
-    "gateway/store/views:find_events": LISTED_BACK,
-    "gateway/store/views:_search": SEARCHED_BACK + 2 * MOST,
+    "gateway/queries/activity:find_events": LISTED_BACK,
+    "gateway/queries/activity:_search": SEARCHED_BACK + 2 * MOST,
     "gateway/queries/sales:search": LOOKED_BACK,
 }
 """Functions that look through the newest rows, always so many."""

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from gateway.store import retention, views
+from gateway.queries import activity
+from gateway.queries.activity import LISTED_BACK, SEARCHED_BACK, Filter
+from gateway.store import retention
 from gateway.store.events import Event, Flow, State
 from gateway.store.session import reading, writing
 from gateway.store.sql import Page
-from gateway.store.views import LISTED_BACK, SEARCHED_BACK, Filter
 from tests.engines import cheap_engine
 from tests.gateway.store.test_people_at_size import LONGEST_SECONDS, waits_during
 from tests.plans.conftest import ROWS
@@ -25,7 +26,7 @@ def seeded(seeded_url: str) -> Iterator[Engine]:
 
 def find(engine: Engine, **wanted: object) -> Page[Event, int]:
     with reading(engine) as session:
-        return views.find_events(session, Filter(**wanted))  # type: ignore[arg-type]
+        return activity.find_events(session, Filter(**wanted))  # type: ignore[arg-type]
 
 
 def walk(engine: Engine, **wanted: object) -> tuple[int, list[int]]:
@@ -74,6 +75,6 @@ def test_webhooks_do_not_wait_for_a_year_that_leaves(seeded: Engine) -> None:
     assert waits_during(seeded, lambda: purged.append(retention.purge(seeded, days=330))) < LONGEST_SECONDS
     with reading(seeded) as session:
         (left,) = session.execute(text("SELECT count(*) FROM inbox")).one()
-        counted = {flow.flow: flow.counts for flow in views.flow_statuses(session)}
+        counted = {flow.flow: flow.counts for flow in activity.flow_statuses(session)}
     assert purged[0].events > ROWS // 20
     assert sum(sum(counts.values()) for counts in counted.values()) == left

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from gateway.queries import events
+from gateway.queries import activity
 from gateway.store import claims, inbox
 from gateway.store.audit import Entry
 from gateway.store.claims import LeaseLost
@@ -97,7 +97,7 @@ def test_outcomes_that_wait_together_are_all_stored(engine: Engine, writer: Even
     assert states(engine) == ["done"] * THREADS
     assert len(commits) <= 2  # the first may have been alone
     with reading(engine) as session:
-        logs = [[entry.title for entry in events.read_log(session, each.id)] for each in claimed]
+        logs = [[entry.title for entry in activity.read_log(session, each.id)] for each in claimed]
     assert logs == [[f"ended {each.entity_id}"] for each in claimed]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.queries import events
+from gateway.queries import activity
 from gateway.store.events import Event, State
 from gateway.store.session import reading
 from mapping.errors import MappingError, NotBookable
@@ -20,7 +20,7 @@ __all__ = ["open_shop", "shop_database"]
 
 def looked_again(shop: Shop, event: Event) -> int:
     with reading(shop.engine) as session:
-        entries = events.read_log(session, event.id)
+        entries = activity.read_log(session, event.id)
     return sum(entry.title == "looked once more, in fresh lists" for entry in entries)
 
 

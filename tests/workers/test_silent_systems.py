@@ -20,7 +20,8 @@ from starlette.responses import HTMLResponse
 from gateway import jobs, settings
 from gateway.errors import GatewayError
 from gateway.jobs import Notifier
-from gateway.store import connections, cursors, requests, views
+from gateway.queries import activity
+from gateway.store import connections, cursors, requests
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sealing import Seal
@@ -101,7 +102,7 @@ def silent(engine: Engine) -> list[str]:
 def flows_seen(engine: Engine) -> set[bool]:
     """Whether what is known of each flow is of now; what waits for a worker does not matter here."""
     with reading(engine) as session:
-        return {status.unseen_seconds is None for status in views.flow_statuses(session)}
+        return {status.unseen_seconds is None for status in activity.flow_statuses(session)}
 
 
 @pytest.mark.parametrize("system", ["till", "books"])
@@ -281,7 +282,7 @@ def test_a2_a_failing_feed_beside_a_working_one_raises_its_own_alert(shop: Shop)
         session.execute(update(CursorRow).where(of_invoices).values(failure="no list", polled_at=moment(-120)))
     assert silent(shop.engine) == ["poll/default/mpluskassa.invoice"]
     with reading(shop.engine) as session:
-        late = {status.flow: status.unseen_seconds is not None for status in views.flow_statuses(session)}
+        late = {status.flow: status.unseen_seconds is not None for status in activity.flow_statuses(session)}
     assert [flow for flow in late if late[flow]] == ["orders"], "what this feed tells of, and nothing else"
 
 
@@ -320,7 +321,7 @@ def test_the_lists_of_a_connection_are_asked_for_once_without_a_person(
 ) -> None:
     def asked() -> list[str]:
         with reading(shop.engine) as session:
-            found = views.events_about(session, requests.refresh_lists(connection="default").subject, limit=9)
+            found = activity.find_about(session, requests.refresh_lists(connection="default").subject, limit=9)
             return [event.state for event in found]
 
     start_clock()

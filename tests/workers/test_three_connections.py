@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from gateway import settings
-from gateway.store import connections, inbox, rate_limits, tokens, views
+from gateway.queries import activity
+from gateway.store import connections, inbox, rate_limits, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow
 from gateway.store.rate_limits import Account
@@ -106,7 +107,7 @@ class Chain:
 
     def event(self, event_id: int) -> Event:
         with reading(self.engine) as session:
-            found = views.find_event(session, event_id)
+            found = activity.find_event(session, event_id)
         assert found is not None
         return found
 

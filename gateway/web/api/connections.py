@@ -15,8 +15,9 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.queries import activity
 from gateway.removal import Data
-from gateway.store import audit, connections, inbox, installation, progress, requests, views
+from gateway.store import audit, connections, inbox, installation, progress, requests
 from gateway.store.events import State
 from gateway.store.requests import By
 from gateway.web import actions, queries, services, setups
@@ -203,7 +204,7 @@ async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any]
         return None
     shared.notifier.notify([event_id])
     settled, event_id = await actions.wait_until_settled(shared, event_id, seconds=CHECK_SECONDS)
-    event = await shared.read(lambda session: views.find_event(session, event_id)) if settled else None
+    event = await shared.read(lambda session: activity.find_event(session, event_id)) if settled else None
     found = events.to_result(event) if event and event.state == State.DONE else None
     return found if isinstance(found, Mapping) else None
 

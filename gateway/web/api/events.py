@@ -14,8 +14,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.queries import events
-from gateway.store import audit, connections, links, people, views
+from gateway.queries import activity
+from gateway.store import audit, connections, links, people
 from gateway.store.audit import Entry
 from gateway.store.events import Event, State
 from gateway.store.sql import Page
@@ -36,7 +36,7 @@ _WHEN_KNOWN = ("account", "operation", "code", "record", "field", "fix", "order_
 async def list_events(request: Request) -> Response:
     """Newest first; `after` is the cursor a list before this one gave as `next`."""
     wanted = queries.to_filter(request.query_params)
-    page = await services.of(request).read(lambda session: views.find_events(session, wanted))
+    page = await services.of(request).read(lambda session: activity.find_events(session, wanted))
     return JSONResponse(to_list(page, await services.names_of(request)))
 
 
@@ -53,7 +53,7 @@ async def find_detail(request: Request, event_id: int) -> dict[str, object]:
 async def read_event(request: Request, event_id: int) -> tuple[Event, list[Entry]]:
     """The event and its log. Raises `Refusal` 404."""
     event, log = await services.of(request).read(
-        lambda session: (views.find_event(session, event_id), events.read_log(session, event_id))
+        lambda session: (activity.find_event(session, event_id), activity.read_log(session, event_id))
     )
     if event is None:
         raise Refusal(404, "there is no such event")
@@ -119,7 +119,7 @@ async def show_order(request: Request) -> Response:
     order = to_order(request)
 
     def look(session: Session) -> tuple[list[Event], list[dict[str, Any]]]:
-        events = views.events_of_order(session, order)
+        events = activity.find_order(session, order)
         ids = sorted({order} | {event.entity_id for event in events} | {e.order_id for e in events if e.order_id})
         called = connections.display_names(session)
         documents = [

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gateway.queries.activity import LONGEST_PAGE
 from gateway.removal import Data
 from gateway.store.agreements import AgreementStatus
 from gateway.store.events import Flow, State
 from gateway.store.requests import By, Side
-from gateway.store.views import LONGEST_PAGE
 from gateway.web.api.events import WHO
 from gateway.web.queries import LARGEST_ID, LONGEST_TEXT, ONE_LINE
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway import VERSION
-from gateway.queries import todo
+from gateway.queries import activity, todo
 from gateway.settings import Settings
 from gateway.store import (
     agreements,
@@ -28,7 +28,6 @@ from gateway.store import (
     requests,
     sql,
     tokens,
-    views,
 )
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
@@ -59,7 +58,7 @@ class Overview:
 
     now: datetime
     connections: list[Connection]
-    flows: list[views.FlowStatus]
+    flows: list[activity.FlowStatus]
     cursors: list[CursorRow]
     systems: list[SystemRow]
     tokens: Mapping[str, TokenRow]
@@ -98,15 +97,15 @@ def look(session: Session, seal: Seal) -> Overview:
     return Overview(
         now=now,
         connections=every,
-        flows=views.flow_statuses(session),
-        cursors=list(views.cursors(session)),
+        flows=activity.flow_statuses(session),
+        cursors=list(activity.find_polls(session)),
         systems=connections.systems(session),
-        tokens=views.tokens(session),
+        tokens=tokens.every(session),
         meters=counts.calls_of_month(session, f"{now:%Y-%m}"),
         processes=installation.alive(session),
         alerts=todo.find_alerts(session),
         cooldowns=rate_limits.find_cooldowns(session),
-        backfills=progress.running(session),
+        backfills=activity.find_running(session),
         companies=connections.company_names(session),
         settings_versions={c.name: (connections.newest_settings(session, c.name) or (0, ""))[0] for c in every},
     )
@@ -236,7 +235,7 @@ async def list_audit(request: Request) -> Response:
 
 async def list_backfills(request: Request) -> Response:
     """Those under way, and those that ended within a day; newest first."""
-    found, names = await services.of(request).read(progress.recent), await services.names_of(request)
+    found, names = await services.of(request).read(activity.find_recent), await services.names_of(request)
     return JSONResponse({"backfills": [to_backfill(each, names) for each in found]})
 
 

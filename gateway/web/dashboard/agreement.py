@@ -12,8 +12,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.queries import sales
-from gateway.store import agreements, audit, certificates, requests, views
+from gateway.queries import activity, sales
+from gateway.store import agreements, audit, certificates, requests
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import today_of
 from gateway.web import api, queries, services
@@ -73,7 +73,7 @@ async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SE
         return {
             "shown": _read_month(session, connection, first, today),
             "today": today,
-            "earlier": views.newest_of(session, requests.AGREEMENT, visitor.connection, limit=EARLIER),
+            "earlier": activity.find_requests(session, requests.AGREEMENT, visitor.connection, limit=EARLIER),
             "keys": certificates.known_keys(session),
         }
 
@@ -172,7 +172,7 @@ def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
     month = _read_month(session, connection, day.replace(day=1), today)
     shown = month.days[day.day - 1]
     differences = list(_differences_of(session, shown)) if shown.row else []
-    event = views.find_event(session, shown.row.event_id) if shown.row and shown.row.event_id else None
+    event = activity.find_event(session, shown.row.event_id) if shown.row and shown.row.event_id else None
     amounts = shown.certificate.content["amounts"] if shown.certificate else []
     sums = (
         {**each, "day": day.isoformat(), "till": each["till_cents"], "books": each["books_cents"]} for each in amounts
@@ -276,7 +276,7 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
     event_id = queries.to_id(request.path_params["id"])
 
     def look(session: Session) -> tuple[Event | None, dict[int, str | None]]:
-        found = views.find_event(session, event_id)
+        found = activity.find_event(session, event_id)
         return found, dict(sales.branches(session, found.connection or "")) if found else {}
 
     event, branches = await services.of(request).read(look)

@@ -11,7 +11,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import audit, progress, requests, views
+from gateway.queries import activity
+from gateway.store import audit, event_history, progress, requests
 from gateway.store.events import Flow
 from gateway.store.progress import Progress
 from gateway.web import queries, services
@@ -24,7 +25,7 @@ from mapping.messages import message
 
 async def show_backfills(request: Request, visitor: Visitor) -> Response:
     """Those that are not over, and those that ended within a day."""
-    found = await services.of(request).read(lambda session: progress.recent(session, visitor.connection))
+    found = await services.of(request).read(lambda session: activity.find_recent(session, visitor.connection))
     names = await services.names_of(request)
     return render(
         request,
@@ -72,8 +73,8 @@ class Load:
 def read(session: Session, connection: str) -> list[Load]:
     loads = []
     for flow in FLOWS:
-        event = views.newest_about(session, requests.backfill(flow, connection=connection).subject)
-        after = progress.find_follower(session, event) if event and flow is Flow.PRODUCTS else None
+        event = event_history.newest_about(session, requests.backfill(flow, connection=connection).subject)
+        after = activity.find_follower(session, event) if event and flow is Flow.PRODUCTS else None
         first = progress.look(session, event) if event else None
         loads.append(Load(flow, first, progress.look(session, after) if after else None))
     return loads
@@ -102,7 +103,7 @@ async def hold(shared: Services, event_id: int, wanted: Hold, *, connection: str
     """Pause a load (of this connection), let it go on, or cancel it. Raises `Refusal` 404, 409."""
 
     def change(session: Session) -> None:
-        event = views.find_event(session, event_id)
+        event = activity.find_event(session, event_id)
         if event is None or connection not in {None, event.connection} or event.entity != requests.BACKFILLING:
             raise Refusal(404, "there is no such load")
         if not _HOLDS[wanted](session, event):

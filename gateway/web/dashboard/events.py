@@ -12,8 +12,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.queries import todo
-from gateway.store import audit, requests, users, views
+from gateway.queries import activity, todo
+from gateway.store import audit, requests, users
 from gateway.store.events import PENDING, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, queries, services
@@ -27,7 +27,7 @@ from gateway.web.sessions import DASHBOARD, Visitor
 async def show_events(request: Request, _visitor: Visitor) -> Response:
     wanted = queries.to_filter(request.query_params)
     names = list(await services.names_of(request))
-    page = await services.of(request).read(lambda session: views.find_events(session, wanted))
+    page = await services.of(request).read(lambda session: activity.find_events(session, wanted))
     query = to_query(wanted)
     older = to_older("/events", query, page.next)
     return render(request, "events.html", page=page, wanted=wanted, names=names, older=older, query=query)
@@ -40,7 +40,7 @@ async def retry_events(request: Request, visitor: Visitor, form: dict[str, str])
     return RedirectResponse(f"/events?{urlencode(query)}", 303)
 
 
-def to_query(wanted: views.Filter) -> dict[str, str]:
+def to_query(wanted: activity.Filter) -> dict[str, str]:
     """The filter as a query string, without its cursor."""
     names = ("state", "flow", "connection", "code", "q")
     return {name: str(value) for name in names if (value := getattr(wanted, name))}

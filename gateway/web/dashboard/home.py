@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import AUTH_LOST
-from gateway.queries import sales
+from gateway.queries import activity, sales
 from gateway.queries.sales import SaleFilter, SalesTotal
 from gateway.queries.todo import OpenCause
-from gateway.store import agreements, connections, counts, cursors, rate_limits, sql, tokens, views
+from gateway.store import agreements, connections, counts, cursors, rate_limits, sql, tokens
 from gateway.store.agreements import AgreementSum
 from gateway.store.connections import Connection, Silence
 from gateway.store.rate_limits import NAMES
@@ -102,7 +102,7 @@ def read_figures(session: Session, connection: str | None) -> HomeFigures:
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
     return HomeFigures(
-        pending=views.count_pending(session, connection),
+        pending=activity.count_pending(session, connection),
         yesterday=yesterday,
         day=agreements.sum_up(session, yesterday, yesterday, connection),
         month=agreements.sum_up(session, today.replace(day=1), today, connection),
@@ -268,7 +268,7 @@ def look_at_all(
     """The one that needs a person most first; by the same few statements, however many connections there are."""
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
-    known, silent = views.tokens(session), _by(connections.find_silent(session, now))
+    known, silent = tokens.every(session), _by(connections.find_silent(session, now))
     rows, failing = _by(connections.systems(session)), _by(cursors.find_failing(session, now))
     days = agreements.sum_up_each(session, yesterday, yesterday)
     months = agreements.sum_up_each(session, today.replace(day=1), today)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.queries import sales
-from gateway.store import audit, connections, requests, views
+from gateway.store import audit, connections, event_history, requests
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.web import actions, api, queries, services
 from gateway.web.api.connections import Draft, find_in_force
@@ -202,7 +202,7 @@ async def _read(request: Request, number: str = "", base: int | None = None) -> 
             known=connections.read_lists(session, name),
             values=sales.find_values(session, name),
             example=sales.find_example(session, name, number),
-            asked=views.newest_about(session, requests.refresh_lists(connection=name).subject),
+            asked=event_history.newest_about(session, requests.refresh_lists(connection=name).subject),
         )
 
     return await services.of(request).read(look)

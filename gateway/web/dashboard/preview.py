@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
-from gateway.queries import sales
-from gateway.store import connections, progress, records, requests, views
+from gateway.queries import activity, sales
+from gateway.store import connections, records, requests
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.web import actions, api, queries, services, setups
@@ -65,7 +65,7 @@ async def show_form(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
 
 def find_recent(session: Session, flow: Flow, connection: str | None = None) -> Sequence[Event]:
     """The last few records of a flow, each once, newest first."""
-    found = views.find_events(session, views.Filter(flow=flow, connection=connection, limit=_LOOKED_AT)).rows
+    found = activity.find_events(session, activity.Filter(flow=flow, connection=connection, limit=_LOOKED_AT)).rows
     # In this order a later one of the same record would win, so the oldest goes first.
     once = {(event.connection, event.entity, event.entity_id): event for event in reversed(found) if can_preview(event)}
     return sorted(once.values(), key=lambda event: -event.id)[:_RECENT]
@@ -106,9 +106,9 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
     event_id = queries.to_id(request.path_params["id"])
 
     def look(session: Session) -> Event | None:
-        event = views.find_event(session, event_id)
-        following_id = progress.find_next(session, event) if event and event.state in SETTLED else None
-        return views.find_event(session, following_id) if following_id else event
+        event = activity.find_event(session, event_id)
+        following_id = activity.find_next(session, event) if event and event.state in SETTLED else None
+        return activity.find_event(session, following_id) if following_id else event
 
     event = await services.of(request).read(look)
     if event is None or not is_preview(event):

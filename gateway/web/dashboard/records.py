@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import records, views
+from gateway.queries import activity
+from gateway.store import records
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordStatus
 from gateway.store.requests import Side
@@ -176,9 +177,9 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
         events = [
             event
             for subject in subjects
-            for event in views.events_about(session, f"{row.connection}/{subject}", limit=_EVENTS)
+            for event in activity.find_about(session, f"{row.connection}/{subject}", limit=_EVENTS)
         ]
-        looked = [views.find_event(session, each) for each in asked if each <= queries.LARGEST_ID]
+        looked = [activity.find_event(session, each) for each in asked if each <= queries.LARGEST_ID]
         own = [each for each in looked if each is not None and each.connection == row.connection]
         branches = name_branches(session, row.connection) if row.stock else {}
         return _Found(record, sorted(events, key=lambda event: -event.id)[:_EVENTS], own, branches)

@@ -15,11 +15,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
-from gateway.queries import sales
-from gateway.queries.events import read_log
+from gateway.queries import activity, sales
 from gateway.queries.sales import ListedSale, SaleFilter, SalePosition, SalesTotal
 from gateway.settings import Settings
-from gateway.store import audit, counts, links, views
+from gateway.store import audit, counts, links
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import KINDS as SOURCES
@@ -313,11 +312,11 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
             raise Refusal(404, _MISSING)
         refuse_others(visitor, row.connection, _MISSING)
         subject = f"{row.connection}/{Flow.ORDERS}/{row.kind}/{row.sale_id}"
-        events = views.events_about(session, subject, limit=_EVENTS)
-        event = views.find_event(session, row.event_id) if row.event_id else next(iter(events), None)
+        events = activity.find_about(session, subject, limit=_EVENTS)
+        event = activity.find_event(session, row.event_id) if row.event_id else next(iter(events), None)
         if event and event.id not in {each.id for each in events}:
             events = sorted([event, *events], key=lambda each: -each.id)
-        log = read_log(session, event.id) if event else []
+        log = activity.read_log(session, event.id) if event else []
         link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
         is_told = event is not None and event.state in OPEN
         sale = sales.ListedSale(

@@ -14,8 +14,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.queries import todo
-from gateway.store import connections, requests, views
+from gateway.queries import activity, todo
+from gateway.store import connections, requests
 from gateway.store.tables import SettingsRow
 from gateway.web import actions, api, queries, services
 from gateway.web.api.connections import ACTION, Draft, find_in_force, to_target
@@ -93,7 +93,7 @@ async def show_settings(request: Request, _visitor: Visitor) -> Response:
     state = await _read(request)
     tried = None
     if draft:
-        event = await services.of(request).read(lambda session: views.find_event(session, draft))
+        event = await services.of(request).read(lambda session: activity.find_event(session, draft))
         if event is None or event.connection != request.path_params["name"]:
             raise Refusal(404, "there is no such preview")
         hint = api.events.parse(event.hint)

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import Rejected
 from gateway.removal import Data, RemovalResult
-from gateway.store import connections, cursors, requests, tokens, views
+from gateway.store import connections, cursors, event_history, requests, tokens
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, queries, services, setups
@@ -281,9 +281,9 @@ async def _read(request: Request) -> SetupState:
         return SetupState(
             connection=found or connections.Connection(name, display_name=name),
             exists=found is not None,
-            authorised=tokens.is_authorised(views.tokens(session).get(name)),
-            checked=views.newest_about(session, requests.check_up(connection=name).subject),
-            going=views.newest_about(session, requests.go_live(connection=name).subject),
+            authorised=tokens.is_authorised(tokens.every(session).get(name)),
+            checked=event_history.newest_about(session, requests.check_up(connection=name).subject),
+            going=event_history.newest_about(session, requests.go_live(connection=name).subject),
             version=version,
             text=text,
             loads=backfills.read(session, name),

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway.errors import RateLimited
-from gateway.store import inbox, leases, links, sql, views
+from gateway.queries import activity
+from gateway.store import event_history, inbox, leases, links, sql
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
@@ -94,7 +95,7 @@ def test_sales_missing_in_the_books_differ_from_those_booked_before(engine: Engi
 
 def look(engine: Engine, since: datetime) -> dict[str, bool | None]:
     with reading(engine) as session:
-        found = views.find_unposted(
+        found = event_history.find_unposted(
             session,
             "default",
             ("Receipt",),
@@ -112,7 +113,7 @@ def test_what_was_parked_for_a_cause_goes_on_and_nothing_else(engine: Engine) ->
         assert inbox.requeue_by_code(session, "default", code="sku-taken", cause="article 1") == [one]
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=5) == [one]
-        states = [views.find_event(session, event_id).state for event_id in (one, other)]  # type: ignore[union-attr]
+        states = [activity.find_event(session, event_id).state for event_id in (one, other)]  # type: ignore[union-attr]
     assert states == ["received", "parked"]
 
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine, delete, func, select, update
 from sqlmodel import col
 
-from gateway.store import counts, inbox, retention, views
+from gateway.queries import activity
+from gateway.store import counts, inbox, retention
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.ingress import Ingress
 from gateway.store.session import reading, writing
@@ -43,7 +44,7 @@ def check(engine: Engine) -> dict[str, dict[str, int]]:
                 col(InboxRow.flow), col(InboxRow.state)
             )
         ).all()
-        shown = {status.flow: status.counts for status in views.flow_statuses(session) if status.counts}
+        shown = {status.flow: status.counts for status in activity.flow_statuses(session) if status.counts}
     counted: dict[str, dict[str, int]] = {}
     for flow, state, count in rows:
         counted.setdefault(flow, {})[state] = count
@@ -94,7 +95,7 @@ def test_only_trade_moves_the_time_of_what_was_last_done(
     end(engine, event_id, State.DONE, target_id=target_id)
     assert check(engine) == {flow: {"done": 1}}
     with reading(engine) as session:
-        (status,) = [each for each in views.flow_statuses(session) if each.counts]
+        (status,) = [each for each in activity.flow_statuses(session) if each.counts]
     assert (status.last_done_at is not None) is expected
 
 
@@ -128,6 +129,6 @@ def test_workers_that_end_events_at_once_lose_no_count(engine: Engine) -> None:
     counts.fold_ended(engine)
     assert check(engine) == {"orders": {"done": 80}}
     with reading(engine) as session:
-        (status,) = [each for each in views.flow_statuses(session) if each.counts]
+        (status,) = [each for each in activity.flow_statuses(session) if each.counts]
         assert status.last_done_at is not None
         assert session.execute(select(func.count()).select_from(EventCountRow)).scalar_one() == 1

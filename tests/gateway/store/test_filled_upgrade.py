@@ -14,7 +14,8 @@ from alembic import command
 from sqlalchemy import Connection, Engine, MetaData, Table
 from sqlmodel import col
 
-from gateway.store import cursors, inbox, installation, links, progress, views
+from gateway.queries import activity
+from gateway.store import cursors, event_history, inbox, installation, links
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import open_engine, reading, writing
@@ -98,7 +99,7 @@ def test_what_superseded_an_event_is_read_out_of_its_reason_once(
         connection.execute(skipped, {"reason": reason})
     installation.upgrade(released)
     with reading(released) as session:
-        older, newer = views.find_event(session, 901), views.find_event(session, 902)
+        older, newer = activity.find_event(session, 901), activity.find_event(session, 902)
     assert older is not None
     assert newer is not None
     assert (older.superseded_by, newer.superseded_by) == (found, None)
@@ -117,7 +118,7 @@ def test_the_progress_of_a_backfill_is_read_out_of_the_cursors(released: Engine)
     with reading(released) as session:
         rows = session.execute(sa.select(BackfillRow).order_by(BackfillRow.__table__.c.event_key)).scalars()  # type: ignore[attr-defined]
         found = [(row.event_key, row.connection, row.position, row.total, row.read, row.unchanged) for row in rows]
-        left = [(row.source, row.position) for row in views.cursors(session) if row.connection == "default"]
+        left = [(row.source, row.position) for row in activity.find_polls(session) if row.connection == "default"]
     assert found == [("a:b", "default", "1001", 20, 10, 4), ("c", "default", "rest", 0, 0, 0)]
     assert left == [("mpluskassa.receipt", "7")]
 
@@ -240,7 +241,7 @@ def test_two_cursors_of_the_books_become_the_older_one(released: Engine, books: 
             connection.execute(insert, {"c": "default", "s": source, "p": position})
     installation.upgrade(released)
     with reading(released) as session:
-        left = [(row.source, row.position) for row in views.cursors(session) if row.connection == "default"]
+        left = [(row.source, row.position) for row in activity.find_polls(session) if row.connection == "default"]
     assert left == [(cursors.BOOKS, "2026-11-27T12:00:00+00:00")]
 
 
@@ -271,7 +272,7 @@ def test_an_upgrade_forgets_echoes_as_what_was_last_done(released: Engine) -> No
     assert before == {"orders": NOW, "customers": NOW, "stock": NOW - timedelta(days=2)}
     installation.upgrade(released)
     with reading(released) as session:
-        after = {each.flow: (each.counts, each.last_done_at) for each in views.flow_statuses(session) if each.counts}
+        after = {each.flow: (each.counts, each.last_done_at) for each in activity.flow_statuses(session) if each.counts}
     assert after == {
         "orders": ({"done": 3}, NOW - timedelta(days=3)),
         "customers": ({"done": 2}, NOW - timedelta(days=4)),
@@ -285,12 +286,12 @@ def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
         first, second = (inbox.receive(session, [change._replace(key=key)])[0] for key in "ab")
     assert inbox.claim(engine, second.id) is not None
     with reading(engine) as session:
-        older = views.find_event(session, first.id)
-        newer = views.find_event(session, second.id)
+        older = activity.find_event(session, first.id)
+        newer = activity.find_event(session, second.id)
         assert older is not None
         assert newer is not None
-        assert progress.find_next(session, older) == second.id
-        assert [each.id for each in progress.replaced_by(session, newer)] == [first.id]
+        assert activity.find_next(session, older) == second.id
+        assert [each.id for each in event_history.replaced_by(session, newer)] == [first.id]
 
 
 def test_the_upgrade_reads_the_inbox_once_however_many_workers_counted(postgres_url: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, text, update
 from sqlmodel import col
 
-from gateway.store import inbox, views
+from gateway.queries import activity
+from gateway.store import event_history, inbox
 from gateway.store.claims import LeaseLost
 from gateway.store.events import Change, Event, Flow, Outcome, Received, State
 from gateway.store.session import reading, writing
@@ -63,7 +64,7 @@ def test_a_text_that_postgresql_refuses_is_received_with_escapes(engine: Engine)
     first, again = (put(engine, change("a\0", hint="a\0b"))[0] for _ in range(2))
     assert (first.created, again.created, again.id) == (True, False, first.id)
     with reading(engine) as session:
-        (event,) = views.select_events(session, col(InboxRow.id) == first.id)
+        (event,) = event_history.select_events(session, col(InboxRow.id) == first.id)
     assert (event.key, event.hint) == ("a\\x00", "a\\x00b")
 
 
@@ -172,7 +173,7 @@ def test_what_only_an_older_event_tells_is_taken_over(
     assert event is not None
     assert (event.id, event.operation) == (newer.id, kept)
     with reading(engine) as session:
-        stored = views.find_event(session, newer.id)
+        stored = activity.find_event(session, newer.id)
     assert stored is not None
     assert (stored.operation, stored.hint) == (event.operation, event.hint)
     assert (event.hint is not None) == (kept == first)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import Engine
 
-from gateway.queries import events
+from gateway.queries import activity
 from gateway.store import audit, retention
 from gateway.store.audit import DETAIL_CHARACTERS, Entry
 from gateway.store.session import reading, writing
@@ -24,7 +24,7 @@ def test_lines_come_back_in_the_order_they_were_written_with_their_details(engin
         audit.write_log(session, [("c", 2, [Entry("decided", "another event's")])])
         audit.write_log(session, [("c", 1, [])])
     with reading(engine) as session:
-        first, second = events.read_log(session, 1)
+        first, second = activity.read_log(session, 1)
     assert (first.kind, first.title, first.system, first.milliseconds, first.at) == (
         "read",
         "GET item",
@@ -40,7 +40,7 @@ def test_a_line_without_a_time_gets_the_databases(engine: Engine) -> None:
     with writing(engine) as session:
         audit.write_log(session, [(None, 1, [Entry("decided", "now")])])
     with reading(engine) as session:
-        (line,) = events.read_log(session, 1)
+        (line,) = activity.read_log(session, 1)
     assert line.at is not None
     assert abs(datetime.now(UTC) - line.at) < timedelta(minutes=1)
 
@@ -51,7 +51,7 @@ def test_an_endless_detail_is_clipped_and_says_how_long_it_was(engine: Engine) -
             session, [("c", 1, [Entry("sent", "POST batch", detail={"body": "x" * (2 * DETAIL_CHARACTERS)})])]
         )
     with reading(engine) as session:
-        (line,) = events.read_log(session, 1)
+        (line,) = activity.read_log(session, 1)
     assert line.detail is not None
     assert len(line.detail["clipped"]) == DETAIL_CHARACTERS
     assert line.detail["characters"] > 2 * DETAIL_CHARACTERS
@@ -68,4 +68,4 @@ def test_79_old_lines_are_purged_in_batches_and_young_ones_stay(engine: Engine) 
             gone.append(retention.forget(session, "lines", days=30, limit=3))
     assert gone == [3, 2, 0]
     with reading(engine) as session:
-        assert [line.title for line in events.read_log(session, 1)] == ["young"]
+        assert [line.title for line in activity.read_log(session, 1)] == ["young"]

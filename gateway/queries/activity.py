@@ -1,32 +1,34 @@
-"""Read queries for the pages: lists of events with filters, counts, the age of waiting events, one order's history."""
+"""Events: lists with filters and search, an order's history, the log of one, the state of flows, running backfills."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from operator import attrgetter
 
-from sqlalchemy import ColumnElement, String, and_, exists, func, literal_column, or_, select, true, union, union_all
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, String, and_, func, literal_column, or_, select, true, union_all
 from sqlmodel import Session, col
 
-from gateway.store import connections, sales
+from gateway.store import connections, progress, sales
+from gateway.store.audit import Entry
 from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
-from gateway.store.events import FIELDS, OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
-from gateway.store.links import LinkKind
-from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, DRY
-from gateway.store.sql import Page, begins, chunks, given, holds_one, now_of, page_of
-from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, LinkRow, TokenRow
-from mapping import messages, settings_document
+from gateway.store.event_history import select_events
+from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
+from gateway.store.progress import STOCK, Progress
+from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
+from gateway.store.sql import Page, begins, given, holds_one, moment, now_of, page_of
+from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, JournalRow, TokenRow
+from mapping import settings_document
 from mapping.sale_identity import find_numbers
 
 PAGE = 50
 LONGEST_PAGE = 200
 LISTED_BACK, SEARCHED_BACK = 20_000, 2_500
+SHOWN, SHOWN_SECONDS = 20, 86_400.0
 BEGINNINGS = 1_000  # a search by a single digit would find half of them
-_COLUMNS = tuple(getattr(InboxRow, name) for name in FIELDS)
 _NAMING = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id)
 _ASKED = tuple(literal_column(f"'{entity}'", String) for entity in (AGREEMENT, BACKFILLING, DOCTOR))
 _NUMBER = re.compile(r"[0-9][0-9.]*")
@@ -95,12 +97,6 @@ def find_events(session: Session, wanted: Filter) -> Page[Event, int]:
     return page._replace(next=low + 1) if is_more else page
 
 
-def select_events(session: Session, *wanted: ColumnElement[bool], limit: int | None = None) -> list[Event]:
-    """The events that meet all conditions, newest first."""
-    statement = select(*_COLUMNS).where(*wanted).order_by(col(InboxRow.id).desc()).limit(limit)
-    return [Event(*row) for row in session.execute(statement).all()]
-
-
 def _search(session: Session, q: str, fits: ColumnElement[bool], low: int, most: int) -> set[int]:
     """The ids of fitting events that hold this text, among those that `find_events` names."""
     id_, number = col(InboxRow.id), q.strip()
@@ -122,64 +118,16 @@ def _search(session: Session, q: str, fits: ColumnElement[bool], low: int, most:
     return {int(each) for each in session.execute(found).scalars()}
 
 
-def find_known(session: Session, keys: Collection[str]) -> set[str]:
-    """Those of these keys that were received before."""
-    return set(session.execute(select(col(InboxRow.key)).where(col(InboxRow.key).in_(keys))).scalars())
-
-
-def last_received(
-    session: Session, subject: str, *, source: str | None = None, operations: Collection[str] | None = None
-) -> datetime | None:
-    """When this source, or any, last told of a record, or None.
-
-    With `operations` (in lower case): of one of these, unless it needed no person, or has been put right since.
-    """
-    told = and_(col(InboxRow.subject) == subject, *given((InboxRow.source, source)))
-    if operations is not None:
-        is_over = col(InboxRow.state) == State.DONE
-        told = and_(told, func.lower(col(InboxRow.operation)).in_(operations), ~is_over)
-    newest = select(col(InboxRow.received_at)).where(told).order_by(col(InboxRow.id).desc()).limit(1)
-    return session.execute(newest).scalar_one_or_none()
-
-
-def has_come(session: Session, connection: str, *, source: str, flow: str, since: datetime) -> bool:
-    about = and_(col(InboxRow.connection) == connection, col(InboxRow.source) == source, col(InboxRow.flow) == flow)
-    come = select(col(InboxRow.id)).where(col(InboxRow.received_at) >= since, about).limit(1)
-    return session.execute(come).scalar_one_or_none() is not None
-
-
 def find_event(session: Session, event_id: int) -> Event | None:
     return next(iter(select_events(session, col(InboxRow.id) == event_id)), None)
 
 
-def count_pending(session: Session, connection: str | None = None) -> dict[str, int]:
-    """How many records of each flow are on their way, requests and echoes apart; by the index of the open ones."""
-    trade = col(InboxRow.entity).in_(TRADE)
-    mine = (col(InboxRow.state).in_(UNSETTLED), trade, *given((InboxRow.connection, connection)))
-    wanted = select(col(InboxRow.flow), func.count()).where(*mine)
-    return {str(flow): int(count) for flow, count in session.execute(wanted.group_by(col(InboxRow.flow)))}
-
-
-def newest_of(session: Session, entity: str, connection: str | None = None, *, limit: int) -> list[Event]:
-    """The last requests of a kind that `is_request` includes, newest first; of all connections or of one."""
-    return select_events(session, is_request(entity), *given((InboxRow.connection, connection)), limit=limit)
-
-
-def is_request(entity: str) -> ColumnElement[bool]:
-    """Whether an event is this request of a person; the index's own condition stands there verbatim."""
-    return and_(col(InboxRow.entity).in_(_ASKED), col(InboxRow.entity) == entity)
-
-
-def newest_about(session: Session, subject: str) -> Event | None:
-    return next(iter(events_about(session, subject, limit=1)), None)
-
-
-def events_about(session: Session, subject: str, *, limit: int) -> list[Event]:
+def find_about(session: Session, subject: str, *, limit: int) -> list[Event]:
     """The last events of a subject, newest first."""
     return select_events(session, col(InboxRow.subject) == subject, limit=limit)
 
 
-def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:
+def find_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:
     """All events of an order, newest first.
 
     `order` is its id at the till, its printed number, or the number of its document in the books.
@@ -210,6 +158,32 @@ def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElem
 def _named(session: Session, order: str, about: ColumnElement[bool], limit: int) -> list[Event]:
     named = or_(col(InboxRow.order_id) == order, col(InboxRow.entity_id) == order)
     return select_events(session, named, about, limit=limit)
+
+
+def read_log(session: Session, event_id: int) -> list[Entry]:
+    rows = session.execute(select(JournalRow).where(col(JournalRow.event_id) == event_id).order_by(col(JournalRow.id)))
+    return [
+        Entry(r.kind, r.title, r.system, json.loads(r.detail) if r.detail else None, r.milliseconds, r.at, r.messages)
+        for r in rows.scalars()
+    ]
+
+
+def count_pending(session: Session, connection: str | None = None) -> dict[str, int]:
+    """How many records of each flow are on their way, requests and echoes apart; by the index of the open ones."""
+    trade = col(InboxRow.entity).in_(TRADE)
+    mine = (col(InboxRow.state).in_(UNSETTLED), trade, *given((InboxRow.connection, connection)))
+    wanted = select(col(InboxRow.flow), func.count()).where(*mine)
+    return {str(flow): int(count) for flow, count in session.execute(wanted.group_by(col(InboxRow.flow)))}
+
+
+def find_requests(session: Session, entity: str, connection: str | None = None, *, limit: int) -> list[Event]:
+    """The last requests of a kind that `is_request` includes, newest first; of all connections or of one."""
+    return select_events(session, _is_request(entity), *given((InboxRow.connection, connection)), limit=limit)
+
+
+def _is_request(entity: str) -> ColumnElement[bool]:
+    """Whether an event is this request of a person; the index's own condition stands there verbatim."""
+    return and_(col(InboxRow.entity).in_(_ASKED), col(InboxRow.entity) == entity)
 
 
 def flow_statuses(session: Session) -> list[FlowStatus]:
@@ -262,100 +236,64 @@ def _age(moments: Iterable[datetime | None], now: datetime) -> float | None:
     return None if oldest is None else max(0.0, (now - oldest).total_seconds())
 
 
-def cursors(session: Session) -> Sequence[CursorRow]:
+def find_polls(session: Session) -> Sequence[CursorRow]:
     source = col(CursorRow.source)
     polls = select(CursorRow).where(source != CUSTOMERS).order_by(col(CursorRow.connection), source)
     return session.execute(polls).scalars().all()
 
 
-def tokens(session: Session) -> dict[str, TokenRow]:
-    """Each connection's tokens, still sealed."""
-    return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
+# --- requests and their progress ------------------------------------------------------------------------------------
 
 
-# --- events of sales ------------------------------------------------------------------------------------------------
+def find_running(session: Session) -> list[Progress]:
+    return _find_backfills(session, col(InboxRow.state).in_(UNSETTLED))
 
 
-_AT_ONCE = 500
-_IS_REAL = ~col(InboxRow.subject).endswith(DRY)
-_IS_SKIPPED = col(InboxRow.state) == literal_column("'skipped'", String)  # as the index has it
+def find_recent(session: Session, connection: str | None = None) -> list[Progress]:
+    """Backfills (of one connection) that run or ended within a day, newest first."""
+    shown = or_(col(InboxRow.state).in_(OPEN), col(InboxRow.updated_at) > moment(-SHOWN_SECONDS))
+    return _find_backfills(session, shown, *given((InboxRow.connection, connection)))
 
 
-def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
-    """By entity id (event id, state, reason or "") of the newest event of each of these sales that was no dry run."""
-    found: dict[str, tuple[int, str, str]] = {}
-    for some in chunks(entity_ids, _AT_ONCE):
-        mine = and_(_of_sales(connection), col(InboxRow.entity_id).in_(some), _IS_REAL)
-        newest = select(func.max(col(InboxRow.id))).where(mine).group_by(col(InboxRow.entity_id))
-        said = (col(InboxRow.reason), col(InboxRow.messages))
-        columns = (col(InboxRow.entity_id), col(InboxRow.id), col(InboxRow.state), *said)
-        for entity_id, event_id, state, reason, stored in session.execute(
-            select(*columns).where(col(InboxRow.id).in_(newest))
-        ):
-            found[str(entity_id)] = (int(event_id or 0), str(state), messages.restore(reason or "", stored))
-    return found
+def _find_backfills(session: Session, *shown: ColumnElement[bool]) -> list[Progress]:
+    found = select_events(session, _is_request(BACKFILLING), *shown, limit=SHOWN)
+    return [progress.look(session, event) for event in found]
 
 
-def changed_since(session: Session, connection: str, entity: str, day: date) -> list[str]:
-    """The ids of sales of one kind with an event received on or after this day of the shop."""
-    begin = datetime(day.year, day.month, day.day, tzinfo=sales.AMSTERDAM)
-    mine = and_(_of_sales(connection), col(InboxRow.entity) == entity, col(InboxRow.received_at) >= begin)
-    found = session.execute(select(col(InboxRow.entity_id)).where(mine).order_by(col(InboxRow.received_at))).scalars()
-    return list(dict.fromkeys(str(each) for each in found))
+def find_follower(session: Session, event: Event) -> Event | None:
+    """The backfill of stock that follows this one of products, if any."""
+    return next(iter(select_events(session, col(InboxRow.key) == event.key + STOCK)), None)
 
 
-def _of_sales(connection: str) -> ColumnElement[bool]:
-    return and_(col(InboxRow.connection) == connection, col(InboxRow.flow) == Flow.ORDERS)
+def find_progress(session: Session, event_id: int) -> Progress:
+    """The progress of the backfill with this event."""
+    (event,) = select_events(session, col(InboxRow.id) == event_id)
+    return progress.look(session, event)
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSale:
-    """A sale in the inbox: its newest event's state and code, and whether the books had it before a moment.
+class Snapshot:
+    """The present event, the titles of its log lines since the last read, and the id of the newest of them."""
 
-    `booked` is None when it was never booked, else whether that was before the given moment. `maybe_written`: it may
-    have been booked without a record of it in this database.
-    """
-
-    entity: str
-    entity_id: str
-    state: str
-    code: str | None
-    booked: bool | None
-    maybe_written: bool
+    event: Event
+    titles: list[str]
+    line: int
 
 
-def find_unposted(
-    session: Session,
-    connection: str,
-    entities: Sequence[str],
-    *,
-    since: datetime,
-    waiting_code: str,
-    named: Sequence[str],
-) -> list[KnownSale]:
-    """The newest event of every sale that is open, or skipped for `waiting_code`, or booked since, or named by its id.
+def take_snapshot(session: Session, event_id: int, *, after_line: int = 0) -> Snapshot:
+    """The event, which must exist, and what was logged since line `after_line`."""
+    (event,) = select_events(session, col(InboxRow.id) == event_id)
+    lines = session.execute(
+        select(col(JournalRow.id), col(JournalRow.title))
+        .where(col(JournalRow.event_id) == event_id, col(JournalRow.id) > after_line)
+        .order_by(col(JournalRow.id))
+    ).all()
+    return Snapshot(event, [str(row[1]) for row in lines], int(lines[-1][0] or 0) if lines else after_line)
 
-    It is one statement, so that a sale that is booked meanwhile is found either before or after, never missed.
-    """
-    newer = aliased(InboxRow)
-    newest = ~exists().where(and_(col(newer.subject) == col(InboxRow.subject), col(newer.id) > col(InboxRow.id)))
-    mine = and_(_of_sales(connection), col(InboxRow.entity).in_(entities), _IS_REAL)
-    document = and_(
-        col(LinkRow.connection) == connection,
-        col(LinkRow.kind) == LinkKind.DOCUMENT,
-        col(LinkRow.source_id) == col(InboxRow.entity_id),
-    )
-    columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)
-    maybe_written = or_(col(InboxRow.careful), col(InboxRow.source) == "backfill")
-    known = select(*map(col, columns), maybe_written).outerjoin(LinkRow, document).where(mine, newest)
-    parts = [
-        known.where(col(InboxRow.state).in_(OPEN)),
-        known.where(_IS_SKIPPED, col(InboxRow.code) == waiting_code),
-        known.where(col(LinkRow.created_at) >= since),
-    ]
-    if named:
-        parts.append(known.where(col(InboxRow.entity_id).in_(named)))
-    return [
-        KnownSale(entity, entity_id, state, code, None if booked_at is None else booked_at < since, unsure)
-        for entity, entity_id, state, code, booked_at, unsure in session.execute(union(*parts))
-    ]
+
+def find_next(session: Session, event: Event) -> int | None:
+    """The event that continues this one: the sale a look-up found, or the event that superseded it."""
+    if event.superseded_by is not None:
+        return event.superseded_by
+    found = session.execute(select(col(InboxRow.id)).where(col(InboxRow.key) == f"{event.key}:found"))
+    return found.scalar_one_or_none()
