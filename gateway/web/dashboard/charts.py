@@ -16,7 +16,7 @@ from starlette.responses import Response
 from gateway import catalogue
 from gateway.queries import sales
 from gateway.store import counts, sql
-from gateway.store.sales import AMSTERDAM
+from gateway.store.sales import AMSTERDAM, today_of
 from gateway.web import services
 from gateway.web.access import chosen_language
 from gateway.web.dashboard.rendering import render
@@ -133,77 +133,60 @@ HOURS: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class ChartFigures:
-    """What the charts are made of. `branches` are the names of locations by connection and number."""
+class BookedDays:
+    """The cents booked on each of some days, by connection and location; `branches` are the names of locations."""
 
-    now: datetime
-    booked: Mapping[tuple[date, str, int], int]
+    days: Sequence[date]
+    cents: Mapping[tuple[date, str, int], int]
     branches: Mapping[tuple[str, int], str | None]
-    hours: list[counts.Hour]
-    reads: Mapping[tuple[date, str], int]
 
 
-def look(session: Session, connection: str | None = None) -> ChartFigures:
-    """The figures of the last days and hours, over all connections or of one."""
-    now = sql.now_of(session)
-    today = now.astimezone(AMSTERDAM).date()
-    booked = counts.booked(session, today - timedelta(days=BOOKED_DAYS - 1), today, connection)
-    named = {
-        (key, number): name for key in {key for _, key, _ in booked} for number, name in sales.branches(session, key)
-    }
-    month = now.astimezone(UTC).date().replace(day=1)
-    read = counts.reads(session, month, now.astimezone(UTC).date(), connection)
-    return ChartFigures(now, booked, named, counts.hours(session, now - HOURS, connection), read)
-
-
-def to_booked(request: Request, found: ChartFigures, names: Mapping[str, str]) -> Chart:
-    """The booked amount of each of the last days, by location, or by connection where there are several."""
-    today = found.now.astimezone(AMSTERDAM).date()
+def read_booked(session: Session, connection: str | None = None) -> BookedDays:
+    """The last days, over all connections or of one."""
+    today = today_of(session)
     days = find_days(today - timedelta(days=BOOKED_DAYS - 1), today)
-    return to_booked_days(request, days, found.booked, found.branches, names)
+    cents = counts.booked(session, days[0], today, connection)
+    keys = {key for _, key, _ in cents}
+    branches = {(key, number): name for key in keys for number, name in sales.branches(session, key)}
+    return BookedDays(days, cents, branches)
 
 
-def to_booked_days(
-    request: Request,
-    days: Sequence[date],
-    booked: Mapping[tuple[date, str, int], int],
-    branches: Mapping[tuple[str, int], str | None],
-    names: Mapping[str, str],
-) -> Chart:
-    """The booked cents of each of these days, by location, or by connection where there are several."""
+def to_booked(request: Request, booked: BookedDays, names: Mapping[str, str]) -> Chart:
+    """The booked amount of each day, by location, or by connection where there are several."""
     language = chosen_language(request)
     words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
-    several = len({key for _, key, _ in booked}) > 1
+    several = len({key for _, key, _ in booked.cents}) > 1
 
     def to_name(key: str, branch: int) -> str:
         if several:
             return names.get(key, key)
         if branch == counts.NO_BRANCH:
             return words("no branch")
-        return branches.get((key, branch)) or words("Location {n}", n=branch)
+        return booked.branches.get((key, branch)) or words("Location {n}", n=branch)
 
     sums: dict[tuple[date, str], int] = {}
-    for (day, key, branch), cents in booked.items():
+    for (day, key, branch), cents in booked.cents.items():
         place = (day, to_name(key, branch))
         sums[place] = sums.get(place, 0) + cents
-    series, columns = stack(sums, days, words("Others"))
-    rows = [ChartRow(show_day(day), tuple(column)) for day, column in zip(days, columns, strict=True)]
+    series, columns = stack(sums, booked.days, words("Others"))
+    rows = [ChartRow(show_day(day), tuple(column)) for day, column in zip(booked.days, columns, strict=True)]
     title = words("Booked per day and connection") if several else words("Booked per day and location")
     return to_bars("booked", title, series, rows, unit="cents")
 
 
-def to_hours(request: Request, found: ChartFigures) -> list[Chart]:
+def to_hours(request: Request, found: Sequence[counts.Hour], now: datetime) -> list[Chart]:
     language = chosen_language(request)
     words = partial(catalogue.translate, language)
-
-    def show_hour(hour: datetime) -> str:
-        return catalogue.show_moment(language, hour.astimezone(AMSTERDAM), with_year=False)
-
-    end = found.now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [end - HOURS + timedelta(hours=number) for number in range(int(HOURS.total_seconds() // 3600) + 1)]
-    known = {hour.at: (hour.lag_seconds, hour.causes) for hour in found.hours}
+    known = {hour.at: (hour.lag_seconds, hour.causes) for hour in found}
     # Hours of which nothing is known count as nothing.
-    lag, causes = ([ChartRow(show_hour(hour), (known.get(hour, (0, 0))[of],)) for hour in hours] for of in range(2))
+    lag, causes = [], []
+    for hour in hours:
+        label = catalogue.show_moment(language, hour.astimezone(AMSTERDAM), with_year=False)
+        lag_seconds, number = known.get(hour, (0, 0))
+        lag.append(ChartRow(label, (lag_seconds,)))
+        causes.append(ChartRow(label, (number,)))
     return [
         to_line("lag", words("Longest wait of a record, by hour"), words("Wait"), lag, unit="seconds"),
         to_bars("causes", words("Open causes, by hour"), [words("Causes")], causes),
@@ -221,15 +204,21 @@ def name_read(what: str) -> str:
     return str(catalogue.tables()["reads"].get(what.lower(), what))
 
 
+def find_reads(session: Session, now: datetime, connection: str | None) -> dict[tuple[date, str], int]:
+    """The reads of this month, as the plan counts it, by day and kind."""
+    today = now.astimezone(UTC).date()
+    return counts.reads(session, today.replace(day=1), today, connection)
+
+
 async def show_reads(request: Request, visitor: Visitor) -> Response:
     shared = services.of(request)
     names = await services.names_of(request)
 
     def look(session: Session) -> dict[str, Any]:
         now = sql.now_of(session).astimezone(UTC)
-        first = now.date().replace(day=1)
-        months = counts.read_calls_by_month(session, [f"{each:%Y-%m}" for each in _months(first)], visitor.connection)
-        by_day = counts.reads(session, first, now.date(), visitor.connection)
+        names_of_months = [f"{each:%Y-%m}" for each in _months(now.date())]
+        months = counts.read_calls_by_month(session, names_of_months, visitor.connection)
+        by_day = find_reads(session, now, visitor.connection)
         every = counts.calls_of_month(session, f"{now:%Y-%m}")
         return {"now": now, "months": months, "by_day": by_day, "meters": every}
 

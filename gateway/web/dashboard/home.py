@@ -39,13 +39,15 @@ NOT_FOR_THE_BOOKS: Final = (SaleStatus.SKIPPED, SaleStatus.OPEN)
 
 @dataclass(frozen=True, slots=True)
 class HomeFigures:
-    """What the first page says of records on their way, by flow, and of days; `today` is the total of each status."""
+    """What the first page says of records on their way, by flow; `today` is the total of each status of sales."""
 
     pending: Mapping[str, int]
     yesterday: date
     day: agreements.AgreementSum
     month: agreements.AgreementSum
     today: Mapping[str, SalesTotal]
+    hours: Sequence[counts.Hour]
+    reads: Mapping[tuple[date, str], int]
 
     @property
     def sold_today(self) -> SalesTotal:
@@ -57,19 +59,19 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     """Is everything in order, do till and books agree, what needs a person; it brings itself up to date."""
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[Overview, HomeFigures, list[Silence], charts.ChartFigures, list[TodoCause]]:
+    def look(session: Session) -> tuple[Overview, HomeFigures, list[Silence], charts.BookedDays, list[TodoCause]]:
         overview = api.status.look(session, shared.seal)
         if visitor.connection is not None:
             overview = overview.of_one(visitor.connection)
         silent = connections.find_silent(session, overview.now)
-        drawn = charts.look(session, visitor.connection)
+        booked = charts.read_booked(session, visitor.connection)
         causes = todo.look(session, visitor.connection, overview.names)
-        return overview, read_figures(session, visitor.connection), silent, drawn, causes
+        return overview, read_figures(session, visitor.connection), silent, booked, causes
 
-    overview, figures, silent, drawn, causes = await shared.read(look)
+    overview, figures, silent, booked, causes = await shared.read(look)
     names, settings = overview.names, shared.settings
     seen = [row for row in overview.systems if row.connection in names]
-    read = charts.to_reads(request, drawn.reads, drawn.now)
+    read = charts.to_reads(request, figures.reads, overview.now)
     # What waits for a login is its card; without such records the alert is.
     held = {f"{kind}/{c.cause.connection}" for c in causes if c.cause.code == AUTH_LOST for kind in ("lost", "refused")}
     others = [each for each in overview.alerts if not each.cause.startswith("parked/") and each.cause not in held]
@@ -89,7 +91,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         lost_code=AUTH_LOST,
         alerts=[todo.to_shown(alert, names) for alert in others],
         plan=counts.forecast_reads(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads),
-        charts=[charts.to_booked(request, drawn, names), *charts.to_hours(request, drawn), read],
+        charts=[charts.to_booked(request, booked, names), *charts.to_hours(request, figures.hours, overview.now), read],
         shop=AMSTERDAM,
         can_connect=bool(settings.quickbooks_client_id),
         is_postgres=settings.is_postgres,
@@ -107,6 +109,8 @@ def read_figures(session: Session, connection: str | None) -> HomeFigures:
         day=agreements.sum_up(session, yesterday, yesterday, connection),
         month=agreements.sum_up(session, today.replace(day=1), today, connection),
         today=sales.totals_by_status(session, SaleFilter(start=today, through=today, connection=connection)),
+        hours=counts.hours(session, now - charts.HOURS, connection),
+        reads=charts.find_reads(session, now, connection),
     )
 
 

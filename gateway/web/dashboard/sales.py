@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import partial
@@ -22,7 +22,7 @@ from gateway.store import audit, counts, links
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import KINDS as SOURCES
-from gateway.store.sales import SaleStatus, SideName, today_of
+from gateway.store.sales import SaleStatus, SideName
 from gateway.store.sql import Page
 from gateway.web import actions, queries, services
 from gateway.web.access import chosen_language, refuse_others
@@ -48,50 +48,36 @@ SUMMED: Final = timedelta(days=92)
 """The longest period whose sales are summed for a page."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """What the page shows: `branches` only when it is clear of which connection, `total` only within a few months.
-
-    `booked` are the cents of each day, connection and location, of `days`; without days there is no chart.
-    """
-
-    page: Page[ListedSale, SalePosition]
-    branches: list[tuple[int, str | None]]
-    tenders: list[str]
-    total: SalesTotal | None = None
-    days: Sequence[date] = ()
-    booked: Mapping[tuple[date, str, int], int] = field(default_factory=dict)
-    named: Mapping[tuple[str, int], str | None] = field(default_factory=dict)
-
-
 async def show_sales(request: Request, visitor: Visitor) -> Response:
     faults = find_faults(request.query_params)
     shared, wanted = services.of(request), await _read_filter(request, without=faults)
     names = await services.names_of(request)
     connection = wanted.connection or (next(iter(names)) if len(names) == 1 else None)
 
-    def look(session: Session) -> _Shown:
-        branches = sales.branches(session, connection) if connection else []
-        tenders = sales.tenders(session) if visitor.connection is None else []
+    def look(session: Session) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "page": Page((), None),
+            "branches": sales.branches(session, connection) if connection else [],  # clear of which connection
+            "tenders": sales.tenders(session) if visitor.connection is None else [],
+            "total": None,
+            "chart": None,
+        }
         if faults:
-            return _Shown(Page((), None), branches, tenders)
+            return found
         searched = sales.search(session, wanted)
-        shown = _Shown(sales.find(session, searched), branches, tenders)
-        return _add_up(session, searched, shown)
+        total, booked = _add_up(session, searched)
+        chart = _to_chart(request, booked, wanted, names) if booked and booked.days else None
+        return found | {"page": sales.find(session, searched), "total": total, "chart": chart}
 
-    shown = await shared.read(look)
+    found = await shared.read(look)
     query = kept(request.query_params)
-    last = shown.page.next
+    last = found["page"].next
     return render(
         request,
         "sales.html",
         status=400 if faults else 200,
         faults=faults,
-        page=shown.page,
-        total=shown.total,
-        chart=_to_chart(request, shown, wanted, names) if shown.days else None,
-        branches=shown.branches,
-        tenders=shown.tenders,
+        **found,
         wanted=wanted,
         query=query,
         names=list(names),
@@ -108,34 +94,35 @@ def _is_short(wanted: SaleFilter) -> bool:
     return bool(wanted.q or (wanted.start and wanted.through and wanted.through - wanted.start <= SUMMED))
 
 
-def _add_up(session: Session, wanted: SaleFilter, shown: _Shown) -> _Shown:
-    """The sums of the filter and of its days; without a filter of the last days, from what is added up already."""
+def _add_up(session: Session, wanted: SaleFilter) -> tuple[SalesTotal | None, charts.BookedDays | None]:
+    """The sums of the filter and of its days; without a filter of the last days, from what is added up already.
+
+    There is a total only within a few months.
+    """
     if _is_short(wanted):
         found = sales.totals_by_day(session, wanted)
         total = sum(found.values(), SalesTotal())
-        booked = {(day, wanted.connection or "", counts.NO_BRANCH): each.booked_cents for day, each in found.items()}
+        cents = {(day, wanted.connection or "", counts.NO_BRANCH): each.booked_cents for day, each in found.items()}
         last = wanted.through or max(found, default=None)
         first = wanted.start or min(found, default=None)
         days = charts.find_days(max(first, last - SUMMED), last) if first and last else ()
-        return replace(shown, total=total, days=days, booked=booked)
+        return total, charts.BookedDays(days, cents, {})
     if wanted != SaleFilter(connection=wanted.connection, branch=wanted.branch):
-        return shown
-    today = today_of(session)
-    days = charts.find_days(today - timedelta(days=charts.BOOKED_DAYS - 1), today)
-    booked = counts.booked(session, days[0], today, wanted.connection)
-    mine = {key: cents for key, cents in booked.items() if wanted.branch in (None, key[2])}
-    keys = {key for _, key, _ in mine}
-    named = {(key, number): name for key in keys for number, name in sales.branches(session, key)}
-    return replace(shown, days=days, booked=mine, named=named)
+        return None, None
+    booked = charts.read_booked(session, wanted.connection)
+    mine = {key: cents for key, cents in booked.cents.items() if wanted.branch in (None, key[2])}
+    return None, replace(booked, cents=mine)
 
 
-def _to_chart(request: Request, shown: _Shown, wanted: SaleFilter, names: Mapping[str, str]) -> charts.Chart:
+def _to_chart(
+    request: Request, booked: charts.BookedDays, wanted: SaleFilter, names: Mapping[str, str]
+) -> charts.Chart:
     """What of the filtered sales is booked on each day; by location where nothing else is asked for."""
     if not _is_short(wanted):
-        return charts.to_booked_days(request, shown.days, shown.booked, shown.named, names)
+        return charts.to_booked(request, booked, names)
     words, show_day = (partial(each, chosen_language(request)) for each in (catalogue.translate, catalogue.show_day))
-    cents = {day: amount for (day, _, _), amount in shown.booked.items()}
-    rows = [charts.ChartRow(show_day(day), (cents.get(day, 0),)) for day in shown.days]
+    cents = {day: amount for (day, _, _), amount in booked.cents.items()}
+    rows = [charts.ChartRow(show_day(day), (cents.get(day, 0),)) for day in booked.days]
     return charts.to_bars("booked", words("Booked per day, of these sales"), [words("booked")], rows, unit="cents")
 
 

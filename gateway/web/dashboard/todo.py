@@ -16,7 +16,7 @@ from gateway import catalogue
 from gateway.alerts import open_channels
 from gateway.queries import todo
 from gateway.queries.todo import BulkProgress, OpenCause
-from gateway.store import alerts, audit, cursors, sql, users
+from gateway.store import alerts, audit, counts, cursors, sql, users
 from gateway.store.audit import BulkAction, CauseMarkRow
 from gateway.store.events import Flow, State
 from gateway.store.sales import AMSTERDAM, SaleStatus, today_of
@@ -233,15 +233,12 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
     shared, names = services.of(request), await services.names_of(request)
     before = queries.find_cursor(request.query_params)
 
-    def look(session: Session) -> tuple[list[AlertRow], Sequence[AlertRow], int | None, charts.ChartFigures]:
-        is_mine = (each for each in todo.find_alerts(session) if visitor.connection in {None, each.connection})
-        return (
-            list(is_mine),
-            *todo.find_past_alerts(session, visitor.connection, before=before),
-            charts.look(session, visitor.connection),
-        )
+    def look(session: Session) -> tuple[datetime, list[AlertRow], Sequence[AlertRow], int | None, list[counts.Hour]]:
+        now, past = sql.now_of(session), todo.find_past_alerts(session, visitor.connection, before=before)
+        lasting = [each for each in todo.find_alerts(session) if visitor.connection in {None, each.connection}]
+        return now, lasting, *past, counts.hours(session, now - charts.HOURS, visitor.connection)
 
-    lasting, past, following, drawn = await shared.read(look)
+    now, lasting, past, following, hours = await shared.read(look)
     return render(
         request,
         "alerts.html",
@@ -249,8 +246,8 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         past=[to_shown(alert, names) for alert in past],
         several=len(names) > 1,
         is_first=before is None,
-        now=drawn.now,
-        charts=charts.to_hours(request, drawn) if before is None else [],
+        now=now,
+        charts=charts.to_hours(request, hours, now) if before is None else [],
         older=to_older("/alerts", {}, following),
         channels=[catalogue.tables()["channels"][name] for name in open_channels(shared.settings)],
     )
