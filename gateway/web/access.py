@@ -47,7 +47,7 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
     """The endpoint behind `Authorization: Bearer $ADMIN_TOKEN`: 401 without it, 429 for a wrong one after too many."""
 
     async def guarded(request: Request) -> Response:
-        if not await knows_token(request, bearer_of(request)):
+        if not await knows_token(request, queries.bearer_of(request)):
             raise Refusal(
                 401, "send Authorization: Bearer with the admin token", headers={"WWW-Authenticate": "Bearer"}
             )
@@ -55,12 +55,6 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
         return await endpoint(request)
 
     return guarded
-
-
-def bearer_of(request: Request) -> str:
-    """The bearer token of a request; empty when it has none."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 async def knows_token(request: Request, given: str) -> bool:

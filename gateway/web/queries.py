@@ -143,6 +143,12 @@ def to_id(text: str) -> int:
     return number
 
 
+def bearer_of(request: Request) -> str:
+    """The bearer token of a request; empty when it has none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 # --- the body; the time it may take is the protocol's ----------------------------------------------------------------
 
 
