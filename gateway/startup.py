@@ -18,7 +18,7 @@ from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
-from gateway.store import certificates, connections, cursors, inbox, progress, tokens
+from gateway.store import agreements, connections, cursors, inbox, progress, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
@@ -30,7 +30,7 @@ LOCKED = "it was sealed with a SECRET_KEY that is lost"
 _SEALED = (
     (ConnectionRow, "name", connections.SEALED),
     (TokenRow, "connection", tokens.SEALED),
-    (SigningKeyRow, "public_key", certificates.SEALED),
+    (SigningKeyRow, "public_key", agreements.SEALED),
 )
 _log = structlog.get_logger(__name__)
 

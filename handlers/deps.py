@@ -18,8 +18,8 @@ from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import DuplicateName
 from gateway.store import claims, inbox, requests
 from gateway.store import links as stored_links
+from gateway.store.agreements import SigningKey
 from gateway.store.audit import Entry
-from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import KnownLinks, Link, LinkKind

@@ -28,9 +28,9 @@ from gateway.errors import GatewayError, Permanent, Transient
 from gateway.observability import counters
 from gateway.removal import open_oauth
 from gateway.settings import Settings
-from gateway.store import certificates, claims, connections, installation, rate_limits, sql
+from gateway.store import agreements, claims, connections, installation, rate_limits, sql
+from gateway.store.agreements import SigningKey
 from gateway.store.audit import Entry
-from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
 from gateway.store.connections import Connection
 from gateway.store.links import KnownLinks
@@ -132,7 +132,7 @@ class ConnectionRegistry:
 
     @cached_property
     def _signing_key(self) -> SigningKey:
-        return certificates.find_key(self._engine, self._seal)
+        return agreements.find_key(self._engine, self._seal)
 
     @cached_property
     def _process(self) -> ProcessState:

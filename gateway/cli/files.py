@@ -17,7 +17,7 @@ from mapping.messages import message
 from mapping.money import show_cents
 
 if TYPE_CHECKING:
-    from gateway.store.certificates import Certificate
+    from gateway.store.agreements import Certificate
 MOST = 200
 """The most records in one file: each costs calls of both systems."""
 _COMPARED = ("field", "before", "after")
@@ -32,16 +32,17 @@ def handle_certificate(call: Call) -> int:
         return _verify(call)
     if asked.file or asked.key:
         raise Misuse("usage: certificate list [--from DATE] [--through DATE] | certificate verify FILE [--key KEY]")
-    from gateway.store import certificates
+    from gateway.queries import figures
+    from gateway.store import agreements
     from gateway.store.session import reading
 
     found: list[Certificate] = []
     with reading(call.engine) as session:
         for name in call.find_connections():
-            found += certificates.find(session, connection=name, start=asked.start, through=asked.through)
+            found += agreements.find_certificates(session, connection=name, start=asked.start, through=asked.through)
     if call.as_json:  # the file that `verify` reads
-        key = certificates.find_key(call.engine, call.seal)
-        show_json(certificates.export(found, key=key, at=datetime.now(UTC)))
+        key = agreements.find_key(call.engine, call.seal)
+        show_json(figures.export_certificates(found, key=key, at=datetime.now(UTC)))
         return GOOD
     for each in found:
         content, called = each.content, call.called(each.connection)
@@ -63,15 +64,15 @@ def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 def _verify(call: Call) -> int:
     """Whether a file is valid; with the installation's own keys at hand, also whether this installation signed it."""
-    from gateway.store import certificates
+    from gateway.queries import figures
 
     try:
         file = json.loads(call.read_file(call.arguments.file), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         file, faults = None, [f"no JSON: {error}"]
     else:
-        faults = list(certificates.find_faults(file))
-    signed_by: set[str] = set() if faults else certificates.keys_of(file)
+        faults = list(figures.find_faults(file))
+    signed_by: set[str] = set() if faults else figures.keys_of(file)
     own, kept = _look_at_home(call, [] if faults else file["certificates"])
     faults += kept
     trusted = {call.arguments.key} if call.arguments.key else own
@@ -103,7 +104,7 @@ def _look_at_home(call: Call, entries: Sequence[dict[str, Any]]) -> tuple[set[st
     from sqlalchemy.exc import SQLAlchemyError
 
     from gateway.errors import Transient
-    from gateway.store import certificates
+    from gateway.queries import figures
     from gateway.store import session as store
 
     url = call.settings.database_url
@@ -112,7 +113,7 @@ def _look_at_home(call: Call, entries: Sequence[dict[str, Any]]) -> tuple[set[st
     try:
         with store.reading(call.engine) as session:
             contents = [each["certificate"] for each in entries]
-            return certificates.known_keys(session), list(certificates.find_conflicts(session, contents))
+            return figures.known_keys(session), list(figures.find_conflicts(session, contents))
     except (Transient, SQLAlchemyError):
         return set(), []
 

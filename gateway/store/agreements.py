@@ -1,24 +1,40 @@
-"""Results of the agreement of till and books per day: stored, due again after a change, read for pages and alerts.
+"""Results of the agreement of till and books per day: stored, due again after a change, certified and signed off.
 
 A connection's first row is the day it was first seen working. The till may have sales of that day from before, so
 that day and earlier ones are not compared.
+
+A certificate is never changed. Another result of the same day is a new one of the connection's chain, which says what
+it supersedes. The keys they are signed with are Ed25519, the secret half sealed, made when first needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+import base64
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, or_, select, update
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import ColumnElement, Engine, and_, bindparam, delete, func, insert, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.store.events import ENDED
-from gateway.store.sql import between, change, given, upsert
-from gateway.store.tables import AgreementDayRow, AgreementRecordRow, InboxRow
-from mapping import messages
+from gateway.store.sealing import Seal, SealedColumn
+from gateway.store.session import reading, writing
+from gateway.store.sql import between, change, given, moment, upsert
+from gateway.store.tables import (
+    AgreementDayRow,
+    AgreementRecordRow,
+    CertificateRow,
+    ConnectionRow,
+    InboxRow,
+    SigningKeyRow,
+    SignOffRow,
+)
+from mapping import agreement, messages
 
 SETTLE = timedelta(minutes=10)
 """How long after a change a day is compared: related changes may still follow."""
@@ -28,6 +44,10 @@ WATCHED = timedelta(days=31)
 """Older differences give no alert and are not compared again."""
 MAX_DAYS = 7
 """The most days compared in one run."""
+SEALED: Final = ("secret_sealed",)
+_HEADER = frozenset(
+    ["format", "installation", "connection", "company", "number", "previous", "supersedes", "compared_at"]
+)
 
 
 class AgreementStatus(StrEnum):
@@ -63,18 +83,6 @@ class DayResult:
     books_cents: int = 0
     difference_cents: int = 0
     records: tuple[Record, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AgreementSum:
-    """Some compared days: their totals on both sides, how many differ, and how many could not be compared."""
-
-    days: int = 0
-    differing: int = 0
-    failed: int = 0
-    till_cents: int = 0
-    books_cents: int = 0
-    difference_cents: int = 0
 
 
 def first_day(session: Session, connection: str) -> date | None:
@@ -211,58 +219,6 @@ def fail(session: Session, connection: str, days: Iterable[date], *, event_id: i
     session.execute(update(AgreementDayRow).where(mine).values(**values))
 
 
-def find(
-    session: Session, *, connection: str | None, start: date | None, through: date | None, limit: int
-) -> list[AgreementDayRow]:
-    day = col(AgreementDayRow.day)
-    wanted = [*given((AgreementDayRow.connection, connection)), *between(day, start, through)]
-    newest = select(AgreementDayRow).where(*wanted).order_by(day.desc(), col(AgreementDayRow.connection)).limit(limit)
-    return list(session.execute(newest).scalars())
-
-
-def sum_up(session: Session, start: date, through: date, connection: str | None = None) -> AgreementSum:
-    """The compared days of a period, over all connections or of one."""
-    mine = given((AgreementDayRow.connection, connection))
-    sums = session.execute(select(*_SUMS).where(_has_result(start, through), *mine)).one()
-    return AgreementSum(*(int(each or 0) for each in sums))
-
-
-def sum_up_each(session: Session, start: date, through: date) -> dict[str, AgreementSum]:
-    """The compared days of a period, of each connection that has any."""
-    by_name = select(_DAYS.connection, *_SUMS).group_by(_DAYS.connection)
-    rows = session.execute(by_name.where(_has_result(start, through)))
-    return {name: AgreementSum(*map(int, sums)) for name, *sums in rows}
-
-
-_FAILED = _DAYS.status == AgreementStatus.FAILED
-_COUNTED = (~_FAILED, _DAYS.status == AgreementStatus.DIFFERS, _FAILED)
-_ADDED = (_DAYS.till_cents, _DAYS.books_cents, _DAYS.difference_cents)
-_SUMS = (
-    *(func.sum(case((each, 1), else_=0)) for each in _COUNTED),
-    *(func.sum(case((_FAILED, 0), else_=each)) for each in _ADDED),
-)
-"""In the order of `AgreementSum`."""
-
-
-def _has_result(start: date, through: date) -> ColumnElement[bool]:
-    compared = and_(_DAYS.checked_at.is_not(None), _DAYS.status != AgreementStatus.NOT_CLOSED)
-    return and_(_DAYS.day.between(start, through), compared)
-
-
-def records_of(session: Session, days: Sequence[AgreementDayRow]) -> dict[tuple[str, date], list[AgreementRecordRow]]:
-    found: dict[tuple[str, date], list[AgreementRecordRow]] = {(each.connection, each.day): [] for each in days}
-    if not days:
-        return found
-    span = and_(
-        col(AgreementRecordRow.connection).in_({each.connection for each in days}),
-        col(AgreementRecordRow.day).between(min(each.day for each in days), max(each.day for each in days)),
-    )
-    for row in session.execute(select(AgreementRecordRow).where(span).order_by(col(AgreementRecordRow.id))).scalars():
-        if (row.connection, row.day) in found:
-            found[row.connection, row.day].append(row)
-    return found
-
-
 def _of(connection: str) -> ColumnElement[bool]:
     return col(AgreementDayRow.connection) == connection
 
@@ -273,3 +229,152 @@ def _is_compared(session: Session, connection: str) -> ColumnElement[bool]:
 
 def _is_watched(session: Session, connection: str, now: datetime) -> ColumnElement[bool]:
     return and_(_is_compared(session, connection), col(AgreementDayRow.day) >= (now - WATCHED).date())
+
+
+# --- certificates ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate with its signature; `superseded_by` is the number of the next one of its day."""
+
+    connection: str
+    number: int
+    day: date
+    result: str
+    document: str
+    digest: str
+    signature: str
+    public_key: str
+    created_at: datetime
+    superseded_by: int | None = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.document)
+        return content
+
+
+def issue(
+    session: Session,
+    connection: str,
+    days: Iterable[Mapping[str, Any]],
+    *,
+    at: datetime,
+    key: SigningKey,
+    installation: str,
+) -> list[int]:
+    """Sign these days of `mapping.agreement.describe_day`; returns the numbers of the new certificates.
+
+    A day whose newest certificate says the same gets none.
+    """
+    issued: list[int] = []
+    # The chain has one end: one transaction at a time adds to it. (SQLite has one writer anyway.)
+    mine = select(col(ConnectionRow.realm_id)).where(col(ConnectionRow.name) == connection).with_for_update()
+    company = session.execute(mine).scalar_one_or_none()
+    end = select(col(CertificateRow.number), col(CertificateRow.digest)).where(
+        col(CertificateRow.connection) == connection
+    )
+    last = session.execute(end.order_by(col(CertificateRow.number).desc()).limit(1)).one_or_none()
+    number, previous = (int(last[0]), str(last[1])) if last else (0, None)
+    for day in days:
+        when = date.fromisoformat(day["day"])
+        earlier = find_certificates(session, connection=connection, start=when, through=when, newest_only=True)
+        if earlier and {k: v for k, v in earlier[0].content.items() if k not in _HEADER} == day:
+            continue
+        number += 1
+        place = {"connection": connection, "number": number}
+        document = {
+            **day,
+            **place,
+            "format": agreement.FORMAT,
+            "installation": installation,
+            "company": company,
+            "previous": previous,
+            "supersedes": earlier[0].number if earlier else None,
+            "compared_at": at.isoformat(timespec="seconds"),
+        }
+        text, previous = agreement.to_canonical(document), agreement.digest(document)
+        signed = {"document": text, "digest": previous, "signature": key.sign(text), "public_key": key.public}
+        row = {**place, "day": when, "result": day["result"], **signed, "created_at": moment()}
+        session.execute(insert(CertificateRow).values(**row))
+        issued.append(number)
+    return issued
+
+
+def find_certificates(
+    session: Session,
+    *,
+    connection: str | None = None,
+    start: date | None = None,
+    through: date | None = None,
+    newest_only: bool = False,
+) -> list[Certificate]:
+    """The certificates of these days, by connection and number."""
+    table: Any = CertificateRow.__table__  # type: ignore[attr-defined]
+    later = table.alias("later")
+    same_day = and_(later.c.connection == table.c.connection, later.c.day == table.c.day)
+    after = select(func.min(later.c.number)).where(same_day, later.c.number > table.c.number).scalar_subquery()
+    wanted = [*given((table.c.connection, connection)), *between(table.c.day, start, through)]
+    wanted += [after.is_(None)] if newest_only else []
+    columns = [table.c[name] for name in Certificate.__dataclass_fields__ if name != "superseded_by"]
+    query = select(*columns, after).where(*wanted).order_by(table.c.connection, table.c.number)
+    return [Certificate(*row) for row in session.execute(query)]
+
+
+def sign_off(session: Session, signed: Sequence[Certificate], *, signed_by: str) -> None:
+    """A person signs these days off; who signed a certificate first stays."""
+    for each in signed:
+        row = {"connection": each.connection, "day": each.day, "certificate": each.number, "signed_by": signed_by}
+        keys = ("connection", "day", "certificate")
+        upsert(session, SignOffRow, {**row, "signed_at": moment()}, keys=keys)
+
+
+def withdraw_sign_off(session: Session, signed: Certificate) -> None:
+    """The day is open again; the audit trail keeps who signed it and who took that back."""
+    row = SignOffRow
+    mine = and_(col(row.connection) == signed.connection, col(row.day) == signed.day)
+    session.execute(delete(row).where(mine, col(row.certificate) == signed.number))
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key pair; `public` is its public half in base64."""
+
+    public: str
+    secret: Ed25519PrivateKey = field(repr=False)
+
+    def sign(self, text: str) -> str:
+        """The signature, in base64."""
+        return base64.b64encode(self.secret.sign(text.encode())).decode()
+
+
+def find_key(engine: Engine, seal: Seal) -> SigningKey:
+    """The key that signs now: the oldest whose secret half is still there, or a new one.
+
+    Raises `Permanent` when it cannot be opened with the present SECRET_KEY.
+    """
+    with reading(engine) as session:
+        found = _oldest(session)
+    if found is None:
+        made = Ed25519PrivateKey.generate()
+        public = base64.b64encode(made.public_key().public_bytes_raw()).decode()
+        sealed = seal.seal(base64.b64encode(made.private_bytes_raw()).decode(), _place(public))
+        with writing(engine) as session:
+            row = {"public_key": public, "secret_sealed": sealed, "created_at": moment()}
+            session.execute(insert(SigningKeyRow).values(**row))
+            found = _oldest(session)  # of two processes at once, both take the same
+    public, sealed = found or ("", "")
+    secret = base64.b64decode(seal.open(sealed, _place(public)))
+    return SigningKey(public, Ed25519PrivateKey.from_private_bytes(secret))
+
+
+def _oldest(session: Session) -> tuple[str, str] | None:
+    row = SigningKeyRow
+    usable = select(col(row.public_key), col(row.secret_sealed)).where(col(row.secret_sealed).is_not(None))
+    found = session.execute(usable.order_by(col(row.created_at), col(row.public_key)).limit(1)).one_or_none()
+    return (str(found[0]), str(found[1])) if found else None
+
+
+def _place(public: str) -> SealedColumn:
+    return SealedColumn("signing_keys", *SEALED, public)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import BigInteger, Column, Engine, Integer, and_, delete, func, select, text
 from sqlmodel import Field, Session, SQLModel, col
@@ -59,19 +59,6 @@ def add_calls(session: Session, connection: str, *, system: str, month: str, kin
 
 def calls_of_month(session: Session, month: str) -> list[MeterRow]:
     return list(session.execute(select(MeterRow).where(col(MeterRow.month) == month)).scalars())
-
-
-def read_calls_by_month(
-    session: Session, months: Collection[str], connection: str | None = None
-) -> dict[str, dict[str, int]]:
-    """The calls to QuickBooks of some months by kind, over all connections or of one."""
-    about = (col(MeterRow.month), col(MeterRow.kind))
-    mine = given((MeterRow.system, "quickbooks"), (MeterRow.connection, connection))
-    sums = select(*about, func.sum(col(MeterRow.calls))).where(col(MeterRow.month).in_(months), *mine).group_by(*about)
-    found: dict[str, dict[str, int]] = {}
-    for month, kind, calls in session.execute(sums):
-        found.setdefault(str(month), {})[str(kind)] = int(calls)
-    return found
 
 
 WARN_SHARE = 0.8
@@ -150,53 +137,11 @@ class HourRow(SQLModel, table=True):
     causes: int = Field(sa_column=Column(Integer, nullable=False))
 
 
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """The highest lag of any connection within an hour, and their open causes."""
-
-    at: datetime
-    lag_seconds: int
-    causes: int
-
-
 _ADD_READS: Final = adding(ReadDayRow, "reads")
 
 
 def add_reads(session: Session, connection: str, *, day: date, what: str, reads: int) -> None:
     session.execute(_ADD_READS, {"connection": connection, "day": day, "what": what, "reads": reads})
-
-
-def reads(session: Session, start: date, through: date, connection: str | None = None) -> dict[tuple[date, str], int]:
-    within = [col(ReadDayRow.day).between(start, through), *_of(ReadDayRow, session, connection)]
-    about = (col(ReadDayRow.day), col(ReadDayRow.what))
-    found = select(*about, func.sum(col(ReadDayRow.reads))).where(*within).group_by(*about)
-    return {(day, str(what)): int(count) for day, what, count in session.execute(found).all()}
-
-
-def booked(
-    session: Session, start: date, through: date, connection: str | None = None
-) -> dict[tuple[date, str, int], int]:
-    """Cents that were booked, by day, connection and location, of all connections or of one."""
-    within = [col(BookedDayRow.day).between(start, through), *_of(BookedDayRow, session, connection)]
-    columns = (col(BookedDayRow.day), col(BookedDayRow.connection), col(BookedDayRow.branch), col(BookedDayRow.cents))
-    rows = session.execute(select(*columns).where(*within)).all()
-    return {(day, str(key), int(branch)): int(cents) for day, key, branch, cents in rows}
-
-
-def hours(session: Session, start: datetime, connection: str | None = None) -> list[Hour]:
-    """Every hour since a moment of which something is known, oldest first."""
-    sums = (func.max(col(HourRow.lag_seconds)), func.sum(col(HourRow.causes)))
-    within = [col(HourRow.at) >= start, *_of(HourRow, session, connection)]
-    found = select(col(HourRow.at), *sums).where(*within).group_by(col(HourRow.at)).order_by(col(HourRow.at))
-    return [Hour(at, int(lag), int(causes)) for at, lag, causes in session.execute(found).all()]
-
-
-def _of(table: Any, session: Session, connection: str | None) -> list[Any]:
-    """The connections as a list: the keys of these tables begin with the connection."""
-    if connection is not None:
-        return [col(table.connection) == connection]
-    names = session.execute(select(col(ConnectionRow.name))).scalars().all()
-    return [col(table.connection).in_(names)]
 
 
 # --- what the clock keeps -----------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError, Transient
 from gateway.store import agreements, inbox, links, requests
-from gateway.store import certificates as issued
 from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.events import PENDING, Event, State
 from gateway.store.links import LinkKind
@@ -60,7 +59,7 @@ def handle(event: Event, deps: Deps) -> Result:
         stored = agreements.save(session, deps.connection, found, event_id=event.id, at=began)
         days = [agreement.describe_day(report, day) for day in stored if day in closed]
         if key:
-            issued.issue(session, deps.connection, days, at=began, key=key, installation=deps.installation)
+            agreements.issue(session, deps.connection, days, at=began, key=key, installation=deps.installation)
     result = done(_to_words(report))
     # If everything agreed, the rows of the days are enough.
     return result if by_itself and report["agrees"] else telling(result, report)

@@ -21,8 +21,9 @@ from sqlmodel import col
 
 from gateway import __main__ as main
 from gateway import startup
-from gateway.store import certificates, requests
-from gateway.store.certificates import Certificate
+from gateway.queries import figures
+from gateway.store import agreements, requests
+from gateway.store.agreements import Certificate
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import CertificateRow
@@ -38,12 +39,12 @@ Cli = Callable[..., tuple[int, str, str]]
 
 def issued(shop: Shop) -> list[Certificate]:
     with reading(shop.engine) as session:
-        return certificates.find(session)
+        return agreements.find_certificates(session)
 
 
 def export(shop: Shop) -> File:
-    key = certificates.find_key(shop.engine, Seal(["a-secret-key-for-tests"]))
-    return certificates.export(issued(shop), key=key, at=datetime(2026, 11, 29, tzinfo=UTC))
+    key = agreements.find_key(shop.engine, Seal(["a-secret-key-for-tests"]))
+    return figures.export_certificates(issued(shop), key=key, at=datetime(2026, 11, 29, tzinfo=UTC))
 
 
 def compare(shop: Shop) -> None:
@@ -73,7 +74,7 @@ def test_a_closed_day_is_certified_and_another_result_supersedes_it(shop: Shop) 
     assert (before.document, before.superseded_by, second.superseded_by) == (first.document, 2, None)
     assert (second.content["previous"], second.content["supersedes"]) == (first.digest, 1)
     assert (second.result, second.content["records"][0]["cause"]) == ("DIFFERS", "deleted in the books")
-    assert list(certificates.find_faults(export(shop))) == []
+    assert list(figures.find_faults(export(shop))) == []
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_a_changed_file_is_refused_with_the_reason(shop: Shop, run: Cli, tmp_pat
 def test_a_file_signed_by_another_key_is_not_this_installations(shop: Shop, run: Cli, tmp_path: Path) -> None:
     known_for(shop, 2)
     plan(shop, night())
-    file, stranger = export(shop), certificates.SigningKey("", Ed25519PrivateKey.generate())
+    file, stranger = export(shop), agreements.SigningKey("", Ed25519PrivateKey.generate())
     public = base64.b64encode(stranger.secret.public_key().public_bytes_raw()).decode()
     for each, text in ((file, file["statement"]), *((e, e["certificate"]) for e in file["certificates"])):
         each |= {"public_key": public, "signature": stranger.sign(agreement.to_canonical(text))}
@@ -174,7 +175,7 @@ def test_an_auditor_verifies_a_file_without_the_installation(shop: Shop, tmp_pat
 
 @on_both_databases
 def test_two_writers_at_once_make_one_chain(shop: Shop) -> None:
-    key = certificates.find_key(shop.engine, Seal(["a-secret-key-for-tests"]))
+    key = agreements.find_key(shop.engine, Seal(["a-secret-key-for-tests"]))
     empty = {"result": "AGREES", "till_cents": 0, "books_cents": 0, "amounts": [], "records": []}
     journal = {"journal": {"asked": True, "beyond_documents": []}}
 
@@ -182,19 +183,19 @@ def test_two_writers_at_once_make_one_chain(shop: Shop) -> None:
         day = {**empty, **journal, "day": (today() - timedelta(days=number)).isoformat()}
         with writing(shop.engine) as session:
             at = datetime.now(UTC)
-            certificates.issue(session, "default", [day], at=at, key=key, installation="test")
+            agreements.issue(session, "default", [day], at=at, key=key, installation="test")
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(issue, range(12)))
     assert [each.number for each in issued(shop)] == list(range(1, 13))
-    assert list(certificates.find_faults(export(shop))) == []
+    assert list(figures.find_faults(export(shop))) == []
 
 
 def test_a_rotated_secret_key_keeps_the_signing_key(engine: Engine) -> None:
-    before = certificates.find_key(engine, Seal(["the-old-key"])).public
+    before = agreements.find_key(engine, Seal(["the-old-key"])).public
     startup.reseal(engine, Seal(["the-new-key", "the-old-key"]))
-    assert certificates.find_key(engine, Seal(["the-new-key"])).public == before
+    assert agreements.find_key(engine, Seal(["the-new-key"])).public == before
     assert startup.forget_locked(engine, Seal(["a-third-key"])) == 1
-    after = certificates.find_key(engine, Seal(["a-third-key"])).public
+    after = agreements.find_key(engine, Seal(["a-third-key"])).public
     with reading(engine) as session:
-        assert certificates.known_keys(session) == {before, after}
+        assert figures.known_keys(session) == {before, after}

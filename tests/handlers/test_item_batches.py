@@ -10,10 +10,11 @@ from sqlalchemy import event as sqlalchemy_event
 
 from gateway import failpoints
 from gateway.queries import activity
+from gateway.queries.records import RecordFilter, find
 from gateway.store import claims, inbox, links, progress, requests
 from gateway.store.events import URGENT, Change, Flow
 from gateway.store.links import LinkKind
-from gateway.store.records import RecordFilter, RecordKind, RecordStatus, find
+from gateway.store.records import RecordKind, RecordStatus
 from gateway.store.session import reading, writing
 from handlers.backfills import batches, pages
 from sandbox.mpluskassa.faults import Plan

@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import col
 
+from gateway.queries.records import RecordFilter
+from gateway.queries.records import find as find_records
 from gateway.store import people, records, requests, retention
 from gateway.store.events import Flow
-from gateway.store.records import RecordFilter, RecordKind
+from gateway.store.records import RecordKind
 from gateway.store.requests import Side
 from gateway.store.session import reading, writing
 from gateway.store.tables import RecordRow
@@ -74,7 +76,7 @@ def test_a_record_is_found_by_state_name_number_and_sku(shop: Shop) -> None:
 
     def find(**wanted: Any) -> list[str]:
         with reading(shop.engine) as session:
-            page = records.find(session, RecordFilter(RecordKind.PRODUCT, **wanted))
+            page = find_records(session, RecordFilter(RecordKind.PRODUCT, **wanted))
         return [record.row.name for record in page.rows if record.row.code in made]
 
     assert find() == ["Azijn", "Brie", "Oude kaas"]
@@ -90,8 +92,8 @@ def test_a_record_is_found_by_state_name_number_and_sku(shop: Shop) -> None:
         records.close(session, [event or 0])
     assert find(status=records.RecordStatus.UNLINKED) == ["Azijn"]
     with reading(shop.engine) as session:
-        first = records.find(session, RecordFilter(RecordKind.PRODUCT), limit=1)
-        second = records.find(session, RecordFilter(RecordKind.PRODUCT, after=first.next), limit=1)
+        first = find_records(session, RecordFilter(RecordKind.PRODUCT), limit=1)
+        second = find_records(session, RecordFilter(RecordKind.PRODUCT, after=first.next), limit=1)
     assert first.rows[0].row.name < second.rows[0].row.name
 
 

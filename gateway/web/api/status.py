@@ -14,12 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway import VERSION
-from gateway.queries import activity, todo
+from gateway.queries import activity, figures, todo
 from gateway.settings import Settings
 from gateway.store import (
     agreements,
     audit,
-    certificates,
     connections,
     counts,
     installation,
@@ -278,8 +277,8 @@ async def list_compared_days(request: Request) -> Response:
 
     def find(session: Session) -> list[dict[str, Any]]:
         named = connections.keys_of(session, connection)[0] if connection else None
-        days = agreements.find(session, connection=named, start=start, through=through, limit=limit)
-        records = agreements.records_of(session, days)
+        days = figures.find_compared(session, connection=named, start=start, through=through, limit=limit)
+        records = figures.records_of(session, days)
         called = {day.connection: day.connection for day in days} | connections.display_names(session)
         return [_to_data(day, called[day.connection], records[day.connection, day.day]) for day in days]
 
@@ -321,19 +320,19 @@ async def export_certificates(request: Request) -> Response:
     connection = queries.find_text(given, "connection")
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
 
-    def find(session: Session) -> list[certificates.Certificate]:
+    def find(session: Session) -> list[agreements.Certificate]:
         named = connections.keys_of(session, connection)[0] if connection else None
-        return certificates.find(session, connection=named, start=start, through=through)
+        return agreements.find_certificates(session, connection=named, start=start, through=through)
 
     return await send_certificates(request, find)
 
 
-async def send_certificates(request: Request, find: Callable[[Session], list[certificates.Certificate]]) -> Response:
+async def send_certificates(request: Request, find: Callable[[Session], list[agreements.Certificate]]) -> Response:
     """What is found as a signed file."""
     shared = services.of(request)
     found = await shared.read(find)
-    key = await shared.run(lambda: certificates.find_key(shared.engine, shared.seal))
-    file = certificates.export(found, key=key, at=datetime.now(UTC))
+    key = await shared.run(lambda: agreements.find_key(shared.engine, shared.seal))
+    file = figures.export_certificates(found, key=key, at=datetime.now(UTC))
     named = {"Content-Disposition": 'attachment; filename="certificates.json"'}
     return Response(json.dumps(file, indent=1), media_type="application/json", headers=named)
 

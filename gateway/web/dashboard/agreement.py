@@ -12,8 +12,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.queries import activity, sales
-from gateway.store import agreements, audit, certificates, requests
+from gateway.queries import activity, figures, sales
+from gateway.store import agreements, audit, requests
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import today_of
 from gateway.web import api, queries, services
@@ -55,9 +55,11 @@ def _find_month(given: Mapping[str, Any], today: date) -> date:
 
 def _read_month(session: Session, connection: str, first: date, today: date) -> AgreementMonth:
     through = agreement_calendar.last_of(first)
-    rows = agreements.find(session, connection=connection, start=first, through=through, limit=through.day)
-    newest = certificates.find(session, connection=connection, start=first, through=through, newest_only=True)
-    signed = certificates.sign_offs(session, connection, first, through)
+    rows = figures.find_compared(session, connection=connection, start=first, through=through, limit=through.day)
+    newest = agreements.find_certificates(
+        session, connection=connection, start=first, through=through, newest_only=True
+    )
+    signed = figures.sign_offs(session, connection, first, through)
     return agreement_calendar.to_month(first, rows, newest, signed, today=today)
 
 
@@ -74,7 +76,7 @@ async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SE
             "shown": _read_month(session, connection, first, today),
             "today": today,
             "earlier": activity.find_requests(session, requests.AGREEMENT, visitor.connection, limit=EARLIER),
-            "keys": certificates.known_keys(session),
+            "keys": figures.known_keys(session),
         }
 
     found = await shared.read(look)
@@ -114,7 +116,7 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
         today = today_of(session)
         first = _find_month(request.query_params, today)
         month = _read_month(session, connection, first, today)
-        records = agreements.records_of(session, [each.row for each in month.days if each.row])
+        records = figures.records_of(session, [each.row for each in month.days if each.row])
         return [
             agreement_calendar.to_cells(each, called, records.get((connection, each.day), []), style, language)
             for each in month.days
@@ -133,10 +135,10 @@ async def download_certificates(request: Request, _visitor: Visitor) -> Response
     given = queries.only_filled(request.query_params)
     (connection, _), day = await _find_connection(request, given), queries.find_day(given, "day")
 
-    def find(session: Session) -> list[certificates.Certificate]:
+    def find(session: Session) -> list[agreements.Certificate]:
         first = day or _find_month(given, today_of(session))
         through = day or agreement_calendar.last_of(first)
-        return certificates.find(session, connection=connection or None, start=first, through=through)
+        return agreements.find_certificates(session, connection=connection or None, start=first, through=through)
 
     return await send_certificates(request, find)
 
@@ -183,7 +185,7 @@ def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
         "places": agreement_calendar.to_days(sums),
         "differences": [each for each in differences if not each["row"].by_policy],
         "explained": [each for each in differences if each["row"].by_policy],
-        "history": certificates.find(session, connection=connection, start=day, through=day),
+        "history": agreements.find_certificates(session, connection=connection, start=day, through=day),
         "branches": dict(sales.branches(session, connection)),
         "begins": agreements.first_day(session, connection),
         "report": event.id if event and event.result else None,
@@ -194,7 +196,7 @@ def _differences_of(session: Session, shown: CalendarDay) -> Iterator[dict[str, 
     """Of each record that differs its row, its sale here, and what its certificate says of documents and amounts."""
     if shown.row is None:
         return
-    records = agreements.records_of(session, [shown.row])[shown.row.connection, shown.day]
+    records = figures.records_of(session, [shown.row])[shown.row.connection, shown.day]
     certified = shown.certificate.content["records"] if shown.certificate else []
     named = sales.find_named(session, shown.row.connection, [each.record.rpartition(" ")[2] for each in records])
     for row in records:
@@ -231,7 +233,7 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
             raise Refusal(409, "there is nothing to sign: no such day has a result that is not signed yet")
         if form.get("certificate") not in {None, *(str(each.number) for each in signed)}:
             raise Refusal(409, "the result of this day changed meanwhile; look at it again")
-        certificates.sign_off(session, signed, signed_by=name)
+        agreements.sign_off(session, signed, signed_by=name)
         named = f"{signed[0].day}..{signed[-1].day}" if len(signed) > 1 else str(signed[0].day)
         reason = message("signed by {name}", name=name)
         audit.note(session, actor=visitor.actor, action="sign-off", target=f"{called} {named}", reason=reason)
@@ -252,7 +254,7 @@ async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, 
         shown = _read_month(session, connection, day.replace(day=1), today).days[day.day - 1]
         if shown.certificate is None or shown.sign_off is None or not shown.is_signed:
             raise Refusal(409, _NOT_SIGNED)
-        certificates.withdraw_sign_off(session, shown.certificate)
+        agreements.withdraw_sign_off(session, shown.certificate)
         reason, target = message("signed by {name}", name=shown.sign_off.signed_by), f"{called} {day}"
         audit.note(session, actor=visitor.actor, action="withdraw sign-off", target=target, reason=reason)
 

@@ -10,8 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway import catalogue
 from gateway.catalogue import say, translate
-from gateway.store.agreements import AgreementStatus
-from gateway.store.certificates import Certificate
+from gateway.store.agreements import AgreementStatus, Certificate
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, SignOffRow
 from gateway.web.dashboard.rendering import CsvStyle, defuse
 from mapping.agreement import AGREES, DIFFERS, EXPLAINED

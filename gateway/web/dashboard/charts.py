@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import catalogue
-from gateway.queries import sales
+from gateway.queries import figures, sales
 from gateway.store import counts, sql
 from gateway.store.sales import AMSTERDAM, today_of
 from gateway.web import services
@@ -145,7 +145,7 @@ def read_booked(session: Session, connection: str | None = None) -> BookedDays:
     """The last days, over all connections or of one."""
     today = today_of(session)
     days = find_days(today - timedelta(days=BOOKED_DAYS - 1), today)
-    cents = counts.booked(session, days[0], today, connection)
+    cents = figures.booked(session, days[0], today, connection)
     keys = {key for _, key, _ in cents}
     branches = {(key, number): name for key in keys for number, name in sales.branches(session, key)}
     return BookedDays(days, cents, branches)
@@ -174,7 +174,7 @@ def to_booked(request: Request, booked: BookedDays, names: Mapping[str, str]) ->
     return to_bars("booked", title, series, rows, unit="cents")
 
 
-def to_hours(request: Request, found: Sequence[counts.Hour], now: datetime) -> list[Chart]:
+def to_hours(request: Request, found: Sequence[figures.Hour], now: datetime) -> list[Chart]:
     language = chosen_language(request)
     words = partial(catalogue.translate, language)
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
@@ -207,7 +207,7 @@ def name_read(what: str) -> str:
 def find_reads(session: Session, now: datetime, connection: str | None) -> dict[tuple[date, str], int]:
     """The reads of this month, as the plan counts it, by day and kind."""
     today = now.astimezone(UTC).date()
-    return counts.reads(session, today.replace(day=1), today, connection)
+    return figures.reads(session, today.replace(day=1), today, connection)
 
 
 async def show_reads(request: Request, visitor: Visitor) -> Response:
@@ -217,7 +217,7 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
     def look(session: Session) -> dict[str, Any]:
         now = sql.now_of(session).astimezone(UTC)
         names_of_months = [f"{each:%Y-%m}" for each in _months(now.date())]
-        months = counts.read_calls_by_month(session, names_of_months, visitor.connection)
+        months = figures.read_calls_by_month(session, names_of_months, visitor.connection)
         by_day = find_reads(session, now, visitor.connection)
         every = counts.calls_of_month(session, f"{now:%Y-%m}")
         return {"now": now, "months": months, "by_day": by_day, "meters": every}

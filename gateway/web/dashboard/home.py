@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import AUTH_LOST
-from gateway.queries import activity, sales
+from gateway.queries import activity, figures, sales
+from gateway.queries.figures import AgreementSum
 from gateway.queries.sales import SaleFilter, SalesTotal
 from gateway.queries.todo import OpenCause
-from gateway.store import agreements, connections, counts, cursors, rate_limits, sql, tokens
-from gateway.store.agreements import AgreementSum
+from gateway.store import connections, counts, cursors, rate_limits, sql, tokens
 from gateway.store.connections import Connection, Silence
 from gateway.store.rate_limits import NAMES
 from gateway.store.sales import AMSTERDAM, SaleStatus
@@ -43,10 +43,10 @@ class HomeFigures:
 
     pending: Mapping[str, int]
     yesterday: date
-    day: agreements.AgreementSum
-    month: agreements.AgreementSum
+    day: figures.AgreementSum
+    month: figures.AgreementSum
     today: Mapping[str, SalesTotal]
-    hours: Sequence[counts.Hour]
+    hours: Sequence[figures.Hour]
     reads: Mapping[tuple[date, str], int]
 
     @property
@@ -106,10 +106,10 @@ def read_figures(session: Session, connection: str | None) -> HomeFigures:
     return HomeFigures(
         pending=activity.count_pending(session, connection),
         yesterday=yesterday,
-        day=agreements.sum_up(session, yesterday, yesterday, connection),
-        month=agreements.sum_up(session, today.replace(day=1), today, connection),
+        day=figures.sum_up(session, yesterday, yesterday, connection),
+        month=figures.sum_up(session, today.replace(day=1), today, connection),
         today=sales.totals_by_status(session, SaleFilter(start=today, through=today, connection=connection)),
-        hours=counts.hours(session, now - charts.HOURS, connection),
+        hours=figures.hours(session, now - charts.HOURS, connection),
         reads=charts.find_reads(session, now, connection),
     )
 
@@ -274,8 +274,8 @@ def look_at_all(
     yesterday = today - timedelta(days=1)
     known, silent = tokens.every(session), _by(connections.find_silent(session, now))
     rows, failing = _by(connections.systems(session)), _by(cursors.find_failing(session, now))
-    days = agreements.sum_up_each(session, yesterday, yesterday)
-    months = agreements.sum_up_each(session, today.replace(day=1), today)
+    days = figures.sum_up_each(session, yesterday, yesterday)
+    months = figures.sum_up_each(session, today.replace(day=1), today)
     standings = connections.standings(session)
     shown = todo.look(session, only, {key: name for key, name, *_ in standings})
     causes = _by(each.cause for each in shown if not each.is_snoozed)

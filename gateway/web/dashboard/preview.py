@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
-from gateway.queries import activity, sales
-from gateway.store import connections, records, requests
+from gateway.queries import activity, records, sales
+from gateway.store import connections, requests
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.web import actions, api, queries, services, setups

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.queries import activity
-from gateway.store import records
+from gateway.queries import activity, records
+from gateway.queries.records import ListedRecord, RecordFilter, RecordPosition
 from gateway.store.events import SETTLED, Event, Flow
-from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordStatus
+from gateway.store.records import RecordKind, RecordStatus
 from gateway.store.requests import Side
 from gateway.store.sql import Page
 from gateway.web import actions, api, queries, services

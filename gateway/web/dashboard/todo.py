@@ -14,9 +14,9 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.alerts import open_channels
-from gateway.queries import todo
+from gateway.queries import figures, todo
 from gateway.queries.todo import BulkProgress, OpenCause
-from gateway.store import alerts, audit, counts, cursors, sql, users
+from gateway.store import alerts, audit, cursors, sql, users
 from gateway.store.audit import BulkAction, CauseMarkRow
 from gateway.store.events import Flow, State
 from gateway.store.sales import AMSTERDAM, SaleStatus, today_of
@@ -233,10 +233,10 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
     shared, names = services.of(request), await services.names_of(request)
     before = queries.find_cursor(request.query_params)
 
-    def look(session: Session) -> tuple[datetime, list[AlertRow], Sequence[AlertRow], int | None, list[counts.Hour]]:
+    def look(session: Session) -> tuple[datetime, list[AlertRow], Sequence[AlertRow], int | None, list[figures.Hour]]:
         now, past = sql.now_of(session), todo.find_past_alerts(session, visitor.connection, before=before)
         lasting = [each for each in todo.find_alerts(session) if visitor.connection in {None, each.connection}]
-        return now, lasting, *past, counts.hours(session, now - charts.HOURS, visitor.connection)
+        return now, lasting, *past, figures.hours(session, now - charts.HOURS, visitor.connection)
 
     now, lasting, past, following, hours = await shared.read(look)
     return render(

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, update
 from sqlmodel import col
 
+from gateway.queries import figures
 from gateway.store import connections, counts, inbox, links, sales
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
@@ -45,7 +46,7 @@ def sell(engine: Engine, number: str, cents: int, *, branch: int = 1, connection
 
 def booked(engine: Engine, connection: str | None = None) -> dict[tuple[date, str, int], int]:
     with reading(engine) as session:
-        return counts.booked(session, TODAY - timedelta(days=40), TODAY, connection)
+        return figures.booked(session, TODAY - timedelta(days=40), TODAY, connection)
 
 
 def test_booked_sales_are_added_up_by_day_and_location_and_follow_what_changes(engine: Engine) -> None:
@@ -87,7 +88,7 @@ def test_an_hour_keeps_its_highest_lag_and_most_open_causes(engine: Engine) -> N
     counts.keep_hour(engine)
     start = datetime.now(UTC) - timedelta(hours=2)
     with reading(engine) as session:
-        every, of_a = counts.hours(session, start), counts.hours(session, start, "a")
+        every, of_a = figures.hours(session, start), figures.hours(session, start, "a")
     assert 100 <= max(hour.lag_seconds for hour in every) < 400
     assert max(hour.causes for hour in every) == 3
     assert [hour.causes for hour in of_a] == [0] * len(of_a)
@@ -99,6 +100,6 @@ def test_reads_of_several_flushes_add_up_by_day_and_kind(engine: Engine) -> None
         for connection, what, count in (("a", "Item", 2), ("a", "Item", 3), ("a", "cdc", 1), ("b", "cdc", 4)):
             counts.add_reads(session, connection, day=TODAY, what=what, reads=count)
     with reading(engine) as session:
-        assert counts.reads(session, TODAY, TODAY) == {(TODAY, "Item"): 5, (TODAY, "cdc"): 5}
-        assert counts.reads(session, TODAY, TODAY, "b") == {(TODAY, "cdc"): 4}
-        assert counts.reads(session, TODAY - timedelta(days=9), TODAY - timedelta(days=1)) == {}
+        assert figures.reads(session, TODAY, TODAY) == {(TODAY, "Item"): 5, (TODAY, "cdc"): 5}
+        assert figures.reads(session, TODAY, TODAY, "b") == {(TODAY, "cdc"): 4}
+        assert figures.reads(session, TODAY - timedelta(days=9), TODAY - timedelta(days=1)) == {}

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import Engine, insert, update
 from sqlmodel import Session, col
 
-from gateway.store import agreements, certificates
+from gateway.queries import figures
+from gateway.store import agreements
 from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
@@ -52,12 +53,12 @@ def content(result: DayResult) -> dict[str, Any]:
 
 
 def add_days(engine: Engine, secret: str, *results: DayResult) -> None:
-    key = certificates.find_key(engine, Seal([secret]))
+    key = agreements.find_key(engine, Seal([secret]))
     with writing(engine) as session:
         open_days(session)
         agreements.save(session, "default", results, event_id=None, at=NOW)
         closed = [content(each) for each in results]
-        certificates.issue(session, "default", closed, at=NOW, key=key, installation="here")
+        agreements.issue(session, "default", closed, at=NOW, key=key, installation="here")
 
 
 def open_days(session: Session) -> None:
@@ -177,7 +178,7 @@ def test_a_month_is_taken_along_as_csv_and_as_certificates(shop: Gateway, browse
     assert "1.2.2026.9: verwijderd in de boekhouding 12.50" in dutch
     file = browser.get("/agreement.json?month=2026-10").json()
     assert [each["certificate"]["number"] for each in file["certificates"]] == [1, 2, 3]
-    assert not [fault for fault in certificates.find_faults(file) if "explains" not in fault]
+    assert not [fault for fault in figures.find_faults(file) if "explains" not in fault]
     assert len(browser.get("/agreement.json?day=2026-10-03").json()["certificates"]) == 1
     public = shop.admin("GET", "/admin/certificates?from=2026-10-03&connection=default").json()
     assert [each["certificate"]["day"] for each in public["certificates"]] == ["2026-10-03", "2026-10-04"]
