@@ -70,7 +70,7 @@ async def knows_token(request: Request, given: str) -> bool:
     if shared.throttle.wait(source) > 0:
         await anyio.sleep(DELAY_SECONDS)
     if not right:
-        await _refuse(shared, source)
+        await count_failure(shared, source)
     return right
 
 
@@ -85,7 +85,7 @@ async def find_user(request: Request, name: str, password: str) -> users.User | 
     found = await shared.read(lambda session: users.find_login(session, name)) if is_text else None
     if await is_right(password, found[1] if found else None) and found:
         return found[0]
-    await _refuse(shared, source)
+    await count_failure(shared, source)
     return None
 
 
@@ -95,13 +95,8 @@ async def find_invited(request: Request, secret: str) -> users.User | None:
     claim(shared, source)
     found = await shared.read(lambda session: users.find_invited(session, secret))
     if found is None:
-        await _refuse(shared, source)
+        await count_failure(shared, source)
     return found
-
-
-async def refuse_account(request: Request) -> None:
-    """Count a login that the provider or the list of people refused. Raises `Refusal` 429 when there were too many."""
-    await _refuse(services.of(request), source_of(request))
 
 
 def claim(shared: Services, source: str) -> None:
@@ -111,7 +106,7 @@ def claim(shared: Services, source: str) -> None:
         raise Refusal(429, "too many people try to log in right now; try again", headers={"Retry-After": "1"})
 
 
-async def _refuse(shared: Services, source: str) -> None:
+async def count_failure(shared: Services, source: str) -> None:
     """Count a failure of this source. Raises `Refusal` 429 when it has failed too often."""
     refuse_throttled(shared, source)
     counters.REFUSED_LOGINS.inc()
@@ -184,7 +179,7 @@ async def to_hash(password: str) -> str:
     """The hash in PHC format, with a salt of its own."""
     kdf = Argon2id(salt=os.urandom(16), length=32, iterations=2, lanes=1, memory_cost=_MEMORY_KIB)
     async with _one_at_a_time:
-        return await anyio.to_thread.run_sync(kdf.derive_phc_encoded, _encode(password))
+        return await anyio.to_thread.run_sync(kdf.derive_phc_encoded, password.encode("utf-8", "surrogatepass"))
 
 
 async def is_right(password: str, hashed: str | None) -> bool:
@@ -192,17 +187,13 @@ async def is_right(password: str, hashed: str | None) -> bool:
 
     def verify() -> bool:
         try:
-            Argon2id.verify_phc_encoded(_encode(password), hashed or _NOBODY)
+            Argon2id.verify_phc_encoded(password.encode("utf-8", "surrogatepass"), hashed or _NOBODY)
         except InvalidKey:
             return False
         return True
 
     async with _one_at_a_time:
         return await anyio.to_thread.run_sync(verify)
-
-
-def _encode(password: str) -> bytes:
-    return password.encode("utf-8", "surrogatepass")
 
 
 # --- people with a browser: the session cookie, pages for those who logged in, forms of our own pages -----------------

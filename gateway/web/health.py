@@ -143,9 +143,7 @@ def of_database(engine: Engine, settings: Settings) -> services.Probe[bytes]:
 
 def expose(reading: Gauge | None) -> bytes:
     """The text of the numbers; None: the database cannot be read, and only that is said."""
-    registry = CollectorRegistry()
-    registry.register(Gauges(reading))
-    return generate_latest(registry)
+    return generate_latest(Gauges(reading))
 
 
 def families(reading: Gauge) -> Iterator[Metric]:

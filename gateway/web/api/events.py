@@ -70,7 +70,7 @@ async def answer(request: Request, event_id: int, *, seconds: float) -> Response
 async def retry_event(request: Request) -> Response:
     """202: the event is due again; body `{"reason": "…"}` with an optional reason."""
     event_id = queries.to_id(request.path_params["id"])
-    reason = await _read_reason(request)
+    reason = queries.find_text(await read_json(request, "reason"), "reason")
     event = await actions.retry(services.of(request), event_id, actor=ADMIN, reason=reason)
     content = to_event(event, await services.names_of(request))
     return JSONResponse(content, 202, headers={"Location": f"/admin/events/{event_id}"})
@@ -79,7 +79,7 @@ async def retry_event(request: Request) -> Response:
 async def ignore_event(request: Request) -> Response:
     """200: the event is closed; body `{"reason": "…"}` with an optional reason."""
     event_id = queries.to_id(request.path_params["id"])
-    reason = await _read_reason(request)
+    reason = queries.find_text(await read_json(request, "reason"), "reason")
     event = await actions.ignore(services.of(request), event_id, actor=ADMIN, reason=reason)
     return JSONResponse(to_event(event, await services.names_of(request)))
 
@@ -90,10 +90,6 @@ async def retry_events(request: Request) -> Response:
     wanted, reason = queries.to_filter(given), queries.find_text(given, "reason")
     ids, more = await actions.retry_all(services.of(request), wanted, actor=ADMIN, reason=reason)
     return JSONResponse({"retried": len(ids), "ids": ids, "more": more}, 202)
-
-
-async def _read_reason(request: Request) -> str | None:
-    return queries.find_text(await read_json(request, "reason"), "reason")
 
 
 async def read_json(request: Request, *names: str) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMont
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
+from mapping.agreement import AGREES, DIFFERS, EXPLAINED
 from mapping.messages import message
 
 EARLIER = 10
@@ -173,7 +174,7 @@ def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
     today = today_of(session)
     month = _read_month(session, connection, day.replace(day=1), today)
     shown = month.days[day.day - 1]
-    differences = list(_differences_of(session, shown)) if shown.row else []
+    differences = list(_differences_of(session, shown))
     event = activity.find_event(session, shown.row.event_id) if shown.row and shown.row.event_id else None
     amounts = shown.certificate.content["amounts"] if shown.certificate else []
     sums = (
@@ -288,9 +289,10 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
     report = api.events.to_result(event)
     shown: dict[str, Any] = {"report": None}
     if isinstance(report, dict):
+        differs = EXPLAINED if report.get("status") == EXPLAINED else DIFFERS
         shown = {
             "report": report,
-            "verdict": agreement_calendar.to_verdict(report),
+            "verdict": AGREES if report["agrees"] else differs,
             "totals": agreement_calendar.to_totals(report),
             "days": agreement_calendar.to_days(report["cells"]),
         }

@@ -13,7 +13,6 @@ from gateway.catalogue import say, translate
 from gateway.store.agreements import AgreementStatus, Certificate
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, SignOffRow
 from gateway.web.dashboard.rendering import CsvStyle, defuse
-from mapping.agreement import AGREES, DIFFERS, EXPLAINED
 
 COLUMNS: Final = (
     *("day", "connection", "result", "till", "books", "difference", "differences", "compared_at", "certificate"),
@@ -185,11 +184,6 @@ class Sum(NamedTuple):
     def difference(self) -> int:
         """Books less till."""
         return self.books - self.till
-
-
-def to_verdict(report: Mapping[str, Any]) -> str:
-    """Whether both sides agree, differ, or differ only as the settings want it (explained)."""
-    return AGREES if report["agrees"] else EXPLAINED if report.get("status") == EXPLAINED else DIFFERS
 
 
 def to_totals(report: Mapping[str, Any]) -> list[Sum]:

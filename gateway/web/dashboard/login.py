@@ -171,8 +171,8 @@ async def finish(request: Request) -> Response:
 
 
 async def _finish(request: Request, provider: Provider, statement: dict[str, Any], wanted: str) -> Response:
-    shared, code = services.of(request), request.query_params.get("code", "")
-    access.claim(shared, access.source_of(request))
+    shared, code, source = services.of(request), request.query_params.get("code", ""), access.source_of(request)
+    access.claim(shared, source)
     if not await shared.write(lambda session: leases.use_once(session, statement["state"], seconds=_SECONDS)):
         return show(request, wanted, status=400, refused=(NOT_OURS, AGAIN))
     if not code or len(code) > _LONGEST_CODE:
@@ -182,12 +182,12 @@ async def _finish(request: Request, provider: Provider, statement: dict[str, Any
         identity = await _call(shared, lambda: provider.identify(code, **proof))
     except Permanent as error:
         if error.code:  # nothing the operator has to set right
-            await access.refuse_account(request)
+            await access.count_failure(shared, source)
         raise
     found = await shared.write(lambda session: _sign_on(session, identity))
     if isinstance(found, NoUser):
         _log.warning("single sign-on refused", reason=found)
-        await access.refuse_account(request)
+        await access.count_failure(shared, source)
         return show(request, wanted, status=403, refused=catalogue.tables()["sign_on_refusals"][found])
     response = RedirectResponse(wanted, 303)
     await let_in(request, found, response, way=WAY)

@@ -32,7 +32,7 @@ from gateway.web.dashboard.rendering import CSV_PAGE, NOT_SENT, CsvStyle, Rows, 
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from mapping.messages import message
-from mapping.side_by_side import SaleSide, SideChange, SideComparison, compare, find_changes
+from mapping.side_by_side import compare, find_changes
 
 COLUMNS: Final = (
     *("number", "day", "connection", "location", "location_name", "customer", "amount", "vat", "tenders"),
@@ -237,23 +237,6 @@ _MISSING = "there is no such sale"
 
 
 @dataclass(frozen=True, slots=True)
-class _Sides:
-    """Both sides of a sale as they are known now, compared if they can be; `day` is the day's document it is in.
-
-    `is_comparable`: the sums of both are known, and the document is this sale's. `versions` are those of a side that
-    changed, newest first, each with what it has otherwise than the one before it; `payments` are on the document.
-    """
-
-    till: SaleSide | None
-    books: SaleSide | None
-    comparison: SideComparison | None
-    versions: Mapping[str, list[tuple[sales.SideVersion, tuple[SideChange, ...]]]]
-    payments: list[Link]
-    day: str | None
-    is_comparable: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Found:
     """A sale, the event that says what became of it, that event's log, and all its events, newest first."""
 
@@ -261,12 +244,7 @@ class _Found:
     event: Event | None
     log: list[audit.Entry]
     events: list[Event]
-    sides: _Sides
-
-    @property
-    def is_moving(self) -> bool:
-        """Whether an event about it will change the page soon."""
-        return any(each.state in (State.RECEIVED, State.WORKING) for each in self.events)
+    sides: Mapping[str, Any]
 
 
 async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SENT) -> Response:
@@ -281,7 +259,7 @@ async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
         row=row,
         events=found.events,
         log=found.log,
-        moving=found.is_moving,
+        moving=any(each.state in (State.RECEIVED, State.WORKING) for each in found.events),
         sides=found.sides,
         names=list(names),
         address=find_address_of(services.of(request).settings, found.sale),
@@ -318,7 +296,12 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
     return await services.of(request).read(look)
 
 
-def _find_sides(session: Session, sale: sales.ListedSale, link: Link | None) -> _Sides:
+def _find_sides(session: Session, sale: sales.ListedSale, link: Link | None) -> dict[str, Any]:
+    """Both sides of a sale as they are known now, compared if they can be; `day` is the day's document it is in.
+
+    `is_comparable`: the sums of both are known, and the document is this sale's. `versions` are those of a side that
+    changed, newest first, each with what it has otherwise than the one before it; `payments` are on the document.
+    """
     row = sale.row
     known = sales.find_sides(session, row.connection, row.sale_id)
     till, books = (known[name][-1].side if known[name] else None for name in SideName)
@@ -337,8 +320,15 @@ def _find_sides(session: Session, sale: sales.ListedSale, link: Link | None) -> 
         if len(found) > 1:
             changed = [(), *(find_changes(before.side, after.side) for before, after in pairwise(found))]
             versions[str(name)] = list(zip(reversed(found), reversed(changed), strict=True))
-    is_comparable = is_there and None not in (row.amount_cents, row.document_cents)
-    return _Sides(till, books, comparison, versions, payments, day, is_comparable)
+    return {
+        "till": till,
+        "books": books,
+        "comparison": comparison,
+        "versions": versions,
+        "payments": payments,
+        "day": day,
+        "is_comparable": is_there and None not in (row.amount_cents, row.document_cents),
+    }
 
 
 async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:

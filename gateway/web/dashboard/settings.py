@@ -186,7 +186,8 @@ async def _read(request: Request) -> SettingsState:
 
     def look(session: Session) -> SettingsState:
         version, text = find_in_force(session, name)
-        return SettingsState(version, text, list_entries(session, name))
+        rows = connections.settings_history(session, name, limit=SHOWN + 1)  # the last one is compared only
+        return SettingsState(version, text, to_entries(session, name, rows)[:SHOWN])
 
     return await services.of(request).read(look)
 
@@ -197,11 +198,6 @@ def to_address(name: str, page: str = "settings") -> str:
 
 
 # --- older versions ------------------------------------------------------------------------------------------------
-
-
-def list_entries(session: Session, name: str) -> list[VersionEntry]:
-    """The last versions, newest first."""
-    return to_entries(session, name, connections.settings_history(session, name, limit=SHOWN + 1))[:SHOWN]
 
 
 def to_entries(session: Session, name: str, found: Sequence[SettingsRow]) -> list[VersionEntry]:
@@ -218,11 +214,6 @@ def to_entries(session: Session, name: str, found: Sequence[SettingsRow]) -> lis
     ]
 
 
-async def show_version(request: Request, _visitor: Visitor) -> Response:
-    """The document as it was, and what putting it back would change."""
-    return await _show_version(request)
-
-
 async def restore_version(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Put it in force once more, as a new version. Refused with every fault when this gateway does not take it."""
     shown = (await _read_version(request))[0].row
@@ -234,15 +225,21 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
         draft = Draft(shown.document, actor, reason=reason, after=base)
         saved = await api.connections.save_settings(services.of(request), name, draft)
     except DocumentError as error:
-        return await _show_version(request, faults=error.faults, status=422)
+        return await show_version(request, visitor, faults=error.faults, status=422)
     except connections.Outdated:
-        return await _show_version(request, outdated=True, status=409)
+        return await show_version(request, visitor, outdated=True, status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
-async def _show_version(
-    request: Request, *, faults: tuple[DocumentFault, ...] = (), outdated: bool = False, status: int = 200
+async def show_version(
+    request: Request,
+    _visitor: Visitor,
+    *,
+    faults: tuple[DocumentFault, ...] = (),
+    outdated: bool = False,
+    status: int = 200,
 ) -> Response:
+    """The document as it was, and what putting it back would change."""
     entry, in_force, present = await _read_version(request)
     document = entry.row.document
     # On a thread: comparing long texts takes time.
