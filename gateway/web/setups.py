@@ -1,4 +1,4 @@
-"""Setting up a connection: its till, a check of both systems, going live. All audited; secrets are write-only."""
+"""Setting up a connection: its till, a check of both systems, going live, loads. All audited; secrets write-only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,9 +15,11 @@ from starlette.requests import Request
 
 from gateway import removal, ssrf_guard
 from gateway.errors import AUTH_LOST
-from gateway.store import audit, connections, event_history, inbox, requests, tokens
+from gateway.queries import activity
+from gateway.store import audit, connections, event_history, inbox, progress, requests, tokens
 from gateway.store.connections import DEFAULT, Connection
-from gateway.store.events import SETTLED, Change
+from gateway.store.events import SETTLED, Change, Flow
+from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
 from gateway.web import actions, queries, services
 from gateway.web.problems import Refusal
@@ -246,3 +249,64 @@ def get(session: Session, name: str, seal: Seal) -> Connection:
     if connection is None:
         raise Refusal(404, message("there is no connection {name}", name=name))
     return connection
+
+
+# --- loads of what was there before -----------------------------------------------------------------------------------
+
+
+LOADED: Final = (Flow.PRODUCTS, Flow.CUSTOMERS, Flow.ORDERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The last load of a flow, None before the first; `after` is the one of stock that follows that of products."""
+
+    flow: Flow
+    progress: Progress | None
+    after: Progress | None
+
+    @property
+    def parts(self) -> list[Progress]:
+        return [each for each in (self.progress, self.after) if each is not None]
+
+    @property
+    def running(self) -> bool:
+        return any(not each.over for each in self.parts)
+
+
+def read_loads(session: Session, connection: str) -> list[Load]:
+    loads = []
+    for flow in LOADED:
+        event = event_history.newest_about(session, requests.backfill(flow, connection=connection).subject)
+        after = activity.find_follower(session, event) if event and flow is Flow.PRODUCTS else None
+        first = progress.look(session, event) if event else None
+        loads.append(Load(flow, first, progress.look(session, after) if after else None))
+    return loads
+
+
+class Hold(StrEnum):
+    """What a person does to a load that is not over."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+_HOLDS: Final = {Hold.PAUSE: progress.pause, Hold.RESUME: progress.resume, Hold.CANCEL: progress.cancel}
+
+
+async def hold_load(shared: Services, event_id: int, wanted: Hold, *, connection: str | None, actor: str) -> None:
+    """Pause a load (of this connection), let it go on, or cancel it. Raises `Refusal` 404, 409."""
+
+    def change(session: Session) -> None:
+        event = activity.find_event(session, event_id)
+        if event is None or connection not in {None, event.connection} or event.entity != requests.BACKFILLING:
+            raise Refusal(404, "there is no such load")
+        if not _HOLDS[wanted](session, event):
+            raise Refusal(409, "this load is over")
+        target = message("connection {name}, {flow}", name=event.connection, flow=message(event.flow))
+        audit.note(session, actor=actor, action=f"{wanted} load", target=target)
+
+    await shared.write(change)
+    if wanted is Hold.RESUME:
+        shared.notifier.notify([event_id])

@@ -17,10 +17,9 @@ from gateway.store import sales
 from gateway.store.events import Flow, State
 from gateway.store.sales import SaleStatus
 from gateway.store.users import NoUser, Role
-from gateway.web import actions, dashboard
+from gateway.web import actions, dashboard, setups
 from gateway.web.dashboard import (
     agreement_calendar,
-    backfills,
     home,
     login,
     mapping_form,
@@ -63,7 +62,7 @@ def words_of_tables() -> set[str]:
     values = [value for table in catalogue.tables().values() for value in table.values()]
     words = {word for value in values for word in ([value] if isinstance(value, str) else value)} - {""}
     results = {*get_args(preview.Effect), preview.UNNAMED, preview.PROMISED, *STEPS, *KEPT}
-    forms = {*mapping_form.FAULTS, *(where for _, where in setup.HOOKS.values()), backfills.NO_DAY, setup.NOT_SAVED}
+    forms = {*mapping_form.FAULTS, *(where for _, where in setup.HOOKS.values()), setup.NO_DAY, setup.NOT_SAVED}
     lists = {*home.URGENCIES.values(), *records.MARKS.values(), *todo.SNOOZES.values(), *Cause}
     logins = {login.AGAIN, login.NOT_OURS, login.LEFT, login.MEANWHILE}
     fixed = {"Mapping", "Products", "Customers", *State, *Flow, "yes", "no", "paused by a person"}
@@ -79,7 +78,7 @@ def test_each_word_of_a_kind_has_a_text_of_its_table() -> None:
         "rights": Role,
         "sign_on_refusals": NoUser,
         "agreement_results": agreement_calendar.CalendarResult,
-        "loads": backfills.FLOWS,
+        "loads": setups.LOADED,
         "previews": {*Flow, actions.OF_BOOKS},
         "mapping_columns": [each.path for each in choices.CONTROLS],
         "mapping_hints": [each.path for each in choices.CONTROLS],

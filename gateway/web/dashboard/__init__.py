@@ -13,7 +13,6 @@ from gateway.web import setups
 from gateway.web.access import for_visitors, from_form
 from gateway.web.dashboard import (
     agreement,
-    backfills,
     charts,
     events,
     home,
@@ -27,7 +26,6 @@ from gateway.web.dashboard import (
     todo,
     users,
 )
-from gateway.web.dashboard.backfills import Hold
 from gateway.web.dashboard.rendering import show_problem
 from gateway.web.sessions import Right
 
@@ -59,8 +57,8 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/setup/{name}/live", from_form(partial(setup.do_step, setups.go_live, "live")), methods=["POST"]),
     Route("/setup/{name}/live/cancel", from_form(partial(setup.do_step, setups.cancel_live, "live")), methods=["POST"]),
     Route("/setup/{name}/load", from_form(setup.begin_load), methods=["POST"]),
-    Route("/setup/{name}/load/{id}/pause", from_form(partial(setup.hold_load, Hold.PAUSE)), methods=["POST"]),
-    Route("/setup/{name}/load/{id}/resume", from_form(partial(setup.hold_load, Hold.RESUME)), methods=["POST"]),
+    Route("/setup/{name}/load/{id}/pause", from_form(partial(setup.hold_load, setups.Hold.PAUSE)), methods=["POST"]),
+    Route("/setup/{name}/load/{id}/resume", from_form(partial(setup.hold_load, setups.Hold.RESUME)), methods=["POST"]),
     Route("/setup/{name}/rename", from_form(setup.rename), methods=["POST"]),
     Route("/setup/{name}/remove", from_form(setup.remove), methods=["POST"]),
     Route("/mapping", for_visitors(partial(settings.choose_connection, "Mapping", "mapping")), methods=["GET"]),
@@ -94,8 +92,8 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/todo/bulk/{id}/undo", from_form(todo.undo, right=Right.WORK), methods=["POST"]),
     Route("/audit", for_visitors(events.show_actions, right=Right.CONFIGURE), methods=["GET"]),
     Route("/audit.csv", for_visitors(events.download_actions, right=Right.CONFIGURE), methods=["GET"]),
-    Route("/backfills", for_visitors(backfills.show_backfills), methods=["GET"]),
-    Route("/backfills/{id}/{hold}", from_form(backfills.hold_backfill), methods=["POST"]),
+    Route("/backfills", for_visitors(setup.show_backfills), methods=["GET"]),
+    Route("/backfills/{id}/{hold}", from_form(setup.hold_backfill), methods=["POST"]),
     Route("/reads", for_visitors(charts.show_reads), methods=["GET"]),
     *records.routes(),
     Route("/sales", for_visitors(sales.show_sales), methods=["GET"]),

@@ -1,10 +1,10 @@
-"""The set-up: both systems, a check, the flows, the questions, a preview, going live; in any order, at any time."""
+"""The set-up: both systems, a check, the flows, the questions, going live; and the loads of what was there before."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import reduce
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import Rejected
+from gateway.queries import activity
 from gateway.removal import Data, RemovalResult
 from gateway.store import connections, cursors, event_history, requests, tokens
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, queries, services, setups
 from gateway.web.api.connections import Draft
-from gateway.web.dashboard import backfills
 from gateway.web.dashboard.mapping_form import to_label
 from gateway.web.dashboard.rendering import ASKED_FLOWS, ASKED_OTHERS, NOT_SENT, SentForm, find_settings, render
 from gateway.web.problems import Refusal
@@ -34,6 +34,7 @@ from mapping.vat_table import SALES_GROUPS
 Step = Callable[..., Awaitable[Any]]
 NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
 OVER_THEIRS: Final = "What you chose is below: save once more to put it in force over theirs."
+NO_DAY: Final = "Choose the first day, not in the future."
 NOT_CONNECTED: Final = "First connect both systems."
 AGAIN: Final = "type it again: what is secret is not shown"
 TILL_SECRETS: Final = ("mplus_ident", "mplus_secret", setups.SECRETS)
@@ -56,7 +57,7 @@ class SetupState:
     going: Event | None
     version: int
     text: str
-    loads: Sequence[backfills.Load]
+    loads: Sequence[setups.Load]
     arrived: Mapping[str, datetime]
     groups: Sequence[ListOption]
     """The till's turnover groups for sales; empty until a worker has read them."""
@@ -186,14 +187,16 @@ async def do_step(step: Step, place: str, request: Request, visitor: Visitor, _f
 
 async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     shared, name, flow = services.of(request), request.path_params["name"], queries.find_choice(form, "flow", Flow)
-    if flow not in backfills.FLOWS:
+    if flow not in setups.LOADED:
         raise Refusal(
-            400, message("{name} should be one of {choices}", name=message("flow"), choices=", ".join(backfills.FLOWS))
+            400, message("{name} should be one of {choices}", name=message("flow"), choices=", ".join(setups.LOADED))
         )
-    day = form.get("since", "")
-    since = backfills.find_day(day, today=datetime.now(AMSTERDAM).date())
-    if flow is Flow.ORDERS and since is None:
-        return _show(request, await _read(request), SentForm(form, {"since": backfills.NO_DAY}, 422))
+    try:
+        since = date.fromisoformat(form.get("since", ""))
+    except ValueError:
+        since = None
+    if flow is Flow.ORDERS and (since is None or since > datetime.now(AMSTERDAM).date()):
+        return _show(request, await _read(request), SentForm(form, {"since": NO_DAY}, 422))
     if not (await _read(request)).connected:
         raise Refusal(409, NOT_CONNECTED)
     wanted = since if flow is Flow.ORDERS else None
@@ -201,11 +204,34 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
     return RedirectResponse(f"{to_address(name)}#load", 303)
 
 
-async def hold_load(wanted: backfills.Hold, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+async def hold_load(wanted: setups.Hold, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     name = request.path_params["name"]
     event_id = queries.to_id(request.path_params["id"])
-    await backfills.hold(services.of(request), event_id, wanted, connection=name, actor=visitor.actor)
+    await setups.hold_load(services.of(request), event_id, wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
+
+
+async def show_backfills(request: Request, visitor: Visitor) -> Response:
+    """Those that are not over, and those that ended within a day."""
+    found = await services.of(request).read(lambda session: activity.find_recent(session, visitor.connection))
+    names = await services.names_of(request)
+    return render(
+        request,
+        "backfills.html",
+        open_ones=[each for each in found if not each.over],
+        over=[each for each in found if each.over],
+        several=len(names) > 1,
+        names=list(await services.names_in_use(request)),
+    )
+
+
+async def hold_backfill(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    wanted = next((each for each in setups.Hold if each == request.path_params["hold"]), None)
+    if wanted is None:
+        raise Refusal(404, "there is no such button")
+    event_id = queries.to_id(request.path_params["id"])
+    await setups.hold_load(services.of(request), event_id, wanted, connection=visitor.connection, actor=visitor.actor)
+    return RedirectResponse("/backfills", 303)
 
 
 async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -286,7 +312,7 @@ async def _read(request: Request) -> SetupState:
             going=event_history.newest_about(session, requests.go_live(connection=name).subject),
             version=version,
             text=text,
-            loads=backfills.read(session, name),
+            loads=setups.read_loads(session, name),
             arrived=connections.first_webhooks(session, name),
             company=connections.company_names(session).get((name, found.realm_id or "")) if found else None,
             books_since=cursors.began_at(session, name, cursors.BOOKS),
