@@ -258,7 +258,7 @@ class ConnectionRegistry:
                 gate=self._guarded(at_till),
                 limits=self._patience.till,
                 wsdl_cache=_wsdl_cache(url),
-                default_decimal_places=document.mapping.omitted_decimal_places,
+                default_places=document.mapping.omitted_decimal_places,
             )
             if url and connection.mplus_ident and connection.mplus_secret
             else MplusKassa.not_connected()  # reads the authorities: some twenty milliseconds

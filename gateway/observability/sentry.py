@@ -20,7 +20,6 @@ from gateway.observability.redaction import MASK, Redactor
 
 if TYPE_CHECKING:
     from sentry_sdk._types import LogLevelStr
-    from sentry_sdk.transport import Transport
 
 _EVENT = ("event_id", "timestamp", "level", "platform", "logger", "release", "environment", "transaction", "type")
 _FRAME = ("filename", "function", "module", "lineno", "colno", "in_app", "abs_path")
@@ -41,7 +40,6 @@ def start(
     release: str,
     role: str,
     dramatiq: bool = False,
-    transport: Transport | None = None,
 ) -> None:
     """Report errors to `dsn` from now on (nothing when it is empty).
 
@@ -56,7 +54,6 @@ def start(
     logs = LoggingIntegration(level=None, event_level=None)
     sentry_sdk.init(
         dsn=dsn,
-        transport=transport,
         environment=environment,
         release=release,
         integrations=[logs, DramatiqIntegration()] if dramatiq else [logs],

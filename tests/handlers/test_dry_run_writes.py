@@ -95,7 +95,7 @@ def test_a_handler_that_would_write_in_a_dry_run_fails_loudly(
 def test_every_operation_of_the_till_is_known_as_the_read_or_the_write_it_is() -> None:
     found = {"read": set[str](), "write": set[str]()}
     for source in (ROOT / "gateway/connectors/mpluskassa").glob("*.py"):
-        for kind, operation in re.findall(r'_calls\.(read|write)\(\s*"(\w+)"', source.read_text("utf-8")):
+        for kind, operation in re.findall(r'self\.(read|write)\(\s*"(\w+)"', source.read_text("utf-8")):
             found[kind].add(operation)
     assert {operation for operation in found["write"] if exchange.is_read(operation)} == set()
     assert {operation for operation in found["read"] if not exchange.is_read(operation)} == set()

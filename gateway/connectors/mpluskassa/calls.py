@@ -7,6 +7,7 @@ that broke would make a write look sent when it was not.
 
 from __future__ import annotations
 
+import copy
 import logging
 import ssl
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 import httpx
@@ -113,16 +114,31 @@ class _Outcome:
 
 
 class Caller:
-    """Calls one installation. Safe to share between threads."""
+    """Calls one installation. Safe to share between threads.
 
-    def __init__(self, link: TillEndpoint, cache: ContractCache, *, observe: Observer | None, gate: Gate) -> None:
+    `default_places` are the decimal places of quantities where the installation leaves them out.
+    """
+
+    def __init__(
+        self,
+        link: TillEndpoint,
+        cache: ContractCache,
+        *,
+        observe: Observer | None,
+        gate: Gate,
+        default_places: int = 0,
+    ) -> None:
         self.link = link
         self.contracts = cache
         self._observe = observe or (lambda _: None)
         self._gate = gate
+        self._places = default_places
 
-    def reading_only(self) -> Caller:
-        return Caller(self.link, self.contracts, observe=self._observe, gate=exchange.reading_only(self._gate))
+    def reading_only(self) -> Self:
+        """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
+        client = copy.copy(self)
+        client._gate = exchange.reading_only(self._gate)  # noqa: SLF001 - its own copy
+        return client
 
     def read(self, operation: str, **body: Any) -> dict[str, Any]:
         """Make a call that changes nothing. Raises Transient, or Permanent and its kinds."""
@@ -243,14 +259,6 @@ def _link_error(failure: NoAnswer, operation: str, *, writes: bool) -> GatewayEr
 
 
 Value = TypeVar("Value")
-
-
-class Area:
-    """One group of verbs of the till's client."""
-
-    def __init__(self, calls: Caller, *, default_decimal_places: int = 0) -> None:
-        self._calls = calls
-        self._places = default_decimal_places
 
 
 def chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from gateway.connectors.mpluskassa import wire, wire_catalogue
-from gateway.connectors.mpluskassa.calls import Area, chunks
+from gateway.connectors.mpluskassa.calls import Caller, chunks
 from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
 from gateway.connectors.mpluskassa.wire import ApiVersion, ReadProduct, RecordPage
 from gateway.connectors.mpluskassa.wire_sales import to_journal
@@ -33,7 +33,7 @@ _REVENUE = ("JOURNAL-FILTER-RECEIPT", "JOURNAL-FILTER-INVOICE")
 _ORDERS = ("JOURNAL-FILTER-ORDER",)
 
 
-class Products(Area):
+class Products(Caller):
     """Products and their articles. Reads raise Transient, or Permanent and its kinds; writes Unanswered as well."""
 
     def product_of_article(self, number: int) -> ReadProduct | None:
@@ -64,12 +64,12 @@ class Products(Area):
 
     def create_product(self, product: Product) -> int:
         """Make a product with its articles; returns its number. Not idempotent: after Unanswered, look for it."""
-        answer = self._calls.write("createProduct", product=wire_catalogue.to_soap(product, None))
+        answer = self.write("createProduct", product=wire_catalogue.to_soap(product, None))
         return made_number(answer, "productNumber", operation="createProduct")
 
     def update_product(self, product: Product, existing: ReadProduct) -> None:
         """Change the fields of the record; the rest of the product is sent back as it was read."""
-        self._calls.write("updateProduct", product=wire_catalogue.to_soap(product, existing.raw))
+        self.write("updateProduct", product=wire_catalogue.to_soap(product, existing.raw))
 
     def move_article(self, number: int, source: ReadProduct, target: ReadProduct) -> None:
         """Move an article, with all its fields as read, to another product. Raises Permanent when refused."""
@@ -78,13 +78,13 @@ class Products(Area):
         body = wire_catalogue.to_soap(
             Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}}
         )
-        self._calls.write("updateProduct", product=body)
+        self.write("updateProduct", product=body)
 
     def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
         """Each product whole, with the articles that the filters leave out."""
         # pluNumbers is required even without a PLU.
         always = {"pluNumbers": wire.to_text_list(()), "includeAllArticlesOfSelectedProducts": True}
-        answer = self._calls.search("getProducts", request={**always, **filters})
+        answer = self.search("getProducts", request={**always, **filters})
         return tuple(map(wire_catalogue.to_read_product, wire.rows(answer, "productList", "product")))
 
 
@@ -94,7 +94,7 @@ def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadPro
     return ReadProduct(Product(number, name, (), groups), raw)
 
 
-class Groups(Area):
+class Groups(Caller):
     """Article groups hold products, not articles. Reads raise Transient or Permanent; writes Unanswered as well."""
 
     def article_groups(self, numbers: Iterable[int] = (), *, exist: bool = False) -> tuple[ArticleGroup, ...]:
@@ -102,34 +102,34 @@ class Groups(Area):
 
         Where some `exist`, an answer without a list is no empty tree.
         """
-        ask = self._calls.read if exist else self._calls.search
+        ask = self.read if exist else self.search
         answer = ask("getArticleGroups", request={"groupNumbers": list(numbers)})
         return tuple(map(wire_catalogue.to_group, wire.rows(answer, "articleGroupList", "articleGroups")))
 
     def create_article_group(self, group: ArticleGroup) -> int:
         """Make a group; returns its number."""
-        answer = self._calls.write("newArticleGroup", request=wire_catalogue.to_new_group_request(group))
+        answer = self.write("newArticleGroup", request=wire_catalogue.to_new_group_request(group))
         return made_number(answer, "groupNumber", operation="newArticleGroup")
 
     def update_article_group(self, group: ArticleGroup) -> None:
         """Change a group's name, text, position or parent, as far as the record has them."""
-        self._calls.write("updateArticleGroup", request=wire_catalogue.to_group_request(group))
+        self.write("updateArticleGroup", request=wire_catalogue.to_group_request(group))
 
     def delete_article_group(self, number: int) -> None:
         """Delete a group; its products stay."""
-        self._calls.write("deleteArticleGroup", request={"groupNumber": number})
+        self.write("deleteArticleGroup", request={"groupNumber": number})
 
     def add_products_to_group(self, number: int, products: Iterable[int]) -> None:
         """Put products into a group; those in it already stay where they are."""
         request = {"groupNumber": number, "productNumbers": {"number": list(products)}}
-        self._calls.write("addProductsToArticleGroup", request=request)
+        self.write("addProductsToArticleGroup", request=request)
 
     def delete_products_from_group(self, number: int, products: Iterable[int]) -> None:
         request = {"groupNumber": number, "productNumbers": {"number": list(products)}}
-        self._calls.write("deleteProductsFromArticleGroup", request=request)
+        self.write("deleteProductsFromArticleGroup", request=request)
 
 
-class Stock(Area):
+class Stock(Caller):
     """Stock per branch, in pieces. Reads raise Transient or Permanent; writes Unanswered as well."""
 
     _refused_together = False
@@ -137,7 +137,7 @@ class Stock(Area):
     def stock(self, branch: int, articles: Iterable[int] = ()) -> tuple[ArticleStock, ...]:
         """The stock of these articles, or (none named) of all that keep stock."""
         request = {"branchNumber": branch, "articleNumbers": {"articleNumbers": list(articles)}}
-        answer = self._calls.read("getStock", request=request)
+        answer = self.read("getStock", request=request)
         return tuple(
             wire_catalogue.to_stock(row, branch=branch, default_places=self._places)
             for row in wire.rows(answer, "articleStocks")
@@ -157,19 +157,19 @@ class Stock(Area):
             sinceStockId=since_stock_id,
             sinceStockIdLimit=limit,
         )
-        answer = self._calls.read("getStockHistoryV2", request=request)
+        answer = self.read("getStockHistoryV2", request=request)
         read = partial(wire_catalogue.to_movement, default_places=self._places)
         return wire.to_page(wire.rows(answer, "articleStockHistory"), read, marker="stockId", key="stockId")
 
     def names_employees(self) -> bool:
         """Whether this installation books stock only in the name of an employee; optional in the newest."""
-        return self._calls.contract().demands("updateStock", "request", "employeeNumber")
+        return self.contract().demands("updateStock", "request", "employeeNumber")
 
     def books_together(self) -> bool:
         """Whether changes of many articles can be booked with one call: supported, and not refused before."""
         if self._refused_together:
             return False
-        return self._calls.contract().knows("saveStockCorrections", "request", "correctionMode")
+        return self.contract().knows("saveStockCorrections", "request", "correctionMode")
 
     def update_stock_together(
         self, branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str
@@ -180,7 +180,7 @@ class Stock(Area):
         """
         request = wire_catalogue.to_corrections(branch, changes, employee=employee, reference=reference)
         try:
-            answer = self._calls.write("saveStockCorrections", request=request)
+            answer = self.write("saveStockCorrections", request=request)
         except Permanent as error:
             self._refused_together = not isinstance(error, AuthLost | NotFound)
             raise
@@ -192,43 +192,43 @@ class Stock(Area):
     ) -> int | None:
         """Add (or, negative, subtract) pieces. Not safe to repeat: after Unanswered, read the stock first."""
         request = wire_catalogue.to_booking(branch, article, change, employee=employee, reference=reference)
-        stock_id: int | None = self._calls.write("updateStock", request=request).get("stockId")
+        stock_id: int | None = self.write("updateStock", request=request).get("stockId")
         return stock_id
 
 
-class Lookups(Area):
+class Lookups(Caller):
     """Reads lists that change seldom. All of it raises Transient, or Permanent and its kinds."""
 
     def api_version(self) -> ApiVersion:
         """The cheapest call, also used to test the connection."""
-        return wire_catalogue.to_api_version(self._calls.read("getApiVersion"))
+        return wire_catalogue.to_api_version(self.read("getApiVersion"))
 
     def sync_markers(self) -> SyncMarkers:
         """The counters that show what changed since the last read."""
         try:
             return wire_catalogue.to_sync_markers(
-                self._calls.read("getCurrentSyncMarkersV2", request=wire_catalogue.marker_flags())
+                self.read("getCurrentSyncMarkersV2", request=wire_catalogue.marker_flags())
             )
         except MissingOperation:
             pass
-        return wire_catalogue.to_sync_markers(self._calls.read("getCurrentSyncMarkers"))
+        return wire_catalogue.to_sync_markers(self.read("getCurrentSyncMarkers"))
 
     def branches(self) -> tuple[Branch, ...]:
-        return tuple(map(wire_catalogue.to_branch, wire.rows(self._calls.read("getBranches"), "branches", "branch")))
+        return tuple(map(wire_catalogue.to_branch, wire.rows(self.read("getBranches"), "branches", "branch")))
 
     def vat_groups(self) -> tuple[VatGroup, ...]:
         """The VAT codes of all branches, in per cent."""
-        return wire_catalogue.to_vat_groups(wire.rows(self._calls.read("getVatGroupList"), "vatGroup"))
+        return wire_catalogue.to_vat_groups(wire.rows(self.read("getVatGroupList"), "vatGroup"))
 
     def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
-        answer = self._calls.read("getTurnoverGroups", request={})
+        answer = self.read("getTurnoverGroups", request={})
         return tuple(map(wire_catalogue.to_turnover_group, wire.rows(answer, "turnoverGroupList", "turnoverGroup")))
 
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
         try:
-            answer = self._calls.read("getPaymentMethodsV2", request={})
+            answer = self.read("getPaymentMethodsV2", request={})
         except MissingOperation:
-            answer = self._calls.read("getPaymentMethods")
+            answer = self.read("getPaymentMethods")
         return tuple(map(wire_catalogue.to_payment_method, wire.rows(answer, "paymentMethodList", "paymentMethod")))
 
     def journals(
@@ -245,5 +245,5 @@ class Lookups(Area):
             "journalFilterList": {"journalFilter": list(_ORDERS if of_orders else _REVENUE)},
             "reference": "Kassabridge",
         }
-        answer = self._calls.search("getJournals", request=request)
+        answer = self.search("getJournals", request=request)
         return tuple(map(to_journal, wire.rows(answer, "journalList", "journal")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from datetime import date
@@ -14,7 +13,7 @@ from typing import Any, Self
 from gateway.connectors.exchange import Gate, Observer
 from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa import wire
-from gateway.connectors.mpluskassa.calls import Area, Caller, TillEndpoint, chunks
+from gateway.connectors.mpluskassa.calls import Caller, TillEndpoint, chunks
 from gateway.connectors.mpluskassa.catalogue import Groups, Lookups, Products, Stock
 from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
@@ -29,7 +28,7 @@ _IDS_AT_ONCE = 50
 _YEAR_NUMBER = 2
 
 
-class Sales(Area):
+class Sales(Caller):
     """The present state of sales. All of it raises Transient, or Permanent and its kinds; nothing here writes.
 
     The till's names follow one pattern for the three kinds: getReceipts, getReceipt for one, receiptList, receiptIds.
@@ -51,13 +50,13 @@ class Sales(Area):
         """
         name = kind.lower()
         # Older installations read them one by one.
-        knows_ids = self._calls.contract().knows(f"get{kind}s", "request", f"{name}Ids")
+        knows_ids = self.contract().knows(f"get{kind}s", "request", f"{name}Ids")
         found: list[Row] = []
         for chunk in chunks(ids, _IDS_AT_ONCE):
             if knows_ids:
                 read = self._rows(kind, searched=searched, includeLineList=True, **{f"{name}Ids": chunk})
             else:
-                answers = [self._calls.read(f"get{kind}", **{f"{name}Id": each}) for each in chunk]
+                answers = [self.read(f"get{kind}", **{f"{name}Id": each}) for each in chunk]
                 read = [answer[name] for answer in answers if answer.get(name)]
             # An installation that ignores the filter answers with everything it has.
             found += [row for row in read if row.get(f"{name}Id") in chunk]
@@ -89,7 +88,7 @@ class Sales(Area):
         empty = {"articlePluNumbers": wire.to_text_list(()), "articleBarcodes": wire.to_text_list(())}
         extras = {"includeOrderReferences": True} if kind is SaleKind.RECEIPT else {}
         # A day may be without sales, and a typed number no sale's; what has a marker, or an id of ours, exists.
-        ask = self._calls.search if searched else self._calls.read
+        ask = self.search if searched else self.read
         answer = ask(f"get{kind}s", request={**empty, **extras, **filters})
         return wire.rows_apart(answer, f"{kind.lower()}List", kind.lower())
 
@@ -103,15 +102,15 @@ class Sales(Area):
             raise
 
 
-class Relations(Area):
+class Relations(Caller):
     """Customers and suppliers. Reads raise Transient or Permanent; writes Unanswered as well."""
 
     def relation(self, number: int) -> Relation | None:
-        return _found(self._calls.read("getRelation", relationNumber=number))
+        return _found(self.read("getRelation", relationNumber=number))
 
     def relations_since(self, marker: int, limit: int) -> RecordPage[Relation]:
         """Relations that changed, from this marker on (inclusive)."""
-        answer = self._calls.read("getRelations", request={"syncMarker": marker, "syncMarkerLimit": limit})
+        answer = self.read("getRelations", request={"syncMarker": marker, "syncMarkerLimit": limit})
         found = wire.rows_apart(answer, "relationList", "relation")
         return wire.to_page(found, to_relation, key="relationNumber")
 
@@ -137,19 +136,19 @@ class Relations(Area):
 
     def create_relation(self, relation: Relation) -> int:
         """Make a relation (number 0: the till gives one). Not idempotent: resolve Unanswered by looking for it."""
-        answer = self._calls.write("createRelation", relation=to_soap(relation))
+        answer = self.write("createRelation", relation=to_soap(relation))
         return made_number(answer, "relationNumber", operation="createRelation")
 
     def update_relation(self, relation: Relation, present: Relation) -> None:
         """Change the fields that differ from `present`; the till keeps the rest, including edits made meanwhile."""
-        self._calls.write("updateRelation", relation=to_change(relation, present))
+        self.write("updateRelation", relation=to_change(relation, present))
 
     def _find(self, terms: dict[str, Any], *, exact: bool = True) -> dict[str, Any]:
         try:
-            return self._calls.read("findRelationV2", request={"relation": terms, "exactMatch": exact})
+            return self.read("findRelationV2", request={"relation": terms, "exactMatch": exact})
         except MissingOperation:
             pass
-        return self._calls.read("findRelation", relation=terms)
+        return self.read("findRelation", relation=terms)
 
 
 def _found(answer: Row) -> Relation | None:
@@ -196,8 +195,7 @@ def _refuse_unconnected() -> bytes:
 class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
     """Calls one installation. Safe to share between threads; opens no connection before its first call.
 
-    `observe` gets every exchange; `gate` is entered around each (to limit how many run at once);
-    `default_decimal_places` reads quantities whose decimals the installation leaves out.
+    `observe` gets every exchange; `gate` is entered around each (to limit how many run at once).
     """
 
     def __init__(  # noqa: PLR0913 - one argument per setting of a connection
@@ -211,33 +209,27 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         limits: Limits | None = None,
         ca_file: str | None = None,
         wsdl_cache: Path | None = None,
-        default_decimal_places: int = 0,
+        default_places: int = 0,
     ) -> None:
         """Raises ValueError for an invalid address or an empty credential."""
         if not ident or not secret:
             raise ValueError("the ident and the secret of MplusKASSA must both be set")
         link = TillEndpoint(url, ident, secret, limits=limits, ca_file=ca_file)
         cache = ContractCache(link.read_description, wsdl_cache)
-        super().__init__(Caller(link, cache, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
+        super().__init__(link, cache, observe=observe, gate=gate, default_places=default_places)
 
     @classmethod
     def not_connected(cls) -> Self:
         """The client of a till that nobody has entered yet: each call raises `NotConnected`."""
         client = cls("https://till.invalid", "none", "none")
-        client._calls.contracts = ContractCache(_refuse_unconnected)
-        return client
-
-    def reading_only(self) -> Self:
-        """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
-        client = copy.copy(self)
-        client._calls = self._calls.reading_only()  # noqa: SLF001 - its own copy
+        client.contracts = ContractCache(_refuse_unconnected)
         return client
 
     def missing_operations(self) -> tuple[str, ...]:
         """The operations that the gateway uses and this installation lacks. Reads the WSDL if not done before."""
-        operations = self._calls.contract().operations
+        operations = self.contract().operations
         return tuple(name for name in _NEEDED if name not in operations)
 
     def __repr__(self) -> str:
         """Without credentials."""
-        return f"MplusKassa({self._calls.link.address!r})"
+        return f"MplusKassa({self.link.address!r})"

@@ -77,8 +77,22 @@ def to_document_body(document: SalesDocument, *, send_number: bool = True) -> di
         # The private note always holds the marker: the document can always be found by it.
         "PrivateNote": fields.fit_prose("PrivateNote", note),
     }
-    optional = _optional_fields(document, send_number=send_number) | _own_fields(document)
-    return body | present(optional | {"TxnTaxDetail": _tax_detail(document.taxes)})
+    email = fields.fit_key("BillEmail", document.email)
+    optional = {
+        "DocNumber": fields.fit_key("DocNumber", document.document_number) if send_number else None,
+        "CurrencyRef": wrap("value", document.currency),
+        "DepartmentRef": wrap("value", document.department_id),
+        "ClassRef": wrap("value", document.class_id),
+        "CustomerMemo": wrap("value", fields.fit_prose("CustomerMemo", document.customer_memo)),
+        "BillAddr": to_address_body(document.billing),
+        "ShipAddr": to_address_body(document.shipping),
+        "BillEmail": wrap("Address", email),
+        # An address must not make the books mail the customer.
+        "EmailStatus": "NotSet" if email else None,
+        **_own_fields(document),
+        "TxnTaxDetail": _tax_detail(document.taxes),
+    }
+    return body | present(optional)
 
 
 def to_document_change(
@@ -161,22 +175,6 @@ def is_voided(source: Json) -> bool:
     note = fields.find_text(source, "PrivateNote") or ""
     amounts = [fields.find_number(line, "Amount") or Decimal(0) for line in fields.rows(source, "Line")]
     return not fields.need_number(source, "TotalAmt") and not any(amounts) and note.lower().startswith("voided")
-
-
-def _optional_fields(document: SalesDocument, *, send_number: bool) -> dict[str, Any]:
-    email = fields.fit_key("BillEmail", document.email)
-    return {
-        "DocNumber": fields.fit_key("DocNumber", document.document_number) if send_number else None,
-        "CurrencyRef": wrap("value", document.currency),
-        "DepartmentRef": wrap("value", document.department_id),
-        "ClassRef": wrap("value", document.class_id),
-        "CustomerMemo": wrap("value", fields.fit_prose("CustomerMemo", document.customer_memo)),
-        "BillAddr": to_address_body(document.billing),
-        "ShipAddr": to_address_body(document.shipping),
-        "BillEmail": wrap("Address", email),
-        # An address must not make the books mail the customer.
-        "EmailStatus": "NotSet" if email else None,
-    }
 
 
 def _own_fields(document: SalesDocument) -> dict[str, Any]:
