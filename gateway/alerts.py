@@ -198,9 +198,6 @@ class AlertSender:
             ended.append("")
 
 
-# --- e-mail ---
-
-
 def send_mail(settings: Settings, message: AlertMessage) -> None:
     """By SMTP_URL: `smtps://` is TLS from the start, `smtp://` uses STARTTLS where the server has it.
 
@@ -257,9 +254,6 @@ def to_mail(settings: Settings, message: AlertMessage) -> EmailMessage:
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(message.text)
     return mail
-
-
-# --- webhook ---
 
 
 def find_keys(settings: Settings) -> list[bytes]:
@@ -319,9 +313,6 @@ def post(settings: Settings, message: AlertMessage) -> None:
         raise NotDelivered(f"the webhook's receiver did not answer ({why})") from None
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         raise NotDelivered(f"the webhook's receiver answered {status}")
-
-
-# --- Sentry ---
 
 
 def report(message: AlertMessage) -> None:

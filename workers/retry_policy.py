@@ -9,22 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from gateway.errors import (
-    AUTH_LOST,
-    AuthLost,
-    Conflict,
-    DuplicateName,
-    DuplicateNumber,
-    GatewayError,
-    Incident,
-    NotConnected,
-    NotFound,
-    Permanent,
-    RateLimited,
-    Rejected,
-    Transient,
-    Unanswered,
-)
+from gateway import errors
 from gateway.store.events import Event, Outcome, State
 from handlers.sales.documents import NO_ANSWER
 from mapping.errors import MappingError, NotBookable, ProblemError
@@ -41,19 +26,19 @@ SUSPECT_CRASHES = 2  # from here on it is handled alone: a crash is also counted
 STATES: Mapping[type[Exception], State] = {
     NotBookable: State.SKIPPED,
     MappingError: State.PARKED,
-    RateLimited: State.WAITING,
-    Transient: State.WAITING,
-    Unanswered: State.UNCERTAIN,
-    NotConnected: State.PARKED,
-    AuthLost: State.PARKED,
-    Conflict: State.WAITING,
-    DuplicateName: State.PARKED,
-    DuplicateNumber: State.PARKED,
-    NotFound: State.PARKED,
-    Incident: State.PARKED,
-    Permanent: State.PARKED,
-    Rejected: State.PARKED,
-    GatewayError: State.PARKED,
+    errors.RateLimited: State.WAITING,
+    errors.Transient: State.WAITING,
+    errors.Unanswered: State.UNCERTAIN,
+    errors.NotConnected: State.PARKED,
+    errors.AuthLost: State.PARKED,
+    errors.Conflict: State.WAITING,
+    errors.DuplicateName: State.PARKED,
+    errors.DuplicateNumber: State.PARKED,
+    errors.NotFound: State.PARKED,
+    errors.Incident: State.PARKED,
+    errors.Permanent: State.PARKED,
+    errors.Rejected: State.PARKED,
+    errors.GatewayError: State.PARKED,
     ProblemError: State.PARKED,
 }
 
@@ -70,18 +55,18 @@ def outcome_of(error: Exception, event: Event) -> Outcome:
         )
     if state in {State.WAITING, State.UNCERTAIN}:
         said = error.problem.named("reason", "code", "record", "cause")
-        if isinstance(error, RateLimited):
+        if isinstance(error, errors.RateLimited):
             # Never earlier than requested.
             pause = error.after * random.uniform(1.0, 1.5)  # noqa: S311 - spreads load, guards nothing
             return Outcome(state, **said, wait_seconds=pause, burn_attempt=False)
-        if event.attempts >= (MAX_CONFLICTS if isinstance(error, Conflict) else MAX_ATTEMPTS):
+        if event.attempts >= (MAX_CONFLICTS if isinstance(error, errors.Conflict) else MAX_ATTEMPTS):
             gave_up = "gave up after {attempts} attempts: {reason}"
             said["reason"] = message(gave_up, attempts=event.attempts, reason=message(error.reason))
             return Outcome(State.PARKED, **said, fix="retry the event when the other system is well again")
         if state is State.UNCERTAIN:
             said.setdefault("code", NO_ANSWER)
         return Outcome(state, **said, wait_seconds=delay(event.attempts))
-    code = AUTH_LOST if isinstance(error, AuthLost) else error.code
+    code = errors.AUTH_LOST if isinstance(error, errors.AuthLost) else error.code
     return Outcome(state, **error.problem.named() | {"code": code})
 
 

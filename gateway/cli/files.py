@@ -130,9 +130,6 @@ def handle_mapping(call: Call) -> int:
     return _test(call, _read_file(call, Path(call.called_from, asked.file)))
 
 
-# --- record ------------------------------------------------------------------------------------------------------
-
-
 def _record(call: Call, path: Path) -> int:
     from gateway.cli import tasks
     from gateway.store import requests
@@ -189,9 +186,6 @@ def _find_wanted(call: Call, path: Path) -> Iterator[tuple[str, str]]:
         if kind not in golden_records.KINDS or not colon or not name.strip():
             raise Misuse(f"{each} should be KIND:ID, with a kind of {', '.join(golden_records.KINDS)}")
         yield kind, name.strip()
-
-
-# --- test --------------------------------------------------------------------------------------------------------
 
 
 def _read_file(call: Call, path: Path) -> Mapping[str, Any]:

@@ -14,18 +14,7 @@ from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
 from gateway.connectors.mpluskassa.wire import ApiVersion, ReadProduct, RecordPage
 from gateway.connectors.mpluskassa.wire_sales import to_journal
 from gateway.errors import AuthLost, NotFound, Permanent
-from mapping.records import (
-    ArticleGroup,
-    ArticleStock,
-    Branch,
-    Journal,
-    Product,
-    StockMovement,
-    SyncMarkers,
-    TillPaymentMethod,
-    TurnoverGroup,
-    VatGroup,
-)
+from mapping import records
 
 _NUMBERS_AT_ONCE = 200
 # Orders become receipts or invoices: counting them too would count their money twice.
@@ -62,12 +51,12 @@ class Products(Caller):
             return ()
         return self._products(pluNumbers=wire.to_text_list(wanted))
 
-    def create_product(self, product: Product) -> int:
+    def create_product(self, product: records.Product) -> int:
         """Make a product with its articles; returns its number. Not idempotent: after Unanswered, look for it."""
         answer = self.write("createProduct", product=wire_catalogue.to_soap(product, None))
         return made_number(answer, "productNumber", operation="createProduct")
 
-    def update_product(self, product: Product, existing: ReadProduct) -> None:
+    def update_product(self, product: records.Product, existing: ReadProduct) -> None:
         """Change the fields of the record; the rest of the product is sent back as it was read."""
         self.write("updateProduct", product=wire_catalogue.to_soap(product, existing.raw))
 
@@ -76,7 +65,7 @@ class Products(Caller):
         row = next(row for row in wire.rows(source.raw, "articleList", "article") if row.get("articleNumber") == number)
         joined = [*wire.rows(target.raw, "articleList", "article"), row]
         body = wire_catalogue.to_soap(
-            Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}}
+            records.Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}}
         )
         self.write("updateProduct", product=body)
 
@@ -91,13 +80,13 @@ class Products(Caller):
 def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadProduct:
     """A product without articles, which getProducts may not show."""
     raw = {"productNumber": number, "description": name, "groupNumbers": list(groups)}
-    return ReadProduct(Product(number, name, (), groups), raw)
+    return ReadProduct(records.Product(number, name, (), groups), raw)
 
 
 class Groups(Caller):
     """Article groups hold products, not articles. Reads raise Transient or Permanent; writes Unanswered as well."""
 
-    def article_groups(self, numbers: Iterable[int] = (), *, exist: bool = False) -> tuple[ArticleGroup, ...]:
+    def article_groups(self, numbers: Iterable[int] = (), *, exist: bool = False) -> tuple[records.ArticleGroup, ...]:
         """The groups with all below them: these, or (none named) the whole tree.
 
         Where some `exist`, an answer without a list is no empty tree.
@@ -106,12 +95,12 @@ class Groups(Caller):
         answer = ask("getArticleGroups", request={"groupNumbers": list(numbers)})
         return tuple(map(wire_catalogue.to_group, wire.rows(answer, "articleGroupList", "articleGroups")))
 
-    def create_article_group(self, group: ArticleGroup) -> int:
+    def create_article_group(self, group: records.ArticleGroup) -> int:
         """Make a group; returns its number."""
         answer = self.write("newArticleGroup", request=wire_catalogue.to_new_group_request(group))
         return made_number(answer, "groupNumber", operation="newArticleGroup")
 
-    def update_article_group(self, group: ArticleGroup) -> None:
+    def update_article_group(self, group: records.ArticleGroup) -> None:
         """Change a group's name, text, position or parent, as far as the record has them."""
         self.write("updateArticleGroup", request=wire_catalogue.to_group_request(group))
 
@@ -134,7 +123,7 @@ class Stock(Caller):
 
     _refused_together = False
 
-    def stock(self, branch: int, articles: Iterable[int] = ()) -> tuple[ArticleStock, ...]:
+    def stock(self, branch: int, articles: Iterable[int] = ()) -> tuple[records.ArticleStock, ...]:
         """The stock of these articles, or (none named) of all that keep stock."""
         request = {"branchNumber": branch, "articleNumbers": {"articleNumbers": list(articles)}}
         answer = self.read("getStock", request=request)
@@ -145,7 +134,7 @@ class Stock(Caller):
 
     def stock_changes(
         self, branches: Iterable[int], since_stock_id: int, limit: int, *, articles: Iterable[int] = ()
-    ) -> RecordPage[StockMovement]:
+    ) -> RecordPage[records.StockMovement]:
         """The bookings since a stock id (of these articles, or all), by any user.
 
         A page's `marker` is the highest stock id in it.
@@ -203,7 +192,7 @@ class Lookups(Caller):
         """The cheapest call, also used to test the connection."""
         return wire_catalogue.to_api_version(self.read("getApiVersion"))
 
-    def sync_markers(self) -> SyncMarkers:
+    def sync_markers(self) -> records.SyncMarkers:
         """The counters that show what changed since the last read."""
         try:
             return wire_catalogue.to_sync_markers(
@@ -213,18 +202,18 @@ class Lookups(Caller):
             pass
         return wire_catalogue.to_sync_markers(self.read("getCurrentSyncMarkers"))
 
-    def branches(self) -> tuple[Branch, ...]:
+    def branches(self) -> tuple[records.Branch, ...]:
         return tuple(map(wire_catalogue.to_branch, wire.rows(self.read("getBranches"), "branches", "branch")))
 
-    def vat_groups(self) -> tuple[VatGroup, ...]:
+    def vat_groups(self) -> tuple[records.VatGroup, ...]:
         """The VAT codes of all branches, in per cent."""
         return wire_catalogue.to_vat_groups(wire.rows(self.read("getVatGroupList"), "vatGroup"))
 
-    def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
+    def turnover_groups(self) -> tuple[records.TurnoverGroup, ...]:
         answer = self.read("getTurnoverGroups", request={})
         return tuple(map(wire_catalogue.to_turnover_group, wire.rows(answer, "turnoverGroupList", "turnoverGroup")))
 
-    def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
+    def payment_methods(self) -> tuple[records.TillPaymentMethod, ...]:
         try:
             answer = self.read("getPaymentMethodsV2", request={})
         except MissingOperation:
@@ -233,7 +222,7 @@ class Lookups(Caller):
 
     def journals(
         self, start: date, through: date, branches: Iterable[int], *, of_orders: bool = False
-    ) -> tuple[Journal, ...]:
+    ) -> tuple[records.Journal, ...]:
         """The takings of each branch per business day, both dates included; the till records who asked.
 
         Of receipts and invoices, or of orders alone.

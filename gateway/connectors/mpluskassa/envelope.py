@@ -55,9 +55,6 @@ class Misfit(Exception):
     """A request that does not fit the installation's WSDL; the text is the path of the field."""
 
 
-# --- requests ----------------------------------------------------------------------------------------------------
-
-
 def fit(kind: Any, value: Any, *, dispensable: frozenset[str], path: str = "") -> Any:
     """A request reduced to the fields of the WSDL: required texts that were read as empty are sent as empty.
 
@@ -84,9 +81,6 @@ def fit(kind: Any, value: Any, *, dispensable: frozenset[str], path: str = "") -
         if name not in fitted and (each.min_occurs > 0 and type(each.type) is String)
     }
     return {**fitted, **empty}
-
-
-# --- answers -----------------------------------------------------------------------------------------------------
 
 
 def read_answer(content: bytes, expected: Element, *, may_be_empty: bool = False) -> dict[str, Any]:

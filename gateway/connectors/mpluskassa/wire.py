@@ -47,9 +47,6 @@ class Unusable(dict[str, Any]):
         self.reason, self.field = reason, field
 
 
-# --- shapes ------------------------------------------------------------------------------------------------------
-
-
 def rows(value: Any, *path: str) -> list[Any]:
     """The repeated elements below `path`: a missing wrapper, a lone element and a list all become a list.
 
@@ -104,9 +101,6 @@ def to_text_list(texts: Iterable[str]) -> dict[str, list[dict[str, str]]]:
     return {"text": [{"text": each} for each in texts]}
 
 
-# --- quantities --------------------------------------------------------------------------------------------------
-
-
 def to_quantity(value: int | None, places: int | None, *, default_places: int = 0) -> Decimal:
     """125 with 2 places is 1.25 pieces; without places the setting decides. Missing is 0. Raises Malformed."""
     decimals = default_places if places is None else places
@@ -128,9 +122,6 @@ def to_scaled(quantity: Decimal) -> tuple[int, int]:
     return value, len(fraction)
 
 
-# --- percentages -------------------------------------------------------------------------------------------------
-
-
 def percentage_divisor(values: Iterable[int | None]) -> int:
     """100 when the till writes 21 % as 2100, else 1. The vendor documents no scale; no real rate reaches 100 %."""
     return _HUNDREDTHS if any(value is not None and abs(value) >= _HUNDREDTHS for value in values) else 1
@@ -139,9 +130,6 @@ def percentage_divisor(values: Iterable[int | None]) -> int:
 def to_percentage(value: int | None, divisor: int) -> Decimal | None:
     """Per cent: 2100 with divisor 100 is 21."""
     return None if value is None else Decimal(value) / divisor
-
-
-# --- dates -------------------------------------------------------------------------------------------------------
 
 
 def to_date(struct: Row | None) -> date | None:
@@ -200,9 +188,6 @@ def to_moment_struct(moment: datetime) -> dict[str, int | bool]:
 def _offset_minutes(wall: datetime) -> int:
     offset = wall.utcoffset()
     return 0 if offset is None else round(offset.total_seconds() / 60)
-
-
-# --- what a read returns -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

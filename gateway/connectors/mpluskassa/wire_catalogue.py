@@ -14,19 +14,8 @@ from typing import Any, Final
 from gateway.connectors.mpluskassa import wire
 from gateway.connectors.mpluskassa.wire import ApiVersion, ReadProduct, Row
 from gateway.errors import Transient
+from mapping import records
 from mapping.messages import message
-from mapping.records import (
-    Article,
-    ArticleGroup,
-    ArticleStock,
-    Branch,
-    Product,
-    StockMovement,
-    SyncMarkers,
-    TillPaymentMethod,
-    TurnoverGroup,
-    VatGroup,
-)
 
 ARTICLE_FIELDS: dict[str, str] = {
     "number": "articleNumber",
@@ -62,7 +51,7 @@ _PRICE_LISTS = ("salesPriceList", "priceGroupList", "barcodeList", "relationArti
 
 def to_read_product(row: Row) -> ReadProduct:
     """A product of `getProducts`."""
-    product = Product(
+    product = records.Product(
         number=row.get("productNumber"),
         description=row.get("description"),
         articles=tuple(to_article(each) for each in wire.rows(row, "articleList", "article")),
@@ -73,12 +62,12 @@ def to_read_product(row: Row) -> ReadProduct:
     return ReadProduct(product, row)
 
 
-def to_article(row: Row) -> Article:
+def to_article(row: Row) -> records.Article:
     fields: dict[str, Any] = {ours: row.get(theirs) for ours, theirs in ARTICLE_FIELDS.items()}
     custom = {
         wire.need(each, "fieldName"): custom_value(each) for each in wire.rows(row, "customFieldList", "customField")
     }
-    return Article(**fields, custom_fields=custom, sync_marker=row.get("syncMarker"))
+    return records.Article(**fields, custom_fields=custom, sync_marker=row.get("syncMarker"))
 
 
 def custom_value(row: Row) -> Any:
@@ -99,12 +88,9 @@ _CUSTOM_VALUES: dict[str, Callable[[Row], Any]] = {
 }
 
 
-# --- article groups ----------------------------------------------------------------------------------------------
-
-
-def to_group(row: Row, *, parent: int | None = None) -> ArticleGroup:
+def to_group(row: Row, *, parent: int | None = None) -> records.ArticleGroup:
     number = wire.need(row, "groupNumber")
-    return ArticleGroup(
+    return records.ArticleGroup(
         number=number,
         name=wire.text(row, "name") or "",
         text=wire.text(row, "text") or "",
@@ -117,14 +103,14 @@ def to_group(row: Row, *, parent: int | None = None) -> ArticleGroup:
     )
 
 
-def to_new_group_request(group: ArticleGroup) -> dict[str, Any]:
+def to_new_group_request(group: records.ArticleGroup) -> dict[str, Any]:
     """A NewArticleGroupRequest; a group without a parent is put at the top, number 0."""
     return wire.known(
         parentGroupNumber=group.parent or 0, name=group.name, text=group.text or group.name, sortOrder=group.sort_order
     )
 
 
-def to_group_request(group: ArticleGroup) -> dict[str, Any]:
+def to_group_request(group: records.ArticleGroup) -> dict[str, Any]:
     return wire.known(
         groupNumber=group.number,
         name=group.name or None,
@@ -134,7 +120,7 @@ def to_group_request(group: ArticleGroup) -> dict[str, Any]:
     )
 
 
-def to_soap(product: Product, existing: Row | None) -> dict[str, Any]:
+def to_soap(product: records.Product, existing: Row | None) -> dict[str, Any]:
     """A Product to create (`existing` None) or to update (`existing` as it was read, untouched here)."""
     body = _without(existing or {}, _DERIVED_OF_PRODUCT)
     body |= wire.known(productNumber=product.number, description=product.description, extraText=product.extra_text)
@@ -160,7 +146,7 @@ def to_soap(product: Product, existing: Row | None) -> dict[str, Any]:
     return body
 
 
-def _merged(article: Article, body: dict[str, Any]) -> dict[str, Any]:
+def _merged(article: records.Article, body: dict[str, Any]) -> dict[str, Any]:
     said = wire.known(**{theirs: getattr(article, ours) for ours, theirs in ARTICLE_FIELDS.items()})
     rate_changed = "vatCode" in said and said["vatCode"] != body.get("vatCode")
     merged = _without(body, _stale_prices(said, body, rate_changed=rate_changed)) | said
@@ -224,7 +210,7 @@ def _without(row: Row, names: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names and value is not None}
 
 
-def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) -> ArticleStock:
+def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) -> records.ArticleStock:
     """The stock of one article; `branch` is the requested one, used where the row names none."""
 
     def amount(name: str) -> Decimal:
@@ -232,7 +218,7 @@ def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) ->
             row.get(f"amount{name}"), row.get(f"decimalPlaces{name}"), default_places=default_places
         )
 
-    return ArticleStock(
+    return records.ArticleStock(
         article=wire.need(row, "articleNumber"),
         branch=row.get("branchNumber") or branch,
         free=amount("Free"),
@@ -241,9 +227,9 @@ def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) ->
     )
 
 
-def to_movement(row: Row, *, default_places: int = 0) -> StockMovement:
+def to_movement(row: Row, *, default_places: int = 0) -> records.StockMovement:
     after = row.get("afterCorrectionQuantity")
-    return StockMovement(
+    return records.StockMovement(
         stock_id=wire.need(row, "stockId"),
         article=wire.need(row, "articleNumber"),
         branch=row.get("branchNumber"),
@@ -291,9 +277,6 @@ def to_booking(
     }
 
 
-# --- small lists and markers ------------------------------------------------------------------------------------------
-
-
 MARKERS: dict[str, str] = {
     "article": "articleSyncMarker",
     "article_group": "articleGroupSyncMarker",
@@ -311,21 +294,21 @@ def marker_flags() -> dict[str, bool]:
     return {f"include{theirs[0].upper()}{theirs[1:]}": True for theirs in MARKERS.values()}
 
 
-def to_sync_markers(row: Row) -> SyncMarkers:
+def to_sync_markers(row: Row) -> records.SyncMarkers:
     """Raises Transient for a marker no till can have reached: a cursor would stand there."""
     for theirs in MARKERS.values():
         if (row.get(theirs) or 0) > _LARGEST_MARKER:
             reason = message("{operation}: the answer held no {name}", operation="getCurrentSyncMarkers", name=theirs)
             raise Transient(reason, code="MALFORMED", field=theirs)
-    return SyncMarkers(**{ours: row.get(theirs) for ours, theirs in MARKERS.items()})
+    return records.SyncMarkers(**{ours: row.get(theirs) for ours, theirs in MARKERS.items()})
 
 
-def to_vat_groups(found: Iterable[Row]) -> tuple[VatGroup, ...]:
+def to_vat_groups(found: Iterable[Row]) -> tuple[records.VatGroup, ...]:
     """The VAT codes of all branches, in per cent: one rate of 100 or more shows that all are in hundredths."""
     listed = list(found)
     divisor = wire.percentage_divisor(wire.need(row, "vatPercentage") for row in listed)
     return tuple(
-        VatGroup(
+        records.VatGroup(
             code=wire.need(row, "vatCode"),
             percentage=Decimal(wire.need(row, "vatPercentage")) / divisor,
             branch=row.get("branchNumber") or None,
@@ -335,8 +318,8 @@ def to_vat_groups(found: Iterable[Row]) -> tuple[VatGroup, ...]:
     )
 
 
-def to_branch(row: Row) -> Branch:
-    return Branch(
+def to_branch(row: Row) -> records.Branch:
+    return records.Branch(
         number=wire.need(row, "branchNumber"),
         name=wire.text(row, "branchName") or "",
         country=wire.text(row, "countryIso3"),
@@ -344,14 +327,14 @@ def to_branch(row: Row) -> Branch:
     )
 
 
-def to_payment_method(row: Row) -> TillPaymentMethod:
-    return TillPaymentMethod(
+def to_payment_method(row: Row) -> records.TillPaymentMethod:
+    return records.TillPaymentMethod(
         code=wire.need(row, "method"), description=wire.text(row, "description") or "", type=wire.text(row, "type")
     )
 
 
-def to_turnover_group(row: Row) -> TurnoverGroup:
-    return TurnoverGroup(
+def to_turnover_group(row: Row) -> records.TurnoverGroup:
+    return records.TurnoverGroup(
         number=wire.need(row, "turnoverGroup"),
         name=wire.text(row, "turnoverGroupName") or "",
         type=wire.text(row, "turnoverGroupType"),

@@ -13,16 +13,7 @@ from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.faults import find_fault, to_error
 from gateway.connectors.quickbooks.fields import Json, find_moment
 from gateway.errors import Permanent
-from mapping.records import (
-    ChangeSet,
-    CompanyProfile,
-    Customer,
-    Item,
-    ListEntry,
-    PostalAddress,
-    RecordChange,
-    TaxCode,
-)
+from mapping import records
 
 _DELETED: Final = " (deleted)"
 _PLAIN_TAX: Final = "TaxOnAmount"
@@ -41,10 +32,10 @@ def plain_name(source: Json, key: str) -> str:
     return name if fields.is_true(source, "Active", default=True) else name.removesuffix(_DELETED)
 
 
-def to_item(source: Json) -> Item:
+def to_item(source: Json) -> records.Item:
     """An Item object as a record; the quantity only where the books track it."""
     tracked = fields.is_true(source, "TrackQtyOnHand")
-    return Item(
+    return records.Item(
         id=fields.need_text(source, "Id"),
         sync_token=fields.need_text(source, "SyncToken"),
         name=plain_name(source, "Name"),
@@ -63,16 +54,16 @@ def to_item(source: Json) -> Item:
     )
 
 
-def item_of(change: RecordChange) -> Item:
+def item_of(change: records.RecordChange) -> records.Item:
     """The item that changed. Raises Permanent if its row cannot be understood."""
     return to_item(change.raw)
 
 
-def keeps_stock(change: RecordChange) -> bool:
+def keeps_stock(change: records.RecordChange) -> bool:
     return fields.is_true(change.raw, "TrackQtyOnHand")
 
 
-def to_stored(item: Item | RecordChange) -> Json:
+def to_stored(item: records.Item | records.RecordChange) -> Json:
     """The item as the books answered it, to be stored with an event; `to_item` reads it again."""
     return item.raw
 
@@ -84,13 +75,13 @@ class TaxTable:
     codes: tuple[Json, ...]
     rates: tuple[Json, ...]
 
-    def on(self, day: date) -> tuple[TaxCode, ...]:
+    def on(self, day: date) -> tuple[records.TaxCode, ...]:
         """The codes with the rates in force on a day.
 
         The percentage is None where it cannot be said: no sales rate, a rate that is not in force, or tax upon tax.
         """
         rates_by_id = {fields.need_text(rate, "Id"): _rate_on(rate, day) for rate in self.rates}
-        found: list[TaxCode] = []
+        found: list[records.TaxCode] = []
         for code in self.codes:
             details = fields.rows(fields.part(code, "SalesTaxRateList"), "TaxRateDetail")
             rate_ids = [fields.find_reference(detail, "TaxRateRef") for detail in details]
@@ -98,7 +89,7 @@ class TaxTable:
             known = [percentage for percentage in percentages if percentage is not None]
             plain = all(fields.find_text(detail, "TaxTypeApplicable") in {None, _PLAIN_TAX} for detail in details)
             summable = plain and known and len(known) == len(details)
-            tax_code = TaxCode(
+            tax_code = records.TaxCode(
                 id=fields.need_text(code, "Id"),
                 name=plain_name(code, "Name"),
                 active=fields.is_true(code, "Active", default=True),
@@ -124,11 +115,11 @@ def _rate_on(rate: Json, on: date) -> Decimal | None:
     return fields.find_number(latest, "RateValue") if latest else None
 
 
-def to_entry(entity: str, source: Json) -> ListEntry:
+def to_entry(entity: str, source: Json) -> records.ListEntry:
     """A row of a small list; an Account's type and subtype, a Term's days, any other's type."""
     type_field, subtype_field = _TYPE_FIELDS.get(entity, ("Type", "SubType"))
     due_days = fields.find_number(source, "DueDays")
-    return ListEntry(
+    return records.ListEntry(
         id=fields.need_text(source, "Id"),
         name=plain_name(source, "Name"),
         active=fields.is_true(source, "Active", default=True),
@@ -151,7 +142,7 @@ _ENTRY_TYPES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def to_profile(company: Json, preferences: Json) -> CompanyProfile:
+def to_profile(company: Json, preferences: Json) -> records.CompanyProfile:
     """CompanyInfo and Preferences, reduced to what the gateway needs before it posts."""
     sales = fields.part(preferences, "SalesFormsPrefs")
     accounting = fields.part(preferences, "AccountingInfoPrefs")
@@ -159,7 +150,7 @@ def to_profile(company: Json, preferences: Json) -> CompanyProfile:
     tax = fields.part(preferences, "TaxPrefs")
     country = fields.find_text(company, "Country") or ""
     per_document, per_line = (fields.is_true(accounting, f"ClassTrackingPerTxn{which}") for which in ("", "Line"))
-    return CompanyProfile(
+    return records.CompanyProfile(
         name=fields.find_text(company, "CompanyName") or "",
         country=country,
         home_currency=fields.find_reference(currency, "HomeCurrency"),
@@ -177,12 +168,9 @@ def to_profile(company: Json, preferences: Json) -> CompanyProfile:
     )
 
 
-# --- customers ---
-
-
-def to_customer(source: Json, *, vat_field: VatField = "ResaleNum") -> Customer:
+def to_customer(source: Json, *, vat_field: VatField = "ResaleNum") -> records.Customer:
     """A Customer object as a record; a masked tax identifier is no VAT number."""
-    return Customer(
+    return records.Customer(
         display_name=plain_name(source, "DisplayName"),
         id=fields.need_text(source, "Id"),
         sync_token=fields.need_text(source, "SyncToken"),
@@ -200,26 +188,26 @@ def to_customer(source: Json, *, vat_field: VatField = "ResaleNum") -> Customer:
     )
 
 
-def customer_of(change: RecordChange) -> Customer:
+def customer_of(change: records.RecordChange) -> records.Customer:
     """The customer that changed. Raises Permanent if its row cannot be understood."""
     return to_customer(change.raw)
 
 
-def to_holder(entity: str, source: Json) -> ListEntry:
+def to_holder(entity: str, source: Json) -> records.ListEntry:
     """A supplier or employee, by its name, which no customer can have as well."""
-    return ListEntry(fields.need_text(source, "Id"), plain_name(source, "DisplayName"), type=entity)
+    return records.ListEntry(fields.need_text(source, "Id"), plain_name(source, "DisplayName"), type=entity)
 
 
-def _find_address(source: Json, key: str) -> PostalAddress | None:
+def _find_address(source: Json, key: str) -> records.PostalAddress | None:
     """An address inside an object; None where it is absent or holds nothing."""
     address = fields.part(source, key)
-    found = PostalAddress(
+    found = records.PostalAddress(
         lines=tuple(line for line in (fields.find_text(address, name) for name in _LINES) if line),
         postal_code=fields.find_text(address, "PostalCode"),
         city=fields.find_text(address, "City"),
         country=fields.find_text(address, "Country"),
     )
-    return None if found == PostalAddress() else found
+    return None if found == records.PostalAddress() else found
 
 
 def to_display_name(text: str) -> str:
@@ -233,12 +221,12 @@ def to_display_name(text: str) -> str:
     return name
 
 
-def to_customer_body(customer: Customer, *, vat_field: VatField = "ResaleNum") -> dict[str, Any]:
+def to_customer_body(customer: records.Customer, *, vat_field: VatField = "ResaleNum") -> dict[str, Any]:
     """The body that creates a customer. What is None in the record is left out."""
     return _to_content(customer, vat_field) | present({"CurrencyRef": wrap("value", customer.currency)})
 
 
-def _to_content(customer: Customer, vat_field: VatField) -> dict[str, Any]:
+def _to_content(customer: records.Customer, vat_field: VatField) -> dict[str, Any]:
     return {"DisplayName": to_display_name(customer.display_name)} | present(
         {
             "GivenName": _name_part("GivenName", customer.given_name),
@@ -254,7 +242,7 @@ def _to_content(customer: Customer, vat_field: VatField) -> dict[str, Any]:
     )
 
 
-def to_customer_change(customer: Customer, *, vat_field: VatField = "ResaleNum") -> dict[str, Any]:
+def to_customer_change(customer: records.Customer, *, vat_field: VatField = "ResaleNum") -> dict[str, Any]:
     """The body of a sparse update: what is None in the record stays as it is in the books, and so does the currency."""
     if customer.id is None or customer.sync_token is None:
         raise ValueError("only a customer that was read can be updated")
@@ -262,7 +250,7 @@ def to_customer_change(customer: Customer, *, vat_field: VatField = "ResaleNum")
     return identity | _to_content(customer, vat_field)
 
 
-def to_address_body(address: PostalAddress | None) -> dict[str, Any] | None:
+def to_address_body(address: records.PostalAddress | None) -> dict[str, Any] | None:
     """An address as an object; more than five lines are folded into the fifth."""
     if address is None:
         return None
@@ -290,18 +278,15 @@ def _name_part(field: str, text: str | None) -> str | None:
     return None if text is None else fields.fit_key(field, text.replace(":", "-"))
 
 
-# --- what changed ---
-
-
 LARGEST_ANSWER: Final = 1000
 
 
-def to_change_set(answer: Json) -> ChangeSet:
+def to_change_set(answer: Json) -> records.ChangeSet:
     """A change data capture answer. Raises the error of a fault inside it."""
     as_of = find_moment(answer.get("time"))
     if as_of is None:
         raise fields.misshapen("time")
-    changes: list[RecordChange] = []
+    changes: list[records.RecordChange] = []
     for response in fields.rows(answer, "CDCResponse"):
         groups = fields.rows(response, "QueryResponse")
         for fault in filter(None, map(find_fault, (response, *groups))):
@@ -310,12 +295,12 @@ def to_change_set(answer: Json) -> ChangeSet:
             for entity, value in group.items():
                 if isinstance(value, list):
                     changes += [to_change(entity, row, as_of) for row in fields.rows(group, entity)]
-    return ChangeSet(tuple(changes), as_of, possibly_truncated=len(changes) >= LARGEST_ANSWER)
+    return records.ChangeSet(tuple(changes), as_of, possibly_truncated=len(changes) >= LARGEST_ANSWER)
 
 
-def to_change(entity: str, row: Json, as_of: datetime) -> RecordChange:
+def to_change(entity: str, row: Json, as_of: datetime) -> records.RecordChange:
     """A row as a change, with its own date or else `as_of`."""
-    return RecordChange(
+    return records.RecordChange(
         entity=entity,
         id=fields.need_text(row, "Id"),
         updated_at=fields.updated_at(row) or as_of,

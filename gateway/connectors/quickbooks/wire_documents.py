@@ -328,9 +328,6 @@ def _created_at(source: Json) -> datetime | None:
     return fields.find_moment(fields.part(source, "MetaData").get("CreateTime"))
 
 
-# --- what a document says ---
-
-
 def to_content(source: Json) -> DocumentContent:
     """The content of a document as answered, or of a body to send with its `TotalAmt` added."""
     lines: list[tuple[Decimal | None, str | None, str | None]] = []
