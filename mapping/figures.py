@@ -14,7 +14,7 @@ from mapping import money_documents
 from mapping.errors import MappingError
 from mapping.money import add, round_to_cents, show_number
 from mapping.money_documents import redeemed
-from mapping.records import PAID_AT_ONCE, RETURNS, BookedDocument, BooksPayment, Journal, Payment, Sale, VatAmount
+from mapping.records import PAID_AT_ONCE, RETURNS, BookedDocument, BooksPayment, Journal, Sale, VatAmount
 from mapping.sale_lines import is_without_vat, paid_difference
 
 UNKNOWN = "unknown"
@@ -96,69 +96,46 @@ def of_sale(
         with suppress(MappingError):
             rounding = paid_difference(sale, cap_cents=cash_rounding_cap)
     debts = redeemed(sale, gift_cards) + money_documents.settled(sale)
-    untaxed = _lone(Cell(branch, day, Measure.NET, "0"), rounding - debts)
+    untaxed = {Cell(branch, day, Measure.NET, "0"): rounding - debts}
     in_money = money_documents.in_money(sale, gift_cards)
     stated = (VatAmount(0, Decimal(0), sale.total_incl_cents, 0),) if is_without_vat(sale) else sale.vat
-    paid = _tender_figures(in_money.payments, sale, names)
-    received = _account_figures(in_money.payments, sale, names)
-    return add([*_vat_figures(stated, branch, day), untaxed, *paid, *received])
+    money = (*_by_tender(in_money, names), *_by_account(in_money, names))
+    return add([*_by_rate(stated, branch, day), untaxed, *money])
 
 
-def as_stated(sale: Sale, names: Names) -> dict[Cell, int]:
-    """A sale's VAT totals under the till's own codes and rates, and its payments, as in its journal."""
-    paid = _tender_figures(sale.payments, sale, names)
-    return add([*_vat_figures(sale.vat, sale.branch, sale.business_date), *paid])
+def as_stated(record: Sale | Journal, names: Names, *, vat: bool = True) -> dict[Cell, int]:
+    """VAT totals under the till's own codes and rates, and payments, as in its journal; without `vat` payments only."""
+    stated = record.vat if vat else ()
+    return add([*_by_rate(stated, record.branch, record.business_date), *_by_tender(record, names)])
 
 
 def of_order(order: Sale, names: Names) -> dict[Cell, int]:
     """The payments of an order that is not delivered: money on its days, and the same amount of debt without VAT."""
     debts = (
-        _lone(Cell(order.branch, payment.business_date or order.business_date, Measure.NET, "0"), payment.amount_cents)
+        {Cell(order.branch, payment.business_date or order.business_date, Measure.NET, "0"): payment.amount_cents}
         for payment in order.payments
     )
-    paid = [*_tender_figures(order.payments, order, names), *_account_figures(order.payments, order, names)]
-    return add([*debts, *paid])
+    return add([*debts, *_by_tender(order, names), *_by_account(order, names)])
 
 
-def payments_of(order: Sale, names: Names) -> dict[Cell, int]:
-    """The payments of an order by method only, as in the till's journal of orders."""
-    return add(_tender_figures(order.payments, order, names))
-
-
-def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
-    vat = _vat_figures(journal.vat, journal.branch, journal.business_date)
-    return add([*vat, payments_of_journal(journal, names)])
-
-
-def payments_of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
-    return add(_tender(journal.branch, journal.business_date, payment, names) for payment in journal.payments)
-
-
-def _vat_figures(amounts: Iterable[VatAmount], branch: int, day: date) -> Iterable[Figures]:
+def _by_rate(amounts: Iterable[VatAmount], branch: int, day: date) -> Iterator[Figures]:
     for amount in amounts:
         rate = show_number(amount.percentage)
-        yield _lone(Cell(branch, day, Measure.NET, rate), amount.net_cents)
-        yield _lone(Cell(branch, day, Measure.VAT, rate), amount.vat_cents)
+        yield {Cell(branch, day, Measure.NET, rate): amount.net_cents}
+        yield {Cell(branch, day, Measure.VAT, rate): amount.vat_cents}
 
 
-def _tender_figures(payments: Iterable[Payment], sale: Sale, names: Names) -> Iterable[Figures]:
-    return (_tender(sale.branch, payment.business_date or sale.business_date, payment, names) for payment in payments)
+def _by_tender(record: Sale | Journal, names: Names) -> Iterator[Figures]:
+    for payment in record.payments:
+        day, name = payment.business_date or record.business_date, names.tenders.get(payment.method, payment.method)
+        yield {Cell(record.branch, day, Measure.TENDER, name): payment.amount_cents}
 
 
-def _account_figures(payments: Iterable[Payment], sale: Sale, names: Names) -> Iterator[Figures]:
-    for payment in payments:
+def _by_account(sale: Sale, names: Names) -> Iterator[Figures]:
+    for payment in sale.payments:
         if account := names.accounts.get(payment.method):
-            day = payment.business_date or sale.business_date
-            yield _lone(_account(sale.branch, day, account, names), payment.amount_cents)
-
-
-def _account(branch: int | None, day: date, account: str | None, names: Names) -> Cell:
-    return Cell(branch, day, Measure.ACCOUNT, names.account_names.get(account or "", account or UNKNOWN))
-
-
-def _tender(branch: int, day: date, payment: Payment, names: Names) -> Figures:
-    name = names.tenders.get(payment.method, payment.method)
-    return _lone(Cell(branch, day, Measure.TENDER, name), payment.amount_cents)
+            day, name = payment.business_date or sale.business_date, names.account_names.get(account, account)
+            yield {Cell(sale.branch, day, Measure.ACCOUNT, name): payment.amount_cents}
 
 
 # --- the books ---------------------------------------------------------------------------------------------------
@@ -173,48 +150,36 @@ def of_document(document: BookedDocument, branch: int | None, names: Names) -> d
         return {}
     day, sign = document.business_date, -1 if document.kind in RETURNS else 1
     lines = [(rate, sign * cents, clears) for rate, cents, clears in _nets(document, names)]
-    nets = add(_lone(Cell(branch, day, Measure.NET, rate), cents) for rate, cents, clears in lines if not clears)
-    taxes = add(
-        _lone(
-            Cell(branch, day, Measure.VAT, UNKNOWN if percentage is None else show_number(percentage)),
-            sign * round_to_cents(tax),
-        )
-        for percentage, tax in document.tax_lines
-    )
+    nets = add({Cell(branch, day, Measure.NET, rate): cents} for rate, cents, clears in lines if not clears)
+    rates = [(UNKNOWN if rate is None else show_number(rate), tax) for rate, tax in document.tax_lines]
+    taxes = add({Cell(branch, day, Measure.VAT, rate): sign * round_to_cents(tax)} for rate, tax in rates)
     total = sign * round_to_cents(document.total)
     rest = total - sum(cents for _, cents, _ in lines) - sum(taxes.values())
-    found = [nets, taxes, _lone(Cell(branch, day, Measure.NET, UNKNOWN), rest)]
-    if document.kind in PAID_AT_ONCE:
-        chosen = document.payment_method_id
-        method = names.methods.get(chosen, chosen) if chosen else UNKNOWN
-        found.append(_lone(Cell(branch, day, Measure.TENDER, method), total))
-        found.append(_received(branch, day, method, document.deposit_account_id, total, names))
-    return add(found)
-
-
-def _received(branch: int | None, day: date, method: str, account: str | None, cents: int, names: Names) -> Figures:
-    """The money by account, if the settings name one for its method."""
-    named = {names.tenders.get(each, each) for each in names.accounts}
-    return _lone(_account(branch, day, account, names), cents) if method in named else {}
+    money = _received(branch, day, document, total, names) if document.kind in PAID_AT_ONCE else ()
+    return add([nets, taxes, {Cell(branch, day, Measure.NET, UNKNOWN): rest}, *money])
 
 
 def of_payment(payment: BooksPayment, branch: int | None, names: Names) -> dict[Cell, int]:
     if payment.voided:
         return {}
-    method = names.methods.get(payment.payment_method_id or "", payment.payment_method_id or UNKNOWN)
-    day, cents = payment.business_date, round_to_cents(payment.total)
-    paid = _lone(Cell(branch, day, Measure.TENDER, method), cents)
-    return add([paid, _received(branch, day, method, payment.deposit_account_id, cents, names)])
+    return add(_received(branch, payment.business_date, payment, round_to_cents(payment.total), names))
 
 
-def _nets(document: BookedDocument, names: Names) -> Iterable[tuple[str, int, bool]]:
+def _received(
+    branch: int | None, day: date, record: BookedDocument | BooksPayment, cents: int, names: Names
+) -> Iterator[Figures]:
+    """The money by method and, if the settings name an account for that, by account."""
+    chosen, account = record.payment_method_id or UNKNOWN, record.deposit_account_id or UNKNOWN
+    method = names.methods.get(chosen, chosen)
+    yield {Cell(branch, day, Measure.TENDER, method): cents}
+    if method in {names.tenders.get(each, each) for each in names.accounts}:
+        yield {Cell(branch, day, Measure.ACCOUNT, names.account_names.get(account, account)): cents}
+
+
+def _nets(document: BookedDocument, names: Names) -> Iterator[tuple[str, int, bool]]:
     """Rate and amount of every line, and whether it only moves money between documents."""
     for amount, item, code in document.content.lines:
         if amount is not None:
             code_id = code or ""  # known where the company has no tax codes: `list_entries.NO_TAX`
             rate = show_number(names.rates[code_id] or Decimal(0)) if code_id in names.rates else UNKNOWN
             yield rate, round_to_cents(amount), item in names.clearing
-
-
-def _lone(cell: Cell, cents: int) -> Figures:
-    return {cell: cents} if cents else {}

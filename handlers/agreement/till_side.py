@@ -152,13 +152,13 @@ def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | 
     except Permanent as error:
         deps.say("the till's journal cannot be asked", reason=error.reason)
         return None
-    own = add(figures.of_journal(journal, names) for journal in journals)
+    own = add(figures.as_stated(journal, names) for journal in journals)
     orders = [sale for sale in side.sales.values() if sale.kind is SaleKind.ORDER]
     sales = [sale for sale in side.sales.values() if sale.kind is not SaleKind.ORDER]
     read_ = add(figures.as_stated(sale, names) for sale in sales)
     paid = figures.subtract(
-        add(figures.payments_of_journal(journal, names) for journal in on_orders),
-        figures.within(add(figures.payments_of(order, names) for order in orders), side.start, side.through),
+        add(figures.as_stated(journal, names, vat=False) for journal in on_orders),
+        figures.within(add(figures.as_stated(order, names, vat=False) for order in orders), side.start, side.through),
     )
     moves = add(figures.as_stated(sale, names) for sale in sales if is_movement(sale))
     moved = figures.within(moves, side.start, side.through)

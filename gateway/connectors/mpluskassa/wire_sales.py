@@ -209,10 +209,11 @@ def to_journal(row: Row) -> Journal:
     if day is None:
         raise Malformed("the till left out the date of a journal", field="financialDate")
     vat = wire.rows(row, "vatGroupList", "vatGroup")
+    paid = wire.rows(row, "paymentList", "payment")
     divisor = wire.percentage_divisor(each.get("vatPercentage") for each in vat)
     return Journal(
         business_date=day,
         branch=wire.need(row, "branchNumber"),
         vat=tuple(to_vat_amount(each, divisor) for each in vat),
-        payments=tuple(to_payment(each) for each in wire.rows(row, "paymentList", "payment")),
+        payments=tuple(replace(to_payment(each), business_date=day) for each in paid),
     )
