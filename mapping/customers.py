@@ -267,6 +267,7 @@ _SHARED: Final = {
     "delivery_address": "shipping",
 }
 """Fields of a relation that are compared one by one, and the customer's fields of the same meaning."""
+_HASH_LENGTH: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,16 +305,12 @@ def keep_of_customer(wanted: Customer, present: Customer, fields: Collection[str
 
 
 def _changed(relation: Relation, before: Mapping[str, str]) -> set[str]:
-    nothing = _hash(None)
+    nothing = fingerprint(None)[:_HASH_LENGTH]
     return {name for name, value in _hashes(relation).items() if value != before.get(name, nothing)}
 
 
 def _hashes(relation: Relation) -> dict[str, str]:
-    return {name: _hash(getattr(relation, name)) for name in _SHARED}
-
-
-def _hash(value: object) -> str:
-    return fingerprint(value)[:4]
+    return {name: fingerprint(getattr(relation, name))[:_HASH_LENGTH] for name in _SHARED}
 
 
 def require_switched_on(settings: CustomerSettings) -> None:

@@ -222,16 +222,6 @@ class _Sides:
     empty: str
     reasons: Mapping[str, str]
 
-    def why_kept(self, name: str, value: Value, present: Value) -> str | None:
-        """Why the present value of a field stays; None if it does not, or where there is no record yet."""
-        if self.present is None or value == present:
-            return None
-        if self.kept:
-            return self.kept
-        if _part(self.written, name) != present:
-            return None
-        return self.empty if value is None else self.reasons.get(name)
-
 
 def _explain_all(
     origins: Mapping[str, _Origin], sides: _Sides, tried: Sequence[RuleStep] = ()
@@ -246,7 +236,12 @@ def _explain_all(
             f"field {origin.source}", _part(sides.source, origin.path), names[0].before if names else value
         )
         steps = (taken, *names) if value is not None else ()
-        found.append(Explanation(name, value, present, origin.said, steps, sides.why_kept(name, value, present)))
+        kept = None
+        if sides.present is not None and value != present:
+            stays = _part(sides.written, name) == present
+            reason = sides.empty if value is None else sides.reasons.get(name)
+            kept = sides.kept or (reason if stays else None)
+        found.append(Explanation(name, value, present, origin.said, steps, kept))
     return tuple(found)
 
 

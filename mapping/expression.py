@@ -57,7 +57,7 @@ def read_expression(text: str, *, names: Sequence[str], strict: bool = False) ->
 
 
 class _Reader:
-    """A recursive-descent reader; each level of precedence is a method."""
+    """A recursive-descent reader: sums of products of factors."""
 
     def __init__(self, text: str, names: frozenset[str], *, strict: bool) -> None:
         self._tokens = _split(text)
@@ -75,10 +75,7 @@ class _Reader:
     def _read_sum(self, depth: int) -> _Node:
         if depth > _DEPTH:
             raise ExpressionError("the formula is nested too deeply")
-        return self._read_chain("+-", self._read_product, depth)
-
-    def _read_product(self, depth: int) -> _Node:
-        return self._read_chain("*/", self._read_factor, depth)
+        return self._read_chain("+-", lambda depth: self._read_chain("*/", self._read_factor, depth), depth)
 
     def _read_chain(self, symbols: str, read: Callable[[int], _Node], depth: int) -> _Node:
         """Operands joined by symbols of one precedence, computed from left to right."""
@@ -95,7 +92,10 @@ class _Reader:
         def compute(values: Mapping[str, Decimal]) -> Decimal:
             result = first(values)
             for operate, value in others:
-                result = operate(result, value(values))
+                operand = value(values)
+                if operate is operator.truediv and operand == 0:
+                    raise ExpressionError("division by zero")
+                result = operate(result, operand)
             return result
 
         return compute
@@ -151,10 +151,4 @@ def _split(text: str) -> list[str]:
     return tokens
 
 
-def _divide(left: Decimal, right: Decimal) -> Decimal:
-    if right == 0:
-        raise ExpressionError("division by zero")
-    return left / right
-
-
-_OPERATORS: dict[str, _Operator] = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": _divide}
+_OPERATORS: dict[str, _Operator] = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}

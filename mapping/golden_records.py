@@ -136,17 +136,13 @@ def compare(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any,
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*map(str, before), *map(str, after)}):
             yield from compare(before.get(name), after.get(name), f"{path}.{name}" if path else name)
-    elif _is_list(before) and _is_list(after):
+    elif isinstance(before, list | tuple) and isinstance(after, list | tuple):
         longest = max(len(before), len(after))
         for number in range(longest):
             left, right = (side[number] if number < len(side) else None for side in (before, after))
             yield from compare(left, right, f"{path}[{number}]")
     elif before != after:
         yield path, before, after
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 # --- without names of persons ------------------------------------------------------------------------------------

@@ -124,10 +124,9 @@ def find_unit_price(net_cents: int, quantity: Decimal) -> Decimal | None:
 
 def is_rigid(net_cents: int, quantity: Decimal) -> bool:
     """Whether quantity times price is the net without any rounding, and would not be for a cent more."""
-    return _is_exact(net_cents, quantity) and not _is_exact(net_cents + 1, quantity)
-
-
-def _is_exact(net_cents: int, quantity: Decimal) -> bool:
-    net = to_euros(net_cents)
+    if not quantity:
+        return False
     with localcontext(prec=_DIGITS):
-        return bool(quantity) and (net / quantity).quantize(_UNIT) * quantity == net
+        nets = to_euros(net_cents), to_euros(net_cents + 1)
+        exact, one_more = ((net / quantity).quantize(_UNIT) * quantity == net for net in nets)
+    return exact and not one_more

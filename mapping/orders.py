@@ -310,14 +310,17 @@ def to_model(references: References, settings: OrderSettings) -> RoundingModel:
 
 
 def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmount], list[sale_lines.FlatLine]]:
+    """Totals and lines in the document's sign: a refund's amounts are positive in the books."""
     totals = sale_lines.read_totals(sale)
     flat = sale_lines.flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
     used = {line.vat for line in flat}
     stated = [total for total in totals if total.net_cents or total.vat_cents or total.key in used]
-    if sign < 0:
-        stated = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
-        flat = tuple(sale_lines.negate(line) for line in flat)
-    return stated, [replace(line, line=replace(line.line, quantity=to_quantity(line.line.quantity))) for line in flat]
+    stated = [replace(each, net_cents=sign * each.net_cents, vat_cents=sign * each.vat_cents) for each in stated]
+    lines = []
+    for each in flat:
+        quantity = to_quantity(sign * each.line.quantity)
+        lines.append(replace(each, net_cents=sign * each.net_cents, line=replace(each.line, quantity=quantity)))
+    return stated, lines
 
 
 def _to_lines(

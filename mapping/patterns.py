@@ -88,11 +88,12 @@ class Pattern:
 
     def find(self, text: str) -> dict[str, str] | None:
         """The named parts of the first match, without empty ones; None if there is no match."""
-        found = self._compiled.search(_storable(text))
+        # Lone surrogates are valid in JSON but not in UTF-8.
+        found = self._compiled.search(text.encode("utf-8", "replace").decode())
         return None if found is None else {name: part for name, part in found.groupdict().items() if part}
 
     def fits(self, text: str) -> bool:
-        return self._compiled.search(_storable(text)) is not None
+        return self.find(text) is not None
 
 
 @lru_cache(maxsize=256)
@@ -121,11 +122,6 @@ def recall(text: str) -> Pattern:
         raise MappingError(
             error.args[0], code="pattern-fault", fix="write this pattern differently in the settings, then retry"
         ) from None
-
-
-def _storable(text: str) -> str:
-    """The text without lone surrogates, which are valid in JSON but not in UTF-8."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _translate(text: str) -> str:

@@ -317,7 +317,7 @@ def trace(article: Article) -> dict[str, str]:
     """The traces to store of an article's wanted texts; empty texts leave no trace."""
     plain: dict[str, Any] = {name: getattr(article, name) for name in _TRACED}
     free = {f"{_CUSTOM}{name}": value for name, value in article.custom_fields.items() if isinstance(value, str)}
-    return {name: _mark(text) for name, text in (plain | free).items() if text}
+    return {name: fingerprint(text)[:_TRACE_LENGTH] for name, text in (plain | free).items() if text}
 
 
 def without_name(traces: Traces) -> Traces:
@@ -349,8 +349,4 @@ def empty_cleared(wanted: Article, before: Article | None, traces: Traces, setti
 
 
 def _is_ours(name: str, text: object, traces: Traces) -> bool:
-    return isinstance(text, str) and bool(text) and traces.get(name) == _mark(text)
-
-
-def _mark(text: str) -> str:
-    return fingerprint(text)[:_TRACE_LENGTH]
+    return isinstance(text, str) and bool(text) and traces.get(name) == fingerprint(text)[:_TRACE_LENGTH]

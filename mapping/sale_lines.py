@@ -185,7 +185,7 @@ def _vat_of(line: SaleLine, totals: Sequence[VatAmount]) -> VatKey | None:
     same_code = [total.key for total in totals if total.code == line.vat_code]
     same_rate = [key for key in same_code or [total.key for total in totals] if key[1] == line.vat_percentage]
     if len(same_code) == 1 or len(totals) == 1:
-        return totals[0].key if not same_code else same_code[0]
+        return same_code[0] if same_code else totals[0].key
     if len(same_rate) == 1:
         return same_rate[0]
     if not has_amount(line):
@@ -204,18 +204,12 @@ def _net(line: SaleLine, percentage: Decimal, *, stated: bool) -> int:
 
 
 def _gross(line: SaleLine) -> int | None:
-    return (
-        line.total_incl_cents if line.total_incl_cents is not None else _extended(line.unit_incl_cents, line.quantity)
-    )
+    stated = line.total_incl_cents
+    return _extended(line.unit_incl_cents, line.quantity) if stated is None else stated
 
 
 def _extended(unit_cents: int | None, quantity: Decimal) -> int | None:
     return None if unit_cents is None else round_to_cents(to_euros(unit_cents) * quantity)
-
-
-def negate(flat: FlatLine) -> FlatLine:
-    """The line of a return with the sign of a sale: a refund's amounts are positive in the books."""
-    return replace(flat, net_cents=-flat.net_cents, line=replace(flat.line, quantity=-flat.line.quantity))
 
 
 def split_line(flat: FlatLine, amounts: LineAmounts) -> tuple[FlatLine, ...]:
@@ -294,9 +288,7 @@ def paid_difference(sale: Sale, *, cap_cents: int) -> int:
     difference = paid - sale.total_incl_cents
     if abs(difference) > cap_cents:
         raise MappingError(
-            message(
-                "{amount} was paid for a total of {total}", amount=Amount(paid), total=Amount(sale.total_incl_cents)
-            ),
+            message("{amount} was paid for a total of {total}", amount=Amount(paid), total=Amount(paid - difference)),
             code="paid-differs",
             record=name_record(sale),
             field="payments",

@@ -224,8 +224,10 @@ def _match(till: Sequence[SideLine], books: Sequence[SideLine], items: Mapping[s
     for number, line in enumerate(till):
         booked = books[found[number]] if number in found else None
         for other in list(left):
-            if booked and _is_rest(line, booked, books[other]):
-                booked = replace(booked, net_cents=booked.net_cents + books[other].net_cents)
+            # A second line of the same item is for what its pieces at a whole price do not cover.
+            rest, gap = books[other], line.net_cents - booked.net_cents if booked else 0
+            if booked and rest.code == booked.code and gap and abs(gap - rest.net_cents) <= _ROUNDING:
+                booked = replace(booked, net_cents=booked.net_cents + rest.net_cents)
                 left.remove(other)
         yield Pair(line, booked)
     yield from (Pair(None, books[other]) for other in left)
@@ -241,12 +243,6 @@ def _score(line: SideLine, booked: SideLine, items: Mapping[str, str], *, is_lev
     if not (same_item or amount):
         return 0
     return 8 * same_item + 4 * amount + 2 * (line.quantity == booked.quantity) + is_level
-
-
-def _is_rest(line: SideLine, booked: SideLine, other: SideLine) -> bool:
-    """Whether this is a second line of the same item, for what its pieces at a whole price do not cover."""
-    gap = line.net_cents - booked.net_cents
-    return other.code == booked.code and gap != 0 and abs(gap - other.net_cents) <= _ROUNDING
 
 
 @dataclass(frozen=True, slots=True)

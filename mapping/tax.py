@@ -88,12 +88,12 @@ def solve(
     by_code = _group(totals, wanted)
     for total in totals:
         indices = by_code[total.key]
-        settled = _settle_code(total, [wanted[index] for index in indices], limits)
-        for index, net in zip(indices, settled.nets, strict=True):
+        (*settled, rest), amount = _settle_code(total, [wanted[index] for index in indices], limits)
+        for index, net in zip(indices, settled, strict=True):
             nets[index] = net
-        if settled.rounding:
-            rounding.append((total.key, settled.rounding))
-        booked.append(VatAmount(total.code, total.percentage, settled.net, settled.tax))
+        if rest:
+            rounding.append((total.key, rest))
+        booked.append(amount)
     untaxed = sum(t.net_cents + t.vat_cents for t in totals) - sum(b.net_cents + b.vat_cents for b in booked)
     if abs(untaxed) > limits.cap:
         said = "the tax rounding differs by {amount} in all, more than the cap of {cap}"
@@ -130,12 +130,8 @@ def _group(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals]) -> dict[
     return by_code
 
 
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    nets: tuple[int, ...]
-    rounding: int
-    net: int
-    tax: int
+_Settled = tuple[list[int], VatAmount]
+"""The nets of the lines, the rounding line's last, and what the books will show."""
 
 
 def _settle_code(total: VatAmount, wanted: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
@@ -146,7 +142,7 @@ def _settle_code(total: VatAmount, wanted: Sequence[WantedTotals], limits: Solve
     for missing in _nearest_first(limits.cap):
         tax = total.vat_cents - missing
         if nets := _find_nets(wanted, total, tax, limits):
-            return _Settled(tuple(nets[:-1]), nets[-1], total.net_cents, tax)
+            return nets, replace(total, vat_cents=tax)
     raise _unsolvable(total, wanted)
 
 
@@ -156,7 +152,7 @@ def _settle_net(total: VatAmount, wanted: Sequence[WantedTotals], limits: Solver
     nets = None if total.vat_cents and not total.percentage else _find_nets(wanted, untaxed, 0, limits)
     if nets is None:
         raise _unsolvable(total, wanted)
-    return _Settled(tuple(nets[:-1]), nets[-1], total.net_cents, total.vat_cents)
+    return nets, total
 
 
 def _find_nets(wanted: Sequence[WantedTotals], total: VatAmount, tax: int, limits: SolverLimits) -> list[int] | None:

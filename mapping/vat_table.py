@@ -91,18 +91,14 @@ def get_vat_code(
             field="products.vat",
             fix=message(said, key=key),
         ) from miss
-    return None if answer.value is None else _as_code(answer.value)
-
-
-def _as_code(value: str) -> int:
-    if not value.isdecimal():
+    if answer.value is not None and not answer.value.isdecimal():
         raise MappingError(
-            message('"{value}" is not a VAT code of the till', value=value),
+            message('"{value}" is not a VAT code of the till', value=answer.value),
             code="no-such-vat-code",
             field="products.vat",
             fix="write the number of a VAT group in products.vat",
         )
-    return int(value)
+    return None if answer.value is None else int(answer.value)
 
 
 SALES_GROUPS: Final = (None, "TURNOVER-GROUP-TYPE-TURNOVER")
