@@ -16,8 +16,6 @@ from mapping.sale_identity import name_document
 
 
 class Cause(StrEnum):
-    """Why a record makes a difference."""
-
     NOT_BOOKED = "not booked"
     LEFT_OUT = "left out by the settings"
     DELETED = "deleted in the books"
@@ -38,8 +36,6 @@ class Cause(StrEnum):
 
 
 class DocumentState(StrEnum):
-    """The state of a document of ours in the books."""
-
     PRESENT = "present"
     VOIDED = "voided"
     GONE = "gone"

@@ -22,8 +22,6 @@ UNKNOWN = "unknown"
 
 
 class Measure(StrEnum):
-    """The kind of amount."""
-
     NET = "net"
     VAT = "vat"
     TENDER = "tender"

@@ -7,6 +7,7 @@ A file holds the records as both systems gave them, the settings, and the answer
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -123,12 +124,9 @@ def _refer(sale: Sale, known: Data, settings: SettingsDocument) -> References:
 
 def find_not_replayed(before: SettingsDocument, after: SettingsDocument) -> list[str]:
     """The settings that differ and cannot be tried with recorded answers."""
-    return [path for path in NOT_REPLAYED if _value(before, path) != _value(after, path)]
-
-
-def _value(document: SettingsDocument, path: str) -> object:
-    section, _, name = path.partition(".")
-    return getattr(getattr(document, section), name, None)
+    values = operator.attrgetter(*NOT_REPLAYED)
+    compared = zip(NOT_REPLAYED, values(before), values(after), strict=True)
+    return [path for path, old, new in compared if old != new]
 
 
 def compare(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -63,7 +63,6 @@ class Assessment:
 
     @cached_property
     def refusal(self) -> NotBookable | None:
-        """Why it is not to be booked now, or None."""
         return sale_identity.find_refusal(self.sale, self.settings.orders)
 
     @cached_property
@@ -73,7 +72,6 @@ class Assessment:
 
     @cached_property
     def content(self) -> str:
-        """Its fingerprint, without the time of its last change."""
         return sale_identity.content(self.sale)
 
     @cached_property

@@ -7,17 +7,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, get_args
 
+from mapping import items
 from mapping.errors import MappingError, NotBookable, naming
-from mapping.items import (
-    OWN,
-    find_family,
-    is_gtin,
-    is_own,
-    name_item,
-    needs_allocation,
-    to_article_number,
-    to_variant_name,
-)
 from mapping.messages import message
 from mapping.money import round_to_cents
 from mapping.records import Article, Item, Product, fingerprint
@@ -55,21 +46,21 @@ _UNKNOWN: Traces = {}
 
 def require_wanted(item: Item, settings: ProductSettings) -> None:
     """Return if the item belongs in the till; else raise NotBookable with the reason."""
-    if reason := OWN if is_own(item) else _SKIPPED_TYPES.get(item.type):
-        raise NotBookable(reason, record=name_item(item), field="type")
+    if reason := items.OWN if items.is_own(item) else _SKIPPED_TYPES.get(item.type):
+        raise NotBookable(reason, record=items.name_item(item), field="type")
     if item.type not in settings.types:
         reason = message('products.types in the settings leaves out items of type "{type}"', type=item.type)
-        raise NotBookable(reason, record=name_item(item), field="products.types")
-    with naming(record=name_item(item), field="products.filter"):
+        raise NotBookable(reason, record=items.name_item(item), field="products.types")
+    with naming(record=items.name_item(item), field="products.filter"):
         passes = settings.filter is None or settings.filter.holds(item.rule_source)
     if not passes:
         reason = "products.filter in the settings leaves this item out"
-        raise NotBookable(reason, record=name_item(item), field="products.filter")
-    if not item.active and not needs_allocation(item, settings):
+        raise NotBookable(reason, record=items.name_item(item), field="products.filter")
+    if not item.active and not items.needs_allocation(item, settings):
         try:
-            to_article_number(item, settings)
+            items.to_article_number(item, settings)
         except MappingError as refusal:  # nobody has to give a number to an item that is inactive
-            raise NotBookable(refusal.reason, record=name_item(item), field="SKU") from refusal
+            raise NotBookable(refusal.reason, record=items.name_item(item), field="SKU") from refusal
 
 
 def is_wanted(item: Item, settings: ProductSettings) -> bool:
@@ -105,7 +96,7 @@ def to_product(
     empty: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
     kept = replace(article, **empty)
     name = kept.description
-    if name and (family := find_family(item, settings)):
+    if name and (family := items.find_family(item, settings)):
         # A new member does not rename the product, nor does another spelling.
         present = (existing.description if existing else None) or ""
         is_named = present and (before is None or present.casefold() == family.name.casefold())
@@ -128,11 +119,11 @@ def to_wanted(
         raise MappingError(
             message(said, currency=item.currency, till_currency=settings.currency),
             code="other-currency",
-            record=name_item(item),
+            record=items.name_item(item),
             field="currency",
             fix=message("price the item in {currency}", currency=settings.currency),
         )
-    number = to_article_number(item, settings, allocated=allocated)
+    number = items.to_article_number(item, settings, allocated=allocated)
     before = find_article(existing, number)
     _require_own(item, before, settings)
     return empty_cleared(to_article(item, number, settings, vat), before, traces, settings), before
@@ -158,7 +149,7 @@ def to_traces(item: Item, *, settings: ProductSettings, vat: VatTable, allocated
 
 def to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
     """The article as the books want it, before any write policy: a mapped field without a result has its default."""
-    with naming(record=name_item(item)):
+    with naming(record=items.name_item(item)):
         default = to_default_article(item, number, settings, vat)
     found = {name: _run(rule, item, name) for name, rule in settings.fields.items()}
     mapped: dict[str, Any] = {name: str(value) for name, value in found.items() if value is not None}
@@ -183,19 +174,19 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
         raise MappingError(
             message(said, number=before.number, description=before.description),
             code="article-of-another-item",
-            record=name_item(item),
+            record=items.name_item(item),
             field="SKU",
             fix=message(fix, number=before.number),
         )
     if not settings.update_existing:
-        raise NotBookable(NO_UPDATES, record=name_item(item), field="products")
+        raise NotBookable(NO_UPDATES, record=items.name_item(item), field="products")
 
 
 def to_default_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
     """The default article, before any mapped field and any write policy."""
     sku = (item.sku or "").strip()
-    family = find_family(item, settings)
-    name = to_variant_name(item, family, settings)
+    family = items.find_family(item, settings)
+    name = items.to_variant_name(item, family, settings)
     vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, branch=settings.vat_branch)
     code = vat.tax_codes.get(item.tax_code_id or "")
     percentage = code.percentage if code else None
@@ -214,7 +205,7 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
         invoice_text=name,
         display_text=name,
         extra_text=item.description,
-        barcode=sku if settings.barcode_from_sku and is_gtin(sku) else None,
+        barcode=sku if settings.barcode_from_sku and items.is_gtin(sku) else None,
         turnover_group=find_turnover_group(item, vat_code, settings),
         vat_code=vat_code,
         **price,
@@ -266,7 +257,7 @@ def has_stale_price(wanted: Article, present: Article, vat: VatTable, branch: in
 
 
 def _run(rule: Rule, item: Item, field: str) -> Value:
-    with naming(record=name_item(item), field=f"products.fields.{field}"):
+    with naming(record=items.name_item(item), field=f"products.fields.{field}"):
         return evaluate(rule, item.rule_source).value
 
 

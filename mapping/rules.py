@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -52,18 +52,17 @@ class _Function(BaseModel):
 class _Transform(_Function):
     """A function of one inner value; a missing value gives no result."""
 
+    step: ClassVar[str]
+    """What a preview says was done; {0} is the rule."""
     of: Rule = Field(description="The rule (or field path) whose value is worked on")
 
     def run(self, source: object, trace: Trace) -> Value:
         before = self.of.run(source, trace)
         after = None if before is None else self.apply(before)
-        trace.append(RuleStep(self.describe(), before, after))
+        trace.append(RuleStep(self.step.format(self), before, after))
         return after
 
     def apply(self, value: Value) -> Value:
-        raise NotImplementedError
-
-    def describe(self) -> str:
         raise NotImplementedError
 
 
@@ -108,6 +107,7 @@ class Constant(_Function):
 class Text(_Transform):
     """A change of text."""
 
+    step = "text {0.action}"
     do: Literal["text"]
     action: Literal["upper", "lower", "title", "trim", "digits", "one_line", "left", "right", "replace"] = "trim"
     length: int = Field(default=0, ge=0, description="How many characters left or right keeps")
@@ -116,9 +116,6 @@ class Text(_Transform):
 
     def apply(self, value: Value) -> Value:
         return _TEXT_ACTIONS[self.action](self, str(value))
-
-    def describe(self) -> str:
-        return f"text {self.action}"
 
 
 _TEXT_ACTIONS: dict[str, Callable[[Text, str], str]] = {
@@ -137,6 +134,7 @@ _TEXT_ACTIONS: dict[str, Callable[[Text, str], str]] = {
 class Number(_Transform):
     """A number: multiplied, added to, rounded half up."""
 
+    step = "number x {0.multiply} + {0.add}"
     do: Literal["number"]
     multiply: Decimal = Field(default=Decimal(1), description="Factor")
     add: Decimal = Field(default=Decimal(0), description="Added after multiplying")
@@ -145,13 +143,11 @@ class Number(_Transform):
     def apply(self, value: Value) -> Value:
         return _rounded(_decimal(value, "number") * self.multiply + self.add, self.decimals)
 
-    def describe(self) -> str:
-        return f"number x {self.multiply} + {self.add}"
-
 
 class Money(_Transform):
     """An amount of money between euros and cents."""
 
+    step = "money to {0.to}"
     do: Literal["money"]
     to: Literal["cents", "euros"] = Field(default="cents", description="Unit of the result")
 
@@ -159,13 +155,11 @@ class Money(_Transform):
         amount = _decimal(value, "money")
         return int(_rounded(amount * 100, 0)) if self.to == "cents" else _rounded(amount / 100, 2)
 
-    def describe(self) -> str:
-        return f"money to {self.to}"
-
 
 class Percentage(_Transform):
     """A percentage of a number."""
 
+    step = "{0.percent} % of it"
     do: Literal["percentage"]
     percent: Decimal = Field(description="Per cent; 121 adds a fifth and a hundredth")
     decimals: int | None = Field(default=2, ge=0, le=9, description="Decimals to round to; none keeps all")
@@ -173,13 +167,11 @@ class Percentage(_Transform):
     def apply(self, value: Value) -> Value:
         return _rounded(_decimal(value, "percentage") * self.percent / 100, self.decimals)
 
-    def describe(self) -> str:
-        return f"{self.percent} % of it"
-
 
 class DayRule(_Transform):
     """A calendar date, moved by days, perhaps written out."""
 
+    step = "date {0.add_days:+d} days"
     do: Literal["date"]
     add_days: int = Field(default=0, description="Days to add; negative goes back")
     format: str | None = Field(default=None, description='How to write it, e.g. "%d-%m-%Y"; none keeps a date')
@@ -196,13 +188,11 @@ class DayRule(_Transform):
             ) from error
         return day if self.format is None else day.strftime(self.format)
 
-    def describe(self) -> str:
-        return f"date {self.add_days:+d} days"
-
 
 class Lookup(_Transform):
     """A row of a table; case does not matter."""
 
+    step = "lookup in {0.rows} rows"
     do: Literal["lookup"]
     table: dict[str, Scalar] = Field(description="Source value to result")
     otherwise: Scalar | None = Field(default=None, description="Taken when no row fits")
@@ -210,8 +200,9 @@ class Lookup(_Transform):
     def apply(self, value: Value) -> Value:
         return find_row(self.table, str(value), self.otherwise)
 
-    def describe(self) -> str:
-        return f"lookup in {len(self.table)} rows"
+    @property
+    def rows(self) -> int:
+        return len(self.table)
 
 
 class Choice(_Function):

@@ -330,15 +330,11 @@ class OrderSettings(Section):
     filter: Condition | None = Field(default=None, description="Only sales that meet this condition flow")
 
     @model_validator(mode="after")
-    def _fallback_is_named(self) -> OrderSettings:
+    def _has_its_items(self, info: ValidationInfo) -> OrderSettings:
         if self.missing_item == "fallback" and not self.fallback_item:
             raise incomplete(
                 'orders.missing_item = "fallback" needs orders.fallback_item', "fallback_item", _NAME_AN_ITEM
             )
-        return self
-
-    @model_validator(mode="after")
-    def _day_has_an_item(self, info: ValidationInfo) -> OrderSettings:
         if self.summary == "day" and not (self.summary_item or self.fallback_item or is_in_force(info)):
             raise incomplete('orders.summary = "day" needs orders.summary_item', "summary_item", _NAME_AN_ITEM)
         return self

@@ -44,6 +44,7 @@ LOSES_STOCK = (
 )
 KEEP_STOCK = 'set stock.enabled = false, or orders.summary = "sale"'
 
+_TOO_DEEP = "its tables, lists and functions stand too deep within each other", "take some of them apart"
 TOO_LARGE = "it is beyond the largest article number of the till"
 TWO_ROWS = "one branch has two rows, and only one of them would count"
 
@@ -61,15 +62,11 @@ class SettingsDocument(Section):
     mapping: MappingSettings = Field(default_factory=MappingSettings)
 
     @model_validator(mode="after")
-    def _stock_needs_every_sale(self, info: ValidationInfo) -> SettingsDocument:
-        if self.loses_stock and not is_in_force(info):
-            raise incomplete(LOSES_STOCK, "orders.summary", KEEP_STOCK)
-        return self
-
-    @model_validator(mode="after")
-    def _numbers_are_possible(self, info: ValidationInfo) -> SettingsDocument:
+    def _fits_together(self, info: ValidationInfo) -> SettingsDocument:
         if is_in_force(info):
             return self
+        if self.loses_stock:
+            raise incomplete(LOSES_STOCK, "orders.summary", KEEP_STOCK)
         if self.products.allocate_to > LARGEST_NUMBER:
             raise incomplete(TOO_LARGE, "products.allocate_to", "take a smaller number")
         if len({int(number) for number in self.stock.branches}) < len(self.stock.branches):
@@ -130,21 +127,17 @@ def _read(toml_text: str) -> Mapping[str, Any]:
             message("this is not TOML: {error}", error=error), "texts stand in quotes, tables in [brackets]"
         ) from error
     except RecursionError:
-        raise _too_deep() from None
+        raise refuse(*_TOO_DEEP) from None
 
 
 def refuse(message: str, hint: str) -> DocumentError:
     return DocumentError((DocumentFault("(document)", message, hint),))
 
 
-def _too_deep() -> DocumentError:
-    return refuse("its tables, lists and functions stand too deep within each other", "take some of them apart")
-
-
 def parse_data(data: Mapping[str, Any], *, in_force: bool = False) -> SettingsDocument:
     """Read a document from plain data (TOML or JSON already read); DocumentError with every fault."""
     if is_too_deep(data):
-        raise _too_deep()
+        raise refuse(*_TOO_DEEP)
     try:
         return SettingsDocument.model_validate(data, context={IN_FORCE: in_force})
     except ValidationError as error:

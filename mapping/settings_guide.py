@@ -15,19 +15,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from tomlkit.exceptions import TOMLKitError
 
+from mapping import settings_document
 from mapping.control import Control
-from mapping.settings_document import (
-    DocumentError,
-    Path,
-    SettingsDocument,
-    find_excess,
-    find_keys,
-    first_sentence,
-    parse,
-    refuse,
-    sections,
-    to_toml,
-)
+from mapping.settings_document import SettingsDocument
 
 Kind = Literal["switch", "choice", "number", "text", "list", "table", "control", "condition"]
 _KINDS: Mapping[object, Kind] = {
@@ -66,10 +56,11 @@ class GuideSection:
 
 
 def explain(document: SettingsDocument) -> tuple[GuideSection, ...]:
-    return tuple(
-        GuideSection(name, first_sentence(model), tuple(_settings(name, model, getattr(document, name))))
-        for name, model in sections(SettingsDocument)
-    )
+    found = []
+    for name, model in settings_document.sections(SettingsDocument):
+        meaning, settings = settings_document.first_sentence(model), _settings(name, model, getattr(document, name))
+        found.append(GuideSection(name, meaning, tuple(settings)))
+    return tuple(found)
 
 
 def _settings(chapter: str, model: type[BaseModel], present: BaseModel) -> Iterator[Setting]:
@@ -115,7 +106,7 @@ def _limit(field: FieldInfo, name: str) -> Decimal | None:
 
 
 def _show(value: object) -> str | None:
-    return None if value is None else to_toml(value)
+    return None if value is None else settings_document.to_toml(value)
 
 
 _BY_HAND: Final = "edit the document itself, on the page of the settings"
@@ -127,8 +118,8 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
     A value may be a table: only its keys that differ change. Raises `DocumentError` with every fault of the result,
     and if an answer cannot be inserted without changing something else.
     """
-    if excess := find_excess(text):
-        raise refuse(excess, _BY_HAND)
+    if excess := settings_document.find_excess(text):
+        raise settings_document.refuse(excess, _BY_HAND)
     try:
         document, expected = tomlkit.parse(_uncover(text, answers)), tomllib.loads(text, parse_float=Decimal)
         for path, answer in answers.items():
@@ -148,25 +139,25 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
         raise _refuse() from None
     if _without_empty(made) != _without_empty(expected):
         raise _refuse()
-    parse(amended)
+    settings_document.parse(amended)
     return amended
 
 
-def _refuse() -> DocumentError:
-    return refuse("it is written in a way that answers cannot be put into", _BY_HAND)
+def _refuse() -> settings_document.DocumentError:
+    return settings_document.refuse("it is written in a way that answers cannot be put into", _BY_HAND)
 
 
 def _uncover(text: str, answers: Mapping[str, Any]) -> str:
     """The text with the commented-out defaults of the answered settings in force, so that each answer stands there."""
-    table: Path = ()
+    table: settings_document.Path = ()
     lines = text.removesuffix("\n").split("\n")
-    tables = {each.at: each.table for each in find_keys(lines)}
+    tables = {each.at: each.table for each in settings_document.find_keys(lines)}
     for at, line in enumerate(lines):
         table = tables.get(at, table)
         for path, answer in answers.items():
             section, name = path.split(".")
             if (section,) == table and answer is not None and re.match(rf"\s*#\s*{name} (?:=|is not set)", line):
-                lines[at] = f"{name} = {to_toml(answer)}"
+                lines[at] = f"{name} = {settings_document.to_toml(answer)}"
     return "\n".join(lines) + "\n"
 
 
@@ -178,7 +169,7 @@ def _put(table: Any, name: str, value: Any) -> None:
         for key in [*value, *(key for key in present if key not in value)]:
             _put(present, key, value.get(key))
     elif value is not None and present != value:
-        table[name] = tomlkit.value(to_toml(value))
+        table[name] = tomlkit.value(settings_document.to_toml(value))
     elif value is None and present is not None:
         del table[name]
 

@@ -141,8 +141,6 @@ def load(stored: str) -> SaleSide:
 
 
 class LineMatch(StrEnum):
-    """What the two lines of a pair are to each other."""
-
     SAME = "same"
     ROUNDED = "rounded"
     DIFFERS = "differs"
@@ -159,7 +157,6 @@ class Pair:
 
     @property
     def gap_cents(self) -> int:
-        """By how much the books have more, without VAT."""
         return (self.books.net_cents if self.books else 0) - (self.till.net_cents if self.till else 0)
 
     @property
