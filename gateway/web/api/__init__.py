@@ -1,4 +1,7 @@
-"""The admin API, a file per subject; one table has every operation with its address, what it takes, its callers."""
+"""The admin API, a file per subject; one table has every operation with its address, what it takes, its callers.
+
+What an operation takes and answers is said there, and again at its endpoint only where the table cannot say it.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,6 @@ _WHEN_KNOWN = ("account", "operation", "code", "record", "field", "fix", "order_
 
 
 async def list_events(request: Request) -> Response:
-    """Newest first; `after` is the cursor a list before this one gave as `next`."""
     wanted = queries.to_filter(request.query_params)
     page = await services.of(request).read(lambda session: activity.find_events(session, wanted))
     return JSONResponse(to_list(page, await services.names_of(request)))
@@ -68,7 +67,6 @@ async def answer(request: Request, event_id: int, *, seconds: float) -> Response
 
 
 async def retry_event(request: Request) -> Response:
-    """202: the event is due again; body `{"reason": "…"}` with an optional reason."""
     event_id = queries.to_id(request.path_params["id"])
     reason = queries.find_text(await read_json(request, "reason"), "reason")
     event = await actions.retry(services.of(request), event_id, actor=ADMIN, reason=reason)
@@ -77,7 +75,6 @@ async def retry_event(request: Request) -> Response:
 
 
 async def ignore_event(request: Request) -> Response:
-    """200: the event is closed; body `{"reason": "…"}` with an optional reason."""
     event_id = queries.to_id(request.path_params["id"])
     reason = queries.find_text(await read_json(request, "reason"), "reason")
     event = await actions.ignore(services.of(request), event_id, actor=ADMIN, reason=reason)
@@ -85,7 +82,7 @@ async def ignore_event(request: Request) -> Response:
 
 
 async def retry_events(request: Request) -> Response:
-    """202 with the ids: everything that fits the filter (body or query) is due again; parked events by default."""
+    # The filter may stand in the address as well.
     given = queries.only(dict(request.query_params) | await _read_object(request), *queries.FILTER, "reason")
     wanted, reason = queries.to_filter(given), queries.find_text(given, "reason")
     ids, more = await actions.retry_all(services.of(request), wanted, actor=ADMIN, reason=reason)
@@ -111,7 +108,6 @@ async def _read_object(request: Request) -> dict[str, Any]:
 
 
 async def show_order(request: Request) -> Response:
-    """Every event of an order, newest first, and the documents it became. 404 when it is unknown here."""
     order = to_order(request)
 
     def look(session: Session) -> tuple[list[Event], list[dict[str, Any]]]:
@@ -175,7 +171,6 @@ async def export_person(request: Request) -> Response:
 
 
 async def erase_person(request: Request) -> Response:
-    """How much was erased, which fiscal records stay, and what still mentions the person, and why."""
     return JSONResponse(await _do_with_person(request, "erase", str(request.path_params["email"]).strip()))
 
 

@@ -208,7 +208,6 @@ def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
 
 
 async def backfill_flow(request: Request) -> Response:
-    """202 with one event for each connection that will go through the flow since that day."""
     given = await events.read_json(request, "since", "connection")
     flow = queries.find_choice(request.path_params, "flow", Flow)
     if flow is None:
@@ -221,7 +220,6 @@ async def backfill_flow(request: Request) -> Response:
 
 
 async def list_audit(request: Request) -> Response:
-    """Newest first; `after` is the cursor a list before this one gave as `next`."""
     before, limit = queries.find_cursor(request.query_params), queries.find_limit(request.query_params)
 
     def find_page(session: Session) -> dict[str, Any]:
@@ -233,7 +231,6 @@ async def list_audit(request: Request) -> Response:
 
 
 async def list_backfills(request: Request) -> Response:
-    """Those under way, and those that ended within a day; newest first."""
     found, names = await services.of(request).read(activity.find_recent), await services.names_of(request)
     return JSONResponse({"backfills": [to_backfill(each, names) for each in found]})
 
@@ -266,10 +263,6 @@ def to_backfill(found: progress.Progress, names: Mapping[str, str]) -> dict[str,
 
 
 async def list_compared_days(request: Request) -> Response:
-    """The results of the last comparison of each day, newest first; amounts in cents.
-
-    `?connection= &from= &through= &limit=`, all optional.
-    """
     given = request.query_params
     connection = queries.find_text(given, "connection")
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
@@ -312,10 +305,6 @@ def _to_data(day: AgreementDayRow, called: str, records: Sequence[AgreementRecor
 
 
 async def export_certificates(request: Request) -> Response:
-    """The certificates of these days as a signed file, which `certificate verify` reads.
-
-    `?connection= &from= &through=`, all optional.
-    """
     given = request.query_params
     connection = queries.find_text(given, "connection")
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
