@@ -37,7 +37,6 @@ async def list_connections(request: Request) -> Response:
 
 
 async def show_connection(request: Request) -> Response:
-    """One connection, without its secrets. Raises `Refusal` 404."""
     return JSONResponse(await _read(request))
 
 
@@ -56,7 +55,6 @@ async def put_connection(request: Request) -> Response:
 
 
 async def check_connection(request: Request) -> Response:
-    """200 with the event whose `result` are the findings of both sides; 202 when it takes longer than `?wait`."""
     await events.read_json(request)
     seconds = actions.find_seconds(request.query_params)
     event_id = await setups.check_up(services.of(request), request.path_params["name"], actor=ADMIN)
@@ -75,7 +73,6 @@ async def go_live(request: Request) -> Response:
 
 
 async def pause_connection(request: Request) -> Response:
-    """200 with the connection; what comes meanwhile waits and is done afterwards."""
     await events.read_json(request)
     await setups.pause(services.of(request), request.path_params["name"], actor=ADMIN)
     return JSONResponse(await _read(request))
@@ -91,7 +88,6 @@ async def _read(request: Request) -> dict[str, object]:
 
 
 async def rename_connection(request: Request) -> Response:
-    """200 with the connection under its new name; nothing else changes."""
     given = await events.read_json(request, "name")
     wanted = queries.find_text(given, "name")
     if wanted is None:
@@ -101,7 +97,6 @@ async def rename_connection(request: Request) -> Response:
 
 
 async def remove_connection(request: Request) -> Response:
-    """200: it is removed, its events are ended; `revoked` says whether Intuit took the tokens back."""
     given = await events.read_json(request, "data")
     data = queries.find_choice(given, "data", Data)
     if data is None:
@@ -159,16 +154,6 @@ TOML = "application/toml"
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A document to put in force, and why. `after` is the version they had before them, if that counts."""
-
-    text: str
-    actor: str
-    reason: str | None = None
-    after: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Saved:
     """A document in force. `checked` says whether both systems were asked; `warnings` are worth a look."""
 
@@ -177,25 +162,37 @@ class Saved:
     warnings: tuple[DocumentFault, ...] = ()
 
 
-async def save_settings(shared: Services, name: str, draft: Draft) -> Saved:
-    """Check and put in force. Raises `SettingsError` with what neither system has, `Refusal` 404, `Outdated`."""
-    found = await _check(shared, name, draft)
+async def save_settings(
+    shared: Services, name: str, text: str, *, actor: str, reason: str | None = None, after: int | None = None
+) -> Saved:
+    """Check a document and put it in force, audited. `after` is the version they had before them, if that counts.
+
+    Raises `DocumentError` with what neither system has, `Refusal` 404, `Outdated`.
+    """
+    found = await _check(shared, name, text, actor)
     if faults := _to_faults(found, "faults"):
         raise DocumentError(faults)
     checked = found is not None and not found.get("unasked")
-    version, event_ids = await shared.write(lambda session: store_settings(session, name, draft, checked=checked))
+
+    def store(session: Session) -> tuple[int, list[int]]:
+        must_exist(session, name)
+        version = connections.save_settings(session, name, text, author=actor, after=after)
+        audit.note(session, actor=actor, action=ACTION, target=to_target(name, version), reason=reason)
+        return version, progress.request_check(session, name, version, checked=checked)
+
+    version, event_ids = await shared.write(store)
     shared.notifier.notify(event_ids)
     return Saved(version, checked, _to_faults(found, "warnings"))
 
 
-async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any] | None:
+async def _check(shared: Services, name: str, text: str, actor: str) -> Mapping[str, Any] | None:
     """What a worker found, or None when none could look."""
 
     def ask(session: Session) -> int | None:
         must_exist(session, name)
         if "worker" not in {process.role for process in installation.alive(session)}:
             return None
-        change = requests.check_settings(draft.text, connection=name, actor=draft.actor)
+        change = requests.check_settings(text, connection=name, actor=actor)
         (received,) = inbox.receive(session, [change])
         return received.id
 
@@ -207,17 +204,6 @@ async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any]
     event = await shared.read(lambda session: activity.find_event(session, event_id)) if settled else None
     found = events.to_result(event) if event and event.state == State.DONE else None
     return found if isinstance(found, Mapping) else None
-
-
-def store_settings(session: Session, name: str, draft: Draft, *, checked: bool) -> tuple[int, list[int]]:
-    """Put a document in force, audited; answers its version, and the events by which it is checked later.
-
-    Raises `Refusal` 404, `Outdated`.
-    """
-    must_exist(session, name)
-    version = connections.save_settings(session, name, draft.text, author=draft.actor, after=draft.after)
-    audit.note(session, actor=draft.actor, action=ACTION, target=to_target(name, version), reason=draft.reason)
-    return version, progress.request_check(session, name, version, checked=checked)
 
 
 def to_target(name: str, version: int) -> str:
@@ -242,7 +228,6 @@ def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFaul
 
 
 async def show_settings(request: Request) -> Response:
-    """The document in force, as TOML or (by Accept) JSON; on the defaults, the commented example."""
     name = request.path_params["name"]
 
     version, text = await services.of(request).read(lambda session: find_in_force(session, name))
@@ -269,7 +254,7 @@ async def put_settings(request: Request) -> Response:
     try:
         # On a thread: parsing a large document takes time.
         text = await shared.run(lambda: _parse(body, is_json=is_json))
-        saved = await save_settings(shared, name, Draft(text, ADMIN, reason=reason, after=after))
+        saved = await save_settings(shared, name, text, actor=ADMIN, reason=reason, after=after)
     except DocumentError as error:
         detail = "the settings document was refused; the old one stays"
         raise Refusal(422, detail, faults=to_rows(error.faults)) from None

@@ -15,7 +15,7 @@ from gateway.queries import sales
 from gateway.store import audit, connections, event_history, requests
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.web import actions, api, queries, services
-from gateway.web.api.connections import Draft, find_in_force
+from gateway.web.api.connections import find_in_force
 from gateway.web.dashboard import mapping_form, settings
 from gateway.web.dashboard.rendering import find_settings, render
 from gateway.web.sessions import Visitor
@@ -29,13 +29,14 @@ _MEANINGS: Final = {path: each.meaning for path, each in find_settings(SettingsD
 
 @dataclass(frozen=True, slots=True)
 class MappingState:
-    """The document in force, the lists as they were last read, what occurs in sales, and the last reading of lists.
+    """The document in force and its choices, the lists as last read, what occurs in sales, and the last reading.
 
     `made_from` is the document a form was made from: an earlier one, when somebody saved meanwhile.
     """
 
     version: int
     text: str
+    in_force: mapping_form.Choices
     made_from: str
     known: Mapping[choices.ListName, connections.KnownList]
     values: sales.SalesValues
@@ -78,7 +79,7 @@ async def show_mapping(request: Request, _visitor: Visitor) -> Response:
     state = await _read(request)
     saved = request.query_params.get("saved") == str(state.version)
     notice, whole = "saved" if saved else "", request.query_params.get("whole", "")
-    return _show(request, state, Editing(_in_force(state), state.version, notice=notice, whole=whole))
+    return _show(request, state, Editing(state.in_force, state.version, notice=notice, whole=whole))
 
 
 async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -87,7 +88,7 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
     base = queries.find_number(form, "base") or 0
     state = await _read(request, number, base)
     made_from = mapping_form.read_document(settings_document.recall(state.made_from))
-    chosen = mapping_form.merge(mapping_form.read_form(form, made_from, state.lists), made_from, _in_force(state))
+    chosen = mapping_form.merge(mapping_form.read_form(form, made_from, state.lists), made_from, state.in_force)
     unfinished, whole = mapping_form.find_unfinished(form), form.get("whole", "")
     editing = Editing(chosen, base, number=number, is_typed=True, whole=whole, unfinished=unfinished)
     match form.get("action"):
@@ -96,7 +97,7 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
         case "try":
             return await _try(request, visitor, state, editing)
         case "propose":
-            blocks = mapping_form.to_blocks(chosen, state.lists, state.values, _in_force(state))
+            blocks = mapping_form.to_blocks(chosen, state.lists, state.values, state.in_force)
             proposed = mapping_form.propose(chosen, blocks)
             return _show(request, state, replace(editing, notice="proposed", chosen=proposed))
         case "refresh":  # what was chosen meanwhile stays in the form
@@ -104,7 +105,7 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
             change = requests.refresh_lists(connection=name, actor="admin")
             target = message("connection {name}", name=name)
             await shared.ask(partial(audit.ask, change=change, actor=visitor.actor, action="lists", target=target))
-            if chosen == _in_force(state) and not unfinished:
+            if chosen == state.in_force and not unfinished:
                 return RedirectResponse(settings.to_address(name, "mapping"), 303)
             return _show(request, await _read(request, number), replace(editing, notice="refreshing"))
         case _:
@@ -113,7 +114,7 @@ async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str
 
 async def _amend(request: Request, state: MappingState, editing: Editing) -> tuple[str | None, dict[str, str]]:
     """The document with what was chosen (None: nothing differs), or what is wrong by field."""
-    before = _in_force(state)
+    before = state.in_force
     if faults := mapping_form.find_faults(editing.chosen, before, state.lists):
         return None, faults
     answers = mapping_form.to_answers(state.text, editing.chosen, before)
@@ -135,15 +136,16 @@ async def _save(request: Request, visitor: Visitor, state: MappingState, editing
     if text is None:
         return _show(request, state, replace(editing, notice="unchanged"))
     name = request.path_params["name"]
-    draft = Draft(text, visitor.actor, reason="chosen in the mapping", after=editing.base)
     try:
-        saved = await api.connections.save_settings(services.of(request), name, draft)
+        saved = await api.connections.save_settings(
+            services.of(request), name, text, actor=visitor.actor, reason="chosen in the mapping", after=editing.base
+        )
     except DocumentError as error:
         placed = mapping_form.place(error.faults, editing.chosen)
         return _show(request, state, replace(editing, notice="refused", faults=placed), status=422)
     except connections.Outdated:
-        before, state = _in_force(state), await _read(request, editing.number)
-        chosen = mapping_form.merge(editing.chosen, before, _in_force(state))
+        before, state = state.in_force, await _read(request, editing.number)
+        chosen = mapping_form.merge(editing.chosen, before, state.in_force)
         return _show(request, state, replace(editing, notice="outdated", base=state.version, chosen=chosen), status=409)
     return RedirectResponse(f"{settings.to_address(name, 'mapping')}?saved={saved.version}", 303)
 
@@ -160,8 +162,8 @@ async def _try(request: Request, visitor: Visitor, state: MappingState, editing:
 
 
 def _show(request: Request, state: MappingState, editing: Editing, *, status: int = 200) -> Response:
-    lists, in_force = state.lists, _in_force(state)
-    blocks = mapping_form.to_blocks(editing.chosen, lists, state.values, in_force, editing.whole)
+    lists = state.lists
+    blocks = mapping_form.to_blocks(editing.chosen, lists, state.values, state.in_force, editing.whole)
     singles = [mapping_form.Offer.of(each, lists) for each in choices.SINGLES]
     return render(
         request,
@@ -184,10 +186,6 @@ def _show(request: Request, state: MappingState, editing: Editing, *, status: in
     )
 
 
-def _in_force(state: MappingState) -> mapping_form.Choices:
-    return mapping_form.read_document(settings_document.recall(state.text))
-
-
 async def _read(request: Request, number: str = "", base: int | None = None) -> MappingState:
     """The state, with the document of version `base` as what a form was made from. Raises `Refusal` 404."""
     name = request.path_params["name"]
@@ -198,6 +196,7 @@ async def _read(request: Request, number: str = "", base: int | None = None) -> 
         return MappingState(
             version=version,
             text=text,
+            in_force=mapping_form.read_document(settings_document.recall(text)),
             made_from=earlier.document if earlier else settings_document.example() if base == 0 else text,
             known=connections.read_lists(session, name),
             values=sales.find_values(session, name),

@@ -18,7 +18,7 @@ from gateway.queries import activity, todo
 from gateway.store import connections, requests
 from gateway.store.tables import SettingsRow
 from gateway.web import actions, api, queries, services
-from gateway.web.api.connections import ACTION, Draft, find_in_force, to_target
+from gateway.web.api.connections import ACTION, find_in_force, to_target
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -140,9 +140,11 @@ def to_editor(form: dict[str, str]) -> Editor:
 
 async def _save(request: Request, visitor: Visitor, state: SettingsState, editor: Editor) -> Response:
     name = request.path_params["name"]
-    draft = Draft(editor.text, to_actor(visitor, editor.who), reason=editor.reason or None, after=editor.base)
+    actor, reason = to_actor(visitor, editor.who), editor.reason or None
     try:
-        saved = await api.connections.save_settings(services.of(request), name, draft)
+        saved = await api.connections.save_settings(
+            services.of(request), name, editor.text, actor=actor, reason=reason, after=editor.base
+        )
     except DocumentError as error:
         refused = replace(editor, places=find_places(editor.text, error.faults), notice="refused")
         return await _show(request, state, refused, SentForm(status=422))
@@ -222,8 +224,9 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
     try:
         await services.of(request).run(lambda: settings_document.parse(shown.document))
         actor = to_actor(visitor, queries.find_text(form, "who") or "")
-        draft = Draft(shown.document, actor, reason=reason, after=base)
-        saved = await api.connections.save_settings(services.of(request), name, draft)
+        saved = await api.connections.save_settings(
+            services.of(request), name, shown.document, actor=actor, reason=reason, after=base
+        )
     except DocumentError as error:
         return await show_version(request, visitor, faults=error.faults, status=422)
     except connections.Outdated:

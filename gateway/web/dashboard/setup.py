@@ -20,7 +20,6 @@ from gateway.store import connections, cursors, event_history, requests, tokens
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, queries, services, setups
-from gateway.web.api.connections import Draft
 from gateway.web.dashboard.mapping_form import to_label
 from gateway.web.dashboard.rendering import ASKED_FLOWS, ASKED_OTHERS, NOT_SENT, SentForm, find_settings, render
 from gateway.web.problems import Refusal
@@ -163,10 +162,14 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         answers = find_answers(settings_document.recall(state.text), form)
         if answers or not state.version:
             text = await services.of(request).run(lambda: settings_guide.amend(state.text, answers))
-            draft = Draft(
-                text, visitor.actor, reason="answered in the set-up", after=state.version if base is None else base
+            await api.connections.save_settings(
+                services.of(request),
+                name,
+                text,
+                actor=visitor.actor,
+                reason="answered in the set-up",
+                after=state.version if base is None else base,
             )
-            await api.connections.save_settings(services.of(request), name, draft)
     except settings_document.DocumentError as error:
         asked = {*ASKED_FLOWS, *ASKED_OTHERS}
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}
