@@ -107,24 +107,33 @@ def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, pa
     """A slot for one call of process `holder` that starts within `patience` seconds; `release_slot` ends it."""
     bound = {"of_system": account.system, "of_account": account.name, "by": holder, "patience": patience}
     bound |= {"slots": limit.slots, "ahead": limit.interval * _SLOWEST + _CLOCK_SLACK}
+    on_postgres = engine.dialect.name == "postgresql"
     with changing(engine) as connection:
+        take = _TAKE_UNHINDERED_SKIPPING_LOCKED if on_postgres else _TAKE_UNHINDERED
+        found = connection.execute(take, {**bound, "interval": limit.interval}).one_or_none()
+        if found is not None:
+            return _to_slot(found, limit.interval)
         state = connection.execute(_STATE, bound).one()
         if state.cooldown > 0:
             return Later(float(state.cooldown), cooling=True)
         if state.wanted_by not in (None, holder) and state.wanted > 0:
             return Taken()
         interval = limit.interval * min(_SLOWEST, 2.0 ** _decayed(state.refusal_level, state.since_refusal))
-        take = _TAKE_SKIPPING_LOCKED if engine.dialect.name == "postgresql" else _TAKE
+        take = _TAKE_SKIPPING_LOCKED if on_postgres else _TAKE
         found = connection.execute(take, {**bound, "interval": interval}).one_or_none()
         if found is not None:
             if state.wanted_by == holder:
                 connection.execute(_WANT.values(wanted_by=None), bound)
-            return Slot(int(found.number), max(0.0, float(found.ready_in) - interval - _ROUNDING))
+            return _to_slot(found, interval)
         start = connection.execute(_NEXT_START, bound).scalar()
         if start is not None and float(start) > patience:
             return Later(float(start), cooling=False)
         connection.execute(_WANT.values(wanted_by=holder, wanted_until=epoch() + WANTED_SECONDS), bound)
         return Taken()
+
+
+def _to_slot(taken: Any, interval: float) -> Slot:
+    return Slot(int(taken.number), max(0.0, float(taken.ready_in) - interval - _ROUNDING))
 
 
 def release_slot(engine: Engine, account: Account, holder: str, number: int, *, rest: float = 0.0) -> None:
@@ -254,11 +263,24 @@ _FIRST = (
 )
 
 
-def _take(first: Select[Any]) -> Any:
+# Nothing holds calls up: no cooldown, nobody who asked first, and the pace has recovered.
+_UNHINDERED = (
+    select(_LIMITS.c.system)
+    .where(
+        _THE_ACCOUNT,
+        not_(is_cooling(_LIMITS.c)),
+        or_(_LIMITS.c.wanted_by.is_(None), _WANTED <= 0),
+        _LIMITS.c.refusal_level * RECOVERY_SECONDS <= epoch() - _LIMITS.c.refused_at,
+    )
+    .exists()
+)
+
+
+def _take(first: Select[Any], *provided: ColumnElement[bool]) -> Any:
     """Take the free slot that may start first, and move its next start by one interval."""
     return (
         update(_SLOTS)
-        .where(_FREE, _SLOTS.c.number == first.scalar_subquery())
+        .where(_FREE, _SLOTS.c.number == first.scalar_subquery(), *provided)
         .values(
             holder=bindparam("by"),
             leased_until=_START + LEASE_SECONDS,
@@ -268,7 +290,11 @@ def _take(first: Select[Any]) -> Any:
     )
 
 
-_TAKE, _TAKE_SKIPPING_LOCKED = _take(_FIRST), _take(_FIRST.with_for_update(skip_locked=True))
+_SKIPPING_LOCKED = _FIRST.with_for_update(skip_locked=True)
+_TAKE, _TAKE_SKIPPING_LOCKED = _take(_FIRST), _take(_SKIPPING_LOCKED)
+# The usual case, in one statement.
+_TAKE_UNHINDERED = _take(_FIRST, _UNHINDERED)
+_TAKE_UNHINDERED_SKIPPING_LOCKED = _take(_SKIPPING_LOCKED, _UNHINDERED)
 _NEXT_START = select(func.min(_START) - epoch()).where(_FREE)
 _COOLDOWNS = select(_LIMITS.c.system, _LIMITS.c.account, _LIMITS.c.cooldown_until - epoch()).where(
     is_cooling(_LIMITS.c)

@@ -141,6 +141,17 @@ def test_calls_in_a_row_ask_the_database_once(engine: Engine, open_limiters: Cal
     assert not limiter.is_held
 
 
+def test_a_call_nothing_holds_up_costs_two_statements(
+    engine: Engine, open_limiters: Callable[[], RateLimiters]
+) -> None:
+    limiter, line = open_limiters().of(TILL, Limit(1)), Line()
+    line.call(limiter)
+    asked: list[str] = []
+    sqlalchemy_event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    line.call(limiter)
+    assert [each.split()[0] for each in asked if not each.startswith("SET")] == ["UPDATE", "UPDATE"]
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_calls_in_a_row_let_another_caller_in_soon(open_limiters: Callable[[], RateLimiters], processes: int) -> None:
     limiters = [open_limiters().of(TILL, Limit(1)) for _ in range(processes)]
@@ -292,6 +303,21 @@ def test_a_pause_that_is_asked_for_is_kept_however_long_it_is(engine: Engine) ->
     assert 7190 < state_of(engine)[TILL] <= 7200
     rate_limits.cool_down(engine, TILL, 1.0)
     assert state_of(engine)[TILL] > 7190
+    with writing(engine) as session:  # the pace has recovered long before
+        session.execute(update(RateLimitRow).values(refused_at=epoch() - 3600.0))
+    asked = rate_limits.take_slot(engine, TILL, Limit(1), "us", patience=1.0)
+    assert isinstance(asked, Later)
+    assert asked.cooling
+
+
+def test_who_found_every_slot_taken_gets_the_next_one_first(engine: Engine) -> None:
+    rate_limits.open_account(engine, TILL, Limit(1))
+    slot = rate_limits.take_slot(engine, TILL, Limit(1), "first", patience=1.0)
+    assert isinstance(slot, Slot)
+    found = [rate_limits.take_slot(engine, TILL, Limit(1), "second", patience=1.0)]
+    rate_limits.release_slot(engine, TILL, "first", slot.number)
+    found += [rate_limits.take_slot(engine, TILL, Limit(1), by, patience=1.0) for by in ("first", "second")]
+    assert [type(each) for each in found] == [Taken, Taken, Slot]
 
 
 def test_the_first_refusal_costs_two_seconds_and_repeated_ones_more(engine: Engine) -> None:
