@@ -87,22 +87,22 @@ def test_no_row_and_no_value_is_lost_by_an_upgrade(released: Engine) -> None:
         assert kept == rows, name
 
 
-@pytest.mark.parametrize(
-    ("reason", "found"),
-    [("superseded by event 902", 902), ("superseded by event 902, ask Piet", None), ("superseded by event ", None)],
-)
-def test_what_superseded_an_event_is_read_out_of_its_reason_once(
-    released: Engine, reason: str, found: int | None
-) -> None:
+REASONS = {"superseded by event 902": 902, "superseded by event 902, ask Piet": None, "superseded by event ": None}
+
+
+def test_what_superseded_an_event_is_read_out_of_its_reason_once(released: Engine) -> None:
     with released.begin() as connection:
-        skipped = sa.text("UPDATE inbox SET state = 'skipped', reason = :reason WHERE id = 901")
-        connection.execute(skipped, {"reason": reason})
+        tables = MetaData()
+        tables.reflect(connection)
+        inbox_then = tables.tables["inbox"]
+        for number, reason in enumerate(REASONS, 1):
+            row = {**to_row(inbox_then, number), "state": "skipped", "reason": reason}
+            connection.execute(inbox_then.insert().values(row))
     installation.upgrade(released)
     with reading(released) as session:
-        older, newer = activity.find_event(session, 901), activity.find_event(session, 902)
-    assert older is not None
-    assert newer is not None
-    assert (older.superseded_by, newer.superseded_by) == (found, None)
+        events = [activity.find_event(session, number) for number in (*range(1, len(REASONS) + 1), 902)]
+    assert [event and event.superseded_by for event in events] == [*REASONS.values(), None]
+    assert None not in events
 
 
 def test_the_progress_of_a_backfill_is_read_out_of_the_cursors(released: Engine) -> None:
@@ -228,21 +228,21 @@ def test_a_status_changes_although_the_details_stay(released: Engine) -> None:
         assert links.find(session, "shop", LinkKind.DOCUMENT, "1") == replacing
 
 
-@pytest.mark.parametrize(
-    ("books", "sales"), [("2026-11-28", "2026-11-27"), ("2026-11-27", "2026-11-28"), (None, "2026-11-27")]
-)
-def test_two_cursors_of_the_books_become_the_older_one(released: Engine, books: str | None, sales: str) -> None:
+def test_two_cursors_of_the_books_become_the_older_one(released: Engine) -> None:
     insert = sa.text(
         "INSERT INTO cursors (connection, source, position, generation, reread_to) VALUES (:c, :s, :p, 0, 0)"
     )
+    older, newer = "2026-11-27T12:00:00+00:00", "2026-11-28T12:00:00+00:00"
+    both = {"a": (newer, older), "b": (older, newer), "c": (None, older)}  # of c, no poll has ended yet
     with released.begin() as connection:
-        for source, day in (("quickbooks.cdc", books), ("quickbooks.cdc.sales", sales)):
-            position = f"{day}T12:00:00+00:00" if day else None  # no poll has ended yet
-            connection.execute(insert, {"c": "default", "s": source, "p": position})
+        for name, positions in both.items():
+            for source, position in zip(("quickbooks.cdc", "quickbooks.cdc.sales"), positions, strict=True):
+                connection.execute(insert, {"c": name, "s": source, "p": position})
     installation.upgrade(released)
     with reading(released) as session:
-        left = [(row.source, row.position) for row in activity.find_polls(session) if row.connection == "default"]
-    assert left == [(cursors.BOOKS, "2026-11-27T12:00:00+00:00")]
+        found = [row for row in activity.find_polls(session) if row.connection in both]
+    assert {(row.connection, row.source, row.position) for row in found} == {(n, cursors.BOOKS, older) for n in both}
+    assert len(found) == len(both)
 
 
 def test_an_upgrade_forgets_echoes_as_what_was_last_done(released: Engine) -> None:
