@@ -50,11 +50,11 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, documents.INSTALLATION): lambda event, _: skipped(
         message("installation {id} is known", id=event.entity_id)
     ),
-    (Flow.ORDERS, "Backfill"): pages.unless_paused(pages.handle_orders),
-    (Flow.CUSTOMERS, "Backfill"): pages.unless_paused(pages.handle_customers),
-    (Flow.PRODUCTS, "Backfill"): pages.unless_paused(pages.handle_products),
-    (Flow.CATEGORIES, "Backfill"): pages.unless_paused(pages.handle_categories),
-    (Flow.STOCK, "Backfill"): pages.unless_paused(pages.handle_stock),
+    (Flow.ORDERS, "Backfill"): pages.handle,
+    (Flow.CUSTOMERS, "Backfill"): pages.handle,
+    (Flow.PRODUCTS, "Backfill"): pages.handle,
+    (Flow.CATEGORIES, "Backfill"): pages.handle,
+    (Flow.STOCK, "Backfill"): pages.handle,
     (Flow.ORDERS, "SalesReceipt"): books_documents.handle,
     (Flow.ORDERS, "Invoice"): books_documents.handle,
     (Flow.ORDERS, "CreditMemo"): books_documents.handle,

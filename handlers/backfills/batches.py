@@ -25,21 +25,21 @@ from sqlmodel import Session
 from gateway import failpoints
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from gateway.observability import counters
-from gateway.store import claims, inbox, links, progress, round_robin
+from gateway.store import claims, inbox, links, progress, records, round_robin
 from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, Received, State
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
-from gateway.store.records import RecordFacts
-from gateway.store.session import writing
-from handlers.catalogue import articles, bridge, drift, items, ownership, products
+from gateway.store.records import RecordFacts, RecordKind
+from gateway.store.session import reading, writing
+from handlers.catalogue import articles, bridge, categories, items, ownership, products
 from handlers.catalogue.articles import Member
-from handlers.catalogue.drift import View
 from handlers.deps import Deps
 from handlers.result import Ended, Result, done, say_end, store_ended
 from mapping import products as mapped
-from mapping.errors import MappingError
-from mapping.items import CATEGORY, find_own_number, needs_allocation
+from mapping.errors import MappingError, NotBookable
+from mapping.items import CATEGORY, find_family, find_own_number, needs_allocation
 from mapping.records import Item, Product
+from mapping.vat_table import VatTable
 
 FIRST, MOST = 25, 200
 """Items of a batch: at first, and at most."""
@@ -104,6 +104,39 @@ class NewItem:
     wanted: str
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a page of items is compared with: groups by category, owners by article number."""
+
+    groups: Mapping[str, Link]
+    owners: Mapping[str, Link]
+    vat: VatTable
+
+    def awaits_category(self, item: Item, deps: Deps) -> bool:
+        """Whether the till has no group of its category yet."""
+        return item.parent_id is not None and item.parent_id not in self.groups and deps.settings.categories.enabled
+
+    def group_of(self, item: Item, deps: Deps) -> int | None:
+        """The article group of its category, if there is one and groups are written."""
+        category = self.groups.get(item.parent_id or "")
+        return categories.group_number(category, deps) if category else None
+
+
+def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
+    """The links of these items, by item; items that were never written are absent."""
+    return deps.read(links.find_all, LinkKind.ITEM, [item.id for item in page])
+
+
+def look(page: Sequence[Item], known: Mapping[str, Link], numbers: Iterable[int], deps: Deps) -> View:
+    """`numbers`: articles that are not linked yet, of which the owners are wanted too."""
+    ids = sorted({item.parent_id for item in page if item.parent_id})
+    asked = [*(link.target_id for link in known.values()), *map(str, numbers)]
+    with reading(deps.engine) as session:
+        groups = links.find_all(session, deps.connection, LinkKind.GROUP, ids)
+        owners = links.find_all(session, deps.connection, LinkKind.ARTICLE, asked)
+    return View(groups, owners, deps.vat_table())
+
+
 def find_load(deps: Deps) -> LoadState:
     found = deps.process.loads.setdefault(deps.connection, LoadState())
     assert isinstance(found, LoadState)
@@ -113,12 +146,12 @@ def find_load(deps: Deps) -> LoadState:
 def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
     """Handle a batch; what interrupted it, or None. Raises `AuthLost` where the till refuses our login."""
     asked = [item for item in batch.items if item.type != CATEGORY]
-    known = drift.find_known(asked, deps)
+    known = find_known(asked, deps)
     sold = [item for item in asked if item.active or item.id in known]
     numbers = _find_numbers([item for item in sold if item.id not in known], batch.page, deps)
     with _hold(numbers.values(), deps) as lease:
-        view = drift.look(sold, known, numbers.values(), deps)
-        settled = drift.find_settled(sold, known, view, deps) - batch.page.altered
+        view = look(sold, known, numbers.values(), deps)
+        settled = find_settled(sold, known, view, deps) - batch.page.altered
         new = _find_new(sold, numbers, view, deps) if lease else {}
         taken = batch.page.present.keys()
         changes = {
@@ -133,6 +166,67 @@ def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
             return None
         failpoints.reach(failpoints.AFTER_CLAIM, items.ENTITY)
         return _make({id_: new[id_] for id_ in begun}, begun, view, lease, deps)
+
+
+def notice_altered(
+    page: Sequence[Item], known: Mapping[str, Link], present: Mapping[int | None, Product], deps: Deps
+) -> frozenset[str]:
+    """Mark as unsure the links of items whose articles differ from what the gateway would write; returns their ids.
+
+    A link stores what was last written, so an unchanged item needs no read; here the page was read anyway. Then the
+    item's own event reads the article and writes what differs. `present`: the till's products, by article number.
+    """
+    vat, trusted = deps.vat_table(), _trusted(page, known)
+    altered = {item.id: link for item, link in trusted if _is_altered(item, link, present, vat, deps)}
+    if altered:
+        with writing(deps.engine) as session:
+            links.mark_unsure(session, deps.connection, altered.values())
+            records.note_altered(session, deps.connection, RecordKind.PRODUCT, altered)
+    return frozenset(altered)
+
+
+def find_settled(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: Deps) -> frozenset[str]:
+    """The ids of items that are unchanged since the last write, in the books and in what is wanted at the till."""
+    if not deps.settings.products.enabled:
+        return frozenset()
+    return frozenset(item.id for item, link in _trusted(page, known) if _is_settled(item, link, view, deps))
+
+
+def _trusted(page: Sequence[Item], known: Mapping[str, Link]) -> list[tuple[Item, Link]]:
+    linked = ((item, known[item.id]) for item in page if item.id in known)
+    return [(item, link) for item, link in linked if link.fingerprint not in (None, items.GONE, items.LEFT_OUT)]
+
+
+def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
+    if (link.detail or {}).get("content") != items.content(item) or view.awaits_category(item, deps):
+        return False
+    try:
+        family = find_family(item, deps.settings.products)
+        member = Member(item, int(link.target_id), view.group_of(item, deps), link, family=family)
+        plain = articles.to_product(member, view.vat, deps)
+    except MappingError:
+        return False
+    owner = view.owners.get(link.target_id)
+    is_owner = owner is not None and owner.target_id == item.id
+    return is_owner and articles.is_written(member, articles.print_of(member, plain))
+
+
+def _is_altered(item: Item, link: Link, products: Mapping[int | None, Product], vat: VatTable, deps: Deps) -> bool:
+    present = products.get(int(link.target_id))
+    if present is None:
+        return True
+    try:
+        member = Member(item, int(link.target_id), None, link, guest=articles.guest_of(link))
+        wanted = articles.to_product(member, vat, deps, present)
+    except NotBookable:
+        return False
+    except MappingError:
+        return True  # its own event reports the error
+    branch = deps.settings.products.vat_branch
+    if articles.differs(wanted, present, vat, branch):
+        return True
+    group = articles.group_of(link)
+    return group is not None and categories.are_groups_written(deps) and group not in present.group_numbers
 
 
 def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: bool) -> Change:

@@ -5,7 +5,19 @@ kill costs at most one page; records received before are recognised by their key
 so other events go first.
 
 From the books come categories, then items, then stock, many at once. Items are handled in batches (see `batches`); the
-events of a page contain the records that were read: no item is read twice.
+events of a page contain the records that were read: no item is read twice. Each attempt takes one step:
+
+| step | when | what is done |
+| --- | --- | --- |
+| CANCELLED | a person has cancelled it | nothing |
+| PAUSED | a person has paused it | looked at again later |
+| RELATIONS | of customers | every relation of the till is received |
+| SALES | of orders | every sale of the till since the requested day is received, oldest marker first |
+| WAIT | all of its categories or records are received, and some are still open | looked at again later |
+| SUM_UP | all of its records are received and handled | it ends; stock follows products |
+| TREE | of categories, or of products whose groups are written: it begins | the whole tree is received |
+| ITEMS | of products | batches of a page of a thousand, until their time is up |
+| STOCK | of stock | the stock of a page that differs is written; many articles are measured with one call |
 """
 
 from __future__ import annotations
@@ -14,9 +26,11 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from gateway.connectors.quickbooks.calls import is_last_page
 from gateway.errors import RateLimited
@@ -27,7 +41,7 @@ from gateway.store.records import RecordFacts
 from gateway.store.session import reading, writing
 from handlers import known_records
 from handlers.backfills import batches
-from handlers.catalogue import categories, drift, items
+from handlers.catalogue import categories, items
 from handlers.deps import Deps
 from handlers.polling import polls, till_feed, till_pages
 from handlers.polling.till_pages import TillSource
@@ -35,7 +49,7 @@ from handlers.result import Result, done, skipped, waiting
 from handlers.stock import levels, quantities
 from mapping.errors import MappingError, NotBookable
 from mapping.items import CATEGORY, find_own_number, parents_first
-from mapping.messages import Message, join, message
+from mapping.messages import join, message
 from mapping.records import Item
 
 PAUSED_SECONDS = 3600.0
@@ -46,34 +60,83 @@ SEEN_AT_ONCE = 25
 ALONE_AT_ONCE = 50  # if each is booked separately, so that other stock events run in between
 LOOK_SECONDS = 2.0
 SLICE_SECONDS = 2.0
-_TREE, _REST = "tree", "rest"
+TREE_RECEIVED, ALL_RECEIVED = "tree", "rest"
+"""Positions of a load of the books: between its categories and its items, and after the last page."""
+BackfillStep = Enum("BackfillStep", "CANCELLED PAUSED RELATIONS SALES WAIT SUM_UP TREE ITEMS STOCK")
+"""What a backfill does next: see the table at the head of this module."""
 
 
-def unless_paused(handle: Callable[[Event, Deps], Result]) -> Callable[[Event, Deps], Result]:
-    """The handler of a backfill, which does nothing while a person has paused it."""
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What is stored of a backfill.
 
-    def handle_unless_paused(event: Event, deps: Deps) -> Result:
-        with reading(deps.engine) as session:
-            paused, cancelled = progress.find_holds(session, event)
-        if cancelled:
-            return skipped(CANCELLED)
-        return go_on("paused by a person", deps, seconds=PAUSED_SECONDS) if paused else handle(event, deps)
+    `position`: how far it is, in a format of its own; None before the first page. `progress`: of its records, if
+    all of its categories or records are received. `with_tree`: it begins with the categories.
+    """
 
-    return handle_unless_paused
+    event: Event
+    with_tree: bool
+    paused: bool = False
+    cancelled: bool = False
+    position: str | None = None
+    progress: Progress | None = None
+
+    @property
+    def since(self) -> date | None:
+        since = self.event.asked.get("since")
+        return date.fromisoformat(since) if since else None
+
+    @property
+    def reached(self) -> Progress:
+        if self.progress is None:
+            raise LookupError(self.event.key)
+        return self.progress
+
+    @property
+    def start(self) -> int:
+        """The number of the next item of the books, from 1."""
+        return int(self.position) if self.position and self.position != TREE_RECEIVED else 1
 
 
-def find_since(event: Event) -> date | None:
-    since = event.asked.get("since")
-    return date.fromisoformat(since) if since else None
+def handle(event: Event, deps: Deps) -> Result:
+    """Take the next step of a backfill, of which the position is stored; until it is over it is handled again."""
+    known = load(event, deps)
+    return ACTS[decide(known)](known, deps)
 
 
-def find_position(event: Event, deps: Deps) -> str | None:
-    """The position of this backfill, in its own format; None before the first page."""
+def load(event: Event, deps: Deps) -> Backfill:
+    with_tree = event.flow == Flow.CATEGORIES or (event.flow == Flow.PRODUCTS and deps.settings.categories.enabled)
     with reading(deps.engine) as session:
-        return progress.read_notes(session, event).position
+        paused, cancelled = progress.find_holds(session, event)
+        position = progress.read_notes(session, event).position
+        received = position in (TREE_RECEIVED, ALL_RECEIVED)
+        reached = progress.look(session, event) if received else None
+    return Backfill(event, with_tree, paused, cancelled, position, reached)
 
 
-def receive(
+def decide(known: Backfill) -> BackfillStep:
+    """The next step of this backfill."""
+    flow = known.event.flow
+    if known.cancelled or known.paused:
+        return BackfillStep.CANCELLED if known.cancelled else BackfillStep.PAUSED
+    if flow in (Flow.CUSTOMERS, Flow.ORDERS):
+        return BackfillStep.RELATIONS if flow == Flow.CUSTOMERS else BackfillStep.SALES
+    if known.progress and known.progress.open:
+        return BackfillStep.WAIT
+    if known.position == ALL_RECEIVED:
+        return BackfillStep.SUM_UP
+    if known.position is None and known.with_tree:
+        return BackfillStep.TREE
+    return BackfillStep.STOCK if flow == Flow.STOCK else BackfillStep.ITEMS
+
+
+def _go_on(said: str, deps: Deps, *, seconds: float = 0.0) -> Result:
+    """Not done: the rest is handled later, after more urgent events."""
+    deps.say(said)
+    return waiting(said, seconds)
+
+
+def _receive(
     event: Event, deps: Deps, changes: Iterable[Change], reached: object, *, read: int = 0, unchanged: int = 0
 ) -> int:
     """Store a page and the position in one transaction; returns how many changes were new.
@@ -89,38 +152,56 @@ def receive(
     return sum(row.created for row in received)
 
 
-def _expect(page: Sequence[Item], start: int, size: int, event: Event, deps: Deps) -> None:
-    """Store how many items there are, to show the progress, if there is more than one page and all are requested.
+# --- from the till ---
 
-    They are counted once, with one read.
+
+def _receive_relations(known: Backfill, deps: Deps) -> Result:
+    """Relations have no date, so `since` does not apply."""
+    if known.since:
+        raise MappingError(
+            "relations of the till have no day to begin with",
+            code="no-first-day",
+            record="backfill customers",
+            field="since",
+            fix="ask again without since: what is equal already costs no write",
+        )
+    if not deps.settings.customers.enabled:
+        return skipped("customers are switched off in the settings")
+    count = _receive_kinds(known, deps, lambda _: True)
+    return done(message("{count} relations received", count=count))
+
+
+def _receive_sales(known: Backfill, deps: Deps) -> Result:
+    since = known.since
+    if since is None:
+        raise MappingError(
+            "a backfill of orders needs a day to begin with",
+            code="first-day-missing",
+            record="backfill orders",
+            field="since",
+            fix='ask again with {"since": "YYYY-MM-DD"}',
+        )
+    count = _receive_kinds(known, deps, lambda sale: bool(sale.business_date >= since))
+    return done(message("{count} sales since {since} received", count=count, since=since))
+
+
+def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -> int:
+    """Receive the wanted records of every kind of the flow; returns how many were new.
+
+    The position is the kind that an earlier attempt reached, and its marker.
     """
-    if start != 1 or len(page) != size or find_since(event) is not None:
-        return
-    with reading(deps.engine) as session:
-        before = progress.read_notes(session, dataclasses.replace(event, key=event.key.removesuffix(STOCK)))
-    total = before.total or deps.books.count("Item")
-    with writing(deps.engine) as session:
-        known = progress.read_notes(session, event)
-        progress.note(session, event, dataclasses.replace(known, total=total))
-
-
-def go_on(progress: str, deps: Deps, *, seconds: float = 0.0) -> Result:
-    """Not done: the rest is handled later, after more urgent events."""
-    deps.say(progress)
-    return waiting(progress, seconds)
-
-
-def _look(event: Event, deps: Deps) -> Progress:
-    with reading(deps.engine) as session:
-        return progress.look(session, event)
+    flow, count = known.event.flow, 0
+    sources = [source for source in polls.TILL_SOURCES if source.flow == flow and source.wanted(deps.settings)]
+    reached, _, marker = (known.position or "0:0").partition(":")
+    for kind, source in enumerate(sources):
+        if kind >= int(reached):
+            start = (kind, int(marker) if kind == int(reached) else 0)
+            count += _receive_kind(known.event, deps, source, start, wanted)
+    return count
 
 
 def _receive_kind(
-    event: Event,
-    deps: Deps,
-    source: TillSource,
-    start: tuple[int, int],
-    wanted: Callable[[Any], bool] = lambda record: True,  # noqa: ARG005 - everything is wanted
+    event: Event, deps: Deps, source: TillSource, start: tuple[int, int], wanted: Callable[[Any], bool]
 ) -> int:
     """Receive the wanted records of one kind from a marker on; returns how many were new.
 
@@ -138,7 +219,7 @@ def _receive_kind(
         ]
         is_beyond = (page.marker or 0) >= asked  # else the answer says nothing
         following = till_pages.next_marker(asked, page.marker or 0) if is_beyond else asked
-        count += receive(event, deps, changes, f"{kind}:{following - 1}", read=len(changes))
+        count += _receive(event, deps, changes, f"{kind}:{following - 1}", read=len(changes))
         if not is_beyond:
             break
         filled = till_pages.find_filled(asked, page.marker or 0)
@@ -146,147 +227,97 @@ def _receive_kind(
     return count
 
 
-def _find_start(event: Event, deps: Deps) -> tuple[int, int]:
-    """The kind of record that an earlier attempt reached, and its marker."""
-    kind, _, marker = (find_position(event, deps) or "0:0").partition(":")
-    return int(kind), int(marker)
+# --- from the books ---
 
 
-_SOURCE = next(source for source in polls.TILL_SOURCES if source.flow is Flow.CUSTOMERS)
-
-
-def handle_customers(event: Event, deps: Deps) -> Result:
-    """Receive every relation of the till. Relations have no date, so `since` does not apply."""
-    if find_since(event):
-        raise MappingError(
-            "relations of the till have no day to begin with",
-            code="no-first-day",
-            record="backfill customers",
-            field="since",
-            fix="ask again without since: what is equal already costs no write",
-        )
-    if not _SOURCE.wanted(deps.settings):
-        return skipped("customers are switched off in the settings")
-    count = _receive_kind(event, deps, _SOURCE, _find_start(event, deps))
-    return done(message("{count} relations received", count=count))
-
-
-def handle_orders(event: Event, deps: Deps) -> Result:
-    """Receive every sale of the till since the requested day, oldest marker first."""
-    since = find_since(event)
-    if since is None:
-        raise MappingError(
-            "a backfill of orders needs a day to begin with",
-            code="first-day-missing",
-            record="backfill orders",
-            field="since",
-            fix='ask again with {"since": "YYYY-MM-DD"}',
-        )
-    followed = [source for source in polls.TILL_SOURCES if source.flow is Flow.ORDERS and source.wanted(deps.settings)]
-    reached, marker = _find_start(event, deps)
-    count = 0
-    for position, source in enumerate(followed):
-        if position >= reached:
-            start = (position, marker if position == reached else 0)
-            count += _receive_kind(event, deps, source, start, lambda sale: bool(sale.business_date >= since))
-    return done(message("{count} sales since {since} received", count=count, since=since))
-
-
-def handle_categories(event: Event, deps: Deps) -> Result:
-    """Receive the whole tree; ends when all categories are handled."""
-    if find_position(event, deps) is None:
-        return _receive_tree(event, deps, reached=_REST, read=True)
-    return _await_rest(event, deps) or done(_sum_up(event, deps))
-
-
-def handle_products(event: Event, deps: Deps) -> Result:
-    """Receive the tree, then every item, a thousand at a time; ends when all are handled. Then stock starts."""
-    position = find_position(event, deps)
-    match position:
-        case None if deps.settings.categories.enabled:
-            return _receive_tree(event, deps, reached=_TREE)
-        case "tree":
-            return _await_rest(event, deps) or _receive_items(event, deps, 1)
-        case "rest":
-            if waits := _await_rest(event, deps):
-                return waits
-            said = _sum_up(event, deps)
-            if deps.settings.stock.enabled:
-                follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=find_since(event))
-                deps.pass_on(follow._replace(key=event.key + STOCK, source="backfill"))
-                said = message("{done}; their stock follows", done=said)
-            return done(said)
-        case _:
-            return _receive_items(event, deps, int(position or 1))
-
-
-def handle_stock(event: Event, deps: Deps) -> Result:
-    """Write the stock of every item that differs; many articles are measured with one call."""
-    position = find_position(event, deps)
-    if position == _REST:
-        return _await_rest(event, deps) or done(_sum_up(event, deps))
-    start, read_at = int(position or 1), items.now(deps)
-    page = deps.books.items_page(start, LEVELS_AT_ONCE, include_inactive=True, changed_since=_since(event))
-    _expect(page, start, LEVELS_AT_ONCE, event, deps)
-    later = _settle([item for item in page if item.active], read_at, event, deps)
-    reached = _REST if is_last_page(len(page), LEVELS_AT_ONCE) else start + len(page)
-    receive(event, deps, later, reached, read=len(page), unchanged=len(page) - len(later))
-    return go_on(message("the stock of {count} items compared", count=start - 1 + len(page)), deps)
-
-
-def _receive_tree(event: Event, deps: Deps, *, reached: str, read: bool = False) -> Result:
+def _receive_tree(known: Backfill, deps: Deps) -> Result:
     read_at = items.now(deps)
     tree = parents_first(deps.books.categories())
     categories.notice_altered(tree, deps)
-    changes = [batches.to_change(event, item, read_at, Flow.CATEGORIES) for item in tree]
-    receive(event, deps, changes, reached, read=len(tree) if read else 0)
-    return go_on(message("{count} categories received", count=len(tree)), deps)
+    changes = [batches.to_change(known.event, item, read_at, Flow.CATEGORIES) for item in tree]
+    if known.event.flow == Flow.CATEGORIES:
+        _receive(known.event, deps, changes, ALL_RECEIVED, read=len(tree))
+    else:  # only its items are counted
+        _receive(known.event, deps, changes, TREE_RECEIVED)
+    return _go_on(message("{count} categories received", count=len(tree)), deps)
 
 
-def _receive_items(event: Event, deps: Deps, start: int) -> Result:
+def _read_page(known: Backfill, start: int, size: int, deps: Deps) -> tuple[Sequence[Item], datetime]:
+    """Items of the books from this one on, and a time before they were read.
+
+    If there is more than one page and all are requested, how many items there are is stored to show the progress. They
+    are counted once, with one read.
+    """
+    event, since, read_at = known.event, known.since, items.now(deps)
+    changed_since = datetime.combine(since, time_of_day(), UTC) if since else None
+    page = deps.books.items_page(start, size, include_inactive=True, changed_since=changed_since)
+    if start == 1 and len(page) == size and since is None:
+        with reading(deps.engine) as session:
+            before = progress.read_notes(session, dataclasses.replace(event, key=event.key.removesuffix(STOCK)))
+        total = before.total or deps.books.count("Item")
+        with writing(deps.engine) as session:
+            progress.note(session, event, dataclasses.replace(progress.read_notes(session, event), total=total))
+    return page, read_at
+
+
+def _receive_items(known: Backfill, deps: Deps) -> Result:
     """Batches of the page at this position, until their time is up: what is more urgent comes first."""
-    load, position, until = batches.find_load(deps), start, time.monotonic() + SLICE_SECONDS
+    load, position, until = batches.find_load(deps), known.start, time.monotonic() + SLICE_SECONDS
     while True:
         began = time.monotonic()
-        page = load.page = _page_at(position, load, event, deps)
+        page = load.page = _page_at(position, load, known, deps)
         some = page.items[position - page.start :][: load.size]
         position += len(some)
         is_over = page.is_last and position == page.start + len(page.items)
-        failure = batches.handle(batches.Batch(some, page, _REST if is_over else position), event, deps)
+        batch = batches.Batch(some, page, ALL_RECEIVED if is_over else position)
+        failure = batches.handle(batch, known.event, deps)
         load.learn(time.monotonic() - began, failed=failure is not None)
         if failure is not None:
             wait = failure.after if isinstance(failure, RateLimited) else batches.RETRY_SECONDS
-            return go_on(failure.reason, deps, seconds=wait)
+            return _go_on(failure.reason, deps, seconds=wait)
         if is_over:
             load.page = None
-        if is_over or time.monotonic() > until or find_position(event, deps) != str(position):
-            return go_on(message("{count} items received", count=position - 1), deps)
+        with reading(deps.engine) as session:
+            is_stored = progress.read_notes(session, known.event).position == str(position)
+        if is_over or time.monotonic() > until or not is_stored:
+            return _go_on(message("{count} items received", count=position - 1), deps)
 
 
-def _page_at(position: int, load: batches.LoadState, event: Event, deps: Deps) -> batches.ItemPage:
+def _page_at(position: int, load: batches.LoadState, known: Backfill, deps: Deps) -> batches.ItemPage:
     """The page with the item at this position: the one that this process has read already, or a new one.
 
     The article numbers that the till has are read with it, with one call per 200. Articles that were changed by hand
     meanwhile are found too.
     """
-    if load.page is not None and load.page.serves(event.key, position):
+    key = known.event.key
+    if load.page is not None and load.page.serves(key, position):
         return load.page
-    read_at = items.now(deps)
-    page = deps.books.items_page(position, ITEMS_AT_ONCE, include_inactive=True, changed_since=_since(event))
-    _expect(page, position, ITEMS_AT_ONCE, event, deps)
+    page, read_at = _read_page(known, position, ITEMS_AT_ONCE, deps)
     asked = [item for item in page if item.type != CATEGORY]
     known_records.release_items(asked, deps)
-    known = drift.find_known(asked, deps)
+    linked = batches.find_known(asked, deps)
     numbers = Counter(find_own_number(item.sku) for item in asked)
-    wanted = {number for number in numbers if number is not None} | {int(link.target_id) for link in known.values()}
+    wanted = {number for number in numbers if number is not None} | {int(link.target_id) for link in linked.values()}
     found = deps.till.products_of_articles(sorted(wanted))
     present = {article.number: read.product for read in found for article in read.product.articles}
-    sold = [item for item in asked if item.active or item.id in known]
-    altered = drift.notice(sold, known, present, deps)
+    altered = batches.notice_altered(
+        [item for item in asked if item.active or item.id in linked], linked, present, deps
+    )
     if altered:
         deps.say("articles are not as they were left", count=len(altered))
     is_last = is_last_page(len(page), ITEMS_AT_ONCE)
-    return batches.ItemPage(event.key, position, page, read_at, present, altered, is_last=is_last, numbers=numbers)
+    return batches.ItemPage(
+        known.event.key, position, page, read_at, present, altered, is_last=is_last, numbers=numbers
+    )
+
+
+def _receive_stock(known: Backfill, deps: Deps) -> Result:
+    start = known.start
+    page, read_at = _read_page(known, start, LEVELS_AT_ONCE, deps)
+    later = _settle([item for item in page if item.active], read_at, known.event, deps)
+    reached = ALL_RECEIVED if is_last_page(len(page), LEVELS_AT_ONCE) else start + len(page)
+    _receive(known.event, deps, later, reached, read=len(page), unchanged=len(page) - len(later))
+    return _go_on(message("the stock of {count} items compared", count=start - 1 + len(page)), deps)
 
 
 def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -> list[Change]:
@@ -321,19 +352,34 @@ def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:
     return {number: some[0] for number, some in found.items() if len(some) == 1}
 
 
-def _await_rest(event: Event, deps: Deps) -> Result | None:
-    """Whether received events are still in progress: then this event runs again later."""
-    count = _look(event, deps).open
-    return go_on(message("{count} records are still open", count=count), deps, seconds=LOOK_SECONDS) if count else None
+# --- its end ---
 
 
-def _sum_up(event: Event, deps: Deps) -> Message:
-    reached = _look(event, deps)
+def _wait(known: Backfill, deps: Deps) -> Result:
+    count = known.reached.open
+    return _go_on(message("{count} records are still open", count=count), deps, seconds=LOOK_SECONDS)
+
+
+def _sum_up(known: Backfill, deps: Deps) -> Result:
+    event, reached = known.event, known.reached
     counts = {"nothing to do": reached.notes.unchanged, **dict(sorted(reached.counts.items()))}
     parts = [message("{n} {what}", n=count, what=message(what)) for what, count in counts.items() if count]
-    return message("{count} records: {parts}", count=reached.notes.read, parts=join(parts or [message("none")]))
+    said = message("{count} records: {parts}", count=reached.notes.read, parts=join(parts or [message("none")]))
+    if event.flow == Flow.PRODUCTS and deps.settings.stock.enabled:
+        follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=known.since)
+        deps.pass_on(follow._replace(key=event.key + STOCK, source="backfill"))
+        said = message("{done}; their stock follows", done=said)
+    return done(said)
 
 
-def _since(event: Event) -> datetime | None:
-    day = find_since(event)
-    return datetime.combine(day, time_of_day(), UTC) if day else None
+ACTS: Final[Mapping[BackfillStep, Callable[[Backfill, Deps], Result]]] = {
+    BackfillStep.CANCELLED: lambda *_: skipped(CANCELLED),
+    BackfillStep.PAUSED: lambda _, deps: _go_on("paused by a person", deps, seconds=PAUSED_SECONDS),
+    BackfillStep.RELATIONS: _receive_relations,
+    BackfillStep.SALES: _receive_sales,
+    BackfillStep.WAIT: _wait,
+    BackfillStep.SUM_UP: _sum_up,
+    BackfillStep.TREE: _receive_tree,
+    BackfillStep.ITEMS: _receive_items,
+    BackfillStep.STOCK: _receive_stock,
+}

@@ -200,7 +200,7 @@ def handle_page(shop: Shop, event_id: int, *, finish: bool = True, seconds: floa
     """One page of a backfill, as a worker handles it; without `finish` the worker is killed before the end."""
     event = inbox.claim(shop.engine, event_id, seconds=seconds)
     assert event is not None
-    result = pages.handle_products(event, shop.deps())
+    result = pages.handle(event, shop.deps())
     if finish:
         with writing(shop.engine) as session:
             claiming.finish(session, event, result.outcome)
