@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from gateway.errors import NotFound
-from gateway.store import links
 from gateway.store.events import Event
-from gateway.store.links import LinkKind
 from gateway.store.requests import By, Side
 from handlers import customers, known_records
 from handlers.catalogue import articles, bridge, categories, items, ownership, steps
 from handlers.catalogue import products as flow
+from handlers.catalogue.categories import CategoryContext, CategoryStep
 from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps, on_trial
@@ -25,7 +24,7 @@ from handlers.stock import levels, quantities
 from mapping import products
 from mapping.customers import email_key
 from mapping.errors import MappingError, NotBookable
-from mapping.items import CATEGORY, OWN, find_family, name_item, needs_allocation, to_group
+from mapping.items import CATEGORY, OWN, find_family, name_item, needs_allocation
 from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
 
@@ -35,6 +34,11 @@ Found = TypeVar("Found")
 def preview_product(event: Event, deps: Deps) -> Result:
     """What an item would become at the till, or why it would not."""
     return _preview(event, deps, requested.get_item, partial(explain_product, event))
+
+
+def preview_category(event: Event, deps: Deps) -> Result:
+    """What a category would become at the till."""
+    return _preview(event, deps, requested.get_item, partial(explain_category, event))
 
 
 def preview_customer(event: Event, deps: Deps) -> Result:
@@ -104,7 +108,7 @@ UNGIVEN: Final = "given when the item is written"
 def explain_product(event: Event, item: Item, deps: Deps) -> PreviewData:
     """The article field by field, its group or family. Raises `MappingError` for what would be parked or skipped."""
     if item.type == CATEGORY:
-        return explain_category(item, deps)
+        return explain_category(event, item, deps)
     if items.is_ours(item.id, deps):
         raise NotBookable(OWN, record=name_item(item))
     settings, seen = deps.settings.products, ItemReading(item, deps.now())
@@ -188,7 +192,8 @@ def _explain_group(item: Item, present: Product | None, deps: Deps) -> list[Prev
         return []
     if parent is None or parent.type != CATEGORY or not categories.are_groups_written(deps):
         return []
-    number = _group_numbers((parent.id,), deps).get(parent.id, UNGIVEN)
+    link = categories.find_link(parent.id, deps)
+    number = int(link.target_id) if link and link.target_id else UNGIVEN
     there = number if present and number in present.group_numbers else None
     step = {"action": f'category "{parent.name}"', "before": parent.id, "after": number}
     return [{"field": "group", "value": number, "present": there, "source": "ParentRef", "kept": None, "steps": [step]}]
@@ -208,26 +213,26 @@ def _explain_family(item: Item, present: Product | None, deps: Deps) -> PreviewD
     return {"family": {"name": family.name, "product": number if home else UNGIVEN, **family.parts}, "rows": [row]}
 
 
-def explain_category(item: Item, deps: Deps) -> PreviewData:
+def explain_category(event: Event, item: Item, deps: Deps) -> PreviewData:
     """The group's name and parent; a real run creates a missing parent first."""
-    settings = deps.settings.categories
-    if not settings.enabled:
+    known = categories.load(CategoryContext(event, deps.settings, repeated=True, read=item), deps)
+    step = categories.decide(known)
+    if step is CategoryStep.OFF:
         raise NotBookable("categories are switched off in the settings", field="categories.enabled")
-    link = categories.find_link(item.id, deps)
-    if not item.active:
-        if link is None or not link.target_id:
-            raise NotBookable(categories.NEVER_HAD, record=name_item(item))
-        kept = categories.why_kept(link, deps)
+    if step is CategoryStep.NEVER_HAD:
+        raise NotBookable(categories.NEVER_HAD, record=name_item(item))
+    if step is CategoryStep.REMOVE:
+        kept = categories.why_kept(known.linked, deps)
         ended = {"field": "active", "value": False, "present": True, "source": "Active", "kept": kept}
         outcome = "unchanged" if kept else "updated"
-        return {"outcome": outcome, "article": int(link.target_id), "fields": [ended]}
-    numbers = _group_numbers((item.parent_id,), deps)
-    parents = {item.parent_id: numbers.get(item.parent_id, 0)} if item.parent_id else {}
-    group = to_group(item, settings=settings, groups=parents)
-    is_parent_new = item.parent_id is not None and item.parent_id not in numbers
-    present = categories.find_group(link, None if is_parent_new else group, deps)
+        return {"outcome": outcome, "article": int(known.linked.target_id), "fields": [ended]}
+    is_parent_new = step is CategoryStep.AWAIT
+    if is_parent_new:
+        known = dataclasses.replace(known, groups={item.parent_id or "": 0})
+    group = known.wanted
+    present = categories.find_group(known.link, None if is_parent_new else group, deps)
     parent = UNGIVEN if is_parent_new else group.parent or 0
-    kept = None if settings.rename or present is None else "categories.rename is switched off"
+    kept = None if deps.settings.categories.rename or present is None else "categories.rename is switched off"
     before = {"name": present.name, "parent": present.parent or 0} if present else {}
     fields: list[PreviewData] = [
         {"field": "name", "value": group.name, "source": "Name", "kept": kept},
@@ -242,11 +247,4 @@ def explain_category(item: Item, deps: Deps) -> PreviewData:
     }
 
 
-def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, int]:
-    wanted = [id_ for id_ in category_ids if id_]
-    known = deps.read(links.find_all, LinkKind.GROUP, wanted)
-    return {id_: int(link.target_id) for id_, link in known.items() if link.target_id}
-
-
-preview_category = partial(_preview, get=requested.get_item, explain=explain_category)
 preview_stock = partial(_preview, get=requested.get_item, explain=_explain_stock)

@@ -1,13 +1,27 @@
 """A category of the books becomes an article group of the till: created, renamed, moved, and deleted if it is ours.
 
-An item whose category is not at the till yet waits for it.
+An item whose category is not at the till yet waits for it. The steps of a category; a real run takes the step, a
+preview describes it:
+
+| step | when | what is done |
+| --- | --- | --- |
+| OFF | categories are switched off | nothing |
+| LOAD | it was not read yet | it is read, with what is stored of it; decided again |
+| NEVER_HAD | deleted or inactive in the books, and it has no group | nothing |
+| REMOVE | deleted or inactive in the books | its group is deleted, unless the staff uses it |
+| AWAIT | the till has no group of its parent yet | its parent is brought along, it waits |
+| NOTHING | exactly this was written before | nothing |
+| WRITE | otherwise | its group is made, or what differs is written |
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from itertools import chain
+from typing import Final
 
 from gateway.errors import NotFound, Permanent, Transient
 from gateway.store import links
@@ -20,6 +34,7 @@ from handlers.result import Result, done, skipped
 from mapping.errors import MappingError
 from mapping.items import CATEGORY, group_fingerprint, name_item, to_group
 from mapping.records import ArticleGroup, Item
+from mapping.settings_document import SettingsDocument
 
 WAITS_FOR_CATEGORY = "category-first"
 
@@ -88,31 +103,104 @@ def wait_for(category: Item) -> Transient:
 
 GONE = "deleted"
 NEVER_HAD = "the category was deleted and the till never had it"
+CategoryStep = Enum("CategoryStep", "OFF LOAD NEVER_HAD REMOVE AWAIT NOTHING WRITE")
+"""What to do with a category: see the table at the head of this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryContext:
+    """What is known of a category; `repeated`: no stored state is trusted.
+
+    `read`: the category as it is in the books, or it is `gone`. Stored are its `link`, and in `groups` the group of its
+    parent, by the parent's id.
+    """
+
+    event: Event
+    settings: SettingsDocument
+    repeated: bool
+    read: Item | None = None
+    gone: bool = False
+    link: Link | None = None
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def item(self) -> Item:
+        if self.read is None:
+            raise LookupError(self.event.entity_id)
+        return self.read
+
+    @property
+    def linked(self) -> Link:
+        if self.link is None:
+            raise LookupError(self.event.entity_id)
+        return self.link
+
+    @property
+    def wanted(self) -> ArticleGroup:
+        """The group that the till should have. Raises `MappingError` for what a person must correct."""
+        return to_group(self.item, settings=self.settings.categories, groups=self.groups)
+
+
+def decide(known: CategoryContext) -> CategoryStep:
+    """The next step of this category. Raises `MappingError` for what a person must correct."""
+    if not known.settings.categories.enabled:
+        return CategoryStep.OFF
+    if known.read is None and not known.gone:
+        return CategoryStep.LOAD
+    if known.gone or not known.item.active:
+        return CategoryStep.REMOVE if known.link and known.link.target_id else CategoryStep.NEVER_HAD
+    parent_id, link = known.item.parent_id, known.link
+    if parent_id is not None and parent_id not in known.groups:
+        return CategoryStep.AWAIT
+    is_written = link and link.target_id and link.fingerprint == group_fingerprint(known.wanted)
+    return CategoryStep.NOTHING if is_written and not known.repeated else CategoryStep.WRITE
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    if not deps.settings.categories.enabled:
-        return skipped("categories are switched off in the settings")
-    link = find_link(event.entity_id, deps)
+    """Make the till's group what the category says. The steps: see the table at the head of this module."""
+    known: Result | CategoryContext = CategoryContext(event, deps.settings, items.is_repeated(event))
+    while isinstance(known, CategoryContext):
+        known = ACTS[decide(known)](known, deps)
+    return known
+
+
+def _load(known: CategoryContext, deps: Deps) -> CategoryContext:
     try:
-        seen = items.read(event, deps)
+        item = items.read(known.event, deps).item
     except NotFound:
-        return _gone(link, deps)
-    deps.learn(record=name_item(seen.item))
-    if not seen.item.active:
-        return _gone(link, deps)
-    wanted = to_group(seen.item, settings=deps.settings.categories, groups=_parents(seen.item, event, deps))
-    print_ = group_fingerprint(wanted)
-    if link and link.target_id and link.fingerprint == print_ and not items.is_repeated(event):
-        return done("unchanged", links=(_to_link(seen, link.target_id, print_, link),))
+        return dataclasses.replace(known, gone=True, link=find_link(known.event.entity_id, deps))
+    deps.learn(record=name_item(item))
+    return load(dataclasses.replace(known, read=item), deps)
+
+
+def load(known: CategoryContext, deps: Deps) -> CategoryContext:
+    """With what is stored of a category that was read."""
+    item = known.item
+    found = deps.read(links.find_all, LinkKind.GROUP, [id_ for id_ in (item.id, item.parent_id) if id_])
+    groups = {id_: int(link.target_id) for id_, link in found.items() if link.target_id and id_ == item.parent_id}
+    return dataclasses.replace(known, link=found.get(item.id), groups=groups)
+
+
+def _await_parent(known: CategoryContext, deps: Deps) -> Result:
+    parent = items.read_now(known.item.parent_id or "", deps)
+    deps.pass_on(bring_along(parent, known.event))
+    raise wait_for(parent.item)
+
+
+def _leave_unchanged(known: CategoryContext, _: Deps) -> Result:
+    return done("unchanged", links=(_to_link(known, known.linked.target_id, known.link),))
+
+
+def _write(known: CategoryContext, deps: Deps) -> Result:
+    item = known.item
     try:
-        number = _write(seen.item, wanted, link, event, deps)
+        number = _put(known, deps)
     except Permanent:
-        require_group(seen.item, event, deps)
+        require_group(item, known.event, deps)
         raise
-    written = _to_link(seen, str(number), print_, find_link(seen.item.id, deps))
+    written = _to_link(known, str(number), find_link(item.id, deps))
     deps.remember(written)
-    deps.resolve(WAITS_FOR_CATEGORY, cause_of_category(seen.item.id))
+    deps.resolve(WAITS_FOR_CATEGORY, cause_of_category(item.id))
     return done(links=(written,), target_entity="ArticleGroup", target_id=str(number))
 
 
@@ -139,24 +227,13 @@ def _is_altered(item: Item, numbers: Mapping[str, int], present: Mapping[int | N
     return (wanted.name, wanted.parent or 0) != (group.name, group.parent or 0)
 
 
-def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
-    """The group of the parent; a missing one is created first."""
-    if item.parent_id is None:
-        return {}
-    link = find_link(item.parent_id, deps)
-    if link is not None and link.target_id:
-        return {item.parent_id: int(link.target_id)}
-    parent = items.read_now(item.parent_id, deps)
-    deps.pass_on(bring_along(parent, event))
-    raise wait_for(parent.item)
-
-
-def _write(item: Item, wanted: ArticleGroup, link: Link | None, event: Event, deps: Deps) -> int:
+def _put(known: CategoryContext, deps: Deps) -> int:
     """Create or change the group; returns its number. A group of the same name and parent is taken over.
 
     Raises `Transient` where its new parent is still below it: the parent's own change comes first.
     """
-    existing = find_group(link, wanted, deps)
+    item, wanted = known.item, known.wanted
+    existing = find_group(known.link, wanted, deps)
     if existing is None:
         number = deps.till.create_article_group(wanted)
         # Stored at once: otherwise a second attempt would create a second group.
@@ -168,7 +245,7 @@ def _write(item: Item, wanted: ArticleGroup, link: Link | None, event: Event, de
     kept = wanted if deps.settings.categories.rename else dataclasses.replace(wanted, name=existing.name)
     if (kept.name, kept.parent or 0) != (existing.name, existing.parent or 0):
         if item.parent_id and any(group.number == kept.parent for group in flatten(existing.subgroups)):
-            _bring_up(existing, kept.parent, event, deps)
+            _bring_up(existing, kept.parent, known.event, deps)
             raise wait_for(deps.books.item(item.parent_id))
         changed = ArticleGroup(existing.number, kept.name, kept.name, kept.parent or 0, existing.sort_order)
         deps.till.update_article_group(changed)
@@ -205,10 +282,9 @@ def find_group(link: Link | None, wanted: ArticleGroup | None, deps: Deps) -> Ar
     return next((g for g in same if str(g.number) not in taken), None)
 
 
-def _gone(link: Link | None, deps: Deps) -> Result:
+def _remove(known: CategoryContext, deps: Deps) -> Result:
     """Deleted in the books: delete our group, unless it contains something of the staff."""
-    if link is None or not link.target_id:
-        return skipped(NEVER_HAD)
+    link = known.linked
     kept, empty = why_kept(link, deps), dataclasses.replace(link, target_id="", fingerprint=GONE)
     if kept:
         return done(kept, links=(empty,))
@@ -241,7 +317,22 @@ def find_link(category_id: str, deps: Deps) -> Link | None:
     return deps.read(links.find, LinkKind.GROUP, category_id)
 
 
-def _to_link(seen: ItemReading, number: str, fingerprint: str, before: Link | None) -> Link:
+def _to_link(known: CategoryContext, number: str, before: Link | None) -> Link:
+    item, print_ = known.item, group_fingerprint(known.wanted)
     made = {"made": True} if before and (before.detail or {}).get("made") else {}
-    detail = {**made, "content": items.content(seen.item)}
-    return Link(LinkKind.GROUP, seen.item.id, "ArticleGroup", number, seen.item.sync_token, fingerprint, detail)
+    detail = {**made, "content": items.content(item)}
+    return Link(LinkKind.GROUP, item.id, "ArticleGroup", number, item.sync_token, print_, detail)
+
+
+ACTS: Final[Mapping[CategoryStep, Callable[[CategoryContext, Deps], Result | CategoryContext]]] = {
+    CategoryStep.OFF: lambda *_: skipped("categories are switched off in the settings"),
+    CategoryStep.LOAD: _load,
+    CategoryStep.NEVER_HAD: lambda *_: skipped(NEVER_HAD),
+    CategoryStep.REMOVE: _remove,
+    CategoryStep.AWAIT: _await_parent,
+    CategoryStep.NOTHING: lambda known, _: done(
+        "unchanged", links=(_to_link(known, known.linked.target_id, known.link),)
+    ),
+    CategoryStep.WRITE: _write,
+}
+"""What is done in each step; what is known of the category now, if it has to be decided again."""
