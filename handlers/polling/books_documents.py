@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
+from gateway.connectors.quickbooks.wire_documents import document_of
 from gateway.errors import NotFound, Permanent
 from gateway.store import agreements, links
 from gateway.store.events import Event
@@ -22,7 +25,7 @@ from mapping.day_summary import Day
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.money_documents import key_of
-from mapping.records import DocumentKind, Sale
+from mapping.records import DocumentKind, RecordChange, Sale
 from mapping.sale_identity import find_tag
 
 GONE = {
@@ -33,6 +36,7 @@ GONE = {
 }
 """What became of a document or payment, by the operation of its event."""
 EDITED = "edited"
+DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
@@ -48,16 +52,52 @@ def look_up(session: Session, events: Sequence[Event]) -> dict[int, Known]:
     targets = {event.id: (event.connection or "", event.entity_id) for event in events}
     kinds = (*bookings.WRITTEN, LinkKind.PAYMENT)
     found = links.find_by_owned_targets(session, kinds, set(targets.values()))
-    mine = {event.id: _choose(event, found.get(targets[event.id], ())) for event in events}
+    mine: dict[int, Link | None] = {}
+    for event in events:
+        some = found.get(targets[event.id], ())
+        payment = next((link for link in some if link.kind == LinkKind.PAYMENT), None)
+        mine[event.id] = payment if event.entity == "Payment" else bookings.choose_written(event.entity, some)
     foreign = {targets[number][0] for number, link in mine.items() if link is None}
     differing = agreements.find_differing(session, foreign) if foreign else set()
     return {number: Known(link, link is None and targets[number][0] in differing) for number, link in mine.items()}
 
 
-def _choose(event: Event, found: Sequence[Link]) -> Link | None:
-    if event.entity != "Payment":
-        return bookings.choose_written(event.entity, found)
-    return next((link for link in found if link.kind == LinkKind.PAYMENT), None)
+def find_operation(change: RecordChange, deps: Deps) -> str | None:
+    """What a person did to a document of ours; None for our own writes and for documents of others."""
+    link = bookings.find_document(change.entity, change.id, deps)
+    if link is None:
+        return None if change.deleted else _who_wrote(change, deps)
+    if link.status.is_gone:
+        return None
+    if change.deleted:
+        return "deleted"
+    document = document_of(change)
+    # Whether we wrote or checked the document after this change was captured.
+    captured, known = document.sync_token, link.sync_token or ""
+    if captured.isdigit() and known.isdigit() and int(captured) < int(known):
+        return None
+    if document.voided:
+        return None if link.status is BookingStatus.WITHDRAWN else "voided"
+    return None if bookings.is_as_left(link, document.content, deps) else EDITED
+
+
+def find_day_to_compare(change: RecordChange, deps: Deps) -> date | None:
+    """The day whose sums a document of another writer, or an edited one, changes; None for our own writes."""
+    if change.entity not in DOCUMENTS or change.deleted:
+        return None
+    if bookings.find_document(change.entity, change.id, deps) is not None and find_operation(change, deps) is None:
+        return None
+    return document_of(change).business_date
+
+
+def _who_wrote(change: RecordChange, deps: Deps) -> str | None:
+    """Whether a document without a link has our marker: then it may be a sale's second document."""
+    document = document_of(change)
+    note = document.content.note
+    if find_tag(note) is None or document.voided:
+        return None
+    documents.report_installation(note, deps)
+    return writers.UNLINKED if writers.is_of_known_sale(note, deps) else None
 
 
 def handle(event: Event, deps: Deps) -> Result:

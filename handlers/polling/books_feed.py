@@ -8,31 +8,31 @@ read stays behind with a position of its own; the others move on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain, islice
 from typing import Final
 
 from sqlmodel import Session
 
+from gateway.connectors.quickbooks.faults import OUTAGE
 from gateway.connectors.quickbooks.wire import customer_of, item_of, keeps_stock
 from gateway.connectors.quickbooks.wire_documents import document_of, payment_of, shows_void
-from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
+from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient
 from gateway.store import agreements, cursors, event_history, inbox, links
 from gateway.store.events import Change, Flow
-from gateway.store.links import BookingStatus, LinkKind
+from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from handlers import known_records
 from handlers.catalogue import items
 from handlers.deps import Deps
-from handlers.polling import captures
-from handlers.polling.books_documents import EDITED, GONE
-from handlers.polling.captures import Capture
+from handlers.polling import books_documents
+from handlers.polling.books_documents import DOCUMENTS, EDITED, GONE
 from handlers.references import parties
-from handlers.sales import bookings, documents, settlement, writers
-from mapping.records import Customer, DocumentKind, Item
+from handlers.sales import bookings, settlement
+from mapping.records import ChangeSet, Customer, Item
 from mapping.records import RecordChange as BooksChange
-from mapping.sale_identity import find_tag
 from mapping.settings_document import SettingsDocument
 
 ITEM: Final = "Item"
@@ -44,6 +44,8 @@ LONGEST_SECONDS, MOST_STRETCH, LOOKED_AT = 7200.0, 8, 20
 _WEBHOOK: Final = "webhook"
 _SLACK: Final = timedelta(minutes=1)  # between the books' clock and ours
 _FLOWS: Final = {ITEM: Flow.PRODUCTS, CUSTOMER: Flow.CUSTOMERS, ESTIMATE: Flow.STOCK}
+LOOK_BACK: Final = timedelta(days=29)  # the vendor's limit is 30 days
+AT_ONCE: Final = 200  # rows looked up in one read
 OVERLAP: Final = timedelta(minutes=5)  # the order of rows in an answer is not documented: stay a little behind
 
 
@@ -54,6 +56,19 @@ class Followed:
     wanted: Callable[[SettingsDocument], bool]
     to_event: Callable[[BooksChange, datetime, Deps], Change | None]
     known: Callable[[str, Deps], Iterable[str]] = lambda _entity, _deps: ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """The changes, read during iteration; `as_of` is the books' clock before the first read.
+
+    `read_at` is the database's clock at that time. Entities in `refused` could not be read.
+    """
+
+    changes: Iterable[BooksChange]
+    as_of: datetime
+    read_at: datetime
+    refused: Mapping[str, GatewayError] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -83,7 +98,7 @@ class _Found:
             self.people.append(customer_of(change))
         elif change.entity == ITEM and self.awaits_items and not change.deleted:
             self.items.append(item_of(change))
-        elif day := _day_to_compare(change, self.deps):
+        elif day := books_documents.find_day_to_compare(change, self.deps):
             self.days.add(day)
         self._note_stock(change)
         if event := ENTITIES[change.entity].to_event(change, read_at, self.deps):
@@ -175,13 +190,13 @@ def _read(deps: Deps, lease: str) -> tuple[list[tuple[str, Capture]], dict[str, 
     refused: dict[str, tuple[str, str]] = {}
     wanted = [entity for entity, kind in ENTITIES.items() if kind.wanted(deps.settings)]
     if together := [entity for entity in wanted if entity not in held]:
-        capture = captures.read(_scope(deps, lease, together), _since(start), deps, failed_before=failed_before)
+        capture = _capture(together, start, lease, deps, failed_before=failed_before)
         read.append((start, capture))
         refused = {entity: (start, str(error)) for entity, error in capture.refused.items()}
     for entity in (entity for entity in wanted if entity in held):
         try:
             # An entity that the books could not return before.
-            capture = captures.read(_scope(deps, lease, [entity]), _since(held[entity]), deps)
+            capture = _capture([entity], held[entity], lease, deps)
             read.append((held[entity], capture))
         except (AuthLost, RateLimited):
             raise
@@ -190,14 +205,81 @@ def _read(deps: Deps, lease: str) -> tuple[list[tuple[str, Capture]], dict[str, 
     return read, refused
 
 
-def _since(position: str) -> datetime:
-    return datetime.fromisoformat(position) - OVERLAP
+def _capture(entities: Sequence[str], position: str, lease: str, deps: Deps, *, failed_before: bool = False) -> Capture:
+    """Everything of these entities that changed since; one read if that is enough.
+
+    Change data capture reaches thirty days back, returns at most a thousand rows over all requested entities, and has
+    no pages. A query has pages, but shows no deletions: so linked rows are looked up too, and a missing one was
+    deleted. If the books fail on an answer, each entity is requested separately: one record that they cannot show must
+    not hide the others. `failed_before` says that the poll before this one failed: one internal error says little, two
+    in a row may mean that a record cannot be shown.
+    """
+    since = datetime.fromisoformat(position) - OVERLAP
+    read_at = items.now(deps)
+    if since < deps.now() - LOOK_BACK:
+        # The last poll is older than the vendor's limit: only a full read finds what happened since.
+        as_of = deps.books.changes(entities, deps.now()).as_of
+        found = (_look_through(entity, lease, since, as_of, deps) for entity in entities)
+        return Capture(chain.from_iterable(found), as_of, read_at)
+    answer, refused = _ask(entities, since, deps, failed_before=failed_before)
+    if not answer.possibly_truncated:
+        return Capture(answer.changes, answer.as_of, read_at, refused)
+    # One entity in one read; page by page if that answer too has the maximum length.
+    alone = {entity: deps.books.changes([entity], since) for entity in entities if entity not in refused}
+    parts = [
+        _look_through(entity, lease, since, part.as_of, deps) if part.possibly_truncated else part.changes
+        for entity, part in alone.items()
+    ]
+    return Capture(chain.from_iterable(parts), min(part.as_of for part in alone.values()), read_at, refused)
 
 
-def _scope(deps: Deps, lease: str, entities: list[str]) -> captures.Scope:
-    return captures.Scope(
-        entities, lambda entity: ENTITIES[entity].known(entity, deps), lambda: cursors.renew(deps.engine, lease)
-    )
+def _ask(
+    entities: Sequence[str], since: datetime, deps: Deps, *, failed_before: bool
+) -> tuple[ChangeSet, dict[str, GatewayError]]:
+    """One answer for all entities, or one each if the books fail on it; and the entities that fail alone."""
+    try:
+        return deps.books.changes(entities, since), {}
+    except GatewayError as error:
+        if len(entities) == 1 or not _may_be_about_a_record(error, failed_before=failed_before):
+            raise
+        deps.say("QuickBooks cannot say what changed: asking for each kind separately", reason=error.reason)
+    answers: list[ChangeSet] = []
+    refused: dict[str, GatewayError] = {}
+    for entity in entities:
+        try:
+            answers.append(deps.books.changes([entity], since))
+        except GatewayError as error:
+            if not _may_be_about_a_record(error, failed_before=True):
+                raise
+            refused[entity] = error
+    if not answers:
+        raise next(iter(refused.values()))
+    changes = tuple(change for answer in answers for change in answer.changes)
+    truncated = any(answer.possibly_truncated for answer in answers)
+    return ChangeSet(changes, min(answer.as_of for answer in answers), possibly_truncated=truncated), refused
+
+
+def _may_be_about_a_record(error: GatewayError, *, failed_before: bool) -> bool:
+    """Whether a record in the answer may be the cause: a refusal, or a repeated internal error."""
+    if isinstance(error, Permanent):
+        return not isinstance(error, AuthLost)
+    return failed_before and isinstance(error, Transient) and error.code == OUTAGE.code
+
+
+def _look_through(entity: str, lease: str, since: datetime, as_of: datetime, deps: Deps) -> Iterator[BooksChange]:
+    """Changed rows first, then linked rows that were not among them: unchanged, deleted, or moved between two pages."""
+    deps.say("more changed in QuickBooks than one answer holds: looking through all of it", entity=entity, since=since)
+    seen: set[str] = set()
+    for change in deps.books.changed_rows(entity, since):
+        if len(seen) % AT_ONCE == 0:
+            cursors.renew(deps.engine, lease)
+        seen.add(change.id)
+        yield change
+    left = (id_ for id_ in dict.fromkeys(ENTITIES[entity].known(entity, deps)) if id_ not in seen)
+    while some := list(islice(left, AT_ONCE)):
+        cursors.renew(deps.engine, lease)
+        present = {change.id: change for change in deps.books.present_rows(entity, some, as_of)}
+        yield from (present.get(id_) or BooksChange(entity, id_, as_of, deleted=True) for id_ in some)
 
 
 # --- one change ---
@@ -235,7 +317,7 @@ def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | 
 
 
 def _document_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
-    operation = _what_happened(change, deps)
+    operation = books_documents.find_operation(change, deps)
     return _updated(change, Flow.ORDERS, deps, operation) if operation else None
 
 
@@ -257,45 +339,6 @@ def _updated(change: BooksChange, flow: Flow, deps: Deps, operation: str = "upda
     return _to_change(change, flow, operation, f"{operation}:{change.updated_at.isoformat()}", deps)
 
 
-def _what_happened(change: BooksChange, deps: Deps) -> str | None:
-    """What a person did to a document of ours; None for our own writes and for documents of others."""
-    link = bookings.find_document(change.entity, change.id, deps)
-    if link is None:
-        return None if change.deleted else _who_wrote(change, deps)
-    if link.status.is_gone:
-        return None
-    if change.deleted:
-        return "deleted"
-    document = document_of(change)
-    # Whether we wrote or checked the document after this change was captured.
-    captured, known = document.sync_token, link.sync_token or ""
-    if captured.isdigit() and known.isdigit() and int(captured) < int(known):
-        return None
-    if document.voided:
-        return None if link.status is BookingStatus.WITHDRAWN else "voided"
-    return None if bookings.is_as_left(link, document.content, deps) else EDITED
-
-
-def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
-    """The day whose sums a document of another writer, or an edited one, changes; None for our own writes."""
-    if change.entity not in DOCUMENTS or change.deleted:
-        return None
-    if bookings.find_document(change.entity, change.id, deps) is not None and _what_happened(change, deps) is None:
-        return None
-    return document_of(change).business_date
-
-
-def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
-    """Whether a document without a link has our marker: then it may be a sale's second document."""
-    document = document_of(change)
-    note = document.content.note
-    if find_tag(note) is None or document.voided:
-        return None
-    documents.report_installation(note, deps)
-    return writers.UNLINKED if writers.is_of_known_sale(note, deps) else None
-
-
-DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
 # Customers need no known ids: they are merged or made inactive, never deleted.
 ENTITIES: Final[Mapping[str, Followed]] = {
     ITEM: Followed(lambda _: True, _item_event, lambda _, deps: deps.read(links.source_ids, LinkKind.ITEM)),

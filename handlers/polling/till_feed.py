@@ -68,7 +68,7 @@ def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], i
     if reached <= at or len(page) + len(page.unreadable) >= FEW or is_gone or _is_replaced(page, position):
         return [], 0
     found = feed.receive(page, reached, whole=True)
-    till_pages.note_polled(source.name, reached, deps)
+    deps.process.polled[deps.connection, source.name] = reached
     return found, reached
 
 
@@ -102,7 +102,7 @@ def follow(
             feed = feed.begin_again(newest, after=shown)
     due = _read_on(feed, newest)
     position = deps.read(cursors.find_position, source.name)
-    till_pages.note_polled(source.name, position.at or 0, deps)
+    deps.process.polled[deps.connection, source.name] = position.at or 0
     if position.reread_at is not None and not hands_over:  # who expects a new sale does not wait for old ones
         due += _read_again(dataclasses.replace(feed, position=position, careful=True), position.reread_at)
     return due

@@ -131,11 +131,6 @@ def may_have_forgotten(source: str, position: int, deps: Deps) -> bool:
     return late or position < deps.process.polled.get((deps.connection, source), position + 1)
 
 
-def note_polled(source: str, position: int, deps: Deps) -> None:
-    """Store that this process has received everything up to here."""
-    deps.process.polled[deps.connection, source] = position
-
-
 def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
     """The ids of the sales with a document in the books; all of them if the books cannot be asked.
 
@@ -147,8 +142,12 @@ def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
         return orders_
     numbers = [each for sale in sales for each in sale_identity.document_numbers(sale, deps.settings.orders)]
     days = [sale.business_date for sale in sales]
+    sold = _SOLD if any(sale.total_incl_cents >= 0 for sale in sales) else ()
+    returned = RETURNS if any(sale.total_incl_cents < 0 for sale in sales) else ()
+    is_changed = any((sale.version or 1) > 1 for sale in sales)
+    kinds = tuple(DocumentKind) if is_changed else (*sold, *returned)
     try:
-        found = [row for kind in _kinds(sales) for row in documents.rows(kind, numbers, days, deps)]
+        found = [row for kind in kinds for row in documents.rows(kind, numbers, days, deps)]
     except GatewayError as error:
         deps.say("the books could not be asked what they hold; every sale is looked for", reason=error.reason)
         return orders_ | {sale.id for sale in sales}
@@ -156,11 +155,3 @@ def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
     for row in found:
         documents.report_installation(row.private_note, deps)
     return orders_ | {sale.id for sale in sales if find_tag(sale_identity.marker(sale)) in tags}
-
-
-def _kinds(sales: Sequence[Sale]) -> tuple[DocumentKind, ...]:
-    if any((sale.version or 1) > 1 for sale in sales):
-        return tuple(DocumentKind)
-    sold = _SOLD if any(sale.total_incl_cents >= 0 for sale in sales) else ()
-    returned = RETURNS if any(sale.total_incl_cents < 0 for sale in sales) else ()
-    return (*sold, *returned)
