@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
@@ -37,18 +37,16 @@ TILL: Final = "MplusKASSA"
 
 
 def handle(event: Event, deps: Deps) -> Result:
+    """Check a part, if the request names one, else everything."""
+    check = next((check for part, check in PARTS.items() if part in event.asked), check_all)
+    return check(event, deps)
+
+
+def check_all(_: Event, deps: Deps) -> Result:
     """Check everything a new installation gets wrong; the result is a list of findings on the row.
 
-    Checks of a system that does not answer are left out. If a settings document is given, only that is checked. The
-    lists that were read are stored for the pages.
+    Checks of a system that does not answer are left out. The lists that were read are stored for the pages.
     """
-    asked = event.asked
-    if requests.LISTS in asked:
-        return settings.refresh_lists(deps)
-    if requests.SETTINGS in asked:
-        return handle_draft(event, deps)
-    if requests.IN_FORCE in asked:
-        return check_in_force(asked[requests.IN_FORCE], deps)
     deps.lists.forget_older_than(0)  # so that a repair made a moment ago counts
     advice = "look at the address and the credentials, then try again"
     rows = [each.to_data() for each in findings.run(ALL, deps.without_writes(), otherwise=advice)]
@@ -64,7 +62,7 @@ _FRESH_SECONDS = 60.0
 _LATER = "it is saved all the same, and checked again automatically"
 
 
-def handle_draft(event: Event, deps: Deps) -> Result:
+def check_draft(event: Event, deps: Deps) -> Result:
     """The result on the row: `faults` that refuse the document, `warnings`, and the systems that were not `asked`.
 
     A list that cannot be read is no fault of the document: a warning says that and why it was not checked.
@@ -87,8 +85,9 @@ def handle_draft(event: Event, deps: Deps) -> Result:
     return telling(done(message("{n} faults in a settings document that is to be put in force", n=len(faults))), rows)
 
 
-def check_in_force(version: int, deps: Deps) -> Result:
+def check_in_force(event: Event, deps: Deps) -> Result:
     """Check a document that was put in force unchecked. The event is retried until both systems answer."""
+    version = event.asked[requests.IN_FORCE]
     deps.lists.forget_older_than(_FRESH_SECONDS)
     present = deps.without_writes()
     default = dataclasses.replace(present, settings=SettingsDocument())
@@ -381,3 +380,10 @@ ALL: Final[tuple[Check[Deps], ...]] = (
     *OF_SETTINGS,
     Check("products.turnover_group", settings.look_at_turnover_groups, frozenset({BOOKS, TILL})),
 )
+
+PARTS: Final[Mapping[str, Callable[[Event, Deps], Result]]] = {
+    requests.LISTS: lambda _, deps: settings.refresh_lists(deps),
+    requests.SETTINGS: check_draft,
+    requests.IN_FORCE: check_in_force,
+}
+"""What a request may name, and how only that is checked."""
