@@ -11,9 +11,10 @@ import simplejson
 from gateway.errors import GatewayError, NotFound
 from gateway.store.events import Event
 from gateway.store.requests import By
-from handlers.catalogue import bridge
+from handlers import known_records
+from handlers.catalogue import items
 from handlers.deps import Deps
-from handlers.references import parties, requested
+from handlers.references import parties
 from handlers.result import Result, done
 from handlers.sales import drafts, dry_runs, till_sales
 from mapping import golden_records, list_entries, money_documents
@@ -69,7 +70,7 @@ def _record(kind: str, name: str, deps: Deps, *, with_persons: bool) -> Data:
 
 def _read_item(name: str, deps: Deps) -> tuple[object, Data]:
     item = next(iter(deps.books.items_by_sku(name)), None) or deps.books.item(name)
-    number = bridge.find_number(item, deps)
+    number = items.find_number(item, deps)
     if number is None and needs_allocation(item, deps.settings.products):
         number = deps.settings.products.allocate_from
     return item, {"number": number, "vat": dump(deps.vat_table())}
@@ -123,9 +124,9 @@ def _match_automatically(
 
 _READERS: Final[Mapping[str, Callable[[str, Deps], tuple[object, Data]]]] = {
     "item": _read_item,
-    "relation": lambda name, deps: (requested.get_relation(By.EMAIL if "@" in name else By.ID, name, deps), {}),
+    "relation": lambda name, deps: (known_records.get_relation(By.EMAIL if "@" in name else By.ID, name, deps), {}),
     "customer": lambda name, deps: (
-        requested.get_customer(By.EMAIL if "@" in name else By.ID, name, deps),
+        known_records.get_customer(By.EMAIL if "@" in name else By.ID, name, deps),
         {"currency": require_home(deps.lists.company(), deps.settings.products.currency)},
     ),
     "sale": _read_sale,

@@ -1,4 +1,6 @@
-"""What one handler learns of a record and others need: it was seen, merged into another, or is not missing any more.
+"""Records of both systems: what one handler learns of a record and others need, and the one that a person asks for.
+
+A record was seen, merged into another, or is not missing any more.
 
 What was seen of a product or customer on both sides is for the pages, and stored with the event's outcome.
 """
@@ -6,13 +8,15 @@ What was seen of a product or customer on both sides is for the pages, and store
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from gateway.errors import NotFound
 from gateway.store import claims, inbox, links
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
+from gateway.store.requests import By
 from gateway.store.session import writing
 from handlers.deps import Deps
 from mapping import explanations
@@ -20,6 +24,7 @@ from mapping.customers import email_key
 from mapping.errors import MappingError
 from mapping.explanations import Explanation
 from mapping.items import is_digits
+from mapping.messages import message
 from mapping.records import Customer, Item, Relation
 
 PreviewData = dict[str, Any]
@@ -168,3 +173,62 @@ def _go_on(codes: tuple[str, ...], causes: set[str], deps: Deps) -> None:
     for code, cause in waiting:
         if cause in causes:
             deps.resolve(code, cause)
+
+
+# --- the one record that a person asks for: by its id, its SKU, its name, or its e-mail address ---
+
+Found = TypeVar("Found", Item, Customer, Relation)
+_WORDS: Final[Mapping[By, str]] = {By.ID: "number", By.NAME: "name", By.EMAIL: "e-mail address", By.SKU: "SKU"}
+_MAX_NAMED: Final = 5
+
+
+def get_item(by: By, record: str, deps: Deps) -> Item:
+    """The requested item. Raises `NotFound` if there is none, or if several have this SKU or name."""
+    if by is By.ID:
+        return deps.books.item(record)
+    found = deps.books.items_by_sku(record) if by is By.SKU else ()
+    found = deps.books.items_by_name(record) if by is By.NAME else found
+    said = (
+        'no item in QuickBooks has the {field} "{record}"',
+        '{n} items in QuickBooks have the {field} "{record}": {named}',
+    )
+    return _choose_only(found, by, record, said)
+
+
+def get_customer(by: By, record: str, deps: Deps) -> Customer:
+    """The requested customer of the books. Raises `NotFound`, also if several have this name or address."""
+    if by is By.ID:
+        return deps.books.customer(record)
+    found = deps.books.customers_by_name(record) if by is By.NAME else ()
+    found = deps.books.customers_by_email(record) if by is By.EMAIL else found
+    said = (
+        'no customer in QuickBooks has the {field} "{record}"',
+        '{n} customers in QuickBooks have the {field} "{record}": {named}',
+    )
+    return _choose_only(found, by, record, said)
+
+
+def get_relation(by: By, record: str, deps: Deps) -> Relation:
+    """The requested relation. Raises `NotFound`."""
+    found: Relation | None = None
+    if by is By.ID and record.isdecimal():
+        found = deps.till.relation(int(record))
+    elif by is By.NAME:
+        found = deps.till.find_relation_by_name(record)
+    elif by is By.EMAIL:
+        found = deps.till.find_relation_by_email(email_key(record) or record)
+    said = 'no relation at the till has the {field} "{record}"', ""
+    return _choose_only([found] if found else [], by, record, said)
+
+
+def _choose_only(found: Sequence[Found], by: By, record: str, said: tuple[str, str]) -> Found:
+    """The only one; `said`: that there is none, and that there are several."""
+    none, several = said
+    if len(found) == 1:
+        return found[0]
+    field = _WORDS[by]
+    if not found:
+        raise NotFound(message(none, field=field, record=record), fix="look at its spelling")
+    named = ", ".join(str(each.number if isinstance(each, Relation) else each.id) for each in found[:_MAX_NAMED])
+    why = message(several, n=len(found), field=field, record=record, named=named)
+    raise NotFound(why, fix="ask for one of them by its id")

@@ -11,14 +11,13 @@ from gateway.errors import NotFound
 from gateway.store.events import Event
 from gateway.store.requests import By, Side
 from handlers import customers, known_records
-from handlers.catalogue import articles, bridge, categories, items, ownership, steps
+from handlers.catalogue import articles, categories, items, ownership, steps
 from handlers.catalogue import products as flow
 from handlers.catalogue.categories import CategoryContext, CategoryStep
 from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps, on_trial
 from handlers.known_records import PreviewData
-from handlers.references import requested
 from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
 from mapping import products
@@ -33,19 +32,19 @@ Found = TypeVar("Found")
 
 def preview_product(event: Event, deps: Deps) -> Result:
     """What an item would become at the till, or why it would not."""
-    return _preview(event, deps, requested.get_item, partial(explain_product, event))
+    return _preview(event, deps, known_records.get_item, partial(explain_product, event))
 
 
 def preview_category(event: Event, deps: Deps) -> Result:
     """What a category would become at the till."""
-    return _preview(event, deps, requested.get_item, partial(explain_category, event))
+    return _preview(event, deps, known_records.get_item, partial(explain_category, event))
 
 
 def preview_customer(event: Event, deps: Deps) -> Result:
     """What a relation would become in the books, or a customer at the till; or why it would not."""
     if event.asked.get("side") == Side.TILL:
-        return _preview(event, deps, requested.get_relation, customers.explain_relation)
-    return _preview(event, deps, requested.get_customer, customers.explain_customer)
+        return _preview(event, deps, known_records.get_relation, customers.explain_relation)
+    return _preview(event, deps, known_records.get_customer, customers.explain_customer)
 
 
 def _preview(
@@ -84,7 +83,7 @@ def _introduce(found: object, deps: Deps) -> PreviewData:
             raise TypeError(f"nothing is known of a {type(found).__name__}")
 
 
-def _explain_stock(item: Item, deps: Deps) -> PreviewData:
+def explain_stock(item: Item, deps: Deps) -> PreviewData:
     """Branch by branch. Raises `NotBookable` where the till keeps no stock of the article."""
     settings = deps.settings.stock
     quantities.require_enabled(deps)
@@ -119,7 +118,7 @@ def explain_product(event: Event, item: Item, deps: Deps) -> PreviewData:
     while (step := steps.decide(known)) in (ItemStep.MAP, ItemStep.READ):
         if step is ItemStep.MAP:
             if number is None:
-                number = settings.allocate_from if is_new else bridge.number_of(item, deps)
+                number = settings.allocate_from if is_new else items.number_of(item, deps)
             known = flow.map_as(number, None, known, deps)
         elif is_new:
             ownership.require_sole(item, deps, number=None)
@@ -247,4 +246,4 @@ def explain_category(event: Event, item: Item, deps: Deps) -> PreviewData:
     }
 
 
-preview_stock = partial(_preview, get=requested.get_item, explain=_explain_stock)
+preview_stock = partial(_preview, get=known_records.get_item, explain=explain_stock)

@@ -16,7 +16,7 @@ from handlers.deps import Deps
 from handlers.polling import books_documents, polls
 from handlers.result import Result, skipped
 from handlers.sales import documents, dry_runs, orders, summaries, till_sales, writers
-from handlers.stock import estimates, quantities
+from handlers.stock import quantities
 from mapping.messages import message
 
 Handler = Callable[[Event, Deps], Result]
@@ -32,7 +32,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.CUSTOMERS, "Preview"): previews.preview_customer,
     (Flow.CATEGORIES, "Item"): categories.handle,
     (Flow.STOCK, "Item"): quantities.handle,
-    (Flow.STOCK, "Estimate"): estimates.handle,
+    (Flow.STOCK, "Estimate"): quantities.handle_estimate,
     (Flow.CUSTOMERS, "Relation"): customers.carry_relation,
     (Flow.CUSTOMERS, "Customer"): customers.carry_customer,
     (Flow.ORDERS, "Receipt"): orders.handle,

@@ -31,7 +31,7 @@ from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import reading, writing
-from handlers.catalogue import articles, bridge, categories, items, ownership, products
+from handlers.catalogue import articles, categories, items, ownership, products
 from handlers.catalogue.articles import Member
 from handlers.deps import Deps
 from handlers.result import Ended, Result, done, say_end, store_ended
@@ -189,26 +189,25 @@ def find_settled(page: Sequence[Item], known: Mapping[str, Link], view: View, de
     """The ids of items that are unchanged since the last write, in the books and in what is wanted at the till."""
     if not deps.settings.products.enabled:
         return frozenset()
-    return frozenset(item.id for item, link in _trusted(page, known) if _is_settled(item, link, view, deps))
+    settled: set[str] = set()
+    for item, link in _trusted(page, known):
+        if (link.detail or {}).get("content") != items.content(item) or view.awaits_category(item, deps):
+            continue
+        try:
+            family = find_family(item, deps.settings.products)
+            member = Member(item, int(link.target_id), view.group_of(item, deps), link, family=family)
+            wanted = articles.print_of(member, articles.to_product(member, view.vat, deps))
+        except MappingError:
+            continue
+        owner = view.owners.get(link.target_id)
+        if owner is not None and owner.target_id == item.id and articles.is_written(member, wanted):
+            settled.add(item.id)
+    return frozenset(settled)
 
 
 def _trusted(page: Sequence[Item], known: Mapping[str, Link]) -> list[tuple[Item, Link]]:
     linked = ((item, known[item.id]) for item in page if item.id in known)
     return [(item, link) for item, link in linked if link.fingerprint not in (None, items.GONE, items.LEFT_OUT)]
-
-
-def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
-    if (link.detail or {}).get("content") != items.content(item) or view.awaits_category(item, deps):
-        return False
-    try:
-        family = find_family(item, deps.settings.products)
-        member = Member(item, int(link.target_id), view.group_of(item, deps), link, family=family)
-        plain = articles.to_product(member, view.vat, deps)
-    except MappingError:
-        return False
-    owner = view.owners.get(link.target_id)
-    is_owner = owner is not None and owner.target_id == item.id
-    return is_owner and articles.is_written(member, articles.print_of(member, plain))
 
 
 def _is_altered(item: Item, link: Link, products: Mapping[int | None, Product], vat: VatTable, deps: Deps) -> bool:
@@ -265,7 +264,7 @@ def _find_numbers(new: Sequence[Item], page: ItemPage, deps: Deps) -> dict[str, 
     found = {id_: n for id_, n in own.items() if n is not None and n not in page.present and page.numbers[n] == 1}
     if settings.enabled:
         letters = [item for item in new if needs_allocation(item, settings)]
-        found |= bridge.give_all([item for item in letters if mapped.is_wanted(item, settings)], deps)
+        found |= items.give_all([item for item in letters if mapped.is_wanted(item, settings)], deps)
     return found
 
 

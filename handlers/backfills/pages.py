@@ -324,11 +324,21 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     """Write the stock of these items; returns the items to measure again separately."""
     if not deps.settings.stock.enabled:
         return []
+    # The items whose quantity the books keep, by their article. If two items have one SKU and no link yet, it is not
+    # known whose stock it is.
+    counted = {item.id: item for item in page if item.quantity_on_hand is not None}
+    articles = quantities.articles_of(list(counted.values()), deps)
+    shares = Counter(articles.values())
+    by_article = {
+        article: counted[id_]
+        for id_, article in articles.items()
+        if not isinstance(article, NotBookable) and shares[article] == 1
+    }
     together = levels.can_book_together(deps)
     unsure: dict[str, Item] = {}
     size = LEVELS_AT_ONCE if together else ALONE_AT_ONCE
     # How many at a time: no other event measures while these are booked.
-    every = list(_articles(page, deps).items())
+    every = list(by_article.items())
     for some in (dict(every[start : start + size]) for start in range(0, len(every), size)):
         found = levels.settle(some, read_at, deps, patient=True, together=together)
         # For the pages, in transactions of their own: SQLite has no queue of writers.
@@ -341,23 +351,7 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     return [batches.to_change(event, item, read_at, Flow.STOCK) for item in unsure.values()]
 
 
-def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:
-    """The items whose quantity the books keep, by their article."""
-    counted = {item.id: item for item in page if item.quantity_on_hand is not None}
-    found: dict[int, list[Item]] = {}
-    for id_, article in quantities.articles_of(list(counted.values()), deps).items():
-        if not isinstance(article, NotBookable):
-            found.setdefault(article, []).append(counted[id_])
-    # Two items have one SKU and no link yet: it is not known whose stock it is.
-    return {number: some[0] for number, some in found.items() if len(some) == 1}
-
-
 # --- its end ---
-
-
-def _wait(known: Backfill, deps: Deps) -> Result:
-    count = known.reached.open
-    return _go_on(message("{count} records are still open", count=count), deps, seconds=LOOK_SECONDS)
 
 
 def _sum_up(known: Backfill, deps: Deps) -> Result:
@@ -377,7 +371,9 @@ ACTS: Final[Mapping[BackfillStep, Callable[[Backfill, Deps], Result]]] = {
     BackfillStep.PAUSED: lambda _, deps: _go_on("paused by a person", deps, seconds=PAUSED_SECONDS),
     BackfillStep.RELATIONS: _receive_relations,
     BackfillStep.SALES: _receive_sales,
-    BackfillStep.WAIT: _wait,
+    BackfillStep.WAIT: lambda known, deps: _go_on(
+        message("{count} records are still open", count=known.reached.open), deps, seconds=LOOK_SECONDS
+    ),
     BackfillStep.SUM_UP: _sum_up,
     BackfillStep.TREE: _receive_tree,
     BackfillStep.ITEMS: _receive_items,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
-from typing import Final
+from typing import Final, NoReturn
 
 from gateway.errors import NotFound, Permanent, Transient
 from gateway.store import links
@@ -58,6 +58,11 @@ def group_of(item: Item, group: Link | None, event: Event, deps: Deps) -> int | 
         return None
     if parent.item.type != CATEGORY:
         return None
+    return _bring_first(parent, event, deps)
+
+
+def _bring_first(parent: ItemReading, event: Event, deps: Deps) -> NoReturn:
+    """Have this category brought to the till, and wait for it."""
     deps.pass_on(bring_along(parent, event))
     raise wait_for(parent.item)
 
@@ -179,16 +184,6 @@ def load(known: CategoryContext, deps: Deps) -> CategoryContext:
     found = deps.read(links.find_all, LinkKind.GROUP, [id_ for id_ in (item.id, item.parent_id) if id_])
     groups = {id_: int(link.target_id) for id_, link in found.items() if link.target_id and id_ == item.parent_id}
     return dataclasses.replace(known, link=found.get(item.id), groups=groups)
-
-
-def _await_parent(known: CategoryContext, deps: Deps) -> Result:
-    parent = items.read_now(known.item.parent_id or "", deps)
-    deps.pass_on(bring_along(parent, known.event))
-    raise wait_for(parent.item)
-
-
-def _leave_unchanged(known: CategoryContext, _: Deps) -> Result:
-    return done("unchanged", links=(_to_link(known, known.linked.target_id, known.link),))
 
 
 def _write(known: CategoryContext, deps: Deps) -> Result:
@@ -329,7 +324,9 @@ ACTS: Final[Mapping[CategoryStep, Callable[[CategoryContext, Deps], Result | Cat
     CategoryStep.LOAD: _load,
     CategoryStep.NEVER_HAD: lambda *_: skipped(NEVER_HAD),
     CategoryStep.REMOVE: _remove,
-    CategoryStep.AWAIT: _await_parent,
+    CategoryStep.AWAIT: lambda known, deps: _bring_first(
+        items.read_now(known.item.parent_id or "", deps), known.event, deps
+    ),
     CategoryStep.NOTHING: lambda known, _: done(
         "unchanged", links=(_to_link(known, known.linked.target_id, known.link),)
     ),

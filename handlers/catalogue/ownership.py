@@ -12,7 +12,7 @@ from gateway.store import leases, links
 from gateway.store.events import Flow
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
-from handlers.catalogue import bridge, items
+from handlers.catalogue import items
 from handlers.deps import Deps
 from mapping import products
 from mapping.errors import MappingError, NotBookable
@@ -102,8 +102,8 @@ def require_sole(
     is_owner = number is not None and find_owner(number, deps) == item.id
     if is_owner and not has_new_sku(link, item) and (article is None or article.active is not False):
         return
-    for other in bridge.find_alike([item], deps)[fold(item)]:
-        theirs = bridge.find_number(other, deps) if other.id != item.id else None
+    for other in items.find_alike([item], deps)[fold(item)]:
+        theirs = items.find_number(other, deps) if other.id != item.id else None
         if theirs and find_owner(theirs, deps) == other.id and products.is_wanted(other, settings):
             _refuse(other, item, theirs, deps)
 
@@ -140,7 +140,7 @@ def _find_other_owner(item_id: str, number: int, deps: Deps) -> Item | None:
     if link and link.fingerprint == items.LEFT_OUT:
         return None
     other = next(iter(deps.books.items_by_ids([item_id])), None) if item_id.isdecimal() else None
-    return other if other and other.active and bridge.find_number(other, deps) == number else None
+    return other if other and other.active and items.find_number(other, deps) == number else None
 
 
 def _refuse(other: Item, item: Item, number: int, deps: Deps) -> NoReturn:

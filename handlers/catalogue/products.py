@@ -15,7 +15,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import reading
 from handlers import known_records
-from handlers.catalogue import articles, bridge, categories, items, ownership, steps
+from handlers.catalogue import articles, categories, items, ownership, steps
 from handlers.catalogue.articles import Member
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps
@@ -36,10 +36,6 @@ def handle(event: Event, deps: Deps) -> Result:
         step = steps.decide(known)
         known = ACTS[step](known, deps)
     return known
-
-
-def _look(known: ItemContext, deps: Deps) -> ItemContext:
-    return dataclasses.replace(known, ours=items.is_ours(known.event.entity_id, deps))
 
 
 def _merge(known: ItemContext, deps: Deps) -> ItemContext:
@@ -84,7 +80,7 @@ def load(known: ItemContext, deps: Deps) -> ItemContext:
     with reading(deps.engine) as session:
         link = links.find(session, of, LinkKind.ITEM, item.id)
         owner = links.find(session, of, LinkKind.ARTICLE, link.target_id) if link else None
-        number = bridge.find_numbers(session, of, [item], deps.settings.products).get(item.id)
+        number = items.find_numbers(session, of, [item], deps.settings.products).get(item.id)
         category = links.find(session, of, LinkKind.GROUP, item.parent_id) if item.parent_id else None
     owns = owner is not None and owner.target_id == item.id
     return dataclasses.replace(known, loaded=True, link=link, owns=owns, number=number, category=category)
@@ -122,7 +118,7 @@ def _map(known: ItemContext, deps: Deps) -> ItemContext:
 
 def _find_number(known: ItemContext, deps: Deps) -> int:
     try:
-        return bridge.number_of(known.item, deps) if known.number is None else known.number
+        return items.number_of(known.item, deps) if known.number is None else known.number
     except MappingError:
         if known.link:  # what waits for its former number may have it
             ownership.free(int(known.link.target_id), deps)
@@ -221,10 +217,6 @@ def _pass_stock_left(known: ItemContext, deps: Deps) -> None:
         _pass_stock_on(known, deps)
 
 
-def _leave_unchanged(known: ItemContext, _: Deps) -> Result:
-    return done("unchanged", links=(articles.to_link(articles.as_before(known.mapped), known.wanted),))
-
-
 def _refuse(known: ItemContext, _: Deps) -> Result:
     """Nothing of the item is written."""
     refusal = steps.refuse(steps.decide(known), known)
@@ -282,7 +274,7 @@ def _switch_off(link: Link, deps: Deps) -> bool:
 
 
 ACTS: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContext]]] = {
-    ItemStep.LOOK: _look,
+    ItemStep.LOOK: lambda known, deps: dataclasses.replace(known, ours=items.is_ours(known.event.entity_id, deps)),
     ItemStep.OWN: lambda *_: skipped(OWN),
     ItemStep.MERGE: _merge,
     ItemStep.FETCH: _fetch,
@@ -290,7 +282,9 @@ ACTS: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContext
     ItemStep.PASS_ON: _pass_on,
     ItemStep.LOAD: _load,
     ItemStep.MAP: _map,
-    ItemStep.NOTHING: _leave_unchanged,
+    ItemStep.NOTHING: lambda known, _: done(
+        "unchanged", links=(articles.to_link(articles.as_before(known.mapped), known.wanted),)
+    ),
     ItemStep.STAY_OUT: _stay_out,
     ItemStep.DEACTIVATE: _deactivate,
     ItemStep.READ: _write,

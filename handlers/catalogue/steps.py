@@ -176,10 +176,8 @@ def _decide_wanted(known: ItemContext) -> ItemStep:
         return ItemStep.NOTHING
     if not known.item.active and known.link is None:
         return ItemStep.NEVER_HAD
-    return _decide_read(known) if known.read else ItemStep.READ
-
-
-def _decide_read(known: ItemContext) -> ItemStep:
+    if not known.read:
+        return ItemStep.READ
     if known.existing is None:
         return ItemStep.WRITE if known.item.active else ItemStep.LOST
     return ItemStep.WRITE if known.settings.products.update_existing else ItemStep.EXISTS

@@ -20,20 +20,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from gateway.errors import AuthLost, Permanent, RateLimited
-from gateway.store import event_history, leases
+from gateway.store import event_history, leases, links
 from gateway.store.event_history import KnownSale
 from gateway.store.events import State
 from gateway.store.links import Link, LinkKind
 from handlers import known_records
+from handlers.catalogue import items
 from handlers.deps import Deps
 from handlers.polling import polls
+from handlers.polling.books_feed import ESTIMATE
 from handlers.sales import till_sales
-from handlers.stock import estimates
 from mapping import stock
 from mapping.items import name_item
 from mapping.records import ArticleStock, Item, SaleKind, StockMovement, SyncMarkers
@@ -82,7 +83,7 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[St
     movements = _movements_since(before, _catch_up(deps), branches, items, deps)
     missed = count(read_at, [id_ for m in movements for id_ in _documents(m)], deps)
     counted = [m for m in movements if missed.known.intersection(_documents(m))]
-    promised = estimates.pieces(deps)
+    promised = promised_pieces(deps)
     figures = {
         article: stock.to_figures(
             item, unposted=missed.pieces.get(article, _NONE), estimates=promised.get(item.id, _NONE)
@@ -242,6 +243,53 @@ def _is_unposted(row: KnownSale) -> bool:
     if row.state in {State.DONE, State.SKIPPED}:
         return row.code == NOT_YET
     return True
+
+
+KEEP = timedelta(hours=4)
+"""A webhook or change data capture reports a change of an estimate; this limit is for changes that both missed."""
+_ESTIMATES = "estimates"
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """Pieces by item id on the books' open estimates, at this time of the database's clock or later.
+
+    Reads of the books are metered: one read returns five hundred estimates and serves the stock of many items, so they
+    are stored for every process, and read again after a change.
+    """
+
+    pieces: Mapping[str, Decimal]
+    read_at: datetime
+
+    def to_link(self) -> Link:
+        counted = {id_: str(count) for id_, count in sorted(self.pieces.items())}
+        detail = {"pieces": counted, "read_at": self.read_at.isoformat()}
+        return Link(LinkKind.STOCK, _ESTIMATES, ESTIMATE, "", detail=detail)
+
+
+def promised_pieces(deps: Deps) -> Mapping[str, Decimal]:
+    """Pieces by item id on open estimates; empty if the settings do not count them."""
+    if not deps.settings.stock.count_estimates:
+        return {}
+    kept = find_promised(deps)
+    if kept is None or items.now(deps) - kept.read_at > KEEP:
+        kept = read_promised(deps)
+        deps.remember(kept.to_link())
+    return kept.pieces
+
+
+def read_promised(deps: Deps) -> Promised:
+    read_at = items.now(deps)
+    return Promised(deps.books.pieces_on_estimates(), read_at)
+
+
+def find_promised(deps: Deps) -> Promised | None:
+    link = deps.read(links.find, LinkKind.STOCK, _ESTIMATES)
+    detail = link.detail if link else None
+    if not detail:
+        return None
+    found = {id_: Decimal(count) for id_, count in detail["pieces"].items()}
+    return Promised(found, datetime.fromisoformat(detail["read_at"]))
 
 
 FEW = 5

@@ -6,6 +6,7 @@ events run at once, and the rest of a burst is retried, so that threads serve sa
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections import defaultdict
@@ -16,10 +17,11 @@ from typing import Final
 
 from gateway.errors import NotFound, RateLimited, Transient
 from gateway.store import links
-from gateway.store.events import Event
+from gateway.store.events import Event, Flow
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from handlers.catalogue import bridge, items
+from handlers.catalogue import items
+from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
 from handlers.stock import levels
@@ -112,6 +114,26 @@ def handle(event: Event, deps: Deps) -> Result:
     return done(None if changed else "unchanged")
 
 
+def handle_estimate(event: Event, deps: Deps) -> Result:
+    """An estimate changed: measure the stock of every item whose promised pieces changed."""
+    if not (deps.settings.stock.enabled and deps.settings.stock.count_estimates):
+        return skipped("open estimates do not count as reserved in the settings")
+    kept = levels.find_promised(deps)
+    if kept and event.received_at < kept.read_at and not items.is_repeated(event):
+        return done("counted already: the estimates were read after this event came")
+    read = levels.read_promised(deps)
+    former = kept.pieces if kept else {}
+    changed = sorted(id_ for id_ in {*former, *read.pieces} if former.get(id_) != read.pieces.get(id_))
+    follow = tuple(
+        items.follow(Flow.STOCK, event, ItemReading(item, read.read_at), key=f"{event.key}>stock:{item.id}")
+        for item in deps.books.items_by_ids(changed)
+        if item.quantity_on_hand is not None
+    )
+    # In one transaction with the outcome: their stock must not be measured with the earlier figures.
+    result = done(message("other pieces of {n} items are promised", n=len(follow)), links=(read.to_link(),))
+    return dataclasses.replace(result, changes=follow)
+
+
 def require_enabled(deps: Deps) -> None:
     if not deps.settings.stock.enabled:
         raise NotBookable("stock is switched off in the settings", field="stock.enabled")
@@ -134,7 +156,7 @@ def articles_of(some: Sequence[Item], deps: Deps) -> dict[str, int | NotBookable
     of = deps.connection
     with reading(deps.engine) as session:
         known = links.find_all(session, of, LinkKind.ITEM, [item.id for item in some])
-        numbers = bridge.find_numbers(session, of, some, deps.settings.products)
+        numbers = items.find_numbers(session, of, some, deps.settings.products)
         numbers |= {id_: int(link.target_id) for id_, link in known.items() if id_ not in numbers}
         owners = links.find_all(session, of, LinkKind.ARTICLE, [str(n) for n in set(numbers.values())])
     return {item.id: _to_article(item, numbers.get(item.id), known.get(item.id), owners, deps) for item in some}
