@@ -29,7 +29,7 @@ from gateway.observability import counters
 from gateway.store import audit, users
 from gateway.store.session import reading, writing
 from gateway.web import queries, services
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.services import FAILURES, WINDOW_SECONDS, Services
 from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, to_actor
 

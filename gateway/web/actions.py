@@ -19,7 +19,7 @@ from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.requests import By, Side
 from gateway.store.sales import AMSTERDAM
 from gateway.web import queries, webhooks
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.services import Services
 from gateway.web.sessions import Visitor
 from mapping import messages

@@ -27,7 +27,7 @@ from gateway.store import alerts, connections, counts, installation, rate_limits
 from gateway.store.session import reading
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.web import queries, services
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 
 
 def routes() -> list[Route]:

@@ -23,7 +23,7 @@ from gateway.store import audit, connections, cursors, inbox, leases, tokens
 from gateway.store.sealing import Seal
 from gateway.web import queries, services, setups
 from gateway.web.access import cookie_name, drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.services import Services
 from gateway.web.sessions import Right, Visitor
 from mapping.messages import message

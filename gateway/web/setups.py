@@ -22,7 +22,7 @@ from gateway.store.events import SETTLED, Change, Flow
 from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
 from gateway.web import actions, queries, services
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.services import Services
 from mapping.messages import message
 

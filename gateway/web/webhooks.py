@@ -25,7 +25,7 @@ from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store import connections
 from gateway.store.events import URGENT, Change, Flow, Received, State
-from gateway.web import problems, protocol, queries, services
+from gateway.web import protocol, queries, services
 from gateway.web.services import Services
 
 Answer = TypeVar("Answer")
@@ -182,7 +182,7 @@ async def _attempt(system: str, work: Awaitable[Answer]) -> Answer:
 
 def _refuse(system: str) -> Response:
     counters.delivery(system, "refused").inc()
-    return problems.problem(401)
+    return queries.problem(401)
 
 
 # --- the changes of a delivery; pure, and the same for every delivery of one event -----------------------------------

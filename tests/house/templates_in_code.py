@@ -13,7 +13,7 @@ _SINGLE = ("gateway/token_manager.py", "gateway/findings.py", "gateway/removal.p
 _NOT_FOR_PAGES = (
     *("gateway/store/people.py", "gateway/store/personal.py", "gateway/web/health.py"),
     *(f"gateway/web/api/{each}.py" for each in ("events",)),
-    *("gateway/web/webhooks.py", "gateway/web/problems.py"),
+    "gateway/web/webhooks.py",
 )
 _ERRORS = frozenset({
     "MappingError", "NotBookable", "ItemNeeded", "Transient",

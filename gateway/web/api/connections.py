@@ -23,7 +23,7 @@ from gateway.store.requests import By
 from gateway.web import actions, queries, services, setups
 from gateway.web.access import ADMIN
 from gateway.web.api import events, status
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.services import Services
 from mapping import settings_document
 from mapping.messages import message

@@ -21,7 +21,7 @@ from gateway.store.events import Event, State
 from gateway.store.sql import Page
 from gateway.web import actions, queries, services
 from gateway.web.access import ADMIN
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.services import Services
 from mapping import messages
 

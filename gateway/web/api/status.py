@@ -46,7 +46,7 @@ from gateway.web import actions, queries, services
 from gateway.web.access import ADMIN
 from gateway.web.api import events
 from gateway.web.api.events import pick, to_time
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from mapping.agreement import to_text
 from mapping.errors import MappingError
 

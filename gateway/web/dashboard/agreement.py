@@ -22,7 +22,7 @@ from gateway.web.api.status import ask_comparison, send_certificates
 from gateway.web.dashboard import agreement_calendar, rendering
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.sessions import Visitor
 from mapping.agreement import AGREES, DIFFERS, EXPLAINED
 from mapping.messages import message

@@ -20,7 +20,7 @@ from gateway.web import actions, api, queries, services
 from gateway.web.access import refuse_others
 from gateway.web.dashboard import preview, rendering
 from gateway.web.dashboard.rendering import render, to_older
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.sessions import DASHBOARD, Visitor
 
 

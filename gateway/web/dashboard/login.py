@@ -31,7 +31,7 @@ from gateway.web.access import (
     set_cookie,
 )
 from gateway.web.dashboard.rendering import render
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.services import Services
 from gateway.web.sessions import Visitor, to_actor
 

@@ -21,7 +21,7 @@ from gateway.web import actions, api, queries, services, setups
 from gateway.web.access import refuse_others
 from gateway.web.dashboard import rendering
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.sessions import Visitor
 from mapping import messages
 from mapping.choices import ListName

@@ -24,7 +24,7 @@ from gateway.web.access import for_visitors, from_form, refuse_others
 from gateway.web.actions import PreviewRequest
 from gateway.web.dashboard.preview import name_branches, to_row
 from gateway.web.dashboard.rendering import render, to_older
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.sessions import Right, Visitor
 
 _MISSING: Final = {

@@ -29,7 +29,7 @@ from gateway.web.access import chosen_language, refuse_others
 from gateway.web.dashboard import charts, rendering
 from gateway.web.dashboard.events import find_reason
 from gateway.web.dashboard.rendering import CSV_PAGE, NOT_SENT, CsvStyle, Rows, SentForm, defuse, render, to_older
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.sessions import Visitor
 from mapping.messages import message
 from mapping.side_by_side import compare, find_changes

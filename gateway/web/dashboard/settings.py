@@ -20,7 +20,7 @@ from gateway.store.tables import SettingsRow
 from gateway.web import actions, api, queries, services
 from gateway.web.api.connections import ACTION, find_in_force, to_target
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.sessions import Visitor
 from mapping import settings_document, settings_guide
 from mapping.messages import message

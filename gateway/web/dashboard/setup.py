@@ -22,7 +22,7 @@ from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, oauth, queries, services, setups
 from gateway.web.dashboard.mapping_form import to_label
 from gateway.web.dashboard.rendering import ASKED_FLOWS, ASKED_OTHERS, NOT_SENT, SentForm, find_settings, render
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.sessions import Visitor
 from mapping import choices, settings_document, settings_guide
 from mapping.choices import ListName, ListOption

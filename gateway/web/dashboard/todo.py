@@ -25,7 +25,7 @@ from gateway.web import actions, queries, services
 from gateway.web.access import refuse_others
 from gateway.web.dashboard import charts
 from gateway.web.dashboard.rendering import render, to_older
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.sessions import Visitor
 from mapping.messages import message
 

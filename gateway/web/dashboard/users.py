@@ -17,7 +17,7 @@ from gateway.store.users import Role, User
 from gateway.web import access, queries, services
 from gateway.web.access import let_in, refuse_other_sites
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.problems import Refusal
+from gateway.web.queries import Refusal
 from gateway.web.sessions import Visitor
 from mapping.messages import message
 
