@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,40 +72,28 @@ class Overview:
     def names(self) -> Mapping[str, str]:
         return {each.name: each.display_name for each in self.connections}
 
-    def of_one(self, connection: str) -> Overview:
-        """Only what is about one connection; flows are counted over all, so there are none."""
-        return dataclasses.replace(
-            self,
-            connections=[each for each in self.connections if each.name == connection],
-            flows=[],
-            cursors=[each for each in self.cursors if each.connection == connection],
-            systems=[each for each in self.systems if each.connection == connection],
-            meters=[each for each in self.meters if each.connection == connection],
-            alerts=[each for each in self.alerts if each.connection == connection],
-            backfills=[each for each in self.backfills if each.event.connection == connection],
-        )
-
     def count(self, *states: State) -> int:
         return sum(flow.counts.get(state, 0) for flow in self.flows for state in states)
 
 
-def look(session: Session, seal: Seal) -> Overview:
-    now = sql.now_of(session)
-    every = connections.every(session, seal)
+def look(session: Session, seal: Seal, only: str | None = None) -> Overview:
+    """All connections, or `only` one: then without the flows, which are counted over all."""
+    now, shown = sql.now_of(session), [each for each in connections.every(session, seal) if only in {None, each.name}]
+    meters, alerts = counts.calls_of_month(session, f"{now:%Y-%m}"), todo.find_alerts(session)
     return Overview(
         now=now,
-        connections=every,
-        flows=activity.flow_statuses(session),
-        cursors=list(activity.find_polls(session)),
-        systems=connections.systems(session),
+        connections=shown,
+        flows=[] if only else activity.flow_statuses(session),
+        cursors=[each for each in activity.find_polls(session) if only in {None, each.connection}],
+        systems=[each for each in connections.systems(session) if only in {None, each.connection}],
         tokens=tokens.every(session),
-        meters=counts.calls_of_month(session, f"{now:%Y-%m}"),
+        meters=[each for each in meters if only in {None, each.connection}],
         processes=installation.alive(session),
-        alerts=todo.find_alerts(session),
+        alerts=[each for each in alerts if only in {None, each.connection}],
         cooldowns=rate_limits.find_cooldowns(session),
-        backfills=activity.find_running(session),
+        backfills=[each for each in activity.find_running(session) if only in {None, each.event.connection}],
         companies=connections.company_names(session),
-        settings_versions={c.name: (connections.newest_settings(session, c.name) or (0, ""))[0] for c in every},
+        settings_versions={c.name: (connections.newest_settings(session, c.name) or (0, ""))[0] for c in shown},
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from gateway.store.records import RecordKind
 from gateway.web import setups
 from gateway.web.access import for_visitors, from_form
 from gateway.web.dashboard import (
@@ -31,6 +32,7 @@ from gateway.web.sessions import Right
 
 __all__ = ["routes", "show_problem"]
 
+PRODUCT, CUSTOMER = RecordKind.PRODUCT, RecordKind.CUSTOMER
 STATIC = Path(__file__).with_name("static")
 _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/login", login.show_login, methods=["GET"]),
@@ -95,7 +97,13 @@ _PAGES: Final[tuple[BaseRoute, ...]] = (
     Route("/backfills", for_visitors(setup.show_backfills), methods=["GET"]),
     Route("/backfills/{id}/{hold}", from_form(setup.hold_backfill), methods=["POST"]),
     Route("/reads", for_visitors(charts.show_reads), methods=["GET"]),
-    *records.routes(),
+    Route("/products", for_visitors(partial(records.show_records, PRODUCT)), methods=["GET"]),
+    Route("/customers", for_visitors(partial(records.show_records, CUSTOMER)), methods=["GET"]),
+    Route("/products/{id}", for_visitors(partial(records.show_record, PRODUCT)), methods=["GET"]),
+    Route("/customers/{id}", for_visitors(partial(records.show_record, CUSTOMER)), methods=["GET"]),
+    Route("/products/{id}/look", from_form(partial(records.look_now, PRODUCT), right=Right.WORK), methods=["POST"]),
+    Route("/customers/{id}/look", from_form(partial(records.look_now, CUSTOMER), right=Right.WORK), methods=["POST"]),
+    Route("/customers/{id}/{action}", from_form(records.do_with_person), methods=["POST"]),
     Route("/sales", for_visitors(sales.show_sales), methods=["GET"]),
     Route("/sales.csv", for_visitors(sales.download_sales), methods=["GET"]),
     Route("/sales/{id}", for_visitors(sales.show_sale), methods=["GET"]),

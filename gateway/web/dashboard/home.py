@@ -60,9 +60,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     shared = services.of(request)
 
     def look(session: Session) -> tuple[Overview, HomeFigures, list[Silence], charts.BookedDays, list[TodoCause]]:
-        overview = api.status.look(session, shared.seal)
-        if visitor.connection is not None:
-            overview = overview.of_one(visitor.connection)
+        overview = api.status.look(session, shared.seal, visitor.connection)
         silent = connections.find_silent(session, overview.now)
         booked = charts.read_booked(session, visitor.connection)
         causes = todo.look(session, visitor.connection, overview.names)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
 
 from gateway.queries import activity, records
 from gateway.queries.records import ListedRecord, RecordFilter, RecordPosition
@@ -20,12 +18,12 @@ from gateway.store.records import RecordKind, RecordStatus
 from gateway.store.requests import Side
 from gateway.store.sql import Page
 from gateway.web import actions, api, queries, services
-from gateway.web.access import for_visitors, from_form, refuse_others
+from gateway.web.access import refuse_others
 from gateway.web.actions import PreviewRequest
 from gateway.web.dashboard.preview import name_branches, to_row
 from gateway.web.dashboard.rendering import render, to_older
 from gateway.web.queries import Refusal
-from gateway.web.sessions import Right, Visitor
+from gateway.web.sessions import Visitor
 
 _MISSING: Final = {
     RecordKind.PRODUCT: "there is no such product",
@@ -58,17 +56,6 @@ class _Found:
     def is_looking(self) -> bool:
         """Whether a worker is reading both systems."""
         return any(event.state not in SETTLED for event in self.asked)
-
-
-def routes() -> list[Route]:
-    return [
-        *(Route(to, for_visitors(partial(show_records, kind)), methods=["GET"]) for kind, to in _ADDRESSES.items()),
-        *(Route(f"{to}/{{id}}", for_visitors(partial(show_record, kind)), methods=["GET"])
-          for kind, to in _ADDRESSES.items()),
-        *(Route(f"{to}/{{id}}/look", from_form(partial(look_now, kind), right=Right.WORK), methods=["POST"])
-          for kind, to in _ADDRESSES.items()),
-        Route("/customers/{id}/{action}", from_form(do_with_person), methods=["POST"]),
-    ]  # fmt: skip
 
 
 async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> Response:

@@ -77,7 +77,7 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     """Add a person; the page that follows shows the link of their invitation, once."""
     name = " ".join(form.get("name", "").split())
     role = queries.find_choice(form, "role", Role)
-    if faults := _find_faults(visitor, name, role, form):
+    if faults := _find_invitation_faults(visitor, name, role, form):
         return await list_users(request, visitor, SentForm(form, faults, 422))
     known = await services.names_in_use(request)
     connection = form.get("connection") or None
@@ -103,7 +103,7 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     return await list_users(request, visitor, invited=(name, _to_link(request, secret)))
 
 
-def _find_faults(visitor: Visitor, name: str, role: Role | None, form: Mapping[str, str]) -> dict[str, str]:
+def _find_invitation_faults(visitor: Visitor, name: str, role: Role | None, form: Mapping[str, str]) -> dict[str, str]:
     """Why somebody cannot be invited like this. A name holds no "@": the audit trail has no e-mail addresses."""
     faults = {}
     if not name or len(name) > LONGEST_NAME or "@" in name or not queries.is_line(name):
@@ -214,7 +214,7 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
     user = visitor.user
     if user is None:
         raise Refusal(409, "this is ADMIN_TOKEN; it is changed in the environment")
-    if faults := find_faults(form, user.name):
+    if faults := _find_password_faults(form, user.name):
         return await show_account(request, visitor, SentForm({}, faults, 422))
     if await access.find_user(request, user.name, form.get("current", "")) is None:
         return await show_account(request, visitor, SentForm({}, {"current": "That is not the password."}, 403))
@@ -228,7 +228,7 @@ async def change_password(request: Request, visitor: Visitor, form: dict[str, st
     return await show_account(request, visitor, changed=True)
 
 
-def find_faults(form: dict[str, str], name: str) -> dict[str, str]:
+def _find_password_faults(form: dict[str, str], name: str) -> dict[str, str]:
     """Why the new password of a form cannot be taken, by field."""
     password = form.get("password", "")
     if not access.SHORTEST <= len(password) <= access.LONGEST:
@@ -249,7 +249,7 @@ async def accept_invitation(request: Request) -> Response:
     user = await access.find_invited(request, secret)
     if user is None:
         return _show_invitation(request, None)
-    if faults := find_faults(form, user.name):
+    if faults := _find_password_faults(form, user.name):
         return _show_invitation(request, user, SentForm({}, faults, 422))
     hashed = await access.to_hash(form["password"])
 
