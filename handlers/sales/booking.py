@@ -1,34 +1,49 @@
 """The document of a sale: booked once, linked at once, settled, compared; later updated, replaced or voided.
 
+A sale that is not in the books goes through all these stages in their order. One whose document is written anew, or is
+as it should be already, goes through those from `adjust_tax` on: `finish`.
+
+| stage | what is done | what the next attempt does if the process dies after it |
+| --- | --- | --- |
+| `book_deposits` | deposits on its orders are booked, on their own days | they have links of their own |
+| `draft` | the sale is mapped, every reference resolved | the same again; new references are linked already |
+| `open_up` | a day is chosen on which the books are open | the same again |
+| `find` | where it may be in the books already, it is searched there | the same again |
+| `create` | else it is created, by a request id of the sale | it is searched; the same request has the same answer |
+| `check_found` | one that was found and has an earlier version is linked: `OutdatedDocument` | it is updated |
+| `store_link` | what belonged to a former one is moved; it is linked, not finished | it is read and compared |
+| `recall` | payments on one that was found are linked again; those that differ are voided | the same, by UPDATE |
+| `adjust_tax` | the document is adjusted to how the books tax it | the same, by UPDATE |
+| `pay` | payments are posted, a credit is applied, each linked at once | posted ones are found by link or mark |
+| `keep_beside` | documents of money beside it are written or removed, linked at once | they have links of their own |
+| `compare` | total and tax are compared; the link is finished, stored with the outcome | nothing is written again |
+
 A document that was edited in the books is never written over.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from gateway.errors import Permanent
-from gateway.store.events import Event, Flow
+from gateway.store.events import Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.deps import Deps
-from handlers.references import goods, parties
 from handlers.result import Result, done, parked
-from handlers.sales import bookings, documents, drafts, money_documents, repairs, settlement
+from handlers.sales import bookings, documents, drafts, money_documents, settlement
 from handlers.sales.steps import Context
 from mapping import orders, sale_identity
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.orders import Posting
-from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
-from mapping.sale_identity import is_marked, name_document
+from mapping.records import BookedDocument, DocumentKind, Sale
 
 _Written = TypeVar("_Written")
+_Stage = Callable[[Context, Deps], Context]
 _KINDS = frozenset({DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT, DocumentKind.INVOICE})
-# The document names a record that is gone, inactive or merged into another: our links to it are out of date.
-_STALE = frozenset({"610", "2500", "6250"})
-_REQUIRED, _REFUSED = "2020", "6000"
 
 
 class OutdatedDocument(Exception):
@@ -39,99 +54,111 @@ class OutdatedDocument(Exception):
         self.link = link
 
 
-def book(known: Context, deps: Deps, *, kind: DocumentKind | None = None, maybe_written: bool) -> Result:
-    """Book a sale that is not in the books, or not any more. `maybe_written`: look first."""
-    sale = known.sale
-    if known.link is None and sale.order_ids and deps.settings.orders.deposits:
-        money_documents.ensure(sale, deps, maybe_written=maybe_written)
-    posting, _ = drafts.prepare(sale, deps, kind=kind)
+def book(known: Context, deps: Deps) -> Result:
+    """Book a sale that is not in the books, or not any more; once more if the refusal shows stored data as outdated."""
+    drafted = _take(PREPARE, known, deps)
     try:
-        return _book(known, drafts.open_up(posting, deps), deps, maybe_written=maybe_written)
-    except Permanent as error:
-        if error.code in drafts.CLOSED_CODES:  # since the company was read
-            deps.lists.forget("company")
-        elif _is_stale(error, deps):
-            deps.say("the books do not take what it refers to; looking it up again", reason=error.reason)
-            parties.forget(posting.document.customer_id, deps)
-            goods.forget({line.item_id for line in posting.document.lines}, deps)
-            for name in ("PaymentMethod", "Department", "Class", "Term", "Account", "tax_codes"):
-                deps.lists.forget(name)
-            before = posting
-            posting, _ = drafts.prepare(sale, deps, kind=kind)
-            if posting == before:
-                raise
-        else:
+        return finish(_take(BOOK, drafted, deps), deps)
+    except Permanent as refusal:
+        fresh = drafts.redraft(refusal, drafted.sale, drafted.draft, deps)
+        if fresh is None:
             raise
-        return _book(known, drafts.open_up(posting, deps), deps, maybe_written=True)
+        again = dataclasses.replace(drafted, posting=fresh, maybe_written=True)
+        return finish(_take(BOOK, again, deps), deps)
 
 
-def _is_stale(error: Permanent, deps: Deps) -> bool:
-    """Whether our data about the company, or about the records in the document, may be out of date."""
-    if error.code == _REQUIRED and not deps.lists.company().multi_currency:
-        # Multicurrency may have been switched on since the company was read: then a currency is required.
-        deps.lists.forget("company")
-        return deps.lists.company().multi_currency
-    return error.code in _STALE or (error.code == _REFUSED and deps.lists.company().multi_currency)
+def _take(stages: Sequence[_Stage], known: Context, deps: Deps) -> Context:
+    for stage in stages:
+        known = stage(known, deps)
+    return known
 
 
-def _book(known: Context, posting: Posting, deps: Deps, *, maybe_written: bool) -> Result:
-    sale, link, event = known.sale, known.link, known.event
-    look = maybe_written or deps.settings.orders.adopt
-    booked = documents.find(sale, posting, deps) if look else None
-    is_found = booked is not None
-    generation = link.generation + 1 if link else 0  # the earlier document is gone: this is the next one
-    if booked is None:
-        dates = (posting.document.business_date, sale.business_date)
-        documents.look_later(posting.document.marker, dates, event, deps)
-        booked, generation, is_found = documents.create_or_find(
-            sale, posting, deps, generation=generation, unasked=not maybe_written
-        )
-    is_linked = link is not None and (link.target_entity, link.target_id) == (booked.kind, booked.id)
-    if is_found:
-        deps.say("found in the books already; linked instead of booked again", id=booked.id)
-        documents.report_installation(booked.private_note, deps)
-        generation = link.generation + (not is_linked) if link else 0
-        _refuse_outdated(sale, posting, booked, generation, deps)
-    deps.learn(target_entity=booked.kind, target_id=booked.id)
-    if link and not is_linked:
-        settlement.part_from(link, posting.payments, deps)
-        money_documents.hand_over(link, booked, deps)
-    # The document exists now: store the link before anything else can fail, without the fingerprint for "finished".
-    fresh = dataclasses.replace(
-        to_link(sale, booked, finished=False), generation=generation, adopted=_is_adopted(posting, booked)
+def book_deposits(known: Context, deps: Deps) -> Context:
+    if known.link is None and known.sale.order_ids and deps.settings.orders.deposits:
+        money_documents.ensure(known.sale, deps, maybe_written=known.maybe_written)
+    return known
+
+
+def draft(known: Context, deps: Deps) -> Context:
+    return dataclasses.replace(known, posting=drafts.prepare(known.sale, deps)[0])
+
+
+def open_up(known: Context, deps: Deps) -> Context:
+    return dataclasses.replace(known, posting=drafts.open_up(known.draft, deps))
+
+
+def find(known: Context, deps: Deps) -> Context:
+    look = known.maybe_written or deps.settings.orders.adopt
+    found = documents.find(known.sale, known.draft, deps) if look else None
+    # An earlier document is gone: this is the next one.
+    generation = known.link.generation + 1 if known.link else 0
+    return dataclasses.replace(known, current=found, is_found=found is not None, generation=generation)
+
+
+def create(known: Context, deps: Deps) -> Context:
+    if known.is_found:
+        return known
+    sale, posting = known.sale, known.draft
+    dates = (posting.document.business_date, sale.business_date)
+    documents.look_later(posting.document.marker, dates, known.event, deps)
+    booked, generation, is_found = documents.create_or_find(
+        sale, posting, deps, generation=known.generation, unasked=not known.maybe_written
     )
-    deps.remember(fresh, *to_claims(sale, booked))
-    if is_found:
-        settlement.recall(sale, booked, deps, wanted=posting.payments)
-        booked = settlement.release_from(booked, deps, keep=posting.payments)
-        _measure_again(posting, booked, event, deps)
-    is_new = not (maybe_written or is_found or link)
-    return finish(sale, posting, booked, deps, maybe_written=maybe_written, is_new=is_new)
+    return dataclasses.replace(known, current=booked, generation=generation, is_found=is_found)
 
 
-def _measure_again(posting: Posting, booked: BookedDocument, event: Event, deps: Deps) -> None:
-    """While a booked sale was not linked, its pieces counted as unknown to the books: the stock is too low."""
-    if deps.settings.stock.enabled:
-        key = f"relinked:{deps.connection}:{booked.kind}:{booked.id}:{event.id}"
-        items = dict.fromkeys(line.item_id for line in posting.document.lines)
-        deps.pass_on(
-            *(deps.to_change(f"{key}:{each}", Flow.STOCK, "Item", each, priority=event.priority) for each in items)
-        )
-
-
-def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, generation: int, deps: Deps) -> None:
+def check_found(known: Context, deps: Deps) -> Context:
     """A write whose answer was lost may have booked an earlier version of the sale: update that document."""
+    if not known.is_found:
+        return known
+    sale, posting, booked = known.sale, known.draft, known.document
+    deps.say("found in the books already; linked instead of booked again", id=booked.id)
+    documents.report_installation(booked.private_note, deps)
+    generation = known.link.generation + (not _is_linked(known)) if known.link else 0
     same = documents.is_as_intended(booked, posting.document, deps)
-    if is_marked(booked.private_note, posting.document.marker) and not same:
+    if sale_identity.is_marked(booked.private_note, posting.document.marker) and not same:
         link = dataclasses.replace(to_link(sale, booked, finished=False, goods=None), generation=generation)
         settlement.recall(sale, booked, deps, wanted=posting.payments)
         deps.remember(link)
         raise OutdatedDocument(link)
+    return dataclasses.replace(known, generation=generation)
 
 
-def _is_adopted(posting: Posting, booked: BookedDocument) -> bool:
+def _is_linked(known: Context) -> bool:
+    link, booked = known.link, known.document
+    return link is not None and (link.target_entity, link.target_id) == (booked.kind, booked.id)
+
+
+def store_link(known: Context, deps: Deps) -> Context:
+    """The document exists now: it is linked before anything else can fail, without the fingerprint for "finished"."""
+    sale, posting, former, booked = known.sale, known.draft, known.link, known.document
+    deps.learn(target_entity=booked.kind, target_id=booked.id)
+    if former and not _is_linked(known):
+        settlement.part_from(former, posting.payments, deps)
+        money_documents.hand_over(former, booked, deps)
+    link = to_link(sale, booked, finished=False)
+    link = dataclasses.replace(link, generation=known.generation, adopted=_is_adopted(known))
+    deps.remember(link, *to_claims(sale, booked))
+    return dataclasses.replace(known, link=link, is_new=not (known.maybe_written or known.is_found or former))
+
+
+def recall(known: Context, deps: Deps) -> Context:
+    if not known.is_found:
+        return known
+    posting = known.draft
+    settlement.recall(known.sale, known.document, deps, wanted=posting.payments)
+    booked = settlement.release_from(known.document, deps, keep=posting.payments)
+    if deps.settings.stock.enabled:
+        # While a booked sale was not linked, its pieces counted as unknown to the books: the stock is too low.
+        key, priority = f"relinked:{deps.connection}:{booked.kind}:{booked.id}:{known.event.id}", known.event.priority
+        items = dict.fromkeys(line.item_id for line in posting.document.lines)
+        deps.pass_on(*(deps.to_change(f"{key}:{each}", Flow.STOCK, "Item", each, priority=priority) for each in items))
+    return dataclasses.replace(known, current=booked)
+
+
+def _is_adopted(known: Context) -> bool:
     """Whether another program booked it: then it is linked, and never written."""
-    return not is_marked(booked.private_note, posting.document.marker)
+    return not sale_identity.is_marked(known.document.private_note, known.draft.document.marker)
 
 
 def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) -> Link:
@@ -154,42 +181,17 @@ def to_claims(sale: Sale, booked: BookedDocument) -> list[Link]:
     return [Link(LinkKind.ORDER, order_id, booked.kind, booked.id, detail=detail) for order_id in sale.order_ids]
 
 
-def finish(
-    sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool, is_new: bool = False
-) -> Result:
-    """Settle a document that is in the books, and compare its amounts. Nothing is beside one that `is_new`."""
-    adopted = _is_adopted(posting, booked)
-    if not adopted:
-        posting, booked = _adjust_tax(sale, posting, booked, deps)
+def finish(known: Context, deps: Deps) -> Result:
+    """Settle a document that is in the books, and compare its amounts."""
+    adopted = _is_adopted(known)
     if adopted:
         deps.say("its payments are left to what booked it")
-    else:
-        if posting.payments:
-            settlement.settle(posting, booked, deps, maybe_written=maybe_written)
-        if posting.document.linked_invoice_id:
-            settlement.apply_credit(posting, booked, deps, maybe_written=maybe_written)
-        if posting.beside or not is_new:
-            money_documents.settle(sale, posting, booked, deps, maybe_written=maybe_written)
-    link = dataclasses.replace(to_link(sale, booked, finished=True), adopted=adopted)
-    differs = orders.difference(booked, posting.document)
-    if differs is None:
-        return done(links=(link,), target_entity=booked.kind, target_id=booked.id)
-    return parked(
-        differs,
-        code="incident",
-        record=message(
-            "{document}, {record}",
-            document=name_document(booked.kind, booked.document_number, booked.id),
-            record=sale_identity.name_record(sale),
-        ),
-        fix="correct the document in QuickBooks by hand, then ignore this event; report the difference",
-        links=(link,),
-        target_entity=booked.kind,
-        target_id=booked.id,
-    )
+    return compare(known if adopted else _take(FINISH, known, deps), adopted=adopted)
 
 
-def _adjust_tax(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps) -> tuple[Posting, BookedDocument]:
+def adjust_tax(known: Context, deps: Deps) -> Context:
+    sale, posting, booked = known.sale, known.draft, known.document
+
     def solve() -> Posting:
         return drafts.prepare(sale, dataclasses.replace(deps, taxes_sums=True), kind=posting.document.kind)[0]
 
@@ -197,17 +199,46 @@ def _adjust_tax(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps
         # If the answer is lost, the new content is still recognised as ours.
         deps.remember(to_link(sale, booked, finished=False, sent=documents.intended(fresh.document, deps)))
 
-    return documents.adjust_tax(posting, booked, deps, solve=solve, before=remember)
+    posting, booked = documents.adjust_tax(posting, booked, deps, solve=solve, before=remember)
+    return dataclasses.replace(known, posting=posting, current=booked)
 
 
-def restore(known: Context, deps: Deps) -> Result:
-    """A person requests a sale that is booked as it is: repair everything that belongs to its document."""
-    current = known.document
-    posting = drafts.move_payments(drafts.prepare(known.sale, deps, kind=current.kind)[0], deps)
-    said = repairs.restore(posting, current, deps) if posting.payments else []
-    if repairs.restore_credit(posting, current, deps):
-        said.append("its credit was taken off the invoice again")
-    return done("; ".join(["already booked", *said]), target_entity=current.kind, target_id=current.id)
+def pay(known: Context, deps: Deps) -> Context:
+    if known.draft.payments:
+        settlement.settle(known.draft, known.document, deps, maybe_written=known.maybe_written)
+    if known.draft.document.linked_invoice_id:
+        settlement.apply_credit(known.draft, known.document, deps, maybe_written=known.maybe_written)
+    return known
+
+
+def keep_beside(known: Context, deps: Deps) -> Context:
+    """Nothing is beside a new document yet."""
+    if known.draft.beside or not known.is_new:
+        money_documents.settle(known.sale, known.draft, known.document, deps, maybe_written=known.maybe_written)
+    return known
+
+
+def compare(known: Context, *, adopted: bool) -> Result:
+    booked = known.document
+    link = dataclasses.replace(to_link(known.sale, booked, finished=True), adopted=adopted)
+    differs = orders.difference(booked, known.draft.document)
+    if differs is None:
+        return done(links=(link,), target_entity=booked.kind, target_id=booked.id)
+    named = sale_identity.name_document(booked.kind, booked.document_number, booked.id)
+    return parked(
+        differs,
+        code="incident",
+        record=message("{document}, {record}", document=named, record=sale_identity.name_record(known.sale)),
+        fix="correct the document in QuickBooks by hand, then ignore this event; report the difference",
+        links=(link,),
+        target_entity=booked.kind,
+        target_id=booked.id,
+    )
+
+
+PREPARE: Final = (book_deposits, draft)
+BOOK: Final = (open_up, find, create, check_found, store_link, recall)
+FINISH: Final = (adjust_tax, pay, keep_beside)
 
 
 def withdraw(known: Context, deps: Deps) -> Result:
@@ -230,7 +261,7 @@ def try_unread(known: Context, deps: Deps) -> Result | None:
     changed since. Then it is read, and all is decided as if nothing had been tried.
     """
     link, is_update = known.booked, known.is_same_kind and not known.refusal
-    if not _is_as_left(known.sale, link, deps) or (known.is_lost and not is_update):
+    if not _is_as_left(known, deps) or (known.is_lost and not is_update):
         return None
     if known.refusal:
         return _void_unread(known, deps)
@@ -242,8 +273,8 @@ def try_unread(known: Context, deps: Deps) -> Result | None:
 def _void_unread(known: Context, deps: Deps) -> Result | None:
     link = known.booked
     kind, token = DocumentKind(link.target_entity), link.sync_token or ""
-    bookings.begin(link, deps, status=BookingStatus.WITHDRAWN)
-    voided = _send(lambda: documents.void(kind, link.target_id, token, deps), link, deps)
+    write = partial(documents.void, kind, link.target_id, token, deps)
+    voided = _send(write, link, deps, status=BookingStatus.WITHDRAWN)
     if voided is None:
         return None
     deps.say("voided the document", entity=kind, id=link.target_id)
@@ -257,28 +288,31 @@ def _update_unread(known: Context, deps: Deps) -> Result | None:
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind(link.target_entity))
     if posting.payments or posting.beside:
         return None
-    # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
-    bookings.begin(link, deps, sent=documents.intended(posting.document, deps), goods=None)
-    booked = _send(lambda: documents.update(posting, link.target_id, link.sync_token or "", deps), link, deps)
+    write = partial(documents.update, posting, link.target_id, link.sync_token or "", deps)
+    booked = _send(write, link, deps, sent=documents.intended(posting.document, deps), goods=None)
     if booked is None:
         return None
     deps.say("updated the document", entity=booked.kind, id=booked.id, after=str(booked.total))
     deps.remember(to_link(sale, booked, finished=False))
-    return finish(sale, posting, booked, deps, maybe_written=True)
+    return finish(dataclasses.replace(known, posting=posting, current=booked, maybe_written=True), deps)
 
 
 def _replace_unread(known: Context, deps: Deps) -> Result | None:
     link = known.booked
     kind, token = DocumentKind(link.target_entity), link.sync_token or ""
-    bookings.begin(link, deps, status=BookingStatus.REPLACING)
-    if not _send(lambda: documents.delete(kind, link.target_id, token, deps), link, deps):
+    write = partial(documents.delete, kind, link.target_id, token, deps)
+    if not _send(write, link, deps, status=BookingStatus.REPLACING):
         return None
     deps.say("replaced the document by one of another kind", was=kind, id=link.target_id, now=known.kind)
-    return book(known, deps, kind=known.kind, maybe_written=False)
+    return book(dataclasses.replace(known, maybe_written=False), deps)
 
 
-def _send(write: Callable[[], _Written], link: Link, deps: Deps) -> _Written | None:
-    """The answer to a write by the last SyncToken; None if the books refuse it, and the link is as before."""
+def _send(write: Callable[[], _Written], link: Link, deps: Deps, **begun: Any) -> _Written | None:
+    """The answer to a write by the last SyncToken; None if the books refuse it, and the link is as before.
+
+    What is `begun` is stored before it is sent: if the answer is lost, the new content is still recognised as ours.
+    """
+    bookings.begin(link, deps, **begun)
     try:
         return write()
     except Permanent as refusal:
@@ -292,16 +326,6 @@ def _withdrawn(sale: Sale, link: Link, voided: BookedDocument) -> Result:
     return done(
         "cancelled at the till: voided", links=(known,), target_entity=link.target_entity, target_id=link.target_id
     )
-
-
-def leave_gone(known: Context, deps: Deps) -> Result:
-    """Cancelled, and its document is gone from the books: events about the removal are checked again."""
-    sale, link = known.sale, known.booked
-    money_documents.release(link.target_entity, link.target_id, deps)
-    settlement.release(link.target_entity, link.target_id, deps)
-    deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
-    finished = dataclasses.replace(link, fingerprint=sale_identity.content(sale))
-    return done("cancelled at the till; its document is gone from the books already", links=(finished,))
 
 
 def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool:
@@ -325,7 +349,7 @@ def settle(known: Context, deps: Deps) -> Result:
     """Only payments differ: the document stays as it is."""
     posting, current = drafts.move_payments(known.draft, deps), known.document
     if known.is_lost:
-        _find_lost(known.sale, current, posting.payments, deps)
+        _find_lost(known, posting, deps)
     bookings.begin(known.booked, deps)
     current = settlement.release_from(current, deps, keep=posting.payments)
     settlement.settle(posting, current, deps, maybe_written=known.is_lost)
@@ -334,23 +358,20 @@ def settle(known: Context, deps: Deps) -> Result:
     return done("payments brought up to date", links=(link,), target_entity=current.kind, target_id=current.id)
 
 
-def _find_lost(sale: Sale, current: BookedDocument, wanted: tuple[BooksPayment, ...], deps: Deps) -> None:
+def _find_lost(known: Context, posting: Posting, deps: Deps) -> None:
     """A write may have been lost: compare the links of the document's payments and money with the books."""
-    settlement.recall(sale, current, deps, wanted=wanted)
-    money_documents.is_complete(current.kind, current.id, deps)
+    settlement.recall(known.sale, known.document, deps, wanted=posting.payments)
+    money_documents.is_complete(known.document.kind, known.document.id, deps)
 
 
-def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
-    """Whether the last write was finished, on the same open day, and the document was never paid."""
-    finished = bool(link.fingerprint and link.sync_token and bookings.detail(link, "seen"))
-    in_books = not (link.status.is_gone or link.status.is_our_doing or link.adopted)
-    settled = in_books and not bookings.detail(link, "sent")
-    dated = bookings.detail(link, "dated") == sale.business_date.isoformat()
-    plain = finished and settled and dated and link.target_entity in _KINDS
-    closed = deps.lists.company().books_closed_through if plain else None
-    if not plain or (closed and sale.business_date <= closed):
+def _is_as_left(known: Context, deps: Deps) -> bool:
+    """Whether the document is as we left it, as far as is stored: finished, on an open day, and never paid."""
+    link, day = known.booked, known.sale.business_date
+    if not known.is_as_left or link.target_entity not in _KINDS:
         return False
-    return not settlement.posted_on(link.target_entity, link.target_id, deps)
+    closed = deps.lists.company().books_closed_through
+    is_open = closed is None or day > closed
+    return is_open and not settlement.posted_on(link.target_entity, link.target_id, deps)
 
 
 def update(known: Context, deps: Deps) -> Result:
@@ -359,14 +380,14 @@ def update(known: Context, deps: Deps) -> Result:
     Raises `Conflict` if another writer was faster.
     """
     sale, link, current = known.sale, known.booked, known.document
-    maybe_written = known.is_lost or known.attempts > 0
     posting = drafts.draft_again(sale, link, current, deps)
     if known.is_lost:
-        _find_lost(sale, current, posting.payments, deps)
+        _find_lost(known, posting, deps)
+    known = dataclasses.replace(known, posting=posting, maybe_written=known.is_lost or known.attempts > 0)
     if documents.is_as_intended(current, posting.document, deps):
         deps.say("the document is like this already")
         current = settlement.release_from(current, deps, keep=posting.payments)
-        return finish(sale, posting, current, deps, maybe_written=maybe_written)
+        return finish(dataclasses.replace(known, current=current), deps)
     # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
     # The present content is stored too: it may be an earlier write of ours whose answer was lost.
     sent = documents.intended(posting.document, deps)
@@ -376,17 +397,4 @@ def update(known: Context, deps: Deps) -> Result:
     deps.say("updating the document", entity=current.kind, id=current.id, before=before, after=after)
     booked = documents.update(posting, fresh.id, fresh.sync_token, deps)
     deps.remember(to_link(sale, booked, finished=False))
-    return finish(sale, posting, booked, deps, maybe_written=maybe_written)
-
-
-def book_anew(known: Context, deps: Deps) -> Result:
-    """The sale is another kind of document now: delete the old one (a void would keep its number), book a new one."""
-    current = known.current
-    if current:
-        if known.is_lost:
-            settlement.recall(known.sale, current, deps)
-        bookings.begin(known.booked, deps, status=BookingStatus.REPLACING)
-        present = settlement.release_from(current, deps)
-        documents.delete(present.kind, present.id, present.sync_token, deps)
-        deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=known.kind)
-    return book(known, deps, kind=known.kind, maybe_written=known.is_lost)
+    return finish(dataclasses.replace(known, current=booked), deps)

@@ -27,7 +27,10 @@ from mapping.sale_lines import is_without_vat, read_totals
 
 WRONG_AMOUNT = "6070"
 CLOSED = "6210"
-CLOSED_CODES = frozenset({CLOSED, "6200"})
+_CLOSED_CODES = frozenset({CLOSED, "6200"})
+# The document names a record that is gone, inactive or merged into another: our links to it are out of date.
+_STALE = frozenset({"610", "2500", "6250"})
+_REQUIRED, _REFUSED = "2020", "6000"
 
 _ITEMS: Mapping[str, Callable[[Deps], Any]] = {
     "rounding_item_id": goods.rounding_item,
@@ -124,6 +127,34 @@ def learn(error: Permanent, deps: Deps) -> Deps | None:
     deps.say("QuickBooks takes no rounded amount of a line: prices in whole cents from now on, the rest beside them")
     deps.write(connections.learn_line_amounts, LineAmounts.EXACT)
     return dataclasses.replace(deps, line_amounts=LineAmounts.EXACT)
+
+
+def redraft(refusal: Permanent, sale: Sale, posting: Posting, deps: Deps) -> Posting | None:
+    """The posting to send instead of the refused one, if the refusal shows stored data to be outdated: that is dropped.
+
+    None for any other refusal, and if the posting is the same without that data.
+    """
+    if refusal.code in _CLOSED_CODES:  # since the company was read
+        deps.lists.forget("company")
+        return posting
+    if not _is_stale(refusal, deps):
+        return None
+    deps.say("the books do not take what it refers to; looking it up again", reason=refusal.reason)
+    parties.forget(posting.document.customer_id, deps)
+    goods.forget({line.item_id for line in posting.document.lines}, deps)
+    for name in ("PaymentMethod", "Department", "Class", "Term", "Account", "tax_codes"):
+        deps.lists.forget(name)
+    fresh, _ = prepare(sale, deps)
+    return None if fresh == posting else fresh
+
+
+def _is_stale(refusal: Permanent, deps: Deps) -> bool:
+    """Whether our data about the company, or about the records in the document, may be out of date."""
+    if refusal.code == _REQUIRED and not deps.lists.company().multi_currency:
+        # Multicurrency may have been switched on since the company was read: then a currency is required.
+        deps.lists.forget("company")
+        return deps.lists.company().multi_currency
+    return refusal.code in _STALE or (refusal.code == _REFUSED and deps.lists.company().multi_currency)
 
 
 def find_references(sale: Sale, deps: Deps) -> References:

@@ -177,7 +177,20 @@ def _compare(known: Context, deps: Deps) -> Context:
 def _book_again(known: Context, deps: Deps) -> Result:
     """The document was deleted: a person's request restores it."""
     deps.say("booking it again: the document was removed from the books", how=known.gone, id=known.booked.target_id)
-    return booking.book(known, deps, maybe_written=True)
+    return booking.book(dataclasses.replace(known, maybe_written=True), deps)
+
+
+def _book_anew(known: Context, deps: Deps) -> Result:
+    """The sale is another kind of document now: delete the old one (a void would keep its number), book a new one."""
+    current = known.current
+    if current:
+        if known.is_lost:
+            settlement.recall(known.sale, current, deps)
+        bookings.begin(known.booked, deps, status=BookingStatus.REPLACING)
+        present = settlement.release_from(current, deps)
+        documents.delete(present.kind, present.id, present.sync_token, deps)
+        deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=known.kind)
+    return booking.book(dataclasses.replace(known, maybe_written=known.is_lost), deps)
 
 
 def _refuse(known: Context, _: Deps) -> Result:
@@ -212,6 +225,16 @@ def _relink(known: Context, deps: Deps) -> Context:
     return _follow(fresh, successor)
 
 
+def _leave_gone(known: Context, deps: Deps) -> Result:
+    """Cancelled, and its document is gone from the books: events about the removal are checked again."""
+    link = known.booked
+    money_documents.release(link.target_entity, link.target_id, deps)
+    settlement.release(link.target_entity, link.target_id, deps)
+    deps.resolve(bookings.GONE_IN_BOOKS, f"sale {known.sale.number}")
+    finished = dataclasses.replace(link, fingerprint=known.assessment.content)
+    return done("cancelled at the till; its document is gone from the books already", links=(finished,))
+
+
 LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
     Step.WATCH: _watch,
     Step.LOOK: _look,
@@ -244,19 +267,19 @@ ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result | Context]]] = {
     Step.SUM_UP: lambda known, deps: days.hand_over(known.sale, known.link, known.event, deps),
     Step.REFUSE: _refuse,
     Step.SKIP: lambda known, _: skipped(known.other or ""),
-    Step.BOOK: lambda known, deps: booking.book(known, deps, maybe_written=known.maybe_written),
+    Step.BOOK: booking.book,
     Step.NOTHING: lambda known, _: done(
         "already booked", target_entity=known.booked.target_entity, target_id=known.booked.target_id
     ),
-    Step.RESTORE: booking.restore,
+    Step.RESTORE: repairs.restore,
     Step.RELINK: _relink,
     Step.BOOK_AGAIN: _book_again,
     Step.REVIVE: booking.update,
     Step.TRY_UNREAD: lambda known, deps: booking.try_unread(known, deps) or dataclasses.replace(known, tried=True),
     Step.SETTLE: booking.settle,
     Step.UPDATE: booking.update,
-    Step.REPLACE: booking.book_anew,
+    Step.REPLACE: _book_anew,
     Step.WITHDRAW: booking.withdraw,
-    Step.LEAVE_GONE: booking.leave_gone,
+    Step.LEAVE_GONE: _leave_gone,
     **{step: _parking(step) for step in steps.PARKING},
 }

@@ -14,7 +14,9 @@ from gateway.store import links
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.sales import settlement
+from handlers.result import Result, done
+from handlers.sales import drafts, settlement
+from handlers.sales.steps import Context
 from mapping.messages import AND, Amount, join, message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink
@@ -39,7 +41,17 @@ def look(link: Link, deps: Deps) -> None:
             deps.remember(dataclasses.replace(each, fingerprint=None, status=how))
 
 
-def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
+def restore(known: Context, deps: Deps) -> Result:
+    """A person requests a sale that is booked as it is: repair everything that belongs to its document."""
+    current = known.document
+    posting = drafts.move_payments(drafts.prepare(known.sale, deps, kind=current.kind)[0], deps)
+    said = restore_payments(posting, current, deps) if posting.payments else []
+    if _restore_credit(posting, current, deps):
+        said.append("its credit was taken off the invoice again")
+    return done("; ".join(["already booked", *said]), target_entity=current.kind, target_id=current.id)
+
+
+def restore_payments(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
     """Correct the payments of a document to match the till; logs what was done.
 
     Existing payments are kept. A missing one is posted again, unless payments of others settle the document now:
@@ -60,7 +72,7 @@ def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
 
 
 def plan_restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
-    """The steps that `restore` and `restore_credit` would do now; nothing is written."""
+    """The steps that `restore` would do now; nothing is written."""
     before, left = _find_existing(posting, booked, deps), settlement.open_amount(booked)
     steps: list[str] = []
     for payment, row, wanted in _corrections(posting, before, booked, deps):
@@ -181,7 +193,7 @@ def _open_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> Decima
     return settlement.applicable(booked, invoice_id, deps, maybe_written=True)
 
 
-def restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> bool:
+def _restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> bool:
     """Apply a credit memo to the invoice it credits again, as far as both are open; whether there was anything."""
     more, invoice_id = _open_credit(posting, booked, deps), posting.document.linked_invoice_id or ""
     if not more:

@@ -20,7 +20,7 @@ decided again.
 | SKIP | booked as another record | nothing |
 | BOOK | to be booked | `booking.book`; an earlier version that is found in the books is followed |
 | NOTHING | booked as it is | nothing |
-| RESTORE | booked as it is, and a person requests it | payments and credits are repaired: `booking.restore` |
+| RESTORE | booked as it is, and a person requests it | payments and credits are repaired: `repairs.restore` |
 | RELINK | removed from the books, and another document of it is there | that one is linked; decided again |
 | BOOK_AGAIN | its document was deleted, and a person requests it | booked again |
 | REVIVE | its document was voided, and a person requests it | the document gets its amounts back |
@@ -73,6 +73,8 @@ class Context:
     `watched`: WATCH is not needed, or was taken; `looked`: LOOK or SEARCH was taken; `tried`: TRY_UNREAD was.
     The rest is loaded when needed. `current`: its document, if `read`; `successor`: another one, if `sought`; `edited`:
     whether somebody edited the document (None: not compared); `unchanged`: whether it contains the sale as it is now.
+    While it is booked: `is_found`: `current` was in the books already; `generation` counts the documents that it had
+    before; `is_new`: nothing can hang on its document yet.
     """
 
     assessment: Assessment
@@ -92,6 +94,9 @@ class Context:
     edited: bool | None = None
     unchanged: bool | None = None
     posting: Posting | None = None
+    is_found: bool = False
+    generation: int = 0
+    is_new: bool = False
 
     @property
     def sale(self) -> Sale:
@@ -145,6 +150,15 @@ class Context:
     @property
     def is_same_kind(self) -> bool:
         return self.kind == self.booked.target_entity
+
+    @property
+    def is_as_left(self) -> bool:
+        """Whether the last write was finished, on the day that the sale still has, as far as its link tells."""
+        link, day = self.booked, self.sale.business_date.isoformat()
+        finished = bool(link.fingerprint and link.sync_token and bookings.detail(link, "seen"))
+        in_books = not (link.status.is_gone or link.status.is_our_doing or link.adopted)
+        settled = in_books and not bookings.detail(link, "sent")
+        return finished and settled and bookings.detail(link, "dated") == day
 
     @property
     def gone(self) -> BookingStatus | None:

@@ -315,7 +315,7 @@ def _post(
     named = _to_day_sale(plan.day, posting.document.document_number)
     if found and again:
         # Edits are reported elsewhere.
-        repairs.restore(posting, found, deps)
+        repairs.restore_payments(posting, found, deps)
         return found
     if found is None:
         dates = (posting.document.business_date, named.business_date)

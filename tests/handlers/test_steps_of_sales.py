@@ -12,7 +12,7 @@ import pytest
 
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
-from handlers.sales import orders, steps
+from handlers.sales import booking, orders, steps
 from handlers.sales.steps import Context, Step
 from mapping import sale_identity
 from mapping.orders import Assessment, Posting
@@ -161,3 +161,9 @@ def test_the_table_of_steps_names_every_step_once() -> None:
 def test_every_step_of_a_sale_is_taken_by_a_function() -> None:
     assert orders.LOADS.keys() | orders.ACTS.keys() == set(Step)
     assert not orders.LOADS.keys() & orders.ACTS.keys()
+
+
+def test_the_table_of_stages_names_every_stage_in_order() -> None:
+    table = re.findall(r"^\| `(\w+)` \|", booking.__doc__ or "", re.MULTILINE)
+    stages = (*booking.PREPARE, *booking.BOOK, *booking.FINISH)
+    assert table == [*(stage.__name__ for stage in stages), "compare"]
