@@ -15,11 +15,14 @@ from decimal import Decimal
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from sqlmodel import Session
+
 from gateway.connectors.quickbooks.wire_documents import is_as_signed
 from gateway.errors import Incident
 from gateway.store import event_history, links
 from gateway.store.events import PENDING, PEOPLE, Change, Event, Flow, State
-from gateway.store.links import BookingStatus, Link, LinkKind
+from gateway.store.links import BookingStatus, Key, Link, LinkKind
+from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, waiting
 from handlers.sales import bookings, documents, repairs, settlement
@@ -28,7 +31,8 @@ from mapping.day_summary import GOODS, Day, DayPlan, DayTotals, Goods, add, subt
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import to_cents
-from mapping.records import RETURNS, BookedDocument, BooksPayment, DocumentKind, Sale, SalesDocument
+from mapping.orders import Assessment
+from mapping.records import RETURNS, BookedDocument, BooksPayment, DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.tax import find_reach
 
 ENTITY = "Day"
@@ -39,11 +43,6 @@ _KINDS = (DocumentKind.SALES_RECEIPT, DocumentKind.INVOICE, DocumentKind.REFUND_
 _AT_ONCE = 20  # parts of a day that one search finds by number
 Parts: TypeAlias = dict[int, Sequence[BookedDocument]]
 """The documents of each part by its sequence, that of the goods first."""
-
-
-def is_bookable(sale: Sale, deps: Deps) -> bool:
-    """Whether the settings want this sale in the books now."""
-    return sale_identity.find_refusal(sale, deps.settings.orders) is None
 
 
 def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
@@ -64,7 +63,7 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result
 
 
 def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
-    if link.status is not BookingStatus.LEFT_OUT or not is_bookable(sale, deps):
+    if link.status is not BookingStatus.LEFT_OUT or sale_identity.find_refusal(sale, deps.settings.orders):
         return done(
             message("summed up in the document of {key}", key=link.day),
             target_entity=link.target_entity,
@@ -94,6 +93,38 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
     hint = json.dumps({"because": sale.number})
     change = deps.to_change(key, Flow.ORDERS, ENTITY, day.key, order_id=day.key, hint=hint, careful=True)
     return change._replace(source=event.source) if event.source in PEOPLE else change
+
+
+def read_sales(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
+    """The complete sales of the day, and those that belonged to it before and do not any more."""
+    heads = deps.till.sales_of_day(SaleKind.RECEIPT, day.date, [day.branch])
+    with reading(deps.engine) as session:
+        before = links.find_all(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
+        summed = links.source_ids(session, deps.connection, LinkKind.DOCUMENT, day=day.key)
+    elsewhere = {sale_id for sale_id, link in before.items() if link and link.day is None}
+    wanted = [sale.id for sale in heads if sale.id not in elsewhere]
+    present = deps.till.sales(SaleKind.RECEIPT, dict.fromkeys([*wanted, *summed]))
+    with reading(deps.engine) as session:
+        known = links.find_each(session, deps.connection, {key for sale in present for key in links.of_other(sale)})
+        mine = [
+            sale
+            for sale in present
+            if (sale.branch, sale.business_date) == (day.branch, day.date)
+            and _counts(session, sale, before.get(sale.id), known, deps)
+        ]
+    kept = {sale.id for sale in mine}
+    return mine, [sale for sale in present if sale.id in summed and sale.id not in kept]
+
+
+def _counts(session: Session, sale: Sale, link: Link | None, known: Mapping[Key, Link | None], deps: Deps) -> bool:
+    """Whether a sale of the day is in its document. One that was summed up stays so under a document per sale."""
+    settings, other = deps.settings, None
+    if link is None:
+        other = bookings.find_other(sale, known)
+    else:
+        settings = settings.model_copy(update={"orders": settings.orders.model_copy(update={"summary": "day"})})
+    deposits = links.find_deposits(session, deps.connection, sale)
+    return Assessment(sale, settings, deposits).is_summarised and other is None
 
 
 def is_complete(day: Day, deps: Deps) -> bool:

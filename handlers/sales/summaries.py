@@ -1,5 +1,16 @@
 """A branch's business day as one document: the sum of its sales less what is already booked.
 
+The state of the day is loaded, a step is decided and taken, until the result is known. After a crash the next run
+begins anew: it finds what is stored, and in the books what is not.
+
+| step | when | what is done |
+| --- | --- | --- |
+| BOOK | amounts are stored that are about to be booked | they are written, or linked if they are there; decided again |
+| RESTORE | a person requests the day, or one of its sales | what was removed of it is booked again; decided again |
+| COUNT | its sales are not read yet | they are read and summed up; decided again |
+| STORE | the sum is not what is booked | the difference is stored as what is about to be booked; decided again |
+| LINK | the day is booked as it is | every sale is linked, and what waited for that goes on |
+
 The amounts are stored before they are written. If a run is killed, the next run writes the same amounts, even if more
 was sold meanwhile; then the difference is booked as a correction. Each write is preceded by a search, and checked to
 the cent.
@@ -8,14 +19,14 @@ the cent.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-from sqlmodel import Session
+from enum import Enum
+from typing import Final
 
 from gateway.store import event_history, inbox, links
 from gateway.store.events import PEOPLE, Event
-from gateway.store.links import BookingStatus, Key, Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.references import goods, parties
@@ -26,13 +37,13 @@ from mapping import day_summary, orders, sale_identity
 from mapping.day_summary import Day, DayPlan, DayTotals, to_postings
 from mapping.errors import MappingError
 from mapping.messages import Amount, join, message
-from mapping.orders import Assessment, Posting
+from mapping.orders import Posting
 from mapping.records import BookedDocument, Sale, SaleKind, VatAmount
 from mapping.sale_identity import sign
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class DayState:
     """The stored state of a day. `pending` is about to be booked as document number `sequence`.
 
     `parts` is what was booked, by sequence; days corrected by earlier versions may lack some.
@@ -46,11 +57,42 @@ class _State:
     parts: Mapping[int, DayTotals] = dataclasses.field(default_factory=dict)
 
 
-def handle(event: Event, deps: Deps) -> Result:
-    """Book the sum of the day's sales after its end; later sales are booked as a correction.
+@dataclass(frozen=True, slots=True)
+class DayContext:
+    """What is known of a day. `restored`: RESTORE was taken, or is not needed.
 
-    Documents removed from the books are restored if a person requests the day, or one of its sales.
+    `sales` are those that count, `left` those that belonged to the day before and do not any more; None: not read yet.
     """
+
+    day: Day
+    event: Event
+    state: DayState
+    is_asked: bool
+    restored: bool
+    sales: Sequence[Sale] | None = None
+    left: Sequence[Sale] = ()
+    totals: DayTotals = dataclasses.field(default_factory=DayTotals)
+
+    @property
+    def rest(self) -> DayTotals:
+        """What of its sales is not booked."""
+        return day_summary.subtract(self.totals, self.state.booked)
+
+
+Step = Enum("Step", "BOOK RESTORE COUNT STORE LINK")
+"""What to do with a day: see the table at the head of this module."""
+
+
+def handle(event: Event, deps: Deps) -> Result:
+    """Book the sum of the day's sales after its end; later sales are booked as a correction."""
+    reached = load(event, deps)
+    while isinstance(reached, DayContext):
+        reached = STEPS[decide(reached)](reached, deps)
+    return reached
+
+
+def load(event: Event, deps: Deps) -> Result | DayContext:
+    """What is stored of the day; a result if it is not over yet, or for a dry run."""
     day = Day.parse(event.entity_id)
     deps.learn(record=day.name)
     if event.asked.get("dry_run"):
@@ -64,48 +106,56 @@ def handle(event: Event, deps: Deps) -> Result:
     state = _find(day, deps)
     if state.pending is not None:
         deps.say("an earlier run did not come to its end: finishing that first")
-        state = _book(day, state, event, deps)
-    if asked:
-        state = _restore(day, state, event, deps)
-    sales, others = _read(day, deps)
-    now = _total_of(sales, deps)
-    while not (rest := day_summary.subtract(now, state.booked)).is_nothing:  # again after parts that were found
-        state = dataclasses.replace(state, pending=rest, sequence=state.sequence + 1)
-        _remember(day, state, deps)
-        state = _book(day, state, event, deps)
-    _link(day, state, sales, others, deps)
-    if asked:
-        deps.resolve(bookings.GONE_IN_BOOKS, day.name)
-    said = message("{n} sales, {amount} in all", n=len(sales), amount=Amount(now.total))
-    return done(said, target_entity=state.target_entity or None, target_id=state.target_id or None)
+    return DayContext(day, event, state, is_asked=asked, restored=not asked)
 
 
-def _book(day: Day, state: _State, event: Event, deps: Deps) -> _State:
+def decide(known: DayContext) -> Step:
+    """The next step of this day."""
+    if known.state.pending is not None:
+        return Step.BOOK
+    if not known.restored:
+        return Step.RESTORE
+    if known.sales is None:
+        return Step.COUNT
+    return Step.LINK if known.rest.is_nothing else Step.STORE
+
+
+def _store(known: DayContext, deps: Deps) -> DayContext:
+    state = dataclasses.replace(known.state, pending=known.rest, sequence=known.state.sequence + 1)
+    _remember(known.day, state, deps)
+    return dataclasses.replace(known, state=state)
+
+
+def _count(known: DayContext, deps: Deps) -> DayContext:
+    sales, left = days.read_sales(known.day, deps)
+    return dataclasses.replace(known, sales=sales, left=left, totals=_total_of(sales, deps))
+
+
+def _book(known: DayContext, deps: Deps) -> DayContext:
     """Write the pending documents and store that they are written.
 
     Parts of the day that are in the books without a link (of a restored backup, or an answer that got lost) are linked
     instead; what is missing then is the next correction.
     """
-    if state.pending is None:
-        return state
-    plan = _plan(day, state.sequence, state.pending, deps)
+    day, state, pending = known.day, known.state, known.state.pending or DayTotals()
+    plan = _plan(day, state.sequence, pending, deps)
     wanted = _to_postings(plan, deps)[0].document
     found = days.find_parts(plan, wanted, deps)
     own = next(iter(found.get(state.sequence, ())), None)
     # The document to be written, or its first write, whose tax is still to be adjusted.
     is_own = own is not None and (orders.difference(own, wanted) is None or documents.is_the_write(own, wanted, deps))
     if not found or is_own:
-        written = book(plan, event, deps, found=own)
-        deps.say(message("booked {amount} as {documents}", amount=Amount(state.pending.total), documents=name(written)))
-        state = _add(state, {state.sequence: state.pending}, written)
+        written = book(plan, known.event, deps, found=own)
+        deps.say(message("booked {amount} as {documents}", amount=Amount(pending.total), documents=name(written)))
+        state = _add(state, {state.sequence: pending}, written)
         _remember(day, state, deps, written)
         found.pop(state.sequence, None)
-    return _adopt(day, state, found, deps) if found else state
+    return dataclasses.replace(known, state=_adopt(day, state, found, deps) if found else state)
 
 
-def _add(state: _State, booked: Mapping[int, DayTotals], written: Sequence[BookedDocument]) -> _State:
+def _add(state: DayState, booked: Mapping[int, DayTotals], written: Sequence[BookedDocument]) -> DayState:
     """The state after these parts were booked; the first document is the day's own."""
-    return _State(
+    return DayState(
         day_summary.add([state.booked, *booked.values()]),
         sequence=max(state.sequence, *booked),
         target_entity=state.target_entity or written[0].kind,
@@ -114,9 +164,9 @@ def _add(state: _State, booked: Mapping[int, DayTotals], written: Sequence[Booke
     )
 
 
-def _adopt(day: Day, state: _State, found: days.Parts, deps: Deps) -> _State:
+def _adopt(day: Day, state: DayState, found: days.Parts, deps: Deps) -> DayState:
     """Link parts of the day that are in the books, with what they hold. Raises `Incident` if that is not certain."""
-    now = _total_of(_read(day, deps)[0], deps)
+    now = _total_of(days.read_sales(day, deps)[0], deps)
     plan = _plan(day, state.sequence, now, deps)
     totals = days.read_parts(found, plan, deps)
     booked = day_summary.add([state.booked, *totals.values()])
@@ -131,15 +181,16 @@ def _adopt(day: Day, state: _State, found: days.Parts, deps: Deps) -> _State:
     return state
 
 
-def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
+def _restore(known: DayContext, deps: Deps) -> DayContext:
     """Book again the documents of the day that were removed. After a crash, the next run finds what is done."""
+    day, state, known = known.day, known.state, dataclasses.replace(known, restored=True)
     if days.is_complete(day, deps):
-        return state
-    known = days.find_documents(day, deps)
-    gone = [link for link in known if days.is_gone(link, deps)]
+        return known
+    present = days.find_documents(day, deps)
+    gone = [link for link in present if days.is_gone(link, deps)]
     held = state.parts
     if day_summary.add(held.values()) != state.booked:
-        if len(gone) < len(known):
+        if len(gone) < len(present):
             raise MappingError(
                 "an earlier version booked this day's corrections and did not keep what each of them held",
                 code="corrections-unknown",
@@ -147,61 +198,30 @@ def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
                 fix="enter what is missing in QuickBooks by hand, with the amounts that ./run agree names",
             )
         held = {1: state.booked}
-    written = {
-        number: book(_plan(day, number, part, deps), event, deps, again=True) for number, part in sorted(held.items())
-    }
+    written = {}
+    for number, part in sorted(held.items()):
+        written[number] = book(_plan(day, number, part, deps), known.event, deps, again=True)
     deps.say("what was removed of the day in QuickBooks is booked again", documents=len(gone))
     first = next(iter(written.values()))[0]
     state = dataclasses.replace(state, parts=held, target_entity=first.kind, target_id=first.id)
-    present = [each for some in written.values() for each in some]
-    _remember(day, state, deps, present)
+    again = [each for some in written.values() for each in some]
+    _remember(day, state, deps, again)
     for link in gone:
-        if link.target_id not in {each.id for each in present}:
+        if link.target_id not in {each.id for each in again}:
             days.forget(link, deps)
     days.let_go(day, deps)
-    return state
+    return dataclasses.replace(known, state=state)
 
 
 def _total_of(sales: Sequence[Sale], deps: Deps) -> DayTotals:
     return day_summary.total_of(sales, deps.settings.orders, deps.settings.mapping.tip_articles)
 
 
-def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
-    """The complete sales of the day, and those that belonged to it before and do not any more."""
-    heads = deps.till.sales_of_day(SaleKind.RECEIPT, day.date, [day.branch])
-    with reading(deps.engine) as session:
-        before = links.find_all(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
-        summed = links.source_ids(session, deps.connection, LinkKind.DOCUMENT, day=day.key)
-    elsewhere = {sale_id for sale_id, link in before.items() if link and link.day is None}
-    wanted = [sale.id for sale in heads if sale.id not in elsewhere]
-    present = deps.till.sales(SaleKind.RECEIPT, dict.fromkeys([*wanted, *summed]))
-    with reading(deps.engine) as session:
-        known = links.find_each(session, deps.connection, {key for sale in present for key in links.of_other(sale)})
-        mine = [
-            sale
-            for sale in present
-            if (sale.branch, sale.business_date) == (day.branch, day.date)
-            and _counts(session, sale, before.get(sale.id), known, deps)
-        ]
-    kept = {sale.id for sale in mine}
-    return mine, [sale for sale in present if sale.id in summed and sale.id not in kept]
-
-
-def _counts(session: Session, sale: Sale, link: Link | None, known: Mapping[Key, Link | None], deps: Deps) -> bool:
-    """Whether a sale of the day is in its document. One that was summed up stays so under a document per sale."""
-    settings, other = deps.settings, None
-    if link is None:
-        other = bookings.find_other(sale, known)
-    else:
-        settings = settings.model_copy(update={"orders": settings.orders.model_copy(update={"summary": "day"})})
-    deposits = links.find_deposits(session, deps.connection, sale)
-    return Assessment(sale, settings, deposits).is_summarised and other is None
-
-
-def _link(day: Day, state: _State, counted: Sequence[Sale], others: Sequence[Sale], deps: Deps) -> None:
+def _link(known: DayContext, deps: Deps) -> Result:
     """Link every sale to the day's document, and release the events that wait for that."""
+    day, state, sales = known.day, known.state, known.sales or ()
     with writing(deps.engine) as session:
-        for sale in (*counted, *others):
+        for sale in (*sales, *known.left):
             if (sale.branch, sale.business_date) == (day.branch, day.date):
                 links.save(
                     session,
@@ -213,27 +233,40 @@ def _link(day: Day, state: _State, counted: Sequence[Sale], others: Sequence[Sal
                         state.target_id,
                         fingerprint=sale_identity.content(sale),
                         detail={"number": sale.number, "total_cents": sale.total_incl_cents},
-                        status=BookingStatus.LEFT_OUT if sale in others else BookingStatus.BOOKED,
+                        status=BookingStatus.LEFT_OUT if sale in known.left else BookingStatus.BOOKED,
                         day=day.key,
                     ),
                 )
-        woken = inbox.raise_priority(session, deps.connection, [sale.id for sale in (*counted, *others)])
+        woken = inbox.raise_priority(session, deps.connection, [sale.id for sale in (*sales, *known.left)])
     deps.notify(woken)
+    if known.is_asked:
+        deps.resolve(bookings.GONE_IN_BOOKS, day.name)
+    said = message("{n} sales, {amount} in all", n=len(sales), amount=Amount(known.totals.total))
+    return done(said, target_entity=state.target_entity or None, target_id=state.target_id or None)
 
 
-def _find(day: Day, deps: Deps) -> _State:
+STEPS: Final[Mapping[Step, Callable[[DayContext, Deps], Result | DayContext]]] = {
+    Step.BOOK: _book,
+    Step.RESTORE: _restore,
+    Step.COUNT: _count,
+    Step.STORE: _store,
+    Step.LINK: _link,
+}
+
+
+def _find(day: Day, deps: Deps) -> DayState:
     link = deps.read(links.find, LinkKind.DAY, day.key)
     if link is None:
-        return _State(DayTotals())
+        return DayState(DayTotals())
     kept = link.detail or {}
     pending = day_summary.from_json(kept["pending"]) if kept.get("pending") else None
     booked, sequence = day_summary.from_json(kept["booked"]), int(kept["sequence"])
     first = {"1": kept["booked"]} if sequence == (2 if pending else 1) else {}
     held = {int(number): day_summary.from_json(part) for number, part in kept.get("parts", first).items()}
-    return _State(booked, pending, sequence, link.target_entity, link.target_id, held)
+    return DayState(booked, pending, sequence, link.target_entity, link.target_id, held)
 
 
-def _remember(day: Day, state: _State, deps: Deps, written: Sequence[BookedDocument] = ()) -> None:
+def _remember(day: Day, state: DayState, deps: Deps, written: Sequence[BookedDocument] = ()) -> None:
     detail = {
         "booked": day_summary.to_json(state.booked),
         "pending": day_summary.to_json(state.pending) if state.pending else None,
