@@ -24,14 +24,13 @@ from mapping.records import (
     RETURNS,
     DocumentKind,
     DocumentLine,
-    DocumentTax,
     Payment,
     Sale,
     SalesDocument,
     VatAmount,
     VatKey,
 )
-from mapping.references import References, get_tax_code, get_untaxed, to_line, to_tax
+from mapping.references import References, get_tax_code, get_untaxed, to_line
 from mapping.sale_identity import fit_number
 from mapping.sections import OrderSettings
 
@@ -250,10 +249,10 @@ def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
         # Money received or (negative) refunded: what the goods' document has too little or too much.
         beside = []
         for tender, cents in divided.beside.items():
-            lines = (_line(plan, None, MOVED, abs(cents)),)
-            taxes = (to_tax(get_untaxed(plan.references), abs(cents)),)
-            money = _document(plan, money_documents.kind_of_money(cents), lines, taxes, tender=tender.method)
-            beside.append(Posting(money_documents.paid_at_once(money, plan.references, tender.method)))
+            marker, number = plan.marker(tender.method), plan.number(tender.method)
+            line = _line(plan, None, MOVED, abs(cents))
+            money = money_documents.of_money(cents, tender, line, plan.references, marker=marker, number=number)
+            beside.append(Posting(money))
         return main, *beside
 
 
@@ -269,7 +268,21 @@ def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: i
     lines += [_line(plan, None, name, cents) for name, cents in untaxed.items() if cents]
     codes = {each.key: get_tax_code(plan.references, *each.key) for each in solution.booked}
     taxes = to_taxes(plan.references, codes, solution.booked, sum(untaxed.values()))
-    return _document(plan, kind, tuple(lines), taxes)
+    cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(each.tax) for each in taxes)
+    return SalesDocument(
+        kind=kind,
+        marker=plan.marker(),
+        document_number=plan.number(),
+        business_date=plan.day.date,
+        customer_id=plan.references.customer_id,
+        lines=tuple(lines),
+        taxes=taxes,
+        total=to_euros(cents),
+        currency=plan.references.currency,
+        department_id=plan.references.department_id,
+        class_id=plan.references.document_class_id,
+        private_note=plan.marker(),
+    )
 
 
 _Parts = list[tuple[Goods, str]]
@@ -332,28 +345,3 @@ def _line(plan: DayPlan, goods: Goods | None, text: str, cents: int) -> Document
             fix="name an item (SKU) in orders.summary_item",
         )
     return to_line(references, cents, item, code, text)
-
-
-def _document(
-    plan: DayPlan,
-    kind: DocumentKind,
-    lines: tuple[DocumentLine, ...],
-    taxes: tuple[DocumentTax, ...],
-    *,
-    tender: str = "",
-) -> SalesDocument:
-    cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(each.tax) for each in taxes)
-    return SalesDocument(
-        kind=kind,
-        marker=plan.marker(tender),
-        document_number=plan.number(tender),
-        business_date=plan.day.date,
-        customer_id=plan.references.customer_id,
-        lines=lines,
-        taxes=taxes,
-        total=to_euros(cents),
-        currency=plan.references.currency,
-        department_id=plan.references.department_id,
-        class_id=plan.references.document_class_id,
-        private_note=plan.marker(tender),
-    )

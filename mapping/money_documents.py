@@ -25,7 +25,17 @@ from mapping import sale_identity
 from mapping.errors import MappingError, naming
 from mapping.messages import Amount, join, message
 from mapping.money import add, to_euros
-from mapping.records import RETURNS, BooksPayment, DocumentKind, Payment, Sale, SalesDocument, Tender, sum_by_tender
+from mapping.records import (
+    RETURNS,
+    BooksPayment,
+    DocumentKind,
+    DocumentLine,
+    Payment,
+    Sale,
+    SalesDocument,
+    Tender,
+    sum_by_tender,
+)
 from mapping.references import (
     References,
     find_account,
@@ -117,11 +127,6 @@ def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cen
     )
 
 
-def kind_of_money(cents: int) -> DocumentKind:
-    """The document of money alone: received or (negative) refunded."""
-    return DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
-
-
 def paid_at_once(document: SalesDocument, references: References, method: str) -> SalesDocument:
     """The document with its payment method and account; MappingError if a refund has no account."""
     return replace(
@@ -132,6 +137,36 @@ def paid_at_once(document: SalesDocument, references: References, method: str) -
     )
 
 
+def of_money(
+    cents: int,
+    tender: Tender,
+    line: DocumentLine,
+    references: References,
+    *,
+    marker: str,
+    number: str,
+    note: str | None = None,
+    memo: str | None = None,
+) -> SalesDocument:
+    """The document of money alone, received or (negative) refunded, with one line without VAT; as `paid_at_once`."""
+    document = SalesDocument(
+        kind=DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT,
+        marker=marker,
+        document_number=number,
+        business_date=tender.day,
+        customer_id=references.customer_id,
+        lines=(line,),
+        taxes=(to_tax(get_untaxed(references), abs(cents)),),
+        total=to_euros(abs(cents)),
+        currency=references.currency,
+        department_id=references.department_id,
+        class_id=references.document_class_id,
+        private_note=note or marker,
+        customer_memo=memo,
+    )
+    return paid_at_once(document, references, tender.method)
+
+
 def to_money_documents(
     main: SalesDocument, sale: Sale, beside: Mapping[Tender, int], references: References
 ) -> Iterator[SalesDocument]:
@@ -139,26 +174,11 @@ def to_money_documents(
     for tender, cents in sorted(beside.items()):
         marker = sale_identity.marker(sale, f"{tender.method}:{tender.day.isoformat()}")
         later = f"-{tender.day:%m%d}" if tender.day != sale.business_date else ""
-        code, item = get_untaxed(references), get_clearing_item(references)
         number = fit_number(f"{main.document_number}-{tender.method}{later}", marker)
-        document = replace(
-            main,
-            kind=kind_of_money(cents),
-            marker=marker,
-            document_number=number,
-            business_date=tender.day,
-            lines=(to_line(references, abs(cents), item, code, CLEARING),),
-            taxes=(to_tax(code, abs(cents)),),
-            total=to_euros(abs(cents)),
-            private_note=f"{marker}\nBeside: {main.document_number}",
-            billing=None,
-            shipping=None,
-            shipping_method=None,
-            term_id=None,
-            due_date=None,
-            linked_invoice_id=None,
-        )
-        yield paid_at_once(document, references, tender.method)
+        code, item = get_untaxed(references), get_clearing_item(references)
+        line = to_line(references, abs(cents), item, code, CLEARING)
+        note, memo = f"{marker}\nBeside: {main.document_number}", main.customer_memo
+        yield of_money(cents, tender, line, references, marker=marker, number=number, note=note, memo=memo)
 
 
 _TAG = re.compile(r"\[payment:([^\]]+)\]")
@@ -300,23 +320,10 @@ def to_document(order: Sale, payment: Payment, references: References, settings:
     with naming(record=name_record(order)):
         marker = sale_identity.marker(order, f"deposit:{key_of(payment)}")
         number = fit_number(f"{settings.number_prefix.order}{order.number}", marker, force_hash=True)
-        cents = abs(payment.amount_cents)
+        cents, tender = payment.amount_cents, Tender(payment.method, payment.business_date or order.business_date)
         code, item = get_untaxed(references), get_order_deposit_item(references)
-        document = SalesDocument(
-            kind=kind_of_money(payment.amount_cents),
-            marker=marker,
-            document_number=number,
-            business_date=payment.business_date or order.business_date,
-            customer_id=references.customer_id,
-            lines=(to_line(references, cents, item, code, f"{DEPOSIT} {order.number}"),),
-            taxes=(to_tax(code, cents),),
-            total=to_euros(cents),
-            currency=references.currency,
-            department_id=references.department_id,
-            class_id=references.document_class_id,
-            private_note=marker,
-        )
-        return paid_at_once(document, references, payment.method)
+        line = to_line(references, abs(cents), item, code, f"{DEPOSIT} {order.number}")
+        return of_money(cents, tender, line, references, marker=marker, number=number)
 
 
 def redeemed(sale: Sale, tenders: Collection[str]) -> int:
