@@ -1,13 +1,14 @@
-"""The sections of a connection's settings document: every setting with its default, its limits and its meaning."""
+"""The sections of a connection's settings document: every setting with its default, its limits and its meaning.
+
+That of stock stands with its formulas, in `mapping.stock`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,7 +22,6 @@ from pydantic_core import PydanticCustomError
 from mapping import patterns
 from mapping.conditions import Condition, is_in_force
 from mapping.control import Control, NumberedControl
-from mapping.expression import read_expression
 from mapping.rules import Rule
 
 WritePolicy = Literal["create", "update", "both", "never"]
@@ -33,15 +33,6 @@ MappedField = Literal[
     "barcode", "description", "receipt_text", "invoice_text", "display_text", "extra_text", "colour", "size"
 ]
 HOUR_AND_MINUTE = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
-STOCK_NAMES = ("available", "on_hand", "reserved", "safety", "unposted", "estimates")
-
-
-def _is_formula(text: str, info: ValidationInfo) -> str:
-    read_expression(text, names=STOCK_NAMES, strict=not is_in_force(info))
-    return text
-
-
-Formula = Annotated[str, AfterValidator(_is_formula)]
 
 
 def incomplete(message: str, field: str, hint: str) -> PydanticCustomError:
@@ -184,39 +175,6 @@ class CategorySettings(Section):
     enabled: bool = Field(default=True, description="Send categories to the till")
     root_group: int = Field(default=0, ge=0, description="Article group under which the tree hangs; 0 is the top")
     rename: bool = Field(default=True, description="Rename the group of a renamed category")
-
-
-class BranchStock(Section):
-    """What one branch receives."""
-
-    formula: Formula | None = Field(default=None, description="Own formula of this branch")
-    share: Decimal = Field(default=Decimal(100), ge=0, le=100, description="Per cent of the quantity")
-    safety: Decimal | None = Field(default=None, ge=0, description="Own safety stock of this branch")
-
-
-class StockSettings(Section):
-    """Quantities of the books become stock of the till, per branch."""
-
-    enabled: bool = Field(default=True, description="Send stock to the till")
-    formula: Formula = Field(default="available - reserved", description=f"Arithmetic over {', '.join(STOCK_NAMES)}")
-    safety: Decimal = Field(default=Decimal(0), ge=0, description="Safety stock, for formulas that use it")
-    count_estimates: bool = Field(default=False, description="Count open estimates as reserved")
-    decimals: int = Field(
-        default=3,
-        ge=0,
-        le=6,
-        description="Decimals of a quantity; halves round up, shares of one quantity add up to it",
-    )
-    together: bool = Field(
-        default=True, description="Book many articles with one call in a re-sync, as a correction of stock"
-    )
-    negative: bool = Field(default=True, description="Write a negative quantity as it is, else as zero")
-    branches: dict[Annotated[str, Field(pattern=r"^[0-9]+$")], BranchStock] = Field(
-        default_factory=dict, description="Branch number to its share; without rows main_branch gets everything"
-    )
-    main_branch: int | None = Field(
-        default=None, description="Branch that gets everything without rows in branches; the lowest number by default"
-    )
 
 
 class CustomerSettings(Section):

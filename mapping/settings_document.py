@@ -27,9 +27,9 @@ from mapping.sections import (
     OrderSettings,
     ProductSettings,
     Section,
-    StockSettings,
     incomplete,
 )
+from mapping.stock import StockSettings
 
 LARGEST: Final = 256 * 1024
 """Characters of a document."""

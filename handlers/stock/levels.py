@@ -40,8 +40,7 @@ from mapping.items import name_item
 from mapping.records import ArticleStock, Item, SaleKind, StockMovement, SyncMarkers
 from mapping.sale_identity import NOT_YET
 from mapping.sale_lines import every_line
-from mapping.sections import BranchStock, StockSettings
-from mapping.stock import Figures
+from mapping.stock import BranchStock, Figures, StockSettings
 
 _PAGE = 200
 _SALES = "STOCK-HISTORY-TYPE-SALES"

@@ -13,8 +13,8 @@ import pytest
 
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
-from mapping.expression import read_expression
 from mapping.settings_document import DocumentError, SettingsDocument, example, parse, parse_data, recall, to_data
+from mapping.stock import read_expression
 
 FULL = """
 version = 1

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from mapping import stock
 from mapping.errors import MappingError, NotBookable
-from mapping.expression import ExpressionError, read_expression
 from mapping.records import Item
-from mapping.sections import STOCK_NAMES, BranchStock, StockSettings
+from mapping.stock import STOCK_NAMES, BranchStock, ExpressionError, StockSettings, read_expression
 
 RECORD = "item 42 (SKU 1001)"
 FIGURES = stock.Figures(Decimal("10.5"), unposted=Decimal(3), estimates=Decimal(2))
