@@ -15,8 +15,8 @@ from typing import Any
 
 import dramatiq
 import redis
-from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.brokers.redis import RedisBroker
+from dramatiq.broker import MessageProxy
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 
 QUEUE = "gateway"
 HEARTBEAT_MILLISECONDS = 15_000
@@ -79,54 +79,37 @@ class BlockingBroker(RedisBroker):
         """How many messages no worker has taken yet."""
         return int(self.client.llen(f"{self.namespace}:{QUEUE}"))
 
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
-        """A consumer; `timeout` (milliseconds) is how long one wait takes, and so how soon a stop is noticed."""
-        polling = super().consume(queue_name, prefetch, timeout=0)
-        key = f"{self.namespace}:{queue_name}"
+    @property
+    def consumer_class(self) -> type[BlockingConsumer]:
+        return BlockingConsumer
+
+
+class BlockingConsumer(_RedisConsumer):
+    """Dramatiq's consumer; while there are no messages, one blocking command waits for the next.
+
+    `timeout` (milliseconds) is how long one wait takes, and so how soon a stop is noticed.
+    """
+
+    def __init__(self, broker: BlockingBroker, queue_name: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue_name, prefetch, timeout=0)  # type: ignore[no-untyped-call]
         # Before version 6 Redis takes whole seconds only.
-        seconds = timeout // 1000 or timeout / 1000
-        return BlockingConsumer(polling, self.client, key, self.stopping, prefetch=prefetch, seconds=seconds)
-
-
-class BlockingConsumer(Consumer):
-    """Takes messages with Dramatiq's consumer; while there are none, one blocking command waits for the next."""
-
-    def __init__(
-        self,
-        polling: Any,
-        client: redis.Redis,
-        key: str,
-        stopping: threading.Event,
-        *,
-        prefetch: int,
-        seconds: float,
-    ) -> None:
-        self._polling, self._client, self._key = polling, client, key
-        self._stopping, self._prefetch, self._seconds = stopping, prefetch, seconds
+        self._seconds = timeout // 1000 or timeout / 1000
 
     def __next__(self) -> MessageProxy | None:
-        message: MessageProxy | None = next(self._polling)
+        message: MessageProxy | None = super().__next__()  # type: ignore[no-untyped-call]
         if message is not None:
             return message
-        if self._stopping.is_set() or self._polling.outstanding_message_count >= self._prefetch:
+        broker: BlockingBroker = self.broker
+        if broker.stopping.is_set() or self.outstanding_message_count >= self.prefetch:
             time.sleep(FULL_SECONDS)
             return None
+        key = f"{broker.namespace}:{self.queue_name}"
         try:
             # From the end of the list to its start: every message stays. BLMOVE needs Redis 6.2.
-            self._client.brpoplpush(self._key, self._key, timeout=self._seconds)
+            broker.client.brpoplpush(key, key, timeout=self._seconds)
         except redis.ConnectionError as error:
             raise dramatiq.errors.ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
         return None
-
-    def ack(self, message: MessageProxy) -> None:
-        self._polling.ack(message)
-
-    def nack(self, message: MessageProxy) -> None:
-        self._polling.nack(message)
-
-    def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        """They were taken and not begun."""
-        self._polling.requeue(messages)
 
 
 def send_wake_up(broker: dramatiq.Broker, event_id: int) -> None:

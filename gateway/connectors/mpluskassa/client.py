@@ -157,34 +157,12 @@ def _found(answer: Row) -> Relation | None:
 
 
 _NEEDED = (
-    "getApiVersion",
-    "getCurrentSyncMarkersV2",
-    "getBranches",
-    "getVatGroupList",
-    "getTurnoverGroups",
-    "getPaymentMethodsV2",
-    "getProducts",
-    "createProduct",
-    "updateProduct",
-    "getArticleGroups",
-    "newArticleGroup",
-    "updateArticleGroup",
-    "deleteArticleGroup",
-    "addProductsToArticleGroup",
-    "deleteProductsFromArticleGroup",
-    "getStock",
-    "getStockHistoryV2",
-    "updateStock",
-    "getRelation",
-    "getRelations",
-    "findRelationV2",
-    "createRelation",
-    "updateRelation",
-    "getReceipts",
-    "getInvoices",
-    "getOrders",
-    "getJournals",
-)
+    "getApiVersion", "getCurrentSyncMarkersV2", "getBranches", "getVatGroupList", "getTurnoverGroups",
+    "getPaymentMethodsV2", "getProducts", "createProduct", "updateProduct", "getArticleGroups", "newArticleGroup",
+    "updateArticleGroup", "deleteArticleGroup", "addProductsToArticleGroup", "deleteProductsFromArticleGroup",
+    "getStock", "getStockHistoryV2", "updateStock", "getRelation", "getRelations", "findRelationV2",
+    "createRelation", "updateRelation", "getReceipts", "getInvoices", "getOrders", "getJournals",
+)  # fmt: skip
 
 
 def _refuse_unconnected() -> bytes:

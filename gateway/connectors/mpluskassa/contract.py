@@ -37,18 +37,10 @@ _SERVICE_ADDRESS = "http://installation.invalid/"
 # zeep raises various errors for a malformed WSDL.
 _BROKEN = (ZeepError, Garbled, etree.LxmlError, LookupError, ValueError, TypeError, AttributeError, NotImplementedError)
 
-DISPENSABLE = frozenset(
-    {
-        "includeAllArticlesOfSelectedProducts",
-        "includeLineList",
-        "includeOrderReferences",
-        "includeArticleGroupSyncMarker",
-        "includeStockId",
-        "employeeNumber",
-        "reference",
-        "timezone",
-    }
-)
+DISPENSABLE = frozenset((
+    "includeAllArticlesOfSelectedProducts", "includeLineList", "includeOrderReferences",
+    "includeArticleGroupSyncMarker", "includeStockId", "employeeNumber", "reference", "timezone",
+))  # fmt: skip
 """Fields that an older installation may lack: they only add detail to an answer or a booking."""
 
 
