@@ -69,7 +69,7 @@ class TillEndpoint:
         self.address = normalise_address(url)
         self.limits = limits or TILL_LIMITS
         self._query = urlencode({"ident": ident, "secret": secret})
-        plain = {value for value in (ident, secret) if value}
+        plain = {ident, secret}
         quoted = {each(value) for value in plain for each in (quote, quote_plus, lambda text: quote(text, safe=""))}
         spellings = plain | quoted | {value.lower() for value in quoted}
         self._spellings = sorted(spellings, key=len, reverse=True)
