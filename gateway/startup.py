@@ -18,7 +18,7 @@ from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
-from gateway.store import agreements, connections, cursors, inbox, progress, tokens
+from gateway.store import agreements, connections, cursors, inbox, requests, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
@@ -56,7 +56,7 @@ def seed(engine: Engine, settings: Settings) -> None:
         if document is not None:
             version = connections.save_settings(session, key, document, author="SETTINGS_FILE")
             # No system is called at a start: a worker checks it, and reports what it finds.
-            progress.request_check(session, key, version, checked=False)
+            requests.request_check(session, key, version, checked=False)
 
 
 def _wanted(settings: Settings, now: Connection | None, key: str, called: str) -> Connection | None:

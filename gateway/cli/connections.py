@@ -12,7 +12,7 @@ from gateway.cli import tasks
 from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark, show_json
 from gateway.errors import Rejected
 from gateway.queries import activity
-from gateway.store import audit, connections, installation, people, progress, requests, retention
+from gateway.store import audit, connections, installation, people, requests, retention
 from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
 from gateway.web import api
@@ -157,7 +157,7 @@ def _apply(call: Call, name: str) -> int:
         return PROBLEM
     with writing(call.engine) as session:
         version = connections.save_settings(session, name, text, author="cli")
-        later = progress.request_check(session, name, version, checked=checked)
+        later = requests.request_check(session, name, version, checked=checked)
         audit.note(session, actor="cli", action=api.connections.ACTION, target=api.connections.to_target(name, version))
     if later:
         tasks.notify(call, later)

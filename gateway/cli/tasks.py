@@ -27,7 +27,7 @@ from gateway.cli.call import (
 )
 from gateway.findings import Finding
 from gateway.queries import activity
-from gateway.store import audit, connections, inbox, installation, progress, rate_limits, requests, sql
+from gateway.store import audit, connections, inbox, installation, rate_limits, requests, sql
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import reading, writing
@@ -223,7 +223,8 @@ def backfill_flow(call: Call) -> int:
     if fault := requests.refuse_backfill(flow, since, datetime.now(AMSTERDAM).date()):
         raise Misuse(f"{fault} (./run backfill --help has examples)")
     with writing(call.engine) as session:
-        changes = [progress.ask(session, flow, connection=name, since=since) for name in call.connection_names()]
+        names = call.connection_names()
+        changes = [requests.widen_backfill(session, flow, connection=name, since=since) for name in names]
         ids = [row.id for row in inbox.receive(session, changes)]
         audit.note(session, actor="cli", action="backfill", target=requests.name_backfill(flow, since))
     notify(call, ids)
@@ -237,7 +238,7 @@ def backfill_flow(call: Call) -> int:
     return GOOD if well else PROBLEM
 
 
-def to_line(found: progress.Progress) -> str:
+def to_line(found: activity.Progress) -> str:
     unread = "nothing there" if found.over else "nothing read yet"
     said = [f"{found.done:,} of {found.total:,}" if found.total else unread]
     said += [f"{found.parked:,} parked"] if found.parked else []
@@ -258,7 +259,7 @@ def to_duration(seconds: float) -> str:
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
-def _follow(call: Call, event_id: int, until: float) -> list[progress.Progress]:
+def _follow(call: Call, event_id: int, until: float) -> list[activity.Progress]:
     """The backfill, and the one of stock that follows one of products, each when it has ended or the time is up."""
     for glances in itertools.count():
         with reading(call.engine) as session:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from operator import attrgetter
 
-from sqlalchemy import ColumnElement, String, and_, func, literal_column, or_, select, true, union_all
+from sqlalchemy import ColumnElement, String, and_, case, func, literal_column, or_, select, true, union_all
 from sqlmodel import Session, col
 
-from gateway.store import connections, progress, sales
+from gateway.store import connections, requests, sales
 from gateway.store.audit import Entry
 from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.event_history import select_events
-from gateway.store.events import OPEN, SALES, TRADE, UNSETTLED, Event, Flow, State
-from gateway.store.progress import STOCK, Progress
-from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
+from gateway.store.events import OPEN, SALES, SETTLED, TRADE, UNSETTLED, Event, Flow, State
+from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, STOCK, Notes
 from gateway.store.sql import Page, begins, given, holds_one, moment, now_of, page_of
 from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, JournalRow, TokenRow
 from mapping import settings_document
@@ -27,6 +26,7 @@ from mapping.sale_identity import find_numbers
 PAGE = 50
 LONGEST_PAGE = 200
 LISTED_BACK, SEARCHED_BACK = 20_000, 2_500
+PACE_SECONDS = 300.0
 SHOWN, SHOWN_SECONDS = 20, 86_400.0
 BEGINNINGS = 1_000  # a search by a single digit would find half of them
 _NAMING = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id)
@@ -245,6 +245,97 @@ def find_polls(session: Session) -> Sequence[CursorRow]:
 # --- requests and their progress ------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The state of one backfill at `now`. `seconds` is how long it has run, or ran.
+
+    `counts`: how many of its events are in each state, `lately`: how many of them ended lately, `last`: when one last
+    changed.
+    """
+
+    event: Event
+    notes: Notes
+    counts: Mapping[str, int]
+    lately: int
+    last: datetime | None
+    now: datetime
+    paused: bool = False
+    cancelled: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, with or without success, with all its events."""
+        return self.event.state in SETTLED and not self.open
+
+    @property
+    def seconds(self) -> float:
+        end = max(self.event.updated_at, self.last or self.event.updated_at) if self.over else self.now
+        return max(0.0, (end - self.event.received_at).total_seconds())
+
+    @property
+    def parked(self) -> int:
+        return self.counts.get(State.PARKED, 0)
+
+    @property
+    def open(self) -> int:
+        """Records that were read and are not handled yet."""
+        return sum(self.counts.get(state, 0) for state in UNSETTLED)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a later attempt, not for its own records: the reason is the event's."""
+        due = self.event.due_at
+        return not self.open and self.event.state not in SETTLED and due is not None and due > self.now
+
+    @property
+    def total(self) -> int:
+        """The number of records, as far as known."""
+        return self.notes.read if self.over else max(self.notes.total, self.notes.read)
+
+    @property
+    def done(self) -> int:
+        """Records that are synchronised, or are not meant to be."""
+        return max(0, self.notes.read - self.open - self.parked)
+
+    @property
+    def per_second(self) -> float:
+        """The pace: of the whole time, or of the last minutes where that is better, as after an interruption."""
+        if not self.seconds:
+            return 0.0
+        lately = 0 if self.over else self.lately
+        return max(self.done / self.seconds, lately / min(self.seconds, PACE_SECONDS))
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it may be over at this pace; None when it is over, or when it cannot be estimated."""
+        left = self.total - self.done - self.parked
+        if self.over or not self.total or not self.per_second:
+            return None
+        return self.now + timedelta(seconds=left / self.per_second)
+
+    @property
+    def first_day(self) -> date | None:
+        """The requested first day, None for everything."""
+        return date.fromisoformat(self.since) if self.since else None
+
+    @property
+    def since(self) -> str | None:
+        """The requested first day as it was stored."""
+        return self.event.asked.get("since")
+
+
+def look(session: Session, event: Event) -> Progress:
+    """The progress of this backfill."""
+    rows = InboxRow.__table__.c  # type: ignore[attr-defined]
+    lately = and_(rows.state.in_(SETTLED), rows.updated_at > moment(-PACE_SECONDS))
+    columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
+    found = session.execute(select(*columns).where(requests.is_part_of(event)).group_by(rows.state)).all()
+    counts = {row[0]: row[1] for row in found}
+    lately_ended, last = sum(int(row[2]) for row in found), max((row[3] for row in found), default=None)
+    notes, now = requests.read_notes(session, event), now_of(session)
+    return Progress(event, notes, counts, lately_ended, last, now, *requests.find_holds(session, event))
+
+
 def find_running(session: Session) -> list[Progress]:
     return _find_backfills(session, col(InboxRow.state).in_(UNSETTLED))
 
@@ -257,18 +348,18 @@ def find_recent(session: Session, connection: str | None = None) -> list[Progres
 
 def _find_backfills(session: Session, *shown: ColumnElement[bool]) -> list[Progress]:
     found = select_events(session, _is_request(BACKFILLING), *shown, limit=SHOWN)
-    return [progress.look(session, event) for event in found]
-
-
-def find_follower(session: Session, event: Event) -> Event | None:
-    """The backfill of stock that follows this one of products, if any."""
-    return next(iter(select_events(session, col(InboxRow.key) == event.key + STOCK)), None)
+    return [look(session, event) for event in found]
 
 
 def find_progress(session: Session, event_id: int) -> Progress:
     """The progress of the backfill with this event."""
     (event,) = select_events(session, col(InboxRow.id) == event_id)
-    return progress.look(session, event)
+    return look(session, event)
+
+
+def find_follower(session: Session, event: Event) -> Event | None:
+    """The backfill of stock that follows this one of products, if any."""
+    return next(iter(select_events(session, col(InboxRow.key) == event.key + STOCK)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.store import sales
-from gateway.store.events import FIELDS, OPEN, PEOPLE, Event, Flow, State
+from gateway.store.events import DRY, FIELDS, OPEN, PEOPLE, Event, Flow, State
 from gateway.store.links import LinkKind
-from gateway.store.requests import DRY
 from gateway.store.sql import chunks, given
 from gateway.store.tables import InboxRow, LinkRow
 from mapping import messages

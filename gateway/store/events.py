@@ -58,6 +58,10 @@ SETTLED = (*ENDED, State.PARKED)
 """States of an event that is not handled any more, unless a person has it tried again."""
 
 URGENT, NORMAL, BACKFILL = 0, 10, 20
+SESSION = "Session"
+"""What the inbox calls a hint of the till that somebody sold something."""
+DRY = ":dry"
+"""Ends the subject of a dry run, so that it supersedes nothing."""
 PEOPLE = frozenset({"admin", "cli"})
 """Sources of events requested by a person."""
 

@@ -22,6 +22,7 @@ from gateway.store.events import (
     OPEN,
     PENDING,
     SALES,
+    SESSION,
     SPOKEN,
     SUPERSEDED,
     URGENT,
@@ -34,7 +35,6 @@ from gateway.store.events import (
     row_values,
 )
 from gateway.store.records import RecordStatus
-from gateway.store.requests import SESSION
 from gateway.store.sales import SaleStatus
 from gateway.store.session import writing
 from gateway.store.sql import fixed, moment

@@ -12,8 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, insert, select, update
 from sqlmodel import Session, col
 
-from gateway.store import requests
-from gateway.store.events import ENDED, Event, Flow, Outcome, State
+from gateway.store.events import DRY, ENDED, Event, Flow, Outcome, State
 from gateway.store.sql import moment
 from gateway.store.tables import RecordRow
 
@@ -97,7 +96,7 @@ def record_all(session: Session, found: Iterable[tuple[Event, Outcome, Sequence[
     """Store what events saw of records, and how the records they are about ended. A dry run stores nothing."""
     parts: list[_Part] = []
     for event, outcome, seen in found:
-        if event.subject.endswith(requests.DRY):
+        if event.subject.endswith(DRY):
             continue
         own, name, ending = find_own(event), event.connection or "", _Ending(outcome.state, event.id)
         known = {(facts.kind, facts.source_id): facts for facts in seen}

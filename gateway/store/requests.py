@@ -1,29 +1,41 @@
-"""Requests of a person as changes for the inbox: a resend, a backfill, a poll, a check-up. Pure."""
+"""Requests of a person as changes for the inbox: a resend, a backfill, a poll, a check-up; and what holds a backfill.
+
+Settings put in force without a check against both systems are checked later.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
-from gateway.store.events import BACKFILL, NORMAL, SALES, URGENT, Change, Event, Flow
+from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlmodel import Session, col
+
+from gateway.store import event_history, inbox
+from gateway.store.events import BACKFILL, DRY, NORMAL, OPEN, PENDING, SALES, SESSION, URGENT, Change, Event, Flow
+from gateway.store.sql import begins, moment, upsert
+from gateway.store.tables import BackfillRow, InboxRow
 from mapping.errors import MappingError
 from mapping.messages import Message, message, name_period
 
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
 PREVIEW, GO_LIVE, GOLDEN = "Preview", "GoLive", "GoldenRecords"
-SESSION = "Session"
 # What can be run again. Requests, complaints and the books' own documents also have an order's number.
 RUNNABLE = frozenset({*SALES.values(), "Day", SESSION})
 UNKNOWN_ORDER = "unknown-order"
 """Code of a look-up that found nothing, such as a mistyped number; no action is needed."""
-DRY = ":dry"
 SETTINGS = "settings"
 LISTS = "lists"
 IN_FORCE, IN_FORCE_SUBJECT = "in_force", ":in-force"
+CANCELLED = "cancelled by a person"
+STOCK = ">stock"
+"""Ends the key of the backfill of stock that follows one of products."""
 BY_ITSELF = "clock"
 """The actor of automatic requests."""
 DEFAULT_DAYS = 7
@@ -232,3 +244,105 @@ def name_agreement(connection: str, start: date, through: date) -> Message:
 def name_backfill(flow: Flow, since: date | None) -> Message:
     """What the audit trail calls a backfill."""
     return message("{flow} since {day}", flow=message(flow), day=since or message("the beginning"))
+
+
+# --- a backfill, and the check of settings in force ----------------------------------------------------------------
+
+
+def widen_backfill(session: Session, flow: Flow, *, connection: str, since: date | None, actor: str = "cli") -> Change:
+    """A backfill as a change for the inbox. It supersedes one that is not over, so it begins where that one did
+    if that was earlier: no request is lost.
+    """
+    wanted = backfill(flow, connection=connection, since=since, actor=actor)
+    unfinished = and_(col(InboxRow.subject) == wanted.subject, col(InboxRow.state).in_(OPEN))
+    hints = session.execute(select(col(InboxRow.hint)).where(unfinished)).scalars()
+    days = [json.loads(hint or "{}").get("since") for hint in hints]
+    if flow is Flow.ORDERS:  # without a day it reads nothing, so it loses nothing
+        days = [day for day in days if day]
+    if since is None or not days:
+        return wanted
+    earliest = None if None in days else min(since, *map(date.fromisoformat, days))
+    return backfill(flow, connection=connection, since=earliest, actor=actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a backfill notes with every page. See `BackfillRow`."""
+
+    total: int = 0
+    read: int = 0
+    unchanged: int = 0
+    position: str | None = None
+
+
+def is_part_of(event: Event) -> ColumnElement[bool]:
+    """Whether an event is about a record of this backfill. The backfill of stock that follows it is separate."""
+    return begins(col(InboxRow.key), f"{event.key}:")
+
+
+def count_states(session: Session, event: Event) -> dict[str, int]:
+    """How many events of this backfill are in each state."""
+    state = col(InboxRow.state)
+    found = session.execute(select(state, func.count()).where(is_part_of(event)).group_by(state))
+    return {str(each): int(count) for each, count in found}
+
+
+def find_holds(session: Session, event: Event) -> tuple[bool, bool]:
+    """Whether this backfill is paused, and whether it is cancelled; a cancelled one is both."""
+    row = session.get(BackfillRow, event.key)
+    return row is not None and row.paused_at is not None, row is not None and row.cancelled_at is not None
+
+
+def pause(session: Session, event: Event) -> bool:
+    """Let this backfill read no further; False if it has ended. What it read already is finished."""
+    if event.state not in OPEN:
+        return False
+    row = {"event_key": event.key, "connection": event.connection or "", "paused_at": moment()}
+    upsert(session, BackfillRow, row, {"paused_at": moment()})
+    return True
+
+
+def cancel(session: Session, event: Event) -> bool:
+    """Read no further, for good; False if it has ended. What it read already is finished.
+
+    One that is being worked on ends when its page does.
+    """
+    if event.state not in OPEN:
+        return False
+    row = {"event_key": event.key, "connection": event.connection or ""}
+    ended = {"paused_at": moment(), "cancelled_at": moment()}
+    upsert(session, BackfillRow, {**row, **ended}, ended)
+    inbox.ignore(session, event.id, CANCELLED)
+    return True
+
+
+def resume(session: Session, event: Event) -> bool:
+    """Let a paused backfill go on where it stopped, at once; False if it has ended."""
+    row = session.get(BackfillRow, event.key)
+    if event.state not in OPEN or (row is not None and row.cancelled_at is not None):
+        return False
+    session.execute(update(BackfillRow).where(col(BackfillRow.event_key) == event.key).values(paused_at=None))
+    inbox.requeue(session, [event.id], states=PENDING)
+    return True
+
+
+def read_notes(session: Session, event: Event) -> Notes:
+    row = session.get(BackfillRow, event.key)
+    return Notes(row.total, row.read, row.unchanged, row.position) if row else Notes()
+
+
+def note(session: Session, event: Event, notes: Notes) -> None:
+    values = dataclasses.asdict(notes)
+    upsert(session, BackfillRow, {"event_key": event.key, "connection": event.connection or "", **values}, values)
+
+
+def request_check(session: Session, connection: str, version: int, *, checked: bool) -> list[int]:
+    """Request the check of a document that was not checked, or that may correct a fault of an earlier check.
+
+    Returns the events to notify a worker of; one version is checked once.
+    """
+    change = check_in_force(version, connection=connection)
+    earlier = event_history.newest_about(session, change.subject)
+    if checked and (earlier is None or earlier.state not in OPEN):
+        return []
+    return [row.id for row in inbox.receive(session, [change]) if row.pending]

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlmodel import Session
 
 from gateway.queries import activity, todo
-from gateway.store import audit, connections, inbox, progress, records, requests, sales, tokens
+from gateway.store import audit, connections, inbox, records, requests, sales, tokens
 from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.requests import By, Side
 from gateway.store.sales import AMSTERDAM
@@ -192,7 +192,7 @@ async def backfill(
         names = connections.choose(session, connection)
         if not names:
             raise Refusal(409, say_none(connection))
-        changes = [progress.ask(session, flow, connection=name, since=since, actor=SOURCE) for name in names]
+        changes = [requests.widen_backfill(session, flow, connection=name, since=since, actor=SOURCE) for name in names]
         received = inbox.receive(session, changes)
         audit.note(session, actor=actor, action="backfill", target=requests.name_backfill(flow, since))
         return [row.id for row in received]

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from gateway import removal, ssrf_guard
 from gateway.errors import AUTH_LOST
 from gateway.queries import activity
-from gateway.store import audit, connections, event_history, inbox, progress, requests, tokens
+from gateway.queries.activity import Progress
+from gateway.store import audit, connections, event_history, inbox, requests, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import SETTLED, Change, Flow
-from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
 from gateway.web import actions, queries, services
 from gateway.web.queries import Refusal
@@ -279,8 +279,8 @@ def read_loads(session: Session, connection: str) -> list[Load]:
     for flow in LOADED:
         event = event_history.newest_about(session, requests.backfill(flow, connection=connection).subject)
         after = activity.find_follower(session, event) if event and flow is Flow.PRODUCTS else None
-        first = progress.look(session, event) if event else None
-        loads.append(Load(flow, first, progress.look(session, after) if after else None))
+        first = activity.look(session, event) if event else None
+        loads.append(Load(flow, first, activity.look(session, after) if after else None))
     return loads
 
 
@@ -292,7 +292,7 @@ class Hold(StrEnum):
     CANCEL = "cancel"
 
 
-_HOLDS: Final = {Hold.PAUSE: progress.pause, Hold.RESUME: progress.resume, Hold.CANCEL: progress.cancel}
+_HOLDS: Final = {Hold.PAUSE: requests.pause, Hold.RESUME: requests.resume, Hold.CANCEL: requests.cancel}
 
 
 async def hold_load(shared: Services, event_id: int, wanted: Hold, *, connection: str | None, actor: str) -> None:

@@ -25,7 +25,7 @@ from sqlmodel import Session
 from gateway import failpoints
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from gateway.observability import counters
-from gateway.store import claims, inbox, links, progress, records, round_robin
+from gateway.store import claims, inbox, links, records, requests, round_robin
 from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, Received, State
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
@@ -243,7 +243,7 @@ def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: b
 
 
 def is_held(session: Session, event: Event) -> bool:
-    return progress.find_holds(session, event)[0]
+    return requests.find_holds(session, event)[0]
 
 
 def receive_page(
@@ -251,9 +251,9 @@ def receive_page(
 ) -> list[Received]:
     """Store a page of a load, or a part of it, and the position after it; the caller checks `is_held` and notifies."""
     received = inbox.receive(session, changes)
-    known = progress.read_notes(session, event)
+    known = requests.read_notes(session, event)
     counts = {"read": known.read + read, "unchanged": known.unchanged + unchanged}
-    progress.note(session, event, dataclasses.replace(known, position=str(reached), **counts))
+    requests.note(session, event, dataclasses.replace(known, position=str(reached), **counts))
     return received
 
 

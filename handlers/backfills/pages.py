@@ -26,7 +26,7 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
 from enum import Enum
@@ -34,10 +34,10 @@ from typing import Any, Final
 
 from gateway.connectors.quickbooks.calls import is_last_page
 from gateway.errors import RateLimited
-from gateway.store import progress, records, requests
-from gateway.store.events import BACKFILL, Change, Event, Flow
-from gateway.store.progress import CANCELLED, STOCK, Progress
+from gateway.store import records, requests
+from gateway.store.events import BACKFILL, UNSETTLED, Change, Event, Flow
 from gateway.store.records import RecordFacts
+from gateway.store.requests import CANCELLED, STOCK, Notes
 from gateway.store.session import reading, writing
 from handlers import known_records
 from handlers.backfills import batches
@@ -70,16 +70,16 @@ BackfillStep = Enum("BackfillStep", "CANCELLED PAUSED RELATIONS SALES WAIT SUM_U
 class Backfill:
     """What is stored of a backfill.
 
-    `position`: how far it is, in a format of its own; None before the first page. `progress`: of its records, if
-    all of its categories or records are received. `with_tree`: it begins with the categories.
+    The position of its `notes` has a format of its own; None before the first page. `counts`: how many of its records
+    are in each state, if all of its categories or records are received. `with_tree`: it begins with the categories.
     """
 
     event: Event
     with_tree: bool
     paused: bool = False
     cancelled: bool = False
-    position: str | None = None
-    progress: Progress | None = None
+    notes: Notes = field(default_factory=Notes)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def since(self) -> date | None:
@@ -87,10 +87,12 @@ class Backfill:
         return date.fromisoformat(since) if since else None
 
     @property
-    def reached(self) -> Progress:
-        if self.progress is None:
-            raise LookupError(self.event.key)
-        return self.progress
+    def position(self) -> str | None:
+        return self.notes.position
+
+    @property
+    def still_open(self) -> int:
+        return sum(self.counts.get(state, 0) for state in UNSETTLED)
 
     @property
     def start(self) -> int:
@@ -107,11 +109,11 @@ def handle(event: Event, deps: Deps) -> Result:
 def load(event: Event, deps: Deps) -> Backfill:
     with_tree = event.flow == Flow.CATEGORIES or (event.flow == Flow.PRODUCTS and deps.settings.categories.enabled)
     with reading(deps.engine) as session:
-        paused, cancelled = progress.find_holds(session, event)
-        position = progress.read_notes(session, event).position
-        received = position in (TREE_RECEIVED, ALL_RECEIVED)
-        reached = progress.look(session, event) if received else None
-    return Backfill(event, with_tree, paused, cancelled, position, reached)
+        paused, cancelled = requests.find_holds(session, event)
+        notes = requests.read_notes(session, event)
+        received = notes.position in (TREE_RECEIVED, ALL_RECEIVED)
+        counts = requests.count_states(session, event) if received else {}
+    return Backfill(event, with_tree, paused, cancelled, notes, counts)
 
 
 def decide(known: Backfill) -> BackfillStep:
@@ -121,7 +123,7 @@ def decide(known: Backfill) -> BackfillStep:
         return BackfillStep.CANCELLED if known.cancelled else BackfillStep.PAUSED
     if flow in (Flow.CUSTOMERS, Flow.ORDERS):
         return BackfillStep.RELATIONS if flow == Flow.CUSTOMERS else BackfillStep.SALES
-    if known.progress and known.progress.open:
+    if known.still_open:
         return BackfillStep.WAIT
     if known.position == ALL_RECEIVED:
         return BackfillStep.SUM_UP
@@ -253,10 +255,10 @@ def _read_page(known: Backfill, start: int, size: int, deps: Deps) -> tuple[Sequ
     page = deps.books.items_page(start, size, include_inactive=True, changed_since=changed_since)
     if start == 1 and len(page) == size and since is None:
         with reading(deps.engine) as session:
-            before = progress.read_notes(session, dataclasses.replace(event, key=event.key.removesuffix(STOCK)))
+            before = requests.read_notes(session, dataclasses.replace(event, key=event.key.removesuffix(STOCK)))
         total = before.total or deps.books.count("Item")
         with writing(deps.engine) as session:
-            progress.note(session, event, dataclasses.replace(progress.read_notes(session, event), total=total))
+            requests.note(session, event, dataclasses.replace(requests.read_notes(session, event), total=total))
     return page, read_at
 
 
@@ -278,7 +280,7 @@ def _receive_items(known: Backfill, deps: Deps) -> Result:
         if is_over:
             load.page = None
         with reading(deps.engine) as session:
-            is_stored = progress.read_notes(session, known.event).position == str(position)
+            is_stored = requests.read_notes(session, known.event).position == str(position)
         if is_over or time.monotonic() > until or not is_stored:
             return _go_on(message("{count} items received", count=position - 1), deps)
 
@@ -355,10 +357,10 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
 
 
 def _sum_up(known: Backfill, deps: Deps) -> Result:
-    event, reached = known.event, known.reached
-    counts = {"nothing to do": reached.notes.unchanged, **dict(sorted(reached.counts.items()))}
+    event, notes = known.event, known.notes
+    counts = {"nothing to do": notes.unchanged, **dict(sorted(known.counts.items()))}
     parts = [message("{n} {what}", n=count, what=message(what)) for what, count in counts.items() if count]
-    said = message("{count} records: {parts}", count=reached.notes.read, parts=join(parts or [message("none")]))
+    said = message("{count} records: {parts}", count=notes.read, parts=join(parts or [message("none")]))
     if event.flow == Flow.PRODUCTS and deps.settings.stock.enabled:
         follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=known.since)
         deps.pass_on(follow._replace(key=event.key + STOCK, source="backfill"))
@@ -372,7 +374,7 @@ ACTS: Final[Mapping[BackfillStep, Callable[[Backfill, Deps], Result]]] = {
     BackfillStep.RELATIONS: _receive_relations,
     BackfillStep.SALES: _receive_sales,
     BackfillStep.WAIT: lambda known, deps: _go_on(
-        message("{count} records are still open", count=known.reached.open), deps, seconds=LOOK_SECONDS
+        message("{count} records are still open", count=known.still_open), deps, seconds=LOOK_SECONDS
     ),
     BackfillStep.SUM_UP: _sum_up,
     BackfillStep.TREE: _receive_tree,

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.errors import Permanent
 from gateway.store import requests, sales
-from gateway.store.events import SALES, URGENT, Change, Event, Flow, Outcome, State
+from gateway.store.events import DRY, SALES, URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.sales import SaleFacts
 from gateway.store.session import reading
 from handlers.deps import Deps
@@ -62,7 +62,7 @@ def find(number_or_id: str, deps: Deps) -> Sale | None:
 
 def find_facts(event: Event, deps: Deps | None) -> Mapping[str, SaleFacts | None]:
     """The sales of an attempt, by the till's id; None for one that was not read. A dry run has none."""
-    if event.subject.endswith(requests.DRY):
+    if event.subject.endswith(DRY):
         return {}
     if deps is not None and deps.sales:
         return {sale_id: to_facts(sale, deps) if sale else None for sale_id, sale in deps.sales.items()}
@@ -130,7 +130,7 @@ def look_up(event: Event, deps: Deps) -> Result:
         order_id=sale.number,
         hint=event.hint,
         priority=URGENT,
-        variant=requests.DRY if event.subject.endswith(requests.DRY) else "",
+        variant=DRY if event.subject.endswith(DRY) else "",
     )
     return dataclasses.replace(
         done(message("found: {record}", record=name_record(sale)), order_id=sale.number), changes=(found,)

@@ -13,9 +13,10 @@ from sqlmodel import Session
 
 from gateway.cli import tasks
 from gateway.queries import activity
-from gateway.store import inbox, progress, requests
+from gateway.queries.activity import Progress
+from gateway.store import inbox, requests
 from gateway.store.events import Change, Event, Flow, Outcome, State
-from gateway.store.progress import Notes, Progress
+from gateway.store.requests import Notes
 from gateway.store.session import reading, writing
 from tests.claiming import claim_next, finish
 from tests.gateway.backfills import begin, handle, to_record
@@ -32,7 +33,7 @@ def look(engine: Engine, event: Event) -> Progress:
 def test_what_is_done_is_what_was_read_and_neither_waits_nor_is_parked(engine: Engine) -> None:
     event = begin(engine)
     with writing(engine) as session:
-        progress.note(session, event, Notes(total=20, read=10, unchanged=4))
+        requests.note(session, event, Notes(total=20, read=10, unchanged=4))
         handle(session, event, State.DONE, State.DONE, State.SKIPPED, State.RECEIVED, State.WAITING, State.PARKED)
         # Its stock is a backfill of its own, and another backfill is another's.
         handle(session, event, State.RECEIVED, sign=">stock:")
@@ -51,20 +52,20 @@ def begin_another(session: Session) -> Event:
 def test_the_pace_and_the_end_follow_from_recent_progress(engine: Engine) -> None:
     event = begin(engine)
     with writing(engine) as session:
-        progress.note(session, event, Notes(total=40, read=40))
+        requests.note(session, event, Notes(total=40, read=40))
         handle(session, event, *[State.DONE] * 10, *[State.RECEIVED] * 30)
     now = look(engine, event)
     later = replace(now, now=now.event.received_at + timedelta(seconds=100))
     assert later.per_second == pytest.approx(0.1)
     assert later.ends_at == later.now + timedelta(seconds=300)
     long_after = replace(now, now=now.event.received_at + timedelta(hours=2))
-    assert long_after.per_second == pytest.approx(10 / progress.PACE_SECONDS)
+    assert long_after.per_second == pytest.approx(10 / activity.PACE_SECONDS)
 
 
 def test_one_that_ended_is_over_when_all_it_led_to_is(engine: Engine) -> None:
     event = begin(engine, Flow.ORDERS)
     with writing(engine) as session:
-        progress.note(session, event, Notes(read=2))
+        requests.note(session, event, Notes(read=2))
         handle(session, event, State.DONE, State.RECEIVED)
         finish(session, event, Outcome(State.DONE))
     assert not look(engine, event).over
@@ -89,12 +90,12 @@ def read_in_steps(steps: Sequence[int]) -> Callable[[Session, Event], Outcome]:
         if event.entity != "Backfill":
             return Outcome(State.PARKED if event.key.endswith(":bad") else State.DONE)
         if event.flow == Flow.PRODUCTS and left:
-            known = progress.read_notes(session, event)
-            progress.note(session, event, Notes(sum(steps), known.read + left.pop(0), 0))
+            known = requests.read_notes(session, event)
+            requests.note(session, event, Notes(sum(steps), known.read + left.pop(0), 0))
             return Outcome(State.WAITING, wait_seconds=0.0, burn_attempt=False)
         if event.flow == Flow.PRODUCTS:
             follow = requests.backfill(Flow.STOCK, connection="default")
-            row = Change(f"{event.key}{progress.STOCK}", follow.flow, "backfill", follow.entity, "stock", "default")
+            row = Change(f"{event.key}{requests.STOCK}", follow.flow, "backfill", follow.entity, "stock", "default")
             inbox.receive(session, [row, to_record(event, ":bad", State.PARKED)])
         return Outcome(State.DONE, reason="all read")
 

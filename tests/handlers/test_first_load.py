@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.queries import activity
-from gateway.store import inbox, progress, requests
+from gateway.store import inbox, requests
 from gateway.store.events import Event, Flow, Outcome, State
 from gateway.store.session import reading, writing
 from handlers.backfills import pages
@@ -273,22 +273,22 @@ def test_a_paused_load_reads_no_further_and_goes_on_where_it_stopped(
     shop.set_document("version = 1\n[categories]\nenabled = false\n[stock]\nenabled = false\n")
     event = shop.event(shop.receive(requests.backfill(Flow.PRODUCTS, connection="default")))
     with writing(shop.engine) as session:
-        assert progress.pause(session, event)
+        assert requests.pause(session, event)
     shop.work()
     before = progress_of(shop, event)
     assert (before.paused, before.notes.read, shop.event(event.id).state) == (True, 0, "waiting")
     assert shop.events(state="received") == []
     with writing(shop.engine) as session:
-        assert progress.resume(session, event)
+        assert requests.resume(session, event)
     assert finish(shop, event.id).state == "done"
     after = progress_of(shop, event)
     assert (after.paused, after.over) == (False, True)
     assert after.notes.read >= 3
     with writing(shop.engine) as session:
-        assert not progress.pause(session, shop.event(event.id))
+        assert not requests.pause(session, shop.event(event.id))
 
 
-def progress_of(shop: Shop, event: Event) -> progress.Progress:
+def progress_of(shop: Shop, event: Event) -> activity.Progress:
     with reading(shop.engine) as session:
         return activity.find_progress(session, event.id)
 
@@ -300,8 +300,8 @@ def test_a_load_cancelled_while_its_page_is_read_stores_nothing_more_and_ends(sh
     event = inbox.claim(shop.engine, asked)
     assert event is not None
     with writing(shop.engine) as session:
-        assert progress.cancel(session, event)
-        assert not progress.resume(session, event)
+        assert requests.cancel(session, event)
+        assert not requests.resume(session, event)
         claiming.finish(session, event, Outcome(State.WAITING))
     shop.settle()
     ended = shop.event(asked)

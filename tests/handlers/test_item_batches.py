@@ -11,7 +11,7 @@ from sqlalchemy import event as sqlalchemy_event
 from gateway import failpoints
 from gateway.queries import activity
 from gateway.queries.records import RecordFilter, find
-from gateway.store import claims, inbox, links, progress, requests
+from gateway.store import claims, inbox, links, requests
 from gateway.store.events import URGENT, Change, Flow
 from gateway.store.links import LinkKind
 from gateway.store.records import RecordKind, RecordStatus
@@ -252,14 +252,14 @@ def test_a_load_paused_between_two_batches_makes_no_more(open_shop: OpenShop, mo
 
     def pause() -> None:
         with writing(shop.engine) as session:
-            assert progress.pause(session, event)
+            assert requests.pause(session, event)
 
     shop.till.misbehaviour.meanwhile["createProduct"] = [pause]
     shop.work()
     assert writes(shop, "createProduct") == 3 + 2
     with writing(shop.engine) as session:
-        found = progress.look(session, event)
-        assert progress.resume(session, event)
+        found = activity.look(session, event)
+        assert requests.resume(session, event)
     assert (found.notes.read, found.notes.position, found.open) == (5, "6", 0)
     assert finish(shop, event.id).state == "done"
     assert writes(shop, "createProduct") == 3 + 10

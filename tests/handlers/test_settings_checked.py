@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store import connections, progress, requests
+from gateway.store import connections, requests
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
@@ -130,7 +130,7 @@ def save_unchecked(shop: Shop, document: str) -> Event:
     text = f"version = 1\n{document}"
     with writing(shop.engine) as session:
         version = connections.save_settings(session, "default", text, author="test")
-        asked = progress.request_check(session, "default", version, checked=False)
+        asked = requests.request_check(session, "default", version, checked=False)
     shop.contexts.context("default").looked_at = 0.0
     shop.work()
     (event_id,) = asked
@@ -152,8 +152,8 @@ def test_a_version_that_was_saved_unchecked_is_asked_for_once(shop: Shop) -> Non
     save_unchecked(shop, "[customers]\nenabled = false\n")
     with writing(shop.engine) as session:
         version, _ = connections.newest_settings(session, "default") or (0, "")
-        assert progress.request_check(session, "default", version, checked=False) == []
-        assert progress.request_check(session, "default", version + 1, checked=True) == []
+        assert requests.request_check(session, "default", version, checked=False) == []
+        assert requests.request_check(session, "default", version + 1, checked=True) == []
 
 
 def test_a_check_of_what_is_in_force_waits_for_a_system_that_is_away(shop: Shop) -> None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from gateway.store.events import Event, Flow, State
-from gateway.store.progress import Notes, Progress
+from gateway.store.requests import Notes
 from handlers.backfills import pages
 from handlers.backfills.pages import ALL_RECEIVED, TREE_RECEIVED, Backfill, BackfillStep
 
-NOW = datetime(2026, 11, 30, tzinfo=UTC)
 EMPTY = dict.fromkeys(field.name for field in dataclasses.fields(Event))
 
 
@@ -23,8 +21,7 @@ def known(flow: Flow, position: str | None = None, *, still_open: int = 0, tree:
     event = Event(**{**EMPTY, "flow": flow, "key": "load"})  # type: ignore[arg-type]
     is_received = position in (TREE_RECEIVED, ALL_RECEIVED)
     counts: dict[str, int] = {State.RECEIVED: still_open}
-    progress = Progress(event, Notes(position=position), counts, 0, None, NOW) if is_received else None
-    return Backfill(event, tree, position=position, progress=progress, **more)
+    return Backfill(event, tree, notes=Notes(position=position), counts=counts if is_received else {}, **more)
 
 
 TABLE: list[tuple[BackfillStep, Backfill]] = [

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.queries import activity
 from gateway.removal import Data
-from gateway.store import audit, connections, inbox, installation, progress, requests
+from gateway.store import audit, connections, inbox, installation, requests
 from gateway.store.events import State
 from gateway.store.requests import By
 from gateway.web import actions, queries, services, setups
@@ -178,7 +178,7 @@ async def save_settings(
         must_exist(session, name)
         version = connections.save_settings(session, name, text, author=actor, after=after)
         audit.note(session, actor=actor, action=ACTION, target=to_target(name, version), reason=reason)
-        return version, progress.request_check(session, name, version, checked=checked)
+        return version, requests.request_check(session, name, version, checked=checked)
 
     version, event_ids = await shared.write(store)
     shared.notifier.notify(event_ids)

@@ -15,18 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from gateway import VERSION
 from gateway.queries import activity, figures, todo
 from gateway.settings import Settings
-from gateway.store import (
-    agreements,
-    audit,
-    connections,
-    counts,
-    installation,
-    progress,
-    rate_limits,
-    requests,
-    sql,
-    tokens,
-)
+from gateway.store import agreements, audit, connections, counts, installation, rate_limits, requests, sql, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.sales import today_of
@@ -66,7 +55,7 @@ class Overview:
     companies: Mapping[tuple[str, str], str]
     alerts: list[AlertRow]
     cooldowns: Mapping[rate_limits.Account, float]
-    backfills: list[progress.Progress]
+    backfills: list[activity.Progress]
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -222,7 +211,7 @@ async def list_backfills(request: Request) -> Response:
     return JSONResponse({"backfills": [to_backfill(each, names) for each in found]})
 
 
-def to_backfill(found: progress.Progress, names: Mapping[str, str]) -> dict[str, Any]:
+def to_backfill(found: activity.Progress, names: Mapping[str, str]) -> dict[str, Any]:
     """One backfill. `done` counts the synchronised records, `unchanged` those of them that were so before."""
     event = found.event
     return {

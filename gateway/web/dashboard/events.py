@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.queries import activity, todo
 from gateway.store import audit, requests, users
-from gateway.store.events import PENDING, Event, Flow, State
+from gateway.store.events import PENDING, SESSION, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, queries, services
 from gateway.web.access import refuse_others
@@ -69,7 +69,7 @@ async def show_event(request: Request, visitor: Visitor) -> Response:
 
 def is_order(event: Event) -> bool:
     """Whether an event is about one order (or a day of them): a sale, or a document in the books made of one."""
-    named = event.entity in requests.RUNNABLE - {requests.SESSION} or event.order_id is not None
+    named = event.entity in requests.RUNNABLE - {SESSION} or event.order_id is not None
     return event.flow == Flow.ORDERS and event.connection is not None and named and event.code != requests.UNKNOWN_ORDER
 
 

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway import catalogue
 from gateway.queries import activity, records, sales
 from gateway.store import connections, requests
-from gateway.store.events import SETTLED, Event, Flow
+from gateway.store.events import DRY, SESSION, SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.web import actions, api, queries, services, setups
 from gateway.web.access import refuse_others
@@ -75,7 +75,7 @@ def can_preview(event: Event) -> bool:
     if event.connection is None:
         return False
     if event.flow == Flow.ORDERS:
-        return event.entity in requests.RUNNABLE - {requests.SESSION}
+        return event.entity in requests.RUNNABLE - {SESSION}
     return find_choice(event) is not None
 
 
@@ -141,7 +141,7 @@ def name_branches(session: Session, connection: str) -> dict[str, str]:
 
 def is_preview(event: Event) -> bool:
     """Whether an event is a preview: of a record of the books, or an order's dry run."""
-    return event.entity == requests.PREVIEW or event.subject.endswith(requests.DRY)
+    return event.entity == requests.PREVIEW or event.subject.endswith(DRY)
 
 
 # --- what a preview or a dry run answered; pure -----------------------------------------------------------------------

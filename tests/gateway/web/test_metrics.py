@@ -13,10 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, text
 
 from gateway.observability import counters
-from gateway.store import counts, cursors, installation, progress, rate_limits
+from gateway.store import counts, cursors, installation, rate_limits, requests
 from gateway.store.installation import CounterShare
-from gateway.store.progress import Notes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account, Limit
+from gateway.store.requests import Notes
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
 from gateway.store.tables import AlertRow
@@ -90,7 +90,7 @@ def test_the_pool_of_a_worker_that_schedules_is_counted_once(gateway: Gateway) -
 def test_neither_a_backfill_nor_an_index_is_exposed_as_a_poll(gateway: Gateway) -> None:
     event = begin(gateway.engine)
     with writing(gateway.engine) as session:
-        progress.note(session, event, Notes(total=9, read=4))
+        requests.note(session, event, Notes(total=9, read=4))
         cursors.move_to(session, "default", cursors.RECEIPTS, "7")
         cursors.move_to(session, "default", cursors.CUSTOMERS, "2026-11-01T00:00:00+00:00")
     found = check(gateway.http.get("/metrics").text)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from gateway.store import progress
+from gateway.store import requests
 from gateway.store.events import Outcome, State
-from gateway.store.progress import Notes
+from gateway.store.requests import Notes
 from gateway.store.session import writing
 from tests.claiming import finish
 from tests.gateway.backfills import begin, handle
@@ -16,7 +16,7 @@ from tests.gateway.web.conftest import Gateway
 def test_the_api_shows_what_is_under_way_and_what_ended(gateway: Gateway, engine: Engine) -> None:
     event = begin(engine)
     with writing(engine) as session:
-        progress.note(session, event, Notes(total=8, read=4, unchanged=1))
+        requests.note(session, event, Notes(total=8, read=4, unchanged=1))
         handle(session, event, State.DONE, State.RECEIVED, State.PARKED)
     (shown,) = gateway.admin("GET", "/admin/backfills").json()["backfills"]
     said = ("flow", "total", "done", "unchanged", "open", "parked", "over")

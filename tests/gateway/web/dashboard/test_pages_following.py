@@ -14,10 +14,10 @@ from sqlmodel import col
 
 from gateway.queries import todo
 from gateway.queries.todo import AuditFilter
-from gateway.store import alerts, audit, connections, counts, progress, users
+from gateway.store import alerts, audit, connections, counts, requests, users
 from gateway.store.alerts import WITHHELD, AlertCause
 from gateway.store.events import Outcome, State
-from gateway.store.progress import Notes
+from gateway.store.requests import Notes
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.sql import moment
@@ -177,7 +177,7 @@ def test_a_load_is_paused_let_go_on_and_cancelled_on_its_page(
 ) -> None:
     event = begin(gateway.engine)
     with writing(gateway.engine) as session:
-        progress.note(session, event, Notes(total=400, read=100, unchanged=7))
+        requests.note(session, event, Notes(total=400, read=100, unchanged=7))
         handle(session, event, State.DONE, State.PARKED)
         finish(session, event, Outcome(State.WAITING, wait_seconds=60.0))
     page = admin.get("/backfills").text

@@ -8,9 +8,9 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from gateway.store import connections, progress, tokens
+from gateway.store import connections, requests, tokens
 from gateway.store.events import Event, Outcome, State
-from gateway.store.progress import Notes
+from gateway.store.requests import Notes
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from mapping.choices import ListName, ListOption
@@ -36,7 +36,7 @@ def work(gateway: Gateway) -> Event:
     event = claim_next(gateway.engine)
     assert event is not None
     with writing(gateway.engine) as session:
-        progress.note(session, event, Notes(total=400, read=100, position="101"))
+        requests.note(session, event, Notes(total=400, read=100, position="101"))
         finish(session, event, Outcome(State.WAITING, wait_seconds=60.0))
     return event
 
