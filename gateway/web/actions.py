@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from sqlmodel import Session
+from starlette.requests import Request
 
 from gateway.queries import activity, todo
 from gateway.store import audit, connections, inbox, records, requests, sales, tokens
@@ -344,9 +345,9 @@ LONGEST_WAIT = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 
-def find_seconds(given: Mapping[str, str], *, default: int = 0) -> int:
+def find_seconds(request: Request, *, default: int = 0) -> int:
     """The `?wait=SECONDS` of a caller. Raises `Refusal` 400: to be asked before anything else is."""
-    found = queries.find_number(given, "wait", low=0, high=LONGEST_WAIT)
+    found = queries.find_number(request.query_params, "wait", low=0, high=LONGEST_WAIT)
     return default if found is None else found
 
 

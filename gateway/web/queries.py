@@ -151,9 +151,9 @@ def find_switch(given: Mapping[str, Any], name: str) -> bool:
     return value
 
 
-def to_id(text: str) -> int:
-    """A row id from an address. Raises `Refusal` 404 for what cannot be one."""
-    number = _find_whole(text)
+def to_id(request: Request) -> int:
+    """The row id in the address. Raises `Refusal` 404 for what cannot be one."""
+    number = _find_whole(request.path_params["id"])
     if number is None or number > LARGEST_ID:
         raise Refusal(404, "there is no such event")
     return number

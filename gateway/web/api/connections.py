@@ -56,7 +56,7 @@ async def put_connection(request: Request) -> Response:
 
 async def check_connection(request: Request) -> Response:
     await events.read_json(request)
-    seconds = actions.find_seconds(request.query_params)
+    seconds = actions.find_seconds(request)
     event_id = await setups.check_up(services.of(request), request.path_params["name"], actor=ADMIN)
     return await events.answer(request, event_id, seconds=seconds)
 
@@ -64,7 +64,7 @@ async def check_connection(request: Request) -> Response:
 async def go_live(request: Request) -> Response:
     """200 with the resumed connection, or the event that made it live; 202 when it takes longer."""
     await events.read_json(request)
-    seconds = actions.find_seconds(request.query_params)
+    seconds = actions.find_seconds(request)
     event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
     if event_id is not None:
         return await events.answer(request, event_id, seconds=seconds)
@@ -116,7 +116,7 @@ async def preview_record(request: Request) -> Response:
     """
     shared = services.of(request)
     given = await events.read_json(request, "flow", "side", *By, requests.SETTINGS)
-    seconds = actions.find_seconds(request.query_params, default=_PATIENCE)
+    seconds = actions.find_seconds(request, default=_PATIENCE)
     named = [by for by in By if queries.find_text(given, by)]
     if len(named) != 1:
         raise Refusal(400, message("name one record, by {known}", known=", ".join(By)))

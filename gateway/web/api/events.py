@@ -40,7 +40,7 @@ async def list_events(request: Request) -> Response:
 
 
 async def show_event(request: Request) -> Response:
-    return JSONResponse(await find_detail(request, queries.to_id(request.path_params["id"])))
+    return JSONResponse(await find_detail(request, queries.to_id(request)))
 
 
 async def find_detail(request: Request, event_id: int) -> dict[str, object]:
@@ -67,7 +67,7 @@ async def answer(request: Request, event_id: int, *, seconds: float) -> Response
 
 
 async def retry_event(request: Request) -> Response:
-    event_id = queries.to_id(request.path_params["id"])
+    event_id = queries.to_id(request)
     reason = queries.find_text(await read_json(request, "reason"), "reason")
     event = await actions.retry(services.of(request), event_id, actor=ADMIN, reason=reason)
     content = to_event(event, await services.names_of(request))
@@ -75,7 +75,7 @@ async def retry_event(request: Request) -> Response:
 
 
 async def ignore_event(request: Request) -> Response:
-    event_id = queries.to_id(request.path_params["id"])
+    event_id = queries.to_id(request)
     reason = queries.find_text(await read_json(request, "reason"), "reason")
     event = await actions.ignore(services.of(request), event_id, actor=ADMIN, reason=reason)
     return JSONResponse(to_event(event, await services.names_of(request)))
@@ -147,7 +147,7 @@ async def resend_order(request: Request) -> Response:
         reason=queries.find_text(given, "reason"),
         connection=queries.find_text(given, "connection"),
     )
-    seconds = actions.find_seconds(request.query_params)
+    seconds = actions.find_seconds(request)
     began = time.monotonic()
     event_id = await actions.resend(shared, wanted, seconds=seconds or actions.LOOKUP_SECONDS)
     return await answer(request, event_id, seconds=seconds - (time.monotonic() - began))

@@ -310,7 +310,7 @@ async def compare_days(request: Request) -> Response:
     """
     shared = services.of(request)
     given = await events.read_json(request, "from", "through", "connection")
-    seconds = actions.find_seconds(request.query_params)
+    seconds = actions.find_seconds(request)
     event_id = await shared.ask(lambda session: ask_comparison(session, given, actor=ADMIN))
     settled, event_id = await actions.wait_until_settled(shared, event_id, seconds=seconds)
     content = await events.find_detail(request, event_id)

@@ -111,7 +111,7 @@ def _to_day(day: date, called: str) -> str:
 
 async def download_days(request: Request, _visitor: Visitor) -> Response:
     connection, called = await _find_connection(request, request.query_params)
-    style, language = rendering.find_csv_style(request.query_params), chosen_language(request)
+    style, language = rendering.find_csv_style(request), chosen_language(request)
 
     def look(session: Session) -> list[list[str]]:
         today = today_of(session)
@@ -276,7 +276,7 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
 
 
 async def show_report(request: Request, visitor: Visitor) -> Response:
-    event_id = queries.to_id(request.path_params["id"])
+    event_id = queries.to_id(request)
 
     def look(session: Session) -> tuple[Event | None, dict[int, str | None]]:
         found = activity.find_event(session, event_id)

@@ -141,7 +141,7 @@ class BookedDays:
     branches: Mapping[tuple[str, int], str | None]
 
 
-def read_booked(session: Session, connection: str | None = None) -> BookedDays:
+def read_booked(session: Session, connection: str | None) -> BookedDays:
     """The last days, over all connections or of one."""
     today = today_of(session)
     days = find_days(today - timedelta(days=BOOKED_DAYS - 1), today)

@@ -74,7 +74,7 @@ def is_order(event: Event) -> bool:
 
 
 async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[audit.Entry]]:
-    event, log = await api.events.read_event(request, queries.to_id(request.path_params["id"]))
+    event, log = await api.events.read_event(request, queries.to_id(request))
     refuse_others(visitor, event.connection, "there is no such event")
     return event, log
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -37,39 +37,20 @@ RUNNING: Final = timedelta(seconds=30)
 NOT_FOR_THE_BOOKS: Final = (SaleStatus.SKIPPED, SaleStatus.OPEN)
 
 
-@dataclass(frozen=True, slots=True)
-class HomeFigures:
-    """What the first page says of records on their way, by flow; `today` is the total of each status of sales."""
-
-    pending: Mapping[str, int]
-    yesterday: date
-    day: figures.AgreementSum
-    month: figures.AgreementSum
-    today: Mapping[str, SalesTotal]
-    hours: Sequence[figures.Hour]
-    reads: Mapping[tuple[date, str], int]
-
-    @property
-    def sold_today(self) -> SalesTotal:
-        counted = (total for status, total in self.today.items() if status not in NOT_FOR_THE_BOOKS)
-        return sum(counted, SalesTotal())
-
-
 async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     """Is everything in order, do till and books agree, what needs a person; it brings itself up to date."""
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[Overview, HomeFigures, list[Silence], charts.BookedDays, list[TodoCause]]:
+    def look(session: Session) -> tuple[Overview, dict[str, Any], list[charts.Chart], list[Silence], list[TodoCause]]:
         overview = api.status.look(session, shared.seal, visitor.connection)
         silent = connections.find_silent(session, overview.now)
-        booked = charts.read_booked(session, visitor.connection)
+        drawn = draw(request, session, overview, visitor.connection)
         causes = todo.look(session, visitor.connection, overview.names)
-        return overview, read_figures(session, visitor.connection), silent, booked, causes
+        return overview, read_figures(session, overview.now, visitor.connection), drawn, silent, causes
 
-    overview, figures, silent, booked, causes = await shared.read(look)
+    overview, found, drawn, silent, causes = await shared.read(look)
     names, settings = overview.names, shared.settings
     seen = [row for row in overview.systems if row.connection in names]
-    read = charts.to_reads(request, figures.reads, overview.now)
     # What waits for a login is its card; without such records the alert is.
     held = {f"{kind}/{c.cause.connection}" for c in causes if c.cause.code == AUTH_LOST for kind in ("lost", "refused")}
     others = [each for each in overview.alerts if not each.cause.startswith("parked/") and each.cause not in held]
@@ -77,19 +58,19 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         request,
         "home.html",
         overview=overview,
-        figures=figures,
+        figures=found,
         seen=sorted(seen, key=lambda row: (row.connection, row.system)),
         silent=[(each.connection, each.system) for each in silent if each.connection in names],
         lost=[name for name, token in overview.tokens.items() if token.lost],
         causes=[each for each in causes if not each.is_snoozed],
         snoozed=sum(each.is_snoozed for each in causes),
-        pending_count=sum(figures.pending.values()),
+        pending_count=sum(found["pending"].values()),
         cards=[to_card(connection, overview) for connection in overview.connections],
         feed=todo.to_feed,
         lost_code=AUTH_LOST,
         alerts=[todo.to_shown(alert, names) for alert in others],
         plan=counts.forecast_reads(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads),
-        charts=[charts.to_booked(request, booked, names), *charts.to_hours(request, figures.hours, overview.now), read],
+        charts=drawn,
         shop=AMSTERDAM,
         can_connect=bool(settings.quickbooks_client_id),
         is_postgres=settings.is_postgres,
@@ -97,19 +78,31 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     )
 
 
-def read_figures(session: Session, connection: str | None) -> HomeFigures:
-    now = sql.now_of(session)
+def draw(request: Request, session: Session, overview: Overview, connection: str | None) -> list[charts.Chart]:
+    booked = charts.read_booked(session, connection)
+    hours = figures.hours(session, overview.now - charts.HOURS, connection)
+    reads = charts.find_reads(session, overview.now, connection)
+    return [
+        charts.to_booked(request, booked, overview.names),
+        *charts.to_hours(request, hours, overview.now),
+        charts.to_reads(request, reads, overview.now),
+    ]
+
+
+def read_figures(session: Session, now: datetime, connection: str | None) -> dict[str, Any]:
+    """What is on its way, by flow, and the sums of days; `today` is the total of each status of sales."""
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
-    return HomeFigures(
-        pending=activity.count_pending(session, connection),
-        yesterday=yesterday,
-        day=figures.sum_up(session, yesterday, yesterday, connection),
-        month=figures.sum_up(session, today.replace(day=1), today, connection),
-        today=sales.totals_by_status(session, SaleFilter(start=today, through=today, connection=connection)),
-        hours=figures.hours(session, now - charts.HOURS, connection),
-        reads=charts.find_reads(session, now, connection),
-    )
+    totals = sales.totals_by_status(session, SaleFilter(start=today, through=today, connection=connection))
+    sold = (total for status, total in totals.items() if status not in NOT_FOR_THE_BOOKS)
+    return {
+        "pending": activity.count_pending(session, connection),
+        "yesterday": yesterday,
+        "day": figures.sum_up(session, yesterday, yesterday, connection),
+        "month": figures.sum_up(session, today.replace(day=1), today, connection),
+        "today": totals,
+        "sold_today": sum(sold, SalesTotal()),
+    }
 
 
 def to_card(connection: Connection, overview: Overview) -> dict[str, Any]:

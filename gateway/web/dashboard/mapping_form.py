@@ -301,15 +301,13 @@ def _to_table(written: Mapping[str, Any] | None, new: Control, old: Control) -> 
 _PLAIN: Final = Control()
 
 
-def to_blocks(
-    chosen: Choices, lists: Lists, values: SalesValues, in_force: Choices | None = None, whole: str = ""
-) -> list[Block]:
+def to_blocks(chosen: Choices, lists: Lists, values: SalesValues, in_force: Choices, whole: str = "") -> list[Block]:
     """Every setting with its values, those that occur most first; of the setting `whole` all are shown."""
     blocks = []
     for setting in CONTROLS:
         control = chosen.controls[setting.path]
         found = sorted(_sources(setting, lists, values), key=lambda source: -source.sales)
-        table = in_force.controls[setting.path].table if in_force else {}
+        table = in_force.controls[setting.path].table
         known = {source.key.strip().casefold() for source in found}
         # A row of the document that was emptied stays shown: what the form does not hold stays as it is.
         written = {key.strip().casefold(): key for key in (*table, *control.table)}

@@ -103,7 +103,7 @@ async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) 
 
 async def show_preview(request: Request, visitor: Visitor) -> Response:
     """What would be done, or that it is still being looked at: of the event, or the one that its look-up became."""
-    event_id = queries.to_id(request.path_params["id"])
+    event_id = queries.to_id(request)
 
     def look(session: Session) -> Event | None:
         event = activity.find_event(session, event_id)

@@ -148,7 +148,7 @@ def to_person(record: ListedRecord) -> str:
 
 
 async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
-    row_id = queries.to_id(request.path_params["id"])
+    row_id = queries.to_id(request)
     ids = request.query_params.get("looking", "").split(",")[:2]
     asked = [int(each) for each in ids if each.isdecimal() and len(each) <= LONGEST_ID]
 

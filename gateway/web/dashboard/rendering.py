@@ -355,9 +355,9 @@ class CsvStyle(StrEnum):
         return shown.replace(".", ",") if self is CsvStyle.COMMA else shown
 
 
-def find_csv_style(given: Mapping[str, Any]) -> CsvStyle:
+def find_csv_style(request: Request) -> CsvStyle:
     """The style that the address of a file asks for. Raises `Refusal` 400."""
-    return queries.find_choice(given, _DECIMAL, CsvStyle) or CsvStyle.POINT
+    return queries.find_choice(request.query_params, _DECIMAL, CsvStyle) or CsvStyle.POINT
 
 
 def to_csv_query(request: Request, query: Mapping[str, str]) -> str:
@@ -370,7 +370,7 @@ async def to_download(
     request: Request, name: str, columns: Sequence[str], read: Callable[[Session, Any], tuple[Rows, Any]]
 ) -> Response:
     """A file of all the rows that `read` answers, page by page: from a cursor on, with the next one (None: the end)."""
-    style, shared = find_csv_style(request.query_params), services.of(request)
+    style, shared = find_csv_style(request), services.of(request)
 
     def find(after: Any) -> Awaitable[tuple[Rows, Any]]:
         return shared.read(lambda session: read(session, after))

@@ -128,7 +128,7 @@ def _to_chart(
 
 async def download_sales(request: Request, _visitor: Visitor) -> Response:
     wanted, names = await _read_filter(request), await services.names_of(request)
-    style = rendering.find_csv_style(request.query_params)
+    style = rendering.find_csv_style(request)
 
     def read(session: Session, after: SalePosition | None) -> tuple[Rows, SalePosition | None]:
         page = sales.find(session, replace(wanted, after=after), limit=CSV_PAGE)
@@ -269,7 +269,7 @@ async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
 
 
 async def _read(request: Request, visitor: Visitor) -> _Found:
-    sale_id = queries.to_id(request.path_params["id"])
+    sale_id = queries.to_id(request)
 
     def look(session: Session) -> _Found:
         row = sales.find_one(session, sale_id)

@@ -209,7 +209,7 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
 
 async def hold_load(wanted: setups.Hold, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     name = request.path_params["name"]
-    event_id = queries.to_id(request.path_params["id"])
+    event_id = queries.to_id(request)
     await setups.hold_load(services.of(request), event_id, wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
 
@@ -232,7 +232,7 @@ async def hold_backfill(request: Request, visitor: Visitor, _form: dict[str, str
     wanted = next((each for each in setups.Hold if each == request.path_params["hold"]), None)
     if wanted is None:
         raise Refusal(404, "there is no such button")
-    event_id = queries.to_id(request.path_params["id"])
+    event_id = queries.to_id(request)
     await setups.hold_load(services.of(request), event_id, wanted, connection=visitor.connection, actor=visitor.actor)
     return RedirectResponse("/backfills", 303)
 

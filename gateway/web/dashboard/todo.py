@@ -160,7 +160,7 @@ async def show_bulk(request: Request, visitor: Visitor) -> Response:
 
 
 async def _read_bulk(request: Request, visitor: Visitor) -> BulkProgress:
-    bulk_id = queries.to_id(request.path_params["id"])
+    bulk_id = queries.to_id(request)
     found = await services.of(request).read(lambda session: todo.find_bulk(session, bulk_id))
     if found is None or visitor.connection not in {None, found.row.connection}:
         raise Refusal(404, "there is no such action")

@@ -124,7 +124,7 @@ def _to_link(request: Request, secret: str) -> str:
 async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Invite again (a forgotten password), change role or address, keep out, let in again, or remove."""
     action, secret = request.path_params["action"], secrets.token_urlsafe(32)
-    user_id, role = queries.to_id(request.path_params["id"]), queries.find_choice(form, "role", Role)
+    user_id, role = queries.to_id(request), queries.find_choice(form, "role", Role)
     if visitor.user is not None and visitor.user.id == user_id:
         raise Refusal(409, "this is you; another owner can change your own access")
 
