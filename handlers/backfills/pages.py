@@ -43,8 +43,8 @@ from handlers import known_records
 from handlers.backfills import batches
 from handlers.catalogue import categories, items
 from handlers.deps import Deps
-from handlers.polling import polls, till_feed, till_pages
-from handlers.polling.till_pages import TillSource
+from handlers.polling import till_sources
+from handlers.polling.till_sources import TillSource
 from handlers.result import Result, done, skipped, waiting
 from handlers.stock import levels, quantities
 from mapping.errors import MappingError, NotBookable
@@ -193,7 +193,7 @@ def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -
     The position is the kind that an earlier attempt reached, and its marker.
     """
     flow, count = known.event.flow, 0
-    sources = [source for source in polls.TILL_SOURCES if source.flow == flow and source.wanted(deps.settings)]
+    sources = [source for source in till_sources.TILL_SOURCES if source.flow == flow and source.wanted(deps.settings)]
     reached, _, marker = (known.position or "0:0").partition(":")
     for kind, source in enumerate(sources):
         if kind >= int(reached):
@@ -214,18 +214,18 @@ def _receive_kind(
     asked, count, before = marker + 1, 0, frozenset[str]()
     filled: int | None = None
     while page := source.page(deps, asked, filled=filled):
-        records = (record for record in page if till_feed.id_of(record) not in before and wanted(record))
+        records = (record for record in page if till_sources.id_of(record) not in before and wanted(record))
         changes = [
             change._replace(key=f"{event.key}:{change.entity_id}", source="backfill", priority=BACKFILL)
-            for change in till_feed.to_changes(deps, source, dataclasses.replace(page, records=tuple(records)))
+            for change in till_sources.to_changes(deps, source, dataclasses.replace(page, records=tuple(records)))
         ]
         is_beyond = (page.marker or 0) >= asked  # else the answer says nothing
-        following = till_pages.next_marker(asked, page.marker or 0) if is_beyond else asked
+        following = till_sources.next_marker(asked, page.marker or 0) if is_beyond else asked
         count += _receive(event, deps, changes, f"{kind}:{following - 1}", read=len(changes))
         if not is_beyond:
             break
-        filled = till_pages.find_filled(asked, page.marker or 0)
-        asked, before = following, till_feed.ids_of(page)
+        filled = till_sources.find_filled(asked, page.marker or 0)
+        asked, before = following, till_sources.ids_of(page)
     return count
 
 

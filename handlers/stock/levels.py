@@ -32,7 +32,7 @@ from gateway.store.links import Link, LinkKind
 from handlers import known_records
 from handlers.catalogue import items
 from handlers.deps import Deps
-from handlers.polling import polls
+from handlers.polling import polls, till_sources
 from handlers.polling.books_feed import ESTIMATE
 from handlers.sales import till_sales
 from mapping import stock
@@ -165,10 +165,10 @@ def place(row: ArticleStock | StockMovement) -> Place:
 def _catch_up(deps: Deps) -> SyncMarkers:
     """The till's markers, after every earlier sale was received into the inbox."""
     markers = deps.till.sync_markers()
-    if not polls.is_behind(deps, markers):
+    if not till_sources.is_behind(deps, markers):
         return markers
     polls.poll_till(deps)
-    if polls.is_behind(deps, markers):
+    if till_sources.is_behind(deps, markers):
         raise RateLimited("the newest sales are being brought in right now", after=1.0, code="busy")
     return deps.till.sync_markers()  # sales made during the poll may have been received as well
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.store import cursors, requests
 from gateway.store.events import Flow
 from gateway.store.session import writing
-from handlers.polling import polls, till_feed
+from handlers.polling import polls
 from tests.handlers.shop import Shop, on_both_databases, sold
 from tests.handlers.test_till_feed import booked, pass_time
 
@@ -88,7 +88,7 @@ def give_marker(shop: Shop, count: int) -> list[str]:
 def test_more_receipts_of_one_marker_than_a_page_holds_are_all_booked(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)])
     shop.settle()
-    made = give_marker(shop, till_feed.FEW + 3)
+    made = give_marker(shop, polls.FEW + 3)
     shop.till.sell(lines=[sold(1001)])
     polls.poll_till(shop.deps(), hinted=cursors.RECEIPTS)
     shop.work()
