@@ -188,15 +188,15 @@ def _receive_sales(known: Backfill, deps: Deps) -> Result:
 
 
 def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -> int:
-    """Receive the wanted records of every kind of the flow; returns how many were new.
+    """Receive the wanted records of every kind of the flow that is followed; returns how many were new.
 
-    The position is the kind that an earlier attempt reached, and its marker.
+    The position is the kind that an earlier attempt reached, and its marker. Kinds that are not followed count as well:
+    a person may switch one off meanwhile.
     """
-    flow, count = known.event.flow, 0
-    sources = [source for source in till_sources.TILL_SOURCES if source.flow == flow and source.wanted(deps.settings)]
+    count = 0
     reached, _, marker = (known.position or "0:0").partition(":")
-    for kind, source in enumerate(sources):
-        if kind >= int(reached):
+    for kind, source in enumerate(each for each in till_sources.TILL_SOURCES if each.flow == known.event.flow):
+        if kind >= int(reached) and source.wanted(deps.settings):
             start = (kind, int(marker) if kind == int(reached) else 0)
             count += _receive_kind(known.event, deps, source, start, wanted)
     return count

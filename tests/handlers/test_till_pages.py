@@ -10,6 +10,7 @@ from gateway.store import cursors, requests
 from gateway.store.events import Flow
 from gateway.store.session import writing
 from handlers.polling import polls
+from tests.handlers.counter import OpenShop
 from tests.handlers.shop import Shop, on_both_databases, sold
 from tests.handlers.test_till_feed import booked, pass_time
 
@@ -151,3 +152,16 @@ def test_a_backfill_books_receipts_of_one_marker_on_both_sides_of_a_page(shop: S
     shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first))
     shop.work()
     assert {shop.newest(each).state for each in made} == {"done"}
+
+
+def test_a_backfill_goes_on_though_an_earlier_kind_was_switched_off(open_shop: OpenShop) -> None:
+    """It had read all receipts and not the invoices yet when a person switched receipts off."""
+    shop = open_shop("[orders]\nreceipts = false\n")
+    relation = shop.till.add_relation(name="Jansen", email="jansen@example.nl")["relationNumber"]
+    made = shop.till.invoice(lines=[sold(1001)], relation=relation)
+    first = shop.deps().now().date() - timedelta(days=2)
+    event_id = shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first))
+    with writing(shop.engine) as session:
+        requests.note(session, shop.event(event_id), requests.Notes(position="1:0"))
+    shop.work()
+    assert [event.entity_id for event in shop.events(source="backfill", entity="TillInvoice")] == [made["invoiceId"]]
