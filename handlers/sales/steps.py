@@ -260,8 +260,10 @@ def _decide_payments(known: Context, link: Link) -> Step | None:
     same_goods = bookings.detail(link, "goods") == sale_identity.goods(known.sale)
     if not (known.kind is DocumentKind.INVOICE and known.is_same_kind and same_goods):
         return None
+    if not known.read:
+        return Step.READ
     if known.posting is None:
-        return Step.DRAFT if known.read else Step.READ
+        return Step.DRAFT
     if known.posting.document.total == known.document.total:
         return Step.SETTLE
     return _decide_compared(known) or Step.UPDATE

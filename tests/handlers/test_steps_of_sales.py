@@ -73,6 +73,7 @@ TABLE: list[tuple[Step, Context]] = [
     (Step.SEEK, known(**CANCEL, **read(voided=True))),
     (Step.SEEK, known(**CANCEL, status=WITHDRAWN, **read(voided=True))),
     (Step.READ, known(**PAID)),
+    (Step.READ, known(**PAID, tried=True, attempts=1, posting=drafted("2.00"))),
     (Step.READ, known(**OTHER, tried=True)),
     (Step.READ, known(booked="before", tried=True)),
     (Step.READ, known(**CANCEL, tried=True)),
