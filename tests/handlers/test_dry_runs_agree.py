@@ -49,6 +49,7 @@ def taken(before: Seen, after: Seen, state: str) -> str:
     made = after.documents.keys() - before.documents.keys()
     target = before.documents.get(before.target) if before.target else None
     present = after.documents.get(after.target) if after.target else None
+    former = before.documents.get(after.target) if after.target else None
     actions = {
         "refused": state == "skipped",
         state: state != "done",
@@ -56,9 +57,9 @@ def taken(before: Seen, after: Seen, state: str) -> str:
         "update": (after.target in made and is_live(target))
         or (is_live(target) and is_live(present) and _differ(target, present)),
         "book again": after.target in made,
+        "void": is_live(former) and not is_live(present),
         "link": before.target != after.target,
         "restore": is_live(present) and not is_live(target),
-        "void": is_live(target) and not is_live(present),
         "repair": bool(made) or (before.fingerprint != after.fingerprint and before.fingerprint is None),
         "settle": before.payments != after.payments and before.fingerprint != after.fingerprint,
         "nothing": before.payments == after.payments,
@@ -211,6 +212,7 @@ STATES: dict[str, tuple[str, Act]] = {
     "deleted, and a copy is there": ("link", booked(None, copy_in_books)),
     "cancelled": ("void", booked(None, cancel)),
     "cancelled, and parked": ("parked", booked(None, cancel, settings=PARK_CHANGES)),
+    "cancelled, in the books without a link": ("void", booked(None, forget, cancel)),
     "cancelled and deleted": ("nothing", booked(None, cancel, delete_in_books)),
     "cancelled and voided": ("refused", booked(None, cancel, settle)),
     "cancelled, and sold again": ("restore", booked(None, cancel, settle, uncancel)),
