@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.connectors.mpluskassa.catalogue import to_empty_product
 from gateway.connectors.mpluskassa.wire import ReadProduct
+from gateway.connectors.mpluskassa.wire_catalogue import to_empty_product
 from gateway.errors import DuplicateNumber, Permanent
 from gateway.store import links
 from gateway.store.leases import Lease

@@ -37,6 +37,14 @@ _SERVICE_ADDRESS = "http://installation.invalid/"
 # zeep raises various errors for a malformed WSDL.
 _BROKEN = (ZeepError, Garbled, etree.LxmlError, LookupError, ValueError, TypeError, AttributeError, NotImplementedError)
 
+NEEDED = (
+    "getApiVersion", "getCurrentSyncMarkersV2", "getBranches", "getVatGroupList", "getTurnoverGroups",
+    "getPaymentMethodsV2", "getProducts", "createProduct", "updateProduct", "getArticleGroups", "newArticleGroup",
+    "updateArticleGroup", "deleteArticleGroup", "addProductsToArticleGroup", "deleteProductsFromArticleGroup",
+    "getStock", "getStockHistoryV2", "updateStock", "getRelation", "getRelations", "findRelationV2",
+    "createRelation", "updateRelation", "getReceipts", "getInvoices", "getOrders", "getJournals",
+)  # fmt: skip
+"""The operations that the gateway uses."""
 DISPENSABLE = frozenset((
     "includeAllArticlesOfSelectedProducts", "includeLineList", "includeOrderReferences",
     "includeArticleGroupSyncMarker", "includeStockId", "employeeNumber", "reference", "timezone",

@@ -62,6 +62,12 @@ def to_read_product(row: Row) -> ReadProduct:
     return ReadProduct(product, row)
 
 
+def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadProduct:
+    """A product without articles, which getProducts may not show."""
+    raw = {"productNumber": number, "description": name, "groupNumbers": list(groups)}
+    return ReadProduct(records.Product(number, name, (), groups), raw)
+
+
 def to_article(row: Row) -> records.Article:
     fields: dict[str, Any] = {ours: row.get(theirs) for ours, theirs in ARTICLE_FIELDS.items()}
     custom = {

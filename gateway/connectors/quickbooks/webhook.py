@@ -87,14 +87,11 @@ def parse(body: bytes) -> list[Hint | UnreadableDelivery]:
     return [_read_event(position, event) for position, event in enumerate(events)]
 
 
-def _to_nothing(_: str) -> None:
-    """Fractions, NaN and infinities are not valid in an event."""
-
-
+# Fractions, NaN and infinities are not valid in an event.
 _DECODER: Final = json.JSONDecoder(
     parse_int=lambda digits: int(digits) if len(digits) <= _LONGEST_INTEGER else None,
-    parse_float=_to_nothing,
-    parse_constant=_to_nothing,
+    parse_float=lambda _: None,
+    parse_constant=lambda _: None,
 )
 
 

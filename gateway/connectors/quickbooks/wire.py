@@ -229,8 +229,8 @@ def to_customer_body(customer: records.Customer, *, vat_field: VatField = "Resal
 def _to_content(customer: records.Customer, vat_field: VatField) -> dict[str, Any]:
     return {"DisplayName": to_display_name(customer.display_name)} | present(
         {
-            "GivenName": _name_part("GivenName", customer.given_name),
-            "FamilyName": _name_part("FamilyName", customer.family_name),
+            "GivenName": fields.fit_key("GivenName", (customer.given_name or "").replace(":", "-")),
+            "FamilyName": fields.fit_key("FamilyName", (customer.family_name or "").replace(":", "-")),
             "CompanyName": fields.fit_key("CompanyName", customer.company_name),
             "PrimaryEmailAddr": wrap("Address", fields.fit_key("PrimaryEmailAddr", customer.email)),
             "PrimaryPhone": wrap("FreeFormNumber", fields.fit_key("PrimaryPhone", customer.phone)),
@@ -272,10 +272,6 @@ def wrap(key: str, value: str | None) -> dict[str, str] | None:
 
 def present(body: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in body.items() if value is not None}
-
-
-def _name_part(field: str, text: str | None) -> str | None:
-    return None if text is None else fields.fit_key(field, text.replace(":", "-"))
 
 
 LARGEST_ANSWER: Final = 1000

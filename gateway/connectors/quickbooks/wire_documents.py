@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -126,7 +125,7 @@ def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
         department_id=fields.find_reference(source, "DepartmentRef"),
         deposit_account_id=fields.find_reference(source, "DepositToAccountRef"),
         customer_memo=fields.find_reference(source, "CustomerMemo"),
-        created_at=_created_at(source),
+        created_at=fields.find_moment(fields.part(source, "MetaData").get("CreateTime")),
         content=to_content(source),
         tax_lines=tuple(
             (
@@ -320,12 +319,8 @@ def to_payment(source: Json) -> BooksPayment:
         id=fields.need_text(source, "Id"),
         sync_token=fields.need_text(source, "SyncToken"),
         voided=is_voided(source),
-        created_at=_created_at(source),
+        created_at=fields.find_moment(fields.part(source, "MetaData").get("CreateTime")),
     )
-
-
-def _created_at(source: Json) -> datetime | None:
-    return fields.find_moment(fields.part(source, "MetaData").get("CreateTime"))
 
 
 def to_content(source: Json) -> DocumentContent:
