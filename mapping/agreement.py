@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from mapping.agreement_causes import BooksRecord, Cause, DifferenceRow, TillRecord, explain, unexplained
 from mapping.figures import TURNOVER, Cell, Figures, Measure, subtract, total_of, within
@@ -23,7 +23,6 @@ from mapping.sale_identity import name_document
 AGREES, DIFFERS, EXPLAINED = "agrees", "differs", "explained"
 """The result of a report; explained: all differences follow from the settings."""
 FORMAT: Final = "kassabridge certificate 1"
-_Record = TypeVar("_Record", TillRecord, BooksRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +41,19 @@ def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: 
 
     Records of other days take part in the explanation, not in the sums.
     """
-    sales, documents = _by_group(till), _by_group(books)
+    groups: dict[str, tuple[list[TillRecord], list[BooksRecord]]] = {}
+    for sale in till:
+        groups.setdefault(sale.group, ([], []))[0].append(sale)
+    for document in books:
+        groups.setdefault(document.group, ([], []))[1].append(document)
     sums = [within(add(record.figures for record in side), start, through) for side in (till, books)]
-    found = [explain(sales.get(g, []), documents.get(g, []), start, through) for g in {**sales, **documents}]
+    found = [explain(sales, documents, start, through) for sales, documents in groups.values()]
     rows = [row for row in found if row is not None]
     rest = subtract(subtract(sums[1], sums[0]), add(row.differences for row in rows))
     if rest:
         rows.append(unexplained(rest))
     rows.sort(key=lambda row: (min((cell.day for cell in row.differences), default=date.min), row.record))
     return DayComparison(start, through, sums[0], sums[1], tuple(rows))
-
-
-def _by_group(records: Iterable[_Record]) -> dict[str, list[_Record]]:
-    groups: dict[str, list[_Record]] = {}
-    for record in records:
-        groups.setdefault(record.group, []).append(record)
-    return groups
 
 
 def to_report(comparison: DayComparison, *, journal: Figures | None, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -275,8 +275,11 @@ def why_kept(
     if policy is None and field == "turnover_group" and before is not None:
         return _ONLY_NEW
     if policy is None:
-        enriched = before is not None and field not in ours and _is_enriched(field, before)
-        return "the till has a text of its own there" if enriched else None
+        if before is None or field in ours or field not in (NAME, *ENRICHED):
+            return None
+        text = getattr(before, field)
+        is_own = text and (field == NAME or text != before.description)
+        return "the till has a text of its own there" if is_own else None
     written = policy in ("both", "create" if before is None else "update")
     return None if written else f'products.write.{field} is "{policy}"'
 
@@ -291,14 +294,6 @@ def why_kept_left_out(item: Item, settings: ProductSettings) -> str | None:
     if not item.active and not settings.update_existing:
         return NO_UPDATES
     return why_kept("active", settings, Article())
-
-
-def _is_enriched(field: ProductField, before: Article) -> bool:
-    """Whether the till has its own text there, and the settings do not overwrite it."""
-    if field == NAME:
-        return bool(before.description)
-    text = getattr(before, field) if field in ENRICHED else None
-    return bool(text) and text != before.description
 
 
 # --- the traces of its texts ------------------------------------------------------------------------------------------

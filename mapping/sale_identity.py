@@ -32,13 +32,14 @@ _SALE_TYPES = {
     ),
     SaleKind.ORDER: ("ORDER-TYPE-SALES-ORDER", "ORDER-TYPE-EXTERNAL-SALES-ORDER"),
 }
-_MOVEMENTS = {
+MOVEMENTS = {
     "RECEIPT-TYPE-CASH-INFLOW": "cash put into the drawer is not a sale",
     "RECEIPT-TYPE-CASH-OUTFLOW": "cash taken out of the drawer is not a sale",
     "RECEIPT-TYPE-PAYMENT-METHOD-TRANSFER": "money moved between payment methods is not a sale",
 }
+"""The types of what is no sale but money moved."""
 _OTHER_TYPES = {
-    **_MOVEMENTS,
+    **MOVEMENTS,
     "ORDER-TYPE-REPEAT-SALES-ORDER": "a repeating order is a plan, not a sale",
     "ORDER-TYPE-TABLE-ORDER": "an open table is booked when its receipt is paid",
     "ORDER-TYPE-CAFETERIA-ORDER": "a cafeteria order is booked when its receipt is paid",
@@ -120,19 +121,10 @@ def _wrong_type(sale: Sale) -> str | None:
     return _OTHER_TYPES.get(sale.type, message('"{type}" is not a kind of sale that is booked', type=sale.type))
 
 
-def is_movement(sale: Sale) -> bool:
-    """Whether it is no sale but money put into a drawer, taken out, or moved between payment methods."""
-    return sale.type in _MOVEMENTS
-
-
 def _too_early(sale: Sale, settings: OrderSettings) -> str | None:
-    if sale.kind is SaleKind.RECEIPT:
-        return _receipt_too_early(sale, settings)
-    final_needed = settings.only_final_invoices or sale.type == "INVOICE-TYPE-REPEATING-INVOICE"
-    return _NOT_FINAL if final_needed and not sale.finalized else None
-
-
-def _receipt_too_early(sale: Sale, settings: OrderSettings) -> str | None:
+    if sale.kind is not SaleKind.RECEIPT:
+        final_needed = settings.only_final_invoices or sale.type == "INVOICE-TYPE-REPEATING-INVOICE"
+        return _NOT_FINAL if final_needed and not sale.finalized else None
     if sale.state == "RECEIPT-STATE-PAID" or settings.outstanding_receipts:
         return None
     if sale.state == "RECEIPT-STATE-HANDLED":
@@ -172,7 +164,7 @@ def counted_elsewhere(sale: Sale, settings: OrderSettings) -> str | None:
     if sale.kind is SaleKind.ORDER:
         return None if is_order(sale, settings) and sale.payments else _NOT_AN_ORDER
     settled = sale.kind is SaleKind.RECEIPT and sale.state == "RECEIPT-STATE-HANDLED"
-    return _receipt_too_early(sale, settings) if settled else None
+    return _too_early(sale, settings) if settled else None
 
 
 def document_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:

@@ -19,7 +19,7 @@ from mapping.money import add
 from mapping.money_documents import uncovered
 from mapping.orders import Assessment
 from mapping.records import Journal, Payment, Sale, SaleKind
-from mapping.sale_identity import counted_elsewhere, find_refusal, is_movement, name_record
+from mapping.sale_identity import MOVEMENTS, counted_elsewhere, find_refusal, name_record
 
 _DAYS_AT_ONCE = 31
 
@@ -160,7 +160,7 @@ def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | 
         add(figures.as_stated(journal, names, vat=False) for journal in on_orders),
         figures.within(add(figures.as_stated(order, names, vat=False) for order in orders), side.start, side.through),
     )
-    moves = add(figures.as_stated(sale, names) for sale in sales if is_movement(sale))
+    moves = add(figures.as_stated(sale, names) for sale in sales if sale.type in MOVEMENTS)
     moved = figures.within(moves, side.start, side.through)
     untaxed = {cell: cents for cell, cents in moved.items() if cell.measure is not figures.Measure.TENDER}
     difference = add([figures.subtract(own, figures.within(read_, side.start, side.through)), paid])
