@@ -46,15 +46,19 @@ async def _find_connection(request: Request, given: Mapping[str, Any]) -> tuple[
     return key, (await services.names_of(request)).get(key, "")
 
 
-def _find_month(given: Mapping[str, Any], today: date) -> date:
+def _find_month(given: Mapping[str, Any]) -> date | None:
+    """The first day of a named month."""
     text = queries.find_text(given, "month")
     try:
-        return date.fromisoformat(f"{text}-01") if text else today.replace(day=1)
+        return date.fromisoformat(f"{text}-01") if text else None
     except ValueError:
         raise Refusal(400, "month should be a month such as 2026-01") from None
 
 
-def _read_month(session: Session, connection: str, first: date, today: date) -> AgreementMonth:
+def _read_month(session: Session, connection: str, day: date | None) -> AgreementMonth:
+    """The month of this day, or the present one."""
+    today = today_of(session)
+    first = (day or today).replace(day=1)
     through = agreement_calendar.last_of(first)
     rows = figures.find_compared(session, connection=connection, start=first, through=through, limit=through.day)
     newest = agreements.find_certificates(
@@ -70,12 +74,12 @@ async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SE
     if not connection:
         return render(request, "agreement_month.html", shown=None, names=[])
 
+    month = _find_month(given)
+
     def look(session: Session) -> dict[str, Any]:
-        today = today_of(session)
-        first = _find_month(given, today)
         return {
-            "shown": _read_month(session, connection, first, today),
-            "today": today,
+            "shown": _read_month(session, connection, month),
+            "today": today_of(session),
             "earlier": activity.find_requests(session, requests.AGREEMENT, visitor.connection, limit=EARLIER),
             "keys": figures.known_keys(session),
         }
@@ -112,11 +116,10 @@ def _to_day(day: date, called: str) -> str:
 async def download_days(request: Request, _visitor: Visitor) -> Response:
     connection, called = await _find_connection(request, request.query_params)
     style, language = rendering.find_csv_style(request), chosen_language(request)
+    wanted = _find_month(request.query_params)
 
     def look(session: Session) -> list[list[str]]:
-        today = today_of(session)
-        first = _find_month(request.query_params, today)
-        month = _read_month(session, connection, first, today)
+        month = _read_month(session, connection, wanted)
         records = figures.records_of(session, [each.row for each in month.days if each.row])
         return [
             agreement_calendar.to_cells(each, called, records.get((connection, each.day), []), style, language)
@@ -135,9 +138,10 @@ async def download_certificates(request: Request, _visitor: Visitor) -> Response
     """The certificates of a month, or of `?day=`, as a signed file."""
     given = queries.only_filled(request.query_params)
     (connection, _), day = await _find_connection(request, given), queries.find_day(given, "day")
+    month = None if day else _find_month(given)
 
     def find(session: Session) -> list[agreements.Certificate]:
-        first = day or _find_month(given, today_of(session))
+        first = day or month or today_of(session).replace(day=1)
         through = day or agreement_calendar.last_of(first)
         return agreements.find_certificates(session, connection=connection or None, start=first, through=through)
 
@@ -171,9 +175,7 @@ async def show_day(request: Request, _visitor: Visitor) -> Response:
 
 
 def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
-    today = today_of(session)
-    month = _read_month(session, connection, day.replace(day=1), today)
-    shown = month.days[day.day - 1]
+    shown = _read_month(session, connection, day).days[day.day - 1]
     differences = list(_differences_of(session, shown))
     event = activity.find_event(session, shown.row.event_id) if shown.row and shown.row.event_id else None
     amounts = shown.certificate.content["amounts"] if shown.certificate else []
@@ -182,7 +184,7 @@ def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
     )
     return {
         "shown": shown,
-        "today": today,
+        "today": today_of(session),
         "places": agreement_calendar.to_days(sums),
         "differences": [each for each in differences if not each["row"].by_policy],
         "explained": [each for each in differences if each["row"].by_policy],
@@ -223,11 +225,10 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
     if len(name) < _SHORTEST_NAME:
         raise Refusal(400, "who signs it off? write your name")
     day = queries.find_day(form, "day") if form.get("day") else None
+    wanted = day or _find_month(form)
 
     def change(session: Session) -> date:
-        today = today_of(session)
-        first = day.replace(day=1) if day else _find_month(form, today)
-        month = _read_month(session, connection, first, today)
+        month = _read_month(session, connection, wanted)
         days = [each for each in month.days if each.day == day] if day else month.unsigned
         signed = [each.certificate for each in days if each.certificate and not each.is_signed]
         if not signed:
@@ -238,7 +239,7 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
         named = f"{signed[0].day}..{signed[-1].day}" if len(signed) > 1 else str(signed[0].day)
         reason = message("signed by {name}", name=name)
         audit.note(session, actor=visitor.actor, action="sign-off", target=f"{called} {named}", reason=reason)
-        return first
+        return month.first
 
     first = await shared.write(change)
     return RedirectResponse(_to_day(day, called) if day else _to_month(first, called), 303)
@@ -251,8 +252,7 @@ async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, 
         raise Refusal(400, _NOT_SIGNED)
 
     def change(session: Session) -> None:
-        today = today_of(session)
-        shown = _read_month(session, connection, day.replace(day=1), today).days[day.day - 1]
+        shown = _read_month(session, connection, day).days[day.day - 1]
         if shown.certificate is None or shown.sign_off is None or not shown.is_signed:
             raise Refusal(409, _NOT_SIGNED)
         agreements.withdraw_sign_off(session, shown.certificate)
