@@ -92,7 +92,6 @@ async def show_month(request: Request, visitor: Visitor, sent: SentForm = NOT_SE
         request,
         "agreement_month.html",
         SentForm(given, sent.faults, sent.status),
-        names=list(await services.names_of(request)),
         wanted=called,
         marks=MARKS,
         chips=CHIPS,

@@ -26,11 +26,10 @@ from gateway.web.sessions import DASHBOARD, Visitor
 
 async def show_events(request: Request, _visitor: Visitor) -> Response:
     wanted = queries.to_filter(request.query_params)
-    names = list(await services.names_of(request))
     page = await services.of(request).read(lambda session: activity.find_events(session, wanted))
     query = to_query(wanted)
     older = to_older("/events", query, page.next)
-    return render(request, "events.html", page=page, wanted=wanted, names=names, older=older, query=query)
+    return render(request, "events.html", page=page, wanted=wanted, older=older, query=query)
 
 
 async def retry_events(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:

@@ -60,7 +60,6 @@ class _Found:
 
 async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> Response:
     shared, given = services.of(request), request.query_params
-    names = await services.names_of(request)
     wanted = await _read_filter(request, visitor, kind)
 
     def look(session: Session) -> tuple[Page[ListedRecord, RecordPosition], dict[str, dict[str, str]]]:
@@ -79,7 +78,6 @@ async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> 
         wanted=wanted,
         query=query,
         chosen=given.get("state", ""),
-        names=list(names),
         marks=MARKS if kind is RecordKind.PRODUCT else {"differs": "differs"},
         chips=CHIPS,
         to_pieces=to_pieces,
@@ -130,7 +128,6 @@ async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> R
         fields=fields if may_see(visitor, kind) else (),
         stock=json.loads(row.stock or "[]"),
         branches=found.branches,
-        names=list(await services.names_of(request)),
         chips=CHIPS,
         may_see=may_see(visitor, kind),
         who=to_person(found.record) if kind is RecordKind.CUSTOMER else None,

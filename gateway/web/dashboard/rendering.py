@@ -130,6 +130,7 @@ def render(
     language, visitor = chosen_language(request), getattr(request.state, "visitor", None)
     directory = services.of(request).directory.peek()
     names = directory.display_names if directory else {}
+    visible = [name for key, name in names.items() if visitor and visitor.connection in {None, key}]
     words = partial(catalogue.translate, language)
     shown = {
         "_": words,
@@ -146,6 +147,8 @@ def render(
         "record": partial(to_record, names),
         "entity": lambda entity: words(str(_WORDS["entities"].get(entity, entity))),
         "called": lambda key: names.get(key, key),
+        "names": visible,
+        "several": len(visible) > 1,
         "money": partial(catalogue.show_money, language),
         "number": partial(catalogue.show_number, language),
         "decimal": partial(_show_decimal, partial(catalogue.show_number, language)),

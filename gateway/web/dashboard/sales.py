@@ -80,7 +80,6 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         **found,
         wanted=wanted,
         query=query,
-        names=list(names),
         address=lambda sale: find_address_of(shared.settings, sale),
         older=to_older("/sales", query, f"{last.day.isoformat()}.{last.id}" if last else None),
         csv=f"/sales.csv?{rendering.to_csv_query(request, query)}",
@@ -250,7 +249,6 @@ class _Found:
 async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SENT) -> Response:
     found = await _read(request, visitor)
     row, event = found.sale.row, found.event
-    names = await services.names_of(request)
     return render(
         request,
         "sale.html",
@@ -261,7 +259,6 @@ async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
         log=found.log,
         moving=any(each.state in (State.RECEIVED, State.WORKING) for each in found.events),
         sides=found.sides,
-        names=list(names),
         address=find_address_of(services.of(request).settings, found.sale),
         can_retry=event is not None and event.state in (State.PARKED, State.WAITING, State.UNCERTAIN),
         can_ignore=event is not None and event.state in (*PENDING, State.PARKED),

@@ -217,13 +217,11 @@ async def hold_load(wanted: setups.Hold, request: Request, visitor: Visitor, _fo
 async def show_backfills(request: Request, visitor: Visitor) -> Response:
     """Those that are not over, and those that ended within a day."""
     found = await services.of(request).read(lambda session: activity.find_recent(session, visitor.connection))
-    names = await services.names_of(request)
     return render(
         request,
         "backfills.html",
         open_ones=[each for each in found if not each.over],
         over=[each for each in found if each.over],
-        several=len(names) > 1,
         names=list(await services.names_in_use(request)),
     )
 

@@ -106,7 +106,6 @@ async def show_causes(request: Request, visitor: Visitor) -> Response:
         causes=causes,
         recent=recent,
         people=people,
-        several=len(names) > 1,
         snoozes=SNOOZES,
     )
 
@@ -137,7 +136,6 @@ async def ask(request: Request, visitor: Visitor) -> Response:
         action=action,
         picked=picked,
         selected=selected,
-        several=len(await services.names_of(request)) > 1,
         most=todo.MOST,
     )
 
@@ -244,7 +242,6 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         "alerts.html",
         lasting=[to_shown(alert, names) for alert in lasting] if before is None else [],
         past=[to_shown(alert, names) for alert in past],
-        several=len(names) > 1,
         is_first=before is None,
         now=now,
         charts=charts.to_hours(request, hours, now) if before is None else [],

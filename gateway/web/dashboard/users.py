@@ -39,7 +39,7 @@ async def list_users(
     request: Request, visitor: Visitor, sent: SentForm = NOT_SENT, *, invited: tuple[str, str] | None = None
 ) -> Response:
     """Everybody this visitor may manage, with their sessions."""
-    shared, names = services.of(request), await services.names_of(request)
+    shared = services.of(request)
 
     def look(session: Session) -> tuple[list[User], list[users.WebSession]]:
         return users.every(session, visitor.connection), users.sessions(session, visitor.connection)
@@ -51,7 +51,6 @@ async def list_users(
         sent,
         people=people,
         sessions=sessions,
-        called_names=names,
         offered=await services.names_in_use(request),
         roles={role: catalogue.tables()["roles"][role] for role in Role if _may_give(visitor, role)},
         invited=invited,
