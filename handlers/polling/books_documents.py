@@ -81,11 +81,14 @@ def find_operation(change: RecordChange, deps: Deps) -> str | None:
     return None if bookings.is_as_left(link, document.content, deps) else EDITED
 
 
-def find_day_to_compare(change: RecordChange, deps: Deps) -> date | None:
-    """The day whose sums a document of another writer, or an edited one, changes; None for our own writes."""
+def find_day_to_compare(change: RecordChange, deps: Deps, *, is_event: bool) -> date | None:
+    """The day whose sums a document of another writer, or an edited one, changes; None for our own writes.
+
+    `is_event`: a person did something to a document of ours, see `find_operation`.
+    """
     if change.entity not in DOCUMENTS or change.deleted:
         return None
-    if bookings.find_document(change.entity, change.id, deps) is not None and find_operation(change, deps) is None:
+    if not is_event and bookings.find_document(change.entity, change.id, deps) is not None:
         return None
     return document_of(change).business_date
 

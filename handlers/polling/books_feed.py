@@ -98,11 +98,12 @@ class _Found:
             self.people.append(customer_of(change))
         elif change.entity == ITEM and self.awaits_items and not change.deleted:
             self.items.append(item_of(change))
-        elif day := books_documents.find_day_to_compare(change, self.deps):
-            self.days.add(day)
         self._note_stock(change)
-        if event := ENTITIES[change.entity].to_event(change, read_at, self.deps):
+        event = ENTITIES[change.entity].to_event(change, read_at, self.deps)
+        if event:
             self.fresh.append(event)
+        if day := books_documents.find_day_to_compare(change, self.deps, is_event=event is not None):
+            self.days.add(day)
 
     def _note_stock(self, change: BooksChange) -> None:
         if change.entity == ITEM and keeps_stock(change):
