@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
@@ -29,6 +30,7 @@ from mapping.sale_identity import name_document
 FIRST_VERSION = "0"
 WOULD_CREATE = "would be created"
 Names = Mapping[str, Mapping[str, str]]
+_Drafted = tuple[Posting, References]
 _LISTS: Final[Mapping[str, ListEntity]] = {
     "ClassRef": "Class",
     "DepartmentRef": "Department",
@@ -101,57 +103,32 @@ def handle(event: Event, deps: Deps) -> Result:
         number = bookings.detail(link, "document_number")
         planned["already"] = {"entity": link.target_entity, "id": link.target_id, "number": number}
     try:
-        while (step := steps.decide(known)) in _LOADS:
-            known = _LOADS[step](known, deps)
-        if step in _WITHOUT_PLAN:
+        while (step := steps.decide(known)) in LOADS:
+            known = LOADS[step](known, deps)
+        if step in WITHOUT_PLAN:
             day = Day(known.sale.branch, known.sale.business_date)
-            return done(message(_WITHOUT_PLAN[step], key=day.key))
+            return done(message(WITHOUT_PLAN[step], key=day.key))
         if step is Step.REFUSE and known.refusal:
             raise known.refusal
-        posting, references = _draft(step, known, deps)
-        action, *said = _plan(step, known, posting, deps)
+        drafted = _draft(PLANS[step], known, deps)
+        action, *said = PLANS[step].say(dataclasses.replace(known, posting=drafted and drafted[0]), deps)
         planned |= {"action": action, "steps": said}
-        if posting and references:
-            planned |= _to_content(posting, references, deps)
+        if drafted:
+            planned |= _to_content(*drafted, deps)
     except (NotBookable, MappingError) as refusal:
         planned |= {"action": BOOK, "refused": refusal.reason, "field": refusal.field, "fix": refusal.fix}
     planned["would_create"] = deps.books.created if isinstance(deps.books, DryRunBooks) else []
     return telling(done("dry run: nothing was written"), planned)
 
 
-# Nothing is written unread: the document is read, as a real run does if the books refuse that.
-_LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
-    **orders.LOADS,
-    Step.TRY_UNREAD: lambda known, _: dataclasses.replace(known, tried=True),
-}
-_OF_ORDER = "dry run: an order is booked as the receipt or invoice that delivers it; nothing was written"
-_WITHOUT_PLAN: Final[Mapping[Step, str]] = {
-    Step.SUM_UP: "dry run: the sale is summed up in the document of {key}; nothing was written",
-    Step.DEPOSITS: _OF_ORDER,
-    Step.ORDER_BOOKED: _OF_ORDER,
-}
-
-
-def _draft(step: Step, known: Context, deps: Deps) -> tuple[Posting | None, References | None]:
-    """What the step would send; None if it sends no document. Raises `MappingError` if the step would.
-
-    A document that stays as it is is shown too, if it can be mapped.
-    """
-    if known.refusal:
-        return None, None
-    stays = step in (Step.NOTHING, Step.SKIP, Step.RELINK) or step in steps.PARKING
-    kind = known.kind if known.link else None
+def _draft(plan: _Plan, known: Context, deps: Deps) -> _Drafted | None:
+    """None if the step sends no document. Raises `MappingError` if the step would."""
     try:
-        prepared, references = drafts.prepare(known.sale, deps, kind=kind)
-        if step in (Step.UPDATE, Step.REVIVE):
-            return drafts.draft_again(known.sale, known.booked, known.document, deps), references
-        if step in (Step.SETTLE, Step.RESTORE):
-            return drafts.move_payments(prepared, deps), references
-        return drafts.open_up(prepared, deps), references
+        return None if known.refusal else plan.draft(known, deps)
     except MappingError:
-        if not stays:
-            raise
-        return None, None
+        if plan.stays:
+            return None
+        raise
 
 
 def _to_content(posting: Posting, references: References, deps: Deps) -> dict[str, Any]:
@@ -233,58 +210,111 @@ def _find_references(content: Any) -> Iterator[tuple[str, str]]:
             yield from _find_references(each)
 
 
-def _plan(step: Step, known: Context, posting: Posting | None, deps: Deps) -> list[str]:
-    """What would be done: one code word for programs, then the steps as sentences."""
-    if step in steps.PARKING:
-        return [PARK, steps.park(step, known).outcome.reason or ""]
-    if step is Step.RELINK:
-        return _link(known.successor)
-    if posting is None or step in _WITHOUT_DOCUMENT:
-        return [_WITHOUT_DOCUMENT.get(step, NOTHING), *filter(None, [known.other])]
-    if step in (Step.BOOK, Step.BOOK_AGAIN):
-        found = documents.find(known.sale, posting, deps)
-        return _link(found) if found else _of_missing(step, known, posting)
-    if step is Step.RESTORE:
-        corrected = repairs.plan_restore(posting, known.document, deps)
-        return [REPAIR if corrected else NOTHING, *corrected]
-    return _of_changed(step, known, posting, deps)
+def _open_up(known: Context, deps: Deps) -> _Drafted:
+    posting, references = drafts.prepare(known.sale, deps, kind=known.kind if known.link else None)
+    return drafts.open_up(posting, deps), references
 
 
-_WITHOUT_DOCUMENT: Final = {Step.SKIP: NOTHING, Step.NOTHING: NOTHING, Step.LEAVE_GONE: GONE, Step.WITHDRAW: VOID}
+def _move_payments(known: Context, deps: Deps) -> _Drafted:
+    posting, references = drafts.prepare(known.sale, deps, kind=known.kind)
+    return drafts.move_payments(posting, deps), references
 
 
-def _link(found: BookedDocument | None) -> list[str]:
-    named = _name_booked(found) if found else ""
+def _draft_again(known: Context, deps: Deps) -> _Drafted:
+    _, references = drafts.prepare(known.sale, deps, kind=known.kind)
+    return drafts.draft_again(known.sale, known.booked, known.document, deps), references
+
+
+class _Plan(NamedTuple):
+    """What is said of a step: one code word for programs, then sentences. `draft` is what the step would send.
+
+    A document that `stays` as it is is shown too, if it can be mapped.
+    """
+
+    say: Callable[[Context, Deps], list[str]]
+    draft: Callable[[Context, Deps], _Drafted] = _open_up
+    stays: bool = False
+
+
+def _say_parked(step: Step, known: Context, _: Deps) -> list[str]:
+    return [PARK, steps.park(step, known).outcome.reason or ""]
+
+
+def _say_linked(found: BookedDocument | None) -> list[str]:
     said = "{document} is in QuickBooks already: it would be linked, not booked again"
-    return [LINK, message(said, document=named)]
+    return [LINK, message(said, document=_name_booked(found) if found else "")]
 
 
-def _of_missing(step: Step, known: Context, posting: Posting) -> list[str]:
-    if step is Step.BOOK:
-        return [BOOK]
-    made = message("a new {kind} would be made", kind=message(posting.document.kind))
+def _say_booked(said: Callable[[Context], list[str]], known: Context, deps: Deps) -> list[str]:
+    """`said`, unless its document is there already."""
+    found = documents.find(known.sale, known.draft, deps)
+    return _say_linked(found) if found else said(known)
+
+
+def _say_deleted(known: Context) -> list[str]:
     name = bookings.name_document(known.booked)
-    return [AGAIN, message("{document} was deleted in QuickBooks", document=name), made]
+    return [AGAIN, message("{document} was deleted in QuickBooks", document=name), _name_new(known)]
 
 
-def _of_changed(step: Step, known: Context, posting: Posting, deps: Deps) -> list[str]:
+def _say_replaced(known: Context, _: Deps) -> list[str]:
+    if known.current is None:
+        return [BOOK]
+    return [UPDATE, message("{document} would be deleted", document=_name_booked(known.current)), _name_new(known)]
+
+
+def _say_revived(known: Context, _: Deps) -> list[str]:
+    said = "{document} was voided in QuickBooks: it would get its amounts back"
+    if known.booked.status is BookingStatus.WITHDRAWN:
+        said = "{document} was voided when the sale was cancelled: it would get its amounts back"
+    return [RESTORE, message(said, document=bookings.name_document(known.booked))]
+
+
+def _say_restored(known: Context, deps: Deps) -> list[str]:
+    corrected = repairs.plan_restore(known.draft, known.document, deps)
+    return [REPAIR if corrected else NOTHING, *corrected]
+
+
+def _say_written(said: Sequence[str], known: Context, deps: Deps) -> list[str]:
+    """`said`, unless the document is as it should be already and only what follows was not finished."""
     link = known.booked
-    if step is Step.REPLACE:
-        if known.current is None:
-            return [BOOK]
-        made = message("a new {kind} would be made", kind=message(posting.document.kind))
-        return [UPDATE, message("{document} would be deleted", document=_name_booked(known.current)), made]
-    if step is Step.REVIVE:
-        said = "{document} was voided in QuickBooks: it would get its amounts back"
-        if link.status is BookingStatus.WITHDRAWN:
-            said = "{document} was voided when the sale was cancelled: it would get its amounts back"
-        return [RESTORE, message(said, document=bookings.name_document(link))]
-    if link.fingerprint is None and documents.is_as_intended(known.document, posting.document, deps):
-        missing = [] if money_documents.is_complete(link.target_entity, link.target_id, deps) else [MONEY_GONE]
-        missing += repairs.plan_restore(posting, known.document, deps)
-        return [REPAIR, *(missing or [UNFINISHED])]
-    return [SETTLE, ONLY_PAYMENTS] if step is Step.SETTLE else [UPDATE]
+    if link.fingerprint is not None or not documents.is_as_intended(known.document, known.draft.document, deps):
+        return [*said]
+    missing = [] if money_documents.is_complete(link.target_entity, link.target_id, deps) else [MONEY_GONE]
+    missing += repairs.plan_restore(known.draft, known.document, deps)
+    return [REPAIR, *(missing or [UNFINISHED])]
+
+
+def _name_new(known: Context) -> str:
+    return message("a new {kind} would be made", kind=message(known.draft.document.kind))
 
 
 def _name_booked(document: BookedDocument) -> str:
     return name_document(document.kind, document.document_number, document.id)
+
+
+# Nothing is written unread: the document is read, as a real run does if the books refuse that.
+LOADS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {
+    **orders.LOADS,
+    Step.TRY_UNREAD: lambda known, _: dataclasses.replace(known, tried=True),
+}
+_OF_ORDER = "dry run: an order is booked as the receipt or invoice that delivers it; nothing was written"
+WITHOUT_PLAN: Final[Mapping[Step, str]] = {
+    Step.SUM_UP: "dry run: the sale is summed up in the document of {key}; nothing was written",
+    Step.DEPOSITS: _OF_ORDER,
+    Step.ORDER_BOOKED: _OF_ORDER,
+}
+PLANS: Final[Mapping[Step, _Plan]] = {
+    Step.SKIP: _Plan(lambda known, _: [NOTHING, known.other or ""], stays=True),
+    Step.NOTHING: _Plan(lambda *_: [NOTHING], stays=True),
+    Step.RELINK: _Plan(lambda known, _: _say_linked(known.successor), stays=True),
+    Step.BOOK: _Plan(partial(_say_booked, lambda _: [BOOK])),
+    Step.BOOK_AGAIN: _Plan(partial(_say_booked, _say_deleted)),
+    Step.REPLACE: _Plan(_say_replaced),
+    Step.REVIVE: _Plan(_say_revived, _draft_again),
+    Step.UPDATE: _Plan(partial(_say_written, [UPDATE]), _draft_again),
+    Step.SETTLE: _Plan(partial(_say_written, [SETTLE, ONLY_PAYMENTS]), _move_payments),
+    Step.RESTORE: _Plan(_say_restored, _move_payments),
+    Step.WITHDRAW: _Plan(lambda *_: [VOID]),
+    Step.LEAVE_GONE: _Plan(lambda *_: [GONE]),
+    **{step: _Plan(partial(_say_parked, step), stays=True) for step in steps.PARKING},
+}

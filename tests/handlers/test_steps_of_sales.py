@@ -12,7 +12,7 @@ import pytest
 
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
-from handlers.sales import booking, orders, steps
+from handlers.sales import booking, dry_runs, orders, steps
 from handlers.sales.steps import Context, Step
 from mapping import sale_identity
 from mapping.orders import Assessment, Posting
@@ -162,6 +162,11 @@ def test_the_table_of_steps_names_every_step_once() -> None:
 def test_every_step_of_a_sale_is_taken_by_a_function() -> None:
     assert orders.LOADS.keys() | orders.ACTS.keys() == set(Step)
     assert not orders.LOADS.keys() & orders.ACTS.keys()
+
+
+def test_a_dry_run_knows_every_step_of_a_sale() -> None:
+    tables = (dry_runs.LOADS, dry_runs.WITHOUT_PLAN, dry_runs.PLANS)
+    assert sorted(step.name for table in tables for step in table) == sorted({*Step.__members__} - {"REFUSE"})
 
 
 def test_the_table_of_stages_names_every_stage_in_order() -> None:
