@@ -72,10 +72,6 @@ class ProblemError(Exception):
     def fix(self) -> str | None:
         return self.problem.fix
 
-    @property
-    def cause(self) -> str | None:
-        return self.problem.cause
-
 
 class MappingError(ProblemError):
     """A record cannot be translated; a person has to act, so the job is parked."""

@@ -57,11 +57,9 @@ def message(template: str, **values: object) -> Message:
 
 def name_period(start: object, through: object) -> Message:
     """Some days in a message; one day alone is named once."""
-    return (
-        message("{day}", day=start)
-        if start == through
-        else message("{start} to {through}", start=start, through=through)
-    )
+    if start == through:
+        return message("{day}", day=start)
+    return message("{start} to {through}", start=start, through=through)
 
 
 AND = "{first} and {second}"

@@ -316,7 +316,7 @@ def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmoun
     stated = [replace(each, net_cents=sign * each.net_cents, vat_cents=sign * each.vat_cents) for each in stated]
     lines = []
     for each in flat:
-        quantity = to_quantity(sign * each.line.quantity)
+        quantity = to_quantity(-each.line.quantity if sign < 0 else each.line.quantity)  # zero keeps no sign
         lines.append(replace(each, net_cents=sign * each.net_cents, line=replace(each.line, quantity=quantity)))
     return stated, lines
 
