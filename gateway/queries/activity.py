@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from gateway.store import connections, requests, sales
 from gateway.store.audit import Entry
-from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
+from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, FLOWS, find_failing
 from gateway.store.event_history import select_events
 from gateway.store.events import OPEN, SALES, SETTLED, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, STOCK, Notes
@@ -221,7 +221,8 @@ def _unseen(session: Session, now: datetime) -> dict[str, float]:
     lost = select(col(TokenRow.lost_at)).join(ConnectionRow, col(ConnectionRow.name) == col(TokenRow.connection))
     spans += [(_age([at], now) or 0.0, set(Flow)) for at in session.execute(lost.where(works)).scalars()]
     spans += [
-        (_age([feed.polled_at], now) or FAILING_SECONDS, flows_of(feed.source)) for feed in find_failing(session, now)
+        (_age([feed.polled_at], now) or FAILING_SECONDS, FLOWS.get(feed.source, {Flow.ORDERS}))
+        for feed in find_failing(session, now)
     ]
     return {
         flow: max(seconds for seconds, flows in spans if flow in flows)

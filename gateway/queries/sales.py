@@ -137,17 +137,8 @@ def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> Page[Lis
     return page_of(found, limit, lambda last: SalePosition(last.row.day, last.row.id or 0))
 
 
-def totals_by_day(session: Session, wanted: SaleFilter) -> dict[date, SalesTotal]:
-    """The sums of each day over all pages of a filter; every row is read."""
-    return _sum_up(session, wanted, col(SaleRow.day))
-
-
-def totals_by_status(session: Session, wanted: SaleFilter) -> dict[str, SalesTotal]:
-    """The sums of each status that occurs; the filter should be short: every row is read."""
-    return _sum_up(session, wanted, col(SaleRow.status))
-
-
-def _sum_up(session: Session, wanted: SaleFilter, by: Any) -> dict[Any, SalesTotal]:
+def sum_up(session: Session, wanted: SaleFilter, by: Any) -> dict[Any, SalesTotal]:
+    """The sums of each value of a column over all pages of a filter, which should be short: every row is read."""
     booked = case((col(SaleRow.status) == SaleStatus.BOOKED, col(SaleRow.amount_cents)), else_=0)
     sums = (func.coalesce(func.sum(each), 0) for each in (col(SaleRow.amount_cents), col(SaleRow.vat_cents), booked))
     grouped = select(by, func.count(), *sums).where(*_conditions(session, wanted)).group_by(by).order_by(by)

@@ -305,8 +305,10 @@ class Silence:
 
 def answered(engine: Engine, connection: str, system: str, *, again_in: float) -> None:
     """The system answered, and is called again in so many seconds."""
-    overdue = moment(again_in + GRACE_SECONDS)
-    _put(engine, connection, system, answered_at=moment(), overdue_at=overdue, failing_since=None, failure=None)
+    values: dict[str, Any] = {"answered_at": moment(), "overdue_at": moment(again_in + GRACE_SECONDS)}
+    values |= {"failing_since": None, "failure": None}
+    with writing(engine) as session:
+        upsert(session, SystemRow, {"connection": connection, "system": system, **values}, values)
 
 
 def note_answers(session: Session, ages: Mapping[tuple[str, str], float]) -> None:
@@ -328,14 +330,10 @@ def note_answers(session: Session, ages: Mapping[tuple[str, str], float]) -> Non
 
 def failed(engine: Engine, connection: str, system: str, failure: str) -> None:
     """The system could not be called, or did not answer."""
+    row = {"connection": connection, "system": system, "failing_since": moment(), "failure": failure}
     since = func.coalesce(col(SystemRow.failing_since), moment())
-    _put(engine, connection, system, first={"failing_since": moment()}, failing_since=since, failure=failure)
-
-
-def _put(engine: Engine, connection: str, system: str, *, first: dict[str, Any] | None = None, **values: Any) -> None:
-    row = {"connection": connection, "system": system, **values, **(first or {})}
     with writing(engine) as session:
-        upsert(session, SystemRow, row, values)
+        upsert(session, SystemRow, row, {"failing_since": since, "failure": failure})
 
 
 def find_silent(session: Session, now: datetime) -> list[Silence]:

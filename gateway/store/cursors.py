@@ -38,7 +38,7 @@ _HELD = "quickbooks.cdc.sales."
 """Begins the cursors of the entities of the books that stay behind."""
 FAILING_SECONDS = 60.0  # one failed poll soon followed by another is no outage
 _POLLED: Mapping[str, Any] = {"polled_at": moment(), "failure": None}
-_FLOWS = {
+FLOWS = {
     RECEIPTS: {Flow.ORDERS},
     INVOICES: {Flow.ORDERS},
     ORDERS: {Flow.ORDERS},
@@ -48,6 +48,7 @@ _FLOWS = {
     f"{_HELD}Customer": {Flow.CUSTOMERS},
     f"{_HELD}Estimate": {Flow.STOCK},
 }
+"""The flows whose changes come through a feed; those of sales through the others."""
 
 
 def ensure(session: Session, connection: str, source: str, position: str | None) -> None:
@@ -103,11 +104,6 @@ def find_failing(session: Session, now: datetime) -> list[CursorRow]:
     failing = and_(col(CursorRow.failure).is_not(None), late)
     works = and_(col(CursorRow.connection).in_(connections.WORKING), col(CursorRow.connection).not_in(tokens.LOST))
     return list(session.execute(select(CursorRow).where(failing, works)).scalars())
-
-
-def flows_of(source: str) -> set[Flow]:
-    """The flows whose changes come through this feed."""
-    return _FLOWS.get(source, {Flow.ORDERS})
 
 
 def find_stretch(session: Session, connection: str) -> int:

@@ -214,11 +214,16 @@ def _make_due(session: Session, *which: ColumnElement[bool], **more: Any) -> lis
     """
     again = {"state": State.RECEIVED, "attempts": 0, "careful": True, "due_at": None, "updated_at": moment(), **more}
     changed = session.execute(update(InboxRow).where(*which).values(again).returning(_ROWS.id))
-    ids = [int(id_) for id_ in changed.scalars()]
-    for some in sql.chunks(ids, _MOST_AGAIN):
-        sales.set_status(session, some, SaleStatus.WAITING)
-        records.set_status(session, some, RecordStatus.WAITING)
-    return ids
+    return _set_status(session, changed.scalars(), SaleStatus.WAITING, RecordStatus.WAITING)
+
+
+def _set_status(session: Session, ids: Iterable[Any], sale: SaleStatus, record: RecordStatus) -> list[int]:
+    """Say of the sales and records of these events what became of them; returns the ids."""
+    found = [int(each) for each in ids]
+    for some in sql.chunks(found, _MOST_AGAIN):
+        sales.set_status(session, some, sale)
+        records.set_status(session, some, record)
+    return found
 
 
 def ignore(session: Session, event_id: int, reason: str) -> bool:
@@ -247,11 +252,8 @@ def park_lost(session: Session, *, code: str) -> int:
         .values(**said, state=State.PARKED, due_at=None, updated_at=moment())
         .returning(_ROWS.id)
     )
-    ids = [int(id_) for id_ in session.execute(parked).scalars()]
-    for some in sql.chunks(ids, _MOST_AGAIN):
-        sales.set_status(session, some, SaleStatus.NEEDS_ATTENTION)
-        records.set_status(session, some, RecordStatus.NEEDS_ATTENTION)
-    return len(ids)
+    ids = session.execute(parked).scalars()
+    return len(_set_status(session, ids, SaleStatus.NEEDS_ATTENTION, RecordStatus.NEEDS_ATTENTION))
 
 
 def _record_name() -> ColumnElement[str]:

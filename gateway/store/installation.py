@@ -178,23 +178,18 @@ def to_families(registry: CollectorRegistry, sums: Mapping[Key, float]) -> Itera
 
 ALIVE_SECONDS = 60.0
 BOOT = uuid.uuid4().hex
-_COUNTS = CounterShare(counters.REGISTRY)
+COUNTS = CounterShare(counters.REGISTRY)
 
 
 def report(engine: Engine, role: str) -> None:
     """Report that this process runs, and what it counted; rows of processes that ended long ago are removed."""
-    _COUNTS.flush(engine)
+    COUNTS.flush(engine)
     values: dict[str, Any] = {"role": role, "version": VERSION, "seen_at": moment()}
     if isinstance(pool := engine.pool, QueuePool):
         values |= {"pool_size": pool.size(), "pool_used": pool.checkedout()}
     with writing(engine) as session:
         upsert(session, ProcessRow, {"boot": f"{role}-{BOOT}", "started_at": moment(), **values}, values)
         session.execute(delete(ProcessRow).where(col(ProcessRow.seen_at) < moment(-10 * ALIVE_SECONDS)))
-
-
-def flush_counts(engine: Engine) -> None:
-    """Add this process's counts to the totals, without waiting for its next report."""
-    _COUNTS.flush(engine)
 
 
 def alive(session: Session, *, seconds: float = ALIVE_SECONDS) -> list[ProcessRow]:

@@ -102,15 +102,11 @@ def record_all(session: Session, found: Iterable[tuple[Event, Outcome, Sequence[
         known = {(facts.kind, facts.source_id): facts for facts in seen}
         parts += [(name, facts, ending if _is_own(own, facts) else None) for facts in known.values()]
         if own and not any(_is_own(own, facts) for facts in seen):
-            parts.append((name, RecordFacts(own[0], _find_noted(session, event) or own[1]), ending))
+            # Of an event that is tried again a customer of the books stands here with its relation.
+            noted = select(_RECORDS.c.source_id).where(_RECORDS.c.event_id == event.id).limit(1)
+            known_as = session.execute(noted).scalar_one_or_none() if event.careful else None
+            parts.append((name, RecordFacts(own[0], known_as or own[1]), ending))
     _record(session, parts)
-
-
-def _find_noted(session: Session, event: Event) -> str | None:
-    """As what the record of an event that is tried again stands here: a customer of the books with its relation."""
-    noted = select(_RECORDS.c.source_id).where(_RECORDS.c.event_id == event.id).limit(1)
-    found: str | None = session.execute(noted).scalar_one_or_none() if event.careful else None
-    return found
 
 
 def record_seen(session: Session, connection: str, seen: Iterable[RecordFacts]) -> None:

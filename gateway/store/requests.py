@@ -198,12 +198,6 @@ def agree(*, connection: str, start: date | None = None, through: date | None = 
     return _alone(_asked(AGREEMENT, connection, "agree", connection=connection, actor=actor, hint=days))
 
 
-def agree_automatically(*, connection: str, start: date, through: date) -> Change:
-    """Compare these days automatically, with a lower priority than sales."""
-    change = agree(connection=connection, start=start, through=through, actor=BY_ITSELF)
-    return change._replace(priority=BACKFILL)
-
-
 def record_mapping(records: Iterable[tuple[str, str]], *, connection: str, with_persons: bool) -> Change:
     """Have a worker read these records (kind and name) for the tests of a mapping; the file is on the row."""
     hint = {"records": list(records), "with_persons": with_persons}

@@ -76,12 +76,9 @@ class RoundRobin:
                 shares[chosen] += 1
                 count -= 1
                 ring.append(chosen)
-                self.serve(chosen.connection)
+                with self._lock:
+                    self._last = chosen.connection
         return shares
-
-    def serve(self, connection: str) -> None:
-        with self._lock:
-            self._last = connection
 
 
 def find_due_connections(session: Session) -> list[DueConnection]:

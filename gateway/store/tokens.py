@@ -210,11 +210,6 @@ def is_authorised(token: TokenRow | None) -> bool:
     return token is not None and token.refresh_sealed is not None and token.lost is None
 
 
-def is_ended(token: TokenRow) -> bool:
-    """Whether QuickBooks has refused the login itself: somebody has to connect again."""
-    return token.lost is not None and token.lost_code is None
-
-
 def ends_at(token: TokenRow) -> datetime | None:
     """The earlier of the refresh token's expiry and the fixed limit that no refresh moves; None when unknown."""
     return min((end for end in (token.refresh_expires_at, token.hard_expires_at) if end is not None), default=None)

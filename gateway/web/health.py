@@ -133,7 +133,7 @@ def of_database(engine: Engine, settings: Settings) -> services.Probe[bytes]:
     """The text of the numbers, read at most once a second; empty while the database cannot be read."""
 
     def look() -> bytes:
-        installation.flush_counts(engine)
+        installation.COUNTS.flush(engine)  # without a wait for this process's next report
         with reading(engine) as session:
             found = read(session, settings)
         return generate_latest(PROCESS) + expose(found)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from gateway.errors import GatewayError, Transient
 from gateway.store import agreements, inbox, links, requests
 from gateway.store.agreements import AgreementStatus, DayResult, Record
-from gateway.store.events import PENDING, Event, State
+from gateway.store.events import BACKFILL, PENDING, Event, State
 from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF
 from gateway.store.session import writing
@@ -215,8 +215,9 @@ def plan(deps: Deps) -> list[int]:
         days = agreements.take_due(session, deps.connection, now=now)
         if not days:
             return []
-        change = requests.agree_automatically(connection=deps.connection, start=days[0], through=days[-1])
-        return [row.id for row in inbox.receive(session, [change]) if row.pending]
+        asked = requests.agree(connection=deps.connection, start=days[0], through=days[-1], actor=BY_ITSELF)
+        # Nobody waits for it: sales come first.
+        return [row.id for row in inbox.receive(session, [asked._replace(priority=BACKFILL)]) if row.pending]
 
 
 def _today(deps: Deps) -> date:

@@ -173,13 +173,15 @@ def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
 def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
     if token is None:
         return {"authorised": False, "lost": None, "access_expires_at": None, "refresh_expires_at": None}
+    # With a code the login is good, and only calls are refused.
+    is_ended = token.lost is not None and token.lost_code is None
     return {
         "authorised": tokens.is_authorised(token),
         "lost": token.lost,
         "access_expires_at": to_time(token.access_expires_at),
         "refresh_expires_at": to_time(token.refresh_expires_at),
         "reconnect_before": to_time(tokens.ends_at(token)),
-        "reconnect_now": tokens.stage_of(token, now) is not None or tokens.is_ended(token),
+        "reconnect_now": tokens.stage_of(token, now) is not None or is_ended,
     }
 
 

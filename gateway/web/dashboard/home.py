@@ -23,7 +23,7 @@ from gateway.store import connections, counts, cursors, rate_limits, sql, tokens
 from gateway.store.connections import Connection, Silence
 from gateway.store.rate_limits import NAMES
 from gateway.store.sales import AMSTERDAM, SaleStatus
-from gateway.store.tables import CursorRow, MeterRow, SystemRow, TokenRow
+from gateway.store.tables import CursorRow, MeterRow, SaleRow, SystemRow, TokenRow
 from gateway.web import api, services, setups
 from gateway.web.api.status import Overview
 from gateway.web.dashboard import charts, setup, todo
@@ -93,7 +93,7 @@ def read_figures(session: Session, now: datetime, connection: str | None) -> dic
     """What is on its way, by flow, and the sums of days; `today` is the total of each status of sales."""
     today = now.astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
-    totals = sales.totals_by_status(session, SaleFilter(start=today, through=today, connection=connection))
+    totals = sales.sum_up(session, SaleFilter(start=today, through=today, connection=connection), SaleRow.status)
     sold = (total for status, total in totals.items() if status not in NOT_FOR_THE_BOOKS)
     return {
         "pending": activity.count_pending(session, connection),

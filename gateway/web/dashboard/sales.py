@@ -24,6 +24,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales import SaleStatus, SideName
 from gateway.store.sql import Page
+from gateway.store.tables import SaleRow
 from gateway.web import actions, queries, services
 from gateway.web.access import chosen_language, refuse_others
 from gateway.web.dashboard import charts, rendering
@@ -99,7 +100,7 @@ def _add_up(session: Session, wanted: SaleFilter) -> tuple[SalesTotal | None, ch
     There is a total only within a few months.
     """
     if _is_short(wanted):
-        found = sales.totals_by_day(session, wanted)
+        found = sales.sum_up(session, wanted, SaleRow.day)
         total = sum(found.values(), SalesTotal())
         cents = {(day, wanted.connection or "", counts.NO_BRANCH): each.booked_cents for day, each in found.items()}
         last = wanted.through or max(found, default=None)
