@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import Engine
 
-from gateway import catalogue, ssrf_guard
-from gateway.connectors.http import Limits, NoAnswer, open_http, send
+from gateway import catalogue
+from gateway.connectors.http import Limits, NoAnswer, open_http, refuse_name, send
 from gateway.observability import counters, sentry
 from gateway.settings import Settings
 from gateway.store import alerts as rows
@@ -304,7 +304,7 @@ def post(settings: Settings, message: AlertMessage) -> None:
     try:
         # A proxy of the environment resolves names: then the name can only be checked beforehand.
         parts = urlsplit(settings.alert_webhook_url)
-        ssrf_guard.refuse_name(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        refuse_name(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         with open_http() as http:
             request = http.build_request("POST", settings.alert_webhook_url, content=body, headers=headers)
             status = send(http, request, Limits(connect=SECONDS, read=SECONDS, total=SECONDS)).status

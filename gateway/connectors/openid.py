@@ -26,8 +26,7 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet
 from joserfc.jws import JWSRegistry
 
-from gateway import ssrf_guard
-from gateway.connectors.http import Limits, NoAnswer, Reply, open_http, send
+from gateway.connectors.http import Limits, NoAnswer, Reply, is_private_name, open_http, send
 from gateway.errors import Permanent, Transient
 from mapping.messages import message
 
@@ -156,7 +155,7 @@ class Provider:
         parts = urlsplit(value if isinstance(value, str) else "")
         if parts.scheme == "https":
             return bool(parts.hostname)
-        private = parts.scheme == "http" and ssrf_guard.is_private_name(parts.hostname or "")
+        private = parts.scheme == "http" and is_private_name(parts.hostname or "")
         return private and not self._issuer.startswith("https://")
 
     def _exchange(self, calls: _Calls, known: Mapping[str, Any], code: str, verifier: str) -> dict[str, Any]:

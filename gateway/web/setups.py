@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from sqlmodel import Session
 from starlette.requests import Request
 
-from gateway import removal, ssrf_guard
+from gateway import removal
+from gateway.connectors import http
 from gateway.errors import AUTH_LOST
 from gateway.queries import activity
 from gateway.queries.activity import Progress
@@ -87,9 +88,9 @@ def _url_faults(url: str) -> list[dict[str, str]]:
         known = False
     if not known or parts.query or parts.fragment or parts.username:
         return [{"path": "mplus_url", "message": "this is not the address of an installation", "hint": hint}]
-    if ssrf_guard.is_metadata_number(parts.hostname or ""):
+    if http.is_metadata_number(parts.hostname or ""):
         return [{"path": "mplus_url", "message": "no till is at a link-local or metadata address", "hint": hint}]
-    if parts.scheme == "http" and not ssrf_guard.is_private_name(parts.hostname or ""):
+    if parts.scheme == "http" and not http.is_private_name(parts.hostname or ""):
         said = "outside a private network the address has to begin with https://, or the secret could be read"
         return [{"path": "mplus_url", "message": said, "hint": hint}]
     return []

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway import alerts, settings, ssrf_guard
+from gateway import alerts, settings
 from gateway.alerts import AlertMessage, NotDelivered
+from gateway.connectors import http
 from gateway.connectors.http import open_http
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.errors import Permanent, Transient
@@ -45,15 +46,15 @@ def to_settings(url: str) -> settings.Settings:
 
 @pytest.mark.parametrize("host", METADATA)
 def test_32_a_metadata_address_is_refused_and_a_shops_own_network_is_not(host: str) -> None:
-    with pytest.raises(ssrf_guard.Forbidden):
-        ssrf_guard.refuse_metadata(host)
+    with pytest.raises(http.Forbidden):
+        http.refuse_metadata(host)
     for allowed in ("127.0.0.1", "192.168.1.20", "10.0.0.5", "::1", "52.17.1.1"):
-        ssrf_guard.refuse_metadata(allowed)
+        http.refuse_metadata(allowed)
 
 
 def test_32_ordinary_addresses_of_either_kind_are_allowed() -> None:
     for allowed in ("2001:db8::1", "fd12:3456::1", "2a02:1::1", "64:ff9b::8.8.8.8", "::ffff:10.0.0.1", "100.64.0.1"):
-        ssrf_guard.refuse_metadata(allowed)
+        http.refuse_metadata(allowed)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_32_ordinary_addresses_of_either_kind_are_allowed() -> None:
     ],
 )
 def test_32_a_private_network_is_recognised_by_its_address(host: str, private: bool) -> None:
-    assert ssrf_guard.is_private_name(host) is private
+    assert http.is_private_name(host) is private
 
 
 def test_32_a_secret_is_not_sent_in_clear_outside_a_private_network() -> None:
