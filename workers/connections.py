@@ -7,10 +7,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import structlog
@@ -243,8 +243,8 @@ class ConnectionRegistry:
             base_url=given.quickbooks_api_url,
             realm_id=connection.realm_id or "",
             tokens=self.token_manager(connection.name),
-            observe=self._observer(connection.name, at_books),
-            gate=self._guarded(at_books),
+            observe=partial(self._observe, connection.name, at_books),
+            gate=partial(self._guard, at_books),
             limits=self._patience.books,
             vat_field=document.customers.vat_number_field,
         )
@@ -254,8 +254,8 @@ class ConnectionRegistry:
                 url,
                 connection.mplus_ident,
                 connection.mplus_secret,
-                observe=self._observer(connection.name, at_till),
-                gate=self._guarded(at_till),
+                observe=partial(self._observe, connection.name, at_till),
+                gate=partial(self._guard, at_till),
                 limits=self._patience.till,
                 wsdl_cache=_wsdl_cache(url),
                 default_places=document.mapping.omitted_decimal_places,
@@ -266,22 +266,18 @@ class ConnectionRegistry:
         lists = Lists(books, till)
         return ConnectionContext(connection, books, till, lists, document, version, time.monotonic(), at_till)
 
-    def _guarded(self, limiter: RateLimiter) -> Callable[[str], AbstractContextManager[None]]:
+    @contextmanager
+    def _guard(self, limiter: RateLimiter, operation: str) -> Iterator[None]:
         """The rate limiter, then a check of the worker's claim: a worker that was suspended writes nothing late."""
-
-        @contextmanager
-        def enter(operation: str = "") -> Iterator[None]:
-            self._before_call()
-            with limiter(operation) as slot:
-                failpoints.reach(failpoints.BEFORE_CALL, operation)
-                calls = self._thread.calls
-                if calls and calls.claim and not exchange.is_read(operation) and not slot.confirmed:
-                    claims.confirm(self._engine, calls.claim, first=not calls.confirmed)
-                    calls.confirmed = slot.confirmed = True
-                yield
-            failpoints.reach(failpoints.AFTER_CALL, operation)
-
-        return enter
+        self._before_call()
+        with limiter(operation) as slot:
+            failpoints.reach(failpoints.BEFORE_CALL, operation)
+            calls = self._thread.calls
+            if calls and calls.claim and not exchange.is_read(operation) and not slot.confirmed:
+                claims.confirm(self._engine, calls.claim, first=not calls.confirmed)
+                calls.confirmed = slot.confirmed = True
+            yield
+        failpoints.reach(failpoints.AFTER_CALL, operation)
 
     def _keep_document(self, booked: BookedDocument) -> None:
         if calls := self._thread.calls:
@@ -296,24 +292,21 @@ class ConnectionRegistry:
         if calls := self._thread.calls:
             calls.before_call()
 
-    def _observer(self, connection: str, limiter: RateLimiter) -> Callable[[Exchange], None]:
-        def observe(exchange: Exchange) -> None:
-            self.meter.count(connection, exchange)
-            outcome = counters.outcome_of(exchange.status, exchange.error)
-            counters.CALL_SECONDS.labels(exchange.system, outcome).observe(exchange.milliseconds / 1000)
-            # A log line without content: system, operation and result. The rest is in the activity log.
-            facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error, "note": exchange.note}
-            known = {name: value for name, value in facts.items() if value is not None}
-            _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
-            if exchange.refused:
-                try:
-                    limiter.cool_down(exchange.pause)
-                except Transient as error:
-                    _log.warning("the cooldown could not be stored for the other processes", reason=error.reason)
-            if calls := self._thread.calls:
-                calls.log.append(to_entry(exchange))
-
-        return observe
+    def _observe(self, connection: str, limiter: RateLimiter, exchange: Exchange) -> None:
+        self.meter.count(connection, exchange)
+        outcome = counters.outcome_of(exchange.status, exchange.error)
+        counters.CALL_SECONDS.labels(exchange.system, outcome).observe(exchange.milliseconds / 1000)
+        # A log line without content: system, operation and result. The rest is in the activity log.
+        facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error, "note": exchange.note}
+        known = {name: value for name, value in facts.items() if value is not None}
+        _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
+        if exchange.refused:
+            try:
+                limiter.cool_down(exchange.pause)
+            except Transient as error:
+                _log.warning("the cooldown could not be stored for the other processes", reason=error.reason)
+        if calls := self._thread.calls:
+            calls.log.append(to_entry(exchange))
 
 
 def _recall(text: str, name: str) -> SettingsDocument:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 
 import structlog
@@ -148,37 +149,33 @@ class Scheduler:
             if kind and name and name not in names:
                 del self._tasks[task]
         for name in names:
-            self._add(f"till/{name}", often, self._poll("till", name, polls.poll_till))
-            self._add(f"books/{name}", seldom, self._poll("books", name, books_feed.poll))
-            self._add(f"agreement/{name}", report.SECONDS, self._poll("agreement", name, report.plan))
-            self._add(f"reach/{name}", REACH_SECONDS, self._reach(name))
+            self._add(f"till/{name}", often, partial(self._poll, "till", name, polls.poll_till))
+            self._add(f"books/{name}", seldom, partial(self._poll, "books", name, books_feed.poll))
+            self._add(f"agreement/{name}", report.SECONDS, partial(self._poll, "agreement", name, report.plan))
+            self._add(f"reach/{name}", REACH_SECONDS, partial(self._reach, name))
 
-    def _poll(self, source: str, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
+    def _poll(self, source: str, name: str, poll: Callable[[Deps], list[int]]) -> None:
         till = (rate_limits.MPLUSKASSA, float(self._settings.mplus_poll_seconds))
         sources = {"till": till, "books": (rate_limits.QUICKBOOKS, REACH_SECONDS)}
-
-        def do() -> None:
-            if not self._is_followed(name):
-                return
-            failpoints.reach(failpoints.BEFORE_POLL, source)
-            with self._noting(name, *sources[source]) if source in sources else nullcontext():
-                deps = self._contexts.deps(name)
-                found = poll(deps)
-            failpoints.reach(failpoints.AFTER_POLL, source)
-            if source == "books" and (task := self._tasks.get(f"books/{name}")):
-                task.seconds = books_feed.seconds_between(deps, self._settings.quickbooks_cdc_seconds)
-            if source != "till":  # which notifies of each feed by itself
-                self._notifier.notify(found)
-                return
-            # The till has answered: what it refused before is handled again.
-            with reading(self.engine) as session:
-                refused = inbox.find_refused(session, name)
-            if refused:
-                with writing(self.engine) as session:
-                    again = inbox.requeue(session, refused, states=[State.PARKED])
-                self._notifier.notify(again)
-
-        return do
+        if not self._is_followed(name):
+            return
+        failpoints.reach(failpoints.BEFORE_POLL, source)
+        with self._noting(name, *sources[source]) if source in sources else nullcontext():
+            deps = self._contexts.deps(name)
+            found = poll(deps)
+        failpoints.reach(failpoints.AFTER_POLL, source)
+        if source == "books" and (task := self._tasks.get(f"books/{name}")):
+            task.seconds = books_feed.seconds_between(deps, self._settings.quickbooks_cdc_seconds)
+        if source != "till":  # which notifies of each feed by itself
+            self._notifier.notify(found)
+            return
+        # The till has answered: what it refused before is handled again.
+        with reading(self.engine) as session:
+            refused = inbox.find_refused(session, name)
+        if refused:
+            with writing(self.engine) as session:
+                again = inbox.requeue(session, refused, states=[State.PARKED])
+            self._notifier.notify(again)
 
     def _is_followed(self, name: str) -> bool:
         connection = self._contexts.context(name).connection
@@ -196,24 +193,20 @@ class Scheduler:
             raise
         connections.answered(self.engine, name, system, again_in=again_in)
 
-    def _reach(self, name: str) -> Callable[[], None]:
+    def _reach(self, name: str) -> None:
         """The books are seldom polled for changes, because reads are metered; whether they can be reached costs none.
 
         When they can be reached again, they are polled at once.
         """
-
-        def do() -> None:
-            if not self._is_followed(name):
-                return
-            books, feed = self._contexts.deps(name).books, self._tasks.get(f"books/{name}")
-            reached, self._reached[name] = self._reached.get(name, True), False
-            with self._noting(name, rate_limits.QUICKBOOKS, REACH_SECONDS):
-                books.reach()
-            self._reached[name] = True
-            if not reached and feed:
-                feed.due = time.monotonic()
-
-        return do
+        if not self._is_followed(name):
+            return
+        books, feed = self._contexts.deps(name).books, self._tasks.get(f"books/{name}")
+        reached, self._reached[name] = self._reached.get(name, True), False
+        with self._noting(name, rate_limits.QUICKBOOKS, REACH_SECONDS):
+            books.reach()
+        self._reached[name] = True
+        if not reached and feed:
+            feed.due = time.monotonic()
 
     def _ask_for_lists(self) -> None:
         """Have the lists of a connection read that nobody has set up by hand: pages offer them. Asked once."""

@@ -231,15 +231,15 @@ class QuickBooks(Session):
 
     def document(self, kind: DocumentKind, document_id: str) -> BookedDocument:
         """A document as it is in the books. Raises NotFound, after a delete too."""
-        return self.get(kind, document_id, self._booking(kind))
+        return self.get(kind, document_id, partial(self._to_booked, kind))
 
     def documents_by_number(self, kind: DocumentKind, numbers: Sequence[str]) -> tuple[BookedDocument, ...]:
         """Every document with one of these numbers, with one read per 200 numbers."""
-        return self.find_in(kind, "DocNumber", numbers, self._booking(kind))
+        return self.find_in(kind, "DocNumber", numbers, partial(self._to_booked, kind))
 
     def documents_on(self, kind: DocumentKind, business_date: date) -> tuple[BookedDocument, ...]:
         found = self.pages(select(kind).where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
-        return tuple(map(self._booking(kind), found))
+        return tuple(map(partial(self._to_booked, kind), found))
 
     def documents_between(self, kind: DocumentKind, start: date, through: date) -> tuple[BookedDocument, ...]:
         """All documents of these business dates, both included, with one read per 500."""
@@ -254,18 +254,18 @@ class QuickBooks(Session):
     def create_document(self, document: SalesDocument, request_id: str, *, send_number: bool = True) -> BookedDocument:
         """The document as booked: compare its total. Raises DuplicateNumber, with the other document if known."""
         body = wire_documents.to_document_body(document, send_number=send_number)
-        return self.write(document.kind, body, request_id, self._booking(document.kind))
+        return self.write(document.kind, body, request_id, partial(self._to_booked, document.kind))
 
     def update_document(
         self, document: SalesDocument, request_id: str, *, document_id: str, sync_token: str, send_number: bool = True
     ) -> BookedDocument:
         """The document after a full update. Raises Conflict when it changed meanwhile."""
         body = wire_documents.to_document_change(document, document_id, sync_token, send_number=send_number)
-        return self.write(document.kind, body, request_id, self._booking(document.kind))
+        return self.write(document.kind, body, request_id, partial(self._to_booked, document.kind))
 
     def void_document(self, kind: DocumentKind, document_id: str, sync_token: str, request_id: str) -> BookedDocument:
         """The document with all amounts zero. Raises Permanent when the books answered but did not void it."""
-        booked = self.void(kind, document_id, sync_token, request_id, self._booking(kind))
+        booked = self.void(kind, document_id, sync_token, request_id, partial(self._to_booked, kind))
         if booked.total != 0:
             raise Permanent(
                 message(
@@ -311,13 +311,10 @@ class QuickBooks(Session):
         """The payment with all amounts zero; what it settled is open again."""
         return self.void("Payment", payment_id, sync_token, request_id, wire_documents.to_payment)
 
-    def _booking(self, kind: DocumentKind) -> Callable[[Json], BookedDocument]:
-        def read(source: Json) -> BookedDocument:
-            booked = wire_documents.to_booked(kind, source)
-            self.on_document(booked)
-            return booked
-
-        return read
+    def _to_booked(self, kind: DocumentKind, source: Json) -> BookedDocument:
+        booked = wire_documents.to_booked(kind, source)
+        self.on_document(booked)
+        return booked
 
     def _to_customer(self, source: Json) -> Customer:
         return wire.to_customer(source, vat_field=self._vat_field)
