@@ -1,4 +1,4 @@
-"""How far the way of a sale and of an item goes through the modules of handlers."""
+"""How far the way of a sale, of goods and of their stock goes through the modules of handlers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine, event
 
+from gateway.store import requests
 from gateway.store.events import Change, Flow
-from handlers.catalogue import products
+from handlers.backfills import pages
+from handlers.catalogue import categories, products
 from handlers.sales import orders
+from handlers.stock import quantities
+from tests.handlers.counter import add_category, add_stocked
 from tests.handlers.shop import Shop, sold
 from tests.house.walks import Walk, recorded
 
@@ -86,4 +90,32 @@ def test_an_item_is_carried_within_few_modules(shop: Shop) -> None:
     with recorded(products.handle, "handlers/") as walk:
         shop.work()
     assert shop.event(event_id).state == "done"
-    check(walk, modules=11, climbs=4)
+    check(walk, modules=10, climbs=4)
+
+
+def test_a_category_is_carried_within_few_modules(shop: Shop) -> None:
+    category = add_category(shop, "Cheese")
+    event_id = shop.receive(Change("walk", Flow.CATEGORIES, "webhook", "Item", category["Id"], "default"))
+    with recorded(categories.handle, "handlers/") as walk:
+        shop.work()
+    assert shop.event(event_id).state == "done"
+    check(walk, modules=4, climbs=0)
+
+
+def test_a_load_of_the_catalogue_stays_within_few_modules(shop: Shop) -> None:
+    shop.add_item("4711", "12.50")
+    event_id = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
+    with recorded(pages.handle, "handlers/") as walk:
+        shop.work()
+    assert shop.event(event_id).state != "parked"
+    check(walk, modules=13, climbs=9)
+
+
+def test_the_stock_of_an_item_is_written_within_few_modules(shop: Shop) -> None:
+    item = add_stocked(shop, "4711", 5)
+    for flow in (Flow.PRODUCTS, Flow.STOCK):
+        event_id = shop.receive(Change(f"walk {flow}", flow, "webhook", "Item", item["Id"], "default"))
+        with recorded(quantities.handle, "handlers/") as walk:
+            shop.work()
+    assert shop.event(event_id).state == "done"
+    check(walk, modules=9, climbs=1)
