@@ -24,7 +24,7 @@ from gateway.store.events import PENDING, PEOPLE, Change, Event, Flow, State
 from gateway.store.links import BookingStatus, Key, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.result import Result, done, parked, waiting
+from handlers.result import Result, done, waiting
 from handlers.sales import bookings, documents, repairs, settlement
 from mapping import list_entries, sale_identity
 from mapping.day_summary import GOODS, Day, DayPlan, DayTotals, Goods, add, subtract
@@ -33,6 +33,7 @@ from mapping.messages import Amount, message
 from mapping.money import to_cents
 from mapping.orders import Assessment
 from mapping.records import RETURNS, BookedDocument, BooksPayment, DocumentKind, Sale, SaleKind, SalesDocument
+from mapping.sale_identity import find_installation
 from mapping.tax import find_reach
 
 ENTITY = "Day"
@@ -55,29 +56,18 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result
     idle = [each for each in dict.fromkeys((day, before)) if each.key not in busy]
     if link and before == day and link.fingerprint == sale_identity.content(sale):
         if event.source not in PEOPLE or (idle and is_complete(day, deps)):
-            return _ended(sale, link, deps)
+            said = message("summed up in the document of {key}", key=link.day)
+            return done(said, target_entity=link.target_entity, target_id=link.target_id)
         deps.say("its day is looked at again: something of it was removed in QuickBooks", day=day.key)
     changes = tuple(to_change(each, sale, event, deps) for each in idle)
     wait = max(seconds_until_close(day, deps), 0.0) + _PATIENCE
     return waiting(message("waits for the document of its day, {key}", key=day.key), wait, changes=changes)
 
 
-def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
-    if link.status is not BookingStatus.LEFT_OUT or sale_identity.find_refusal(sale, deps.settings.orders):
-        return done(
-            message("summed up in the document of {key}", key=link.day),
-            target_entity=link.target_entity,
-            target_id=link.target_id,
-        )
-    said = "{record} was summed up in the document of its day and is now of a kind that is not"
-    return parked(
-        message(said, record=sale_identity.name_record(sale)),
-        code="changed-after-booking",
-        record=bookings.name_document(link),
-        fix="its amounts were taken out of the day; book it in QuickBooks by hand, then ignore this event",
-        target_entity=link.target_entity,
-        target_id=link.target_id,
-    )
+def is_left_alone(link: Link, assessment: Assessment) -> bool:
+    """Whether the day's document was booked without the sale as it is now, which is to be booked all the same."""
+    left_out = link.day is not None and link.status is BookingStatus.LEFT_OUT
+    return left_out and link.fingerprint == assessment.content and assessment.refusal is None
 
 
 def seconds_until_close(day: Day, deps: Deps) -> float:
@@ -197,6 +187,34 @@ def _arrange(rows: Iterable[BookedDocument], plan: DayPlan) -> Parts:
         if sequence >= plan.sequence and not row.voided:
             parts.setdefault(sequence, {}).setdefault(tender, row)
     return {sequence: [each[tender] for tender in sorted(each)] for sequence, each in sorted(parts.items())}
+
+
+def remove_unfinished(found: Parts, deps: Deps) -> int:
+    """Take parts out of the books, and out of `found`, whose payments were not all posted; the last of them, or 0.
+
+    What they were to be paid by is not known any more. A part that was edited stays, and one of another installation.
+    """
+    unfinished = [sequence for sequence, rows in found.items() if _is_unfinished(rows, deps)]
+    for row in [row for sequence in unfinished for row in found.pop(sequence)]:
+        posted = deps.books.payments_by_id(row.payment_ids) if row.payment_ids else []
+        for payment in posted:
+            settlement.void(Link(LinkKind.PAYMENT, "", "Payment", payment.id or "", payment.sync_token), deps)
+        _delete(row, deps, token=None if posted else row.sync_token)
+        deps.say("removed a part of the day that was not finished", entity=row.kind, id=row.id)
+    return max(unfinished, default=0)
+
+
+def _is_unfinished(rows: Sequence[BookedDocument], deps: Deps) -> bool:
+    ours = all(find_installation(row.private_note) == deps.installation and is_as_signed(row.content) for row in rows)
+    return ours and any(row.kind is DocumentKind.INVOICE and row.balance for row in rows)
+
+
+def _delete(row: BookedDocument, deps: Deps, *, token: str | None) -> None:
+    settlement.take_away(
+        token,
+        lambda: deps.books.document(row.kind, row.id).sync_token,
+        lambda current: documents.delete(row.kind, row.id, current, deps),
+    )
 
 
 def _with_former(plan: DayPlan, found: Mapping[int, Sequence[BookedDocument]], deps: Deps) -> DayPlan:

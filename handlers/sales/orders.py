@@ -71,11 +71,13 @@ def _load_stored(sale: Sale, event: Event, deps: Deps) -> Context:
         with reading(deps.engine) as session:
             event = event_history.with_request(session, event) if link or is_order else event
             deposits = links.find_deposits(session, deps.connection, sale)
+    assessment = Assessment(sale, deps.settings, deposits)
+    if link and days.is_left_alone(link, assessment):  # one of a kind that a day does not contain
+        link = None
     other = None if link or is_order else bookings.find_other(sale, deps.links)
     maybe_written = bookings.is_maybe_written(event, deps)
     # Before anything is sent: a payment may be posted again, and this attempt may fail after that.
     watched = not (maybe_written and link and link.target_entity == DocumentKind.INVOICE)
-    assessment = Assessment(sale, deps.settings, deposits)
     return Context(assessment, event, link, other, maybe_written, (f"sale {sale.number}",), watched)
 
 

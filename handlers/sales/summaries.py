@@ -144,7 +144,11 @@ def _book(known: DayContext, deps: Deps) -> DayContext:
     own = next(iter(found.get(state.sequence, ())), None)
     # The document to be written, or its first write, whose tax is still to be adjusted.
     is_own = own is not None and (orders.difference(own, wanted) is None or documents.is_the_write(own, wanted, deps))
-    if not found or is_own:
+    if not is_own and (removed := days.remove_unfinished(found, deps)):
+        # Its number is not used again: the books may still answer with what is gone.
+        state = dataclasses.replace(state, pending=None, sequence=max(state.sequence, removed))
+        _remember(day, state, deps)
+    elif not found or is_own:
         written = book(plan, known.event, deps, found=own)
         deps.say(message("booked {amount} as {documents}", amount=Amount(pending.total), documents=name(written)))
         state = _add(state, {state.sequence: pending}, written)

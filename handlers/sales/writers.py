@@ -12,6 +12,7 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
+from gateway.connectors.quickbooks.wire_documents import is_as_signed
 from gateway.errors import NotFound
 from gateway.store import links
 from gateway.store.events import Event, Flow, State
@@ -73,7 +74,8 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
         hand_on(link, bookings.how_gone(first), document, deps)
         said = "the linked document is not in the books any more: {document} takes its place"
         return done(message(said, document=_name(document)))
-    return _settle_second(first, document, f"sale {bookings.detail(link, 'number') or link.source_id}", deps)
+    record = f"sale {bookings.detail(link, 'number') or link.source_id}"
+    return _settle_second(first, document, record, deps, summed_up=link.day is not None)
 
 
 def _settle_day(document: BookedDocument, known: Iterable[Link], deps: Deps) -> Result:
@@ -87,9 +89,13 @@ def _settle_day(document: BookedDocument, known: Iterable[Link], deps: Deps) -> 
     return _settle_second(first, document, Day.parse(":".join(tag.split(":")[1:3])).name, deps)
 
 
-def _settle_second(first: BookedDocument, document: BookedDocument, record: str, deps: Deps) -> Result:
+def _settle_second(
+    first: BookedDocument, document: BookedDocument, record: str, deps: Deps, *, summed_up: bool = False
+) -> Result:
     """The second document of one record: deleted if it is untouched and of this installation, else parked."""
-    is_untouched = document.sync_token == _FIRST and not document.is_linked
+    # A sale that its day contains had a document of its own before, which may have been updated.
+    is_ours = document.sync_token == _FIRST or (summed_up and is_as_signed(document.content))
+    is_untouched = is_ours and not document.is_linked
     if find_installation(document.private_note) not in (None, deps.installation) or not is_untouched:
         return _tell_doubled(record, _name(first), _name(document), document.kind, document.id)
     documents.delete(document.kind, document.id, document.sync_token, deps)
@@ -184,7 +190,7 @@ def find_link(note: str | None, deps: Deps) -> Link | None:
     if kind not in SALE_KINDS or not sale_id:
         return None
     main = None if kind == _ORDER and part else bookings.find(sale_id, deps)
-    if not part or (main is None and kind != _ORDER):
+    if not part or (main is None and kind != _ORDER) or (main and main.day):  # beside a day's sale there is no money
         return main
     like, prefix = LinkKind.DEPOSIT, f"{sale_id}/"
     if main is not None:

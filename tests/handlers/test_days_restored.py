@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.test_day_left_out import CARDS
 from tests.handlers.test_orders_forgotten import Backup, restore, take_backup
 from tests.handlers.test_summaries import NOON, SETTINGS, ask, handle, in_agreement
 
@@ -157,6 +159,21 @@ def test_a_day_paid_in_several_ways_is_read_back_by_its_payments(shop: Shop) -> 
     assert_whole(shop, *sorted(tag.removeprefix(f"1:{NOON.date()}") for tag in by_tag(shop)))
 
 
+@pytest.mark.parametrize("sold_meanwhile", [(), (2,)])
+def test_a_part_whose_payments_were_never_posted_is_booked_anew(shop: Shop, sold_meanwhile: tuple[int, ...]) -> None:
+    backup = take_backup(shop)
+    shop.books.injected.plan("POST payment", "reset", times=-1, skip=1)
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)], when=NOON)
+    handle(shop)
+    assert shop.only("Invoice")["Balance"] > 0
+    shop.books.injected.planned.clear()
+    restore(shop, backup)
+    book(shop, *sold_meanwhile)
+    handle(shop)
+    assert_whole(shop, ":2" if sold_meanwhile else "")
+    assert shop.only("Invoice")["Balance"] == 0
+
+
 def test_the_days_of_two_branches_are_told_apart(shop: Shop) -> None:
     backup = take_backup(shop)
     book(shop, 3, 1)
@@ -266,3 +283,23 @@ def test_an_ordinary_day_costs_a_read_per_kind_of_document(shop: Shop) -> None:
     before = shop.books.ledger.metered.total()
     book(shop, 1)
     assert shop.books.ledger.metered.total() - before == 3
+
+
+@pytest.mark.parametrize("updated", [False, True])
+def test_a_sale_alone_that_its_day_has_after_a_restore_is_removed(shop: Shop, *, updated: bool) -> None:
+    shop.switch(CARDS)
+    backup = take_backup(shop)
+    cards = [Tender("BON", 10500), Tender("CONTANT", -500)]
+    receipt = shop.till.sell(lines=[sold(1003)], payments=cards, when=NOON)
+    handle(shop)
+    assert len(shop.rows("RefundReceipt")) == 1
+    shop.till.edit_receipt(receipt["receiptId"], lines=[sold(1003)], payments=[Tender("PIN", 10000)], when=NOON)
+    if updated:
+        handle(shop)
+    restore(shop, backup)
+    handle(shop)
+    for _ in range(2):
+        books_feed.poll(shop.deps())
+        handle(shop)
+    assert sorted(by_tag(shop)) == [f"1:{NOON.date()}"]
+    in_agreement(shop)
