@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from gateway import failpoints
 from gateway.errors import Transient
 from gateway.observability import counters, sentry
-from gateway.store import inbox, requests, round_robin
+from gateway.store import claims, inbox, requests, round_robin
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
 from gateway.store.session import reading, writing
@@ -120,7 +120,7 @@ class Worker:
 
     def _claim(self, event_id: int) -> list[Event]:
         excluded, ours = self.holds.full(), self.holds.leases()
-        event = inbox.claim(self.engine, event_id, excluded=excluded, ours=ours, process=self.contexts.process)
+        event = claims.claim(self.engine, event_id, excluded=excluded, ours=ours, process=self.contexts.process)
         if event is None:
             return []
         self.holds.add(event)

@@ -1,4 +1,4 @@
-"""The inbox: the row is authoritative. Receive (insert or nothing), claim (fenced lease), finish, find due events."""
+"""The inbox: the row is authoritative. Receive (insert or nothing), finish, find what is due, have it handled again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.types import ARRAY, BigInteger, Boolean, Float, Integer, Text, T
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import claims, records, round_robin, sales, sql, tokens
+from gateway.store import records, round_robin, sales, sql, tokens
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS
 from gateway.store.events import (
     COLUMNS,
@@ -41,7 +41,6 @@ from gateway.store.sql import fixed, moment
 from gateway.store.tables import InboxRow, TokenRow
 from mapping import messages
 
-claim = claims.claim
 _ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")  # and the messages of these and the result
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
 _MOST_AGAIN = 1000

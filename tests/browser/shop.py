@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import audit, connections, counts, cursors, inbox, links, records, sales, tokens
+from gateway.store import audit, claims, connections, counts, cursors, inbox, links, records, sales, tokens
 from gateway.store.audit import Entry
 from gateway.store.connections import Connection
 from gateway.store.counts import BookedDayRow, HourRow
@@ -195,7 +195,7 @@ def fill(engine: Engine) -> None:
 def _flow(engine: Engine, number: int, flow: Flow, entity: str, entity_id: str, known: Any) -> None:
     with writing(engine) as session:
         (row,) = inbox.receive(session, [Change(f"k{number}", flow, "webhook", entity, entity_id, "default")])
-    event = inbox.claim(engine, row.id)
+    event = claims.claim(engine, row.id)
     assert event
     target = known.pop("target") if "target" in known else ("", "")
     facts = {**known, "target_entity": target[0], "target_id": target[1]}
@@ -233,7 +233,7 @@ def park(engine: Engine, number: str, *, cents: int, code: str, reason: str) -> 
     change = Change(number, Flow.ORDERS, "poll", "Receipt", number, "default", order_id=number)
     with writing(engine) as session:
         (row,) = inbox.receive(session, [change])
-    event = inbox.claim(engine, row.id)
+    event = claims.claim(engine, row.id)
     assert event
     fix = "create the item in QuickBooks, or choose a fallback item in the settings; then retry"
     entries = [*LOG[:2], Entry("failed", reason)]

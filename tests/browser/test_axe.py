@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, update
 from starlette.routing import Route
 
-from gateway.store import alerts, audit, connections, inbox, requests, users
+from gateway.store import alerts, audit, claims, connections, inbox, requests, users
 from gateway.store.agreements import AgreementStatus, DayResult
 from gateway.store.alerts import AlertCause
 from gateway.store.audit import BulkAction
@@ -72,7 +72,7 @@ def settle(engine: Engine, change: Any, content: object) -> int:
     """A request whose result is there."""
     with writing(engine) as session:
         (row,) = inbox.receive(session, [change])
-    event = inbox.claim(engine, row.id)
+    event = claims.claim(engine, row.id)
     assert event
     with writing(engine) as session:
         finish(session, event, Outcome(State.DONE, result=json.dumps(content)))

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlmodel import col
 
-from gateway.store import inbox
+from gateway.store import claims
 from gateway.store.events import Outcome, State
 from gateway.store.session import open_engine, writing
 from gateway.store.tables import InboxRow
@@ -138,7 +138,7 @@ def test_a_page_that_gets_no_answer_says_how_old_it_is(waiting: Any, address: st
 
 def test_an_event_that_ends_says_so(waiting: Any, address: str, engine: Engine) -> None:
     waiting.goto(f"{address}/events/10")
-    event = inbox.claim(engine, 10)
+    event = claims.claim(engine, 10)
     assert event
     with writing(engine) as session:
         finish(session, event, Outcome(State.DONE))

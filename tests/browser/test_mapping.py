@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store import connections, event_history, inbox, requests
+from gateway.store import claims, connections, event_history, requests
 from gateway.store.events import Outcome, State
 from gateway.store.session import open_engine, reading, writing
 from mapping.choices import ListName, ListOption
@@ -100,7 +100,7 @@ def read_lists(path: Path, method: ListOption) -> None:
     engine = open_engine(f"sqlite:///{path}")
     with reading(engine) as session:
         asked = event_history.newest_about(session, requests.refresh_lists(connection="default").subject)
-    event = asked and inbox.claim(engine, asked.id)
+    event = asked and claims.claim(engine, asked.id)
     assert event
     with writing(engine) as session:
         connections.save_list(session, "default", ListName.PAYMENT_METHODS, [*LISTS[ListName.PAYMENT_METHODS], method])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from gateway.store import inbox
+from gateway.store import claims
 from gateway.store.events import Outcome, State
 from gateway.store.session import open_engine, writing
 from gateway.store.tables import InboxRow
@@ -36,7 +36,7 @@ def answer(tmp_path: Path, content: Any) -> None:
     with writing(engine) as session:
         newest = session.exec(select(col(InboxRow.id)).order_by(col(InboxRow.id).desc()).limit(1)).one()
     assert newest
-    event = inbox.claim(engine, newest)
+    event = claims.claim(engine, newest)
     assert event
     with writing(engine) as session:
         finish(session, event, Outcome(State.DONE, reason="it was looked at", result=json.dumps(content)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from gateway.store import inbox, requests
+from gateway.store import claims, inbox, requests
 from gateway.store.events import BACKFILL, Change, Event, Flow, State
 from gateway.store.session import writing
 
@@ -14,7 +14,7 @@ def begin(engine: Engine, flow: Flow = Flow.PRODUCTS) -> Event:
     """A backfill that a worker has begun."""
     with writing(engine) as session:
         (row,) = inbox.receive(session, [requests.backfill(flow, connection="default")])
-    event = inbox.claim(engine, row.id)
+    event = claims.claim(engine, row.id)
     assert event is not None
     return event
 

@@ -18,7 +18,7 @@ from gateway.errors import Rejected
 from gateway.queries import activity, todo
 from gateway.removal import Data
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, inbox, links, retention, tokens
+from gateway.store import audit, claims, connections, cursors, inbox, links, retention, tokens
 from gateway.store.audit import Entry
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
@@ -151,7 +151,7 @@ def test_what_waits_of_a_removed_connection_ends_with_the_reason(engine: Engine)
         for row_id, state in ((1, State.PARKED), (2, State.UNCERTAIN), (3, State.WAITING), (4, State.DONE)):
             of = text("UPDATE inbox SET state = :state WHERE connection = 'shop' AND entity_id = :id")
             session.execute(of, {"state": state, "id": str(row_id)})
-    taken = inbox.claim(engine, receive(engine, "shop", "6")[0])
+    taken = claims.claim(engine, receive(engine, "shop", "6")[0])
     assert taken is not None
     outcome = removal.remove(engine, to_settings(), "shop", Data.KEEP, actor="t")
     assert (outcome.ended, outcome.revoked) == (5, None)

@@ -12,7 +12,7 @@ from gateway import settings, startup
 from gateway.errors import AUTH_LOST
 from gateway.queries import activity
 from gateway.settings import Settings, SettingsError
-from gateway.store import connections, cursors, inbox, requests, tokens
+from gateway.store import claims, connections, cursors, inbox, requests, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import NORMAL, Change, Flow, Outcome, State
 from gateway.store.sealing import Seal
@@ -51,7 +51,7 @@ def park(engine: Engine, key: str, code: str) -> int:
     change = Change(key, Flow.ORDERS, "test", "Receipt", key, connection=DEFAULT)
     with writing(engine) as session:
         (received,) = inbox.receive(session, [change])
-    event = inbox.claim(engine, received.id)
+    event = claims.claim(engine, received.id)
     assert event is not None
     with writing(engine) as session:
         finish(session, event, Outcome(State.PARKED, reason="x", code=code))

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.queries import activity
-from gateway.store import inbox, requests
+from gateway.store import claims, inbox, requests
 from gateway.store.events import Event, Flow, Outcome, State
 from gateway.store.session import reading, writing
 from handlers.backfills import pages
@@ -198,7 +198,7 @@ def test_a_re_sync_moves_items_whose_category_changed_unreported(shop: Shop) -> 
 
 def handle_page(shop: Shop, event_id: int, *, finish: bool = True, seconds: float = 10.0) -> None:
     """One page of a backfill, as a worker handles it; without `finish` the worker is killed before the end."""
-    event = inbox.claim(shop.engine, event_id, seconds=seconds)
+    event = claims.claim(shop.engine, event_id, seconds=seconds)
     assert event is not None
     result = pages.handle(event, shop.deps())
     if finish:
@@ -297,7 +297,7 @@ def test_a_load_cancelled_while_its_page_is_read_stores_nothing_more_and_ends(sh
     for number in range(3):
         add_stocked(shop, f"90{number}", 1)
     (asked,) = [shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))]
-    event = inbox.claim(shop.engine, asked)
+    event = claims.claim(shop.engine, asked)
     assert event is not None
     with writing(shop.engine) as session:
         assert requests.cancel(session, event)

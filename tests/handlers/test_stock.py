@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlmodel import select
 
 from gateway.errors import Transient
-from gateway.store import inbox
+from gateway.store import claims
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow
@@ -258,7 +258,7 @@ def test_newer_events_do_not_postpone_the_stock_of_an_article_for_ever(shop: Sho
     shop.books.set_stock(REALM, item, Decimal(20))
     begun = shop.deps().now()
     for seconds, expected in ((0, 10), (50, 10), (61, 18)):
-        event = inbox.claim(
+        event = claims.claim(
             shop.engine,
             shop.receive(
                 Change(f"s{seconds}", Flow.STOCK, "test", entity="Item", entity_id=item, connection="default")

@@ -24,7 +24,7 @@ from gateway.alerts import Watch
 from gateway.queries import todo
 from gateway.settings import Settings
 from gateway.store import alerts as rows
-from gateway.store import connections, counts, cursors, inbox, retention, tokens
+from gateway.store import claims, connections, counts, cursors, inbox, retention, tokens
 from gateway.store.alerts import AlertCause, Thresholds, find_causes
 from gateway.store.connections import Connection
 from gateway.store.events import BACKFILL, Change, Flow, Outcome, State
@@ -100,7 +100,7 @@ def park(engine: Engine, key: str = "k", code: str = "missing-item", **more: Any
     }
     with writing(engine) as session:
         (received,) = inbox.receive(session, [Change(key=key, **about)])
-    event = inbox.claim(engine, received.id)
+    event = claims.claim(engine, received.id)
     assert event is not None
     with writing(engine) as session:
         finish(session, event, Outcome(State.PARKED, reason="article 7 is unknown", code=code, fix="add it"))

@@ -66,7 +66,7 @@ def receive(engine: Engine, number: int = 1) -> int:
 
 
 def take(engine: Engine) -> Event:
-    found = inbox.claim(engine, receive(engine))
+    found = claims.claim(engine, receive(engine))
     assert found
     return found
 

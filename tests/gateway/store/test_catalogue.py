@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from gateway.errors import RateLimited
 from gateway.queries import activity
-from gateway.store import event_history, inbox, leases, links, sql
+from gateway.store import claims, event_history, inbox, leases, links, sql
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
@@ -65,7 +65,7 @@ def test_a_number_and_an_item_are_joined_once(engine: Engine) -> None:
 def sale(engine: Engine, sale_id: str, state: State, **outcome: Any) -> int:
     with writing(engine) as session:
         (row,) = inbox.receive(session, [Change(f"k-{sale_id}", Flow.ORDERS, "poll", "Receipt", sale_id, "default")])
-    event = inbox.claim(engine, row.id)
+    event = claims.claim(engine, row.id)
     assert event is not None
     if state != State.WORKING:
         with writing(engine) as session:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, func, select, update
 from sqlmodel import col
 
 from gateway.queries import activity
-from gateway.store import counts, inbox, retention
+from gateway.store import claims, counts, inbox, retention
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.ingress import Ingress
 from gateway.store.session import reading, writing
@@ -29,7 +29,7 @@ def put(engine: Engine, *changes: Change) -> list[int]:
 
 
 def end(engine: Engine, event_id: int, state: State, *, target_id: str | None = None) -> None:
-    event = inbox.claim(engine, event_id)
+    event = claims.claim(engine, event_id)
     assert event is not None
     wait, facts = 60 if state is State.WAITING else None, {"target_id": target_id} if target_id else {}
     with writing(engine) as session:

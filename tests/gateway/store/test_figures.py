@@ -9,7 +9,7 @@ from sqlalchemy import Engine, update
 from sqlmodel import col
 
 from gateway.queries import figures
-from gateway.store import connections, counts, inbox, links, sales
+from gateway.store import claims, connections, counts, inbox, links, sales
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
@@ -33,7 +33,7 @@ def sell(engine: Engine, number: str, cents: int, *, branch: int = 1, connection
     with writing(engine) as session:
         change = Change(f"{connection}-{number}", Flow.ORDERS, "poll", "Receipt", number, connection)
         (row,) = inbox.receive(session, [change])
-    event = inbox.claim(engine, row.id)
+    event = claims.claim(engine, row.id)
     assert event
     day = TODAY - timedelta(days=days_ago)
     facts = SaleFacts(number, day, branch, f"Shop {branch}", None, cents, 0, ())

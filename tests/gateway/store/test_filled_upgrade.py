@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, MetaData, Table
 from sqlmodel import col
 
 from gateway.queries import activity
-from gateway.store import cursors, event_history, inbox, installation, links
+from gateway.store import claims, cursors, event_history, inbox, installation, links
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import open_engine, reading, writing
@@ -284,7 +284,7 @@ def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
     change = Change(key="a", flow=Flow.PRODUCTS, source="test", entity="Item", entity_id="1", connection="default")
     with writing(engine) as session:
         first, second = (inbox.receive(session, [change._replace(key=key)])[0] for key in "ab")
-    assert inbox.claim(engine, second.id) is not None
+    assert claims.claim(engine, second.id) is not None
     with reading(engine) as session:
         older = activity.find_event(session, first.id)
         newer = activity.find_event(session, second.id)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text, update
 from sqlmodel import col
 
 from gateway.queries import activity
-from gateway.store import event_history, inbox
+from gateway.store import claims, event_history, inbox
 from gateway.store.claims import LeaseLost
 from gateway.store.events import Change, Event, Flow, Outcome, Received, State
 from gateway.store.session import reading, writing
@@ -55,7 +55,7 @@ def test_a_change_is_received_once_and_a_redelivery_returns_its_state(engine: En
     assert first.created
     assert first.pending
     assert (again.id, again.created, again.pending) == (first.id, False, True)
-    end(engine, inbox.claim(engine, first.id))
+    end(engine, claims.claim(engine, first.id))
     assert put(engine, change("a")) == [Received(first.id, created=False, pending=False)]
 
 
@@ -70,16 +70,16 @@ def test_a_text_that_postgresql_refuses_is_received_with_escapes(engine: Engine)
 
 def test_a_claimed_event_cannot_be_claimed_again_while_its_lease_lives(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
-    event = inbox.claim(engine, received.id)
+    event = claims.claim(engine, received.id)
     assert event is not None
     assert (event.state, event.attempts, event.crashes) == (State.WORKING, 1, 0)
-    assert inbox.claim(engine, received.id) is None
+    assert claims.claim(engine, received.id) is None
     assert claim_next(engine) is None
 
 
 def test_40_an_event_of_a_killed_worker_is_taken_over_and_fenced(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
-    zombie = inbox.claim(engine, received.id)
+    zombie = claims.claim(engine, received.id)
     place(engine, received.id, leased_until=moment(-0.5))
     heir = claim_next(engine)
     assert heir is not None
@@ -93,18 +93,18 @@ def test_40_an_event_of_a_killed_worker_is_taken_over_and_fenced(engine: Engine)
 def test_47_a_newer_hint_goes_on_counting_the_crashes_of_the_older(engine: Engine) -> None:
     killer, other = put(engine, change("a"), change("b", "2"))
     for _ in range(3):
-        assert inbox.claim(engine, killer.id) is not None
+        assert claims.claim(engine, killer.id) is not None
         place(engine, killer.id, leased_until=moment(-0.5))
-    end(engine, inbox.claim(engine, killer.id), Outcome(State.WAITING, reason="later", wait_seconds=60))
+    end(engine, claims.claim(engine, killer.id), Outcome(State.WAITING, reason="later", wait_seconds=60))
     (newer,) = put(engine, change("c"))
-    event = inbox.claim(engine, newer.id)
+    event = claims.claim(engine, newer.id)
     assert event is not None
     assert (event.id, event.crashes) == (newer.id, 3)
     place(engine, newer.id, leased_until=moment(-0.5))
-    again = inbox.claim(engine, newer.id)
+    again = claims.claim(engine, newer.id)
     assert again is not None
     assert again.crashes == 4
-    innocent = inbox.claim(engine, other.id)
+    innocent = claims.claim(engine, other.id)
     assert innocent is not None
     assert innocent.crashes == 0
 
@@ -114,7 +114,7 @@ def test_47_a_newer_hint_about_a_parked_killer_has_one_more_try(engine: Engine) 
     place(engine, killer.id, state=State.PARKED, code="crashed", crashes=5)
     for key, crashes in (("b", 4), ("c", 3)):
         (newer,) = put(engine, change(key))
-        event = inbox.claim(engine, newer.id)
+        event = claims.claim(engine, newer.id)
         assert event is not None
         assert event.crashes == crashes
         place(engine, newer.id, state=State.PARKED, lease=None, leased_until=None)
@@ -122,7 +122,7 @@ def test_47_a_newer_hint_about_a_parked_killer_has_one_more_try(engine: Engine) 
 
 def test_a_renewed_lease_is_not_taken_over(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
-    event = inbox.claim(engine, received.id)
+    event = claims.claim(engine, received.id)
     assert event is not None
     place(engine, received.id, leased_until=moment(-0.5))
     inbox.renew(engine, [event.lease or ""])
@@ -131,9 +131,9 @@ def test_a_renewed_lease_is_not_taken_over(engine: Engine) -> None:
 
 def test_52_a_subject_has_one_worker_at_a_time_and_others_do_not_wait(engine: Engine) -> None:
     first, _ = put(engine, change("a", "1"), change("b", "2"))
-    event = inbox.claim(engine, first.id)
+    event = claims.claim(engine, first.id)
     (later,) = put(engine, change("c", "1"))
-    assert inbox.claim(engine, later.id) is None
+    assert claims.claim(engine, later.id) is None
     other = claim_next(engine)
     assert other is not None
     assert other.entity_id == "2"
@@ -145,7 +145,7 @@ def test_52_a_subject_has_one_worker_at_a_time_and_others_do_not_wait(engine: En
 
 def test_51_the_newest_event_is_claimed_and_the_older_are_superseded(engine: Engine) -> None:
     older, middle, newest = put(engine, change("a"), change("b"), change("c"))
-    event = inbox.claim(engine, older.id)
+    event = claims.claim(engine, older.id)
     assert event is not None
     assert event.id == newest.id
     assert not event.careful
@@ -167,9 +167,9 @@ def test_what_only_an_older_event_tells_is_taken_over(
 ) -> None:
     (older,) = put(engine, change("a", operation=first, hint='{"deleted_id": "7"}'))
     if parked:
-        end(engine, inbox.claim(engine, older.id), Outcome(State.PARKED, reason="deleted in the books"))
+        end(engine, claims.claim(engine, older.id), Outcome(State.PARKED, reason="deleted in the books"))
     (newer,) = put(engine, change("b", operation=second))
-    event = inbox.claim(engine, newer.id)
+    event = claims.claim(engine, newer.id)
     assert event is not None
     assert (event.id, event.operation) == (newer.id, kept)
     with reading(engine) as session:
@@ -182,45 +182,45 @@ def test_what_only_an_older_event_tells_is_taken_over(
 def test_a_merge_keeps_what_was_merged_when_a_poll_finds_the_item(engine: Engine) -> None:
     put(engine, change("a", operation="Merge", hint='{"deleted_id": "7"}'))
     (newer,) = put(engine, change("b", operation="changed", hint='{"item": {}}'))
-    event = inbox.claim(engine, newer.id)
+    event = claims.claim(engine, newer.id)
     assert event is not None
     assert (event.operation, event.hint) == ("Merge", '{"deleted_id": "7"}')
 
 
 def test_an_event_that_follows_an_attempted_one_is_careful(engine: Engine) -> None:
     (older,) = put(engine, change("a"))
-    end(engine, inbox.claim(engine, older.id), Outcome(State.UNCERTAIN, wait_seconds=3600))
+    end(engine, claims.claim(engine, older.id), Outcome(State.UNCERTAIN, wait_seconds=3600))
     (newer,) = put(engine, change("b"))
-    event = inbox.claim(engine, newer.id)
+    event = claims.claim(engine, newer.id)
     assert event is not None
     assert event.careful
 
 
 def test_a_parked_event_is_closed_when_a_newer_one_is_handled(engine: Engine) -> None:
     (older,) = put(engine, change("a"))
-    end(engine, inbox.claim(engine, older.id), Outcome(State.PARKED, reason="no such group"))
+    end(engine, claims.claim(engine, older.id), Outcome(State.PARKED, reason="no such group"))
     (newer,) = put(engine, change("b"))
-    end(engine, inbox.claim(engine, newer.id))
+    end(engine, claims.claim(engine, newer.id))
     assert states(engine) == [State.SKIPPED, State.DONE]
 
 
 def test_an_abandoned_event_does_not_lock_its_subject_against_newer_ones(engine: Engine) -> None:
     (older,) = put(engine, change("a"))
-    inbox.claim(engine, older.id)
+    claims.claim(engine, older.id)
     (newer,) = put(engine, change("b"))
     place(engine, older.id, leased_until=moment(-1))
-    taken = inbox.claim(engine, newer.id)
+    taken = claims.claim(engine, newer.id)
     assert taken is not None
     assert taken.id == older.id
     end(engine, taken)
-    following = inbox.claim(engine, newer.id)
+    following = claims.claim(engine, newer.id)
     assert following is not None
     assert following.id == newer.id
 
 
 def test_a_waiting_event_is_due_only_when_its_time_has_come(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
-    end(engine, inbox.claim(engine, received.id), Outcome(State.WAITING, wait_seconds=60))
+    end(engine, claims.claim(engine, received.id), Outcome(State.WAITING, wait_seconds=60))
     assert claim_next(engine) is None
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=10) == []
@@ -233,13 +233,13 @@ def test_a_waiting_event_is_due_only_when_its_time_has_come(engine: Engine) -> N
 def test_a_sale_does_not_wait_when_the_clock_was_set_back(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     place(engine, received.id, received_at=moment(7200), due_at=moment(3600))
-    assert inbox.claim(engine, received.id) is not None
+    assert claims.claim(engine, received.id) is not None
 
 
 def test_an_attempt_that_was_asked_to_slow_down_is_not_counted(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
-    end(engine, inbox.claim(engine, received.id), Outcome(State.WAITING, wait_seconds=0, burn_attempt=False))
-    event = inbox.claim(engine, received.id)
+    end(engine, claims.claim(engine, received.id), Outcome(State.WAITING, wait_seconds=0, burn_attempt=False))
+    event = claims.claim(engine, received.id)
     assert event is not None
     assert event.attempts == 1
 
@@ -253,12 +253,12 @@ def test_urgent_events_overtake_a_backfill(engine: Engine) -> None:
 
 def test_a_retry_by_hand_resets_attempts_and_is_done_once_by_two_people(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
-    end(engine, inbox.claim(engine, received.id), Outcome(State.PARKED, reason="x"))
+    end(engine, claims.claim(engine, received.id), Outcome(State.PARKED, reason="x"))
     with writing(engine) as session:
         assert inbox.requeue(session, [received.id], states=[State.PARKED])
     with writing(engine) as session:
         assert not inbox.requeue(session, [received.id], states=[State.PARKED])
-    event = inbox.claim(engine, received.id)
+    event = claims.claim(engine, received.id)
     assert event is not None
     assert event.attempts == 1
     assert event.careful
@@ -288,13 +288,13 @@ def test_49_twenty_claimers_take_every_event_once_and_none_starves(engine: Engin
 def test_49_the_same_wake_up_ten_times_at_once_runs_the_event_once(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     with ThreadPoolExecutor(10) as pool:
-        claims = list(pool.map(lambda _: inbox.claim(engine, received.id), range(10)))
+        claims = list(pool.map(lambda _: claims.claim(engine, received.id), range(10)))
     assert len([c for c in claims if c is not None]) == 1
 
 
 def test_claims_of_one_subject_by_many_rows_at_once_never_overlap(engine: Engine) -> None:
     received = put(engine, *(change(f"k{n}", "same") for n in range(10)))
     with ThreadPoolExecutor(10) as pool:
-        claims = list(pool.map(lambda r: inbox.claim(engine, r.id), received))
+        claims = list(pool.map(lambda r: claims.claim(engine, r.id), received))
     assert len([c for c in claims if c is not None]) == 1
     assert states(engine).count(State.WORKING) == 1

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, insert, inspect, select, text, update
 from sqlmodel import SQLModel, col
 
-from gateway.store import audit, inbox, links, people, personal, retention, sales
+from gateway.store import audit, claims, inbox, links, people, personal, retention, sales
 from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
@@ -33,7 +33,7 @@ def receive(engine: Engine, key: str, *, entity: str = "Relation", outcome: Outc
     change = Change(key, Flow.CUSTOMERS, "poll", entity, more.pop("entity_id", key), "shop", **more)
     with writing(engine) as session:
         (received,) = inbox.receive(session, [change])
-    event = inbox.claim(engine, received.id)
+    event = claims.claim(engine, received.id)
     assert event is not None
     with writing(engine) as session:
         finish(session, event, outcome or Outcome(State.DONE))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
-from gateway.store import inbox, requests, retention
+from gateway.store import claims, inbox, requests, retention
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.retention import Purged
 from gateway.store.session import reading, writing
@@ -20,7 +20,7 @@ def handle(engine: Engine, key: str, *, state: State = State.DONE, **said: Any) 
     given: dict[str, Any] = {"flow": Flow.ORDERS, "source": "poll", "entity": "Receipt", "entity_id": key}
     with writing(engine) as session:
         (received,) = inbox.receive(session, [Change(key, connection="shop", **{**given, **said})])
-    event = inbox.claim(engine, received.id)
+    event = claims.claim(engine, received.id)
     assert event is not None
     with writing(engine) as session:
         finish(session, event, Outcome(state))

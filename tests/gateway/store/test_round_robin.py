@@ -129,7 +129,7 @@ def test_51_the_newest_event_of_a_subject_supersedes_the_older_ones(engine: Engi
 @pytest.mark.parametrize("by_wake_up", [True, False])
 def test_a_request_of_a_person_is_not_superseded_by_a_later_webhook(engine: Engine, *, by_wake_up: bool) -> None:
     first, *_ = put(engine, about("1"), about("2", priority=URGENT), about("3"))
-    event = inbox.claim(engine, first) if by_wake_up else claim_next(engine)
+    event = claims.claim(engine, first) if by_wake_up else claim_next(engine)
     assert event is not None
     assert (event.key, states(engine)) == ("a:2", ["skipped", "working", "received"])
     end(engine, event)
@@ -141,7 +141,7 @@ def test_a_request_of_a_person_is_not_superseded_by_a_later_webhook(engine: Engi
 def test_an_event_that_is_not_due_yet_does_not_supersede_a_due_one(engine: Engine) -> None:
     put(engine, about("1"))
     (late,) = put(engine, about("2"))
-    event = inbox.claim(engine, late)
+    event = claims.claim(engine, late)
     assert event is not None
     end(engine, event, Outcome(State.WAITING, wait_seconds=3600))
     put(engine, about("3"))
@@ -203,8 +203,8 @@ def test_events_of_a_resting_connection_wait_but_requests_are_done(engine: Engin
     )
     connect(engine, "b")
     put(engine, change("1", "b"))
-    assert inbox.claim(engine, waiting) is None
-    assert inbox.claim(engine, hint) is None
+    assert claims.claim(engine, waiting) is None
+    assert claims.claim(engine, hint) is None
     rotation = RoundRobin()
     assert [take(engine, rotation), take(engine, rotation), take(engine, rotation)] == ["a", "b", None]
     with reading(engine) as session:
@@ -230,7 +230,7 @@ def test_an_account_that_cools_down_is_not_claimed_and_others_go_on(engine: Engi
     cooling = {"system": system, "account": account, "cooldown_from": epoch(), "cooldown_until": epoch() + 60}
     with writing(engine) as session:
         session.execute(insert(RateLimitRow).values(cooling))
-    assert inbox.claim(engine, urgent) is None
+    assert claims.claim(engine, urgent) is None
     rotation = RoundRobin()
     assert [take(engine, rotation), take(engine, rotation)] == ["b", None]
     with writing(engine) as session:
@@ -240,7 +240,7 @@ def test_an_account_that_cools_down_is_not_claimed_and_others_go_on(engine: Engi
 
 def test_an_excluded_connection_is_left_to_the_threads_it_has(engine: Engine) -> None:
     (first, _) = put(engine, change("1", "a"), change("1", "b"))
-    assert inbox.claim(engine, first, excluded=["a"]) is None
+    assert claims.claim(engine, first, excluded=["a"]) is None
     rotation = RoundRobin()
     assert [take(engine, rotation, excluded=["a"]), take(engine, rotation, excluded=["a"])] == ["b", None]
     assert take(engine, rotation) == "a"
@@ -250,7 +250,7 @@ def test_an_event_without_a_connection_is_still_found(engine: Engine) -> None:
     (orphan,) = put(engine, Change("k", Flow.ORDERS, "test", "Item", "1", account="unknown"))
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=5) == [orphan]
-    assert inbox.claim(engine, orphan) is not None
+    assert claims.claim(engine, orphan) is not None
 
 
 def test_the_sweep_finds_events_of_every_connection(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from gateway.store import inbox
+from gateway.store import claims
 from gateway.store.events import Outcome, State
 from gateway.store.session import writing
 from tests.claiming import claim_next, finish
@@ -22,7 +22,7 @@ def resend(gateway: Gateway, reason: str) -> httpx.Response:
 def work_once(gateway: Gateway) -> None:
     """A worker that is woken when both have asked."""
     wait_until(lambda: len(gateway.rows()) > 1, seconds=20, what="both requests")
-    event = inbox.claim(gateway.engine, gateway.rows()[-1].id or 0)
+    event = claims.claim(gateway.engine, gateway.rows()[-1].id or 0)
     assert event is not None
     with writing(gateway.engine) as session:
         finish(session, event, Outcome(State.DONE, facts={"target_id": "88"}))

@@ -12,7 +12,7 @@ import pytest
 import simplejson
 from sqlalchemy import select
 
-from gateway.store import audit, connections, counts, inbox, links
+from gateway.store import audit, claims, connections, counts, links
 from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
@@ -54,7 +54,7 @@ def an_event(key: str, **more: Any) -> Change:
 
 
 def finish(gateway: Gateway, event_id: int, outcome: Outcome, *entries: Entry) -> None:
-    event = inbox.claim(gateway.engine, event_id)
+    event = claims.claim(gateway.engine, event_id)
     assert event is not None
     with writing(gateway.engine) as session:
         audit.write_log(session, [(event.connection, event.id, entries)])
@@ -172,7 +172,7 @@ def test_a_parked_event_is_retried_with_a_fresh_series_of_attempts(gateway: Gate
 
 def test_an_event_in_a_workers_hands_is_not_retried(gateway: Gateway) -> None:
     (event_id,) = gateway.receive(an_event("a"))
-    assert inbox.claim(gateway.engine, event_id)
+    assert claims.claim(gateway.engine, event_id)
     assert gateway.admin("POST", f"/admin/events/{event_id}/retry").status_code == 409
     assert gateway.admin("POST", f"/admin/events/{event_id}/ignore").status_code == 409
     assert gateway.rows()[0].state == "working"

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.errors import AUTH_LOST
-from gateway.store import inbox, tokens
+from gateway.store import claims, inbox, tokens
 from gateway.store.events import Outcome, State
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
@@ -86,7 +86,7 @@ def test_what_was_done_here_is_listed_with_its_reason_in_pages(gateway: Gateway)
 def test_only_an_event_that_waits_has_a_next_attempt(gateway: Gateway) -> None:
     aside, waits, begun = gateway.receive(an_event("k1", state=State.PARKED), an_event("k2"), an_event("k3"))
     finish(gateway, waits, Outcome(State.WAITING, reason="busy", wait_seconds=60.0))
-    assert inbox.claim(gateway.engine, begun) is not None
+    assert claims.claim(gateway.engine, begun) is not None
     listed = gateway.admin("GET", "/admin/events").json()["events"]
     assert {event["id"] for event in listed} == {aside, waits, begun}
     assert [event["id"] for event in listed if "next_attempt_at" in event] == [waits]

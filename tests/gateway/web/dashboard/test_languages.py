@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway import catalogue
-from gateway.store import audit, inbox
+from gateway.store import audit, claims
 from gateway.store.events import Change, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.store.session import writing
@@ -36,7 +36,7 @@ def park(gateway: Gateway, error: Exception) -> int:
     (event_id,) = gateway.receive(
         Change("a", Flow.ORDERS, "poll", "Receipt", "1", connection="default", order_id="1.1.2026.5")
     )
-    event = inbox.claim(gateway.engine, event_id)
+    event = claims.claim(gateway.engine, event_id)
     assert event is not None
     with writing(gateway.engine) as session:
         finish(session, event, retry_policy.outcome_of(error, event))

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from gateway.store import connections, inbox, sales
+from gateway.store import claims, connections, inbox, sales
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.sales import AMSTERDAM, SaleFacts
 from gateway.store.session import reading, writing
@@ -70,7 +70,7 @@ def sell(engine: Engine, facts: SaleFacts) -> None:
     change = Change(facts.number, Flow.ORDERS, "poll", "Receipt", facts.number, "default")
     with writing(engine) as session:
         (row,) = inbox.receive(session, [change])
-    event = inbox.claim(engine, row.id)
+    event = claims.claim(engine, row.id)
     assert event is not None
     with writing(engine) as session:
         finish(session, event, Outcome(State.DONE))

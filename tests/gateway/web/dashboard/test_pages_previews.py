@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.store import connections, inbox, records
+from gateway.store import claims, connections, records
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
@@ -93,7 +93,7 @@ def settle(
 ) -> None:
     """End an event as a worker does."""
     assert event_id
-    event = inbox.claim(gateway.engine, event_id)
+    event = claims.claim(gateway.engine, event_id)
     assert event
     ended = Outcome(state, reason=reason, result=json.dumps(content), messages=messages.store(reason, content))
     with writing(gateway.engine) as session:

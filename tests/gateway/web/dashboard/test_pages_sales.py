@@ -19,7 +19,7 @@ from sqlmodel import col
 from gateway import catalogue
 from gateway.queries import sales as sales_queries
 from gateway.queries.sales import SaleFilter
-from gateway.store import inbox, links, sales
+from gateway.store import claims, links, sales
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sales import SaleFacts
@@ -52,7 +52,7 @@ def store(gateway: Gateway, number: str, outcome: Outcome = BOOKED, **more: Any)
     (event_id,) = gateway.receive(
         Change(f"k-{connection}-{number}", Flow.ORDERS, "poll", "Receipt", sale_id, connection)
     )
-    event = inbox.claim(gateway.engine, event_id)
+    event = claims.claim(gateway.engine, event_id)
     assert event is not None
     with writing(gateway.engine) as session:
         if outcome is BOOKED:

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from gateway.queries import todo
-from gateway.store import audit, connections, inbox, records
+from gateway.store import audit, claims, connections, inbox, records
 from gateway.store.audit import CauseMarkRow
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.records import RecordFacts, RecordKind
@@ -154,7 +154,7 @@ def test_a_cause_that_is_healed_closes_its_own_messages(gateway: Gateway, admin:
     with writing(gateway.engine) as session:
         session.execute(update(InboxRow).values(cause="item 9"))
         assert inbox.requeue_by_code(session, "default", code="no-item", cause="item 9") == [event_id]
-    event = inbox.claim(gateway.engine, event_id)
+    event = claims.claim(gateway.engine, event_id)
     assert event is not None
     with writing(gateway.engine) as session:
         finish(session, event, Outcome(State.DONE))
@@ -175,7 +175,7 @@ def test_a_page_that_is_old_still_names_a_cause_whose_newest_record_is_healed(
     assert "0 of 2 are done" in admin.get(done).text
     # All of them are being tried again: what somebody was typing meanwhile is kept.
     assert mark(admin, note="asked the supplier") == 303
-    again = inbox.claim(gateway.engine, ids[0])
+    again = claims.claim(gateway.engine, ids[0])
     assert again is not None
     with writing(gateway.engine) as session:
         finish(session, again, Outcome(State.PARKED, reason="why", code="no-item"))
@@ -212,7 +212,7 @@ def test_a_note_that_is_changed_takes_nothing_else_back(
 
 def test_a_cause_of_one_product_says_which(gateway: Gateway, admin: httpx.Client) -> None:
     (event_id,) = gateway.receive(Change("k", Flow.PRODUCTS, "poll", "Item", "17", "default"))
-    event = inbox.claim(gateway.engine, event_id)
+    event = claims.claim(gateway.engine, event_id)
     assert event is not None
     outcome = Outcome(State.PARKED, reason="the item has no SKU", code="no-sku")
     with writing(gateway.engine) as session:
