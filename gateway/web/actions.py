@@ -39,9 +39,9 @@ class Resend:
 
     order: str
     actor: str
-    dry_run: bool = False
+    dry_run: bool
+    connection: str | None
     reason: str | None = None
-    connection: str | None = None
     settings: str | None = None
 
 

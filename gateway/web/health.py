@@ -6,7 +6,7 @@ import asyncio
 import hmac
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -83,22 +83,22 @@ class Gauge:
     meters: Sequence[MeterRow] = ()
     alerts: Sequence[AlertRow] = ()
     uses: Sequence[rate_limits.Use] = ()
-    names: Mapping[rate_limits.Account, Sequence[str]] | None = None
+    names: Mapping[rate_limits.Account, Sequence[str]] = field(default_factory=dict)
     processes: Sequence[ProcessRow] = ()
     tokens: Sequence[TokenRow] = ()
-    totals: Mapping[installation.Key, float] | None = None
+    totals: Mapping[installation.Key, float] = field(default_factory=dict)
     allowance: int = 0
-    display_names: Mapping[str, str] | None = None
+    display_names: Mapping[str, str] = field(default_factory=dict)
 
     def called(self, key: str) -> str:
-        return (self.display_names or {}).get(key, key)
+        return self.display_names.get(key, key)
 
     def age(self, then: datetime | None) -> float:
         return (self.now - then).total_seconds() if then else 0.0
 
     def of_uses(self, number: Callable[[rate_limits.Use], float]) -> list[Labelled]:
         """A number of each account, by the connections that have it."""
-        uses = [(use, name) for use in self.uses for name in (self.names or {}).get(use.account, ())]
+        uses = [(use, name) for use in self.uses for name in self.names.get(use.account, ())]
         return [((self.called(name), use.account.system), number(use)) for use, name in uses]
 
     def of_pools(self, column: str) -> list[Labelled]:
@@ -149,7 +149,7 @@ def expose(reading: Gauge | None) -> bytes:
 def families(reading: Gauge) -> Iterator[Metric]:
     for name, about, labels, find in GAUGES:
         yield _gauge(name, about, labels, find(reading))
-    yield from installation.to_families(counters.REGISTRY, reading.totals or {})
+    yield from installation.to_families(counters.REGISTRY, reading.totals)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

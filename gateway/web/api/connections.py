@@ -159,7 +159,7 @@ class Saved:
 
     version: int
     checked: bool
-    warnings: tuple[DocumentFault, ...] = ()
+    warnings: tuple[DocumentFault, ...]
 
 
 async def save_settings(

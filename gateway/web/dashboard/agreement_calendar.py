@@ -52,9 +52,9 @@ class CalendarDay:
 
     day: date
     result: CalendarResult
-    row: AgreementDayRow | None = None
-    certificate: Certificate | None = None
-    sign_off: SignOffRow | None = None
+    row: AgreementDayRow | None
+    certificate: Certificate | None
+    sign_off: SignOffRow | None
 
     @property
     def difference(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final, TypeVar
@@ -176,14 +176,14 @@ class ConnectionOverview:
     lost: str | None
     refused: bool
     reconnect_before: datetime | None
-    systems: Sequence[SystemRow] = ()
-    silent: Sequence[Silence] = ()
-    failing: Sequence[CursorRow] = ()
-    yesterday: AgreementSum = field(default_factory=AgreementSum)
-    month: AgreementSum = field(default_factory=AgreementSum)
-    causes: Sequence[OpenCause] = ()
-    put_off: int = 0
-    reads: int = 0
+    systems: Sequence[SystemRow]
+    silent: Sequence[Silence]
+    failing: Sequence[CursorRow]
+    yesterday: AgreementSum
+    month: AgreementSum
+    causes: Sequence[OpenCause]
+    put_off: int
+    reads: int
 
     @property
     def records(self) -> int:

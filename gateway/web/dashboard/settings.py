@@ -107,7 +107,12 @@ async def show_settings(request: Request, _visitor: Visitor) -> Response:
 async def submit_settings(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Check, save or try what was typed. What was typed is shown again unless it was saved."""
     state = await _read(request)
-    editor = to_editor(form)
+    editor = Editor(
+        text=form.get("document", "").replace("\r\n", "\n").replace("\r", "\n"),
+        base=queries.find_number(form, "base") or 0,
+        who=queries.find_text(form, "who") or "",
+        reason=queries.find_text(form, "reason") or "",
+    )
     # On a thread: checking a large document takes time.
     if found := (await services.of(request).run(lambda: _parse(editor.text)))[1]:
         refused = replace(editor, places=found, notice="refused")
@@ -126,16 +131,6 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
             return RedirectResponse(f"/preview/{event_id}", 303)
         case _:
             return await _show(request, state, replace(editor, notice="checked"), SentForm(form))
-
-
-def to_editor(form: dict[str, str]) -> Editor:
-    """The form as it was sent, its lines ended as files end them."""
-    return Editor(
-        text=form.get("document", "").replace("\r\n", "\n").replace("\r", "\n"),
-        base=queries.find_number(form, "base") or 0,
-        who=queries.find_text(form, "who") or "",
-        reason=queries.find_text(form, "reason") or "",
-    )
 
 
 async def _save(request: Request, visitor: Visitor, state: SettingsState, editor: Editor) -> Response:
