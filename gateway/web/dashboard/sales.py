@@ -71,7 +71,7 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         return found | {"page": sales.find(session, searched), "total": total, "chart": chart}
 
     found = await shared.read(look)
-    query = kept(request.query_params)
+    query = {name: request.query_params[name] for name in FIELDS if request.query_params.get(name)}
     last = found["page"].next
     return render(
         request,
@@ -196,11 +196,6 @@ async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleF
         q_cents=catalogue.to_cents(q) if q else None,
         after=_find_position(filled),
     )
-
-
-def kept(given: Mapping[str, Any]) -> dict[str, str]:
-    """The fields of the filter that are filled, for the addresses of its other pages."""
-    return {name: str(given[name]) for name in FIELDS if given.get(name)}
 
 
 def _find_amount(given: Mapping[str, Any], name: str) -> int | None:
