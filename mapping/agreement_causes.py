@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from mapping.figures import TURNOVER, UNKNOWN, Cell, Figures, Measure, subtract, total_of, within
+from mapping.figures import TURNOVER, UNKNOWN, Figures, Measure, subtract, total_of, within
 from mapping.messages import Amount, join, message
 from mapping.money import add
 from mapping.sale_identity import name_document
@@ -114,16 +114,13 @@ _MONEY = (Measure.TENDER, Measure.ACCOUNT)
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One group: its sales, its documents, and what both add up to over all days."""
+    """One group: its sales, its documents, and what both add up to over all days; the books less the till."""
 
     sales: Sequence[TillRecord]
     documents: Sequence[BooksRecord]
     till: Figures
     books: Figures
-
-    @property
-    def difference(self) -> dict[Cell, int]:
-        return subtract(self.books, self.till)
+    difference: Figures
 
     @property
     def present(self) -> list[BooksRecord]:
@@ -166,7 +163,8 @@ def explain(
     sales: Sequence[TillRecord], documents: Sequence[BooksRecord], start: date, through: date
 ) -> DifferenceRow | None:
     """The row of one group, or None if it makes no difference on these days."""
-    case = _Case(sales, documents, add(s.figures for s in sales), add(d.figures for d in documents))
+    till, books = add(sale.figures for sale in sales), add(document.figures for document in documents)
+    case = _Case(sales, documents, till, books, subtract(books, till))
     differences = within(case.difference, start, through)
     if not differences:
         return None

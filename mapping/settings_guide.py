@@ -77,8 +77,8 @@ def _settings(chapter: str, model: type[BaseModel], present: BaseModel) -> Itera
             choices=tuple(map(str, get_args(inner))) if get_origin(inner) is Literal else (),
             low=_limit(field, "ge"),
             high=_limit(field, "le"),
-            default=_show(default),
-            value=None if value == default else _show(value),
+            default=None if default is None else settings_document.to_toml(default),
+            value=None if value is None or value == default else settings_document.to_toml(value),
         )
 
 
@@ -103,10 +103,6 @@ def _kind(annotation: Any) -> Kind:
 def _limit(field: FieldInfo, name: str) -> Decimal | None:
     found = next((getattr(rule, name) for rule in field.metadata if hasattr(rule, name)), None)
     return None if found is None else Decimal(found)
-
-
-def _show(value: object) -> str | None:
-    return None if value is None else settings_document.to_toml(value)
 
 
 _BY_HAND: Final = "edit the document itself, on the page of the settings"

@@ -1,5 +1,8 @@
 """The frozen records of both systems: the connectors read and write them, the mapping translates them.
 
+Units: `*_cents` are integer euro cents; `Decimal` amounts are euros; quantities are `Decimal` pieces; percentages are
+`Decimal` per cent (21 means 21 %). Dates are business dates of the shop (Europe/Amsterdam); datetimes are aware.
+
 A fingerprint is a stable short text for a record's content, to detect changes without a read.
 """
 

@@ -1,8 +1,4 @@
-"""The records of the books (QuickBooks Online).
-
-Units: `*_cents` are integer euro cents; `Decimal` amounts are euros; quantities are `Decimal` pieces; percentages are
-`Decimal` per cent (21 means 21 %). Dates are business dates of the shop (Europe/Amsterdam); datetimes are aware.
-"""
+"""The records of the books (QuickBooks Online)."""
 
 from __future__ import annotations
 
