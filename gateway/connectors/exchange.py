@@ -100,14 +100,10 @@ def is_read(operation: str) -> bool:
     return operation.startswith(_READS)
 
 
-def reading_only(gate: Gate) -> Gate:
-    """The gate for a dry run: a call that is not known to be a read raises `WriteRefused` and does not leave."""
-
-    @contextmanager
-    def enter(operation: str) -> Iterator[None]:
-        if not is_read(operation):
-            raise WriteRefused(f"{operation} in a dry run")
-        with gate(operation):
-            yield
-
-    return enter
+@contextmanager
+def refuse_writes(gate: Gate, operation: str) -> Iterator[None]:
+    """The gate of a dry run: a call that is not known to be a read raises `WriteRefused` and does not leave."""
+    if not is_read(operation):
+        raise WriteRefused(f"{operation} in a dry run")
+    with gate(operation):
+        yield

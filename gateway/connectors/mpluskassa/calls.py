@@ -137,7 +137,7 @@ class Caller:
     def reading_only(self) -> Self:
         """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
         client = copy.copy(self)
-        client._gate = exchange.reading_only(self._gate)  # noqa: SLF001 - its own copy
+        client._gate = partial(exchange.refuse_writes, self._gate)  # noqa: SLF001 - its own copy
         return client
 
     def read(self, operation: str, **body: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self, TypeVar
 
@@ -71,7 +72,7 @@ class Session:
     def reading_only(self) -> Self:
         """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
         session = copy.copy(self)
-        session._gate = exchange.reading_only(self._gate)  # noqa: SLF001 - its own copy
+        session._gate = partial(exchange.refuse_writes, self._gate)  # noqa: SLF001 - its own copy
         return session
 
     def perform(self, call: ApiCall) -> Json:
