@@ -210,8 +210,9 @@ def _find_references(content: Any) -> Iterator[tuple[str, str]]:
             yield from _find_references(each)
 
 
-def _open_up(known: Context, deps: Deps) -> _Drafted:
-    posting, references = drafts.prepare(known.sale, deps, kind=known.kind if known.link else None)
+def _open_up(known: Context, deps: Deps, *, is_new: bool = False) -> _Drafted:
+    """`is_new`: the document is another one than the linked one, of the kind that the sale has now."""
+    posting, references = drafts.prepare(known.sale, deps, kind=known.kind if known.link and not is_new else None)
     return drafts.open_up(posting, deps), references
 
 
@@ -308,7 +309,7 @@ PLANS: Final[Mapping[Step, _Plan]] = {
     Step.NOTHING: _Plan(lambda *_: [NOTHING], stays=True),
     Step.RELINK: _Plan(lambda known, _: _say_linked(known.successor), stays=True),
     Step.BOOK: _Plan(partial(_say_booked, lambda _: [BOOK])),
-    Step.BOOK_AGAIN: _Plan(partial(_say_booked, _say_deleted)),
+    Step.BOOK_AGAIN: _Plan(partial(_say_booked, _say_deleted), partial(_open_up, is_new=True)),
     Step.REPLACE: _Plan(_say_replaced),
     Step.REVIVE: _Plan(_say_revived, _draft_again),
     Step.UPDATE: _Plan(partial(_say_written, [UPDATE]), _draft_again),

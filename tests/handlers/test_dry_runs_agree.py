@@ -244,3 +244,11 @@ def test_a_dry_run_names_the_action_of_the_real_run(shop: Shop, name: str) -> No
     real = taken(before, look(shop), event.state)
     said = "refused" if "refused" in plan else plan["action"].partition(":")[0].replace("park", "parked")
     assert (said, real) == (expected, expected), (plan.get("steps"), event.reason)
+
+
+def test_a_dry_run_names_the_kind_of_document_that_is_booked_again(shop: Shop) -> None:
+    """An invoice stays one when it is paid at once; a new document is what the sale is now."""
+    receipt = str(booked(SPLIT, uncancel, settle, delete_in_books)(shop, ""))
+    plan = planned(shop.resend(receipt, dry_run=True))
+    shop.resend(receipt)
+    assert (plan["action"], plan["entity"]) == ("book again", document(shop)[0])
