@@ -11,10 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
-
-from sqlalchemy import Engine
-from sqlmodel import Session
+from typing import Any, Final, Generic, TypeVar
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
@@ -27,7 +24,7 @@ from gateway.store.claims import Claim
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import KnownLinks, Link, LinkKind
 from gateway.store.records import RecordFacts
-from gateway.store.session import reading, writing
+from gateway.store.session import ConnectionStore, writing
 from handlers.lists import Lists
 from mapping import list_entries, settings_document
 from mapping.records import BookedDocument, LineAmounts, Sale
@@ -39,8 +36,6 @@ JUST_READ_SECONDS: Final = 3.0
 JUST_READ_AT_MOST: Final = 200
 ITEMS_SECONDS: Final = 30.0
 Read = TypeVar("Read")
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
 
 
 class JustRead(Generic[Read]):
@@ -99,7 +94,7 @@ class ProcessState:
 
 
 @dataclass(frozen=True)
-class Deps:
+class Deps(ConnectionStore):
     """The dependencies of one event. `facts` are event columns found so far, stored even if the handler fails later;
     `sales` are the sales it is about, by the till's id, as far as they were read; `documents` are those of the books as
     they were last read or written, by their kind and id; `records` is what was seen of products and customers.
@@ -113,8 +108,6 @@ class Deps:
     Within `in_a_row` calls to the till share a slot of the rate limiter: nothing may be waited for between them.
     """
 
-    engine: Engine
-    connection: str
     books: QuickBooks
     till: MplusKassa
     lists: Lists
@@ -136,20 +129,6 @@ class Deps:
     claim: Claim | None = None
     known: object = None
     in_a_row: Callable[[], AbstractContextManager[None]] = nullcontext
-
-    def read(
-        self, query: Callable[Concatenate[Session, str, Given], Answer], *args: Given.args, **more: Given.kwargs
-    ) -> Answer:
-        """What a query finds of this connection, in a read transaction of its own."""
-        with reading(self.engine) as session:
-            return query(session, self.connection, *args, **more)
-
-    def write(
-        self, statement: Callable[Concatenate[Session, str, Given], Answer], *args: Given.args, **more: Given.kwargs
-    ) -> Answer:
-        """What a statement about this connection answers, in a transaction of its own."""
-        with writing(self.engine) as session:
-            return statement(session, self.connection, *args, **more)
 
     def without_writes(self) -> Deps:
         """The dependencies of a dry run: both clients refuse what is not a read, before it leaves."""

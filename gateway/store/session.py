@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, event, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
@@ -18,6 +19,8 @@ from sqlmodel import Session, create_engine
 
 from gateway.errors import Transient
 
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 CONNECT_SECONDS = 5
 BUSY_MILLISECONDS = 10_000
 WAL_TRIES, WAL_PAUSE_SECONDS = 100, 0.05
@@ -186,3 +189,25 @@ def _as_transient() -> Iterator[None]:
     except _TRANSIENT as error:
         code = type(getattr(error, "orig", None) or error).__name__
         raise Transient("the database cannot be used right now", code=code) from error
+
+
+@dataclass(frozen=True)
+class ConnectionStore:
+    """The store, as far as one connection is concerned."""
+
+    engine: Engine
+    connection: str
+
+    def read(
+        self, query: Callable[Concatenate[Session, str, Given], Answer], *args: Given.args, **more: Given.kwargs
+    ) -> Answer:
+        """What a query finds of this connection, in a read transaction of its own."""
+        with reading(self.engine) as session:
+            return query(session, self.connection, *args, **more)
+
+    def write(
+        self, statement: Callable[Concatenate[Session, str, Given], Answer], *args: Given.args, **more: Given.kwargs
+    ) -> Answer:
+        """What a statement about this connection answers, in a transaction of its own."""
+        with writing(self.engine) as session:
+            return statement(session, self.connection, *args, **more)
