@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
 from sqlmodel import Session, col
@@ -30,6 +30,7 @@ _GONE = frozenset({BookingStatus.DELETED, BookingStatus.REPLACING, BookingStatus
 _EXACT = (SaleRow.number, SaleRow.document_number, SaleRow.document_id)
 _NAMES = (col(SaleRow.number), col(SaleRow.sale_id))
 _NEWEST_FIRST = (col(SaleRow.day).desc(), col(SaleRow.id).desc())
+_LOOKED_THROUGH: Final = 20
 _PARTLY = (SaleRow.number, SaleRow.document_number, SaleRow.customer, SaleRow.branch_name)
 
 
@@ -176,18 +177,21 @@ def find_sides(session: Session, connection: str, sale_id: str) -> dict[SideName
 
 
 def branches(session: Session, connection: str) -> list[tuple[int, str | None]]:
-    """The number and newest name of every location with sales, one step through the index for each."""
+    """The number and newest known name of every location with sales, one step through the index for each.
+
+    A sale that failed early has no name of its location; its newest few sales are looked through.
+    """
     found: list[tuple[int, str | None]] = []
     mine = col(SaleRow.connection) == connection
     first = select(func.min(col(SaleRow.branch))).where(mine)
-    newest = select(col(SaleRow.branch_name)).where(mine).order_by(*_NEWEST_FIRST).limit(1)
+    newest = select(col(SaleRow.branch_name)).where(mine).order_by(*_NEWEST_FIRST).limit(_LOOKED_THROUGH)
     while True:
         after = col(SaleRow.branch) > (found[-1][0] if found else -1)
         number = session.execute(first.where(after)).scalar_one()
         if number is None:
             return found
-        name = session.execute(newest.where(col(SaleRow.branch) == number)).scalar_one_or_none()
-        found.append((int(number), name))
+        names = session.execute(newest.where(col(SaleRow.branch) == number)).scalars()
+        found.append((int(number), next(filter(None, names), None)))
 
 
 def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool]]:

@@ -16,6 +16,7 @@ from gateway.queries import activity, figures, sales
 from gateway.store import agreements, audit, requests
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import today_of
+from gateway.store.tables import SaleRow
 from gateway.web import api, queries, services
 from gateway.web.access import chosen_language, refuse_others
 from gateway.web.api.status import ask_comparison, send_certificates
@@ -200,14 +201,19 @@ def _differences_of(session: Session, shown: CalendarDay) -> Iterator[dict[str, 
         return
     records = figures.records_of(session, [shown.row])[shown.row.connection, shown.day]
     certified = shown.certificate.content["records"] if shown.certificate else []
-    named = sales.find_named(session, shown.row.connection, [each.record.rpartition(" ")[2] for each in records])
+    named = sales.find_named(session, shown.row.connection, [_to_number(each.record) for each in records])
     for row in records:
         mine: Mapping[str, Any] = next(
             (each for each in certified if (each["record"], each["cause"]) == (row.record, row.cause)), {}
         )
-        sale = named.get(row.record.rpartition(" ")[2])
+        sale = named.get(_to_number(row.record))
         said = {"documents": mine.get("documents", []), "parts": mine.get("differences", [])}
         yield {"row": row, "sale": sale, **said}
+
+
+def _to_number(record: str) -> str:
+    """The printed number, or id, at the end of what a report calls a record."""
+    return record.rpartition(" ")[2]
 
 
 # --- sign-off and comparisons ------------------------------------------------------------------------------------
@@ -277,15 +283,18 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
 async def show_report(request: Request, visitor: Visitor) -> Response:
     event_id = queries.to_id(request)
 
-    def look(session: Session) -> tuple[Event | None, dict[int, str | None]]:
+    def look(session: Session) -> tuple[Event, dict[int, str | None], Any, dict[str, SaleRow]]:
         found = activity.find_event(session, event_id)
-        return found, dict(sales.branches(session, found.connection or "")) if found else {}
+        if found is None or found.entity != requests.AGREEMENT:
+            raise Refusal(404, _NO_REPORT)
+        refuse_others(visitor, found.connection, _NO_REPORT)
+        connection, result = found.connection or "", api.events.to_result(found)
+        rows = result["rows"] if isinstance(result, dict) else ()
+        named = sales.find_named(session, connection, [_to_number(each["record"]) for each in rows])
+        of_records = {each["record"]: named[number] for each in rows if (number := _to_number(each["record"])) in named}
+        return found, dict(sales.branches(session, connection)), result, of_records
 
-    event, branches = await services.of(request).read(look)
-    if event is None or event.entity != requests.AGREEMENT:
-        raise Refusal(404, _NO_REPORT)
-    refuse_others(visitor, event.connection, _NO_REPORT)
-    report = api.events.to_result(event)
+    event, branches, report, of_records = await services.of(request).read(look)
     shown: dict[str, Any] = {"report": None}
     if isinstance(report, dict):
         differs = EXPLAINED if report.get("status") == EXPLAINED else DIFFERS
@@ -296,5 +305,11 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
             "days": agreement_calendar.to_days(report["cells"]),
         }
     return render(
-        request, "agreement.html", event=event, waiting=event.state not in SETTLED, branches=branches, **shown
+        request,
+        "agreement.html",
+        event=event,
+        waiting=event.state not in SETTLED,
+        branches=branches,
+        sale_of=of_records,
+        **shown,
     )

@@ -17,6 +17,7 @@ from gateway.queries import activity, records, sales
 from gateway.store import connections, requests
 from gateway.store.events import DRY, SESSION, SETTLED, Event, Flow
 from gateway.store.requests import Side
+from gateway.store.tables import SaleRow
 from gateway.web import actions, api, queries, services, setups
 from gateway.web.access import refuse_others
 from gateway.web.dashboard import rendering
@@ -114,15 +115,16 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
     if event is None or not is_preview(event):
         raise Refusal(404, _MISSING)
     refuse_others(visitor, event.connection, _MISSING)
-    hint = api.events.parse(event.hint)
-    asked = hint if isinstance(hint, dict) else {}
+    asked = hint if isinstance(hint := api.events.parse(event.hint), dict) else {}
+    branches, sale = await services.of(request).read(lambda session: _find_named(session, event))
     return render(
         request,
         "preview.html",
         event=event,
         waiting=event.state not in SETTLED,
         found=read_outlook(event),
-        branches=await services.of(request).read(lambda session: name_branches(session, event.connection or "")),
+        branches=branches,
+        sale=sale,
         raw=api.events.parse(event.result),
         is_trial=requests.SETTINGS in asked,
         by=asked.get("by", "id"),
@@ -130,6 +132,11 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         asked_for=asked.get("record")
         or (rendering.to_record({}, event) if event.flow == Flow.ORDERS else event.entity_id),
     )
+
+
+def _find_named(session: Session, event: Event) -> tuple[dict[str, str], SaleRow | None]:
+    of_sale = event.flow == Flow.ORDERS and sales.find_named(session, event.connection or "", [event.entity_id])
+    return name_branches(session, event.connection or ""), next(iter(of_sale.values()), None) if of_sale else None
 
 
 def name_branches(session: Session, connection: str) -> dict[str, str]:

@@ -62,13 +62,17 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
             "tenders": sales.tenders(session) if visitor.connection is None else [],
             "total": None,
             "chart": None,
+            "locations": {},
         }
         if faults:
             return found
         searched = sales.search(session, wanted)
         total, booked = _add_up(session, searched)
         chart = _to_chart(request, booked, wanted, names) if booked and booked.days else None
-        return found | {"page": sales.find(session, searched), "total": total, "chart": chart}
+        page = sales.find(session, searched)
+        unnamed = {each.row.connection for each in page.rows if not each.row.branch_name}
+        locations = {(key, number): name for key in unnamed for number, name in sales.branches(session, key)}
+        return found | {"page": page, "total": total, "chart": chart, "locations": locations}
 
     found = await shared.read(look)
     query = {name: request.query_params[name] for name in FIELDS if request.query_params.get(name)}
@@ -240,6 +244,7 @@ class _Found:
     log: list[audit.Entry]
     events: list[Event]
     sides: Mapping[str, Any]
+    location: str | None
 
 
 async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SENT) -> Response:
@@ -255,6 +260,7 @@ async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
         log=found.log,
         moving=any(each.state in (State.RECEIVED, State.WORKING) for each in found.events),
         sides=found.sides,
+        location=found.location,
         address=find_address_of(services.of(request).settings, found.sale),
         can_retry=event is not None and event.state in (State.PARKED, State.WAITING, State.UNCERTAIN),
         can_ignore=event is not None and event.state in (*PENDING, State.PARKED),
@@ -284,7 +290,8 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
             event.messages if event else None,
             link.status if link else None,
         )
-        return _Found(sale, event, log, events, _find_sides(session, sale, link))
+        location = row.branch_name or dict(sales.branches(session, row.connection)).get(row.branch or 0)
+        return _Found(sale, event, log, events, _find_sides(session, sale, link), location)
 
     return await services.of(request).read(look)
 

@@ -7,6 +7,7 @@ import httpx
 from mapping.messages import message
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages_previews import settle
+from tests.gateway.web.dashboard.test_pages_sales import store
 
 LIKE = message("receipt {number}", number="4")
 CELL = {"branch": 1, "day": "2026-11-20", "measure": "net", "key": "21"}
@@ -54,9 +55,11 @@ def test_the_agreement_is_asked_for_and_shown_record_by_record(gateway: Gateway,
     (row,) = gateway.rows()
     assert '<noscript><meta http-equiv="refresh"' in browser.get(address).text
     settle(gateway, row.id, REPORT, reason="2026-11-20 differs")
+    sale = store(gateway, "1.2.2026.9")
     page = browser.get(address).text
     for shown in (
         "Till and books differ",
+        f'<a href="/sales/{sale.id}"><b>Receipt 1.2.2026.9</b></a>',
         "<b>Receipt 1.2.2026.9</b>",
         "not booked",
         'href="/events/5"',

@@ -329,7 +329,9 @@ def test_the_buttons_of_a_sale_ask_for_it_by_its_id(gateway: Gateway, browser: h
     assert "It is being handled now" in browser.get(f"/sales/{row.id}").text
     answer = browser.post(f"/sales/{row.id}/preview", data=form)
     assert answer.headers["location"] == f"/preview/{gateway.rows()[-1].id}"
-    assert gateway.rows()[-1].subject.endswith(":dry")
+    dry = gateway.rows()[-1]
+    assert dry.subject.endswith(":dry")
+    assert f'href="/sales/{row.id}">Back to the sale</a>' in browser.get(f"/preview/{dry.id}").text
     assert browser.post(f"/sales/{row.id}/explode", data=form).status_code == 404
     assert browser.post("/sales/999/retry", data=form).status_code == 404
     assert browser.post(f"/sales/{row.id}/retry", data={"reason": "x"}).status_code == 403
@@ -350,8 +352,11 @@ def test_locations_are_offered_with_their_newest_names(gateway: Gateway, browser
     store(gateway, "1", branch=1, branch_name="Utrecht")
     store(gateway, "2", branch=12, branch_name="Old")
     store(gateway, "3", branch=12, branch_name="Zeist", day=DAY + timedelta(days=1))
+    failed = store(gateway, "4", PARKED, branch=12, branch_name=None, day=DAY + timedelta(days=2))
     page = browser.get("/sales?connection=default").text
     assert re.findall(r'<option value="(\d+)" >([^<]+)</option>', page) == [("1", "Utrecht"), ("12", "Zeist")]
+    assert "Location 12" not in page
+    assert "<dt>Location</dt><dd>Zeist</dd>" in browser.get(f"/sales/{failed.id}").text
 
 
 def test_the_navigation_names_sales_first_after_home(browser: httpx.Client) -> None:
