@@ -215,12 +215,11 @@ def test_a_resend_of_a_mistyped_number_is_wrong_usage(run: Cli, shop: str, work:
     assert "look again" in out
 
 
-@pytest.mark.parametrize(
-    "verb", [["status"], ["doctor"], ["events"], ["poll"], ["config", "show"], ["agree"], ["resend", "7"]]
-)
-def test_a_mistyped_connection_is_wrong_usage_and_a_near_one_is_named(run: Cli, shop: str, verb: list[str]) -> None:
-    assert run(*verb, "--connection", "nope") == (2, "", "there is no connection nope; there are: default\n")
-    assert run(*verb, "--connection", "defualt") == (2, "", "there is no connection defualt; did you mean default?\n")
+def test_a_mistyped_connection_is_wrong_usage_and_a_near_one_is_named(run: Cli, shop: str) -> None:
+    for asked, said in (("nope", "there are: default"), ("defualt", "did you mean default?")):
+        for verb in ("status", "doctor", "events", "poll", "config show", "agree", "resend 7"):
+            refused = run(*verb.split(), "--connection", asked)
+            assert refused == (2, "", f"there is no connection {asked}; {said}\n"), verb
 
 
 def test_status_asks_for_a_person_by_its_exit_code(run: Cli, shop: str, engine: Engine) -> None:

@@ -22,13 +22,16 @@ def forget_events(shop: Shop) -> None:
         session.execute(delete(InboxRow))
 
 
+MISTYPED = ("1.1.2O26.5", "R1.1.2026.99999", "2026.99999", "x", "R", "Ren\u00e9 & co 'x'")
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
-@pytest.mark.parametrize("typed", ["1.1.2O26.5", "R1.1.2026.99999", "2026.99999", "x", "R", "Ren\u00e9 & co 'x'"])
-def test_an_unknown_number_is_a_result_and_parks_nothing(shop: Shop, typed: str, dry_run: bool) -> None:
-    event = shop.resend(typed, dry_run=dry_run)
-    assert (event.state, event.code) == (State.SKIPPED, "unknown-order")
-    assert typed in (event.reason or "")
-    assert "typing error" in (event.fix or "")
+def test_an_unknown_number_is_a_result_and_parks_nothing(shop: Shop, *, dry_run: bool) -> None:
+    for typed in MISTYPED:
+        event = shop.resend(typed, dry_run=dry_run)
+        assert (event.state, event.code) == (State.SKIPPED, "unknown-order"), typed
+        assert typed in (event.reason or "")
+        assert "typing error" in (event.fix or ""), typed
     assert shop.parked() == []
     with reading(shop.engine) as session:
         causes = find_causes(session, Thresholds(timedelta(hours=1), 500_000))

@@ -318,10 +318,14 @@ def test_without_the_apps_keys_the_page_says_what_to_set(start: Callable[..., Ga
     assert "QUICKBOOKS_CLIENT_ID" in answer.text
 
 
-@pytest.mark.parametrize("name", ["a%2Fb", "a%20b", "..", ".hidden", "x" * 41, "a%3Fb", "%C3%A9", "a%5Cb", "%2F"])
-def test_a3_an_unusable_name_is_refused_before_the_consent(gateway: Gateway, browser: httpx.Client, name: str) -> None:
-    answer = browser.get(f"/connect/quickbooks?connection={name}")
-    assert (answer.status_code, "location" in answer.headers, "set-cookie" in answer.headers) == (400, False, False)
-    assert "letters, digits" in answer.text
+UNUSABLE = ("a%2Fb", "a%20b", "..", ".hidden", "x" * 41, "a%3Fb", "%C3%A9", "a%5Cb", "%2F")
+
+
+def test_a3_an_unusable_name_is_refused_before_the_consent(gateway: Gateway, browser: httpx.Client) -> None:
+    for name in UNUSABLE:
+        answer = browser.get(f"/connect/quickbooks?connection={name}")
+        said = (answer.status_code, "location" in answer.headers, "set-cookie" in answer.headers)
+        assert said == (400, False, False), name
+        assert "letters, digits" in answer.text, name
     with reading(gateway.engine) as session:
         assert connections.names(session) == []
