@@ -123,6 +123,14 @@ def test_f9_every_setting_is_explained_in_every_language(language: str) -> None:
     assert set(locale(f"{language}-settings")) == paths
 
 
+@pytest.mark.parametrize(("language", "named_by"), [("nl", "SKU, naam of id"), ("de", "SKU, Name oder Id")])
+def test_an_item_is_named_by_the_same_in_every_language(language: str, named_by: str) -> None:
+    settings = [each for chapter in settings_guide.explain(SettingsDocument()) for each in chapter.settings]
+    named = {each.path for each in settings if "SKU, name or id" in each.meaning}
+    texts = locale(f"{language}-settings")
+    assert {path for path in named if named_by not in texts[path]} == set() != named
+
+
 def test_every_message_in_the_code_has_a_template_in_every_language() -> None:
     found = list(templates_in_code.find_all())
     assert len(found) > 700

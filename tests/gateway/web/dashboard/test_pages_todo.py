@@ -221,8 +221,11 @@ def test_a_cause_of_one_product_says_which(gateway: Gateway, admin: httpx.Client
         records.record_all(session, [(event, outcome, [seen])])
     for page in ("/", "/todo"):
         assert "<b>Kaas &amp; &lt;b&gt;zo&lt;/b&gt;</b>: the item has no SKU" in admin.get(page).text, page
+        assert 'aria-label="Look at it: Kaas &amp; &lt;b&gt;zo&lt;/b&gt;"' in admin.get(page).text, page
     park(gateway, "18", code="no-sku")
     assert "Kaas &amp;" not in admin.get("/todo").text
+    labels = re.findall(r"aria-label=\"(Show all[^\"]*)", admin.get("/").text)
+    assert labels == ["Show all 2: 2 records, why 18"]
 
 
 @on_both_databases
