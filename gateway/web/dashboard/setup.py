@@ -333,29 +333,22 @@ def to_address(name: str) -> str:
 # --- the questions; all other settings have a page of their own ------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SetupQuestion:
-    """One setting, with what it is now. It is a switch, a choice or a text."""
-
-    setting: settings_guide.Setting
-    value: Any
-
-
-def ask(document: SettingsDocument, paths: Sequence[str]) -> list[SetupQuestion]:
+def ask(document: SettingsDocument, paths: Sequence[str]) -> list[tuple[settings_guide.Setting, Any]]:
+    """These settings, each with what it is now: a switch, a choice or a text."""
     known = find_settings(document)
-    return [SetupQuestion(known[path], reduce(getattr, path.split("."), document)) for path in paths]
+    return [(known[path], reduce(getattr, path.split("."), document)) for path in paths]
 
 
 def find_answers(document: SettingsDocument, form: Mapping[str, str]) -> dict[str, Any]:
     """What a form with all the questions says otherwise than the document. An empty text means none."""
     answers: dict[str, Any] = {}
-    for question in ask(document, (*ASKED_FLOWS, *ASKED_OTHERS)):
-        given = form.get(question.setting.path, "").strip()
+    for setting, present in ask(document, (*ASKED_FLOWS, *ASKED_OTHERS)):
+        given = form.get(setting.path, "").strip()
         answer: Any = given or None
-        if question.setting.kind == "switch":
+        if setting.kind == "switch":
             answer = given == "on"
-        elif question.setting.kind == "number" and given.isdecimal():
+        elif setting.kind == "number" and given.isdecimal():
             answer = int(given)
-        if answer != question.value:
-            answers[question.setting.path] = answer
+        if answer != present:
+            answers[setting.path] = answer
     return answers
