@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
-from gateway.errors import DuplicateName
+from gateway.errors import DuplicateName, Transient
 from gateway.store import claims, inbox, requests
 from gateway.store import links as stored_links
 from gateway.store.agreements import SigningKey
@@ -27,6 +27,7 @@ from gateway.store.records import RecordFacts
 from gateway.store.session import ConnectionStore, writing
 from handlers.lists import Lists
 from mapping import list_entries, settings_document
+from mapping.messages import message
 from mapping.records import BookedDocument, LineAmounts, Sale
 from mapping.settings_document import SettingsDocument
 from mapping.vat_table import VatTable
@@ -74,6 +75,11 @@ class ItemsJustRead(JustRead[Any]):
     def __init__(self) -> None:
         super().__init__(seconds=ITEMS_SECONDS)
         self.lock = threading.Lock()
+
+
+def not_shown_yet(name: str) -> Transient:
+    """The error about a name that the books refuse as used and do not show: a query may lag behind a create."""
+    return Transient(message("QuickBooks has the name {name} already, and does not show it yet", name=name))
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,7 @@ class Deps(ConnectionStore):
         except DuplicateName:  # another sale made it, in books that did not recognise the common request id
             found = list_entries.named(name, self.lists.read_again(entity))
             if found is None:
-                raise
+                raise not_shown_yet(name) from None
             return found.id
         if not self.dry_run:
             self.lists.add(entity, made)

@@ -19,7 +19,7 @@ from gateway.store.events import Change, Flow
 from gateway.store.links import Link, LinkKind, key_of_own, named_item
 from gateway.store.session import reading
 from handlers import known_records
-from handlers.deps import Deps
+from handlers.deps import Deps, not_shown_yet
 from handlers.lists import LISTS_SECONDS
 from mapping import control
 from mapping.control import ControlQuestion
@@ -33,14 +33,16 @@ from mapping.sale_identity import name_record
 from mapping.sale_lines import every_line, needed_articles
 
 _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
+_BUNDLE = "Group"
 
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
-    """A SKU without an active item, and the inactive items with this SKU."""
+    """A SKU without an active item, and the inactive items and the bundles with this SKU."""
 
     sku: str
     inactive: tuple[Item, ...]
+    bundles: tuple[Item, ...]
 
 
 def find(sale: Sale, deps: Deps, *, country: str | None) -> dict[str, Any]:
@@ -85,18 +87,15 @@ def _find(wanted: Collection[int], lines: Iterable[SaleLine], deps: Deps) -> tup
     asked = {number: list(dict.fromkeys(filter(None, (str(number), plus.get(number))))) for number in unknown}
     read = deps.books.items_by_skus(sorted({sku for skus in asked.values() for sku in skus})) if asked else ()
     for number, skus in asked.items():
-        items = [
-            item
-            for sku in skus
-            for item in read
-            if (item.sku or "").strip().casefold() == sku.strip().casefold() and item.type in _SELLABLE
-        ]
+        named = [item for sku in skus for item in read if (item.sku or "").strip().casefold() == sku.strip().casefold()]
+        items = [item for item in named if item.type in _SELLABLE]
         if item := _choose(number, [each for each in items if each.active], deps):
             deps.lists.note_stocked(item, sold=True)
             link = Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token)
             found[number] = deps.settle_on(link).target_id
         else:
-            missing[number] = _Missing(skus[-1], tuple(items))
+            bundles = (item for item in named if item.type == _BUNDLE and item.active)
+            missing[number] = _Missing(skus[-1], tuple(items), tuple(bundles))
     return found, missing
 
 
@@ -209,11 +208,17 @@ def _fallback(missing: Mapping[int, _Missing], record: str, deps: Deps) -> dict[
     if deps.settings.orders.missing_item == "park" or not fallback:
         # The first one is the cause: when it exists, the sale is retried and names the next missing one.
         first = next(iter(missing.values()))
-        absent = ", ".join(each.sku for each in missing.values() if not each.inactive)
+        absent = ", ".join(each.sku for each in missing.values() if not each.inactive and not each.bundles)
+        bundles = [name_item(item) for each in missing.values() for item in each.bundles]
         inactive = [name_item(item) for each in missing.values() for item in each.inactive]
         said = [message("QuickBooks has no item with SKU {skus}", skus=absent)] if absent else []
         said += [message("inactive in QuickBooks: {items}", items=join(inactive))] if inactive else []
+        said += (
+            [message("a bundle, which no line of a sale can be on: {items}", items=join(bundles))] if bundles else []
+        )
         todo = [message("create the item with this SKU")] if absent else []
+        if bundles:
+            todo += [message("give the SKU of the bundle to an item that is none")]
         if inactive:
             todo += [message("make the item active again, or give its SKU to the one that takes its place")]
         fix = '{todo} in QuickBooks: the sale then continues (or choose orders.missing_item = "fallback")'
@@ -222,7 +227,7 @@ def _fallback(missing: Mapping[int, _Missing], record: str, deps: Deps) -> dict[
             code=known_records.INACTIVE_ITEM if first.inactive else known_records.MISSING_ITEM,
             record=name_item(first.inactive[0]) if first.inactive else message("item with SKU {sku}", sku=first.sku),
             cause=known_records.cause_of_item(first.sku),
-            field="SKU" if absent else "active",
+            field="SKU" if absent or bundles else "active",
             fix=message(fix, todo=join(todo, "{first}; {second}")),
         )
     item = _named_item("fallback", fallback, deps, setting="orders.fallback_item")
@@ -279,7 +284,7 @@ def _own(key: str, name: str, find_account: Callable[[], str], deps: Deps, *, se
         except DuplicateName:  # another sale made it, in books that did not recognise the common request id
             item = next((each for each in deps.books.items_by_name(name) if each.active), None)
             if item is None:
-                raise
+                raise not_shown_yet(name) from None
     deps.remember(Link(LinkKind.SPECIAL, key, "Item", item.id))
     return item.id
 

@@ -76,6 +76,17 @@ def test_an_inactive_item_is_called_inactive_and_awaited(shop: Shop, heard: str,
     assert len(shop.rows("SalesReceipt")) == 1 + linked
 
 
+def test_a_bundle_with_the_sku_of_a_sale_is_called_a_bundle(shop: Shop) -> None:
+    shop.books.put(REALM, "Item", {"Name": "Hamper", "Sku": "2001", "Type": "Group"})
+    add_article(shop, 2001)
+    receipt = shop.till.sell(lines=[sold(2001)])
+    shop.settle()
+    event = shop.newest(receipt["receiptId"])
+    assert (event.state, event.code, event.field) == ("parked", "missing-item", "SKU")
+    assert 'bundle, which no line of a sale can be on: item "Hamper" (SKU 2001)' in (event.reason or "")
+    assert "create" not in (event.fix or "")
+
+
 def test_a_new_item_with_the_sku_of_an_inactive_one_is_booked_on(shop: Shop) -> None:
     switch_item(shop, "1001", active=False)
     receipt = shop.till.sell(lines=[sold(1001)])

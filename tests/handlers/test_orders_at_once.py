@@ -16,6 +16,7 @@ from gateway.store.events import State
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from tests.handlers.test_summaries import handle
 from tests.servers import wait_until
 
 SLOW = 0.4
@@ -155,6 +156,32 @@ def test_what_another_event_made_meanwhile_is_used(shop: Shop, entity: str, name
     meanwhile(shop, lambda: shop.books.put(REALM, entity, {key: name, **fields, **account}), event, entity.lower())
     assert (shop.event(event).state, shop.event(event).reason) == ("done", None)
     assert [row[key] for row in shop.rows(entity)].count(name) == 1
+
+
+@pytest.mark.parametrize(
+    ("entity", "name", "fields"),
+    [
+        ("PaymentMethod", "Cadeaubon", {}),
+        ("Account", "Other ways to pay (Kassabridge)", {"AccountType": "Other Current Liability"}),
+        ("Item", "Other ways to pay (Kassabridge)", {"Type": "Service"}),
+    ],
+)
+def test_what_no_query_shows_yet_is_waited_for(shop: Shop, entity: str, name: str, fields: dict[str, str]) -> None:
+    shop.till.sell(lines=[sold(1003, price_cents=2000)], payments=[Tender("BON", 2500), Tender("CONTANT", -500)])
+    shop.poll()
+    (event,) = [each.id for each in shop.events(flow="orders") if each.state == State.RECEIVED]
+    account = {"IncomeAccountRef": {"value": shop.account("Sales of Product Income")}} if entity == "Item" else {}
+
+    def make() -> None:
+        shop.books.put(REALM, entity, {"Name": name, **fields, **account})
+        shop.books.switches.query_delay_seconds = 300
+
+    meanwhile(shop, make, event, entity.lower())
+    assert (shop.event(event).state, name in (shop.event(event).reason or "")) == ("waiting", True)
+    shop.books.switches.query_delay_seconds = 0
+    handle(shop)
+    assert (shop.event(event).state, shop.event(event).reason) == ("done", None)
+    assert [row["Name"] for row in shop.rows(entity)].count(name) == 1
 
 
 @on_both_databases
