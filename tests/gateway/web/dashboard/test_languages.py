@@ -138,6 +138,14 @@ def test_a_reason_and_its_way_out_are_shown_in_the_language_of_the_reader(
     assert answer["reason"] == 'nothing is mapped for payment method "iDEAL"'
 
 
+def test_the_record_of_an_event_is_named_in_the_language_of_the_reader(gateway: Gateway, browser: httpx.Client) -> None:
+    record = message("item {name} (without SKU)", name='"Kaas"')
+    event_id = park(gateway, MappingError("the item has no SKU", record=record, field="Sku"))
+    for language, named in (("en", "item &#34;Kaas&#34; (without SKU)"), ("de", "Artikel &#34;Kaas&#34; (ohne SKU)")):
+        page = browser.get(f"/events/{event_id}", headers={"Accept-Language": language}).text
+        assert f'<p class="muted">{named}' in page, language
+
+
 def test_amounts_and_lists_in_a_message_are_written_as_the_language_writes_them() -> None:
     paid = join([message("{amount} by {method}", amount=Amount(123450), method=name) for name in ("PIN", "CASH")], AND)
     said = message("{paid} was paid for {amount}", paid=paid, amount=Amount(5))
