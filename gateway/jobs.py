@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from enum import StrEnum
+from queue import Empty, PriorityQueue
 from typing import Any
 
 import dramatiq
@@ -51,11 +52,11 @@ def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0, mo
     return redis.Redis(connection_pool=pool)
 
 
-def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware] = ()) -> BlockingBroker:
+def open_broker(client: redis.Redis) -> BlockingBroker:
     """A broker over `client`. Retries, delays and dead letters are database rows, so their middleware is left out."""
     broker = BlockingBroker(
         client=client,
-        middleware=list(middleware),
+        middleware=[PromptEnd()],
         maintenance_chance=ALWAYS,
         heartbeat_timeout=HEARTBEAT_MILLISECONDS,
         dead_message_ttl=60_000,
@@ -110,6 +111,37 @@ class BlockingConsumer(_RedisConsumer):
         except redis.ConnectionError as error:
             raise dramatiq.errors.ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
         return None
+
+
+class WorkQueue(PriorityQueue[Any]):
+    """The queue between Dramatiq's threads; after `release` nobody waits for an item."""
+
+    released = False
+
+    def release(self) -> None:
+        """End every wait now, and those that would begin."""
+        with self.mutex:
+            self.released = True
+            self.not_empty.notify_all()
+
+    def _qsize(self) -> int:
+        size = super()._qsize()
+        if self.released and not size:
+            raise Empty
+        return size
+
+
+class PromptEnd(dramatiq.Middleware):
+    """Gives Dramatiq's threads a queue, and a wait in Redis, that keep none of them when the process ends."""
+
+    def before_worker_boot(self, _broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        worker.work_queue = WorkQueue()
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        if isinstance(broker, BlockingBroker):
+            broker.stopping.set()
+        if isinstance(worker.work_queue, WorkQueue):
+            worker.work_queue.release()
 
 
 def send_wake_up(broker: dramatiq.Broker, event_id: int) -> None:

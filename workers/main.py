@@ -15,7 +15,7 @@ from gateway.process import heartbeat
 from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import Worker
-from workers.worker_threads import PromptEnd, WorkerThreads
+from workers.worker_threads import WorkerThreads
 
 # A thread that holds SQLite's lock waits that long for Python's after each statement, while other threads are busy.
 sys.setswitchinterval(0.0005)
@@ -29,7 +29,7 @@ _schedules = settings.SCHEDULING in os.environ
 _pool = _settings.worker_pool + (_settings.clock_pool if _schedules else 0)
 _engine = open_engine(_settings.database_url, pool_size=_pool)
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)
-broker = jobs.open_broker(_client, middleware=[PromptEnd()])
+broker = jobs.open_broker(_client)
 dramatiq.set_broker(broker)
 
 _notifier = Notifier(broker)

@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty, PriorityQueue
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dramatiq
 import structlog
@@ -99,37 +98,6 @@ SWEEP_SECONDS = 2.0
 PRESENCE_SECONDS = 15.0
 SWEEP_BATCH = 32
 _log = structlog.get_logger(__name__)
-
-
-class WorkQueue(PriorityQueue[Any]):
-    """The queue between Dramatiq's threads; after `release` nobody waits for an item."""
-
-    released = False
-
-    def release(self) -> None:
-        """End every wait now, and those that would begin."""
-        with self.mutex:
-            self.released = True
-            self.not_empty.notify_all()
-
-    def _qsize(self) -> int:
-        size = super()._qsize()
-        if self.released and not size:
-            raise Empty
-        return size
-
-
-class PromptEnd(dramatiq.Middleware):
-    """Gives Dramatiq's threads a queue, and a wait in Redis, that keep none of them when the process ends."""
-
-    def before_worker_boot(self, _broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        worker.work_queue = WorkQueue()
-
-    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        if isinstance(broker, BlockingBroker):
-            broker.stopping.set()
-        if isinstance(worker.work_queue, WorkQueue):
-            worker.work_queue.release()
 
 
 class WorkerThreads(dramatiq.Middleware):

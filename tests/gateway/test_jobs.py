@@ -18,7 +18,7 @@ import redis
 from gateway import jobs
 from gateway.jobs import QUEUE, WAKES_AT_ONCE, Job, Notifier
 from tests.servers import Valkey, find_free_port, wait_until
-from workers.worker_threads import SWEEP_SECONDS, PromptEnd
+from workers.worker_threads import SWEEP_SECONDS
 
 PROMPT = 0.2  # seconds; what a caller may lose at most, on a busy machine
 
@@ -133,7 +133,7 @@ def test_an_idle_worker_waits_in_redis_and_still_hears_at_once(
 
 def test_an_idle_worker_told_to_end_does_not_wait_out_its_time(own_valkey: Valkey) -> None:
     client = jobs.open_redis(own_valkey.url)
-    broker = jobs.open_broker(client, middleware=[PromptEnd()])
+    broker = jobs.open_broker(client)
     handled: list[int] = []
     dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(handled.append)
     worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=4_000, worker_threads=2)  # one wait: 4 s

@@ -15,7 +15,7 @@ from gateway.jobs import QUEUE, Job, Notifier
 from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import LONGEST_SECONDS, Worker
-from workers.worker_threads import PromptEnd, WorkerThreads
+from workers.worker_threads import WorkerThreads
 
 THREADS = 2
 
@@ -35,7 +35,7 @@ def working(engine: Engine, environ: Mapping[str, str], *, longest: float = LONG
     """A running worker whose broker is at REDIS_URL, until the block ends."""
     given = settings.read(environ)
     client = jobs.open_redis(given.redis_url, timeout=1.0)
-    broker = jobs.open_broker(client, middleware=[PromptEnd()])
+    broker = jobs.open_broker(client)
     notifier = Notifier(broker)
     contexts = ConnectionRegistry(engine, given, notifier.notify)
     worker = Worker(engine, contexts, notifier.notify, threads=THREADS, longest=longest)
