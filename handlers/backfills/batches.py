@@ -247,12 +247,16 @@ def is_held(session: Session, event: Event) -> bool:
 
 
 def receive_page(
-    session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int, unchanged: int
+    session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int | None, unchanged: int
 ) -> list[Received]:
-    """Store a page of a load, or a part of it, and the position after it; the caller checks `is_held` and notifies."""
+    """Store a page of a load, or a part of it, and the position after it; the caller checks `is_held` and notifies.
+
+    `read`: how many records count as read; None: those that are new, as some of the page may have been read before.
+    """
     received = inbox.receive(session, changes)
     known = requests.read_notes(session, event)
-    counts = {"read": known.read + read, "unchanged": known.unchanged + unchanged}
+    count = sum(row.created for row in received) if read is None else read
+    counts = {"read": known.read + count, "unchanged": known.unchanged + unchanged}
     requests.note(session, event, dataclasses.replace(known, position=str(reached), **counts))
     return received
 

@@ -139,12 +139,12 @@ def _go_on(said: str, deps: Deps, *, seconds: float = 0.0) -> Result:
 
 
 def _receive(
-    event: Event, deps: Deps, changes: Iterable[Change], reached: object, *, read: int = 0, unchanged: int = 0
+    event: Event, deps: Deps, changes: Iterable[Change], reached: object, *, read: int | None = None, unchanged: int = 0
 ) -> int:
     """Store a page and the position in one transaction; returns how many changes were new.
 
     Nothing is stored if a person paused the backfill meanwhile: the page is read again when it goes on.
-    `read`: the records of the page. `unchanged`: those without anything to do.
+    `read`: the records of the page, if not only new ones count. `unchanged`: those without anything to do.
     """
     with writing(deps.engine) as session:
         if batches.is_held(session, event):
@@ -221,7 +221,7 @@ def _receive_kind(
         ]
         is_beyond = (page.marker or 0) >= asked  # else the answer says nothing
         following = till_sources.next_marker(asked, page.marker or 0) if is_beyond else asked
-        count += _receive(event, deps, changes, f"{kind}:{following - 1}", read=len(changes))
+        count += _receive(event, deps, changes, f"{kind}:{following - 1}")
         if not is_beyond:
             break
         filled = till_sources.find_filled(asked, page.marker or 0)
@@ -240,7 +240,7 @@ def _receive_tree(known: Backfill, deps: Deps) -> Result:
     if known.event.flow == Flow.CATEGORIES:
         _receive(known.event, deps, changes, ALL_RECEIVED, read=len(tree))
     else:  # only its items are counted
-        _receive(known.event, deps, changes, TREE_RECEIVED)
+        _receive(known.event, deps, changes, TREE_RECEIVED, read=0)
     return _go_on(message("{count} categories received", count=len(tree)), deps)
 
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.store import cursors, requests
+from gateway.store import cursors, inbox, requests
 from gateway.store.events import Flow
-from gateway.store.session import writing
-from handlers.polling import polls
+from gateway.store.session import reading, writing
+from handlers.polling import polls, till_sources
+from mapping.records import SaleKind
 from tests.handlers.counter import OpenShop
 from tests.handlers.shop import Shop, on_both_databases, sold
 from tests.handlers.test_till_feed import booked, pass_time
@@ -165,3 +166,21 @@ def test_a_backfill_goes_on_though_an_earlier_kind_was_switched_off(open_shop: O
         requests.note(session, shop.event(event_id), requests.Notes(position="1:0"))
     shop.work()
     assert [event.entity_id for event in shop.events(source="backfill", entity="TillInvoice")] == [made["invoiceId"]]
+
+
+def test_a_backfill_counts_what_it_reads_again_only_once(open_shop: OpenShop) -> None:
+    """The release before counted no kind that was switched off: its position of two invoices is one of receipts now."""
+    shop = open_shop("[orders]\nreceipts = false\n")
+    relation = shop.till.add_relation(name="Jansen", email="jansen@example.nl")["relationNumber"]
+    made = [shop.till.invoice(lines=[sold(1001)], relation=relation)["invoiceId"] for _ in range(3)]
+    first = shop.deps().now().date() - timedelta(days=2)
+    event = shop.event(shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first)))
+    read = shop.deps().till.sales(SaleKind.INVOICE, made[:2])
+    changes = [till_sources.to_change("default", sale)._replace(key=f"{event.key}:{sale.id}") for sale in read]
+    with writing(shop.engine) as session:
+        inbox.receive(session, changes)
+        requests.note(session, event, requests.Notes(position="0:2", read=2))
+    shop.work()
+    with reading(shop.engine) as session:
+        assert requests.read_notes(session, event).read == len(made)
+    assert len(shop.rows("Invoice")) == len(made)
