@@ -138,17 +138,22 @@ def _go_on(said: str, deps: Deps, *, seconds: float = 0.0) -> Result:
     return waiting(said, seconds)
 
 
+def _pause(deps: Deps) -> Result:
+    return _go_on("paused by a person", deps, seconds=PAUSED_SECONDS)
+
+
 def _receive(
     event: Event, deps: Deps, changes: Iterable[Change], reached: object, *, read: int | None = None, unchanged: int = 0
-) -> int:
+) -> int | None:
     """Store a page and the position in one transaction; returns how many changes were new.
 
-    Nothing is stored if a person paused the backfill meanwhile: the page is read again when it goes on.
+    Nothing is stored if a person paused the backfill meanwhile, and None returned: no later page may be stored then, so
+    that this one is read again when it goes on.
     `read`: the records of the page, if not only new ones count. `unchanged`: those without anything to do.
     """
     with writing(deps.engine) as session:
         if batches.is_held(session, event):
-            return 0
+            return None
         received = batches.receive_page(session, event, list(changes), reached, read=read, unchanged=unchanged)
     deps.notify([row.id for row in received if row.pending][:1])
     return sum(row.created for row in received)
@@ -170,7 +175,7 @@ def _receive_relations(known: Backfill, deps: Deps) -> Result:
     if not deps.settings.customers.enabled:
         return skipped("customers are switched off in the settings")
     count = _receive_kinds(known, deps, lambda _: True)
-    return done(message("{count} relations received", count=count))
+    return _pause(deps) if count is None else done(message("{count} relations received", count=count))
 
 
 def _receive_sales(known: Backfill, deps: Deps) -> Result:
@@ -184,11 +189,13 @@ def _receive_sales(known: Backfill, deps: Deps) -> Result:
             fix='ask again with {"since": "YYYY-MM-DD"}',
         )
     count = _receive_kinds(known, deps, lambda sale: bool(sale.business_date >= since))
+    if count is None:
+        return _pause(deps)
     return done(message("{count} sales since {since} received", count=count, since=since))
 
 
-def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -> int:
-    """Receive the wanted records of every kind of the flow that is followed; returns how many were new.
+def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -> int | None:
+    """Receive the wanted records of every kind of the flow that is followed; returns how many were new, None if paused.
 
     The position is the kind that an earlier attempt reached, and its marker. Kinds that are not followed count as well:
     a person may switch one off meanwhile.
@@ -198,14 +205,17 @@ def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -
     for kind, source in enumerate(each for each in till_sources.TILL_SOURCES if each.flow == known.event.flow):
         if kind >= int(reached) and source.wanted(deps.settings):
             start = (kind, int(marker) if kind == int(reached) else 0)
-            count += _receive_kind(known.event, deps, source, start, wanted)
+            new = _receive_kind(known.event, deps, source, start, wanted)
+            if new is None:
+                return None
+            count += new
     return count
 
 
 def _receive_kind(
     event: Event, deps: Deps, source: TillSource, start: tuple[int, int], wanted: Callable[[Any], bool]
-) -> int:
-    """Receive the wanted records of one kind from a marker on; returns how many were new.
+) -> int | None:
+    """Receive the wanted records of one kind from a marker on; returns how many were new, None if paused.
 
     `start` is the index of the kind in its backfill, and the marker reached. A record that cannot be read is
     received too, so that a person gets a message.
@@ -221,7 +231,10 @@ def _receive_kind(
         ]
         is_beyond = (page.marker or 0) >= asked  # else the answer says nothing
         following = till_sources.next_marker(asked, page.marker or 0) if is_beyond else asked
-        count += _receive(event, deps, changes, f"{kind}:{following - 1}")
+        new = _receive(event, deps, changes, f"{kind}:{following - 1}")
+        if new is None:
+            return None
+        count += new
         if not is_beyond:
             break
         filled = till_sources.find_filled(asked, page.marker or 0)
@@ -370,7 +383,7 @@ def _sum_up(known: Backfill, deps: Deps) -> Result:
 
 ACTS: Final[Mapping[BackfillStep, Callable[[Backfill, Deps], Result]]] = {
     BackfillStep.CANCELLED: lambda *_: skipped(CANCELLED),
-    BackfillStep.PAUSED: lambda _, deps: _go_on("paused by a person", deps, seconds=PAUSED_SECONDS),
+    BackfillStep.PAUSED: lambda _, deps: _pause(deps),
     BackfillStep.RELATIONS: _receive_relations,
     BackfillStep.SALES: _receive_sales,
     BackfillStep.WAIT: lambda known, deps: _go_on(

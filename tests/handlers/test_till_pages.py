@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.store import cursors, inbox, requests
-from gateway.store.events import Flow
+from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
 from handlers.polling import polls, till_sources
 from mapping.records import SaleKind
@@ -184,3 +184,23 @@ def test_a_backfill_counts_what_it_reads_again_only_once(open_shop: OpenShop) ->
     with reading(shop.engine) as session:
         assert requests.read_notes(session, event).read == len(made)
     assert len(shop.rows("Invoice")) == len(made)
+
+
+def test_a_backfill_paused_between_two_pages_goes_on_with_the_page_that_was_not_stored(shop: Shop) -> None:
+    """It went on to read, stored nothing, and ended: its other sales were missing in the books."""
+    made = [shop.till.sell(lines=[sold(1001)]) for _ in range(4)]
+    shop.till.till.switches.page_size = 2
+    first = shop.deps().now().date() - timedelta(days=2)
+    event = shop.event(shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first)))
+
+    def pause() -> None:
+        with writing(shop.engine) as session:
+            requests.pause(session, event)
+
+    shop.till.misbehaviour.meanwhile["getReceipts"] = [lambda: None, pause]
+    shop.work()
+    assert (shop.event(event.id).state, booked(shop)) == (State.WAITING, 2)
+    with writing(shop.engine) as session:
+        assert requests.resume(session, shop.event(event.id))
+    shop.work()
+    assert (shop.event(event.id).state, booked(shop)) == (State.DONE, len(made))
