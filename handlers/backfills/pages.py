@@ -144,19 +144,19 @@ def _pause(deps: Deps) -> Result:
 
 def _receive(
     event: Event, deps: Deps, changes: Iterable[Change], reached: object, *, read: int | None = None, unchanged: int = 0
-) -> int | None:
-    """Store a page and the position in one transaction; returns how many changes were new.
+) -> bool:
+    """Store a page and the position in one transaction.
 
-    Nothing is stored if a person paused the backfill meanwhile, and None returned: no later page may be stored then, so
-    that this one is read again when it goes on.
+    Nothing is stored if a person paused the backfill meanwhile, and False returned: no later page may be stored then,
+    so that this one is read again when it goes on.
     `read`: the records of the page, if not only new ones count. `unchanged`: those without anything to do.
     """
     with writing(deps.engine) as session:
         if batches.is_held(session, event):
-            return None
+            return False
         received = batches.receive_page(session, event, list(changes), reached, read=read, unchanged=unchanged)
     deps.notify([row.id for row in received if row.pending][:1])
-    return sum(row.created for row in received)
+    return True
 
 
 # --- from the till ---
@@ -174,8 +174,9 @@ def _receive_relations(known: Backfill, deps: Deps) -> Result:
         )
     if not deps.settings.customers.enabled:
         return skipped("customers are switched off in the settings")
-    count = _receive_kinds(known, deps, lambda _: True)
-    return _pause(deps) if count is None else done(message("{count} relations received", count=count))
+    if not _receive_kinds(known, deps, lambda _: True):
+        return _pause(deps)
+    return done(message("{count} relations received", count=_count_read(known, deps)))
 
 
 def _receive_sales(known: Backfill, deps: Deps) -> Result:
@@ -188,40 +189,42 @@ def _receive_sales(known: Backfill, deps: Deps) -> Result:
             field="since",
             fix='ask again with {"since": "YYYY-MM-DD"}',
         )
-    count = _receive_kinds(known, deps, lambda sale: bool(sale.business_date >= since))
-    if count is None:
+    if not _receive_kinds(known, deps, lambda sale: bool(sale.business_date >= since)):
         return _pause(deps)
-    return done(message("{count} sales since {since} received", count=count, since=since))
+    return done(message("{count} sales since {since} received", count=_count_read(known, deps), since=since))
 
 
-def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -> int | None:
-    """Receive the wanted records of every kind of the flow that is followed; returns how many were new, None if paused.
+def _count_read(known: Backfill, deps: Deps) -> int:
+    """How many records all attempts together have received."""
+    with reading(deps.engine) as session:
+        return requests.read_notes(session, known.event).read
+
+
+def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -> bool:
+    """Receive the wanted records of every kind of the flow that is followed; False if a person paused it meanwhile.
 
     The position is the kind that an earlier attempt reached, and its marker. Kinds that are not followed count as well:
     a person may switch one off meanwhile.
     """
-    count = 0
     reached, _, marker = (known.position or "0:0").partition(":")
     for kind, source in enumerate(each for each in till_sources.TILL_SOURCES if each.flow == known.event.flow):
         if kind >= int(reached) and source.wanted(deps.settings):
             start = (kind, int(marker) if kind == int(reached) else 0)
-            new = _receive_kind(known.event, deps, source, start, wanted)
-            if new is None:
-                return None
-            count += new
-    return count
+            if not _receive_kind(known.event, deps, source, start, wanted):
+                return False
+    return True
 
 
 def _receive_kind(
     event: Event, deps: Deps, source: TillSource, start: tuple[int, int], wanted: Callable[[Any], bool]
-) -> int | None:
-    """Receive the wanted records of one kind from a marker on; returns how many were new, None if paused.
+) -> bool:
+    """Receive the wanted records of one kind from a marker on; False if a person paused the backfill meanwhile.
 
     `start` is the index of the kind in its backfill, and the marker reached. A record that cannot be read is
     received too, so that a person gets a message.
     """
     kind, marker = start
-    asked, count, before = marker + 1, 0, frozenset[str]()
+    asked, before = marker + 1, frozenset[str]()
     filled: int | None = None
     while page := source.page(deps, asked, filled=filled):
         records = (record for record in page if till_sources.id_of(record) not in before and wanted(record))
@@ -231,15 +234,13 @@ def _receive_kind(
         ]
         is_beyond = (page.marker or 0) >= asked  # else the answer says nothing
         following = till_sources.next_marker(asked, page.marker or 0) if is_beyond else asked
-        new = _receive(event, deps, changes, f"{kind}:{following - 1}")
-        if new is None:
-            return None
-        count += new
+        if not _receive(event, deps, changes, f"{kind}:{following - 1}"):
+            return False
         if not is_beyond:
             break
         filled = till_sources.find_filled(asked, page.marker or 0)
         asked, before = following, till_sources.ids_of(page)
-    return count
+    return True
 
 
 # --- from the books ---

@@ -204,3 +204,4 @@ def test_a_backfill_paused_between_two_pages_goes_on_with_the_page_that_was_not_
         assert requests.resume(session, shop.event(event.id))
     shop.work()
     assert (shop.event(event.id).state, booked(shop)) == (State.DONE, len(made))
+    assert shop.event(event.id).reason == f"{len(made)} sales since {first} received"
