@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -18,7 +18,20 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlmodel import Session, col
 
 from gateway.store import event_history, inbox
-from gateway.store.events import BACKFILL, DRY, NORMAL, OPEN, PENDING, SALES, SESSION, URGENT, Change, Event, Flow
+from gateway.store.events import (
+    BACKFILL,
+    DRY,
+    NORMAL,
+    OPEN,
+    PENDING,
+    SALES,
+    SESSION,
+    URGENT,
+    Change,
+    Event,
+    Flow,
+    Received,
+)
 from gateway.store.sql import begins, moment, upsert
 from gateway.store.tables import BackfillRow, InboxRow
 from mapping.errors import MappingError
@@ -328,6 +341,21 @@ def read_notes(session: Session, event: Event) -> Notes:
 def note(session: Session, event: Event, notes: Notes) -> None:
     values = dataclasses.asdict(notes)
     upsert(session, BackfillRow, {"event_key": event.key, "connection": event.connection or "", **values}, values)
+
+
+def receive_page(
+    session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int | None, unchanged: int
+) -> list[Received]:
+    """Store a page of a load, or a part of it, and the position after it; the caller checks `find_holds` and notifies.
+
+    `read`: how many records count as read; None: those that are new, as some of the page may have been read before.
+    """
+    received = inbox.receive(session, changes)
+    known = read_notes(session, event)
+    count = sum(row.created for row in received) if read is None else read
+    counts = {"read": known.read + count, "unchanged": known.unchanged + unchanged}
+    note(session, event, dataclasses.replace(known, position=str(reached), **counts))
+    return received
 
 
 def request_check(session: Session, connection: str, version: int, *, checked: bool) -> list[int]:

@@ -20,13 +20,11 @@ from datetime import datetime
 from itertools import chain
 from typing import Final
 
-from sqlmodel import Session
-
 from gateway import failpoints
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from gateway.observability import counters
 from gateway.store import claims, inbox, links, records, requests, round_robin
-from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, Received, State
+from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, State
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
@@ -242,23 +240,21 @@ def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: b
     )
 
 
-def is_held(session: Session, event: Event) -> bool:
-    return requests.find_holds(session, event)[0]
+def receive(
+    event: Event, deps: Deps, changes: Iterable[Change], reached: object, *, read: int | None = None, unchanged: int = 0
+) -> bool:
+    """Store a page and the position in one transaction.
 
-
-def receive_page(
-    session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int | None, unchanged: int
-) -> list[Received]:
-    """Store a page of a load, or a part of it, and the position after it; the caller checks `is_held` and notifies.
-
-    `read`: how many records count as read; None: those that are new, as some of the page may have been read before.
+    Nothing is stored if a person paused the backfill meanwhile, and False returned: no later page may be stored then,
+    so that this one is read again when it goes on.
+    `read`: the records of the page, if not only new ones count. `unchanged`: those without anything to do.
     """
-    received = inbox.receive(session, changes)
-    known = requests.read_notes(session, event)
-    count = sum(row.created for row in received) if read is None else read
-    counts = {"read": known.read + count, "unchanged": known.unchanged + unchanged}
-    requests.note(session, event, dataclasses.replace(known, position=str(reached), **counts))
-    return received
+    with writing(deps.engine) as session:
+        if requests.find_holds(session, event)[0]:
+            return False
+        received = requests.receive_page(session, event, list(changes), reached, read=read, unchanged=unchanged)
+    deps.notify([row.id for row in received if row.pending][:1])
+    return True
 
 
 def _find_numbers(new: Sequence[Item], page: ItemPage, deps: Deps) -> dict[str, int]:
@@ -317,7 +313,7 @@ def _begin(
     subjects = {changes[id_].subject: id_ for id_ in new}
     with writing(deps.engine) as session:
         claims.hold(session, deps.claim)
-        if is_held(session, event):
+        if requests.find_holds(session, event)[0]:
             return {}
         for subject in inbox.find_told(session, list(subjects), batch.page.read_at) if subjects else ():
             del subjects[subject]
@@ -327,7 +323,7 @@ def _begin(
         members = [new[id_].member for id_ in begun]
         owners = [Link(LinkKind.ARTICLE, str(m.number), "Item", m.item.id, m.item.sync_token) for m in members]
         links.save(session, deps.connection, *sorted(owners, key=lambda link: link.source_id))
-        stored = receive_page(session, event, received, batch.reached, **counts)
+        stored = requests.receive_page(session, event, received, batch.reached, **counts)
     deps.notify([row.id for row in stored if row.pending][:1])
     return begun
 

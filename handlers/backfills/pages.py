@@ -25,7 +25,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
@@ -34,7 +34,7 @@ from typing import Any, Final
 
 from gateway.connectors.quickbooks.calls import is_last_page
 from gateway.errors import RateLimited
-from gateway.store import records, requests
+from gateway.store import cursors, records, requests
 from gateway.store.events import BACKFILL, UNSETTLED, Change, Event, Flow
 from gateway.store.records import RecordFacts
 from gateway.store.requests import CANCELLED, STOCK, Notes
@@ -142,23 +142,6 @@ def _pause(deps: Deps) -> Result:
     return _go_on("paused by a person", deps, seconds=PAUSED_SECONDS)
 
 
-def _receive(
-    event: Event, deps: Deps, changes: Iterable[Change], reached: object, *, read: int | None = None, unchanged: int = 0
-) -> bool:
-    """Store a page and the position in one transaction.
-
-    Nothing is stored if a person paused the backfill meanwhile, and False returned: no later page may be stored then,
-    so that this one is read again when it goes on.
-    `read`: the records of the page, if not only new ones count. `unchanged`: those without anything to do.
-    """
-    with writing(deps.engine) as session:
-        if batches.is_held(session, event):
-            return False
-        received = batches.receive_page(session, event, list(changes), reached, read=read, unchanged=unchanged)
-    deps.notify([row.id for row in received if row.pending][:1])
-    return True
-
-
 # --- from the till ---
 
 
@@ -200,31 +183,49 @@ def _count_read(known: Backfill, deps: Deps) -> int:
         return requests.read_notes(session, known.event).read
 
 
+@dataclass(frozen=True, slots=True)
+class TillPosition:
+    """The kind that is read, by its index; the marker reached; and how often the markers had begun again then."""
+
+    kind: int = 0
+    marker: int = 0
+    generation: int = 0
+
+    def __str__(self) -> str:
+        reached = f"{self.kind}:{self.marker}"
+        return f"{reached}:{self.generation}" if self.generation else reached
+
+
 def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -> bool:
     """Receive the wanted records of every kind of the flow that is followed; False if a person paused it meanwhile.
 
-    The position is the kind that an earlier attempt reached, and its marker. Kinds that are not followed count as well:
-    a person may switch one off meanwhile.
+    It goes on at the position of an earlier attempt. Kinds that are not followed have an index as well: a person may
+    switch one off meanwhile. After the till's markers began again, the kind is read from its first record on: the
+    marker reached says nothing then, and sales from before the connection come by no poll.
     """
-    reached, _, marker = (known.position or "0:0").partition(":")
-    for kind, source in enumerate(each for each in till_sources.TILL_SOURCES if each.flow == known.event.flow):
-        if kind >= int(reached) and source.wanted(deps.settings):
-            start = (kind, int(marker) if kind == int(reached) else 0)
+    sources = [each for each in till_sources.TILL_SOURCES if each.flow == known.event.flow]
+    at = TillPosition(*map(int, known.position.split(":"))) if known.position else TillPosition()
+    with reading(deps.engine) as session:
+        generation = cursors.newest_generation(session, deps.connection)
+    newest = sources[at.kind].marker(deps.till.sync_markers()) if at.marker else None
+    is_outdated = at.generation != generation or (newest is not None and newest < at.marker)
+    at = dataclasses.replace(at, marker=0 if is_outdated else at.marker, generation=generation)
+    for kind, source in enumerate(sources):
+        if kind >= at.kind and source.wanted(deps.settings):
+            start = at if kind == at.kind else TillPosition(kind, 0, generation)
             if not _receive_kind(known.event, deps, source, start, wanted):
                 return False
     return True
 
 
 def _receive_kind(
-    event: Event, deps: Deps, source: TillSource, start: tuple[int, int], wanted: Callable[[Any], bool]
+    event: Event, deps: Deps, source: TillSource, start: TillPosition, wanted: Callable[[Any], bool]
 ) -> bool:
     """Receive the wanted records of one kind from a marker on; False if a person paused the backfill meanwhile.
 
-    `start` is the index of the kind in its backfill, and the marker reached. A record that cannot be read is
-    received too, so that a person gets a message.
+    A record that cannot be read is received too, so that a person gets a message.
     """
-    kind, marker = start
-    asked, before = marker + 1, frozenset[str]()
+    asked, before = start.marker + 1, frozenset[str]()
     filled: int | None = None
     while page := source.page(deps, asked, filled=filled):
         records = (record for record in page if till_sources.id_of(record) not in before and wanted(record))
@@ -234,7 +235,7 @@ def _receive_kind(
         ]
         is_beyond = (page.marker or 0) >= asked  # else the answer says nothing
         following = till_sources.next_marker(asked, page.marker or 0) if is_beyond else asked
-        if not _receive(event, deps, changes, f"{kind}:{following - 1}"):
+        if not batches.receive(event, deps, changes, dataclasses.replace(start, marker=following - 1)):
             return False
         if not is_beyond:
             break
@@ -252,9 +253,9 @@ def _receive_tree(known: Backfill, deps: Deps) -> Result:
     categories.notice_altered(tree, deps)
     changes = [batches.to_change(known.event, item, read_at, Flow.CATEGORIES) for item in tree]
     if known.event.flow == Flow.CATEGORIES:
-        _receive(known.event, deps, changes, ALL_RECEIVED, read=len(tree))
+        batches.receive(known.event, deps, changes, ALL_RECEIVED, read=len(tree))
     else:  # only its items are counted
-        _receive(known.event, deps, changes, TREE_RECEIVED, read=0)
+        batches.receive(known.event, deps, changes, TREE_RECEIVED, read=0)
     return _go_on(message("{count} categories received", count=len(tree)), deps)
 
 
@@ -332,7 +333,7 @@ def _receive_stock(known: Backfill, deps: Deps) -> Result:
     page, read_at = _read_page(known, start, LEVELS_AT_ONCE, deps)
     later = _settle([item for item in page if item.active], read_at, known.event, deps)
     reached = ALL_RECEIVED if is_last_page(len(page), LEVELS_AT_ONCE) else start + len(page)
-    _receive(known.event, deps, later, reached, read=len(page), unchanged=len(page) - len(later))
+    batches.receive(known.event, deps, later, reached, read=len(page), unchanged=len(page) - len(later))
     return _go_on(message("the stock of {count} items compared", count=start - 1 + len(page)), deps)
 
 

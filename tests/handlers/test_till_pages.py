@@ -205,3 +205,36 @@ def test_a_backfill_paused_between_two_pages_goes_on_with_the_page_that_was_not_
     shop.work()
     assert (shop.event(event.id).state, booked(shop)) == (State.DONE, len(made))
     assert shop.event(event.id).reason == f"{len(made)} sales since {first} received"
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_a_backfill_reads_a_kind_again_after_the_markers_began_again(shop: Shop, *, is_noticed: bool) -> None:
+    """Sales from before the connection come with it alone; the till was moved while it was paused."""
+    made = [shop.till.sell(lines=[sold(1001)]) for _ in range(4)]
+    with shop.till.lock:
+        for each in made:
+            each["entryTimestamp"] = {**each["entryTimestamp"], "year": each["entryTimestamp"]["year"] - 1}
+    for each in made * 2:  # the first markers are free
+        shop.till.edit_receipt(each["receiptId"], lines=[sold(1003)])
+    with writing(shop.engine) as session:
+        cursors.begin_again(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
+    shop.till.till.switches.page_size = 2
+    first = shop.deps().now().date() - timedelta(days=2)
+    event = shop.event(shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first)))
+
+    def pause() -> None:
+        with writing(shop.engine) as session:
+            requests.pause(session, event)
+
+    shop.till.misbehaviour.meanwhile["getReceipts"] = [lambda: None, pause]
+    shop.work()
+    assert booked(shop) == 2
+    shop.till.restart_markers()
+    if is_noticed:
+        shop.till.sell(lines=[sold(1002)])
+        shop.settle()
+    with writing(shop.engine) as session:
+        assert requests.resume(session, shop.event(event.id))
+    shop.work()
+    assert {shop.newest(each["receiptId"]).state for each in made} == {State.DONE}
+    assert booked(shop) == len(made) + is_noticed
