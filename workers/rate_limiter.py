@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -26,6 +26,7 @@ from gateway.observability import counters
 from gateway.store import connections, counts, rate_limits
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import reading, writing
+from gateway.store.sql import now_of
 from mapping.messages import message
 
 START_PATIENCE, SLOT_PATIENCE = 15.0, 30.0
@@ -284,8 +285,10 @@ class Meter:
                     counts.add_calls(session, connection, system=system, month=f"{day:%Y-%m}", kind=kind, calls=calls)
                     if what:
                         counts.add_reads(session, connection, day=day, what=what, reads=calls)
-                now = time.monotonic()
-                connections.note_answers(session, {each: now - at for each, at in answered.items()})
+                # Both clocks are read once: a wait for a lock would date an answer after a failure that followed it.
+                now, here = now_of(session), time.monotonic()
+                moments = {each: now - timedelta(seconds=here - there) for each, there in answered.items()}
+                connections.note_answers(session, moments)
         except Transient:
             with self._lock:
                 self._counts.update(counted)

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Engine, and_, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, case, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
@@ -23,7 +23,7 @@ from gateway.errors import Rejected
 from gateway.store.rate_limits import Account, accounts_of
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import writing
-from gateway.store.sql import moment, upsert
+from gateway.store.sql import Instant, moment, upsert
 from gateway.store.tables import ConnectionRow, SettingsRow, SystemRow
 from gateway.store.tables_of_records import FirstWebhookRow, SystemListRow
 from mapping.choices import ListName, ListOption
@@ -305,20 +305,20 @@ class Silence:
 
 def answered(engine: Engine, connection: str, system: str, *, again_in: float) -> None:
     """The system answered, and is called again in so many seconds."""
-    values: dict[str, Any] = {"answered_at": moment(), "overdue_at": moment(again_in + GRACE_SECONDS)}
-    values |= {"failing_since": None, "failure": None}
+    due = moment(again_in + GRACE_SECONDS)
+    values = {"answered_at": moment(), "overdue_at": due, "failing_since": None, "failure": None}
     with writing(engine) as session:
         upsert(session, SystemRow, {"connection": connection, "system": system, **values}, values)
 
 
-def note_answers(session: Session, ages: Mapping[tuple[str, str], float]) -> None:
-    """Systems of connections answered calls of this process so many seconds ago; what is newer stays.
+def note_answers(session: Session, answers: Mapping[tuple[str, str], datetime]) -> None:
+    """Systems of connections answered calls of this process at these moments; what is newer stays.
 
     Only who calls at fixed times begins to set when a system is overdue.
     """
-    row = SystemRow
-    for (connection, system), age in sorted(ages.items()):
-        at, due = moment(-age), moment(GRACE_SECONDS - age)
+    row, grace = SystemRow, timedelta(seconds=GRACE_SECONDS)
+    for (connection, system), answered_at in sorted(answers.items()):
+        at, due = literal(answered_at, Instant()), literal(answered_at + grace, Instant())
         values = {
             "answered_at": case((col(row.answered_at) > at, col(row.answered_at)), else_=at),
             "overdue_at": case((col(row.overdue_at) < due, due), else_=col(row.overdue_at)),

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, event, insert, select, update
 from sqlmodel import col
 from starlette.responses import HTMLResponse
 
 from gateway import jobs, settings
+from gateway.connectors.exchange import Exchange
 from gateway.errors import GatewayError
 from gateway.jobs import Notifier
 from gateway.queries import activity
@@ -34,6 +35,7 @@ from tests.handlers.shop import REALM, Shop
 from tests.servers import Served, wait_until
 from workers import scheduler
 from workers.connections import ConnectionRegistry
+from workers.rate_limiter import Meter
 
 PATIENCE = Thresholds(timedelta(minutes=15), 1000)
 NAMES = {"books": ("quickbooks", "QuickBooks"), "till": ("mpluskassa", "MplusKASSA")}
@@ -272,6 +274,20 @@ def test_a2_an_answer_before_a_failure_does_not_end_it(shop: Shop) -> None:
     registry.close()
     assert is_failing(shop.engine, MPLUSKASSA)
     assert row_of(shop.engine, MPLUSKASSA).answered_at  # type: ignore[union-attr]
+
+
+def test_a2_an_answer_is_not_dated_later_for_a_wait_of_the_database(shop: Shop) -> None:
+    meter = Meter(shop.engine)
+    meter.count("default", Exchange(MPLUSKASSA, "getApiVersion", None, 200, None, trace=None, milliseconds=1))
+    time.sleep(0.01)
+    connections.failed(shop.engine, "default", MPLUSKASSA, "the till cannot be reached")
+
+    def wait(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        time.sleep(0.05 if statement.startswith("INSERT INTO systems") else 0.0)
+
+    event.listen(shop.engine, "before_cursor_execute", wait)
+    meter.flush()
+    assert is_failing(shop.engine, MPLUSKASSA)
 
 
 def test_a2_a_failing_feed_beside_a_working_one_raises_its_own_alert(shop: Shop) -> None:
