@@ -207,7 +207,8 @@ def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -
     at = TillPosition(*map(int, known.position.split(":"))) if known.position else TillPosition()
     with reading(deps.engine) as session:
         generation = cursors.newest_generation(session, deps.connection)
-    newest = sources[at.kind].marker(deps.till.sync_markers()) if at.marker else None
+    # Where they have begun again already, records may have higher ones than the newest.
+    newest = sources[at.kind].marker(deps.till.sync_markers()) if at.marker and not generation else None
     is_outdated = at.generation != generation or (newest is not None and newest < at.marker)
     at = dataclasses.replace(at, marker=0 if is_outdated else at.marker, generation=generation)
     for kind, source in enumerate(sources):

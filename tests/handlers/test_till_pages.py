@@ -238,3 +238,20 @@ def test_a_backfill_reads_a_kind_again_after_the_markers_began_again(shop: Shop,
     shop.work()
     assert {shop.newest(each["receiptId"]).state for each in made} == {State.DONE}
     assert booked(shop) == len(made) + is_noticed
+
+
+def test_a_backfill_goes_on_above_the_newest_marker_where_markers_have_begun_again(shop: Shop) -> None:
+    """What the till sold before keeps its markers: to begin anew at each attempt, it might never end."""
+    made = [shop.till.sell(lines=[sold(1001)]) for _ in range(4)]
+    shop.settle()
+    shop.till.restart_markers(renumber=False)
+    shop.till.sell(lines=[sold(1002)])
+    shop.settle()
+    first = shop.deps().now().date() - timedelta(days=2)
+    event = shop.event(shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first)))
+    with writing(shop.engine) as session:
+        reached = f"0:{made[2]['syncMarker']}:{cursors.newest_generation(session, 'default')}"
+        requests.note(session, event, requests.Notes(position=reached))
+    shop.work()
+    received = [each.entity_id for each in shop.events(source="backfill", entity="Receipt")]
+    assert received == [made[3]["receiptId"]]
