@@ -54,6 +54,7 @@ from mapping.records import Item
 
 PAUSED_SECONDS = 3600.0
 """A paused backfill is looked at again after so long; whoever lets it go on wakes it."""
+_PAUSED = "paused by a person"
 ITEMS_AT_ONCE = 1000
 LEVELS_AT_ONCE = 250
 SEEN_AT_ONCE = 25
@@ -138,10 +139,6 @@ def _go_on(said: str, deps: Deps, *, seconds: float = 0.0) -> Result:
     return waiting(said, seconds)
 
 
-def _pause(deps: Deps) -> Result:
-    return _go_on("paused by a person", deps, seconds=PAUSED_SECONDS)
-
-
 # --- from the till ---
 
 
@@ -158,7 +155,7 @@ def _receive_relations(known: Backfill, deps: Deps) -> Result:
     if not deps.settings.customers.enabled:
         return skipped("customers are switched off in the settings")
     if not _receive_kinds(known, deps, lambda _: True):
-        return _pause(deps)
+        return _go_on(_PAUSED, deps)
     return done(message("{count} relations received", count=_count_read(known, deps)))
 
 
@@ -173,7 +170,7 @@ def _receive_sales(known: Backfill, deps: Deps) -> Result:
             fix='ask again with {"since": "YYYY-MM-DD"}',
         )
     if not _receive_kinds(known, deps, lambda sale: bool(sale.business_date >= since)):
-        return _pause(deps)
+        return _go_on(_PAUSED, deps)
     return done(message("{count} sales since {since} received", count=_count_read(known, deps), since=since))
 
 
@@ -197,7 +194,7 @@ class TillPosition:
 
 
 def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -> bool:
-    """Receive the wanted records of every kind of the flow that is followed; False if a person paused it meanwhile.
+    """Receive the wanted records of every kind of the flow that is followed; False if a person paused or cancelled it.
 
     It goes on at the position of an earlier attempt. Kinds that are not followed have an index as well: a person may
     switch one off meanwhile. After the till's markers began again, the kind is read from its first record on: the
@@ -386,7 +383,7 @@ def _sum_up(known: Backfill, deps: Deps) -> Result:
 
 ACTS: Final[Mapping[BackfillStep, Callable[[Backfill, Deps], Result]]] = {
     BackfillStep.CANCELLED: lambda *_: skipped(CANCELLED),
-    BackfillStep.PAUSED: lambda _, deps: _pause(deps),
+    BackfillStep.PAUSED: lambda _, deps: _go_on(_PAUSED, deps, seconds=PAUSED_SECONDS),
     BackfillStep.RELATIONS: _receive_relations,
     BackfillStep.SALES: _receive_sales,
     BackfillStep.WAIT: lambda known, deps: _go_on(

@@ -207,6 +207,23 @@ def test_a_backfill_paused_between_two_pages_goes_on_with_the_page_that_was_not_
     assert shop.event(event.id).reason == f"{len(made)} sales since {first} received"
 
 
+def test_a_backfill_cancelled_between_two_pages_ends_at_once(shop: Shop) -> None:
+    for _ in range(4):
+        shop.till.sell(lines=[sold(1001)])
+    shop.till.till.switches.page_size = 2
+    first = shop.deps().now().date() - timedelta(days=2)
+    event = shop.event(shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first)))
+
+    def cancel() -> None:
+        with writing(shop.engine) as session:
+            assert requests.cancel(session, event)
+
+    shop.till.misbehaviour.meanwhile["getReceipts"] = [lambda: None, cancel]
+    shop.work()
+    ended = shop.event(event.id)
+    assert (ended.state, ended.reason, booked(shop)) == (State.SKIPPED, requests.CANCELLED, 2)
+
+
 @pytest.mark.parametrize("is_noticed", [True, False])
 def test_a_backfill_reads_a_kind_again_after_the_markers_began_again(shop: Shop, *, is_noticed: bool) -> None:
     """Sales from before the connection come with it alone; the till was moved while it was paused."""
