@@ -193,7 +193,7 @@ def _restore(known: DayContext, deps: Deps) -> DayContext:
     present = days.find_documents(day, deps)
     gone = [link for link in present if days.is_gone(link, deps)]
     held = state.parts
-    if day_summary.add(held.values()) != state.booked:
+    if not day_summary.subtract(day_summary.add(held.values()), state.booked).is_nothing:
         if len(gone) < len(present):
             raise MappingError(
                 "an earlier version booked this day's corrections and did not keep what each of them held",
