@@ -9,7 +9,7 @@ begins anew: it finds what is stored, and in the books what is not.
 | RESTORE | a person requests the day, or one of its sales | what was removed of it is booked again; decided again |
 | COUNT | its sales are not read yet | they are read and summed up; decided again |
 | STORE | the sum is not what is booked | the difference is stored as what is about to be booked; decided again |
-| LINK | the day is booked as it is | every sale is linked, and what waited for that goes on |
+| LINK | the day is booked as it is | every sale is linked, and what waited for that goes on; or it is counted again |
 
 The amounts are stored before they are written. If a run is killed, the next run writes the same amounts, even if more
 was sold meanwhile; then the difference is booked as a correction. Each write is preceded by a search, and checked to
@@ -221,10 +221,17 @@ def _total_of(sales: Sequence[Sale], deps: Deps) -> DayTotals:
     return day_summary.total_of(sales, deps.settings.orders, deps.settings.mapping.tip_articles)
 
 
-def _link(known: DayContext, deps: Deps) -> Result:
-    """Link every sale to the day's document, and release the events that wait for that."""
+def _link(known: DayContext, deps: Deps) -> Result | DayContext:
+    """Link every sale to the day's document, and release the events that wait for that.
+
+    One that got a document of its own meanwhile keeps it: the day is counted again without it.
+    """
     day, state, sales = known.day, known.state, known.sales or ()
+    ids = [sale.id for sale in (*sales, *known.left)]
     with writing(deps.engine) as session:
+        present = links.find_all(session, deps.connection, LinkKind.DOCUMENT, ids)
+        if any(link.day is None for link in present.values()):
+            return replace(known, sales=None)
         for sale in (*sales, *known.left):
             if (sale.branch, sale.business_date) == (day.branch, day.date):
                 links.save(
@@ -241,7 +248,7 @@ def _link(known: DayContext, deps: Deps) -> Result:
                         day=day.key,
                     ),
                 )
-        woken = inbox.raise_priority(session, deps.connection, [sale.id for sale in (*sales, *known.left)])
+        woken = inbox.raise_priority(session, deps.connection, ids)
     deps.notify(woken)
     if known.is_asked:
         deps.resolve(bookings.GONE_IN_BOOKS, day.name)

@@ -14,8 +14,8 @@ from sqlmodel import Session
 
 from gateway.connectors.quickbooks.wire_documents import is_as_signed
 from gateway.errors import NotFound
-from gateway.store import links
-from gateway.store.events import Event, Flow, State
+from gateway.store import event_history, links
+from gateway.store.events import OPEN, Event, Flow, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import writing
 from handlers.deps import Deps
@@ -67,6 +67,12 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
         return _settle_day(document, days, deps)
     if link is None or (link.target_entity, link.target_id) == (document.kind, document.id):
         return skipped("nothing here is booked as another document")
+    return _settle_linked(document, link, deps)
+
+
+def _settle_linked(document: BookedDocument, link: Link, deps: Deps) -> Result:
+    if link.status is BookingStatus.LEFT_OUT and _is_open(link, deps):
+        return waiting("its sale is not handled to its end yet", LOOKS[1])
     first = documents.read(link.target_entity, link.target_id, deps)
     if first is None or first.voided:
         if link.status is BookingStatus.REPLACING:
@@ -76,6 +82,12 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
         return done(message(said, document=_name(document)))
     record = f"sale {bookings.detail(link, 'number') or link.source_id}"
     return _settle_second(first, document, record, deps, summed_up=link.day is not None)
+
+
+def _is_open(link: Link, deps: Deps) -> bool:
+    """Whether the linked sale is still to be handled: one that its day leaves out is booked alone, and linked then."""
+    newest = deps.read(event_history.newest_events, [link.source_id]).get(link.source_id)
+    return newest is not None and newest[1] in OPEN
 
 
 def _settle_day(document: BookedDocument, known: Iterable[Link], deps: Deps) -> Result:

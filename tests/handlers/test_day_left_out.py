@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from gateway.errors import Unanswered
+from gateway.store.session import writing
+from handlers.deps import Deps
 from handlers.polling import books_feed
+from handlers.sales import booking, summaries
+from handlers.sales.steps import Context
+from handlers.sales.summaries import DayContext, Step
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import Shop, sold
 from tests.handlers.test_summaries import NOON, SETTINGS, handle, in_agreement
@@ -36,4 +44,73 @@ def test_a_sale_of_a_day_that_becomes_a_debt_is_booked_alone(open_shop: Callable
     books_feed.poll(shop.deps())
     handle(shop)
     assert shop.parked() == []
+    in_agreement(shop)
+
+
+def leave(shop: Shop) -> str:
+    """A day of two sales is booked, then one of them is paid by a gift card; its id."""
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    receipt = shop.till.sell(lines=[sold(1003)], when=NOON)
+    handle(shop)
+    cards = [Tender("BON", 10500), Tender("CONTANT", -500)]
+    shop.till.edit_receipt(receipt["receiptId"], lines=[sold(1003)], payments=cards, when=NOON)
+    return str(receipt["receiptId"])
+
+
+def alone(shop: Shop, sale_id: str) -> list[dict[str, Any]]:
+    return [row for row in shop.rows("SalesReceipt") if sale_id in row["PrivateNote"]]
+
+
+def test_its_document_that_is_seen_before_it_is_linked_stays(
+    open_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = open_shop(CARDS)
+    sale_id, died = leave(shop), []
+
+    def die_once(known: Context, deps: Deps) -> Context:
+        if not died:
+            died.append(known.document.id)
+            raise Unanswered("the worker died")
+        return booking.store_link(known, deps)
+
+    stages = tuple(die_once if stage is booking.store_link else stage for stage in booking.BOOK)
+    monkeypatch.setattr(booking, "BOOK", stages)
+    shop.poll()
+    while not died:
+        with writing(shop.engine) as session:
+            session.execute(text("UPDATE inbox SET due_at = NULL WHERE state = 'waiting'"))
+        shop.work()
+    books_feed.poll(shop.deps())  # before the sale is tried again
+    shop.work()
+    handle(shop)
+    assert [row["Id"] for row in alone(shop, sale_id)] == died
+    assert [(event.code, event.reason) for event in shop.parked()] == []
+    in_agreement(shop)
+
+
+def test_its_document_is_kept_by_a_summary_that_counted_before_it_was_booked(
+    open_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = open_shop(CARDS)
+    sale_id, link, others = leave(shop), summaries.STEPS[Step.LINK], list[DayContext]()
+
+    def link_and_count_again(known: DayContext, deps: Deps) -> Any:
+        result = link(known, deps)
+        if known.left and not others:
+            other: Any = summaries.STEPS[Step.COUNT](known, deps)
+            others.append(other)
+            shop.work_abreast(shop.newest(sale_id).id)
+            while isinstance(other, DayContext):
+                other = summaries.STEPS[summaries.decide(other)](other, deps)
+        return result
+
+    monkeypatch.setattr(summaries, "STEPS", {**summaries.STEPS, Step.LINK: link_and_count_again})
+    handle(shop)
+    assert [[sale.id for sale in other.left] for other in others] == [[sale_id]]
+    shop.till.edit_receipt(sale_id, lines=[sold(1003)], payments=[Tender("PIN", 10000)], when=NOON)
+    handle(shop)
+    books_feed.poll(shop.deps())
+    handle(shop)
+    assert [row["TotalAmt"] for row in alone(shop, sale_id)] == [100]
+    assert [(event.code, event.reason) for event in shop.parked()] == []
     in_agreement(shop)
