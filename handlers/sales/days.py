@@ -86,23 +86,19 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
 
 
 def read_sales(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
-    """The complete sales of the day, and those that belonged to it before and do not any more."""
+    """The complete sales of the day, and those that belonged to it before and now to no day."""
     heads = deps.till.sales_of_day(SaleKind.RECEIPT, day.date, [day.branch])
     with reading(deps.engine) as session:
-        before = links.find_all(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
         summed = links.source_ids(session, deps.connection, LinkKind.DOCUMENT, day=day.key)
-    elsewhere = {sale_id for sale_id, link in before.items() if link and link.day is None}
-    wanted = [sale.id for sale in heads if sale.id not in elsewhere]
-    present = deps.till.sales(SaleKind.RECEIPT, dict.fromkeys([*wanted, *summed]))
+        ids = [*(sale.id for sale in heads), *summed]
+        before = links.find_all(session, deps.connection, LinkKind.DOCUMENT, ids)
+    wanted = [sale_id for sale_id in ids if sale_id not in before or before[sale_id].day is not None]
+    present = deps.till.sales(SaleKind.RECEIPT, dict.fromkeys(wanted))
     with reading(deps.engine) as session:
         known = links.find_each(session, deps.connection, {key for sale in present for key in links.of_other(sale)})
-        mine = [
-            sale
-            for sale in present
-            if (sale.branch, sale.business_date) == (day.branch, day.date)
-            and _counts(session, sale, before.get(sale.id), known, deps)
-        ]
-    kept = {sale.id for sale in mine}
+        counted = [sale for sale in present if _counts(session, sale, before.get(sale.id), known, deps)]
+    kept = {sale.id for sale in counted}
+    mine = [sale for sale in counted if Day(sale.branch, sale.business_date) == day]
     return mine, [sale for sale in present if sale.id in summed and sale.id not in kept]
 
 

@@ -61,7 +61,7 @@ class DayState:
 class DayContext:
     """What is known of a day. `restored`: RESTORE was taken, or is not needed.
 
-    `sales` are those that count, `left` those that belonged to the day before and do not any more; None: not read yet.
+    `sales` are those that count (None: not read yet), `left` those that belonged to the day before and now to none.
     """
 
     day: Day
@@ -233,21 +233,22 @@ def _link(known: DayContext, deps: Deps) -> Result | DayContext:
         if any(link.day is None for link in present.values()):
             return replace(known, sales=None)
         for sale in (*sales, *known.left):
-            if (sale.branch, sale.business_date) == (day.branch, day.date):
-                links.save(
-                    session,
-                    deps.connection,
-                    Link(
-                        LinkKind.DOCUMENT,
-                        sale.id,
-                        state.target_entity,
-                        state.target_id,
-                        fingerprint=sale_identity.content(sale),
-                        detail={"number": sale.number, "total_cents": sale.total_incl_cents},
-                        status=BookingStatus.LEFT_OUT if sale in known.left else BookingStatus.BOOKED,
-                        day=day.key,
-                    ),
-                )
+            held = present.get(sale.id) or state
+            target = state if state.target_id else held  # a sale that left may be of a day without a document
+            links.save(
+                session,
+                deps.connection,
+                Link(
+                    LinkKind.DOCUMENT,
+                    sale.id,
+                    target.target_entity,
+                    target.target_id,
+                    fingerprint=sale_identity.content(sale),
+                    detail={"number": sale.number, "total_cents": sale.total_incl_cents},
+                    status=BookingStatus.LEFT_OUT if sale in known.left else BookingStatus.BOOKED,
+                    day=Day(sale.branch, sale.business_date).key,
+                ),
+            )
         woken = inbox.raise_priority(session, deps.connection, ids)
     deps.notify(woken)
     if known.is_asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from handlers.sales import booking, summaries
 from handlers.sales.steps import Context
 from handlers.sales.summaries import DayContext, Step
 from sandbox.mpluskassa.documents import Tender
+from sandbox.mpluskassa.structs import to_date
 from tests.handlers.shop import Shop, sold
 from tests.handlers.test_summaries import NOON, SETTINGS, handle, in_agreement
 
@@ -65,7 +67,7 @@ def test_its_document_that_is_seen_before_it_is_linked_stays(
     open_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = open_shop(CARDS)
-    sale_id, died = leave(shop), []
+    sale_id, died = leave(shop), list[str]()
 
     def die_once(known: Context, deps: Deps) -> Context:
         if not died:
@@ -113,4 +115,28 @@ def test_its_document_is_kept_by_a_summary_that_counted_before_it_was_booked(
     handle(shop)
     assert [row["TotalAmt"] for row in alone(shop, sale_id)] == [100]
     assert [(event.code, event.reason) for event in shop.parked()] == []
+    in_agreement(shop)
+
+
+@pytest.mark.parametrize("paid", ["by a gift card", "as before", "not at all"])
+def test_a_sale_of_a_day_that_the_till_moves_to_another_day_does_not_wait_for_ever(
+    open_shop: Callable[..., Shop], paid: str
+) -> None:
+    shop = open_shop(CARDS)
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    receipt = shop.till.sell(lines=[sold(1003)], when=NOON)
+    handle(shop)
+    later, lines, payments = NOON + timedelta(days=1), [sold(1003)], [Tender("PIN", 10000)]
+    if paid == "by a gift card":
+        payments = [Tender("BON", 10500), Tender("CONTANT", -500)]
+    if paid == "not at all":
+        lines, payments = [], []
+    shop.till.till["receipts"].get(receipt["receiptId"])["financialDate"] = to_date(later.date())
+    shop.till.edit_receipt(receipt["receiptId"], lines=lines, payments=payments, when=later)
+    handle(shop)
+    assert {event.state for event in shop.events(flow="orders")} == {"done"}
+    assert len(alone(shop, receipt["receiptId"])) == (paid == "by a gift card")
+    shop.till.sell(lines=[sold(1001)], when=later)
+    handle(shop)
+    assert {event.state for event in shop.events(flow="orders")} == {"done"}
     in_agreement(shop)
