@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.sales import ARTICLE, TENDER, SaleContentRow, SaleStatus, SideName, today_of
-from gateway.store.sql import Page, between, given, holds_one, newest_ids, page_of
+from gateway.store.sql import Page, between, chunks, given, holds_one, newest_ids, page_of
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping import side_by_side
 from mapping.choices import SourceValue
@@ -31,6 +31,7 @@ _EXACT = (SaleRow.number, SaleRow.document_number, SaleRow.document_id)
 _NAMES = (col(SaleRow.number), col(SaleRow.sale_id))
 _NEWEST_FIRST = (col(SaleRow.day).desc(), col(SaleRow.id).desc())
 _LOOKED_THROUGH: Final = 20
+_AT_ONCE: Final = 500
 _PARTLY = (SaleRow.number, SaleRow.document_number, SaleRow.customer, SaleRow.branch_name)
 
 
@@ -151,10 +152,12 @@ def find_one(session: Session, sale_row_id: int) -> SaleRow | None:
 
 
 def find_named(session: Session, connection: str, numbers: Collection[str]) -> dict[str, SaleRow]:
-    """The sales of a connection with these printed numbers, or with these ids where the till printed none."""
-    mine = and_(col(SaleRow.connection) == connection, or_(*(c.in_(set(numbers)) for c in _NAMES)))
-    rows = session.execute(select(SaleRow).where(mine)).scalars()
-    return {row.number or row.sale_id: row for row in rows}
+    """The sales of a connection with these printed numbers, any number of them, or ids where the till printed none."""
+    found: dict[str, SaleRow] = {}
+    for some in chunks(numbers, _AT_ONCE):
+        mine = and_(col(SaleRow.connection) == connection, or_(*(c.in_(some) for c in _NAMES)))
+        found |= {row.number or row.sale_id: row for row in session.execute(select(SaleRow).where(mine)).scalars()}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

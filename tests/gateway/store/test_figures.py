@@ -9,6 +9,7 @@ from sqlalchemy import Engine, update
 from sqlmodel import col
 
 from gateway.queries import figures
+from gateway.queries import sales as listed
 from gateway.store import claims, connections, counts, inbox, links, sales
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
@@ -103,3 +104,11 @@ def test_reads_of_several_flushes_add_up_by_day_and_kind(engine: Engine) -> None
         assert figures.reads(session, TODAY, TODAY) == {(TODAY, "Item"): 5, (TODAY, "cdc"): 5}
         assert figures.reads(session, TODAY, TODAY, "b") == {(TODAY, "cdc"): 4}
         assert figures.reads(session, TODAY - timedelta(days=9), TODAY - timedelta(days=1)) == {}
+
+
+def test_a_report_may_name_more_sales_than_one_statement_takes(engine: Engine) -> None:
+    """A comparison of three months begun before anything was booked names each of their sales."""
+    sell(engine, "1.2026.7", 100)
+    numbers = [f"1.2026.{number}" for number in range(40_000)]
+    with reading(engine) as session:
+        assert list(listed.find_named(session, "a", numbers)) == ["1.2026.7"]
