@@ -290,7 +290,9 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
             event.messages if event else None,
             link.status if link else None,
         )
-        location = row.branch_name or dict(sales.branches(session, row.connection)).get(row.branch or 0)
+        location = row.branch_name
+        if location is None and row.branch is not None:
+            location = dict(sales.branches(session, row.connection)).get(row.branch)
         return _Found(sale, event, log, events, _find_sides(session, sale, link), location)
 
     return await services.of(request).read(look)

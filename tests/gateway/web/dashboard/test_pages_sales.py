@@ -356,6 +356,9 @@ def test_locations_are_offered_with_their_newest_names(gateway: Gateway, browser
     assert re.findall(r'<option value="(\d+)" >([^<]+)</option>', page) == [("1", "Utrecht"), ("12", "Zeist")]
     assert "Location 12" not in page
     assert "<dt>Location</dt><dd>Zeist</dd>" in browser.get(f"/sales/{failed.id}").text
+    store(gateway, "5", branch=0, branch_name="Webshop")
+    nowhere = store(gateway, "6", PARKED, branch=None, branch_name=None)
+    assert "Webshop" not in browser.get(f"/sales/{nowhere.id}").text
 
 
 def test_the_navigation_names_sales_first_after_home(browser: httpx.Client) -> None:
