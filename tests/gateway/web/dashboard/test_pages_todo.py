@@ -226,6 +226,9 @@ def test_a_cause_of_one_product_says_which(gateway: Gateway, admin: httpx.Client
     assert "Kaas &amp;" not in admin.get("/todo").text
     labels = re.findall(r"aria-label=\"(Show all[^\"]*)", admin.get("/").text)
     assert labels == ["Show all 2: 2 records, why 18"]
+    gateway.receive(Change("e", Flow.ORDERS, "poll", "Receipt", "9", "default", state=State.PARKED))
+    for page in ("/", "/todo"):
+        assert 'aria-label="Look at it: One record"' in admin.get(page).text, page
 
 
 @on_both_databases
