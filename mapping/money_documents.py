@@ -16,6 +16,7 @@ A payment with a gift card is a line of the gift card item.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -288,6 +289,19 @@ def mark(sale: Sale, deposits: Sequence[Deposit], tenders: Iterable[str]) -> Sal
     if rest in uncovered(sale):
         payments.append(Payment(SETTLED, rest, business_date=sale.business_date))
     return replace(sale, payments=tuple(payments))
+
+
+def left_for_deposits(payments: Iterable[Payment], sale: Sale) -> list[Payment]:
+    """The payments of an order but those that are money of its own on this marked sale of a part of it."""
+    on_sale = Counter(key_of(payment) for payment in sale.payments if payment.method != SETTLED)
+    left = []
+    for payment in payments:
+        key = key_of(payment)
+        if on_sale[key]:
+            on_sale[key] -= 1
+        else:
+            left.append(payment)
+    return left
 
 
 def _is_alike(payment: Payment, deposit: Deposit, sale: Sale, apart: int) -> bool:

@@ -1,6 +1,6 @@
 """Leases: work that one owner at a time may do; and marks of what may be used once over all processes.
 
-Leases are on polls, token refreshes, stock and articles. A mark is never released: a state of OAuth.
+Leases are on polls, token refreshes, stock, articles and orders. A mark is never released: a state of OAuth.
 """
 
 from __future__ import annotations

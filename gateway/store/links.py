@@ -43,7 +43,7 @@ class LinkKind(StrEnum):
     PAYMENT = "payment"  # document's entity/id/till payment id -> books' payment
     DEPOSIT = "deposit"  # order/payment of the till -> the books' document of that deposit
     MONEY = "money"  # document's entity/id/tender:day -> the books' document of money beside it
-    ORDER = "order"  # till order id -> the document of its receipt or invoice
+    ORDER = "order"  # till order id, and order id/sale id -> the document of a receipt or invoice of the order
     RELATION = "relation"  # till relation number -> what was last written of it
     GROUP = "group"  # books' category id -> till article group
     FAMILY = "family"  # category of the books/name of a family -> till product of its items
@@ -291,6 +291,12 @@ def named_item(kind: str, name: str) -> str:
 def key_of_own(own: OwnItem, settings: SettingsDocument) -> str:
     """The source id of an item of ours on the account that the settings name."""
     return f"{own.name}:{getattr(settings.mapping, own.setting) or ''}"
+
+
+def to_claims(sale: Sale, kind: str, document_id: str) -> list[Link]:
+    """The links that name the orders a sale delivers: they are not booked again, nor are payments of the sale."""
+    sources = (source for order_id in sale.order_ids for source in (order_id, f"{order_id}/{sale.id}"))
+    return [Link(LinkKind.ORDER, source, kind, document_id, detail={"number": sale.number}) for source in sources]
 
 
 def find_deposits(session: Session, connection: str, sale: Sale) -> list[Deposit]:

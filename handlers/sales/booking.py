@@ -29,6 +29,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from gateway.errors import Permanent
+from gateway.store import links
 from gateway.store.events import Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.deps import Deps
@@ -138,7 +139,7 @@ def store_link(known: Context, deps: Deps) -> Context:
         money_documents.hand_over(former, booked, deps)
     link = to_link(sale, booked, finished=False)
     link = dataclasses.replace(link, generation=known.generation, adopted=_is_adopted(known))
-    deps.remember(link, *to_claims(sale, booked))
+    deps.remember(link, *links.to_claims(sale, booked.kind, booked.id))
     return dataclasses.replace(known, link=link, is_new=not (known.maybe_written or known.is_found or former))
 
 
@@ -173,12 +174,6 @@ def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) 
     known |= more
     fingerprint = sale_identity.content(sale) if finished else None
     return Link(LinkKind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
-
-
-def to_claims(sale: Sale, booked: BookedDocument) -> list[Link]:
-    """The links by which the orders that a sale delivers are not booked again."""
-    detail = {"number": sale.number}
-    return [Link(LinkKind.ORDER, order_id, booked.kind, booked.id, detail=detail) for order_id in sale.order_ids]
 
 
 def finish(known: Context, deps: Deps) -> Result:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from sqlmodel import Session
@@ -21,7 +22,7 @@ from gateway.connectors.quickbooks.wire_documents import (
     with_references,
 )
 from gateway.errors import NotFound
-from gateway.store import links
+from gateway.store import leases, links
 from gateway.store.events import PEOPLE, Event, Flow
 from gateway.store.links import BookingStatus, Key, Link, LinkKind, of_other
 from handlers import known_records
@@ -30,7 +31,7 @@ from handlers.deps import Deps
 from handlers.known_records import CUSTOMER, ITEM
 from handlers.references import parties
 from mapping import sale_identity
-from mapping.records import BookedDocument, DocumentContent, Sale
+from mapping.records import BookedDocument, DocumentContent, Sale, SaleKind
 from mapping.sale_identity import find_signed_content
 
 WRITTEN = (LinkKind.DAY_DOCUMENT, LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT)
@@ -190,3 +191,12 @@ def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> 
         hint = items.to_merge_hint(was)
         deps.pass_on(deps.to_change(key, _FLOWS[entity], entity, is_now, operation="merge", hint=hint))
     return True
+
+
+def hold(sale: Sale, deps: Deps) -> AbstractContextManager[object]:
+    """A lease on the orders of this sale: one event at a time decides which payments are deposits."""
+    order_ids = (sale.id,) if sale.kind is SaleKind.ORDER else sale.order_ids
+    if not order_ids or not deps.settings.orders.deposits:
+        return nullcontext()
+    works = (f"order {order_id}" for order_id in order_ids)
+    return leases.alone(deps.engine, deps.connection, *works, process=deps.process.name)

@@ -17,7 +17,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.result import Result, done, skipped
-from handlers.sales import bookings, documents, drafts, settlement
+from handlers.sales import bookings, documents, drafts, settlement, till_sales
 from mapping import money_documents
 from mapping.messages import message
 from mapping.money_documents import DEPOSIT, key_of, to_detail, uncovered
@@ -185,10 +185,10 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
     known = _known_deposits(order, deps)
     if asked and not are_present(known.values(), deps):
         known = _known_deposits(order, deps)
-    payments = _find_deposits(order, deps)
     if order.state == COMPLETE_ORDER:
-        payments = [payment for payment in payments if _key_of_deposit(order, payment) in known]
+        payments = [payment for payment in _paid(order) if _key_of_deposit(order, payment) in known]
     else:
+        payments = _find_deposits(order, deps)
         kept = {_key_of_deposit(order, payment) for payment in payments}
         for key, link in known.items():
             if key not in kept and link.status.is_in_books:
@@ -208,14 +208,23 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
     return done(message("{n} deposit(s) in the books", n=len(booked)))
 
 
+def _paid(order: Sale) -> list[Payment]:
+    return [payment for payment in order.payments if payment.amount_cents]
+
+
 def _find_deposits(order: Sale, deps: Deps) -> list[Payment]:
-    """The payments of an order, but those on the document of a part that was delivered before deposits were enabled."""
-    paid = [payment for payment in order.payments if payment.amount_cents]
-    claim = deps.read(links.find, LinkKind.ORDER, order.id)
-    if claim is None:
+    """The payments of an order, but those on the document of a part that was delivered before they were booked."""
+    paid = _paid(order)
+    claims = deps.read(links.find_under, LinkKind.ORDER, f"{order.id}/")
+    for claim in claims:
+        if sale := till_sales.find(claim.source_id.removeprefix(f"{order.id}/"), deps):
+            paid = money_documents.left_for_deposits(paid, drafts.assess(sale, deps).marked)
+    # An earlier version did not store which sales deliver an order.
+    former = None if claims else deps.read(links.find, LinkKind.ORDER, order.id)
+    if former is None:
         return paid
-    posted = settlement.posted_on(claim.target_entity, claim.target_id, deps)
-    return [each for each in paid if f"{claim.target_entity}/{claim.target_id}/{key_of(each)}" not in posted]
+    posted = settlement.posted_on(former.target_entity, former.target_id, deps)
+    return [each for each in paid if f"{former.target_entity}/{former.target_id}/{key_of(each)}" not in posted]
 
 
 def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
@@ -236,7 +245,7 @@ def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
 def booked_payments(order: Sale, deps: Deps) -> Sale:
     """The order with the payments that count as deposits: the booked ones, and for an open order all that should be."""
     if order.state != COMPLETE_ORDER:
-        return order
+        return dataclasses.replace(order, payments=tuple(_find_deposits(order, deps)))
     known = {key for key, link in _known_deposits(order, deps).items() if link.status.is_in_books}
     kept = (payment for payment in order.payments if _key_of_deposit(order, payment) in known)
     return dataclasses.replace(order, payments=tuple(kept))

@@ -40,10 +40,12 @@ TRIES: Final = 3
 
 def handle(event: Event, deps: Deps) -> Result:
     """Book the sale once, from any source and any number of events."""
-    reached: Result | Context = load(event, deps)
-    while isinstance(reached, Context):
-        known, step = reached, steps.decide(reached)
-        reached, deps = _take(step, known, deps)
+    sale = _read(event, deps)
+    with bookings.hold(sale, deps):
+        reached: Result | Context = _load_stored(sale, event, deps)
+        while isinstance(reached, Context):
+            known, step = reached, steps.decide(reached)
+            reached, deps = _take(step, known, deps)
     if known.is_asked and step not in _NOT_OF_A_DOCUMENT and reached.outcome.state is State.DONE:
         for record in known.records:
             deps.resolve(bookings.GONE_IN_BOOKS, record)
@@ -52,13 +54,17 @@ def handle(event: Event, deps: Deps) -> Result:
 
 def load(event: Event, deps: Deps) -> Context:
     """The sale as the till has it, and what is stored of it. Raises `NotFound`."""
+    return _load_stored(_read(event, deps), event, deps)
+
+
+def _read(event: Event, deps: Deps) -> Sale:
     sale = till_sales.read_of(event, deps)
     if sale is None:
         raise NotFound("the till does not know this sale any more")
     deps.learn(order_id=sale.number)
     if sale.kind is not SaleKind.ORDER:
         deps.sales[sale.id] = sale
-    return _load_stored(sale, event, deps)
+    return sale
 
 
 def _load_stored(sale: Sale, event: Event, deps: Deps) -> Context:
@@ -222,7 +228,7 @@ def _relink(known: Context, deps: Deps) -> Context:
     settlement.recall(sale, booked, deps, wanted=kept)
     settlement.part_from(link, kept, deps)
     money_documents.hand_over(link, booked, deps)
-    deps.remember(successor, *booking.to_claims(sale, booked))
+    deps.remember(successor, *links.to_claims(sale, booked.kind, booked.id))
     deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
     return _follow(fresh, successor)
 

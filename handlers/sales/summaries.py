@@ -235,20 +235,18 @@ def _link(known: DayContext, deps: Deps) -> Result | DayContext:
         for sale in (*sales, *known.left):
             held = present.get(sale.id) or state
             target = state if state.target_id else held  # a sale that left may be of a day without a document
-            links.save(
-                session,
-                deps.connection,
-                Link(
-                    LinkKind.DOCUMENT,
-                    sale.id,
-                    target.target_entity,
-                    target.target_id,
-                    fingerprint=sale_identity.content(sale),
-                    detail={"number": sale.number, "total_cents": sale.total_incl_cents},
-                    status=BookingStatus.LEFT_OUT if sale in known.left else BookingStatus.BOOKED,
-                    day=Day(sale.branch, sale.business_date).key,
-                ),
+            link = Link(
+                LinkKind.DOCUMENT,
+                sale.id,
+                target.target_entity,
+                target.target_id,
+                fingerprint=sale_identity.content(sale),
+                detail={"number": sale.number, "total_cents": sale.total_incl_cents},
+                status=BookingStatus.LEFT_OUT if sale in known.left else BookingStatus.BOOKED,
+                day=Day(sale.branch, sale.business_date).key,
             )
+            claims = links.to_claims(sale, link.target_entity, link.target_id)
+            links.save(session, deps.connection, link, *claims)
         woken = inbox.raise_priority(session, deps.connection, ids)
     deps.notify(woken)
     if known.is_asked:

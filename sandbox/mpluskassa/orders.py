@@ -85,26 +85,30 @@ def _links(order: Record) -> Record:
     return {"orderIds": {"id": [order["orderId"]]}, "extOrderIds": {"id": ext}}
 
 
-def deliver_as_receipt(till: Till, order: Record, tenders: Sequence[Tender] | None, occasion: Occasion) -> Record:
+def deliver_as_receipt(
+    till: Till, order: Record, tenders: Sequence[Tender] | None, occasion: Occasion, part: Sequence[ItemSold] = ()
+) -> Record:
     """Hand the goods over and ring them up; returns the receipt, which names the order.
 
-    `tenders` are for what was not prepaid; None pays that by PIN.
+    `tenders` are for what was not prepaid; None pays that by PIN. After a `part` of the goods the order stays open.
     """
     if tenders is None:
         tenders = [Tender(receipts.DEFAULT_METHOD, order["totalInclAmount"] - order["prepaidAmount"])]
-    receipt = receipts.ring_up(till, _items_of(order), tenders, occasion, links=_links(order))
+    receipt = receipts.ring_up(till, part or _items_of(order), tenders, occasion, links=_links(order))
     _bring_prepaid(till, order, receipt, "RECEIPT", occasion)
-    _complete(till, order)
+    _hand_over(till, order, part)
     return receipt
 
 
-def deliver_as_invoice(till: Till, order: Record, tenders: Sequence[Tender], occasion: Occasion) -> Record:
+def deliver_as_invoice(
+    till: Till, order: Record, tenders: Sequence[Tender], occasion: Occasion, part: Sequence[ItemSold] = ()
+) -> Record:
     """Hand the goods over on account; returns the invoice, which names the order and is named by it."""
-    invoice = invoices.issue(till, _items_of(order), tenders, occasion, links=_links(order))
+    invoice = invoices.issue(till, part or _items_of(order), tenders, occasion, links=_links(order))
     _bring_prepaid(till, order, invoice, "INVOICE", occasion)
     order["invoiceIds"] = {"id": [invoice["invoiceId"]]}
     order["invoiceNumbers"] = {"yearNumber": [invoice["invoiceNumber"]]}
-    _complete(till, order)
+    _hand_over(till, order, part)
     return invoice
 
 
@@ -123,9 +127,12 @@ def _bring_prepaid(till: Till, order: Record, document: Record, prefix: str, occ
     documents.settle(document, prefix)
 
 
-def _complete(till: Till, order: Record) -> None:
-    _reserve(till, order, -1)
-    order.update(_states("COMPLETE", "NOTHING", "COMPLETE"), fullyPaid=True)
+def _hand_over(till: Till, order: Record, part: Sequence[ItemSold]) -> None:
+    if part:
+        order.update(_states("PARTIAL", "NOTHING", "NOTHING"))
+    else:
+        _reserve(till, order, -1)
+        order.update(_states("COMPLETE", "NOTHING", "COMPLETE"), fullyPaid=True)
     order["changeCounter"] += 1
     documents.store(till, "order", order, "deliverOrder")
 

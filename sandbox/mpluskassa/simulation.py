@@ -246,15 +246,21 @@ class Simulation:
             return orders.take(self.till, lines, Occasion(**details), fields)
 
     def deliver_order(
-        self, order_id: str, payments: Sequence[Tender] | None = None, *, as_invoice: bool = False, **details: Any
+        self,
+        order_id: str,
+        payments: Sequence[Tender] | None = None,
+        *,
+        as_invoice: bool = False,
+        part: Sequence[ItemSold] = (),
+        **details: Any,
     ) -> Record:
-        """Hand an order over, as a receipt or on account; returns the receipt or invoice."""
+        """Hand an order over, or a part of it, as a receipt or on account; returns the receipt or invoice."""
         with self.lock:
             order = self.till["orders"].get(order_id)
             occasion = _occasion_of(order, details)
             if as_invoice:
-                return orders.deliver_as_invoice(self.till, order, payments or (), occasion)
-            return orders.deliver_as_receipt(self.till, order, payments, occasion)
+                return orders.deliver_as_invoice(self.till, order, payments or (), occasion, part)
+            return orders.deliver_as_receipt(self.till, order, payments, occasion, part)
 
     def edit_order(self, order_id: str, *, lines: Sequence[ItemSold], **details: Any) -> Record:
         """Replace the lines of an open order."""
