@@ -29,7 +29,7 @@ from gateway.store import installation
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, without_pool
-from gateway.web import health, protocol, queries, services, webhooks
+from gateway.web import health, inputs, protocol, services, webhooks
 from gateway.web.protocol import SecurityHeaders
 from gateway.web.services import Arrivals, Cached, Services, Throttle
 from gateway.web.sessions import Sessions
@@ -65,7 +65,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None, later: bool 
     app = Starlette(
         routes=[*webhooks.routes(), *health.routes()],
         middleware=[Middleware(SecurityHeaders, https=settings.public_url.startswith("https://"))],
-        exception_handlers=dict.fromkeys((Rejected, HTTPException, Transient, Permanent, Exception), queries.answer),
+        exception_handlers=dict.fromkeys((Rejected, HTTPException, Transient, Permanent, Exception), inputs.answer),
         lifespan=_lifespan(settings, engine),
     )
     # Senders of webhooks treat a redirect as a failure.

@@ -28,8 +28,8 @@ from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store import audit, users
 from gateway.store.session import reading, writing
-from gateway.web import queries, services
-from gateway.web.queries import Refusal
+from gateway.web import inputs, services
+from gateway.web.inputs import Refusal
 from gateway.web.services import FAILURES, WINDOW_SECONDS, Services
 from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, to_actor
 
@@ -47,7 +47,7 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
     """The endpoint behind `Authorization: Bearer $ADMIN_TOKEN`: 401 without it, 429 for a wrong one after too many."""
 
     async def guarded(request: Request) -> Response:
-        if not await knows_token(request, queries.bearer_of(request)):
+        if not await knows_token(request, inputs.bearer_of(request)):
             raise Refusal(
                 401, "send Authorization: Bearer with the admin token", headers={"WWW-Authenticate": "Bearer"}
             )
@@ -237,7 +237,7 @@ def from_form(action: Action, *, right: Right = Right.CONFIGURE) -> Endpoint:
         visitor = await find_visitor(request)
         if visitor is None:
             return to_login(request)
-        form = await queries.read_form(request)
+        form = await inputs.read_form(request)
         given = form.get("csrf", "").encode("utf-8", "surrogatepass")
         if not hmac.compare_digest(visitor.csrf.encode(), given):
             raise Refusal(403, "the form is outdated; go back, reload the page and try once more")

@@ -19,8 +19,8 @@ from gateway.store import audit, connections, inbox, records, requests, sales, t
 from gateway.store.events import SETTLED, Change, Event, Flow, State
 from gateway.store.requests import By, Side
 from gateway.store.sales import AMSTERDAM
-from gateway.web import queries, webhooks
-from gateway.web.queries import Refusal
+from gateway.web import inputs, webhooks
+from gateway.web.inputs import Refusal
 from gateway.web.services import Services
 from gateway.web.sessions import Visitor
 from mapping import messages
@@ -289,11 +289,11 @@ class PreviewRequest:
 
 def to_preview(given: Mapping[str, Any], *, connection: str, actor: str) -> PreviewRequest:
     """The request of a form: `flow`, `by` and `record`. Raises `Refusal` 400."""
-    flow, record = queries.find_choice(given, "flow", Flow), queries.find_text(given, "record")
+    flow, record = inputs.find_choice(given, "flow", Flow), inputs.find_text(given, "record")
     if flow is None or record is None or not record.strip():
         raise Refusal(400, message("name a flow ({flows}) and a record", flows=", ".join(Flow)))
-    by = queries.find_choice(given, "by", By) or By.ID
-    side = queries.find_choice(given, "side", Side) or Side.TILL
+    by = inputs.find_choice(given, "by", By) or By.ID
+    side = inputs.find_choice(given, "side", Side) or Side.TILL
     known_by = _KNOWN_BY.get(flow, _ITEMS)
     if by not in known_by:
         known = ", ".join(each for each in By if each in known_by)
@@ -347,7 +347,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 def find_seconds(request: Request, *, default: int = 0) -> int:
     """The `?wait=SECONDS` of a caller. Raises `Refusal` 400: to be asked before anything else is."""
-    found = queries.find_number(request.query_params, "wait", low=0, high=LONGEST_WAIT)
+    found = inputs.find_number(request.query_params, "wait", low=0, high=LONGEST_WAIT)
     return default if found is None else found
 
 

@@ -26,8 +26,8 @@ from gateway.settings import Settings
 from gateway.store import alerts, connections, counts, installation, rate_limits, sql, tokens
 from gateway.store.session import reading
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
-from gateway.web import queries, services
-from gateway.web.queries import Refusal
+from gateway.web import inputs, services
+from gateway.web.inputs import Refusal
 
 
 def routes() -> list[Route]:
@@ -57,7 +57,7 @@ async def expose_metrics(request: Request) -> Response:
     """The counters of all processes and the database's gauges; without the database only this process's own."""
     shared = services.of(request)
     wanted = shared.settings.metrics_token
-    if wanted and not hmac.compare_digest(queries.bearer_of(request).encode("utf-8", "surrogatepass"), wanted.encode()):
+    if wanted and not hmac.compare_digest(inputs.bearer_of(request).encode("utf-8", "surrogatepass"), wanted.encode()):
         raise Refusal(401, "send Authorization: Bearer with METRICS_TOKEN", headers={"WWW-Authenticate": "Bearer"})
     text = await shared.metrics.ask() or generate_latest(PROCESS) + expose(None)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -21,9 +21,9 @@ from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
 from gateway.store import audit, connections, cursors, inbox, leases, tokens
 from gateway.store.sealing import Seal
-from gateway.web import queries, services, setups
+from gateway.web import inputs, services, setups
 from gateway.web.access import cookie_name, drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.services import Services
 from gateway.web.sessions import Right, Visitor
 from mapping.messages import message
@@ -66,7 +66,7 @@ async def start(request: Request, visitor: Visitor) -> Response:
     if not (settings.quickbooks_client_id and settings.quickbooks_client_secret):
         raise Refusal(409, "set QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET first (from Intuit's portal)")
     state = secrets.token_urlsafe(32)
-    name = setups.check_name(queries.find_text(request.query_params, "connection") or connections.DEFAULT)
+    name = setups.check_name(inputs.find_text(request.query_params, "connection") or connections.DEFAULT)
     statement = {"state": state, "session": visitor.session_id, "connection": name}
     with open_http() as http:
         address = removal.open_oauth(http, settings).consent_url(redirect_uri=redirect_uri(settings), state=state)

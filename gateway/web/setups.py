@@ -22,8 +22,8 @@ from gateway.store import audit, connections, event_history, inbox, requests, to
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import SETTLED, Change, Flow
 from gateway.store.sealing import Seal
-from gateway.web import actions, queries, services
-from gateway.web.queries import Refusal
+from gateway.web import actions, inputs, services
+from gateway.web.inputs import Refusal
 from gateway.web.services import Services
 from mapping.messages import message
 
@@ -61,7 +61,7 @@ def to_till(given: Mapping[str, Any], *, needed: Collection[str] = ()) -> Till:
 
     `needed` are the fields that may not be left out.
     """
-    said: dict[str, Any] = {name: text for name in FIELDS if (text := queries.find_text(given, name))}
+    said: dict[str, Any] = {name: text for name in FIELDS if (text := inputs.find_text(given, name))}
     faults = [{"path": name, "message": MISSING} for name in needed if not given.get(name)]
     if url := said.get("mplus_url"):
         faults += _url_faults(url)

@@ -25,7 +25,7 @@ from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store import connections
 from gateway.store.events import URGENT, Change, Flow, Received, State
-from gateway.web import protocol, queries, services
+from gateway.web import inputs, protocol, services
 from gateway.web.services import Services
 
 Answer = TypeVar("Answer")
@@ -60,7 +60,7 @@ def routes() -> list[Route]:
 async def receive_from_books(request: Request) -> Response:
     """200 once every event is durable, whatever it says: an error would block all further deliveries."""
     shared = services.of(request)
-    body = await queries.read_body(request, limit=queries.LARGEST_DELIVERY)
+    body = await inputs.read_body(request, limit=inputs.LARGEST_DELIVERY)
     began = time.perf_counter()
     signature = books.find_signature(request.scope["headers"])
     verifier = books.is_authentic(body, signature, shared.settings.quickbooks_verifiers)
@@ -123,7 +123,7 @@ class DirectDeliveries:
 async def receive_from_till(request: Request) -> Response:
     """200 with a signed answer, so that the till goes on; only paid and credited sessions become work."""
     shared = services.of(request)
-    body = await queries.read_body(request, limit=queries.LARGEST_DELIVERY)
+    body = await inputs.read_body(request, limit=inputs.LARGEST_DELIVERY)
     began = time.perf_counter()
     directory = await _attempt(_TILL, shared.directory.get())
     subscription_id = _only(request, till.SUBSCRIPTION_HEADER)
@@ -182,7 +182,7 @@ async def _attempt(system: str, work: Awaitable[Answer]) -> Answer:
 
 def _refuse(system: str) -> Response:
     counters.delivery(system, "refused").inc()
-    return queries.problem(401)
+    return inputs.problem(401)
 
 
 # --- the changes of a delivery; pure, and the same for every delivery of one event -----------------------------------

@@ -20,10 +20,10 @@ from gateway.removal import Data
 from gateway.store import audit, connections, inbox, installation, requests
 from gateway.store.events import State
 from gateway.store.requests import By
-from gateway.web import actions, queries, services, setups
+from gateway.web import actions, inputs, services, setups
 from gateway.web.access import ADMIN
 from gateway.web.api import events, status
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.services import Services
 from mapping import settings_document
 from mapping.messages import message
@@ -47,7 +47,7 @@ async def put_connection(request: Request) -> Response:
     and, where the address of a till in use changed, `"moved": true`. A new connection is not live.
     """
     given = await events.read_json(request, *setups.FIELDS, setups.SECRETS, "moved")
-    queries.find_switch(given, "moved")
+    inputs.find_switch(given, "moved")
     shared, name = services.of(request), request.path_params["name"]
     is_new = await setups.keep_till(shared, name, setups.to_till(given), actor=ADMIN)
     await services.settle_name(request)
@@ -89,7 +89,7 @@ async def _read(request: Request) -> dict[str, object]:
 
 async def rename_connection(request: Request) -> Response:
     given = await events.read_json(request, "name")
-    wanted = queries.find_text(given, "name")
+    wanted = inputs.find_text(given, "name")
     if wanted is None:
         raise Refusal(400, "give the other name: name")
     await setups.rename(services.of(request), request.path_params["name"], wanted, actor=ADMIN)
@@ -98,7 +98,7 @@ async def rename_connection(request: Request) -> Response:
 
 async def remove_connection(request: Request) -> Response:
     given = await events.read_json(request, "data")
-    data = queries.find_choice(given, "data", Data)
+    data = inputs.find_choice(given, "data", Data)
     if data is None:
         raise Refusal(400, message("say what becomes of the data: one of {choices}", choices=", ".join(Data)))
     return JSONResponse(dataclasses.asdict(await setups.remove(request, data, actor=ADMIN)))
@@ -117,7 +117,7 @@ async def preview_record(request: Request) -> Response:
     shared = services.of(request)
     given = await events.read_json(request, "flow", "side", *By, requests.SETTINGS)
     seconds = actions.find_seconds(request, default=_PATIENCE)
-    named = [by for by in By if queries.find_text(given, by)]
+    named = [by for by in By if inputs.find_text(given, by)]
     if len(named) != 1:
         raise Refusal(400, message("name one record, by {known}", known=", ".join(By)))
     settings = await shared.run(lambda: _find_settings(given))
@@ -247,9 +247,9 @@ async def put_settings(request: Request) -> Response:
     """
     shared, name = services.of(request), request.path_params["name"]
     match = request.headers.get("if-match", "*").strip().strip('"')
-    after = None if match == "*" else queries.find_number({"If-Match": match}, "If-Match")
-    reason = queries.find_text(request.query_params, "reason")
-    body = await queries.read_body(request, limit=queries.LARGEST_FORM)
+    after = None if match == "*" else inputs.find_number({"If-Match": match}, "If-Match")
+    reason = inputs.find_text(request.query_params, "reason")
+    body = await inputs.read_body(request, limit=inputs.LARGEST_FORM)
     is_json = "json" in request.headers.get("content-type", "")
     try:
         # On a thread: parsing a large document takes time.

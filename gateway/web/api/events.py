@@ -19,9 +19,9 @@ from gateway.store import audit, connections, links, people
 from gateway.store.audit import Entry
 from gateway.store.events import Event, State
 from gateway.store.sql import Page
-from gateway.web import actions, queries, services
+from gateway.web import actions, inputs, services
 from gateway.web.access import ADMIN
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.services import Services
 from mapping import messages
 
@@ -34,13 +34,13 @@ _WHEN_KNOWN = ("account", "operation", "code", "record", "field", "fix", "order_
 
 
 async def list_events(request: Request) -> Response:
-    wanted = queries.to_filter(request.query_params)
+    wanted = inputs.to_filter(request.query_params)
     page = await services.of(request).read(lambda session: activity.find_events(session, wanted))
     return JSONResponse(to_list(page, await services.names_of(request)))
 
 
 async def show_event(request: Request) -> Response:
-    return JSONResponse(await find_detail(request, queries.to_id(request)))
+    return JSONResponse(await find_detail(request, inputs.to_id(request)))
 
 
 async def find_detail(request: Request, event_id: int) -> dict[str, object]:
@@ -67,35 +67,35 @@ async def answer(request: Request, event_id: int, *, seconds: float) -> Response
 
 
 async def retry_event(request: Request) -> Response:
-    event_id = queries.to_id(request)
-    reason = queries.find_text(await read_json(request, "reason"), "reason")
+    event_id = inputs.to_id(request)
+    reason = inputs.find_text(await read_json(request, "reason"), "reason")
     event = await actions.retry(services.of(request), event_id, actor=ADMIN, reason=reason)
     content = to_event(event, await services.names_of(request))
     return JSONResponse(content, 202, headers={"Location": f"/admin/events/{event_id}"})
 
 
 async def ignore_event(request: Request) -> Response:
-    event_id = queries.to_id(request)
-    reason = queries.find_text(await read_json(request, "reason"), "reason")
+    event_id = inputs.to_id(request)
+    reason = inputs.find_text(await read_json(request, "reason"), "reason")
     event = await actions.ignore(services.of(request), event_id, actor=ADMIN, reason=reason)
     return JSONResponse(to_event(event, await services.names_of(request)))
 
 
 async def retry_events(request: Request) -> Response:
     # The filter may stand in the address as well.
-    given = queries.only(dict(request.query_params) | await _read_object(request), *queries.FILTER, "reason")
-    wanted, reason = queries.to_filter(given), queries.find_text(given, "reason")
+    given = inputs.only(dict(request.query_params) | await _read_object(request), *inputs.FILTER, "reason")
+    wanted, reason = inputs.to_filter(given), inputs.find_text(given, "reason")
     ids, more = await actions.retry_all(services.of(request), wanted, actor=ADMIN, reason=reason)
     return JSONResponse({"retried": len(ids), "ids": ids, "more": more}, 202)
 
 
 async def read_json(request: Request, *names: str) -> Mapping[str, Any]:
     """A JSON object with nothing but these members; an empty body is an empty object. Raises `Refusal` 400."""
-    return queries.only(await _read_object(request), *names)
+    return inputs.only(await _read_object(request), *names)
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
-    body = await queries.read_body(request, limit=queries.LARGEST_FORM)
+    body = await inputs.read_body(request, limit=inputs.LARGEST_FORM)
     if not body.strip():
         return {}
     try:
@@ -143,9 +143,9 @@ async def resend_order(request: Request) -> Response:
     wanted = actions.Resend(
         order=to_order(request),
         actor=ADMIN,
-        dry_run=queries.find_switch(given, "dry_run"),
-        reason=queries.find_text(given, "reason"),
-        connection=queries.find_text(given, "connection"),
+        dry_run=inputs.find_switch(given, "dry_run"),
+        reason=inputs.find_text(given, "reason"),
+        connection=inputs.find_text(given, "connection"),
     )
     seconds = actions.find_seconds(request)
     began = time.monotonic()
@@ -155,7 +155,7 @@ async def resend_order(request: Request) -> Response:
 
 def to_order(request: Request) -> str:
     """The order id of the address. Raises `Refusal` 400 for what no till would print."""
-    order = queries.find_text(request.path_params, "id")
+    order = inputs.find_text(request.path_params, "id")
     if order is None:
         raise Refusal(400, "name the order")
     return order
@@ -175,9 +175,9 @@ async def erase_person(request: Request) -> Response:
 
 
 async def _do_with_person(request: Request, action: str, who: str) -> dict[str, Any]:
-    if not queries.is_line(who) or not _WHO.fullmatch(who):
+    if not inputs.is_line(who) or not _WHO.fullmatch(who):
         raise Refusal(400, "this is no e-mail address, and neither relation:NUMBER nor customer:ID")
-    connection = queries.find_text(request.query_params, "connection")
+    connection = inputs.find_text(request.query_params, "connection")
     return await do_with_person(services.of(request), action, who, connection=connection, actor=ADMIN)
 
 

@@ -11,7 +11,7 @@ from gateway.store.agreements import AgreementStatus
 from gateway.store.events import Flow, State
 from gateway.store.requests import By, Side
 from gateway.web.api.events import WHO
-from gateway.web.queries import LARGEST_ID, LONGEST_TEXT, ONE_LINE
+from gateway.web.inputs import LARGEST_ID, LONGEST_TEXT, ONE_LINE
 
 Schema = Mapping[str, Any]
 

@@ -30,11 +30,11 @@ from gateway.store.tables import (
     SystemRow,
     TokenRow,
 )
-from gateway.web import actions, queries, services
+from gateway.web import actions, inputs, services
 from gateway.web.access import ADMIN
 from gateway.web.api import events
 from gateway.web.api.events import pick, to_time
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from mapping.agreement import to_text
 from mapping.errors import MappingError
 
@@ -187,18 +187,18 @@ def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
 
 async def backfill_flow(request: Request) -> Response:
     given = await events.read_json(request, "since", "connection")
-    flow = queries.find_choice(request.path_params, "flow", Flow)
+    flow = inputs.find_choice(request.path_params, "flow", Flow)
     if flow is None:
         raise Refusal(400, "name the flow")
-    connection = queries.find_text(given, "connection")
-    since = queries.find_day(given, "since")
+    connection = inputs.find_text(given, "connection")
+    since = inputs.find_day(given, "since")
     ids = await actions.backfill(services.of(request), flow, since=since, connection=connection, actor=ADMIN)
     content = {"flow": flow, "since": since.isoformat() if since else None, "events": ids}
     return JSONResponse(content, 202, headers={"Location": f"/admin/events/{ids[0]}"})
 
 
 async def list_audit(request: Request) -> Response:
-    before, limit = queries.find_cursor(request.query_params), queries.find_limit(request.query_params)
+    before, limit = inputs.find_cursor(request.query_params), inputs.find_limit(request.query_params)
 
     def find_page(session: Session) -> dict[str, Any]:
         rows, following = todo.find_actions(session, before=before, limit=limit)
@@ -242,9 +242,9 @@ def to_backfill(found: activity.Progress, names: Mapping[str, str]) -> dict[str,
 
 async def list_compared_days(request: Request) -> Response:
     given = request.query_params
-    connection = queries.find_text(given, "connection")
-    start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
-    limit = queries.find_limit(given)
+    connection = inputs.find_text(given, "connection")
+    start, through = inputs.find_day(given, "from"), inputs.find_day(given, "through")
+    limit = inputs.find_limit(given)
 
     def find(session: Session) -> list[dict[str, Any]]:
         named = connections.keys_of(session, connection)[0] if connection else None
@@ -284,8 +284,8 @@ def _to_data(day: AgreementDayRow, called: str, records: Sequence[AgreementRecor
 
 async def export_certificates(request: Request) -> Response:
     given = request.query_params
-    connection = queries.find_text(given, "connection")
-    start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
+    connection = inputs.find_text(given, "connection")
+    start, through = inputs.find_day(given, "from"), inputs.find_day(given, "through")
 
     def find(session: Session) -> list[agreements.Certificate]:
         named = connections.keys_of(session, connection)[0] if connection else None
@@ -325,13 +325,13 @@ async def compare_days(request: Request) -> Response:
 
 def ask_comparison(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
     """Have a worker compare; answers the event whose result is the report. Raises `Refusal` 400, 409."""
-    wanted = queries.find_text(given, "connection")
+    wanted = inputs.find_text(given, "connection")
     names, called = connections.choose(session, wanted), connections.display_names(session)
     if not names:
         raise Refusal(409, actions.say_none(wanted))
     if len(names) > 1:
         raise Refusal(409, "there are several connections; name one", connections=[called[name] for name in names])
-    start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
+    start, through = inputs.find_day(given, "from"), inputs.find_day(given, "through")
     try:
         first, last = requests.find_period(start, through, today_of(session))
     except MappingError as error:

@@ -17,13 +17,13 @@ from gateway.store import agreements, audit, requests
 from gateway.store.events import SETTLED, Event, State
 from gateway.store.sales import today_of
 from gateway.store.tables import SaleRow
-from gateway.web import api, queries, services
+from gateway.web import api, inputs, services
 from gateway.web.access import chosen_language, refuse_others
 from gateway.web.api.status import ask_comparison, send_certificates
 from gateway.web.dashboard import agreement_calendar, rendering
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
 from mapping.agreement import AGREES, DIFFERS, EXPLAINED
 from mapping.messages import message
@@ -40,7 +40,7 @@ _NOT_SIGNED = "this day is not signed off"
 async def _find_connection(request: Request, given: Mapping[str, Any]) -> tuple[str, str]:
     """Key and name of the named connection, or of the first; empty where there is none. Raises `Refusal` 404."""
     keys = (await services.of(request).directory.get()).keys
-    called = queries.find_text(given, "connection")
+    called = inputs.find_text(given, "connection")
     if called is not None and called not in keys:
         raise Refusal(404, message("there is no connection {name}", name=called))
     key = keys[called] if called is not None else min(keys.values(), default="")
@@ -49,7 +49,7 @@ async def _find_connection(request: Request, given: Mapping[str, Any]) -> tuple[
 
 def _find_month(given: Mapping[str, Any]) -> date | None:
     """The first day of a named month."""
-    text = queries.find_text(given, "month")
+    text = inputs.find_text(given, "month")
     try:
         return date.fromisoformat(f"{text}-01") if text else None
     except ValueError:
@@ -136,8 +136,8 @@ async def download_days(request: Request, _visitor: Visitor) -> Response:
 
 async def download_certificates(request: Request, _visitor: Visitor) -> Response:
     """The certificates of a month, or of `?day=`, as a signed file."""
-    given = queries.only_filled(request.query_params)
-    (connection, _), day = await _find_connection(request, given), queries.find_day(given, "day")
+    given = inputs.only_filled(request.query_params)
+    (connection, _), day = await _find_connection(request, given), inputs.find_day(given, "day")
     month = None if day else _find_month(given)
 
     def find(session: Session) -> list[agreements.Certificate]:
@@ -153,7 +153,7 @@ async def download_certificates(request: Request, _visitor: Visitor) -> Response
 
 async def show_day(request: Request, _visitor: Visitor) -> Response:
     """One day: the sums of each branch, and every difference with its cause and what can be done about it."""
-    shared, day = services.of(request), queries.find_day(request.path_params, "day")
+    shared, day = services.of(request), inputs.find_day(request.path_params, "day")
     connection, called = await _find_connection(request, request.query_params)
     if not connection or day is None:
         raise Refusal(404, "nothing is connected yet")
@@ -225,11 +225,11 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
     Whoever logged in by name signs by that name; with ADMIN_TOKEN one writes it.
     """
     shared = services.of(request)
-    name = visitor.user.name if visitor.user else (queries.find_text(form, "signed_by") or "").strip()
+    name = visitor.user.name if visitor.user else (inputs.find_text(form, "signed_by") or "").strip()
     connection, called = await _find_connection(request, form)
     if len(name) < _SHORTEST_NAME:
         raise Refusal(400, "who signs it off? write your name")
-    day = queries.find_day(form, "day") if form.get("day") else None
+    day = inputs.find_day(form, "day") if form.get("day") else None
     wanted = day or _find_month(form)
 
     def change(session: Session) -> date:
@@ -252,7 +252,7 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
 
 async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     connection, called = await _find_connection(request, form)
-    day = queries.find_day(form, "day")
+    day = inputs.find_day(form, "day")
     if day is None:
         raise Refusal(400, _NOT_SIGNED)
 
@@ -270,7 +270,7 @@ async def withdraw_sign_off(request: Request, visitor: Visitor, form: dict[str, 
 
 async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     shared = services.of(request)
-    given = queries.only_filled(form)
+    given = inputs.only_filled(form)
     try:
         event_id = await shared.ask(lambda session: ask_comparison(session, given, actor=visitor.actor))
     except Refusal as refusal:
@@ -281,7 +281,7 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
 
 
 async def show_report(request: Request, visitor: Visitor) -> Response:
-    event_id = queries.to_id(request)
+    event_id = inputs.to_id(request)
 
     def look(session: Session) -> tuple[Event, dict[int, str | None], Any, dict[str, SaleRow]]:
         found = activity.find_event(session, event_id)

@@ -16,16 +16,16 @@ from gateway.queries import activity, todo
 from gateway.store import audit, requests, users
 from gateway.store.events import PENDING, SESSION, Event, Flow, State
 from gateway.store.sales import AMSTERDAM
-from gateway.web import actions, api, queries, services
+from gateway.web import actions, api, inputs, services
 from gateway.web.access import refuse_others
 from gateway.web.dashboard import preview, rendering
 from gateway.web.dashboard.rendering import render, to_older
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import DASHBOARD, Visitor
 
 
 async def show_events(request: Request, _visitor: Visitor) -> Response:
-    wanted = queries.to_filter(request.query_params)
+    wanted = inputs.to_filter(request.query_params)
     page = await services.of(request).read(lambda session: activity.find_events(session, wanted))
     query = to_query(wanted)
     older = to_older("/events", query, page.next)
@@ -33,7 +33,7 @@ async def show_events(request: Request, _visitor: Visitor) -> Response:
 
 
 async def retry_events(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    wanted = queries.to_filter(form)
+    wanted = inputs.to_filter(form)
     await actions.retry_all(services.of(request), wanted, actor=visitor.actor)
     query = {name: value for name, value in to_query(wanted).items() if name != "state"}
     return RedirectResponse(f"/events?{urlencode(query)}", 303)
@@ -73,7 +73,7 @@ def is_order(event: Event) -> bool:
 
 
 async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[audit.Entry]]:
-    event, log = await api.events.read_event(request, queries.to_id(request))
+    event, log = await api.events.read_event(request, inputs.to_id(request))
     refuse_others(visitor, event.connection, "there is no such event")
     return event, log
 
@@ -95,7 +95,7 @@ async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) ->
                 event.order_id or event.entity_id,
                 actor=visitor.actor,
                 dry_run=action == "dry-run",
-                reason=queries.find_text(form, "reason"),
+                reason=inputs.find_text(form, "reason"),
                 connection=event.connection,
             )
             asked = await actions.resend(shared, wanted)
@@ -105,7 +105,7 @@ async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) ->
 
 def find_reason(form: dict[str, str]) -> str:
     """Why something is ignored. Raises `Refusal` 400 without it."""
-    reason = (queries.find_text(form, "reason") or "").strip()
+    reason = (inputs.find_text(form, "reason") or "").strip()
     if not reason:
         raise Refusal(400, "say why it is ignored: whoever looks at it later needs the reason")
     return reason
@@ -120,8 +120,8 @@ COLUMNS: Final = ("at", "who", "what", "target", "reason")
 
 
 async def show_actions(request: Request, visitor: Visitor) -> Response:
-    given = queries.only_filled(request.query_params)
-    before, wanted = queries.find_cursor(given), _to_filter(given)
+    given = inputs.only_filled(request.query_params)
+    before, wanted = inputs.find_cursor(given), _to_filter(given)
 
     def look(session: Session) -> dict[str, Any]:
         mine = _confine(session, visitor)
@@ -145,7 +145,7 @@ async def show_actions(request: Request, visitor: Visitor) -> Response:
 
 async def download_actions(request: Request, visitor: Visitor) -> Response:
     """The actions of the filter as CSV, all pages of it; kinds and texts as they are stored."""
-    given = queries.only_filled(request.query_params)
+    given = inputs.only_filled(request.query_params)
     wanted = _to_filter(given)
 
     def read(session: Session, after: int | None) -> tuple[rendering.Rows, int | None]:
@@ -161,10 +161,10 @@ async def download_actions(request: Request, visitor: Visitor) -> Response:
 
 
 def _to_filter(given: Mapping[str, str]) -> todo.AuditFilter:
-    first, last = queries.find_day(given, "from"), queries.find_day(given, "through")
+    first, last = inputs.find_day(given, "from"), inputs.find_day(given, "through")
     return todo.AuditFilter(
-        actor=queries.find_text(given, "who"),
-        action=queries.find_text(given, "what"),
+        actor=inputs.find_text(given, "who"),
+        action=inputs.find_text(given, "what"),
         start=datetime.combine(first, time(), AMSTERDAM) if first else None,
         end=datetime.combine(last + timedelta(days=1), time(), AMSTERDAM) if last else None,
     )

@@ -29,7 +29,7 @@ from gateway.web.api.status import Overview
 from gateway.web.dashboard import charts, setup, todo
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.todo import TodoCause
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
 
 RUNNING: Final = timedelta(seconds=30)

@@ -17,7 +17,7 @@ from gateway import catalogue
 from gateway.errors import Permanent, Transient
 from gateway.store import audit, leases, users
 from gateway.store.users import NoUser, User
-from gateway.web import access, queries, services
+from gateway.web import access, inputs, services
 from gateway.web.access import (
     LANGUAGE,
     LANGUAGE_SECONDS,
@@ -31,7 +31,7 @@ from gateway.web.access import (
     set_cookie,
 )
 from gateway.web.dashboard.rendering import render
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.services import Services
 from gateway.web.sessions import Visitor, to_actor
 
@@ -76,7 +76,7 @@ def show(
 async def log_in(request: Request) -> Response:
     """A session for a person with their password, or without a name for ADMIN_TOKEN."""
     refuse_other_sites(request)
-    form = await queries.read_form(request)
+    form = await inputs.read_form(request)
     wanted = to_local(form.get("next", "/"))
     name, password = form.get("name", "").strip(), form.get("password", "")
     user: User | None = None
@@ -106,7 +106,7 @@ async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> 
 async def choose_language(request: Request) -> Response:
     """Store the language in this browser. Anybody may: it needs no session and changes nothing else."""
     refuse_other_sites(request)
-    form = await queries.read_form(request)
+    form = await inputs.read_form(request)
     response = RedirectResponse(to_local(form.get("next", "/")), 303)
     if (language := form.get("language", "")) in catalogue.LANGUAGES:
         set_cookie(request, response, cookie_name(request, LANGUAGE), language, seconds=LANGUAGE_SECONDS)

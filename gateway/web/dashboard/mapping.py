@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.queries import sales
 from gateway.store import audit, connections, event_history, requests
 from gateway.store.events import SETTLED, Event, Flow
-from gateway.web import actions, api, queries, services
+from gateway.web import actions, api, inputs, services
 from gateway.web.api.connections import find_in_force
 from gateway.web.dashboard import mapping_form, settings
 from gateway.web.dashboard.rendering import find_settings, render
@@ -84,8 +84,8 @@ async def show_mapping(request: Request, _visitor: Visitor) -> Response:
 
 async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Save, preview, take the proposals, or read the lists anew. What was chosen is shown again unless it was saved."""
-    number = (queries.find_text(form, "number") or "").strip()
-    base = queries.find_number(form, "base") or 0
+    number = (inputs.find_text(form, "number") or "").strip()
+    base = inputs.find_number(form, "base") or 0
     state = await _read(request, number, base)
     made_from = mapping_form.read_document(settings_document.recall(state.made_from))
     chosen = mapping_form.merge(mapping_form.read_form(form, made_from, state.lists), made_from, state.in_force)

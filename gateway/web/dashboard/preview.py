@@ -18,11 +18,11 @@ from gateway.store import connections, requests
 from gateway.store.events import DRY, SESSION, SETTLED, Event, Flow
 from gateway.store.requests import Side
 from gateway.store.tables import SaleRow
-from gateway.web import actions, api, queries, services, setups
+from gateway.web import actions, api, inputs, services, setups
 from gateway.web.access import refuse_others
 from gateway.web.dashboard import rendering
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
 from mapping import messages
 from mapping.choices import ListName
@@ -90,7 +90,7 @@ def find_choice(event: Event) -> str | None:
 async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     shared = services.of(request)
     names = list(await services.names_of(request))
-    connection = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
+    connection = inputs.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
     if connection is None:
         raise Refusal(409, "name the connection" if names else "nothing is connected yet")
     if not form.get("record", "").strip():
@@ -104,7 +104,7 @@ async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) 
 
 async def show_preview(request: Request, visitor: Visitor) -> Response:
     """What would be done, or that it is still being looked at: of the event, or the one that its look-up became."""
-    event_id = queries.to_id(request)
+    event_id = inputs.to_id(request)
 
     def look(session: Session) -> Event | None:
         event = activity.find_event(session, event_id)

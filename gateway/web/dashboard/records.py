@@ -17,12 +17,12 @@ from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.records import RecordKind, RecordStatus
 from gateway.store.requests import Side
 from gateway.store.sql import Page
-from gateway.web import actions, api, queries, services
+from gateway.web import actions, api, inputs, services
 from gateway.web.access import refuse_others
 from gateway.web.actions import PreviewRequest
 from gateway.web.dashboard.preview import name_branches, to_row
 from gateway.web.dashboard.rendering import render, to_older
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
 
 _MISSING: Final = {
@@ -95,20 +95,20 @@ def may_see(visitor: Visitor, kind: RecordKind) -> bool:
 
 
 async def _read_filter(request: Request, visitor: Visitor, kind: RecordKind) -> RecordFilter:
-    given = queries.only_filled(request.query_params)
-    named, state = await services.find_key(request, queries.find_text(given, "connection")), given.get("state")
+    given = inputs.only_filled(request.query_params)
+    named, state = await services.find_key(request, inputs.find_text(given, "connection")), given.get("state")
     is_mark = state in MARKS
     number, _, name = given.get("after", "").partition(".")
-    last_id = queries.find_cursor({"after": number})
+    last_id = inputs.find_cursor({"after": number})
     return RecordFilter(
         kind,
         connection=visitor.connection or named,
-        status=None if is_mark else queries.find_choice(given, "state", RecordStatus),
+        status=None if is_mark else inputs.find_choice(given, "state", RecordStatus),
         differs=state == "differs",
         inactive=state == "inactive",
-        q=queries.find_text(given, "q"),
+        q=inputs.find_text(given, "q"),
         is_private=not may_see(visitor, kind),
-        cause=queries.find_text(given, "cause"),
+        cause=inputs.find_text(given, "cause"),
         after=RecordPosition(name[:_LONGEST_NAME], last_id) if last_id else None,
     )
 
@@ -145,7 +145,7 @@ def to_person(record: ListedRecord) -> str:
 
 
 async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
-    row_id = queries.to_id(request)
+    row_id = inputs.to_id(request)
     ids = request.query_params.get("looking", "").split(",")[:2]
     asked = [int(each) for each in ids if each.isdecimal() and len(each) <= LONGEST_ID]
 
@@ -163,7 +163,7 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
             for subject in subjects
             for event in activity.find_about(session, f"{row.connection}/{subject}", limit=_EVENTS)
         ]
-        looked = [activity.find_event(session, each) for each in asked if each <= queries.LARGEST_ID]
+        looked = [activity.find_event(session, each) for each in asked if each <= inputs.LARGEST_ID]
         own = [each for each in looked if each is not None and each.connection == row.connection]
         branches = name_branches(session, row.connection) if row.stock else {}
         return _Found(record, sorted(events, key=lambda event: -event.id)[:_EVENTS], own, branches)

@@ -30,7 +30,7 @@ from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
 from gateway.store import rate_limits
 from gateway.store.events import Event, Flow, State
 from gateway.store.sales import AMSTERDAM
-from gateway.web import queries, services
+from gateway.web import inputs, services
 from gateway.web.access import chosen_language, split
 from gateway.web.sessions import DASHBOARD, Visitor
 from mapping import settings_guide
@@ -360,7 +360,7 @@ class CsvStyle(StrEnum):
 
 def find_csv_style(request: Request) -> CsvStyle:
     """The style that the address of a file asks for. Raises `Refusal` 400."""
-    return queries.find_choice(request.query_params, _DECIMAL, CsvStyle) or CsvStyle.POINT
+    return inputs.find_choice(request.query_params, _DECIMAL, CsvStyle) or CsvStyle.POINT
 
 
 def to_csv_query(request: Request, query: Mapping[str, str]) -> str:

@@ -25,12 +25,12 @@ from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales import SaleStatus, SideName
 from gateway.store.sql import Page
 from gateway.store.tables import SaleRow
-from gateway.web import actions, queries, services
+from gateway.web import actions, inputs, services
 from gateway.web.access import chosen_language, refuse_others
 from gateway.web.dashboard import charts, rendering
 from gateway.web.dashboard.events import find_reason
 from gateway.web.dashboard.rendering import CSV_PAGE, NOT_SENT, CsvStyle, Rows, SentForm, defuse, render, to_older
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
 from mapping.messages import message
 from mapping.side_by_side import compare, find_changes
@@ -168,7 +168,7 @@ def find_faults(given: Mapping[str, str]) -> dict[str, str]:
     """What is wrong with the days and amounts of a filter, by field."""
     read: dict[str, Any] = {}
     faults: dict[str, str] = {}
-    for name, find in (*((day, queries.find_day) for day in _DAYS), *((sum_, _find_amount) for sum_ in _AMOUNTS)):
+    for name, find in (*((day, inputs.find_day) for day in _DAYS), *((sum_, _find_amount) for sum_ in _AMOUNTS)):
         try:
             read[name] = find(given, name) if given.get(name) else None
         except Refusal as refusal:
@@ -183,19 +183,19 @@ def find_faults(given: Mapping[str, str]) -> dict[str, str]:
 async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleFilter:
     """The filter of the address. Raises `Refusal` 400."""
     given = {name: value for name, value in request.query_params.items() if name not in without}
-    filled = queries.only_filled(given)
-    q = queries.find_text(filled, "q")
+    filled = inputs.only_filled(given)
+    q = inputs.find_text(filled, "q")
     return SaleFilter(
-        start=queries.find_day(filled, "from"),
-        through=queries.find_day(filled, "through"),
-        connection=await services.find_key(request, queries.find_text(filled, "connection")),
-        branch=queries.find_number(filled, "branch"),
-        status=queries.find_choice(filled, "state", SaleStatus),
+        start=inputs.find_day(filled, "from"),
+        through=inputs.find_day(filled, "through"),
+        connection=await services.find_key(request, inputs.find_text(filled, "connection")),
+        branch=inputs.find_number(filled, "branch"),
+        status=inputs.find_choice(filled, "state", SaleStatus),
         lowest=_find_amount(filled, "lowest"),
         highest=_find_amount(filled, "highest"),
-        cause=queries.find_text(filled, "cause"),
-        tender=queries.find_text(filled, "tender"),
-        kind=queries.find_choice(filled, "source", SaleSource),
+        cause=inputs.find_text(filled, "cause"),
+        tender=inputs.find_text(filled, "tender"),
+        kind=inputs.find_choice(filled, "source", SaleSource),
         q=q,
         q_cents=catalogue.to_cents(q) if q else None,
         after=_find_position(filled),
@@ -203,7 +203,7 @@ async def _read_filter(request: Request, without: Collection[str] = ()) -> SaleF
 
 
 def _find_amount(given: Mapping[str, Any], name: str) -> int | None:
-    text = queries.find_text(given, name)
+    text = inputs.find_text(given, name)
     cents = catalogue.to_cents(text) if text else None
     if text and cents is None:
         raise Refusal(400, message("{name} should be an amount such as 12,50", name=message(name)))
@@ -211,12 +211,12 @@ def _find_amount(given: Mapping[str, Any], name: str) -> int | None:
 
 
 def _find_position(given: Mapping[str, Any]) -> SalePosition | None:
-    text = queries.find_text(given, "after")
+    text = inputs.find_text(given, "after")
     if text is None:
         return None
     day, _, number = text.partition(".")
     try:
-        return SalePosition(date.fromisoformat(day), queries.find_cursor({"after": number}) or 0)
+        return SalePosition(date.fromisoformat(day), inputs.find_cursor({"after": number}) or 0)
     except ValueError:
         raise Refusal(400, "after should be the cursor of a page") from None
 
@@ -268,7 +268,7 @@ async def show_sale(request: Request, visitor: Visitor, sent: SentForm = NOT_SEN
 
 
 async def _read(request: Request, visitor: Visitor) -> _Found:
-    sale_id = queries.to_id(request)
+    sale_id = inputs.to_id(request)
 
     def look(session: Session) -> _Found:
         row = sales.find_one(session, sale_id)
@@ -335,7 +335,7 @@ def _find_sides(session: Session, sale: sales.ListedSale, link: Link | None) -> 
 
 async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     found, shared = await _read(request, visitor), services.of(request)
-    row, reason = found.sale.row, queries.find_text(form, "reason")
+    row, reason = found.sale.row, inputs.find_text(form, "reason")
     match request.path_params["action"], found.event:
         case "resend" | "preview" as action, _:
             dry_run = action == "preview"

@@ -17,10 +17,10 @@ from starlette.responses import RedirectResponse, Response
 from gateway.queries import activity, todo
 from gateway.store import connections, requests
 from gateway.store.tables import SettingsRow
-from gateway.web import actions, api, queries, services
+from gateway.web import actions, api, inputs, services
 from gateway.web.api.connections import ACTION, find_in_force, to_target
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
 from mapping import settings_document, settings_guide
 from mapping.messages import message
@@ -89,7 +89,7 @@ async def choose_connection(title: str, to: str, request: Request, _visitor: Vis
 
 async def show_settings(request: Request, _visitor: Visitor) -> Response:
     """The document in force, ready to be edited; with `?draft=EVENT` the one that a preview tried."""
-    draft = queries.find_number(request.query_params, "draft", low=1, high=queries.LARGEST_ID)
+    draft = inputs.find_number(request.query_params, "draft", low=1, high=inputs.LARGEST_ID)
     state = await _read(request)
     tried = None
     if draft:
@@ -109,9 +109,9 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
     state = await _read(request)
     editor = Editor(
         text=form.get("document", "").replace("\r\n", "\n").replace("\r", "\n"),
-        base=queries.find_number(form, "base") or 0,
-        who=queries.find_text(form, "who") or "",
-        reason=queries.find_text(form, "reason") or "",
+        base=inputs.find_number(form, "base") or 0,
+        who=inputs.find_text(form, "who") or "",
+        reason=inputs.find_text(form, "reason") or "",
     )
     # On a thread: checking a large document takes time.
     if found := (await services.of(request).run(lambda: _parse(editor.text)))[1]:
@@ -214,11 +214,11 @@ def to_entries(session: Session, name: str, found: Sequence[SettingsRow]) -> lis
 async def restore_version(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Put it in force once more, as a new version. Refused with every fault when this gateway does not take it."""
     shown = (await _read_version(request))[0].row
-    name, base = request.path_params["name"], queries.find_number(form, "base")
-    reason = queries.find_text(form, "reason") or message("version {n} put back", n=shown.version)
+    name, base = request.path_params["name"], inputs.find_number(form, "base")
+    reason = inputs.find_text(form, "reason") or message("version {n} put back", n=shown.version)
     try:
         await services.of(request).run(lambda: settings_document.parse(shown.document))
-        actor = to_actor(visitor, queries.find_text(form, "who") or "")
+        actor = to_actor(visitor, inputs.find_text(form, "who") or "")
         saved = await api.connections.save_settings(
             services.of(request), name, shown.document, actor=actor, reason=reason, after=base
         )
@@ -258,7 +258,7 @@ async def show_version(
 async def _read_version(request: Request) -> tuple[VersionEntry, int, str]:
     """The version of the address, and number and text of the one in force. Raises `Refusal` 404."""
     name = request.path_params["name"]
-    number = queries.find_number(request.path_params, "version", low=1) or 0
+    number = inputs.find_number(request.path_params, "version", low=1) or 0
 
     def look(session: Session) -> tuple[VersionEntry, int, str]:
         found = connections.find_settings(session, name, number)

@@ -19,10 +19,10 @@ from gateway.removal import Data, RemovalResult
 from gateway.store import connections, cursors, event_history, requests, tokens
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
-from gateway.web import actions, api, oauth, queries, services, setups
+from gateway.web import actions, api, inputs, oauth, services, setups
 from gateway.web.dashboard.mapping_form import to_label
 from gateway.web.dashboard.rendering import ASKED_FLOWS, ASKED_OTHERS, NOT_SENT, SentForm, find_settings, render
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
 from mapping import choices, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
@@ -157,7 +157,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
     """Put the answers into the settings document; its other lines stay as they are."""
     state = await _read(request)
     name = state.connection.name
-    base = queries.find_number(form, "base")
+    base = inputs.find_number(form, "base")
     try:
         answers = find_answers(settings_document.recall(state.text), form)
         if answers or not state.version:
@@ -189,7 +189,7 @@ async def do_step(step: Step, place: str, request: Request, visitor: Visitor, _f
 
 
 async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    shared, name, flow = services.of(request), request.path_params["name"], queries.find_choice(form, "flow", Flow)
+    shared, name, flow = services.of(request), request.path_params["name"], inputs.find_choice(form, "flow", Flow)
     if flow not in setups.LOADED:
         raise Refusal(
             400, message("{name} should be one of {choices}", name=message("flow"), choices=", ".join(setups.LOADED))
@@ -209,7 +209,7 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
 
 async def hold_load(wanted: setups.Hold, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     name = request.path_params["name"]
-    event_id = queries.to_id(request)
+    event_id = inputs.to_id(request)
     await setups.hold_load(services.of(request), event_id, wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
 
@@ -230,7 +230,7 @@ async def hold_backfill(request: Request, visitor: Visitor, _form: dict[str, str
     wanted = next((each for each in setups.Hold if each == request.path_params["hold"]), None)
     if wanted is None:
         raise Refusal(404, "there is no such button")
-    event_id = queries.to_id(request)
+    event_id = inputs.to_id(request)
     await setups.hold_load(services.of(request), event_id, wanted, connection=visitor.connection, actor=visitor.actor)
     return RedirectResponse("/backfills", 303)
 
@@ -249,7 +249,7 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     state = await _read(request)
     if not state.exists:
         return RedirectResponse(setups.ADDRESS, 303)  # it is removed: the button was pressed twice
-    called, data = state.connection.display_name, queries.find_choice(form, "data", Data)
+    called, data = state.connection.display_name, inputs.find_choice(form, "data", Data)
     if data is None or form.get("confirmed", "").strip() != called:
         trouble = message("nothing was removed: type the name {name} to confirm", name=called)
         return _show(request, state, SentForm(form, {"confirmed": trouble}, 422))

@@ -21,11 +21,11 @@ from gateway.store.audit import BulkAction, CauseMarkRow
 from gateway.store.events import Flow, State
 from gateway.store.sales import AMSTERDAM, SaleStatus, today_of
 from gateway.store.tables import AlertRow
-from gateway.web import actions, queries, services
+from gateway.web import actions, inputs, services
 from gateway.web.access import refuse_others
 from gateway.web.dashboard import charts
 from gateway.web.dashboard.rendering import render, to_older
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
 from mapping.messages import message
 
@@ -119,7 +119,7 @@ async def _find_picked(request: Request, visitor: Visitor, given: Mapping[str, s
 
 
 def _find_action(given: Mapping[str, str]) -> BulkAction:
-    action = queries.find_choice(given, "action", BulkAction)
+    action = inputs.find_choice(given, "action", BulkAction)
     if action is None:
         raise Refusal(400, "choose what to do: try again or ignore")
     return action
@@ -142,7 +142,7 @@ async def ask(request: Request, visitor: Visitor) -> Response:
 
 async def do(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     shared, action = services.of(request), _find_action(form)
-    reason = queries.find_text(form, "reason")
+    reason = inputs.find_text(form, "reason")
     if action is BulkAction.IGNORE and not (reason or "").strip():
         raise Refusal(400, "say why these are ignored; whoever looks later wants to know")
     keys = [each.cause.key for each in await _find_picked(request, visitor, form)]
@@ -158,7 +158,7 @@ async def show_bulk(request: Request, visitor: Visitor) -> Response:
 
 
 async def _read_bulk(request: Request, visitor: Visitor) -> BulkProgress:
-    bulk_id = queries.to_id(request)
+    bulk_id = inputs.to_id(request)
     found = await services.of(request).read(lambda session: todo.find_bulk(session, bulk_id))
     if found is None or visitor.connection not in {None, found.row.connection}:
         raise Refusal(404, "there is no such action")
@@ -178,8 +178,8 @@ async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Resp
     known = [*(await services.names_of(request)).items(), *(await services.names_in_use(request)).items()]
     connection = {shown: key for key, shown in known}.get(called, called)
     refuse_others(visitor, connection, GONE)
-    note, assignee = form.get("note", "").strip(), queries.find_text(form, "assignee")
-    if len(note) > LONGEST_NOTE or not queries.is_line(note):
+    note, assignee = form.get("note", "").strip(), inputs.find_text(form, "assignee")
+    if len(note) > LONGEST_NOTE or not inputs.is_line(note):
         raise Refusal(400, message("a note is one line of at most {most} characters", most=LONGEST_NOTE))
     snooze = form.get("snooze", "")
     if snooze not in {*SNOOZES, KEEP}:
@@ -229,7 +229,7 @@ def to_feed(source: str) -> str:
 async def show_alerts(request: Request, visitor: Visitor) -> Response:
     """What needs somebody now, and what did before: since when, until when, who was told and where."""
     shared, names = services.of(request), await services.names_of(request)
-    before = queries.find_cursor(request.query_params)
+    before = inputs.find_cursor(request.query_params)
 
     def look(session: Session) -> tuple[datetime, list[AlertRow], Sequence[AlertRow], int | None, list[figures.Hour]]:
         now, past = sql.now_of(session), todo.find_past_alerts(session, visitor.connection, before=before)

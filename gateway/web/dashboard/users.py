@@ -14,10 +14,10 @@ from starlette.responses import RedirectResponse, Response
 from gateway import catalogue
 from gateway.store import audit, users
 from gateway.store.users import Role, User
-from gateway.web import access, queries, services
+from gateway.web import access, inputs, services
 from gateway.web.access import let_in, refuse_other_sites
 from gateway.web.dashboard.rendering import NOT_SENT, SentForm, render
-from gateway.web.queries import Refusal
+from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
 from mapping.messages import message
 
@@ -75,7 +75,7 @@ def _may_give(visitor: Visitor, role: Role) -> bool:
 async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Add a person; the page that follows shows the link of their invitation, once."""
     name = " ".join(form.get("name", "").split())
-    role = queries.find_choice(form, "role", Role)
+    role = inputs.find_choice(form, "role", Role)
     if faults := _find_invitation_faults(visitor, name, role, form):
         return await list_users(request, visitor, SentForm(form, faults, 422))
     known = await services.names_in_use(request)
@@ -105,7 +105,7 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
 def _find_invitation_faults(visitor: Visitor, name: str, role: Role | None, form: Mapping[str, str]) -> dict[str, str]:
     """Why somebody cannot be invited like this. A name holds no "@": the audit trail has no e-mail addresses."""
     faults = {}
-    if not name or len(name) > LONGEST_NAME or "@" in name or not queries.is_line(name):
+    if not name or len(name) > LONGEST_NAME or "@" in name or not inputs.is_line(name):
         faults["name"] = "give a name of at most 60 characters that is no e-mail address"
     if role is None or not _may_give(visitor, role):
         faults["role"] = "choose a role"
@@ -123,7 +123,7 @@ def _to_link(request: Request, secret: str) -> str:
 async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Invite again (a forgotten password), change role or address, keep out, let in again, or remove."""
     action, secret = request.path_params["action"], secrets.token_urlsafe(32)
-    user_id, role = queries.to_id(request), queries.find_choice(form, "role", Role)
+    user_id, role = inputs.to_id(request), inputs.find_choice(form, "role", Role)
     if visitor.user is not None and visitor.user.id == user_id:
         raise Refusal(409, "this is you; another owner can change your own access")
 
@@ -244,7 +244,7 @@ async def show_invitation(request: Request) -> Response:
 
 async def accept_invitation(request: Request) -> Response:
     refuse_other_sites(request)
-    form, secret = await queries.read_form(request), request.path_params["secret"]
+    form, secret = await inputs.read_form(request), request.path_params["secret"]
     user = await access.find_invited(request, secret)
     if user is None:
         return _show_invitation(request, None)
