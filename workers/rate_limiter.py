@@ -292,3 +292,4 @@ class Meter:
         except Transient:
             with self._lock:
                 self._counts.update(counted)
+                self._answered = answered | self._answered

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, insert, select, update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 from starlette.responses import HTMLResponse
 
@@ -288,6 +289,22 @@ def test_a2_an_answer_is_not_dated_later_for_a_wait_of_the_database(shop: Shop) 
     event.listen(shop.engine, "before_cursor_execute", wait)
     meter.flush()
     assert is_failing(shop.engine, MPLUSKASSA)
+
+
+def test_a2_an_answer_is_told_once_the_database_is_back(shop: Shop) -> None:
+    connections.failed(shop.engine, "default", MPLUSKASSA, "the till cannot be reached")
+    time.sleep(0.01)
+    meter = Meter(shop.engine)
+    meter.count("default", Exchange(MPLUSKASSA, "getApiVersion", None, 200, None, trace=None, milliseconds=1))
+
+    def refuse(*_: Any) -> None:
+        raise OperationalError("INSERT", None, Exception("database is locked"))
+
+    event.listen(shop.engine, "before_cursor_execute", refuse)
+    meter.flush()
+    event.remove(shop.engine, "before_cursor_execute", refuse)
+    meter.flush()
+    assert is_answering(shop.engine, MPLUSKASSA)
 
 
 def test_a2_a_failing_feed_beside_a_working_one_raises_its_own_alert(shop: Shop) -> None:
