@@ -46,12 +46,6 @@ class FlatLine:
     fixed: bool = False
 
 
-def every_line(lines: Iterable[SaleLine]) -> Iterator[SaleLine]:
-    for line in lines:
-        yield line
-        yield from every_line(line.sublines)
-
-
 def needed_articles(
     sale: Sale, *, tolerance_cents: int = 5, special_items: Collection[str] = (), tip_articles: Collection[int] = ()
 ) -> frozenset[int]:
@@ -265,7 +259,7 @@ def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
             known, net_cents=known.net_cents + each.net_cents, vat_cents=known.vat_cents + each.vat_cents
         )
     seen = {amount.code for amount in sale.vat}
-    for line in every_line(sale.lines):
+    for line in sale.every_line:
         if line.vat_code is not None and line.vat_percentage is not None and line.vat_code not in seen:
             seen.add(line.vat_code)
             totals[line.vat_code, line.vat_percentage] = VatAmount(line.vat_code, line.vat_percentage, 0, 0)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from mapping.errors import MappingError
 from mapping.money import add, gross_to_net, round_to_cents, show_number
 from mapping.records import RETURNS, BookedDocument, Sale, SaleLine
-from mapping.sale_lines import every_line, flatten, has_amount, is_without_vat, read_totals
+from mapping.sale_lines import flatten, has_amount, is_without_vat, read_totals
 
 LONGEST_NAME: Final = 200
 MOST_LINES: Final = 500
@@ -81,7 +81,7 @@ def _read_lines(sale: Sale) -> list[tuple[SaleLine, int, Decimal | None]]:
         return [(each.line, each.net_cents, each.vat[1]) for each in flat]
     except MappingError:
         found = []
-        for line in filter(has_amount, every_line(sale.lines)):
+        for line in filter(has_amount, sale.every_line):
             net = line.total_excl_cents
             if net is None:
                 net = gross_to_net(line.total_incl_cents or 0, line.vat_percentage or Decimal(0))

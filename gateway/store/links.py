@@ -29,7 +29,6 @@ from mapping.money_documents import DEPOSIT, Deposit, from_detail
 from mapping.records import Sale, SaleKind
 from mapping.references import CLEARING, ORDER_DEPOSITS, ROUNDING_ITEM, OwnItem
 from mapping.sale_identity import name_document
-from mapping.sale_lines import every_line
 from mapping.settings_document import SettingsDocument
 
 
@@ -330,7 +329,7 @@ class KnownLinks(dict[Key, Link | None]):
         wanted.add((LinkKind.CUSTOMER, debtor(settings.customers.default_debtor)))
         if sale.credited_id:
             wanted.add((LinkKind.DOCUMENT, sale.credited_id))
-        wanted |= {(LinkKind.ARTICLE, str(line.article)) for line in every_line(sale.lines) if line.article}
+        wanted |= {(LinkKind.ARTICLE, str(line.article)) for line in sale.every_line if line.article}
         named = [named_item(kind, name) for kind, name in settings.mapping.special_items.items()]
         if settings.orders.fallback_item:
             named.append(named_item("fallback", settings.orders.fallback_item))

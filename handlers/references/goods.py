@@ -30,7 +30,7 @@ from mapping.messages import AND, join, message
 from mapping.records import Item, Sale, SaleLine
 from mapping.references import ROUNDING_ITEM, OwnItem
 from mapping.sale_identity import name_record
-from mapping.sale_lines import every_line, needed_articles
+from mapping.sale_lines import needed_articles
 
 _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
 _BUNDLE = "Group"
@@ -52,7 +52,7 @@ def find(sale: Sale, deps: Deps, *, country: str | None) -> dict[str, Any]:
 
     `country` is the buyer's: the settings may book foreign sales on items of another account.
     """
-    mapped, lines = deps.settings.mapping, list(every_line(sale.lines))
+    mapped, lines = deps.settings.mapping, list(sale.every_line)
     of_articles = {line.article: _of_account(sale, line, deps, country) for line in lines if line.article}
     instead = {article: item for article, item in of_articles.items() if item}
     wanted = needed_articles(

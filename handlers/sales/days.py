@@ -21,7 +21,7 @@ from gateway.connectors.quickbooks.wire_documents import is_as_signed
 from gateway.errors import Incident
 from gateway.store import event_history, links
 from gateway.store.events import PENDING, PEOPLE, Change, Event, Flow, State
-from gateway.store.links import BookingStatus, Key, Link, LinkKind
+from gateway.store.links import Key, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, waiting
@@ -62,12 +62,6 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result
     changes = tuple(to_change(each, sale, event, deps) for each in idle)
     wait = max(seconds_until_close(day, deps), 0.0) + _PATIENCE
     return waiting(message("waits for the document of its day, {key}", key=day.key), wait, changes=changes)
-
-
-def is_left_alone(link: Link, assessment: Assessment) -> bool:
-    """Whether the day's document was booked without the sale as it is now, which is to be booked all the same."""
-    left_out = link.day is not None and link.status is BookingStatus.LEFT_OUT
-    return left_out and link.fingerprint == assessment.content and assessment.refusal is None
 
 
 def seconds_until_close(day: Day, deps: Deps) -> float:

@@ -78,13 +78,19 @@ def _load_stored(sale: Sale, event: Event, deps: Deps) -> Context:
             event = event_history.with_request(session, event) if link or is_order else event
             deposits = links.find_deposits(session, deps.connection, sale)
     assessment = Assessment(sale, deps.settings, deposits)
-    if link and days.is_left_alone(link, assessment):  # one of a kind that a day does not contain
+    if link and _is_left_alone(link, assessment):  # one of a kind that a day does not contain
         link = None
     other = None if link or is_order else bookings.find_other(sale, deps.links)
     maybe_written = bookings.is_maybe_written(event, deps)
     # Before anything is sent: a payment may be posted again, and this attempt may fail after that.
     watched = not (maybe_written and link and link.target_entity == DocumentKind.INVOICE)
     return Context(assessment, event, link, other, maybe_written, (f"sale {sale.number}",), watched)
+
+
+def _is_left_alone(link: Link, assessment: Assessment) -> bool:
+    """Whether the day's document was booked without the sale as it is now, which is to be booked all the same."""
+    left_out = link.day is not None and link.status is BookingStatus.LEFT_OUT
+    return left_out and link.fingerprint == assessment.content and assessment.refusal is None
 
 
 def _follow(known: Context, link: Link) -> Context:

@@ -22,7 +22,7 @@ from mapping.messages import message
 from mapping.money import show_number
 from mapping.records import DocumentKind, Sale
 from mapping.sale_identity import SALE_KINDS, find_numbers, name_record, read_tag
-from mapping.sale_lines import every_line, is_without_vat
+from mapping.sale_lines import is_without_vat
 from mapping.side_by_side import SaleSide
 
 ENTITIES: Final = SALES
@@ -81,7 +81,7 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
     side = side_by_side.of_sale(sale)
     branches = deps.lists.known_branches()
     # Number, SKU and name of each article, once. A line without an article is free text, which may name somebody.
-    found = {line.article: line for line in every_line(sale.lines) if line.article}
+    found = {line.article: line for line in sale.every_line if line.article}
     # What was sold at each VAT rate, tax included; without VAT nothing has a rate.
     rates: dict[str, int] = {}
     for amount in () if is_without_vat(sale) else sale.vat:
@@ -99,7 +99,7 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
         vat_rates=tuple(rates.items()),
         articles=tuple((str(number), line.plu or None, line.text[:LONGEST_NAME]) for number, line in found.items()),
         side=side,
-        turnover_groups=tuple(sorted({each.turnover_group for each in every_line(sale.lines) if each.turnover_group})),
+        turnover_groups=tuple(sorted({each.turnover_group for each in sale.every_line if each.turnover_group})),
     )
 
 

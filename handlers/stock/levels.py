@@ -39,7 +39,6 @@ from mapping import stock
 from mapping.items import name_item
 from mapping.records import ArticleStock, Item, SaleKind, StockMovement, SyncMarkers
 from mapping.sale_identity import NOT_YET
-from mapping.sale_lines import every_line
 from mapping.stock import BranchStock, Figures, StockSettings
 
 _PAGE = 200
@@ -228,7 +227,7 @@ def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
     )
     for sale in open_sales:
         row = counted[sale.id]
-        for line in every_line(sale.lines):
+        for line in sale.every_line:
             pieces[line.article] = pieces.get(line.article, Decimal(0)) + line.quantity
             if row.booked is False or row.maybe_written or row.state in _BEING_BOOKED:
                 unsure.add(line.article)

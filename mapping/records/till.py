@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -180,6 +180,11 @@ class SaleLine:
     type: str | None = None
     sublines: tuple[SaleLine, ...] = ()
 
+    def with_sublines(self) -> Iterator[SaleLine]:
+        yield self
+        for line in self.sublines:
+            yield from line.with_sublines()
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:
@@ -236,6 +241,12 @@ class Sale:
     change_counter: int | None = None
     sync_marker: int | None = None
     finalized: bool | None = None
+
+    @property
+    def every_line(self) -> Iterator[SaleLine]:
+        """Its lines, each followed by the lines below it."""
+        for line in self.lines:
+            yield from line.with_sublines()
 
 
 @dataclass(frozen=True, slots=True)
