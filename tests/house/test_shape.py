@@ -8,7 +8,7 @@ import tomllib
 from tests.house.sources import ROOT, body_lines, sources, tracked
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
-MOST_MODULES = {"handlers/": 57, "mapping/": 40}
+MOST_MODULES = {"handlers/": 51, "mapping/": 34}
 """Modules of a package: lower it when some were joined. What is never entered alone is no module."""
 VAGUE = {
     "utils",

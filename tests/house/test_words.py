@@ -20,9 +20,9 @@ PERSONIFYING = re.compile(r"\b(strangers?|died|dies|believes|forgets|remembers|t
 """Words for people that docstrings and comments used for processes and systems."""
 ONCE_USED = 9.4
 """Private functions with one caller, per 1,000 lines of the product: lower it when it has fallen."""
-WITH_ONE_IMPORTER = 34
+WITH_ONE_IMPORTER = 33
 """Modules of the product that one other imports: better joined with it. Lower it when it has fallen."""
-MOST_MODULES = {"gateway/store/": 34, "workers/": 10, "": 220}
+MOST_MODULES = {"gateway/store/": 30, "gateway/queries/": 5, "workers/": 8, "": 196}
 """Modules below a folder of the product (`""`: all): lower it when it has fallen."""
 LONGEST_ARCHITECTURE = 300
 
