@@ -19,9 +19,9 @@ from sqlalchemy import Engine, event
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.store.session import open_engine
-from tests.conftest import to_sqlalchemy
+from tests import outages
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway
-from tests.servers import TEMPLATE, Postgres, Valkey, wait_until
+from tests.servers import TEMPLATE, Postgres, Served, Valkey, wait_until
 
 Serve = Callable[..., str]
 
@@ -90,21 +90,17 @@ def test_a_write_lock_that_is_not_released_is_reported_in_time(file: Path, serve
     engine.dispose()
 
 
-# A check that runs in another thread while the pool is replaced leaves its connection to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_postgresql_that_takes_no_writes_is_not_ready(postgres: Postgres, serve: Serve, valkey_url: str) -> None:
+def test_a_postgresql_that_takes_no_writes_is_not_ready(postgres: Postgres, valkey_url: str) -> None:
     with postgres.database(template=TEMPLATE) as address:
-        engine = open_engine(to_sqlalchemy(address))
-        url = start(serve, engine, valkey_url)
-        assert is_ready(url)
-        name = address.partition("?")[0].rpartition("/")[2]
-        for value in ("on", "off"):
-            postgres.run(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {value}')
-            engine.dispose()
-            wait_until(lambda wanted=value: is_ready(url) == (wanted == "off"), what=f"read-only {value}")  # type: ignore[misc]
-            if value == "on":
-                assert ready(url)[1]["database"] == "read-only: no write succeeds"
-        engine.dispose()
+        given = environment.read({**ENVIRONMENT, "DATABASE_URL": address, "REDIS_URL": valkey_url})
+        served = Served(create_app(given))
+        assert is_ready(served.url)
+        outages.set_read_only(address, read_only=True)
+        wait_until(lambda: not is_ready(served.url), what="a database that is read-only")
+        assert ready(served.url)[1]["database"] == "read-only: no write succeeds"
+        outages.set_read_only(address, read_only=False)
+        wait_until(lambda: is_ready(served.url), what="a database that takes writes")
+        served.stop()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from gateway.store.session import open_engine
 from gateway.web import health
 from tests.conftest import to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, SUBSCRIPTION, Gateway
-from tests.servers import Postgres, wait_until
+from tests.servers import Postgres, Served, wait_until
 
 TIMES = 150
 MOST = 130  # transactions of all the time a test takes: what the process does by itself, and what a burst may
@@ -79,12 +79,14 @@ def test_metrics_may_ask_for_a_token(start: Callable[..., Gateway], given: str |
 
 
 @pytest.fixture
-def one_connection(postgres: Postgres, valkey_url: str, serve: Callable[..., str]) -> Iterator[tuple[str, Engine]]:
+def one_connection(postgres: Postgres, valkey_url: str) -> Iterator[tuple[str, Engine]]:
     """A web process whose pool has one connection, and the pool."""
     with postgres.migrated() as address:
         engine = open_engine(to_sqlalchemy(address), pool_size=1)
         given = environment.read({**ENVIRONMENT, "DATABASE_URL": address, "REDIS_URL": valkey_url})
-        yield serve(create_app(given, engine=engine)), engine
+        served = Served(create_app(given, engine=engine))
+        yield served.url, engine
+        served.stop()
         engine.dispose()
 
 
