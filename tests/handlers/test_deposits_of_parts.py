@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -78,15 +79,16 @@ def test_each_of_two_parts_keeps_the_deposit_that_paid_it(shop: Shop) -> None:
 
 def test_a_part_summed_up_in_its_day_keeps_the_deposit_that_paid_it(open_shop: Callable[..., Shop]) -> None:
     by_day = '[orders]\nsummary = "day"\nsummary_item = "1001"\n'
+    closed = YESTERDAY - timedelta(days=1)
     shop = open_shop(by_day + "deposits = false")
-    order = shop.till.take_order(lines=[sold(1003, price_cents=4000)], when=YESTERDAY)["orderId"]
-    shop.till.prepay_order(order, [Tender("PIN", 1500)], when=YESTERDAY)
-    shop.till.deliver_order(order, [], part=[sold(1003, price_cents=1500)], when=YESTERDAY)
+    order = shop.till.take_order(lines=[sold(1003, price_cents=4000)], when=closed)["orderId"]
+    shop.till.prepay_order(order, [Tender("PIN", 1500)], when=closed)
+    shop.till.deliver_order(order, [], part=[sold(1003, price_cents=1500)], when=closed)
     shop.settle()
     shop.switch(by_day)
     shop.till.edit_order(order, lines=[sold(1003, price_cents=3000)])
     shop.settle()
-    assert_right(shop, money(first_PIN="15"), sold_for=NET_OF_15)
+    assert_right(shop, {(closed.date().isoformat(), "Pinbetaling"): Decimal(15)}, sold_for=NET_OF_15)
 
 
 def test_an_order_waits_while_a_part_of_it_is_booked(shop: Shop) -> None:

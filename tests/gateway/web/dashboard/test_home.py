@@ -280,7 +280,7 @@ def test_charts_show_money_first_then_work_then_reads(gateway: Gateway, browser:
     with writing(gateway.engine) as session:
         session.add(BookedDayRow(connection="default", day=TODAY, branch=1, sales=1, cents=100))
         session.add(HourRow(connection="default", at=hour, lag_seconds=9, causes=1))
-        counts.add_reads(session, "default", day=TODAY, what="cdc", reads=3)
+        counts.add_reads(session, "default", day=hour.date(), what="cdc", reads=3)
     titles = re.findall(r"<figcaption[^>]*>(.*?)<", browser.get("/").text)
     assert titles[0].startswith("Booked per day")
     assert titles[3] == "Reads by day"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from sqlalchemy import Engine, delete, event, insert, update
@@ -71,7 +71,7 @@ def test_connections_are_sorted_by_what_needs_a_person(gateway: Gateway, browser
     with writing(gateway.engine) as session:
         session.execute(update(SystemRow).where(col(SystemRow.connection) == "silent").values(overdue_at=moment(-5)))
         counts.add_calls(
-            session, "dear", system="quickbooks", month=f"{datetime.now(AMSTERDAM):%Y-%m}", kind="read", calls=77
+            session, "dear", system="quickbooks", month=f"{datetime.now(UTC):%Y-%m}", kind="read", calls=77
         )
     store(gateway, "1", PARKED, connection="dear", amount_cents=99_900)
     store(gateway, "2", PARKED, connection="cheap", amount_cents=100)
