@@ -79,7 +79,7 @@ def fresh_age(error: MappingError, event: Event) -> float | None:
     """
     if isinstance(error, NotBookable):
         return None
-    return 0.0 if event.careful else FRESH_SECONDS
+    return 0.0 if event.maybe_written else FRESH_SECONDS
 
 
 def delay(attempts: int) -> float:

@@ -132,7 +132,7 @@ def _taking(*which: ColumnElement[bool]) -> Any:
             # Still 'working' when it is claimed: its worker was killed.
             crashes=_ROWS.crashes + case((_ROWS.state == State.WORKING, 1), else_=_INHERITED),
             # A write of an older one may have been sent.
-            careful=or_(_ROWS.careful, _TRIED_BEFORE),
+            maybe_written=or_(_ROWS.maybe_written, _TRIED_BEFORE),
             updated_at=moment(),
         )
         .returning(*(_ROWS[name] for name in FIELDS), _HAS_OLDER)

@@ -130,8 +130,8 @@ def find_unposted(
         col(LinkRow.source_id) == col(InboxRow.entity_id),
     )
     columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)
-    maybe_written = or_(col(InboxRow.careful), col(InboxRow.source) == "backfill")
-    known = select(*map(col, columns), maybe_written).outerjoin(LinkRow, document).where(mine, newest)
+    maybe_booked = or_(col(InboxRow.maybe_written), col(InboxRow.source) == "backfill")
+    known = select(*map(col, columns), maybe_booked).outerjoin(LinkRow, document).where(mine, newest)
     parts = [
         known.where(col(InboxRow.state).in_(OPEN)),
         known.where(_IS_SKIPPED, col(InboxRow.code) == waiting_code),

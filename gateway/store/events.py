@@ -78,7 +78,7 @@ class Change(NamedTuple):
     """A possible change in a system: what a webhook or a poll puts into the inbox.
 
     `key` is unique for all time. Events of one `subject` are serialised (default: connection or account, flow, id).
-    `careful`: it may have been written before without a record of it; look before a create.
+    `maybe_written`: it may have been written before without a record of it; look before a create.
     `hint` is what the sender said, as JSON text; values in it are never trusted.
     """
 
@@ -103,7 +103,7 @@ class Change(NamedTuple):
     field: str | None = None
     fix: str | None = None
     variant: str = ""
-    careful: bool = False
+    maybe_written: bool = False
 
     @property
     def subject(self) -> str:
@@ -161,7 +161,7 @@ class Event:
     fix: str | None
     attempts: int
     crashes: int
-    careful: bool
+    maybe_written: bool
     due_at: datetime | None
     lease: str | None
     leased_until: datetime | None
@@ -222,7 +222,7 @@ def name_record(event: Event, known: Mapping[str, Any]) -> str:
 _SAID = (
     *("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "subject", "priority"),
     *("state", "reason", "code", "record", "field", "fix", "hint"),
-    *("order_id", "sku", "email", "occurred_at", "careful"),
+    *("order_id", "sku", "email", "occurred_at", "maybe_written"),
 )
 _said_by = attrgetter(*_SAID)
 COLUMNS = (*_SAID, "correlation", "attempts", "crashes")

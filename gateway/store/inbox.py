@@ -211,7 +211,14 @@ def _make_due(session: Session, *which: ColumnElement[bool], **more: Any) -> lis
 
     Every event that is tried again passes here, whoever asks for it.
     """
-    again = {"state": State.RECEIVED, "attempts": 0, "careful": True, "due_at": None, "updated_at": moment(), **more}
+    again = {
+        "state": State.RECEIVED,
+        "attempts": 0,
+        "maybe_written": True,
+        "due_at": None,
+        "updated_at": moment(),
+        **more,
+    }
     changed = session.execute(update(InboxRow).where(*which).values(again).returning(_ROWS.id))
     return _set_status(session, changed.scalars(), SaleStatus.WAITING, RecordStatus.WAITING)
 

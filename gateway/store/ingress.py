@@ -22,12 +22,14 @@ from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store.events import COLUMNS, CORRELATION, PENDING, Change, Received, clean, to_row
 from gateway.store.session import sqlite_path
+from gateway.store.tables import InboxRow
 
 _BUSY_MILLISECONDS = 2  # another writer is waited for asynchronously, not by blocking the loop
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.004  # a worker that writes often leaves short gaps
 _BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NOW = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
-_INTO = f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at) VALUES "  # noqa: S608 - our own column names
+_NAMES = ", ".join(InboxRow.__table__.c[each].name for each in COLUMNS)  # type: ignore[attr-defined]
+_INTO = f"INSERT INTO inbox ({_NAMES}, received_at, updated_at) VALUES "  # noqa: S608 - our own column names
 _ROW = f"({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW})"
 # A statement evaluates the conditions of partial indexes and triggers once for all its rows: half the cost of a row.
 _INSERTS = {count: f"{_INTO}{', '.join([_ROW] * count)} ON CONFLICT (key) DO NOTHING" for count in (64, 16, 4, 1)}

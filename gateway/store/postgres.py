@@ -151,9 +151,10 @@ _INGRESS_OPTIONS: dict[str, Any] = {
 }
 _LEFT_SECONDS = 30.0  # then a device between the server and us has dropped the connection
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
-_ARRAYS = ", ".join(f"%s::{getattr(InboxRow, name).type.compile(_DIALECT)}[]" for name in COLUMNS)
+_COLUMNS = [InboxRow.__table__.c[each] for each in COLUMNS]  # type: ignore[attr-defined]
+_ARRAYS = ", ".join(f"%s::{column.type.compile(_DIALECT)}[]" for column in _COLUMNS)
 _INSERT = (
-    f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
+    f"INSERT INTO inbox ({', '.join(column.name for column in _COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
     f" SELECT arriving.*, clock_timestamp(), clock_timestamp() FROM unnest({_ARRAYS}) AS arriving"
     " ON CONFLICT (key) DO NOTHING RETURNING id, key, state, correlation"
 ).encode()

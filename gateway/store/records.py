@@ -104,7 +104,7 @@ def record_all(session: Session, found: Iterable[tuple[Event, Outcome, Sequence[
         if own and not any(_is_own(own, facts) for facts in seen):
             # Of an event that is tried again a customer of the books stands here with its relation.
             noted = select(_RECORDS.c.source_id).where(_RECORDS.c.event_id == event.id).limit(1)
-            known_as = session.execute(noted).scalar_one_or_none() if event.careful else None
+            known_as = session.execute(noted).scalar_one_or_none() if event.maybe_written else None
             parts.append((name, RecordFacts(own[0], known_as or own[1]), ending))
     _record(session, parts)
 

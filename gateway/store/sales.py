@@ -138,7 +138,7 @@ def record(
 
 def _find_left(session: Session, event: Event) -> Mapping[str, SaleFacts | None]:
     """The sales that wait for a document's event, where it was tried again and came to none."""
-    if event.entity in KINDS or not event.careful:
+    if event.entity in KINDS or not event.maybe_written:
         return {}
     return dict.fromkeys(session.execute(select(_SALES.c.sale_id).where(_SALES.c.event_id == event.id)).scalars())
 

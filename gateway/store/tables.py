@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Computed, Index, Integer, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from gateway.store import tables_of_records
@@ -87,7 +87,9 @@ class InboxRow(SQLModel, table=True):
     fix: str | None = None
     attempts: int = 0
     crashes: int = 0
-    careful: bool = False
+    maybe_written: bool = Field(
+        default=False, sa_column=Column("careful", Boolean(), key="maybe_written", nullable=False, default=False)
+    )
     due_at: datetime | None = time_field(nullable=True)
     turn_at: datetime | None = Field(
         default=None,

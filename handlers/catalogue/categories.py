@@ -78,7 +78,7 @@ def require_group(item: Item, event: Event, deps: Deps) -> None:
     deps.write(links.mark_unsure, [link])
     parent = items.read_now(link.source_id, deps)
     brought = bring_along(parent, event)
-    deps.pass_on(brought._replace(key=f"{brought.key}:{number}", careful=True))
+    deps.pass_on(brought._replace(key=f"{brought.key}:{number}", maybe_written=True))
     raise wait_for(parent.item)
 
 
@@ -257,7 +257,7 @@ def _bring_up(top: ArticleGroup, number: int | None, event: Event, deps: Deps) -
     found = deps.read(links.find_by_targets, [LinkKind.GROUP], [str(each.number) for each in between])
     for link in chain.from_iterable(found.values()):
         key, brought = f"{event.key}>{cause_of_category(link.source_id)}", items.follow_gone(Flow.CATEGORIES, event)
-        deps.pass_on(brought._replace(key=key, entity_id=link.source_id, careful=True))
+        deps.pass_on(brought._replace(key=key, entity_id=link.source_id, maybe_written=True))
 
 
 def find_group(link: Link | None, wanted: ArticleGroup | None, deps: Deps) -> ArticleGroup | None:

@@ -183,7 +183,7 @@ def content(item: Item | RecordChange) -> str:
 
 def is_repeated(event: Event) -> bool:
     """Whether this is a repeat, or a person's request: then no stored state is trusted."""
-    return event.attempts > 1 or event.careful
+    return event.attempts > 1 or event.maybe_written
 
 
 # --- its article number ---

@@ -211,7 +211,7 @@ def follow(
     if gap and since is not None:  # what was missed is about to be received: those days are compared afterwards
         deps.write(agreements.mark_since, since.astimezone(_AMSTERDAM).date(), now=deps.now())
     forgotten = source.flow is Flow.ORDERS and till_sources.may_have_forgotten(source.name, position.at or 0, deps)
-    feed = _Feed(deps, source, position, lease, careful=forgotten, hands_over=hands_over, only_new=only_new)
+    feed = _Feed(deps, source, position, lease, maybe_written=forgotten, hands_over=hands_over, only_new=only_new)
     if position.at is None:  # a kind of record that is polled for the first time starts now
         feed.store([], newest or 0, frozenset())
         return []
@@ -227,7 +227,7 @@ def follow(
     position = deps.read(cursors.find_position, source.name)
     deps.process.polled[deps.connection, source.name] = position.at or 0
     if position.reread_at is not None and not hands_over:  # who expects a new sale does not wait for old ones
-        due += _read_again(dataclasses.replace(feed, position=position, careful=True), position.reread_at)
+        due += _read_again(dataclasses.replace(feed, position=position, maybe_written=True), position.reread_at)
     return due
 
 
@@ -287,7 +287,7 @@ class _Feed:
     source: TillSource
     position: Position
     lease: str
-    careful: bool = False
+    maybe_written: bool = False
     hands_over: bool = False
     only_new: bool = False
 
@@ -344,11 +344,11 @@ class _Feed:
         if polled_at is not None:
             deps.write(agreements.mark_since, polled_at.astimezone(_AMSTERDAM).date(), now=deps.now())
         deps.say("the till's markers began again: reading everything again, with care", source=name, newest=newest)
-        return dataclasses.replace(self, position=position, careful=True, only_new=False)
+        return dataclasses.replace(self, position=position, maybe_written=True, only_new=False)
 
     def to_changes(self, page: RecordPage[Any]) -> list[Change]:
         """The relevant records of the page; after the markers began again, with new keys."""
-        changes = till_sources.to_changes(self.deps, self.source, page, careful=self.careful)
+        changes = till_sources.to_changes(self.deps, self.source, page, maybe_written=self.maybe_written)
         if not self.position.generation:
             return changes
         records = {till_sources.id_of(record): record for record in page}

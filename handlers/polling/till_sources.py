@@ -199,14 +199,14 @@ def ids_at(page: RecordPage[Any], marker: int) -> frozenset[str]:
     return frozenset(readable | {row.id for row in page.unreadable if row.marker == marker})
 
 
-def to_changes(deps: Deps, source: TillSource, page: RecordPage[Any], *, careful: bool = False) -> list[Change]:
+def to_changes(deps: Deps, source: TillSource, page: RecordPage[Any], *, maybe_written: bool = False) -> list[Change]:
     """The page's records; a row that cannot be read becomes a parked event, and the feed goes on.
 
-    `careful`: mark sales that are already in the books.
+    `maybe_written`: mark sales that are already in the books.
     """
-    booked = find_booked(page.records, deps) if careful and source.flow is Flow.ORDERS else set()
+    booked = find_booked(page.records, deps) if maybe_written and source.flow is Flow.ORDERS else set()
     heard = [source.to_change(deps.connection, record) for record in page]
-    changes = [change._replace(careful=change.entity_id in booked) for change in heard]
+    changes = [change._replace(maybe_written=change.entity_id in booked) for change in heard]
     for row in page.unreadable:
         kind = message(SPOKEN.get(source.entity, source.entity))
         changes.append(
@@ -260,7 +260,7 @@ def choose_again(change: Change, record: Any, position: Position, *, is_known: b
     again = (record.sync_marker or 0) <= position.reread_to
     if is_known and again:
         due = entered is None or entered > now - STILL_CHANGING
-        return change._replace(careful=True, priority=BACKFILL) if due else None
+        return change._replace(maybe_written=True, priority=BACKFILL) if due else None
     began = position.began_at and position.began_at.replace(microsecond=0)  # the till uses whole seconds
     if change.flow == Flow.CUSTOMERS:
         # A marker below the last one does not show the age now; a record without a creation date counts as old.

@@ -52,7 +52,7 @@ def is_maybe_written(event: Event, deps: Deps) -> bool:
     """
     if event.received_at < deps.process.started:
         return True
-    return event.careful or event.attempts > 1 or event.source in _ASKED_FOR
+    return event.maybe_written or event.attempts > 1 or event.source in _ASKED_FOR
 
 
 def find(sale_id: str, deps: Deps) -> Link | None:

@@ -75,7 +75,7 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
     version = sale_identity.content(sale)[:12]
     key = f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}"
     hint = json.dumps({"because": sale.number})
-    change = deps.to_change(key, Flow.ORDERS, ENTITY, day.key, order_id=day.key, hint=hint, careful=True)
+    change = deps.to_change(key, Flow.ORDERS, ENTITY, day.key, order_id=day.key, hint=hint, maybe_written=True)
     return change._replace(source=event.source) if event.source in PEOPLE else change
 
 

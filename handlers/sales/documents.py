@@ -365,7 +365,7 @@ def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> N
     """Search these days again later for another document with this marker, if an earlier request may still arrive."""
     # An attempt before this one, or one of an event it superseded, had no answer to a request.
     may_arrive = event.crashes > 0 or event.code == NO_ANSWER
-    if event.careful and not may_arrive:
+    if event.maybe_written and not may_arrive:
         with reading(deps.engine) as session:
             may_arrive = any(each.code == NO_ANSWER for each in event_history.replaced_by(session, event))
     if not may_arrive:

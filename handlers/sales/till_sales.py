@@ -35,7 +35,7 @@ def read_of(event: Event, deps: Deps) -> Sale | None:
 
     A later read gets the sale as it is now. A later change at the till has its own event.
     """
-    again = event.attempts > 1 or event.crashes or event.careful
+    again = event.attempts > 1 or event.crashes or event.maybe_written
     sale = None if again else deps.process.just_read.take(event.key)
     if sale is None:
         return read(event.entity, event.entity_id, deps)

@@ -275,4 +275,4 @@ def _mark_unsure(session: Session, link: Link, deps: Deps) -> None:
 def _pass_on(document: BookedDocument, deps: Deps) -> None:
     kind, sale_id, _ = read_tag(document.private_note)
     key = f"successor:{deps.connection}:{document.kind}:{document.id}:{deps.now():%Y%m%d%H%M%S}"
-    deps.pass_on(deps.to_change(key, Flow.ORDERS, till_sales.ENTITIES[SALE_KINDS[kind]], sale_id, careful=True))
+    deps.pass_on(deps.to_change(key, Flow.ORDERS, till_sales.ENTITIES[SALE_KINDS[kind]], sale_id, maybe_written=True))

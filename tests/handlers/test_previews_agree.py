@@ -298,7 +298,7 @@ def test_a_preview_names_what_the_real_run_does(shop: Shop, name: str) -> None:
     flow = Flow.CATEGORIES if name in CATEGORIES else Flow.PRODUCTS
     shown = preview(shop, record, flow)
     assert look(shop) == before, "a preview wrote"
-    carry(shop, record, careful=True)
+    carry(shop, record, maybe_written=True)
     event = next(event for event in shop.events(flow=flow) if event.entity_id == record)
     real = taken(before, look(shop), State(event.state), record)
     assert (shown["outcome"], real) == (expected, expected), (shown.get("reason"), event.reason)

@@ -81,6 +81,6 @@ def test_80_a_restored_backup_that_knows_nothing_of_ten_sales_does_not_book_them
     with opened(stage) as memory:
         again = memory.wait_for(10, entity="Receipt")
         assert {row.state for row in again} == {"done"}
-        assert all(row.careful for row in again)
+        assert all(row.maybe_written for row in again)
     assert effects(stage)["create"] == 10
     assert effects(stage, "Customer")["create"] == 1

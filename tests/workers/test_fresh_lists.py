@@ -35,8 +35,8 @@ def test_a_retry_finds_what_was_added_since_the_lists_were_read(open_shop: OpenS
     assert (event.state, event.attempts, looked_again(shop, event)) == (State.DONE, 1, 1)
 
 
-@pytest.mark.parametrize(("careful", "age"), [(False, 60.0), (True, 0.0)])
-def test_lists_may_be_as_old_as_the_event_allows(age: float, *, careful: bool) -> None:
-    event = an_event(careful=careful)
+@pytest.mark.parametrize(("maybe_written", "age"), [(False, 60.0), (True, 0.0)])
+def test_lists_may_be_as_old_as_the_event_allows(age: float, *, maybe_written: bool) -> None:
+    event = an_event(maybe_written=maybe_written)
     assert retry_policy.fresh_age(MappingError("missing"), event) == age
     assert retry_policy.fresh_age(NotBookable("not wanted"), event) is None

@@ -148,7 +148,7 @@ def test_51_the_newest_event_is_claimed_and_the_older_are_superseded(engine: Eng
     event = claims.claim(engine, older.id)
     assert event is not None
     assert event.id == newest.id
-    assert not event.careful
+    assert not event.maybe_written
     assert states(engine) == [State.SKIPPED, State.SKIPPED, State.WORKING]
     assert middle.pending
 
@@ -193,7 +193,7 @@ def test_an_event_that_follows_an_attempted_one_is_careful(engine: Engine) -> No
     (newer,) = put(engine, change("b"))
     event = claims.claim(engine, newer.id)
     assert event is not None
-    assert event.careful
+    assert event.maybe_written
 
 
 def test_a_parked_event_is_closed_when_a_newer_one_is_handled(engine: Engine) -> None:
@@ -261,7 +261,7 @@ def test_a_retry_by_hand_resets_attempts_and_is_done_once_by_two_people(engine: 
     event = claims.claim(engine, received.id)
     assert event is not None
     assert event.attempts == 1
-    assert event.careful
+    assert event.maybe_written
 
 
 def test_49_twenty_claimers_take_every_event_once_and_none_starves(engine: Engine) -> None:

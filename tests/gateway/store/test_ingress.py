@@ -82,7 +82,7 @@ def test_a_change_becomes_a_row_with_everything_it_says(engine: Engine, migrated
         assert getattr(row, name) == getattr(change, name), name
     for name in ("subject", "priority", "state", "reason", "fix", "order_id", "sku", "email", "occurred_at"):
         assert getattr(row, name) == getattr(change, name), name
-    assert (row.attempts, row.careful, row.due_at) == (0, False, None)
+    assert (row.attempts, row.maybe_written, row.due_at) == (0, False, None)
     assert len(row.correlation) == 32
     assert abs(datetime.now(UTC) - row.received_at) < timedelta(seconds=5)
 

@@ -150,7 +150,7 @@ def test_an_event_that_is_not_due_yet_does_not_supersede_a_due_one(engine: Engin
     taken = claim_next(engine)
     assert taken is not None
     assert (taken.key, states(engine)) == ("a:3", ["skipped", "skipped", "working"])
-    assert taken.careful
+    assert taken.maybe_written
 
 
 def test_of_a_resting_connection_only_requests_of_a_person_are_claimed(engine: Engine) -> None:

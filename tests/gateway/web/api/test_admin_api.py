@@ -166,7 +166,7 @@ def test_a_parked_event_is_retried_with_a_fresh_series_of_attempts(gateway: Gate
     answer = gateway.admin("POST", f"/admin/events/{event_id}/retry")
     assert (answer.status_code, answer.headers["location"]) == (202, f"/admin/events/{event_id}")
     (row,) = gateway.rows()
-    assert (row.state, row.attempts, row.careful) == ("received", 0, True)
+    assert (row.state, row.attempts, row.maybe_written) == ("received", 0, True)
     assert gateway.audit() == [("admin API", "retry", f"event {event_id}", None)]
 
 
