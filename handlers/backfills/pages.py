@@ -30,11 +30,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from gateway.connectors.quickbooks.calls import is_last_page
 from gateway.errors import RateLimited
-from gateway.store import cursors, records, requests
+from gateway.store import connections, cursors, records, requests
 from gateway.store.events import BACKFILL, UNSETTLED, Change, Event, Flow
 from gateway.store.records import RecordFacts
 from gateway.store.requests import CANCELLED, STOCK, Notes
@@ -47,6 +47,7 @@ from handlers.polling import till_sources
 from handlers.polling.till_sources import TillSource
 from handlers.result import Result, done, skipped, waiting
 from handlers.stock import levels, quantities
+from mapping import settings_document
 from mapping.errors import MappingError, NotBookable
 from mapping.items import CATEGORY, find_own_number, parents_first
 from mapping.messages import join, message
@@ -88,17 +89,14 @@ class Backfill:
         return date.fromisoformat(since) if since else None
 
     @property
-    def position(self) -> str | None:
-        return self.notes.position
-
-    @property
     def still_open(self) -> int:
         return sum(self.counts.get(state, 0) for state in UNSETTLED)
 
     @property
     def start(self) -> int:
         """The number of the next item of the books, from 1."""
-        return int(self.position) if self.position and self.position != TREE_RECEIVED else 1
+        reached = self.notes.position
+        return int(reached) if reached and reached != TREE_RECEIVED else 1
 
 
 def handle(event: Event, deps: Deps) -> Result:
@@ -126,9 +124,9 @@ def decide(known: Backfill) -> BackfillStep:
         return BackfillStep.RELATIONS if flow == Flow.CUSTOMERS else BackfillStep.SALES
     if known.still_open:
         return BackfillStep.WAIT
-    if known.position == ALL_RECEIVED:
+    if known.notes.position == ALL_RECEIVED:
         return BackfillStep.SUM_UP
-    if known.position is None and known.with_tree:
+    if known.notes.position is None and known.with_tree:
         return BackfillStep.TREE
     return BackfillStep.STOCK if flow == Flow.STOCK else BackfillStep.ITEMS
 
@@ -143,7 +141,6 @@ def _go_on(said: str, deps: Deps, *, seconds: float = 0.0) -> Result:
 
 
 def _receive_relations(known: Backfill, deps: Deps) -> Result:
-    """Relations have no date, so `since` does not apply."""
     if known.since:
         raise MappingError(
             "relations of the till have no day to begin with",
@@ -154,14 +151,11 @@ def _receive_relations(known: Backfill, deps: Deps) -> Result:
         )
     if not deps.settings.customers.enabled:
         return skipped("customers are switched off in the settings")
-    if not _receive_kinds(known, deps, lambda _: True):
-        return _go_on(_PAUSED, deps)
-    return done(message("{count} relations received", count=_count_read(known, deps)))
+    return _receive_kinds(known, deps, "{count} relations received")
 
 
 def _receive_sales(known: Backfill, deps: Deps) -> Result:
-    since = known.since
-    if since is None:
+    if known.since is None:
         raise MappingError(
             "a backfill of orders needs a day to begin with",
             code="first-day-missing",
@@ -169,67 +163,80 @@ def _receive_sales(known: Backfill, deps: Deps) -> Result:
             field="since",
             fix='ask again with {"since": "YYYY-MM-DD"}',
         )
-    if not _receive_kinds(known, deps, lambda sale: bool(sale.business_date >= since)):
-        return _go_on(_PAUSED, deps)
-    return done(message("{count} sales since {since} received", count=_count_read(known, deps), since=since))
-
-
-def _count_read(known: Backfill, deps: Deps) -> int:
-    """How many records all attempts together have received."""
-    with reading(deps.engine) as session:
-        return requests.read_notes(session, known.event).read
+    return _receive_kinds(known, deps, "{count} sales since {since} received")
 
 
 @dataclass(frozen=True, slots=True)
 class TillPosition:
-    """The kind that is read, by its index; the marker reached; and how often the markers had begun again then."""
+    """The kind that is read, by its index; the marker reached; and how often the markers had begun again then.
+
+    `finished`: the kinds that were read to their end, by default every one before it.
+    """
 
     kind: int = 0
     marker: int = 0
     generation: int = 0
+    finished: frozenset[int] = frozenset()
 
     def __str__(self) -> str:
-        reached = f"{self.kind}:{self.marker}"
-        return f"{reached}:{self.generation}" if self.generation else reached
+        reached = f"{self.kind}:{self.marker}" + (f":{self.generation}" if self.generation else "")
+        is_usual = self.finished == frozenset(range(self.kind))
+        return reached if is_usual else f"{reached}/{''.join(map(str, sorted(self.finished)))}"
+
+    @classmethod
+    def parse(cls, text: str) -> TillPosition:
+        reached, is_unusual, kinds = text.partition("/")
+        kind, marker, generation = map(int, f"{reached}:0".split(":")[:3])
+        return cls(kind, marker, generation, frozenset(map(int, kinds) if is_unusual else range(kind)))
 
 
-def _receive_kinds(known: Backfill, deps: Deps, wanted: Callable[[Any], bool]) -> bool:
-    """Receive the wanted records of every kind of the flow that is followed; False if a person paused or cancelled it.
+def _receive_kinds(known: Backfill, deps: Deps, said: str) -> Result:
+    """Receive every kind of the flow that is followed; `said` at the end, with the count of all attempts together.
 
     It goes on at the position of an earlier attempt. Kinds that are not followed have an index as well: a person may
-    switch one off meanwhile. After the till's markers began again, the kind is read from its first record on: the
+    switch one on or off meanwhile. After the till's markers began again, the kind is read from its first record on: the
     marker reached says nothing then, and sales from before the connection come by no poll.
     """
     sources = [each for each in till_sources.TILL_SOURCES if each.flow == known.event.flow]
-    at = TillPosition(*map(int, known.position.split(":"))) if known.position else TillPosition()
+    at = TillPosition.parse(known.notes.position) if known.notes.position else TillPosition()
     with reading(deps.engine) as session:
         generation = cursors.newest_generation(session, deps.connection)
     # Where they have begun again already, records may have higher ones than the newest.
     newest = sources[at.kind].marker(deps.till.sync_markers()) if at.marker and not generation else None
     is_outdated = at.generation != generation or (newest is not None and newest < at.marker)
     at = dataclasses.replace(at, marker=0 if is_outdated else at.marker, generation=generation)
-    for kind, source in enumerate(sources):
-        if kind >= at.kind and source.wanted(deps.settings):
-            start = at if kind == at.kind else TillPosition(kind, 0, generation)
-            if not _receive_kind(known.event, deps, source, start, wanted):
-                return False
-    return True
+    while (kind := _find_due(sources, at, deps)) is not None:
+        at = at if kind == at.kind else dataclasses.replace(at, kind=kind, marker=0)
+        if not _receive_kind(known, deps, sources[kind], at):
+            return _go_on(_PAUSED, deps)
+        at = dataclasses.replace(at, finished=at.finished | {kind})
+    with reading(deps.engine) as session:
+        count = requests.read_notes(session, known.event).read
+    return done(message(said, count=count, since=known.since))
 
 
-def _receive_kind(
-    event: Event, deps: Deps, source: TillSource, start: TillPosition, wanted: Callable[[Any], bool]
-) -> bool:
-    """Receive the wanted records of one kind from a marker on; False if a person paused the backfill meanwhile.
+def _find_due(sources: Sequence[TillSource], at: TillPosition, deps: Deps) -> int | None:
+    """The kind to read next, one that was begun first; by the settings as they are now, since they may have changed."""
+    _, document = deps.read(connections.newest_settings) or (0, "")
+    settings = settings_document.recall(document)
+    due = [kind for kind, source in enumerate(sources) if source.wanted(settings) and kind not in at.finished]
+    return at.kind if at.kind in due else min(due, default=None)
+
+
+def _receive_kind(known: Backfill, deps: Deps, source: TillSource, start: TillPosition) -> bool:
+    """Receive the records of one kind from a marker on; False if a person paused or cancelled the backfill meanwhile.
 
     A record that cannot be read is received too, so that a person gets a message.
     """
+    event, since = known.event, known.since
     asked, before = start.marker + 1, frozenset[str]()
     filled: int | None = None
     while page := source.page(deps, asked, filled=filled):
-        records = (record for record in page if till_sources.id_of(record) not in before and wanted(record))
+        new = (record for record in page if till_sources.id_of(record) not in before)
+        due = tuple(record for record in new if since is None or record.business_date >= since)
         changes = [
             change._replace(key=f"{event.key}:{change.entity_id}", source="backfill", priority=BACKFILL)
-            for change in till_sources.to_changes(deps, source, dataclasses.replace(page, records=tuple(records)))
+            for change in till_sources.to_changes(deps, source, dataclasses.replace(page, records=due))
         ]
         is_beyond = (page.marker or 0) >= asked  # else the answer says nothing
         following = till_sources.next_marker(asked, page.marker or 0) if is_beyond else asked
@@ -315,15 +322,11 @@ def _page_at(position: int, load: batches.LoadState, known: Backfill, deps: Deps
     wanted = {number for number in numbers if number is not None} | {int(link.target_id) for link in linked.values()}
     found = deps.till.products_of_articles(sorted(wanted))
     present = {article.number: read.product for read in found for article in read.product.articles}
-    altered = batches.notice_altered(
-        [item for item in asked if item.active or item.id in linked], linked, present, deps
-    )
+    altered = batches.notice_altered(asked, linked, present, deps)
     if altered:
         deps.say("articles are not as they were left", count=len(altered))
     is_last = is_last_page(len(page), ITEMS_AT_ONCE)
-    return batches.ItemPage(
-        known.event.key, position, page, read_at, present, altered, is_last=is_last, numbers=numbers
-    )
+    return batches.ItemPage(key, position, page, read_at, present, altered, is_last=is_last, numbers=numbers)
 
 
 def _receive_stock(known: Backfill, deps: Deps) -> Result:

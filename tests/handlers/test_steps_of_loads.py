@@ -11,7 +11,7 @@ import pytest
 from gateway.store.events import Event, Flow, State
 from gateway.store.requests import Notes
 from handlers.backfills import pages
-from handlers.backfills.pages import ALL_RECEIVED, TREE_RECEIVED, Backfill, BackfillStep
+from handlers.backfills.pages import ALL_RECEIVED, TREE_RECEIVED, Backfill, BackfillStep, TillPosition
 
 EMPTY = dict.fromkeys(field.name for field in dataclasses.fields(Event))
 
@@ -65,3 +65,18 @@ def test_the_table_of_a_backfills_steps_names_every_step_once() -> None:
 def test_a_backfill_of_items_begins_with_the_first_after_the_tree() -> None:
     positions = (None, TREE_RECEIVED, "1001")
     assert [known(Flow.PRODUCTS, position).start for position in positions] == [1, 1, 1001]
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("0:0", TillPosition()),
+        ("1:12", TillPosition(1, 12, finished=frozenset({0}))),
+        ("2:12:3", TillPosition(2, 12, 3, finished=frozenset({0, 1}))),
+        ("2:12/0", TillPosition(2, 12, finished=frozenset({0}))),
+        ("0:12:1/12", TillPosition(0, 12, 1, frozenset({1, 2}))),
+        ("1:12/", TillPosition(1, 12)),
+    ],
+)
+def test_the_position_of_a_backfill_of_sales_names_the_kinds_that_are_read(text: str, position: TillPosition) -> None:
+    assert (TillPosition.parse(text), str(position)) == (position, text)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.store import cursors, inbox, requests
-from gateway.store.events import Flow, State
+from gateway.store.events import SALES, Flow, State
 from gateway.store.session import reading, writing
 from handlers.polling import polls, till_sources
 from mapping.records import SaleKind
@@ -166,6 +166,34 @@ def test_a_backfill_goes_on_though_an_earlier_kind_was_switched_off(open_shop: O
         requests.note(session, shop.event(event_id), requests.Notes(position="1:0"))
     shop.work()
     assert [event.entity_id for event in shop.events(source="backfill", entity="TillInvoice")] == [made["invoiceId"]]
+
+
+@pytest.mark.parametrize("is_paused", [True, False])
+def test_a_backfill_reads_a_kind_that_is_switched_on_after_its_turn(open_shop: OpenShop, *, is_paused: bool) -> None:
+    """It was read when the backfill was asked for again, and that nobody was told."""
+    shop = open_shop("[orders]\nreceipts = false\n")
+    relation = shop.till.add_relation(name="Jansen", email="jansen@example.nl")["relationNumber"]
+    receipts = [shop.till.sell(lines=[sold(1001)]) for _ in range(3)]
+    invoices = [shop.till.invoice(lines=[sold(1001)], relation=relation) for _ in range(4)]
+    shop.till.till.switches.page_size = 2
+    first = shop.deps().now().date() - timedelta(days=2)
+    event = shop.event(shop.receive(requests.backfill(Flow.ORDERS, connection="default", since=first)))
+
+    def switch_on() -> None:
+        shop.switch("[orders]\nreceipts = true\n")
+        if is_paused:
+            with writing(shop.engine) as session:
+                requests.pause(session, event)
+
+    shop.till.misbehaviour.meanwhile["getInvoices"] = [lambda: None, switch_on]
+    shop.work()
+    with writing(shop.engine) as session:
+        requests.resume(session, shop.event(event.id))
+    shop.work()
+    received = [each.entity_id for each in shop.events(source="backfill") if each.entity in SALES.values()]
+    assert sorted(received) == sorted([each["receiptId"] for each in receipts] + [i["invoiceId"] for i in invoices])
+    assert (shop.event(event.id).state, len(shop.rows("SalesReceipt")), len(shop.rows("Invoice"))) == ("done", 3, 4)
+    assert shop.event(event.id).reason == f"7 sales since {first} received"
 
 
 def test_a_backfill_counts_what_it_reads_again_only_once(open_shop: OpenShop) -> None:
