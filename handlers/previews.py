@@ -20,6 +20,7 @@ from handlers.deps import Deps, on_trial
 from handlers.known_records import PreviewData
 from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
+from handlers.stock.quantities import StockContext, StockStep
 from mapping import products
 from mapping.customers import email_key
 from mapping.errors import MappingError, NotBookable
@@ -38,6 +39,11 @@ def preview_product(event: Event, deps: Deps) -> Result:
 def preview_category(event: Event, deps: Deps) -> Result:
     """What a category would become at the till."""
     return _preview(event, deps, known_records.get_item, partial(explain_category, event))
+
+
+def preview_stock(event: Event, deps: Deps) -> Result:
+    """What an item's stock would become in every branch of the till."""
+    return _preview(event, deps, known_records.get_item, partial(explain_stock, event))
 
 
 def preview_customer(event: Event, deps: Deps) -> Result:
@@ -83,17 +89,19 @@ def _introduce(found: object, deps: Deps) -> PreviewData:
             raise TypeError(f"nothing is known of a {type(found).__name__}")
 
 
-def explain_stock(item: Item, deps: Deps) -> PreviewData:
-    """Branch by branch. Raises `NotBookable` where the till keeps no stock of the article."""
+def explain_stock(event: Event, item: Item, deps: Deps) -> PreviewData:
+    """Branch by branch. Raises `NotBookable` where either system keeps no stock of it."""
     settings = deps.settings.stock
-    quantities.require_enabled(deps)
-    read_at = items.now(deps)
-    article = quantities.article_of(item, deps)
-    measured = levels.measure({article: item}, read_at, deps)
-    if not measured:
-        raise quantities.without_stock(item)
-    levels.note_stock(measured, deps, booked=False)
-    rows = [levels.to_level(difference, settings) for difference in measured]
+    known = StockContext(event, settings, reading=ItemReading(item, items.now(deps)))
+    if quantities.decide(known) is StockStep.FIND:
+        known = quantities.find_article(known, deps)
+    if quantities.decide(known) is StockStep.MEASURE:
+        measured = levels.measure({known.number: item}, known.seen.read_at, deps)
+        levels.note_stock(measured, deps, booked=False)
+        known = dataclasses.replace(known, found=measured)
+    if refusal := quantities.find_refusal(known):
+        raise refusal
+    rows = [levels.to_level(difference, settings) for difference in known.found or ()]
     return {"outcome": "stock", "on_hand": item.quantity_on_hand, "formula": settings.formula, "stock": rows}
 
 
@@ -244,6 +252,3 @@ def explain_category(event: Event, item: Item, deps: Deps) -> PreviewData:
         "article": present.number if present else UNGIVEN,
         "fields": fields,
     }
-
-
-preview_stock = partial(_preview, get=known_records.get_item, explain=explain_stock)

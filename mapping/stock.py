@@ -18,7 +18,7 @@ from mapping.conditions import is_in_force
 from mapping.errors import MappingError, NotBookable, naming
 from mapping.items import name_item
 from mapping.messages import message
-from mapping.records import Item
+from mapping.records import ArticleStock, Item, StockMovement
 from mapping.sections import Section
 
 STOCK_NAMES = ("available", "on_hand", "reserved", "safety", "unposted", "estimates")
@@ -321,3 +321,80 @@ def _without_value(formula: Expression, error: object, record: str) -> MappingEr
         record=record,
         fix="correct the formula in the settings",
     )
+
+
+# --- what is there, and what should be ----------------------------------------------------------------------------
+
+Place = tuple[int, int]
+"""Branch and article."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unposted:
+    """Pieces sold by article number that the books do not count yet, fewer when some came back.
+
+    `unsure`: articles whose number may be too high, but not too low, since the books may count a sale of them already:
+    it was booked at about that time, or before a backup was restored. `known`: the ids of all sales that were found.
+    """
+
+    pieces: Mapping[int, Decimal]
+    unsure: frozenset[int]
+    known: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StockMeasurement:
+    """The items by article number, with the stock of every branch that keeps it.
+
+    `sold`: the movements by sales since that was read. `promised`: pieces by item id on open estimates.
+    """
+
+    items: Mapping[int, Item]
+    branches: Sequence[int]
+    levels: Mapping[Place, ArticleStock]
+    sold: Sequence[StockMovement]
+    unposted: Unposted
+    promised: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class StockDifference:
+    """The stock of one article in one branch; `unsure`: the wanted quantity may be too low."""
+
+    branch: int
+    article: int
+    item: Item
+    present: Decimal
+    wanted: Decimal
+    unsure: bool
+    figures: Figures
+
+    @property
+    def change(self) -> Decimal:
+        return self.wanted - self.present
+
+
+def place(row: ArticleStock | StockMovement) -> Place:
+    return row.branch or 0, row.article
+
+
+def compare(measured: StockMeasurement, settings: StockSettings) -> list[StockDifference]:
+    """Every level that the till keeps, also where nothing differs. Raises as `to_figures` and `to_quantities`."""
+    unposted = measured.unposted
+    counted = [movement for movement in measured.sold if unposted.known.intersection(movement.documents)]
+    found: list[StockDifference] = []
+    for article, item in measured.items.items():
+        pieces, promised = unposted.pieces.get(article, _NONE), measured.promised.get(item.id, _NONE)
+        figures, unsure = to_figures(item, unposted=pieces, estimates=promised), article in unposted.unsure
+        wanted = to_quantities(figures, settings, branches=measured.branches, record=name_item(item))
+        for branch, quantity in wanted.items():
+            if level := measured.levels.get((branch, article)):
+                present = _present(level, counted)
+                found.append(StockDifference(branch, article, item, present, quantity, unsure, figures))
+    return found
+
+
+def _present(level: ArticleStock, counted: Sequence[StockMovement]) -> Decimal:
+    later = [m.change for m in counted if place(m) == place(level) and m.stock_id > (level.stock_id or 0)]
+    # The books count all pieces, promised to an order or not.
+    return level.free + level.reserved + sum(later, _NONE)

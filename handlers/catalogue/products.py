@@ -228,11 +228,6 @@ def _refuse(known: ItemContext, _: Deps) -> Result:
     return parked(refusal.reason, code=refusal.code or "", record=record, fix=fix)
 
 
-def _stay_out(known: ItemContext, _: Deps) -> Result:
-    reason = message(known.refused.reason)
-    return done(message("unchanged: {reason}", reason=reason), links=(_left_out(known),))
-
-
 def _deactivate(known: ItemContext, deps: Deps) -> Result:
     """The settings leave the item out: its article becomes inactive."""
     left, reason = _left_out(known), message(known.refused.reason)
@@ -285,7 +280,9 @@ ACTS: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContext
     ItemStep.NOTHING: lambda known, _: done(
         "unchanged", links=(articles.to_link(articles.as_before(known.mapped), known.wanted),)
     ),
-    ItemStep.STAY_OUT: _stay_out,
+    ItemStep.STAY_OUT: lambda known, _: done(
+        message("unchanged: {reason}", reason=message(known.refused.reason)), links=(_left_out(known),)
+    ),
     ItemStep.DEACTIVATE: _deactivate,
     ItemStep.READ: _write,
     **dict.fromkeys(steps.REFUSING, _refuse),

@@ -3,12 +3,14 @@
 A quantity is never set, only changed by the difference, so a sale before, between or after our read and our write
 keeps its effect. The steps, and why in this order:
 
-1. the till's stock is read;
-2. the till's sales up to then are received into the inbox: every sale that lowered that stock is known now;
-3. the movements since (1) are read: sales among them that are in the inbox are subtracted from (1), because (4)
-   counts them too;
-4. the wanted quantity: the books' quantity minus the sales not booked yet, from one read;
-5. the difference between (4) and (1, 3) is booked. A sale that is not in the inbox yet is in neither, and stays.
+1. `_read_levels`: the till's stock is read;
+2. `_catch_up`: the till's sales up to then are received into the inbox: every sale that lowered that stock is known
+   now;
+3. `_sold_since`: the movements since (1) are read: sales among them that are in the inbox are subtracted from (1),
+   because (4) counts them too;
+4. `count_unposted`: the wanted quantity is the books' quantity minus the sales not booked yet, from one read;
+5. `book`: the difference between (4) and (1, 3), which `stock.compare` finds, is booked. A sale that is not in
+   the inbox yet is in neither, and stays.
 
 A re-sync books many differences with one call if the till supports it, then measures again and books the remaining
 ones one by one. One writer at a time per connection. A write without an answer is never repeated: everything is
@@ -18,7 +20,7 @@ measured again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -36,16 +38,13 @@ from handlers.polling import polls, till_sources
 from handlers.polling.books_feed import ESTIMATE
 from handlers.sales import till_sales
 from mapping import stock
-from mapping.items import name_item
 from mapping.records import ArticleStock, Item, SaleKind, StockMovement, SyncMarkers
 from mapping.sale_identity import NOT_YET
-from mapping.stock import BranchStock, Figures, StockSettings
+from mapping.stock import BranchStock, Place, StockDifference, StockMeasurement, StockSettings, Unposted, place
 
 _PAGE = 200
 _SALES = "STOCK-HISTORY-TYPE-SALES"
 _NONE = Decimal(0)
-Place = tuple[int, int]
-"""Branch and article."""
 
 
 def settle(
@@ -74,56 +73,34 @@ def _due(differences: Iterable[StockDifference], patient: bool) -> list[StockDif
 
 def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[StockDifference]:
     """Steps 1 to 4: the present and the wanted quantities. Nothing is written."""
-    branches = stock.to_branches(deps.settings.stock, branches=[branch.number for branch in deps.lists.branches()])
+    settings = deps.settings.stock
+    branches = stock.to_branches(settings, branches=[branch.number for branch in deps.lists.branches()])
     before = deps.till.sync_markers()
-    levels = {place(row): row for branch in branches for row in deps.till.stock(branch, items)}
-    levels |= _empty_levels([(branch, article) for branch in branches for article in items], levels, deps)
-    movements = _movements_since(before, _catch_up(deps), branches, items, deps)
-    missed = count(read_at, [id_ for m in movements for id_ in _documents(m)], deps)
-    counted = [m for m in movements if missed.known.intersection(_documents(m))]
+    levels = _read_levels(branches, items, deps)
+    sold = _sold_since(before, _catch_up(deps), branches, items, deps)
+    unposted = count_unposted(read_at, sold, deps)
     promised = promised_pieces(deps)
-    figures = {
-        article: stock.to_figures(
-            item, unposted=missed.pieces.get(article, _NONE), estimates=promised.get(item.id, _NONE)
-        )
-        for article, item in items.items()
-    }
-    wanted = {
-        article: stock.to_quantities(figures[article], deps.settings.stock, branches=branches, record=name_item(item))
-        for article, item in items.items()
-    }
-    return [
-        StockDifference(
-            branch,
-            article,
-            item,
-            _present(levels[branch, article], counted),
-            quantity,
-            article in missed.unsure,
-            figures[article],
-        )
-        for article, item in items.items()
-        for branch, quantity in wanted[article].items()
-        if (branch, article) in levels
-    ]
+    return stock.compare(StockMeasurement(items, branches, levels, sold, unposted, promised), settings)
 
 
-def _empty_levels(
-    asked: Iterable[Place], levels: Mapping[Place, ArticleStock], deps: Deps
-) -> dict[Place, ArticleStock]:
-    """The levels of stocked articles that the till does not list: nothing was booked there yet.
+def _read_levels(branches: Sequence[int], articles: Collection[int], deps: Deps) -> dict[Place, ArticleStock]:
+    """The levels of the stocked articles; where nothing was booked yet, the till lists none.
 
-    Asked again, since one of them may keep stock only from now on: its number of before is still there.
+    Those are asked for again, since an article may keep stock only from now on: its number of before is still there.
     """
-    silent = [where for where in asked if where not in levels]
+    listed = {place(row): row for branch in branches for row in deps.till.stock(branch, articles)}
+    silent = [(branch, article) for branch in branches for article in articles if (branch, article) not in listed]
     found = deps.till.products_of_articles(sorted({article for _, article in silent}))
     kept = {article.number for read in found for article in read.product.articles if article.stock_article}
     missing = [(branch, article) for branch, article in silent if article in kept]
-    empty = {
-        (branch, article): ArticleStock(article, branch, free=_NONE, reserved=_NONE) for branch, article in missing
+    empty = {where: ArticleStock(where[1], where[0], free=_NONE, reserved=_NONE) for where in missing}
+    again = sorted({article for _, article in missing})
+    late = {
+        place(row): row
+        for branch in sorted({branch for branch, _ in missing})
+        for row in deps.till.stock(branch, again)
     }
-    branches, articles = (sorted(set(each)) for each in zip(*missing, strict=True)) if missing else ((), ())
-    return empty | {place(row): row for branch in branches for row in deps.till.stock(branch, articles)}
+    return listed | empty | late
 
 
 def note_stock(differences: Iterable[StockDifference], deps: Deps, *, booked: bool, patient: bool = True) -> None:
@@ -157,10 +134,6 @@ def to_level(difference: StockDifference, settings: StockSettings) -> dict[str, 
     }
 
 
-def place(row: ArticleStock | StockMovement) -> Place:
-    return row.branch or 0, row.article
-
-
 def _catch_up(deps: Deps) -> SyncMarkers:
     """The till's markers, after every earlier sale was received into the inbox."""
     markers = deps.till.sync_markers()
@@ -172,7 +145,7 @@ def _catch_up(deps: Deps) -> SyncMarkers:
     return deps.till.sync_markers()  # sales made during the poll may have been received as well
 
 
-def _movements_since(
+def _sold_since(
     before: SyncMarkers, after: SyncMarkers, branches: Sequence[int], articles: Iterable[int], deps: Deps
 ) -> list[StockMovement]:
     if before.stock is not None and before.stock == after.stock:
@@ -185,52 +158,26 @@ def _movements_since(
     return [movement for movement in found if movement.type == _SALES]
 
 
-def _documents(movement: StockMovement) -> list[str]:
-    return [id_ for id_ in (movement.receipt_id, movement.invoice_id, movement.order_id) if id_]
-
-
-def _present(level: ArticleStock, counted: Sequence[StockMovement]) -> Decimal:
-    later = [m.change for m in counted if place(m) == place(level) and m.stock_id > (level.stock_id or 0)]
-    # The books count all pieces, promised to an order or not.
-    return level.free + level.reserved + sum(later, Decimal(0))
-
-
 # Sales that take goods out of the shop: orders are only handled for their deposits.
 _LEAVING = tuple(name for kind, name in till_sales.ENTITIES.items() if kind is not SaleKind.ORDER)
 _BEING_BOOKED = frozenset({State.WORKING, State.UNCERTAIN})
 
 
-@dataclass(frozen=True, slots=True)
-class Unposted:
-    """Pieces sold by article number, fewer when some came back.
-
-    Articles in `unsure` are on a sale that was booked so close to the given time that the books' quantity may
-    include it already, or that may have been booked before a backup was restored: their number may be too high, but
-    not too low. `known` are all sales that were found.
-    """
-
-    pieces: Mapping[int, Decimal]
-    unsure: frozenset[int]
-    known: frozenset[str]
-
-
-def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
-    """What is not in the books' quantities of `since` or later; `named` are ids of sales to search too."""
+def count_unposted(since: datetime, sold: Iterable[StockMovement], deps: Deps) -> Unposted:
+    """What is not in the books' quantities of `since` or later: sales that are open, and those of these movements."""
+    named = [id_ for movement in sold for id_ in movement.documents]
     found = deps.read(event_history.find_unposted, _LEAVING, since=since, waiting_code=NOT_YET, named=named)
-    counted = {row.entity_id: row for row in found if _is_unposted(row)}
-    pieces: dict[int, Decimal] = {}
+    unposted = {row.entity_id: row for row in found if _is_unposted(row)}
+    pieces: defaultdict[int, Decimal] = defaultdict(Decimal)
     unsure: set[int] = set()
-    open_sales = (
-        sale
-        for entity in till_sales.ENTITIES.values()
-        for sale in till_sales.read_all(entity, [id_ for id_, row in counted.items() if row.entity == entity], deps)
-    )
-    for sale in open_sales:
-        row = counted[sale.id]
-        for line in sale.every_line:
-            pieces[line.article] = pieces.get(line.article, Decimal(0)) + line.quantity
-            if row.booked is False or row.maybe_written or row.state in _BEING_BOOKED:
-                unsure.add(line.article)
+    for entity in _LEAVING:
+        ids = [id_ for id_, row in unposted.items() if row.entity == entity]
+        for sale in till_sales.read_all(entity, ids, deps):
+            row = unposted[sale.id]
+            for line in sale.every_line:
+                pieces[line.article] += line.quantity
+                if row.booked is False or row.maybe_written or row.state in _BEING_BOOKED:
+                    unsure.add(line.article)
     return Unposted(pieces, frozenset(unsure), frozenset(row.entity_id for row in found))
 
 
@@ -238,9 +185,7 @@ def _is_unposted(row: KnownSale) -> bool:
     """Open and never booked, or booked only after the given time."""
     if row.booked is not None:
         return not row.booked
-    if row.state in {State.DONE, State.SKIPPED}:
-        return row.code == NOT_YET
-    return True
+    return row.code == NOT_YET if row.state in {State.DONE, State.SKIPPED} else True
 
 
 KEEP = timedelta(hours=4)
@@ -293,26 +238,6 @@ def find_promised(deps: Deps) -> Promised | None:
 FEW = 5
 """Up to so many are booked one by one: they are not worth a correction in the till's journal."""
 _REFERENCE = "QuickBooks"
-
-
-@dataclass(frozen=True, slots=True)
-class StockDifference:
-    """The stock of one article in one branch: present and wanted quantity, and the figures.
-
-    `unsure`: the wanted quantity may be too low.
-    """
-
-    branch: int
-    article: int
-    item: Item
-    present: Decimal
-    wanted: Decimal
-    unsure: bool
-    figures: Figures
-
-    @property
-    def change(self) -> Decimal:
-        return self.wanted - self.present
 
 
 def book(difference: StockDifference, deps: Deps) -> None:

@@ -1,5 +1,15 @@
 """A quantity of the books becomes stock of the till, in every branch that keeps it.
 
+| step | when | what is done |
+| --- | --- | --- |
+| REFUSE | stock is off, either system keeps none of it, or it has no article of its own | nothing |
+| GONE | the books do not have the item any more | nothing |
+| FETCH | it was not read yet | it is read; decided again |
+| FIND | its article is not known yet | looked up; decided again |
+| MEASURE | otherwise | the till's stock is measured, and changed by the difference: `levels.settle`; decided again |
+| AWAIT | a sale of it is being booked: the quantity may be too low | it was not changed; measured again later |
+| END | the till has the quantity of the books | nothing |
+
 Only one writer of stock is allowed per connection, so more threads would only wait for it: in each process few stock
 events run at once, and the rest of a burst is retried, so that threads serve sales.
 """
@@ -12,7 +22,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Final
 
 from gateway.errors import NotFound, RateLimited, Transient
@@ -30,6 +42,7 @@ from mapping.errors import NotBookable
 from mapping.items import name_item
 from mapping.messages import message
 from mapping.records import Item
+from mapping.stock import StockDifference, StockSettings
 
 # How often, and how long, an article of a sale that is being booked is measured again; then the safe quantity is
 # written.
@@ -85,33 +98,132 @@ newer one.
 """
 
 
+StockStep = Enum("StockStep", "REFUSE GONE FETCH FIND MEASURE AWAIT END")
+"""What to do with the stock of an item: see the table at the head of this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class StockContext:
+    """What is known of the stock of an item.
+
+    `reading`: the item as it was read, or it is `gone`. `article`: its number, or it was `refused` one of its own.
+    `found`: the stock of every branch that keeps it, measured and booked; if `patient`, unless a sale of it is being
+    booked.
+    """
+
+    event: Event
+    settings: StockSettings
+    reading: ItemReading | None = None
+    gone: bool = False
+    article: int | None = None
+    refused: NotBookable | None = None
+    found: Sequence[StockDifference] | None = None
+    patient: bool = True
+
+    @property
+    def seen(self) -> ItemReading:
+        if self.reading is None:
+            raise LookupError(self.event.entity_id)
+        return self.reading
+
+    @property
+    def number(self) -> int:
+        if self.article is None:
+            raise LookupError(self.event.entity_id)
+        return self.article
+
+
+def find_refusal(known: StockContext) -> NotBookable | None:
+    """Why there is no stock to write; None if there is, as far as it is known."""
+    if not known.settings.enabled:
+        return NotBookable("stock is switched off in the settings", field="stock.enabled")
+    if known.refused or known.reading is None:
+        return known.refused
+    try:
+        stock.to_figures(known.reading.item)
+    except NotBookable as refusal:
+        return refusal
+    if known.found is not None and not known.found:
+        record = name_item(known.reading.item)
+        return NotBookable(message("{item} keeps no stock at the till", item=record), record=record)
+    return None
+
+
+def decide(known: StockContext) -> StockStep:
+    """The next step of the stock of this item."""
+    if find_refusal(known):
+        return StockStep.REFUSE
+    if known.reading is None:
+        return StockStep.GONE if known.gone else StockStep.FETCH
+    if known.article is None:
+        return StockStep.FIND
+    if known.found is None:
+        return StockStep.MEASURE
+    is_unsure = any(difference.unsure for difference in known.found)
+    return StockStep.AWAIT if known.patient and is_unsure else StockStep.END
+
+
 def handle(event: Event, deps: Deps) -> Result:
-    """Update the till's stock of the item from the books and the unposted sales."""
-    require_enabled(deps)
+    """Make the till's stock of the item what the books and the unposted sales say: see the table at the head."""
+    known: Result | StockContext = StockContext(event, deps.settings.stock)
     with _semaphores[deps.connection].enter():
-        try:
-            seen = items.read(event, deps)
-        except NotFound:
-            return skipped("the books do not have this item any more")
-        deps.learn(sku=seen.item.sku, record=name_item(seen.item))
-        stock.to_figures(seen.item)
-        article = article_of(seen.item, deps)
-        deps.learn(target_entity="Article", target_id=str(article))
-        place = (deps.connection, article)
-        waited = (deps.now() - _postponed.get(place, deps.now())).total_seconds()
-        patient = event.attempts <= PATIENCE and waited < PATIENCE_SECONDS
-        found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
-        levels.note_stock(found, deps, booked=True, patient=patient)
-    if not found:
-        raise without_stock(seen.item)
-    if patient and any(difference.unsure for difference in found):
-        _postponed.setdefault(place, deps.now())
-        raise Transient(
-            message("a sale of {item} is being booked at this moment", item=name_item(seen.item)), code="being-booked"
-        )
-    _postponed.pop(place, None)
-    changed = [difference for difference in found if difference.change]
-    return done(None if changed else "unchanged")
+        while isinstance(known, StockContext):
+            known = ACTS[decide(known)](known, deps)
+    return known
+
+
+def _refuse(known: StockContext, _: Deps) -> Result:
+    raise find_refusal(known) or LookupError(known.event.entity_id)
+
+
+def _fetch(known: StockContext, deps: Deps) -> StockContext:
+    try:
+        seen = items.read(known.event, deps)
+    except NotFound:
+        return dataclasses.replace(known, gone=True)
+    deps.learn(sku=seen.item.sku, record=name_item(seen.item))
+    return dataclasses.replace(known, reading=seen)
+
+
+def find_article(known: StockContext, deps: Deps) -> StockContext:
+    item = known.seen.item
+    found = articles_of([item], deps)[item.id]
+    if isinstance(found, NotBookable):
+        return dataclasses.replace(known, refused=found)
+    return dataclasses.replace(known, article=found)
+
+
+def _measure(known: StockContext, deps: Deps) -> StockContext:
+    seen, now = known.seen, deps.now()
+    deps.learn(target_entity="Article", target_id=str(known.number))
+    waited = (now - _postponed.get((deps.connection, known.number), now)).total_seconds()
+    patient = known.event.attempts <= PATIENCE and waited < PATIENCE_SECONDS
+    found = levels.settle({known.number: seen.item}, seen.read_at, deps, patient=patient)
+    levels.note_stock(found, deps, booked=True, patient=patient)
+    return dataclasses.replace(known, found=found, patient=patient)
+
+
+def _await(known: StockContext, deps: Deps) -> Result:
+    _postponed.setdefault((deps.connection, known.number), deps.now())
+    said = message("a sale of {item} is being booked at this moment", item=name_item(known.seen.item))
+    raise Transient(said, code="being-booked")
+
+
+def _end(known: StockContext, deps: Deps) -> Result:
+    _postponed.pop((deps.connection, known.number), None)
+    return done(None if any(difference.change for difference in known.found or ()) else "unchanged")
+
+
+ACTS: Final[Mapping[StockStep, Callable[[StockContext, Deps], Result | StockContext]]] = {
+    StockStep.REFUSE: _refuse,
+    StockStep.GONE: lambda *_: skipped("the books do not have this item any more"),
+    StockStep.FETCH: _fetch,
+    StockStep.FIND: find_article,
+    StockStep.MEASURE: _measure,
+    StockStep.AWAIT: _await,
+    StockStep.END: _end,
+}
+"""What is done in each step; what is known now, if it has to be decided again."""
 
 
 def handle_estimate(event: Event, deps: Deps) -> Result:
@@ -132,23 +244,6 @@ def handle_estimate(event: Event, deps: Deps) -> Result:
     # In one transaction with the outcome: their stock must not be measured with the earlier figures.
     result = done(message("other pieces of {n} items are promised", n=len(follow)), links=(read.to_link(),))
     return dataclasses.replace(result, changes=follow)
-
-
-def require_enabled(deps: Deps) -> None:
-    if not deps.settings.stock.enabled:
-        raise NotBookable("stock is switched off in the settings", field="stock.enabled")
-
-
-def without_stock(item: Item) -> NotBookable:
-    return NotBookable(message("{item} keeps no stock at the till", item=name_item(item)), record=name_item(item))
-
-
-def article_of(item: Item, deps: Deps) -> int:
-    """The article number of an item. Raises `NotBookable` for one that has none, or whose article is another's."""
-    found = articles_of([item], deps)[item.id]
-    if isinstance(found, NotBookable):
-        raise found
-    return found
 
 
 def articles_of(some: Sequence[Item], deps: Deps) -> dict[str, int | NotBookable]:

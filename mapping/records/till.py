@@ -294,6 +294,10 @@ class StockMovement:
     order_id: str | None = None
     after: Decimal | None = None
 
+    @property
+    def documents(self) -> list[str]:
+        return [id_ for id_ in (self.receipt_id, self.invoice_id, self.order_id) if id_]
+
 
 @dataclass(frozen=True, slots=True)
 class ArticleGroup:
