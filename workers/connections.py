@@ -247,8 +247,8 @@ class ConnectionRegistry:
             gate=partial(self._guard, at_books),
             limits=self._patience.books,
             vat_field=document.customers.vat_number_field,
+            on_document=self._keep_document,
         )
-        books.on_document = self._keep_document
         till = (
             MplusKassa(
                 url,

@@ -14,7 +14,7 @@ import httpx
 from gateway.connectors.quickbooks import calls
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.connectors.quickbooks.fields import Json
-from gateway.connectors.quickbooks.session import Session, TokenSource
+from gateway.connectors.quickbooks.session import TokenSource
 from gateway.errors import GatewayError, NotFound
 from mapping.records import ListEntry, TaxCode
 from tests.contract.listener import Listener
@@ -43,15 +43,13 @@ class Books:
         self.listener = listener
         self.realm_id = realm_id
         self.client = QuickBooks(http, base_url=base_url, realm_id=realm_id, tokens=tokens)
-        url = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
-        self._session = Session(http, company_url=url, tokens=tokens)
         self._made: list[tuple[str, str]] = []
 
     # --- raw requests ---
 
     def perform(self, call: calls.ApiCall) -> Json:
         """The answer to a call as it came."""
-        return self._session.perform(call)
+        return self.client.perform(call)
 
     def write(self, entity: str, body: Json, *, request_id: str | None = None, **parameters: str) -> Json:
         """Write a raw body; what it makes is taken back later."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import Any, Final
 
 from gateway.connectors.http import Limits
-from gateway.connectors.mpluskassa.calls import Caller, TillEndpoint
+from gateway.connectors.mpluskassa.calls import TILL_LIMITS
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.wire import Row, rows, to_text_list
 from gateway.errors import GatewayError
 from tests.contract.books import mark
@@ -26,22 +24,21 @@ class Till:
 
     system = "mpluskassa"
 
-    def __init__(self, url: str, ident: str, secret: str, *, may_write: bool, limits: Limits | None = None) -> None:
+    def __init__(self, url: str, ident: str, secret: str, *, may_write: bool, limits: Limits = TILL_LIMITS) -> None:
         self.may_write = may_write
         self.url, self.ident, self._limits = url, ident, limits
         self.client = MplusKassa(url, ident, secret, limits=limits)
-        self._caller = _open_caller(url, ident, secret, limits)
         self._undo: list[tuple[str, Callable[[], object]]] = []
 
     # --- raw calls ---
 
     def read(self, operation: str, **body: Any) -> dict[str, Any]:
         """The fields of an answer as they came."""
-        return self._caller.read(operation, **body)
+        return self.client.read(operation, **body)
 
     def write(self, operation: str, **body: Any) -> dict[str, Any]:
         """Change something; raises what its result stands for."""
-        return self._caller.write(operation, **body)
+        return self.client.write(operation, **body)
 
     def stranger(self) -> MplusKassa:
         """Somebody with the right ident and a wrong secret."""
@@ -131,8 +128,3 @@ def _works(undo: Callable[[], object]) -> bool:
     except GatewayError:
         return False
     return True
-
-
-def _open_caller(url: str, ident: str, secret: str, limits: Limits | None) -> Caller:
-    link = TillEndpoint(url, ident, secret, limits=limits)
-    return Caller(link, ContractCache(link.read_description), observe=None, gate=nullcontext)

@@ -13,9 +13,11 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
@@ -64,10 +66,12 @@ class TillEndpoint:
     """The installation's address with its credentials, never shown, and limits. Safe to share between threads."""
 
     def __init__(
-        self, url: str, ident: str, secret: str, *, limits: Limits | None = None, ca_file: str | None = None
+        self, url: str, ident: str, secret: str, *, limits: Limits = TILL_LIMITS, ca_file: str | None = None
     ) -> None:
+        if not ident or not secret:
+            raise ValueError("the ident and the secret of MplusKASSA must both be set")
         self.address = normalise_address(url)
-        self.limits = limits or TILL_LIMITS
+        self.limits = limits
         self._query = urlencode({"ident": ident, "secret": secret})
         plain = {ident, secret}
         quoted = {each(value) for value in plain for each in (quote, quote_plus, lambda text: quote(text, safe=""))}
@@ -116,21 +120,27 @@ class _Outcome:
 class Caller:
     """Calls one installation. Safe to share between threads.
 
-    `default_places` are the decimal places of quantities where the installation leaves them out.
+    `observe` gets every exchange; `gate` is entered around each (to limit how many run at once). `default_places` are
+    the decimal places of quantities where the installation leaves them out.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per setting of a connection
         self,
-        link: TillEndpoint,
-        cache: ContractCache,
+        url: str,
+        ident: str,
+        secret: str,
         *,
-        observe: Observer | None,
-        gate: Gate,
+        observe: Observer = lambda _: None,
+        gate: Gate = nullcontext,
+        limits: Limits = TILL_LIMITS,
+        ca_file: str | None = None,
+        wsdl_cache: Path | None = None,
         default_places: int = 0,
     ) -> None:
-        self.link = link
-        self.contracts = cache
-        self._observe = observe or (lambda _: None)
+        """Raises ValueError for an invalid address or an empty credential."""
+        self.link = TillEndpoint(url, ident, secret, limits=limits, ca_file=ca_file)
+        self.contracts = ContractCache(self.link.read_description, wsdl_cache)
+        self._observe = observe
         self._gate = gate
         self._places = default_places
 

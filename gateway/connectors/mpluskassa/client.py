@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any, Self
 
-from gateway.connectors.exchange import Gate, Observer
-from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa import wire, wire_catalogue, wire_sales
-from gateway.connectors.mpluskassa.calls import Caller, TillEndpoint, chunks
+from gateway.connectors.mpluskassa.calls import Caller, chunks
 from gateway.connectors.mpluskassa.contract import NEEDED, ContractCache
 from gateway.connectors.mpluskassa.faults import MissingOperation, made_number
 from gateway.connectors.mpluskassa.wire import ApiVersion, Malformed, ReadProduct, RecordPage, Row
@@ -30,32 +27,12 @@ _YEAR_NUMBER = 2
 
 
 class MplusKassa(Caller):
-    """Calls one installation. Safe to share between threads; opens no connection before its first call.
+    """Calls one installation; opens no connection before its first call.
 
-    Reads raise Transient, or Permanent and its kinds; writes raise Unanswered as well. `observe` gets every exchange;
-    `gate` is entered around each (to limit how many run at once).
+    Reads raise Transient, or Permanent and its kinds; writes raise Unanswered as well.
     """
 
-    def __init__(  # noqa: PLR0913 - one argument per setting of a connection
-        self,
-        url: str,
-        ident: str,
-        secret: str,
-        *,
-        observe: Observer | None = None,
-        gate: Gate = nullcontext,
-        limits: Limits | None = None,
-        ca_file: str | None = None,
-        wsdl_cache: Path | None = None,
-        default_places: int = 0,
-    ) -> None:
-        """Raises ValueError for an invalid address or an empty credential."""
-        if not ident or not secret:
-            raise ValueError("the ident and the secret of MplusKASSA must both be set")
-        link = TillEndpoint(url, ident, secret, limits=limits, ca_file=ca_file)
-        cache = ContractCache(link.read_description, wsdl_cache)
-        super().__init__(link, cache, observe=observe, gate=gate, default_places=default_places)
-        self._refused_together = False
+    _refused_together = False
 
     @classmethod
     def not_connected(cls) -> Self:

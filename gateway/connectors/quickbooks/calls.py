@@ -140,13 +140,9 @@ class ApiCall:
 
     @property
     def content(self) -> bytes | None:
-        match self.body:
-            case None:
-                return None
-            case str():
-                return self.body.encode()
-            case _:
-                return to_bytes(self.body)
+        if isinstance(self.body, str):
+            return self.body.encode()
+        return None if self.body is None else to_bytes(self.body)
 
     @property
     def content_type(self) -> str | None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Final, Literal
 
-import httpx
-
-from gateway.connectors.exchange import Exchange, Gate
-from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks import calls, fields, wire, wire_documents
 from gateway.connectors.quickbooks.calls import count, select
 from gateway.connectors.quickbooks.fields import WITH_ACTIVE_FLAG, Json
-from gateway.connectors.quickbooks.session import Session, TokenSource
+from gateway.connectors.quickbooks.session import Session
 from gateway.connectors.quickbooks.wire import TaxTable, VatField
 from gateway.errors import NotFound, Permanent
 from mapping.messages import message
@@ -40,32 +37,17 @@ _DOCUMENT_PAGE: Final = 500  # documents include their lines: half the rows keep
 ListEntity = Literal["PaymentMethod", "Department", "Class", "Term", "Account"]
 
 
+@dataclass(eq=False, repr=False)
 class QuickBooks(Session):
     """The books of one company.
 
     Every method reads or writes over the network and raises gateway.errors: Transient or RateLimited (nothing was
     done), Unanswered (a write of unknown outcome: repeat it with the same `request_id`), Permanent and its kinds.
-    `gate` is entered around each HTTP request and may raise `RateLimited` instead of sending it; `observe` gets each
-    one and must not raise; `on_document` gets each sales document that was written, or read for one sale.
+    `on_document` gets each sales document that was written, or read for one sale.
     """
 
-    def __init__(
-        self,
-        http: httpx.Client,
-        *,
-        base_url: str,
-        realm_id: str,
-        tokens: TokenSource,
-        observe: Callable[[Exchange], None] | None = None,
-        gate: Gate = nullcontext,
-        limits: Limits | None = None,
-        vat_field: VatField = "ResaleNum",
-    ) -> None:
-        url = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
-        super().__init__(http, company_url=url, tokens=tokens, observe=observe, gate=gate, limits=limits)
-        self.realm_id = realm_id
-        self.on_document: Callable[[BookedDocument], None] = lambda _: None
-        self._vat_field: VatField = vat_field
+    vat_field: VatField = "ResaleNum"
+    on_document: Callable[[BookedDocument], None] = lambda _: None
 
     def request_id(self, operation: str, *identity: object) -> str:
         """Always the same id for the same write, so that a repeat is answered with the first answer.
@@ -170,12 +152,12 @@ class QuickBooks(Session):
 
     def create_customer(self, customer: Customer, request_id: str) -> Customer:
         """The customer as created. Raises DuplicateName when a customer, supplier or employee has the name."""
-        body = wire.to_customer_body(customer, vat_field=self._vat_field)
+        body = wire.to_customer_body(customer, vat_field=self.vat_field)
         return self.write("Customer", body, request_id, self._to_customer)
 
     def update_customer(self, customer: Customer, request_id: str) -> Customer:
         """The customer as updated; what is None stays as it is. Raises Conflict when it changed meanwhile."""
-        body = wire.to_customer_change(customer, vat_field=self._vat_field)
+        body = wire.to_customer_change(customer, vat_field=self.vat_field)
         return self.write("Customer", body, request_id, self._to_customer)
 
     # --- lists and settings ----------------------------------------------------------------------------------
@@ -277,7 +259,8 @@ class QuickBooks(Session):
 
     def delete_document(self, kind: DocumentKind, document_id: str, sync_token: str, request_id: str) -> None:
         """Delete a document. Raises NotFound when it does not exist any more."""
-        self.delete(kind, document_id, sync_token, request_id)
+        body = {"Id": document_id, "SyncToken": sync_token}
+        self.write(kind, body, request_id, lambda source: source, operation="delete")
 
     # --- payments --------------------------------------------------------------------------------------------
 
@@ -317,4 +300,4 @@ class QuickBooks(Session):
         return booked
 
     def _to_customer(self, source: Json) -> Customer:
-        return wire.to_customer(source, vat_field=self._vat_field)
+        return wire.to_customer(source, vat_field=self.vat_field)

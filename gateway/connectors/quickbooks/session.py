@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self, TypeVar
@@ -49,30 +49,27 @@ class TokenSource(Protocol):
         ...
 
 
+@dataclass(eq=False, repr=False)
 class Session:
-    """Sends calls for one company; threads may share it as far as the given callables allow."""
+    """Sends calls for one company; threads may share it as far as the given callables allow.
 
-    def __init__(
-        self,
-        http: httpx.Client,
-        *,
-        company_url: str,
-        tokens: TokenSource,
-        observe: Observer | None = None,
-        gate: Gate = nullcontext,
-        limits: Limits | None = None,
-    ) -> None:
-        self._http = http
-        self._company_url = company_url
-        self._tokens = tokens
-        self._observe = observe or (lambda _: None)
-        self._gate = gate
-        self._limits = limits or Limits()
+    `gate` is entered around each HTTP request and may raise `RateLimited` instead of sending it; `observe` gets each
+    one and must not raise.
+    """
+
+    http: httpx.Client
+    _: KW_ONLY
+    base_url: str
+    realm_id: str
+    tokens: TokenSource
+    observe: Observer = lambda _: None
+    gate: Gate = nullcontext
+    limits: Limits = field(default_factory=Limits)
 
     def reading_only(self) -> Self:
         """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
         session = copy.copy(self)
-        session._gate = partial(exchange.refuse_writes, self._gate)  # noqa: SLF001 - its own copy
+        session.gate = partial(exchange.refuse_writes, self.gate)
         return session
 
     def perform(self, call: ApiCall) -> Json:
@@ -112,7 +109,7 @@ class Session:
 
     def _authorised(self, call: ApiCall) -> _Answer:
         """The answer; a token that the books refuse is renewed, also one that ended during a pause."""
-        token = self._tokens.access()
+        token = self.tokens.access()
         answer = self._exchange(call, token)
         # Twice: the first replacement may be one that another process stored before all of them ended.
         for _ in range(_RENEWALS):
@@ -121,7 +118,7 @@ class Session:
             # Whether another token may help: status 401, or the code of an ended token with any other status.
             if answer.status != HTTPStatus.UNAUTHORIZED and answer.error.code != faults.UNAUTHORISED.code:
                 break
-            token = self._tokens.renew(token)
+            token = self.tokens.renew(token)
             answer = self._exchange(call, token)
         if not isinstance(answer.error, AuthLost):
             return answer
@@ -130,7 +127,7 @@ class Session:
         try:
             self.try_token(token, "Payment" if "salesreceipt" in call.operation.casefold() else "SalesReceipt")
         except (AuthLost, Transient, Unanswered):
-            self._tokens.refuse(answer.error.code or faults.UNAUTHORISED.code)
+            self.tokens.refuse(answer.error.code or faults.UNAUTHORISED.code)
             return answer
         # It is sent once more, because good calls are refused at times.
         answer = self._exchange(call, token)
@@ -151,10 +148,10 @@ class Session:
 
     def reach(self) -> None:
         """Accepts any answer at the address but an outage's; without a token, not metered. Raises Transient."""
-        limits = Limits(connect=self._limits.connect, read=_REACH_SECONDS, total=_REACH_SECONDS)
-        request = self._http.build_request("GET", httpx.URL(self._company_url).join("/"))
+        limits = Limits(connect=self.limits.connect, read=_REACH_SECONDS, total=_REACH_SECONDS)
+        request = self.http.build_request("GET", httpx.URL(self.base_url).join("/"))
         try:
-            status = send(self._http, request, limits).status
+            status = send(self.http, request, limits).status
         except NoAnswer as failure:
             raise Transient(
                 message("QuickBooks cannot be reached: {failure}", failure=failure), code="UNREACHABLE"
@@ -167,15 +164,15 @@ class Session:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         if call.content_type:
             headers["Content-Type"] = call.content_type
-        url = f"{self._company_url}/{call.path}"
-        request = self._http.build_request(
+        url = f"{self.base_url.rstrip('/')}/v3/company/{self.realm_id}/{call.path}"
+        request = self.http.build_request(
             call.method, url, params=call.parameters, content=call.content, headers=headers
         )
         outcome: Reply | NoAnswer
-        with self._gate(call.operation):
+        with self.gate(call.operation):
             started = time.monotonic()
             try:
-                outcome = send(self._http, request, self._limits)
+                outcome = send(self.http, request, self.limits)
             except NoAnswer as failure:
                 outcome = failure
             milliseconds = round((time.monotonic() - started) * 1000)
@@ -201,7 +198,7 @@ class Session:
             failure=answer.error,
             note=call.note,
         )
-        self._observe(exchange)
+        self.observe(exchange)
         return answer
 
     # --- typed access: each raises what `perform` raises ---
@@ -268,10 +265,6 @@ class Session:
     ) -> _Record:
         parameters, body = to_void(entity, record_id, sync_token)
         return self.write(entity, body, request_id, to_record, **parameters)
-
-    def delete(self, entity: str, record_id: str, sync_token: str, request_id: str) -> None:
-        body = {"Id": record_id, "SyncToken": sync_token}
-        self.write(entity, body, request_id, lambda source: source, operation="delete")
 
 
 @dataclass(frozen=True, slots=True)

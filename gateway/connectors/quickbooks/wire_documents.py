@@ -45,15 +45,14 @@ _SEEN: Final = 1000  # a marker within so many characters is never cut
 
 _US_CODES: Final = {"TAX", "NON"}
 """The tax codes that every company in the United States has; `GlobalTaxCalculation` does not exist there."""
-# Only the invoice has an operation of its own for it; everything else is voided by an update that says so.
-_VOID_BY_UPDATE: Final = ({"operation": "update", "include": "void"}, {"sparse": True})
-_VOIDS: Final[dict[str, tuple[dict[str, str], dict[str, bool]]]] = {"Invoice": ({"operation": "void"}, {})}
 
 
 def to_void(entity: str, record_id: str, sync_token: str) -> tuple[dict[str, str], dict[str, Any]]:
     """The query parameters and the body that void a document or payment."""
-    parameters, extra = _VOIDS.get(entity, _VOID_BY_UPDATE)
-    return parameters, {"Id": record_id, "SyncToken": sync_token, **extra}
+    identity = {"Id": record_id, "SyncToken": sync_token}
+    if entity == "Invoice":  # which alone has an operation of its own for it
+        return {"operation": "void"}, identity
+    return {"operation": "update", "include": "void"}, {**identity, "sparse": True}
 
 
 def to_document_body(document: SalesDocument, *, send_number: bool = True) -> dict[str, Any]:
