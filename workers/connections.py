@@ -24,7 +24,7 @@ from gateway.connectors.http import Limits, open_http
 from gateway.connectors.mpluskassa.calls import TILL_LIMITS
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.errors import GatewayError, Permanent, Transient
+from gateway.errors import GatewayError, Permanent, RateLimited, Transient
 from gateway.observability import counters
 from gateway.removal import open_oauth
 from gateway.settings import Settings
@@ -300,9 +300,9 @@ class ConnectionRegistry:
         facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error, "note": exchange.note}
         known = {name: value for name, value in facts.items() if value is not None}
         _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
-        if exchange.refused:
+        if isinstance(exchange.failure, RateLimited):
             try:
-                limiter.cool_down(exchange.pause)
+                limiter.cool_down(exchange.failure.asked)
             except Transient as error:
                 _log.warning("the cooldown could not be stored for the other processes", reason=error.reason)
         if calls := self._thread.calls:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from gateway.errors import GatewayError, RateLimited
+from gateway.errors import GatewayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,6 @@ class Exchange:
     def error(self) -> str | None:
         """The code of its error, or the kind of one without."""
         return None if self.failure is None else self.failure.code or type(self.failure).__name__
-
-    @property
-    def refused(self) -> bool:
-        """Whether the other system refused it because of its limits."""
-        return isinstance(self.failure, RateLimited)
-
-    @property
-    def pause(self) -> float | None:
-        """The seconds it then asked to wait; None where it named none."""
-        return self.failure.asked if isinstance(self.failure, RateLimited) else None
 
 
 Observer: TypeAlias = Callable[[Exchange], None]

@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
@@ -94,9 +95,13 @@ def send(http: httpx.Client | Transport, request: httpx.Request, limits: Limits)
     until, progress = time.monotonic() + limits.total, _Progress()
     request.extensions["timeout"] = httpx.Timeout(limits.read, connect=limits.connect).as_dict()
     request.extensions["trace"] = progress.note
+    if isinstance(http, Transport):  # a client's cookies, redirects and logins, which we have not, cost a third more
+        ask = http.handle_request
+    else:
+        ask = partial(http.send, stream=True, follow_redirects=False)
     token = _until.set(until)
     try:
-        with closing(_answer(http, request)) as answer:
+        with closing(ask(request)) as answer:
             body = bytearray()
             for piece in answer.iter_bytes():
                 body += piece
@@ -113,13 +118,6 @@ def send(http: httpx.Client | Transport, request: httpx.Request, limits: Limits)
         _until.reset(token)
     # Raised outside the except block: a library's error in its context would hold the address with its parameters.
     raise failure
-
-
-def _answer(http: httpx.Client | Transport, request: httpx.Request) -> httpx.Response:
-    """The head of the answer. A client's cookies, redirects and logins, of which we have none, cost a third more."""
-    if isinstance(http, Transport):
-        return http.handle_request(request)
-    return http.send(request, stream=True, follow_redirects=False)
 
 
 @dataclass(slots=True)
@@ -321,16 +319,6 @@ class Forbidden(OSError):
     """A name resolves to an address that may not be called."""
 
 
-def refuse_metadata(host: str) -> None:
-    """Raises `Forbidden` when this IP address is link-local, multicast, or a cloud's metadata service.
-
-    Private networks and this machine are allowed: a till may be in the shop's network, a simulator on this machine.
-    """
-    for address in _unpacked(host):
-        if address.is_link_local or address.is_multicast or any(address in network for network in _METADATA):
-            raise Forbidden("the address leads to a link-local or metadata service")
-
-
 def refuse_name(host: str, port: int, *, encrypted: bool = True) -> None:
     """Raises `Forbidden` when any address of this name is forbidden, `OSError` when the name is unknown.
 
@@ -340,18 +328,24 @@ def refuse_name(host: str, port: int, *, encrypted: bool = True) -> None:
         refuse(str(place[0]), encrypted=encrypted)
 
 
-def refuse(host: str, *, encrypted: bool) -> None:
-    """Raises `Forbidden` for an IP address that may not be called, or not without encryption."""
-    refuse_metadata(host)
+def refuse(host: str, *, encrypted: bool = True) -> None:
+    """Raises `Forbidden` when this IP address is link-local, multicast, or a cloud's metadata service.
+
+    Private networks and this machine are allowed: a till may be in the shop's network, a simulator on this machine.
+    What is not `encrypted` goes nowhere else.
+    """
+    for address in _unpacked(host):
+        if address.is_link_local or address.is_multicast or any(address in network for network in _METADATA):
+            raise Forbidden("the address leads to a link-local or metadata service")
     if not encrypted and any(address.is_global for address in _unpacked(host)):
         raise Forbidden("outside a private network the address has to begin with https://")
 
 
 def is_metadata_number(host: str) -> bool:
-    """Whether a host is the number of an address that `refuse_metadata` refuses; a name is not resolved."""
+    """Whether a host is the number of an address that `refuse` refuses; a name is not resolved."""
     number = _find_number(host)
     try:
-        refuse_metadata(number or "127.0.0.1")
+        refuse(number or "127.0.0.1")
     except Forbidden:
         return True
     except ValueError:  # no address at all

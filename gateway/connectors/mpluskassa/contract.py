@@ -159,11 +159,11 @@ class ContractCache:
     def _read(self) -> Contract:
         try:
             wsdl = self._fetch()
-            contract = _read_contract(wsdl)
+            contract = Contract(wsdl)
         except Exception:
             if self._cache is None or not self._cache.exists():
                 raise
-            return _read_contract(self._cache.read_bytes())
+            return Contract(self._cache.read_bytes())
         if self._cache is not None:
             # A full or read-only disk must not stop the flows; the copy is optional.
             with contextlib.suppress(OSError):
@@ -172,12 +172,6 @@ class ContractCache:
                 draft.write_bytes(wsdl)
                 draft.replace(self._cache)
         return contract
-
-
-@lru_cache(maxsize=4)
-def _read_contract(wsdl: bytes) -> Contract:
-    """The contract of an installation is read again with every new set of clients: the same text is the same one."""
-    return Contract(wsdl)
 
 
 def _load(wsdl: bytes) -> Any:
@@ -201,6 +195,4 @@ def _load(wsdl: bytes) -> Any:
 @lru_cache(maxsize=4)
 def _open_client(wsdl: bytes) -> Any:
     """The WSDL as parsed by zeep, which takes a tenth of a second and megabytes: shared by equal installations."""
-    make_client: Any = Client
-    quarantine: Any = _Rejected
-    return make_client(io.BytesIO(wsdl), transport=quarantine(), settings=SETTINGS)
+    return Client(io.BytesIO(wsdl), transport=_Rejected(), settings=SETTINGS)  # type: ignore[no-untyped-call]

@@ -71,7 +71,7 @@ def is_authentic(
     """
     if not subscription_id or not _equal(subscription_header, subscription_id):
         return False
-    signatures = [_signature(body, key) for key in (key for key in map(_key, secrets) if key is not None)]
+    signatures = [_signature(body, key) for key in map(_key, secrets) if key is not None]
     return any([_equal(signature_header, signature) for signature in signatures])  # noqa: C419 - no early exit
 
 
@@ -111,7 +111,7 @@ def parse(event_name: str, body: bytes) -> SessionHint | UnreadableSession:
 
 def dedupe_key(subscription_id: str, hint: SessionHint) -> str:
     """The same key for every delivery of one event; the counter is part of it because a session can repeat an event."""
-    counter = "-" if hint.counter is None else str(hint.counter)
+    counter = "-" if hint.counter is None else hint.counter
     return f"{subscription_id}|{hint.session_id}|{hint.event}|{counter}"
 
 

@@ -20,8 +20,6 @@ from typing import Any, Final, NamedTuple
 
 from gateway.connectors.quickbooks.fields import find_moment, spell
 
-__all__ = ["Hint", "UnreadableDelivery", "find_signature", "is_authentic", "parse"]
-
 _MARK: Final = codecs.BOM_UTF8
 _LONGEST_TEXT: Final = 255
 _LONGEST_INTEGER: Final = 40
