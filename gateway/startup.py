@@ -7,6 +7,7 @@ start.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -170,13 +171,9 @@ def forget_locked(engine: Engine, seal: Seal) -> int:
     return len(locked)
 
 
-def _find_sealed(session: Session) -> list[_Found]:
-    found: list[_Found] = []
+def _find_sealed(session: Session) -> Iterator[_Found]:
     for table, key, columns in _SEALED:
         for column in columns:
-            rows = session.execute(select(getattr(table, key), getattr(table, column))).all()
-            name = str(table.__tablename__)
-            found += [
-                _Found(table, key, SealedColumn(name, column, str(row[0])), str(row[1])) for row in rows if row[1]
-            ]
-    return found
+            for owner, sealed in session.execute(select(getattr(table, key), getattr(table, column))).all():
+                if sealed:
+                    yield _Found(table, key, SealedColumn(str(table.__tablename__), column, str(owner)), str(sealed))

@@ -87,18 +87,11 @@ class _Thread(threading.local):
     calls: CallContext | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CallLimits:
-    """How long each system may take to answer."""
-
-    books: Limits = field(default_factory=Limits)
-    till: Limits = TILL_LIMITS
-
-
 class ConnectionRegistry:
     """Hands out the context of a connection; the log collects the calls of the running event.
 
     `process` names this process, in its leases and in its slots for calls; it begins with the name that was given.
+    `limits` are those of all calls, instead of the usual ones of each system.
     """
 
     def __init__(
@@ -107,11 +100,11 @@ class ConnectionRegistry:
         settings: Settings,
         notify: Callable[[Iterable[int]], None],
         *,
-        patience: CallLimits | None = None,
+        limits: Limits | None = None,
         process: str = "",
     ) -> None:
         self._engine = engine
-        self._patience = patience or CallLimits()
+        self._limits = limits
         self._notify = notify
         self._settings = settings
         self._seal = Seal(settings.secret_keys)
@@ -202,6 +195,11 @@ class ConnectionRegistry:
             self._names, self._named_at = self.names(), time.monotonic()
         return self._names
 
+    def report(self, role: str) -> None:
+        """Tell that a process in this `role` is alive, and what it has counted."""
+        installation.report(self._engine, role)
+        self.meter.flush()
+
     def close(self) -> None:
         self.meter.flush()
         self._rate_limiters.close()
@@ -245,7 +243,7 @@ class ConnectionRegistry:
             tokens=self.token_manager(connection.name),
             observe=partial(self._observe, connection.name, at_books),
             gate=partial(self._guard, at_books),
-            limits=self._patience.books,
+            limits=self._limits or Limits(),
             vat_field=document.customers.vat_number_field,
             on_document=self._keep_document,
         )
@@ -256,7 +254,7 @@ class ConnectionRegistry:
                 connection.mplus_secret,
                 observe=partial(self._observe, connection.name, at_till),
                 gate=partial(self._guard, at_till),
-                limits=self._patience.till,
+                limits=self._limits or TILL_LIMITS,
                 wsdl_cache=_wsdl_cache(url),
                 default_places=document.mapping.omitted_decimal_places,
             )

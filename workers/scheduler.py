@@ -28,7 +28,6 @@ from gateway.store import (
     event_history,
     events,
     inbox,
-    installation,
     leases,
     rate_limits,
     requests,
@@ -88,7 +87,7 @@ class Scheduler:
     def run(self) -> None:
         self._add("repair", REPAIR_SECONDS, self._repair)
         self._add("prune", PRUNE_SECONDS, self._prune)
-        self._add("presence", PRESENCE_SECONDS, self._report)
+        self._add("presence", PRESENCE_SECONDS, partial(self._contexts.report, "clock"))
         self._add("connections", 5.0, self._follow_connections)
         self._add("lists", LISTS_SECONDS, self._ask_for_lists)
         self._add("lost", 5.0, self._park_lost)
@@ -280,10 +279,6 @@ class Scheduler:
         counts.keep_booked(self.engine, days=counts.CHECKED_DAYS if recount else 2)
         if recount:
             self._recount_at = time.monotonic() + RECOUNT_SECONDS
-
-    def _report(self) -> None:
-        installation.report(self.engine, "clock")
-        self._contexts.meter.flush()
 
 
 def main() -> None:

@@ -160,10 +160,6 @@ class Holds:
         with self._lock:
             self._holds[event.lease or ""] = _Hold(event.connection or "", time.monotonic() if begun else None)
 
-    def pause(self, event: Event) -> None:
-        """It was handled: no thread is busy with it while its outcome waits to be stored."""
-        self.add(event, begun=False)
-
     def remove(self, event: Event) -> None:
         with self._lock:
             self._holds.pop(event.lease or "", None)

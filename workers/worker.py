@@ -222,7 +222,7 @@ class Worker:
             called=group.called,
         )
         group.ended.append(ended)
-        self.holds.pause(event)
+        self.holds.add(event, begun=False)  # no thread is busy with it while its outcome waits to be stored
 
     def _before_call(self, group: Group) -> None:
         """An event is about to wait for another system: nothing of its group waits with it."""

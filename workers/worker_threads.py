@@ -28,7 +28,7 @@ from gateway import alerts
 from gateway.errors import Transient
 from gateway.jobs import BlockingBroker, Notifier
 from gateway.observability import sentry
-from gateway.store import claims, inbox, installation, rate_limits
+from gateway.store import claims, inbox, rate_limits
 from gateway.store.session import reading
 from workers.worker import Worker
 
@@ -123,7 +123,7 @@ class WorkerThreads(dramatiq.Middleware):
             ("renewal", RENEW_SECONDS, self._renew),
             ("takeover", TOUCH_SECONDS, self._take_over),
             ("sweeper", SWEEP_SECONDS, self._sweep),
-            ("presence", PRESENCE_SECONDS, self._report),
+            ("presence", PRESENCE_SECONDS, lambda: self._worker.contexts.report("worker")),
             ("watch", alerts.LOOK_SECONDS, self._worker.contexts.watch.stand_in),
         ):
             threading.Thread(target=self._every, args=(seconds, task), name=name, daemon=True).start()
@@ -203,10 +203,6 @@ class WorkerThreads(dramatiq.Middleware):
             _log.warning("a worker has died: its events are taken over", events=left)
         if dead:
             self._sweep()
-
-    def _report(self) -> None:
-        installation.report(self._worker.engine, "worker")
-        self._worker.contexts.meter.flush()
 
 
 def end_in_order_once(begin_to_stop: Callable[[], None]) -> None:

@@ -23,9 +23,9 @@ from tests.handlers.counter import add_stocked, physical, writes
 from tests.handlers.shop import REALM, Shop, sold
 from tests.servers import Served, wait_until
 from tests.workers.attempts import created, ends_of, handled, made_articles
-from workers.connections import CallLimits, ConnectionRegistry
+from workers.connections import ConnectionRegistry
 
-HASTY = CallLimits(Limits(connect=1.5, read=1.5, total=2.0), Limits(connect=1.5, read=1.5, total=2.0))
+HASTY = Limits(connect=1.5, read=1.5, total=2.0)
 MUCH_TOO_LONG = 12.0  # seconds; the machine may be busy, and what drips takes longer
 PART = 250  # bytes of an answer: its head and a little
 CUTS: dict[str, Callable[[bytes], Fault]] = {
@@ -45,7 +45,7 @@ class FarShop(Shop):
 
     def __init__(self, engine: Engine) -> None:
         self.ways: list[Proxy] = []
-        self.patience = CallLimits()
+        self.patience: Limits | None = None
         super().__init__(engine)
 
     def address_of(self, served: Served) -> str:
@@ -56,7 +56,7 @@ class FarShop(Shop):
 
     def open_contexts(self) -> ConnectionRegistry:
         """A worker process with this patience."""
-        return ConnectionRegistry(self.engine, self._given, self.woken.extend, patience=self.patience)
+        return ConnectionRegistry(self.engine, self._given, self.woken.extend, limits=self.patience)
 
     def shorten_delays(self) -> None:
         """From now on it is a worker that does not wait for long."""

@@ -249,10 +249,9 @@ class QuickBooks(Session):
         """The document with all amounts zero. Raises Permanent when the books answered but did not void it."""
         booked = self.void(kind, document_id, sync_token, request_id, partial(self._to_booked, kind))
         if booked.total != 0:
+            number = booked.document_number or document_id
             raise Permanent(
-                message(
-                    "QuickBooks did not void {kind} {number}", kind=kind, number=booked.document_number or document_id
-                ),
+                message("QuickBooks did not void {kind} {number}", kind=kind, number=number),
                 fix="bookkeeper: void or delete it in QuickBooks by hand, then mark this as done",
             )
         return booked
