@@ -1,19 +1,5 @@
 """The error tree. `workers.retry_policy` alone turns these into the outcome of a job.
 
-    GatewayError
-      Rejected             a request to us that we refuse (4xx)
-      Transient            try again later; nothing was written, or the write can be repeated safely
-        RateLimited        ... not before `after` seconds
-      Permanent            a person has to act; the job is parked
-        AuthLost           the connection is no longer authorised: pause it, one alert
-          NotConnected     ... and never was
-        Conflict           the record changed since we read it: re-read once, then park
-        DuplicateName      the books already use this name for another record
-        DuplicateNumber    the books already have a document with this number
-        NotFound           the record does not exist (any more)
-        Incident           it was written, but the answer is not what the till took
-      Unanswered           a write without an answer; resolve before anything else
-
 Each carries a `Problem` (see `mapping.errors`), and so do the errors of the mapping.
 """
 

@@ -26,9 +26,7 @@ AFTER_CALL = "after_call"  # worker, clock: followed by ":" and the operation th
 BEFORE_RECORD = "before_record"  # worker: all writes are done, the outcome is not stored; followed by its entity
 WHILE_RECORD = "while_record"  # worker: the outcome is written and not committed; likewise
 AFTER_RECORD = "after_record"  # worker: the outcome is stored, its follow-ups were not notified; likewise
-BEFORE_POLL = (
-    "before_poll"  # clock: a poll is due, no system was asked; followed by ":" and "till", "books" or "agreement"
-)
+BEFORE_POLL = "before_poll"  # clock: a poll is due, nothing was asked; followed by ":till", ":books" or ":agreement"
 AFTER_POLL = "after_poll"  # clock: what was found is stored, no worker was notified; likewise
 
 

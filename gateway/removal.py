@@ -142,7 +142,7 @@ def follow(engine: Engine, settings: Settings, *, stopped: Callable[[], bool] = 
     return purged
 
 
-def open_oauth(http: httpx.Client, settings: Settings, *, limits: Limits | None = None) -> OAuth:
+def open_oauth(http: httpx.Client, settings: Settings, *, limits: Limits = Limits()) -> OAuth:
     return OAuth(
         http,
         client_id=settings.quickbooks_client_id,

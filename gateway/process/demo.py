@@ -1,16 +1,6 @@
 """The demo: secrets for both simulators, made once and kept, and the environment that connects both sides.
 
-The simulators read exactly these variables (`python -m sandbox`):
-
-    SANDBOX_QUICKBOOKS_PORT, SANDBOX_MPLUS_PORT      where they listen, on 127.0.0.1
-    SANDBOX_STATE_DIR                                where they keep their state between starts
-    SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET         the app registered at QuickBooks
-    SANDBOX_REALM_ID, SANDBOX_REFRESH_TOKEN          the company, and a grant of it to the app
-    SANDBOX_VERIFIER, SANDBOX_QUICKBOOKS_WEBHOOK_URL signs QuickBooks' webhooks, sent to this address
-    SANDBOX_MPLUS_IDENT, SANDBOX_MPLUS_SECRET        the till's API user
-    SANDBOX_SUBSCRIPTION_ID, SANDBOX_WEBHOOK_SECRET  signs the till's webhooks (base64)
-    SANDBOX_MPLUS_WEBHOOK_URL                        where they go; the event's name is appended
-    SANDBOX_TRADE                                    1: the shop trades automatically
+What each variable of the simulators means is in `sandbox/settings.py`.
 """
 
 from __future__ import annotations

@@ -74,7 +74,20 @@ class Contract:
 
     def __init__(self, wsdl: bytes) -> None:
         """Raises UnusableDescription."""
-        self._client: Any = _load(wsdl)
+        try:
+            document = parse_document(wsdl)
+            for node in document.iter(_XSD_IMPORT):
+                # zeep refuses every web address, this import's too; under another name it reaches _Rejected.
+                if node.get("namespace") == _SOAP_ENCODING:
+                    node.set("schemaLocation", _ENCODING_LOCATION)
+            for node in document.iter(_ADDRESS):
+                node.set("location", _SERVICE_ADDRESS)  # unused; the only difference within one version
+            self._client = _open_client(etree.tostring(document))
+            reason = "" if self._client.wsdl.bindings else "no binding"
+        except _BROKEN as failure:
+            reason = type(failure).__name__
+        if reason:
+            raise UnusableDescription(message("the WSDL of MplusKASSA cannot be used ({reason})", reason=reason))
         name, self._binding = next(iter(self._client.wsdl.bindings.items()))
         self._service = self._client.create_service(name, _SERVICE_ADDRESS)
         self.operations = frozenset(self._binding.all())
@@ -172,24 +185,6 @@ class ContractCache:
                 draft.write_bytes(wsdl)
                 draft.replace(self._cache)
         return contract
-
-
-def _load(wsdl: bytes) -> Any:
-    try:
-        document = parse_document(wsdl)
-        for node in document.iter(_XSD_IMPORT):
-            # zeep refuses every web address, this import's too; under another name it reaches _Rejected.
-            if node.get("namespace") == _SOAP_ENCODING:
-                node.set("schemaLocation", _ENCODING_LOCATION)
-        for node in document.iter(_ADDRESS):
-            node.set("location", _SERVICE_ADDRESS)  # unused; the only difference within one version
-        client = _open_client(etree.tostring(document))
-        if client.wsdl.bindings:
-            return client
-        reason = "no binding"
-    except _BROKEN as failure:
-        reason = type(failure).__name__
-    raise UnusableDescription(message("the WSDL of MplusKASSA cannot be used ({reason})", reason=reason))
 
 
 @lru_cache(maxsize=4)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
@@ -96,36 +95,25 @@ def _seconds(answer: Json, key: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**10 else None
 
 
+@dataclass(eq=False, repr=False)
 class OAuth:
     """The app at Intuit. The three addresses are whole URLs; a pair is to be stored before it is used."""
 
-    def __init__(
-        self,
-        http: httpx.Client,
-        *,
-        client_id: str,
-        client_secret: str,
-        authorize_url: str,
-        token_url: str,
-        revoke_url: str,
-        clock: Callable[[], datetime] = partial(datetime.now, UTC),
-        limits: Limits | None = None,
-    ) -> None:
-        self._http = http
-        self._client_id = client_id
-        credentials = b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")
-        self._headers = {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
-        self._authorize_url = authorize_url
-        self._token_url = token_url
-        self._revoke_url = revoke_url
-        self._clock = clock
-        self._limits = limits or Limits()
+    http: httpx.Client
+    _: KW_ONLY
+    client_id: str
+    client_secret: str
+    authorize_url: str
+    token_url: str
+    revoke_url: str
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    limits: Limits = field(default_factory=Limits)
 
     def consent_url(self, *, redirect_uri: str, state: str) -> str:
         """Where the browser goes; `state` comes back with the code and must be checked before anything else."""
-        asked = {"client_id": self._client_id, "response_type": "code", "scope": SCOPE}
+        asked = {"client_id": self.client_id, "response_type": "code", "scope": SCOPE}
         query = urlencode({**asked, "redirect_uri": redirect_uri, "state": state})
-        return f"{self._authorize_url}{'&' if '?' in self._authorize_url else '?'}{query}"
+        return f"{self.authorize_url}{'&' if '?' in self.authorize_url else '?'}{query}"
 
     def exchange(self, code: str, redirect_uri: str) -> TokenPair:
         """The first pair for a code; `redirect_uri` is exactly the one of the consent page.
@@ -140,7 +128,7 @@ class OAuth:
 
     def revoke(self, token: str) -> bool:
         """End the connection at Intuit; False when the token was not valid any more. Raises Permanent, Transient."""
-        reply = self._post(self._revoke_url, _JSON, to_bytes({"token": token}))
+        reply = self._post(self.revoke_url, _JSON, to_bytes({"token": token}))
         if reply.status == HTTPStatus.OK:
             return True
         refusal = to_refusal(reply.status, reply.body)
@@ -149,16 +137,18 @@ class OAuth:
         raise refusal
 
     def _obtain(self, form: Mapping[str, str]) -> TokenPair:
-        now = self._clock()
-        reply = self._post(self._token_url, _FORM | _HARD_EXPIRY, urlencode(form).encode())
+        now = self.clock()
+        reply = self._post(self.token_url, _FORM | _HARD_EXPIRY, urlencode(form).encode())
         if reply.status != HTTPStatus.OK:
             raise to_refusal(reply.status, reply.body)
         return to_pair(reply.body, now=now)
 
     def _post(self, address: str, headers: Mapping[str, str], content: bytes) -> Reply:
-        built = self._http.build_request("POST", address, content=content, headers={**self._headers, **headers})
+        credentials = b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode("ascii")
+        always = {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
+        built = self.http.build_request("POST", address, content=content, headers={**always, **headers})
         try:
-            return send(self._http, built, self._limits)
+            return send(self.http, built, self.limits)
         except NoAnswer as failure:
             raise Transient(
                 message("no answer from the token address of QuickBooks: {failure}", failure=failure)
