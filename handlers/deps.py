@@ -95,7 +95,7 @@ class ProcessState:
     polled: dict[tuple[str, str], int] = field(default_factory=dict)
     just_read: JustRead[Sale] = field(default_factory=JustRead)
     items: defaultdict[str, ItemsJustRead] = field(default_factory=lambda: defaultdict(ItemsJustRead))
-    loads: dict[str, object] = field(default_factory=dict)
+    loads: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
 

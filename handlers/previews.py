@@ -127,7 +127,7 @@ def explain_product(event: Event, item: Item, deps: Deps) -> PreviewData:
         if step is ItemStep.MAP:
             if number is None:
                 number = settings.allocate_from if is_new else items.number_of(item, deps)
-            known = flow.map_as(number, None, known, deps)
+            known = flow.map_as(number, None, known, deps.vat_table(), deps)
         elif is_new:
             ownership.require_sole(item, deps, number=None)
             known = dataclasses.replace(known, read=True)

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -27,15 +27,17 @@ from gateway.store import claims, inbox, links, records, requests, round_robin
 from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, State
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
-from gateway.store.records import RecordFacts, RecordKind
+from gateway.store.records import RecordKind
 from gateway.store.session import reading, writing
-from handlers.catalogue import articles, categories, items, ownership, products
+from handlers.catalogue import articles, categories, items, ownership, products, steps
 from handlers.catalogue.articles import Member
+from handlers.catalogue.items import ItemReading
+from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps
 from handlers.result import Ended, Result, done, say_end, store_ended
 from mapping import products as mapped
 from mapping.errors import MappingError, NotBookable
-from mapping.items import CATEGORY, find_family, find_own_number, needs_allocation
+from mapping.items import CATEGORY, find_own_number, needs_allocation
 from mapping.records import Item, Product
 from mapping.vat_table import VatTable
 
@@ -95,29 +97,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """An item whose article the till does not have: what is made, and the fingerprint of it."""
+    """An item whose article the till does not have, and what is made of it."""
 
-    member: Member
+    known: ItemContext
     product: Product
-    wanted: str
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a page of items is compared with: groups by category, owners by article number."""
-
-    groups: Mapping[str, Link]
-    owners: Mapping[str, Link]
-    vat: VatTable
-
-    def awaits_category(self, item: Item, deps: Deps) -> bool:
-        """Whether the till has no group of its category yet."""
-        return item.parent_id is not None and item.parent_id not in self.groups and deps.settings.categories.enabled
-
-    def group_of(self, item: Item, deps: Deps) -> int | None:
-        """The article group of its category, if there is one and groups are written."""
-        category = self.groups.get(item.parent_id or "")
-        return categories.group_number(category, deps) if category else None
 
 
 def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
@@ -125,19 +108,8 @@ def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
     return deps.read(links.find_all, LinkKind.ITEM, [item.id for item in page])
 
 
-def look(page: Sequence[Item], known: Mapping[str, Link], numbers: Iterable[int], deps: Deps) -> View:
-    """`numbers`: articles that are not linked yet, of which the owners are wanted too."""
-    ids = sorted({item.parent_id for item in page if item.parent_id})
-    asked = [*(link.target_id for link in known.values()), *map(str, numbers)]
-    with reading(deps.engine) as session:
-        groups = links.find_all(session, deps.connection, LinkKind.GROUP, ids)
-        owners = links.find_all(session, deps.connection, LinkKind.ARTICLE, asked)
-    return View(groups, owners, deps.vat_table())
-
-
 def find_load(deps: Deps) -> LoadState:
-    found = deps.process.loads.setdefault(deps.connection, LoadState())
-    assert isinstance(found, LoadState)
+    found: LoadState = deps.process.loads.setdefault(deps.connection, LoadState())
     return found
 
 
@@ -148,9 +120,9 @@ def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
     sold = [item for item in asked if item.active or item.id in known]
     numbers = _find_numbers([item for item in sold if item.id not in known], batch.page, deps)
     with _hold(numbers.values(), deps) as lease:
-        view = look(sold, known, numbers.values(), deps)
-        settled = find_settled(sold, known, view, deps) - batch.page.altered
-        new = _find_new(sold, numbers, view, deps) if lease else {}
+        mapped = _map(sold, known, numbers, batch.page, event, deps)
+        settled = {each.item.id for each in mapped if steps.decide(each) is ItemStep.NOTHING} - batch.page.altered
+        new = _find_new(mapped, deps) if lease else {}
         taken = batch.page.present.keys()
         changes = {
             item.id: to_change(
@@ -163,7 +135,7 @@ def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
         if lease is None or not begun:
             return None
         failpoints.reach(failpoints.AFTER_CLAIM, items.ENTITY)
-        return _make({id_: new[id_] for id_ in begun}, begun, view, lease, deps)
+        return _make({id_: new[id_] for id_ in begun}, begun, lease, deps)
 
 
 def notice_altered(
@@ -174,7 +146,9 @@ def notice_altered(
     A link stores what was last written, so an unchanged item needs no read; here the page was read anyway. Then the
     item's own event reads the article and writes what differs. `present`: the till's products, by article number.
     """
-    vat, trusted = deps.vat_table(), _trusted(page, known)
+    vat = deps.vat_table()
+    linked = ((item, known[item.id]) for item in page if item.id in known)
+    trusted = ((i, link) for i, link in linked if link.fingerprint not in (None, items.GONE, items.LEFT_OUT))
     altered = {item.id: link for item, link in trusted if _is_altered(item, link, present, vat, deps)}
     if altered:
         with writing(deps.engine) as session:
@@ -183,29 +157,43 @@ def notice_altered(
     return frozenset(altered)
 
 
-def find_settled(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: Deps) -> frozenset[str]:
-    """The ids of items that are unchanged since the last write, in the books and in what is wanted at the till."""
-    if not deps.settings.products.enabled:
-        return frozenset()
-    settled: set[str] = set()
-    for item, link in _trusted(page, known):
-        if (link.detail or {}).get("content") != items.content(item) or view.awaits_category(item, deps):
-            continue
-        try:
-            family = find_family(item, deps.settings.products)
-            member = Member(item, int(link.target_id), view.group_of(item, deps), link, family=family)
-            wanted = articles.print_of(member, articles.to_product(member, view.vat, deps))
-        except MappingError:
-            continue
-        owner = view.owners.get(link.target_id)
-        if owner is not None and owner.target_id == item.id and articles.is_written(member, wanted):
-            settled.add(item.id)
-    return frozenset(settled)
+def _map(
+    sold: Iterable[Item],
+    known: Mapping[str, Link],
+    numbers: Mapping[str, int],
+    page: ItemPage,
+    event: Event,
+    deps: Deps,
+) -> list[ItemContext]:
+    """What is known of the items, loaded at once; without those whose step only their own events can decide.
 
-
-def _trusted(page: Sequence[Item], known: Mapping[str, Link]) -> list[tuple[Item, Link]]:
-    linked = ((item, known[item.id]) for item in page if item.id in known)
-    return [(item, link) for item, link in linked if link.fingerprint not in (None, items.GONE, items.LEFT_OUT)]
+    Those are items that changed, wait for their category, or may have the article of another. What is wrong with an
+    item is for its event to say.
+    """
+    numbers = {**numbers, **{id_: int(link.target_id) for id_, link in known.items()}}
+    categories_ = sorted({item.parent_id for item in sold if item.parent_id})
+    with reading(deps.engine) as session:
+        groups = links.find_all(session, deps.connection, LinkKind.GROUP, categories_)
+        owners = links.find_all(session, deps.connection, LinkKind.ARTICLE, [str(n) for n in numbers.values()])
+    ours, vat, found = items.find_ours([id_ for id_ in numbers if id_ not in known], deps), deps.vat_table(), []
+    for item in sold:
+        link, number, category = known.get(item.id), numbers.get(item.id), groups.get(item.parent_id or "")
+        awaits = item.parent_id is not None and category is None and deps.settings.categories.enabled
+        changed = link is not None and (link.detail or {}).get("content") != items.content(item)
+        owner = owners.get(str(number))
+        if number is None or item.id in ours or awaits or changed or (owner and owner.target_id != item.id):
+            continue
+        seen = ItemReading(item, page.read_at)
+        context = ItemContext(event, deps.settings, repeated=False, reading=seen, loaded=True)
+        context = dataclasses.replace(context, link=link, owns=owner is not None, number=number, category=category)
+        with suppress(MappingError):
+            context = dataclasses.replace(context, refusal=steps.find_refusal(context))
+            if steps.decide(context) is ItemStep.MAP:
+                group = categories.group_number(category, deps) if category else None
+                context = products.map_as(number, group, context, vat, deps)
+                # The page was read with the till's articles: one without a link is not among them.
+                found.append(dataclasses.replace(context, read=link is None))
+    return found
 
 
 def _is_altered(item: Item, link: Link, products: Mapping[int | None, Product], vat: VatTable, deps: Deps) -> bool:
@@ -281,25 +269,15 @@ def _hold(numbers: Collection[int], deps: Deps) -> Iterator[Lease | None]:
         yield lease
 
 
-def _find_new(sold: Iterable[Item], numbers: Mapping[str, int], view: View, deps: Deps) -> dict[str, NewItem]:
-    """The items whose articles can be made as they are. What is wrong with others is for their events to say."""
-    ours = items.find_ours(numbers.keys(), deps)
+def _find_new(mapped: Iterable[ItemContext], deps: Deps) -> dict[str, NewItem]:
+    """The items whose articles can be made as they are: the product of a family may be there already."""
     found: dict[str, NewItem] = {}
-    for item in sold:
-        if item.id not in numbers or item.id in ours or view.awaits_category(item, deps):
-            continue
-        number, group = numbers[item.id], view.group_of(item, deps)
-        owner = view.owners.get(str(number))
-        if owner is not None and owner.target_id != item.id:
-            continue
-        try:
-            member = articles.to_member(item, number, group, None, view.vat, deps)
-            product = articles.to_product(member, view.vat, deps)
-        except MappingError:
-            continue
-        if member.family is None:
-            new = articles.to_new(product, group, deps.lists.turnover_groups())
-            found[item.id] = NewItem(member, new, articles.print_of(member, product))
+    for known in mapped:
+        if steps.decide(known) is ItemStep.WRITE and known.mapped.family is None:
+            with suppress(MappingError):
+                product = articles.to_product(known.mapped, known.vat, deps)
+                new = articles.to_new(product, known.mapped.group, deps.lists.turnover_groups())
+                found[known.item.id] = NewItem(known, new)
     return found
 
 
@@ -320,7 +298,7 @@ def _begin(
         mine = inbox.begin(session, [changes[id_] for id_ in subjects.values()], event.lease or uuid.uuid4().hex)
         begun = {each.entity_id: each for each in mine.values()}
         received = [change for id_, change in changes.items() if id_ not in begun]
-        members = [new[id_].member for id_ in begun]
+        members = [new[id_].known.mapped for id_ in begun]
         owners = [Link(LinkKind.ARTICLE, str(m.number), "Item", m.item.id, m.item.sync_token) for m in members]
         links.save(session, deps.connection, *sorted(owners, key=lambda link: link.source_id))
         stored = requests.receive_page(session, event, received, batch.reached, **counts)
@@ -328,9 +306,7 @@ def _begin(
     return begun
 
 
-def _make(
-    new: Mapping[str, NewItem], begun: Mapping[str, Event], view: View, lease: Lease, deps: Deps
-) -> GatewayError | None:
+def _make(new: Mapping[str, NewItem], begun: Mapping[str, Event], lease: Lease, deps: Deps) -> GatewayError | None:
     """Make the articles one after the other, and store how that ended for all of them; returns what interrupted it."""
     ended: list[Ended] = []
     failure: GatewayError | None = None
@@ -351,10 +327,11 @@ def _make(
                 failure = error
             if isinstance(error, RateLimited | AuthLost):
                 break  # nothing was sent, or nothing accepted
-            result = _to_result(each, error, made)
-            seen = _find_facts(each, view, deps) if result.outcome.state is State.DONE else ()
+            result, seen = _to_result(each.known, error, made, deps), dataclasses.replace(deps, records={})
+            if result.outcome.state is State.DONE:
+                products.note(each.known.mapped, None, each.known.vat, seen, written=True)
             entries.append(say_end(result.outcome))
-            ended.append(Ended(begun[id_], result.outcome, result, {}, entries, seen))
+            ended.append(Ended(begun[id_], result.outcome, result, {}, entries, tuple(seen.records.values())))
             if failure is not None:
                 break
     _store(ended, [begun[id_] for id_ in list(new)[len(ended) :]], deps)
@@ -363,16 +340,10 @@ def _make(
     return failure
 
 
-def _find_facts(new: NewItem, view: View, deps: Deps) -> Sequence[RecordFacts]:
-    seen = dataclasses.replace(deps, records={})
-    products.note(new.member, None, view.vat, seen, written=True)
-    return tuple(seen.records.values())
-
-
-def _to_result(new: NewItem, error: GatewayError | None, made: int | None) -> Result:
+def _to_result(known: ItemContext, error: GatewayError | None, made: int | None, deps: Deps) -> Result:
     """What was not made goes on as an event of its own, which looks at what is there, and says what is wrong."""
     if error is None and made is not None:
-        link = articles.to_link(new.member, new.wanted)
+        link = articles.to_link(known.mapped, known.wanted, known.vat, deps)
         return done(links=(link,), target_entity="Article", target_id=link.target_id)
     reason = error.reason if error else "the till has the article already"
     if isinstance(error, Unanswered):

@@ -46,7 +46,7 @@ from handlers.deps import Deps
 from handlers.polling import till_sources
 from handlers.polling.till_sources import TillSource
 from handlers.result import Result, done, skipped, waiting
-from handlers.stock import levels, quantities
+from handlers.stock import levels
 from mapping import settings_document
 from mapping.errors import MappingError, NotBookable
 from mapping.items import CATEGORY, find_own_number, parents_first
@@ -345,7 +345,7 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     # The items whose quantity the books keep, by their article. If two items have one SKU and no link yet, it is not
     # known whose stock it is.
     counted = {item.id: item for item in page if item.quantity_on_hand is not None}
-    articles = quantities.articles_of(list(counted.values()), deps)
+    articles = items.articles_of(list(counted.values()), deps)
     shares = Counter(articles.values())
     by_article = {
         article: counted[id_]

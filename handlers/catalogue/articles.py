@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
@@ -23,7 +23,7 @@ from handlers.catalogue import items, ownership
 from handlers.deps import Deps
 from mapping import explanations, products
 from mapping.explanations import Explanation
-from mapping.items import Family, find_family, fold, to_own_name
+from mapping.items import Family, fold, to_own_name
 from mapping.messages import message
 from mapping.products import Traces, without_name
 from mapping.records import Article, Item, Product, TurnoverGroup, fingerprint
@@ -34,15 +34,14 @@ from mapping.vat_table import VatTable, with_turnover_groups
 class Member:
     """An item, its article, the group of its product, and what is known from earlier writes.
 
-    `traces`: hashes of the item's present texts. `family`: what its product is named after, if any.
-    `guest`: why the article is in a product that takes neither the item's name nor its group.
+    `family`: what its product is named after, if any. `guest`: why the article is in a product that takes neither the
+    item's name nor its group.
     """
 
     item: Item
     number: int
     group: int | None
     link: Link | None
-    traces: Traces = field(default_factory=dict)
     family: Family | None = None
     guest: str | None = None
 
@@ -50,13 +49,6 @@ class Member:
     def former_traces(self) -> Traces:
         """The stored traces of the texts that the gateway last wanted for this article."""
         return traces_of(self.link, self.number)
-
-
-def to_member(item: Item, number: int, group: int | None, link: Link | None, vat: VatTable, deps: Deps) -> Member:
-    """The item as the article of this number. Raises `MappingError` for what a person must correct."""
-    settings = deps.settings.products
-    traces = products.to_traces(item, settings=settings, vat=vat, allocated=number)
-    return Member(item, number, group, link, traces=traces, family=find_family(item, settings))
 
 
 def as_guest(member: Member, why: str) -> Member:
@@ -228,21 +220,22 @@ def _says_otherwise(wanted: Product | Article, present: Product | Article) -> bo
     return False
 
 
-def finish(member: Member, wanted: str, deps: Deps) -> Link:
+def finish(member: Member, wanted: str, vat: VatTable, deps: Deps) -> Link:
     """Finish the write of a member: release a former number; returns the link to save."""
     link, item = member.link, member.item
     if link and link.target_id != str(member.number):
         ownership.release(item.id, int(link.target_id), deps, family=family_of(link))
     if not item.active or ownership.has_new_sku(link, item):
         ownership.free(member.number, deps)
-    return to_link(member, wanted)
+    return to_link(member, wanted, vat, deps)
 
 
-def to_link(member: Member, wanted: str) -> Link:
+def to_link(member: Member, wanted: str, vat: VatTable, deps: Deps) -> Link:
     """The link of the item's article. The owner of the article is stored under the lease (`ownership.keep`)."""
     item = member.item
+    traces = products.to_traces(item, settings=deps.settings.products, vat=vat, allocated=member.number)
     family = member.family.key if member.family else None
-    own = {"group": member.group, "texts": dict(member.traces), "family": family, "guest": member.guest}
+    own = {"group": member.group, "texts": traces, "family": family, "guest": member.guest}
     detail = {"content": items.content(item), "sku": fold(item), **own}
     return Link(LinkKind.ITEM, item.id, "Article", str(member.number), item.sync_token, wanted, detail)
 

@@ -21,11 +21,12 @@ from gateway.connectors.quickbooks import wire
 from gateway.errors import Permanent
 from gateway.store import cursors, inbox, links, round_robin, sql
 from gateway.store.events import Change, Event, Flow
-from gateway.store.links import LinkKind
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps, ItemsJustRead
-from mapping.errors import MappingError
+from mapping.errors import MappingError, NotBookable
 from mapping.items import fold, name_item, needs_allocation, to_article_number
+from mapping.messages import message
 from mapping.records import Item, RecordChange, fingerprint
 from mapping.sections import ProductSettings
 
@@ -225,6 +226,36 @@ def find_numbers(session: Session, connection: str, items: Sequence[Item], setti
         with suppress(MappingError):
             found[item.id] = to_article_number(item, settings, allocated=given.get(item.id))
     return found
+
+
+def articles_of(items: Sequence[Item], deps: Deps) -> dict[str, int | NotBookable]:
+    """The article number of each of these items, or why it has none of its own; looked up at once."""
+    of = deps.connection
+    with reading(deps.engine) as session:
+        known = links.find_all(session, of, LinkKind.ITEM, [item.id for item in items])
+        numbers = find_numbers(session, of, items, deps.settings.products)
+        numbers |= {id_: int(link.target_id) for id_, link in known.items() if id_ not in numbers}
+        owners = links.find_all(session, of, LinkKind.ARTICLE, [str(n) for n in set(numbers.values())])
+    return {item.id: _to_article(item, numbers.get(item.id), known.get(item.id), owners, deps) for item in items}
+
+
+def _to_article(
+    item: Item, number: int | None, link: Link | None, owners: Mapping[str, Link], deps: Deps
+) -> int | NotBookable:
+    if number is None:
+        return NotBookable("the item is not at the till", record=name_item(item), field="SKU")
+    if link and link.target_id != str(number) and deps.settings.products.enabled:
+        return NotBookable(
+            message("article {number} is made of it first; its stock follows", number=number), record=name_item(item)
+        )
+    owner = owners.get(str(number))
+    if owner is not None and owner.target_id != item.id:
+        return NotBookable(
+            message("article {number} is another item's in QuickBooks", number=number),
+            record=name_item(item),
+            field="SKU",
+        )
+    return number
 
 
 def give_all(items: Sequence[Item], deps: Deps) -> dict[str, int]:

@@ -21,7 +21,7 @@ from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from mapping.errors import MappingError, NotBookable
-from mapping.items import CATEGORY, OWN, fold, name_item, needs_allocation
+from mapping.items import CATEGORY, OWN, find_family, fold, name_item, needs_allocation
 from mapping.messages import message
 from mapping.records import Product
 from mapping.vat_table import VatTable
@@ -86,10 +86,10 @@ def load(known: ItemContext, deps: Deps) -> ItemContext:
     return dataclasses.replace(known, loaded=True, link=link, owns=owns, number=number, category=category)
 
 
-def map_as(number: int, group: int | None, known: ItemContext, deps: Deps) -> ItemContext:
+def map_as(number: int, group: int | None, known: ItemContext, vat: VatTable, deps: Deps) -> ItemContext:
     """The item as the article of this number. Raises `MappingError` for what a person must correct."""
-    vat = deps.vat_table()
-    member = articles.to_member(known.item, number, group, known.link, vat, deps)
+    family = find_family(known.item, deps.settings.products)
+    member = Member(known.item, number, group, known.link, family)
     wanted = articles.print_of(member, articles.to_product(member, vat, deps))
     settled = known.owns and articles.is_written(member, wanted)
     return dataclasses.replace(known, member=member, vat=vat, wanted=wanted, settled=settled)
@@ -110,7 +110,7 @@ def _map(known: ItemContext, deps: Deps) -> ItemContext:
         group = categories.group_of(known.item, known.category, known.event, deps)
         number = _find_number(known, deps)
         deps.learn(target_entity="Article", target_id=str(number))
-        return map_as(number, group, known, deps)
+        return map_as(number, group, known, deps.vat_table(), deps)
     except NotBookable:
         _pass_stock_left(known, deps)
         raise
@@ -139,7 +139,7 @@ def _write(known: ItemContext, deps: Deps) -> Result:
     except Permanent:
         categories.require_group(known.item, known.event, deps)
         raise
-    finished = done(remark, links=(articles.finish(written, known.wanted, deps),))
+    finished = done(remark, links=(articles.finish(written, known.wanted, known.vat, deps),))
     if known.moves:
         _pass_stock_on(known, deps)
     return finished
@@ -277,8 +277,8 @@ ACTS: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContext
     ItemStep.PASS_ON: _pass_on,
     ItemStep.LOAD: _load,
     ItemStep.MAP: _map,
-    ItemStep.NOTHING: lambda known, _: done(
-        "unchanged", links=(articles.to_link(articles.as_before(known.mapped), known.wanted),)
+    ItemStep.NOTHING: lambda known, deps: done(
+        "unchanged", links=(articles.to_link(articles.as_before(known.mapped), known.wanted, known.vat, deps),)
     ),
     ItemStep.STAY_OUT: lambda known, _: done(
         message("unchanged: {reason}", reason=message(known.refused.reason)), links=(_left_out(known),)

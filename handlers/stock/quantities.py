@@ -28,10 +28,7 @@ from enum import Enum
 from typing import Final
 
 from gateway.errors import NotFound, RateLimited, Transient
-from gateway.store import links
 from gateway.store.events import Event, Flow
-from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
@@ -41,7 +38,6 @@ from mapping import stock
 from mapping.errors import NotBookable
 from mapping.items import name_item
 from mapping.messages import message
-from mapping.records import Item
 from mapping.stock import StockDifference, StockSettings
 
 # How often, and how long, an article of a sale that is being booked is measured again; then the safe quantity is
@@ -187,7 +183,7 @@ def _fetch(known: StockContext, deps: Deps) -> StockContext:
 
 def find_article(known: StockContext, deps: Deps) -> StockContext:
     item = known.seen.item
-    found = articles_of([item], deps)[item.id]
+    found = items.articles_of([item], deps)[item.id]
     if isinstance(found, NotBookable):
         return dataclasses.replace(known, refused=found)
     return dataclasses.replace(known, article=found)
@@ -244,33 +240,3 @@ def handle_estimate(event: Event, deps: Deps) -> Result:
     # In one transaction with the outcome: their stock must not be measured with the earlier figures.
     result = done(message("other pieces of {n} items are promised", n=len(follow)), links=(read.to_link(),))
     return dataclasses.replace(result, changes=follow)
-
-
-def articles_of(some: Sequence[Item], deps: Deps) -> dict[str, int | NotBookable]:
-    """The article number of each of these items, or why it has none of its own; looked up at once."""
-    of = deps.connection
-    with reading(deps.engine) as session:
-        known = links.find_all(session, of, LinkKind.ITEM, [item.id for item in some])
-        numbers = items.find_numbers(session, of, some, deps.settings.products)
-        numbers |= {id_: int(link.target_id) for id_, link in known.items() if id_ not in numbers}
-        owners = links.find_all(session, of, LinkKind.ARTICLE, [str(n) for n in set(numbers.values())])
-    return {item.id: _to_article(item, numbers.get(item.id), known.get(item.id), owners, deps) for item in some}
-
-
-def _to_article(
-    item: Item, number: int | None, link: Link | None, owners: Mapping[str, Link], deps: Deps
-) -> int | NotBookable:
-    if number is None:
-        return NotBookable("the item is not at the till", record=name_item(item), field="SKU")
-    if link and link.target_id != str(number) and deps.settings.products.enabled:
-        return NotBookable(
-            message("article {number} is made of it first; its stock follows", number=number), record=name_item(item)
-        )
-    owner = owners.get(str(number))
-    if owner is not None and owner.target_id != item.id:
-        return NotBookable(
-            message("article {number} is another item's in QuickBooks", number=number),
-            record=name_item(item),
-            field="SKU",
-        )
-    return number
