@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from gateway.errors import NotFound
-from gateway.store.events import Event
+from gateway.store.events import Event, Flow
 from gateway.store.requests import By, Side
 from handlers import customers, known_records
 from handlers.catalogue import articles, categories, items, ownership, steps
@@ -28,65 +27,48 @@ from mapping.items import CATEGORY, OWN, find_family, name_item, needs_allocatio
 from mapping.messages import message
 from mapping.records import Customer, Item, Product, Relation
 
-Found = TypeVar("Found")
 
+def handle(event: Event, deps: Deps) -> Result:
+    """What a record would become on the other side, or why it would not.
 
-def preview_product(event: Event, deps: Deps) -> Result:
-    """What an item would become at the till, or why it would not."""
-    return _preview(event, deps, known_records.get_item, partial(explain_product, event))
-
-
-def preview_category(event: Event, deps: Deps) -> Result:
-    """What a category would become at the till."""
-    return _preview(event, deps, known_records.get_item, partial(explain_category, event))
-
-
-def preview_stock(event: Event, deps: Deps) -> Result:
-    """What an item's stock would become in every branch of the till."""
-    return _preview(event, deps, known_records.get_item, partial(explain_stock, event))
-
-
-def preview_customer(event: Event, deps: Deps) -> Result:
-    """What a relation would become in the books, or a customer at the till; or why it would not."""
-    if event.asked.get("side") == Side.TILL:
-        return _preview(event, deps, known_records.get_relation, customers.explain_relation)
-    return _preview(event, deps, known_records.get_customer, customers.explain_customer)
-
-
-def _preview(
-    event: Event, deps: Deps, get: Callable[[By, str, Deps], Found], explain: Callable[[Found, Deps], PreviewData]
-) -> Result:
-    """The event is done in any case: a record that would be parked or is unknown is a result; no action is needed."""
-    deps, asked = on_trial(event, deps), event.asked
+    The event is done in any case: a record that would be parked or is unknown is a result; no action is needed.
+    """
+    deps = on_trial(event, deps)
     try:
-        found = get(By(asked.get("by", By.ID)), asked.get("record", event.entity_id), deps)
+        found = _get(event, deps)
     except NotFound as absence:
         return _answer({"outcome": "unknown", "reason": absence.reason, "fix": absence.fix or ""})
     title = _introduce(found, deps)
     try:
-        preview = explain(found, deps)
+        match found:
+            case Relation():
+                preview = customers.explain_relation(found, deps)
+            case Customer():
+                preview = customers.explain_customer(found, deps)
+            case Item():
+                preview = EXPLAIN[event.flow](event, found, deps)
     except MappingError as refusal:
         preview = _to_refused(refusal)
     return _answer({**title, **preview})
 
 
-def _introduce(found: object, deps: Deps) -> PreviewData:
-    match found:
-        case Item():
-            deps.learn(sku=found.sku)
-            return {"item": name_item(found), "id": found.id, "name": found.name}
-        case Relation():
-            deps.learn(email=email_key(found.email))
-            return {
-                "who": message("relation {number}", number=found.number),
-                "id": found.number,
-                "name": found.company or found.name,
-            }
-        case Customer():
-            deps.learn(email=email_key(found.email))
-            return {"who": message("customer {number}", number=found.id), "id": found.id, "name": found.display_name}
-        case _:
-            raise TypeError(f"nothing is known of a {type(found).__name__}")
+def _get(event: Event, deps: Deps) -> Item | Relation | Customer:
+    by, record = By(event.asked.get("by", By.ID)), event.asked.get("record", event.entity_id)
+    if event.flow != Flow.CUSTOMERS:
+        return known_records.get_item(by, record, deps)
+    is_at_till = event.asked.get("side") == Side.TILL
+    return (known_records.get_relation if is_at_till else known_records.get_customer)(by, record, deps)
+
+
+def _introduce(found: Item | Relation | Customer, deps: Deps) -> PreviewData:
+    if isinstance(found, Item):
+        deps.learn(sku=found.sku)
+        return {"item": name_item(found), "id": found.id, "name": found.name}
+    deps.learn(email=email_key(found.email))
+    if isinstance(found, Customer):
+        return {"who": message("customer {number}", number=found.id), "id": found.id, "name": found.display_name}
+    who = message("relation {number}", number=found.number)
+    return {"who": who, "id": found.number, "name": found.company or found.name}
 
 
 def explain_stock(event: Event, item: Item, deps: Deps) -> PreviewData:
@@ -119,7 +101,7 @@ def explain_product(event: Event, item: Item, deps: Deps) -> PreviewData:
     if items.is_ours(item.id, deps):
         raise NotBookable(OWN, record=name_item(item))
     settings, seen = deps.settings.products, ItemReading(item, deps.now())
-    known = flow.load(ItemContext(event, deps.settings, repeated=True, ours=False, reading=seen), deps)
+    known = flow.load(ItemContext(event, deps.settings, repeated=True, reading=seen), deps)
     known = dataclasses.replace(known, refusal=steps.find_refusal(known))
     number = known.number
     is_new = number is None and needs_allocation(item, settings)
@@ -252,3 +234,11 @@ def explain_category(event: Event, item: Item, deps: Deps) -> PreviewData:
         "article": present.number if present else UNGIVEN,
         "fields": fields,
     }
+
+
+EXPLAIN: Final[Mapping[str, Callable[[Event, Item, Deps], PreviewData]]] = {
+    Flow.PRODUCTS: explain_product,
+    Flow.CATEGORIES: explain_category,
+    Flow.STOCK: explain_stock,
+}
+"""What an item would become in each flow of the books."""

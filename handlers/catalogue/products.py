@@ -29,12 +29,10 @@ from mapping.vat_table import VatTable
 
 def handle(event: Event, deps: Deps) -> Result:
     """Make the till's article what the item says. The steps, and when each is taken: `handlers.catalogue.steps`."""
-    known: Result | ItemContext = ItemContext(
-        event, deps.settings, items.is_repeated(event), merged_id=items.find_merged(event)
-    )
+    ours, merged_id = items.is_ours(event.entity_id, deps), items.find_merged(event)
+    known: Result | ItemContext = ItemContext(event, deps.settings, items.is_repeated(event), ours, merged_id)
     while isinstance(known, ItemContext):
-        step = steps.decide(known)
-        known = ACTS[step](known, deps)
+        known = ACTS[steps.decide(known)](known, deps)
     return known
 
 
@@ -269,7 +267,6 @@ def _switch_off(link: Link, deps: Deps) -> bool:
 
 
 ACTS: Final[Mapping[ItemStep, Callable[[ItemContext, Deps], Result | ItemContext]]] = {
-    ItemStep.LOOK: lambda known, deps: dataclasses.replace(known, ours=items.is_ours(known.event.entity_id, deps)),
     ItemStep.OWN: lambda *_: skipped(OWN),
     ItemStep.MERGE: _merge,
     ItemStep.FETCH: _fetch,

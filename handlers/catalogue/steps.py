@@ -5,7 +5,6 @@ decided again.
 
 | step | when | what is done |
 | --- | --- | --- |
-| LOOK | not known yet whether it is one of the gateway's own | looked up; decided again |
 | OWN | the gateway made it, for its own lines | nothing |
 | MERGE | another item was merged into it | that one's article leaves the till, its links move; decided again |
 | FETCH | the item was not read yet | it is read; decided again |
@@ -51,7 +50,7 @@ from mapping.vat_table import VatTable
 NAMED: Final = "the settings name this item for lines of the gateway, and without a SKU it is no article"
 ItemStep = Enum(
     "ItemStep",
-    "LOOK OWN MERGE FETCH GONE PASS_ON LOAD OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHING NEVER_HAD READ LOST"
+    "OWN MERGE FETCH GONE PASS_ON LOAD OFF REFUSE KEEP PARK STAY_OUT DEACTIVATE MAP NOTHING NEVER_HAD READ LOST"
     " EXISTS WRITE",
 )
 """What to do with an item: see the table at the head of this module."""
@@ -61,18 +60,18 @@ ItemStep = Enum(
 class ItemContext:
     """What is known of an item; `repeated`: no stored state is trusted.
 
-    `ours`: whether the gateway made it (None: not looked up); `merged_id`: the item that was merged into it, until that
-    was handled; `reading`: the item as it was read, or it is `gone`. Stored, when it is `loaded`, are its `link`,
-    whether it still `owns` the article of that, the `number` of its article if it has one, and the link of its
-    `category`. `refusal`: why it does not belong at the till. The rest is loaded when needed. `wanted`: fingerprint of
-    what would be written; `settled`: that was written last. `existing`: the product of its article, if `read`;
-    `present`: the same, with the marks of a former owner replaced.
+    `ours`: the gateway made it; `merged_id`: the item that was merged into it, until that was handled; `reading`: the
+    item as it was read, or it is `gone`. Stored, when it is `loaded`, are its `link`, whether it still `owns` the
+    article of that, the `number` of its article if it has one, and the link of its `category`. `refusal`: why it does
+    not belong at the till. The rest is loaded when needed. `wanted`: fingerprint of what would be written; `settled`:
+    that was written last. `existing`: the product of its article, if `read`; `present`: the same, with the marks of a
+    former owner replaced.
     """
 
     event: Event
     settings: SettingsDocument
     repeated: bool
-    ours: bool | None = None
+    ours: bool = False
     merged_id: str | None = None
     reading: ItemReading | None = None
     gone: bool = False
@@ -148,8 +147,10 @@ def find_refusal(known: ItemContext) -> NotBookable | None:
 
 def decide(known: ItemContext) -> ItemStep:
     """The next step of this item."""
+    if known.ours or known.merged_id:
+        return ItemStep.OWN if known.ours else ItemStep.MERGE
     if known.reading is None:
-        return _decide_unread(known)
+        return ItemStep.GONE if known.gone else ItemStep.FETCH
     if known.item.type == CATEGORY:
         return ItemStep.PASS_ON
     if not known.loaded:
@@ -157,16 +158,6 @@ def decide(known: ItemContext) -> ItemStep:
     if not known.settings.products.enabled:
         return ItemStep.OFF
     return _decide_left_out(known) if known.refusal else _decide_wanted(known)
-
-
-def _decide_unread(known: ItemContext) -> ItemStep:
-    if known.ours is None:
-        return ItemStep.LOOK
-    if known.ours:
-        return ItemStep.OWN
-    if known.merged_id:
-        return ItemStep.MERGE
-    return ItemStep.GONE if known.gone else ItemStep.FETCH
 
 
 def _decide_wanted(known: ItemContext) -> ItemStep:

@@ -62,9 +62,13 @@ def poll_till(deps: Deps, *, hinted: str | None = None) -> list[int]:
     reached: dict[str, int] = {}
     for source in sources:
         if source.name == hinted:
-            ids, reached[source.name] = _look_ahead(deps, source)
-            deps.notify(ids)
-            found += ids
+            try:
+                ids, reached[source.name] = look_ahead(deps, source)
+            except Permanent as error:  # read again with the other sources, row by row
+                deps.say("the newest records could not be read alone", source=source.name, reason=error.reason)
+            else:
+                deps.notify(ids)
+                found += ids
     markers = deps.till.sync_markers()
     failure: Exception | None = None
     shown = bool(found)  # what was expected: what came late is left to the scheduler's next poll
@@ -86,15 +90,31 @@ def poll_till(deps: Deps, *, hinted: str | None = None) -> list[int]:
     return found
 
 
-def _look_ahead(deps: Deps, source: TillSource) -> tuple[list[int], int]:
-    """Read what is new above the cursor before anything else: the events, and the marker reached, 0 if unknown."""
+def look_ahead(deps: Deps, source: TillSource) -> tuple[list[int], int]:
+    """Receive what lies above the cursor, before the markers are known; returns the events and the marker reached.
+
+    Only where nothing but the next records can be there; else nothing is received, and the marker is 0.
+    """
     lease = _take(deps, source.name)
-    try:
-        with cursors.recorded(deps.engine, deps.connection, source.name, lease):
-            return look_ahead(deps, source, lease)
-    except Permanent as error:
-        deps.say("the newest records could not be read alone", source=source.name, reason=error.reason)
-        return [], 0  # read again with the other sources, row by row
+    with cursors.recorded(deps.engine, deps.connection, source.name, lease):
+        with reading(deps.engine) as session:
+            position = cursors.find_position(session, deps.connection, source.name)
+            gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
+            shown = cursors.newest_generation(session, deps.connection)
+        at = position.at
+        # Where markers have begun again, records may have higher ones than the newest.
+        if source.read_whole is None or at is None or gap or position.generation or shown:
+            return [], 0
+        if till_sources.may_have_forgotten(source.name, at, deps):
+            return [], 0
+        page = source.read_whole(deps, max(1, at if position.witness else at + 1), FEW)
+        reached = page.marker or 0
+        is_gone = bool(position.witness) and not position.witness & till_sources.ids_of(page)
+        if reached <= at or len(page) + len(page.unreadable) >= FEW or is_gone or _is_replaced(page, position):
+            return [], 0
+        found = _Feed(deps, source, position, lease, hands_over=True).receive(page, reached, whole=True)
+        deps.process.polled[deps.connection, source.name] = reached
+        return found, reached
 
 
 def _take(deps: Deps, source: str) -> str:
@@ -167,32 +187,6 @@ def handle_request(event: Event, deps: Deps) -> Result:
 
 
 # --- one source ---
-
-
-def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], int]:
-    """Receive what lies above the cursor, before the markers are known; returns the events and the marker reached.
-
-    Only where nothing but the next records can be there; else nothing is received, and the marker is 0.
-    """
-    with reading(deps.engine) as session:
-        position = cursors.find_position(session, deps.connection, source.name)
-        gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
-        shown = cursors.newest_generation(session, deps.connection)
-    at = position.at
-    # Where markers have begun again, records may have higher ones than the newest.
-    if source.read_whole is None or at is None or gap or position.generation or shown:
-        return [], 0
-    if till_sources.may_have_forgotten(source.name, at, deps):
-        return [], 0
-    feed = _Feed(deps, source, position, lease, hands_over=True)
-    page = source.read_whole(deps, max(1, at if position.witness else at + 1), FEW)
-    reached = page.marker or 0
-    is_gone = bool(position.witness) and not position.witness & till_sources.ids_of(page)
-    if reached <= at or len(page) + len(page.unreadable) >= FEW or is_gone or _is_replaced(page, position):
-        return [], 0
-    found = feed.receive(page, reached, whole=True)
-    deps.process.polled[deps.connection, source.name] = reached
-    return found, reached
 
 
 def follow(

@@ -34,7 +34,7 @@ def known(item: Item | None = SOLD, *, products: dict[str, Any] | None = None, *
     event = Event(**{**EMPTY, "entity_id": "1", "source": "webhook", "received_at": NOW})  # type: ignore[arg-type]
     settings = SettingsDocument.model_validate({"products": products or {}})
     reading = None if item is None else ItemReading(item, NOW)
-    given = {"ours": False, "loaded": True, "number": 801, "repeated": False, **more}
+    given = {"loaded": True, "number": 801, "repeated": False, **more}
     first = ItemContext(event, settings, reading=reading, **given)
     loaded = reading is not None and first.loaded and first.item.type != CATEGORY
     return dataclasses.replace(first, refusal=steps.find_refusal(first)) if loaded else first
@@ -48,7 +48,6 @@ def mapped(item: Item = SOLD, **more: Any) -> ItemContext:
 LEFT_OUT: dict[str, Any] = {"products": {"types": ["Inventory"]}, "link": LINK}
 THERE: dict[str, Any] = {"read": True, "existing": ReadProduct(Product(1, "Mug", ()), {}), "link": LINK}
 TABLE: list[tuple[ItemStep, ItemContext]] = [
-    (ItemStep.LOOK, known(None, ours=None, merged_id="2")),
     (ItemStep.OWN, known(None, ours=True, merged_id="2")),
     (ItemStep.MERGE, known(None, merged_id="2")),
     (ItemStep.FETCH, known(None)),
