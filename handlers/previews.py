@@ -152,8 +152,7 @@ def _explain_article(known: ItemContext, deps: Deps, *, is_new: bool) -> Preview
     if read is None:
         known_records.note_item(known.item, None, deps)
     else:
-        named = next((str(each.present) for each in found if each.field == "description" and each.present), None)
-        known_records.note_article(known.item, member.number, named, found, deps, written=False)
+        flow.note(member, present, known.vat, deps, written=False)
     given = {"value": UNGIVEN, "steps": []} if is_new else {}
     fields = [{**dataclasses.asdict(each), **(given if each.field == "number" else {})} for each in found]
     wanted, branch = articles.to_product(member, known.vat, deps, present), deps.settings.products.vat_branch

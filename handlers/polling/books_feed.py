@@ -98,19 +98,16 @@ class _Found:
             self.people.append(customer_of(change))
         elif change.entity == ITEM and self.awaits_items and not change.deleted:
             self.items.append(item_of(change))
-        self._note_stock(change)
-        event = ENTITIES[change.entity].to_event(change, read_at, self.deps)
-        if event:
-            self.fresh.append(event)
-        if day := books_documents.find_day_to_compare(change, self.deps, is_event=event is not None):
-            self.days.add(day)
-
-    def _note_stock(self, change: BooksChange) -> None:
         if change.entity == ITEM and keeps_stock(change):
             self.stocked.add(_subject_of_item(change.id, self.deps))
         if change.entity in DOCUMENTS and not change.deleted:
             for _, item_id, _ in document_of(change).content.lines:
                 self.moved[_subject_of_item(item_id or "", self.deps)].append(change.updated_at)
+        event = ENTITIES[change.entity].to_event(change, read_at, self.deps)
+        if event:
+            self.fresh.append(event)
+        if day := books_documents.find_day_to_compare(change, self.deps, is_event=event is not None):
+            self.days.add(day)
 
     def is_explained(self, at: datetime, subject: str) -> bool:
         """Whether an item changed when a document of this capture moved its stock: of that no webhook needs to tell."""

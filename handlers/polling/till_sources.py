@@ -130,29 +130,19 @@ def next_marker(asked: int, seen: int) -> int:
 
 def to_change(connection: str, sale: Sale) -> Change:
     """A version of a sale as the poll read it: one event per document and marker."""
-    entity = ENTITIES[sale.kind]
-    return Change(
-        key=f"mpk:{connection}:{entity}:{sale.id}:{sale.sync_marker or sale.change_counter or 0}",
-        flow=Flow.ORDERS,
-        source=POLL,
-        entity=entity,
-        entity_id=sale.id,
-        connection=connection,
-        occurred_at=sale.entered_at,
-        order_id=sale.number,
-    )
+    version = sale.sync_marker or sale.change_counter or 0
+    more = {"occurred_at": sale.entered_at, "order_id": sale.number}
+    return _to_change(connection, ENTITIES[sale.kind], sale.id, version, flow=Flow.ORDERS, **more)
+
+
+def _to_change(connection: str, entity: str, entity_id: str, version: object, **more: Any) -> Change:
+    key = f"mpk:{connection}:{entity}:{entity_id}:{version}"
+    return Change(key=key, source=POLL, entity=entity, entity_id=entity_id, connection=connection, **more)
 
 
 def _to_relation_change(connection: str, relation: Relation) -> Change:
-    return Change(
-        key=f"mpk:{connection}:Relation:{relation.number}:{relation.sync_marker or 0}",
-        flow=Flow.CUSTOMERS,
-        source=POLL,
-        entity="Relation",
-        entity_id=str(relation.number),
-        connection=connection,
-        email=email_key(relation.email),
-    )
+    more = {"flow": Flow.CUSTOMERS, "email": email_key(relation.email)}
+    return _to_change(connection, "Relation", str(relation.number), relation.sync_marker or 0, **more)
 
 
 def _follow_sales(
@@ -209,23 +199,21 @@ def to_changes(deps: Deps, source: TillSource, page: RecordPage[Any], *, maybe_w
     changes = [change._replace(maybe_written=change.entity_id in booked) for change in heard]
     for row in page.unreadable:
         kind = message(SPOKEN.get(source.entity, source.entity))
-        changes.append(
-            Change(
-                key=f"mpk:{deps.connection}:{source.entity}:{row.id}:unreadable:{row.marker}",
-                flow=source.flow,
-                source=POLL,
-                entity=source.entity,
-                entity_id=row.id,
-                connection=deps.connection,
-                state=State.PARKED,
-                reason=message("the till answered something unreadable: {reason}", reason=message(row.reason)),
-                code="unreadable",
-                record=message("{kind} {id}", kind=kind, id=row.number or row.id),
-                order_id=row.number,
-                field=row.field,
-                fix="open the record at the till; when it is right there, retry this event and report the fault",
-            )
+        unreadable = _to_change(
+            deps.connection,
+            source.entity,
+            row.id,
+            f"unreadable:{row.marker}",
+            flow=source.flow,
+            state=State.PARKED,
+            reason=message("the till answered something unreadable: {reason}", reason=message(row.reason)),
+            code="unreadable",
+            record=message("{kind} {id}", kind=kind, id=row.number or row.id),
+            order_id=row.number,
+            field=row.field,
+            fix="open the record at the till; when it is right there, retry this event and report the fault",
         )
+        changes.append(unreadable)
     return changes
 
 
