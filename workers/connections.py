@@ -72,8 +72,7 @@ class ConnectionContext:
 class CallContext:
     """What a thread's outside calls belong to: the log, lease and documents of the event that it handles.
 
-    `before_call` is told of each of them. `confirmed`: a call has confirmed the `claim`. A thread that handles no event
-    has none to keep, and nobody to tell.
+    `before_call` is told of each of them. `confirmed`: a call has confirmed the `claim`.
     """
 
     log: list[Entry] = field(default_factory=list)
@@ -84,7 +83,8 @@ class CallContext:
 
 
 class _Thread(threading.local):
-    calls: CallContext | None = None
+    def __init__(self) -> None:
+        self.calls = CallContext()
 
 
 class ConnectionRegistry:
@@ -271,15 +271,14 @@ class ConnectionRegistry:
         with limiter(operation) as slot:
             failpoints.reach(failpoints.BEFORE_CALL, operation)
             calls = self._thread.calls
-            if calls and calls.claim and not exchange.is_read(operation) and not slot.confirmed:
+            if calls.claim and not exchange.is_read(operation) and not slot.confirmed:
                 claims.confirm(self._engine, calls.claim, first=not calls.confirmed)
                 calls.confirmed = slot.confirmed = True
             yield
         failpoints.reach(failpoints.AFTER_CALL, operation)
 
     def _keep_document(self, booked: BookedDocument) -> None:
-        if calls := self._thread.calls:
-            calls.documents[booked.kind, booked.id] = booked
+        self._thread.calls.documents[booked.kind, booked.id] = booked
 
     def token_manager(self, name: str) -> TokenManager:
         oauth = open_oauth(self._http, self._settings, limits=REFRESH_LIMITS)
@@ -287,8 +286,7 @@ class ConnectionRegistry:
 
     def _before_call(self) -> None:
         """This thread is about to wait for another system."""
-        if calls := self._thread.calls:
-            calls.before_call()
+        self._thread.calls.before_call()
 
     def _observe(self, connection: str, limiter: RateLimiter, exchange: Exchange) -> None:
         self.meter.count(connection, exchange)
@@ -303,8 +301,7 @@ class ConnectionRegistry:
                 limiter.cool_down(exchange.failure.asked)
             except Transient as error:
                 _log.warning("the cooldown could not be stored for the other processes", reason=error.reason)
-        if calls := self._thread.calls:
-            calls.log.append(to_entry(exchange))
+        self._thread.calls.log.append(to_entry(exchange))
 
 
 def _recall(text: str, name: str) -> SettingsDocument:

@@ -128,6 +128,11 @@ class FairSemaphore:
                 self._free += 1
 
 
+class _Thread(threading.local):
+    keeps = False
+    slot: HeldSlot | None = None  # of this thread's call before
+
+
 class RateLimiter:
     """The rate limiter of one account for the threads of this process; the clients call it as their gate."""
 
@@ -137,7 +142,7 @@ class RateLimiter:
         # Threads without a slot wait here, so that at most one per slot polls the database.
         self._local = FairSemaphore(limit.slots)
         self._opened = False
-        self._thread = threading.local()
+        self._thread = _Thread()
         self._cooled_at = 0.0
 
     @property
@@ -170,17 +175,14 @@ class RateLimiter:
     @contextmanager
     def __call__(self, _operation: str = "") -> Iterator[HeldSlot]:
         """Run one call. Raises `RateLimited` when the wait would be too long; nothing was sent then."""
-        # Of this thread's call before; a thread that was stopped meanwhile has none any more.
-        kept: HeldSlot | None = getattr(self._thread, "slot", None)
-        if kept is not None and not self._may_keep(kept):
+        if self._thread.slot and not self._may_keep(self._thread.slot):  # the thread was stopped meanwhile
             self._end_kept()
-            kept = None
+        slot = self._thread.slot or self._begin()
         self._thread.slot = None
-        slot = kept or self._begin()
         try:
             yield slot
         finally:
-            if getattr(self._thread, "keeps", False) and self._may_keep(slot):
+            if self._thread.keeps and self._may_keep(slot):
                 self._thread.slot = slot
             else:
                 self._end(slot)
@@ -190,8 +192,7 @@ class RateLimiter:
         return is_recent and not self._local.is_awaited and self._cooled_at < slot.since
 
     def _end_kept(self) -> None:
-        slot: HeldSlot | None = getattr(self._thread, "slot", None)
-        if slot is not None:
+        if slot := self._thread.slot:
             self._thread.slot = None
             self._end(slot)
 

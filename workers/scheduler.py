@@ -144,8 +144,8 @@ class Scheduler:
         often, seldom = self._settings.mplus_poll_seconds, self._settings.quickbooks_cdc_seconds
         names = self._contexts.names()
         for task in list(self._tasks):
-            kind, _, name = task.partition("/")
-            if kind and name and name not in names:
+            name = task.partition("/")[2]
+            if name and name not in names:
                 del self._tasks[task]
         for name in names:
             self._add(f"till/{name}", often, partial(self._poll, "till", name, polls.poll_till))

@@ -54,8 +54,9 @@ class ProcessFile:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._folder.parent.stat().st_uid != os.getuid():
             raise PermissionError(str(self._folder))
-        self._file = os.open(self._folder / self._name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # another may be looking at it
+        file = os.open(self._folder / self._name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)  # another may be looking at it
+        self._file = file
 
     def touch(self) -> None:
         if self._file is not None:
@@ -108,17 +109,15 @@ class WorkerThreads(dramatiq.Middleware):
         self.scheduler: Scheduler | None = None
         """Runs in this process where no clock process does it, with the clients of the worker."""
         self._scheduling: threading.Thread | None = None
-        self._file: ProcessFile | None = ProcessFile(worker.contexts.process, database_url)
+        self._file = ProcessFile(worker.contexts.process, database_url)
         self._stop = threading.Event()
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
         end_in_order_once(lambda: self._begin_to_stop(broker))
         try:
-            if self._file:
-                self._file.open()
+            self._file.open()
         except OSError as error:
             _log.warning("a killed worker's events wait for their leases here", reason=str(error))
-            self._file = None
         for name, seconds, task in (
             ("renewal", RENEW_SECONDS, self._renew),
             ("takeover", TOUCH_SECONDS, self._take_over),
@@ -150,7 +149,7 @@ class WorkerThreads(dramatiq.Middleware):
             self._scheduling.join()
         self._stop.set()
         self._worker.contexts.close()
-        if self._file and not self._worker.holds.count():
+        if not self._worker.holds.count():
             self._file.close()
         self._notifier.close()
 
@@ -192,8 +191,6 @@ class WorkerThreads(dramatiq.Middleware):
 
     def _take_over(self) -> None:
         """End the leases of processes that ended on this machine, and notify about their events."""
-        if self._file is None:
-            return
         self._file.touch()
         dead = self._file.find_dead()
         for process in dead:
