@@ -119,8 +119,6 @@ def open_channels(settings: Settings) -> Mapping[str, Channel]:
 
 
 class Watch:
-    """The alerting of one process."""
-
     def __init__(self, engine: Engine, settings: Settings, *, patience: float = PATIENCE_SECONDS) -> None:
         self._engine = engine
         self._settings = settings

@@ -236,7 +236,6 @@ def check_pooler(engine: Engine) -> Finding:
 
 
 def check_capacity(at: Installation) -> Finding:
-    """Whether the server has enough free connections."""
     with reading(at.engine) as session:
         most, used = map(int, session.execute(_ROOM).one())
     wanted, given = 2 * at.settings.release_connections, at.settings.database_connections

@@ -28,7 +28,6 @@ class Finding:
 
     @property
     def good(self) -> bool:
-        """Whether nothing needs to be done."""
         return self.is_question or not self.fix
 
     def to_data(self) -> dict[str, Any]:

@@ -331,7 +331,6 @@ def _wsdl_cache(url: str) -> Path | None:
 
 
 def to_entry(exchange: Exchange) -> Entry:
-    """An outside call as a line of the activity log."""
     return Entry(
         "failed" if exchange.error else ("read" if exchange.metered else "sent"),
         exchange.operation,

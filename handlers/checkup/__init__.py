@@ -270,7 +270,7 @@ def _look_at_habits(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
 
 def look_at_till(deps: Deps) -> Iterator[Finding]:
     """Call the till; raises the error that explains a refusal. The WSDL needs no login, the first call does."""
-    yield Finding("MplusKASSA", message("answers, version {version}", version=deps.till.api_version().service))
+    yield Finding("MplusKASSA", message("answers, version {version}", version=deps.till.api_version()))
     missing = list(deps.till.missing_operations())
     if missing:
         yield Finding(

@@ -164,7 +164,7 @@ def ask_login(till: Till) -> Seen:
 
 
 def ask_at_once(till: Till) -> Seen:
-    workers = till.client.api_version().workers
+    workers = till.read("getApiVersion").get("serviceMaxWorkerThreads")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         refused = [error for error in pool.map(lambda _: _call(till), range(3 * AT_ONCE)) if error]
     evidence = f"{3 * AT_ONCE} calls, {AT_ONCE} at once: {len(refused)} refused; it says it has {workers} workers"

@@ -44,8 +44,6 @@ class Garbled(Exception):
 
 
 class SoapFault(Exception):
-    """A SOAP fault, with its code and text."""
-
     def __init__(self, code: str | None, message: str | None) -> None:
         super().__init__(code)
         self.code, self.message = code, message

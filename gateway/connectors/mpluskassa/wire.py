@@ -199,14 +199,6 @@ class ReadProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiVersion:
-    """What the installation runs: the version of its service, and how many calls it answers at once."""
-
-    service: str
-    workers: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class UnreadableRow:
     """A row of a page with an unusable value; the rest of the page is valid. `number` is what people call it."""
 

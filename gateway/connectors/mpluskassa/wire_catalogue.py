@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gateway.connectors.mpluskassa import wire
-from gateway.connectors.mpluskassa.wire import ApiVersion, ReadProduct, Row
+from gateway.connectors.mpluskassa.wire import ReadProduct, Row
 from gateway.errors import Transient
 from mapping import records
 from mapping.messages import message
@@ -50,7 +50,6 @@ _PRICE_LISTS = ("salesPriceList", "priceGroupList", "barcodeList", "relationArti
 
 
 def to_read_product(row: Row) -> ReadProduct:
-    """A product of `getProducts`."""
     product = records.Product(
         number=row.get("productNumber"),
         description=row.get("description"),
@@ -348,9 +347,6 @@ def to_turnover_group(row: Row) -> records.TurnoverGroup:
     )
 
 
-def to_api_version(row: Row) -> ApiVersion:
+def to_api_version(row: Row) -> str:
     numbers = (row.get(f"service{name}Number") or 0 for name in ("Major", "Minor", "Revision"))
-    return ApiVersion(
-        service=wire.text(row, "serviceVersionDisplayString") or ".".join(map(str, numbers)),
-        workers=row.get("serviceMaxWorkerThreads"),
-    )
+    return wire.text(row, "serviceVersionDisplayString") or ".".join(map(str, numbers))

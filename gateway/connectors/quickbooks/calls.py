@@ -27,7 +27,6 @@ MINOR_VERSION: Final = "75"
 LONGEST_REQUEST_ID: Final = 50
 _PLAIN: Final = "-plain"
 _NAMES: Final = ("DisplayName", "Name")  # which must not be empty
-_UNNAMED: Final = "?"
 _LONGEST_ADDRESS: Final = 1500  # characters of a statement that is still sent in the address
 
 
@@ -190,7 +189,7 @@ def find_plain(call: ApiCall, *, new_id: bool) -> ApiCall | None:
     if not count:
         return None
     if isinstance(body, Mapping):
-        body = {**body, **{name: _UNNAMED for name in _NAMES if body.get(name) == ""}}
+        body = {**body, **{name: "?" for name in _NAMES if body.get(name) == ""}}
     sent = parameters.get("requestid", "")
     if new_id and 0 < len(sent) <= LONGEST_REQUEST_ID - len(_PLAIN):
         parameters = {**parameters, "requestid": sent + _PLAIN}

@@ -25,7 +25,6 @@ from gateway.errors import AuthLost, GatewayError, NotFound, Permanent, RateLimi
 from mapping.messages import message
 
 _CLIP: Final = 2000
-_RENEWALS: Final = 2
 _REACH_SECONDS: Final = 10.0
 _OUTAGES: Final = frozenset({502, 503, 504})
 _TRACE_HEADERS: Final = ("intuit_tid", "intuit-tid")
@@ -112,7 +111,7 @@ class Session:
         token = self.tokens.access()
         answer = self._exchange(call, token)
         # Twice: the first replacement may be one that another process stored before all of them ended.
-        for _ in range(_RENEWALS):
+        for _ in range(2):
             if not isinstance(answer.error, AuthLost):
                 return answer
             # Whether another token may help: status 401, or the code of an ended token with any other status.

@@ -160,7 +160,6 @@ def document_of(change: RecordChange) -> CapturedDocument:
 
 
 def shows_void(change: RecordChange) -> bool:
-    """Whether a document or payment was void when it was captured."""
     return is_voided(change.raw)
 
 

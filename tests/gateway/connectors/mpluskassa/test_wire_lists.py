@@ -133,8 +133,8 @@ def test_branches_and_ways_to_pay_are_read() -> None:
 
 
 def test_a_version_prefers_the_words_of_the_service() -> None:
-    assert to_api_version({"majorNumber": 1, "serviceMajorNumber": 67}).service == "67.0.0"
-    assert to_api_version({"serviceMajorNumber": 67, "serviceVersionDisplayString": "67.1.3"}).service == "67.1.3"
+    assert to_api_version({"majorNumber": 1, "serviceMajorNumber": 67}) == "67.0.0"
+    assert to_api_version({"serviceMajorNumber": 67, "serviceVersionDisplayString": "67.1.3"}) == "67.1.3"
 
 
 def test_a_journal_is_a_branch_and_a_day() -> None:
