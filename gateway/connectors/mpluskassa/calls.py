@@ -227,8 +227,7 @@ class Caller:
         try:
             answer = decode(content)
         except SoapFault as fault:
-            error = fault_error(fault.code, fault.message, operation=operation, writes=writes)
-            return _Outcome(status, error=error)
+            return _Outcome(status, error=fault_error(fault.code, fault.message, operation=operation, writes=writes))
         except Garbled as failure:
             if status != HTTPStatus.OK:
                 return _Outcome(status, error=to_error())

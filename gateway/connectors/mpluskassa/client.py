@@ -116,14 +116,12 @@ class MplusKassa(Caller):
         """The products these articles belong to, each once and whole, with one call per 200 numbers."""
         found: dict[int | None, ReadProduct] = {}
         for some in chunks(numbers, _NUMBERS_AT_ONCE):
-            read = self._products(articleNumbers=some)
-            found |= {each.product.number: each for each in read}
+            found |= {each.product.number: each for each in self._products(articleNumbers=some)}
         return tuple(found.values())
 
     def product(self, number: int) -> ReadProduct | None:
         """A product by its own number, whole, or None."""
-        found = self._products(productNumbers=[number])
-        return next((each for each in found if each.product.number == number), None)
+        return next((each for each in self._products(productNumbers=[number]) if each.product.number == number), None)
 
     def products_by_plu(self, plus: Iterable[str]) -> tuple[ReadProduct, ...]:
         """The products that hold an article with one of these PLU numbers, whole."""

@@ -162,11 +162,9 @@ def to_moment(struct: Row | None) -> datetime | None:
         day = to_date(struct)
         if struct is not None and day is not None:
             hour, minute, second = (struct.get(name) or 0 for name in ("hour", "min", "sec"))
-            clock = time(hour, minute, second)
-            wall = datetime.combine(day, clock, AMSTERDAM)
+            wall = datetime.combine(day, time(hour, minute, second), AMSTERDAM)
             later = wall.replace(fold=1)
-            chosen = later if struct.get("timezone") == _offset_minutes(later) else wall
-            return chosen.astimezone(UTC)
+            return (later if struct.get("timezone") == _offset_minutes(later) else wall).astimezone(UTC)
     return None
 
 

@@ -181,8 +181,7 @@ class QuickBooks(Session):
     def company(self, named: CompanyProfile | None = None) -> CompanyProfile:
         """The company's profile: two reads, or one if its name and country are taken from `named`."""
         known = {"CompanyName": named.name, "Country": named.country} if named else None
-        profile = known or self.read_one("CompanyInfo", self.realm_id)
-        return wire.to_profile(profile, self.read_one("Preferences"))
+        return wire.to_profile(known or self.read_one("CompanyInfo", self.realm_id), self.read_one("Preferences"))
 
     # --- what changed ----------------------------------------------------------------------------------------
 
@@ -226,8 +225,7 @@ class QuickBooks(Session):
     def documents_between(self, kind: DocumentKind, start: date, through: date) -> tuple[BookedDocument, ...]:
         """All documents of these business dates, both included, with one read per 500."""
         statement = select(kind).where("TxnDate", ">=", start).where("TxnDate", "<=", through)
-        found = self.pages(statement, _DOCUMENT_PAGE)
-        return tuple(wire_documents.to_booked(kind, row) for row in found)
+        return tuple(wire_documents.to_booked(kind, row) for row in self.pages(statement, _DOCUMENT_PAGE))
 
     def documents_by_id(self, kind: DocumentKind, document_ids: Sequence[str]) -> tuple[BookedDocument, ...]:
         """Those of these documents that still exist, with one read per 200."""
@@ -274,8 +272,7 @@ class QuickBooks(Session):
     def payments_between(self, start: date, through: date) -> tuple[BooksPayment, ...]:
         """All payments of these business dates, both included, with one read per 500."""
         statement = select("Payment").where("TxnDate", ">=", start).where("TxnDate", "<=", through)
-        found = self.pages(statement, _DOCUMENT_PAGE)
-        return tuple(wire_documents.to_payment(row) for row in found)
+        return tuple(wire_documents.to_payment(row) for row in self.pages(statement, _DOCUMENT_PAGE))
 
     def payments_by_id(self, payment_ids: Sequence[str]) -> tuple[BooksPayment, ...]:
         """Those of these payments that still exist, with one read per 200."""
@@ -286,8 +283,7 @@ class QuickBooks(Session):
 
     def update_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
         """Update a payment as read, with other links; returns the result. Raises Conflict when it changed meanwhile."""
-        body = wire_documents.to_payment_change(payment)
-        return self.write("Payment", body, request_id, wire_documents.to_payment)
+        return self.write("Payment", wire_documents.to_payment_change(payment), request_id, wire_documents.to_payment)
 
     def void_payment(self, payment_id: str, sync_token: str, request_id: str) -> BooksPayment:
         """The payment with all amounts zero; what it settled is open again."""

@@ -140,8 +140,7 @@ class Session:
         """
         nothing, request_id = {"Id": "0", "SyncToken": "0"}, f"try-{uuid.uuid4()}"
         delete = calls.write(entity, nothing, request_id, operation="delete")
-        call = replace(delete, operation=f"TRY {entity.lower()}")
-        refused = self._exchange(call, token).error
+        refused = self._exchange(replace(delete, operation=f"TRY {entity.lower()}"), token).error
         if isinstance(refused, AuthLost | Transient | Unanswered):
             raise refused
 
