@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import structlog
@@ -29,7 +29,6 @@ from gateway.observability import counters
 from gateway.removal import open_oauth
 from gateway.settings import Settings
 from gateway.store import agreements, claims, connections, installation, rate_limits, sql
-from gateway.store.agreements import SigningKey
 from gateway.store.audit import Entry
 from gateway.store.claims import Claim
 from gateway.store.connections import Connection
@@ -116,16 +115,10 @@ class ConnectionRegistry:
         self.watch = Watch(engine, settings)
         self.process = process + uuid.uuid4().hex
         self._rate_limiters = RateLimiters(engine, self.process)
+        self._installation = cache(partial(installation.name_of, engine))
+        self._signing = cache(partial(agreements.find_key, engine, self._seal))
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS
-
-    @cached_property
-    def _installation(self) -> str:
-        return installation.name_of(self._engine)
-
-    @cached_property
-    def _signing_key(self) -> SigningKey:
-        return agreements.find_key(self._engine, self._seal)
 
     @cached_property
     def _process(self) -> ProcessState:
@@ -169,8 +162,8 @@ class ConnectionRegistry:
             KnownLinks(self._engine, name),
             documents=calls.documents,
             line_amounts=context.connection.line_amounts,
-            installation=self._installation,
-            signing=lambda: self._signing_key,
+            installation=self._installation(),
+            signing=self._signing,
             claim=claim,
             known=known,
             in_a_row=context.at_till.in_a_row,

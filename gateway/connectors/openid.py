@@ -96,8 +96,12 @@ class Provider:
             known = self._describe(calls)
             answer = self._exchange(calls, known, code, verifier)
             claims = self._verify(calls, answer, nonce)
-            if "email" not in claims and isinstance(answer.get("access_token"), str):
-                claims = claims | self._ask_email(calls, known, answer["access_token"], claims["sub"])
+            address, access = known.get("userinfo_endpoint"), answer.get("access_token")
+            if "email" not in claims and isinstance(access, str) and self._is_address(address):
+                # Some providers give it at this address only (Core, section 5.4).
+                said = _to_object(calls.get(str(address), {"Authorization": f"Bearer {access}"}))
+                if said.get("sub") == claims["sub"]:
+                    claims |= {name: said.get(name) for name in ("email", "email_verified")}
         email = claims.get("email") if claims.get("email_verified") is True else None
         return Identity(f"{claims['iss']} {claims['sub']}", email if isinstance(email, str) else None)
 
@@ -220,14 +224,6 @@ class Provider:
             listed = [key for key in found if isinstance(key, dict)] if isinstance(found, list) else []
             self._keys = KeySet([key for each in listed if (key := _to_key(each))])
         return self._keys
-
-    def _ask_email(self, calls: _Calls, known: Mapping[str, Any], access: str, subject: str) -> dict[str, Any]:
-        """The address, of a provider that gives it at its userinfo address only (Core, section 5.4)."""
-        address = known.get("userinfo_endpoint")
-        if not self._is_address(address):
-            return {}
-        said = _to_object(calls.get(str(address), {"Authorization": f"Bearer {access}"}))
-        return {name: said.get(name) for name in ("email", "email_verified")} if said.get("sub") == subject else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,20 @@ class Redactor:
 
     @cached_property
     def _known(self) -> re.Pattern[str] | None:
-        forms = {form for secret in self.secrets for form in _to_forms(secret) if len(form) >= SHORTEST}
+        spelled = (
+            (
+                secret,
+                quote(secret, errors="replace"),
+                quote(secret, safe="", errors="replace"),
+                quote_plus(secret, errors="replace"),
+                repr(secret)[1:-1],
+                json.dumps(secret)[1:-1],
+                json.dumps(secret, ensure_ascii=False)[1:-1],
+                base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode("ascii"),
+            )
+            for secret in self.secrets
+        )
+        forms = {form for each in spelled for form in each if len(form) >= SHORTEST}
         return re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
 
     def text(self, text: str) -> str:
@@ -108,19 +121,6 @@ def to_redactor(values: Iterable[str], *, addresses: Iterable[str] = ()) -> Reda
     """A redactor for these secrets and for the passwords inside these addresses."""
     passwords = (urlsplit(address).password for address in addresses if "://" in address)
     return Redactor(frozenset(filter(None, (*values, *(unquote(p) for p in passwords if p)))))
-
-
-def _to_forms(secret: str) -> set[str]:
-    return {
-        secret,
-        quote(secret, errors="replace"),
-        quote(secret, safe="", errors="replace"),
-        quote_plus(secret, errors="replace"),
-        repr(secret)[1:-1],
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode("ascii"),
-    }
 
 
 def to_text(error: BaseException) -> str:

@@ -37,7 +37,6 @@ class Select:
     entity: str
     columns: str = "*"
     conditions: tuple[str, ...] = ()
-    order: str | None = None
     start: int | None = None
     size: int | None = None
 
@@ -57,11 +56,8 @@ class Select:
         """Inactive rows too; without this the books hide them."""
         return self._and("Active IN (true,false)")
 
-    def order_by(self, field: str) -> Select:
-        return replace(self, order=_name(field))
-
     def page(self, start: int, size: int) -> Select:
-        """Rows `start` (from 1) and on, at most `size` (1..1000) of them."""
+        """Rows `start` (from 1) and on in the order of their ids, at most `size` (1..1000) of them."""
         if start < 1 or not 1 <= size <= LARGEST_PAGE:
             raise ValueError(f"no such page: {start}, {size}")
         return replace(self, start=start, size=size)
@@ -71,8 +67,7 @@ class Select:
         clauses = [
             f"SELECT {self.columns} FROM {self.entity}",  # noqa: S608 - names are checked, values quoted
             f"WHERE {' AND '.join(self.conditions)}" if self.conditions else None,
-            f"ORDERBY {self.order}" if self.order else None,
-            f"STARTPOSITION {self.start} MAXRESULTS {self.size}" if self.start else None,
+            f"ORDERBY Id STARTPOSITION {self.start} MAXRESULTS {self.size}" if self.start else None,
         ]
         return " ".join(clause for clause in clauses if clause)
 

@@ -92,7 +92,7 @@ class QuickBooks(Session):
         statement = select("Item").and_active_any() if include_inactive else select("Item")
         if changed_since is not None:
             statement = statement.where("MetaData.LastUpdatedTime", ">=", changed_since)
-        return self.find(statement.order_by("Id").page(start, size), wire.to_item)
+        return self.find(statement.page(start, size), wire.to_item)
 
     def categories(self) -> tuple[Item, ...]:
         """All categories, with one read per thousand."""

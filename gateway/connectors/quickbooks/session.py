@@ -237,7 +237,7 @@ class Session:
         seen: set[str] = set()
         start = 1
         while True:
-            page = self.rows(statement.order_by("Id").page(start, size))
+            page = self.rows(statement.page(start, size))
             for row in page:
                 row_id = fields.need_text(row, "Id")
                 if row_id not in seen:
