@@ -30,13 +30,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
 from bench.ingest import free_port
+from gateway.database.sealing import Seal
+from gateway.database.session import open_engine, reading, writing
 from gateway.queries.activity import Filter
 from gateway.store import alerts, connections, installation, links
 from gateway.store.alerts import Thresholds
 from gateway.store.events import Flow, State
 from gateway.store.links import LinkKind
-from gateway.store.sealing import Seal
-from gateway.store.session import open_engine, reading, writing
 from tests.conftest import to_sqlalchemy
 from tests.gateway.web.conftest import a_connection
 from tests.plans import seed

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
 from bench.drain import opened
+from gateway.database.session import open_engine
 from gateway.store import installation
-from gateway.store.session import open_engine
 from tests.handlers.shop import Shop, sold
 
 BATCH = 50

@@ -29,12 +29,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
 from gateway import settings
+from gateway.database.sealing import Seal
+from gateway.database.session import open_engine, reading, writing
 from gateway.observability import logs
 from gateway.store import connections, inbox, installation
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow
-from gateway.store.sealing import Seal
-from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import InboxRow
 from tests.conftest import to_sqlalchemy
 from tests.servers import Postgres

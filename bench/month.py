@@ -24,8 +24,8 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from gateway.database.session import open_engine
 from gateway.store import installation, requests
-from gateway.store.session import open_engine
 from handlers.polling import books_feed
 from mapping.agreement import to_text
 from sandbox.mpluskassa.simulation import Simulation as Till

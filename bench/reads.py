@@ -26,10 +26,10 @@ from sqlmodel import col, select
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
+from gateway.database.session import open_engine, reading, writing
 from gateway.store import inbox, installation, links
 from gateway.store.events import ENDED
 from gateway.store.links import LinkKind
-from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import InboxRow
 from gateway.web import webhooks
 from handlers.lists import Lists

@@ -28,12 +28,12 @@ from sqlalchemy import Engine
 
 from gateway import catalogue
 from gateway.connectors.http import Limits, NoAnswer, open_http, refuse_name, send
+from gateway.database.session import reading, writing
 from gateway.observability import counters, sentry
 from gateway.settings import Settings
 from gateway.store import alerts as rows
 from gateway.store import connections, installation
 from gateway.store.alerts import Thresholds
-from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
 
 LOOK_SECONDS = 15.0  # between two looks of a process

@@ -21,14 +21,14 @@ from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
 
 from gateway import failpoints, jobs, settings
+from gateway.database.sealing import Seal
+from gateway.database.session import open_engine, without_pool
 from gateway.errors import Permanent, Rejected, Transient
 from gateway.observability import logs
 from gateway.process import heartbeat
 from gateway.settings import Settings
 from gateway.store import installation
 from gateway.store.ingress import Ingress
-from gateway.store.sealing import Seal
-from gateway.store.session import open_engine, without_pool
 from gateway.web import health, inputs, protocol, services, webhooks
 from gateway.web.protocol import SecurityHeaders
 from gateway.web.services import Arrivals, Cached, Services, Throttle

@@ -15,13 +15,14 @@ from sqlmodel import Session, col
 
 from gateway import VERSION, alerts, findings, jobs
 from gateway.connectors.http import Limits, NoAnswer, Transport, send
+from gateway.database import postgres, sql
+from gateway.database.sealing import Seal
+from gateway.database.session import reading
 from gateway.errors import Permanent, Transient
 from gateway.findings import Check, Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
-from gateway.store import connections, counts, installation, postgres, sql, tokens
+from gateway.store import connections, counts, installation, tokens
 from gateway.store.connections import Connection
-from gateway.store.sealing import Seal
-from gateway.store.session import reading
 from gateway.store.tables import InboxRow
 from gateway.web import webhooks
 from gateway.web.oauth import redirect_uri

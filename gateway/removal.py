@@ -12,12 +12,13 @@ from sqlmodel import Session
 
 from gateway.connectors.http import Limits, open_http
 from gateway.connectors.quickbooks.auth import OAuth
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.errors import GatewayError, Rejected
+from gateway.privacy import retention
 from gateway.settings import Settings
-from gateway.store import audit, connections, retention, tokens
+from gateway.store import audit, connections, tokens
 from gateway.store.connections import DEFAULT, Status
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from mapping.messages import message
 
 _PATIENCE = Limits(read=8.0, total=10.0)

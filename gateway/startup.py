@@ -17,13 +17,13 @@ import structlog
 from sqlalchemy import ColumnElement, Engine, and_, select, update
 from sqlmodel import Session, col
 
+from gateway.database.sealing import Seal, SealedColumn
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
 from gateway.store import agreements, connections, cursors, inbox, requests, tokens
 from gateway.store.connections import DEFAULT, Connection
-from gateway.store.sealing import Seal, SealedColumn
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, SigningKeyRow, TokenRow
 from mapping import settings_document
 

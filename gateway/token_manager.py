@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
 from gateway.connectors.quickbooks.faults import BY_CODE, UNAUTHORISED
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.errors import AUTH_LOST, AuthLost, NotConnected, Permanent, Transient, Unanswered
 from gateway.store import connections, inbox, tokens
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from gateway.store.tokens import Tokens
 
 MARGIN = timedelta(seconds=30)  # clocks differ; a token that ends within this is not used any more

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
+from gateway.database.session import ConnectionStore, writing
 from gateway.errors import DuplicateName, Transient
 from gateway.store import claims, inbox, requests
 from gateway.store import links as stored_links
@@ -24,7 +25,6 @@ from gateway.store.claims import Claim
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import KnownLinks, Link, LinkKind
 from gateway.store.records import RecordFacts
-from gateway.store.session import ConnectionStore, writing
 from handlers.lists import Lists
 from mapping import list_entries, settings_document
 from mapping.messages import message

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from gateway.database.session import writing
 from gateway.errors import NotFound
 from gateway.store import claims, inbox, links
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.requests import By
-from gateway.store.session import writing
 from handlers.deps import Deps
 from mapping import explanations
 from mapping.customers import email_key

@@ -3,7 +3,8 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from gateway.store import tables, audit, counts, personal, sales  # noqa: F401 - every module with a table
+from gateway.privacy import personal  # noqa: F401 - every module with a table
+from gateway.store import audit, counts, sales, tables  # noqa: F401
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -7,11 +7,11 @@ from collections.abc import Collection
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from gateway.database.session import reading, writing
 from gateway.store import inbox
 from gateway.store.claims import LEASE_SECONDS, LeaseLost, claim_several, find_claimable
 from gateway.store.events import Event, Outcome
 from gateway.store.round_robin import RoundRobin
-from gateway.store.session import reading, writing
 
 
 def claim_next(

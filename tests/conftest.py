@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import Engine
 from xdist.scheduler import LoadScopeScheduling
 
+from gateway.database.session import open_engine
 from gateway.store import installation
-from gateway.store.session import open_engine
 from tests import closing, loopback, servers, tls
 from tests.engines import cheap_engine
 from tests.servers import TEMPLATE

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.util import LRUCache
 
-from gateway.store.session import open_engine
+from gateway.database.session import open_engine
 
 SECONDS = 2.0
 _dialects: dict[str, Dialect] = {}

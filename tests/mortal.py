@@ -13,8 +13,8 @@ from pathlib import Path
 import uvicorn
 
 from gateway import failpoints, settings
+from gateway.database.session import open_engine
 from gateway.process import up
-from gateway.store.session import open_engine
 from tests import forking
 from tests.servers import wait_until
 from workers.connections import ConnectionRegistry

@@ -24,18 +24,19 @@ from gateway.connectors.http import Limits, open_http
 from gateway.connectors.mpluskassa.calls import TILL_LIMITS
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.database import sql
+from gateway.database.sealing import Seal
+from gateway.database.session import reading
 from gateway.errors import GatewayError, Permanent, RateLimited, Transient
 from gateway.observability import counters
 from gateway.removal import open_oauth
 from gateway.settings import Settings
-from gateway.store import agreements, claims, connections, installation, rate_limits, sql
+from gateway.store import agreements, claims, connections, installation, rate_limits
 from gateway.store.audit import Entry
 from gateway.store.claims import Claim
 from gateway.store.connections import Connection
 from gateway.store.links import KnownLinks
 from gateway.store.rate_limits import Account, Limit
-from gateway.store.sealing import Seal
-from gateway.store.session import reading
 from gateway.token_manager import TokenManager
 from handlers.deps import Deps, ProcessState
 from handlers.lists import Lists

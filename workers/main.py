@@ -9,10 +9,10 @@ import sys
 import dramatiq
 
 from gateway import failpoints, jobs, settings
+from gateway.database.session import open_engine
 from gateway.jobs import QUEUE, Job, Notifier
 from gateway.observability import logs
 from gateway.process import heartbeat
-from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import Worker
 from workers.worker_threads import WorkerThreads

@@ -21,12 +21,12 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway.connectors.exchange import Exchange
+from gateway.database.session import reading, writing
+from gateway.database.sql import now_of
 from gateway.errors import RateLimited, Transient
 from gateway.observability import counters
 from gateway.store import connections, counts, rate_limits
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
-from gateway.store.session import reading, writing
-from gateway.store.sql import now_of
 from mapping.messages import message
 
 START_PATIENCE, SLOT_PATIENCE = 15.0, 30.0

@@ -16,9 +16,12 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import alerts, failpoints, jobs, removal, settings, startup
+from gateway.database.sealing import Seal
+from gateway.database.session import open_engine, reading, writing
 from gateway.errors import AUTH_LOST, GatewayError, RateLimited
 from gateway.jobs import Notifier
 from gateway.observability import logs, sentry
+from gateway.privacy import retention
 from gateway.process import heartbeat
 from gateway.settings import Settings
 from gateway.store import (
@@ -31,13 +34,10 @@ from gateway.store import (
     leases,
     rate_limits,
     requests,
-    retention,
     tokens,
     users,
 )
 from gateway.store.events import State
-from gateway.store.sealing import Seal
-from gateway.store.session import open_engine, reading, writing
 from handlers.agreement import report
 from handlers.deps import Deps
 from handlers.polling import books_feed, polls

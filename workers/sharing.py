@@ -21,12 +21,12 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from gateway.database.session import reading, writing
 from gateway.errors import Transient
 from gateway.store import claims
 from gateway.store.claims import Claimable, LeaseLost
 from gateway.store.events import Event
 from gateway.store.round_robin import RoundRobin
-from gateway.store.session import reading, writing
 from handlers.result import Ended, store_ended
 
 MOST_AT_ONCE = 64  # events that a thread claims at once while events need no outside call

@@ -17,12 +17,12 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import failpoints
+from gateway.database.session import reading, writing
 from gateway.errors import Transient
 from gateway.observability import counters, sentry
 from gateway.store import claims, inbox, requests, round_robin
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
-from gateway.store.session import reading, writing
 from handlers import registry
 from handlers.deps import Deps
 from handlers.result import Ended, Result, say_end

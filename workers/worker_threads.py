@@ -25,11 +25,11 @@ import dramatiq
 import structlog
 
 from gateway import alerts
+from gateway.database.session import reading
 from gateway.errors import Transient
 from gateway.jobs import BlockingBroker, Notifier
 from gateway.observability import sentry
 from gateway.store import claims, inbox, rate_limits
-from gateway.store.session import reading
 from workers.worker import Worker
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gateway.database.sealing import Seal
 from gateway.settings import Settings
-from gateway.store.sealing import Seal
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -54,7 +54,7 @@ class Call:
 
     @cached_property
     def engine(self) -> Engine:
-        from gateway.store.session import open_engine
+        from gateway.database.session import open_engine
 
         return open_engine(self.settings.database_url, pool_size=2)
 
@@ -80,8 +80,8 @@ class Call:
 
     def find_connections(self) -> list[str]:
         """The key of the connection that was named, or of all. Raises `Misuse` for an unknown name."""
+        from gateway.database.session import reading
         from gateway.store import connections
-        from gateway.store.session import reading
 
         wanted = self.arguments.connection
         with reading(self.engine) as session:
@@ -99,8 +99,8 @@ class Call:
 
     @cached_property
     def display_names(self) -> Mapping[str, str]:
+        from gateway.database.session import reading
         from gateway.store import connections
-        from gateway.store.session import reading
 
         with reading(self.engine) as session:
             return connections.display_names(session)

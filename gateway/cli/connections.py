@@ -10,11 +10,12 @@ from http import HTTPStatus
 from gateway import removal, startup
 from gateway.cli import tasks
 from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, count, remark, show_json
+from gateway.database.session import reading, writing
 from gateway.errors import Rejected
+from gateway.privacy import people, retention
 from gateway.queries import activity
-from gateway.store import audit, connections, installation, people, requests, retention
+from gateway.store import audit, connections, installation, requests
 from gateway.store.events import Flow, State
-from gateway.store.session import reading, writing
 from gateway.web import api
 from gateway.web.dashboard import settings
 from mapping import settings_document

@@ -32,9 +32,9 @@ def handle_certificate(call: Call) -> int:
         return _verify(call)
     if asked.file or asked.key:
         raise Misuse("usage: certificate list [--from DATE] [--through DATE] | certificate verify FILE [--key KEY]")
+    from gateway.database.session import reading
     from gateway.queries import figures
     from gateway.store import agreements
-    from gateway.store.session import reading
 
     found: list[Certificate] = []
     with reading(call.engine) as session:
@@ -103,9 +103,9 @@ def _look_at_home(call: Call, entries: Sequence[dict[str, Any]]) -> tuple[set[st
     """
     from sqlalchemy.exc import SQLAlchemyError
 
+    from gateway.database import session as store
     from gateway.errors import Transient
     from gateway.queries import figures
-    from gateway.store import session as store
 
     url = call.settings.database_url
     if url.startswith("sqlite") and not Path(store.sqlite_path(url)).exists():
@@ -231,8 +231,8 @@ def _find_settings(call: Call) -> settings_document.SettingsDocument | None:
     if call.arguments.settings:
         return settings_document.parse(call.read_file(Path(call.called_from, call.arguments.settings)))
     if call.arguments.connection:
+        from gateway.database.session import reading
         from gateway.store import connections
-        from gateway.store.session import reading
 
         (name,) = call.find_connections()
         with reading(call.engine) as session:

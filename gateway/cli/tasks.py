@@ -25,12 +25,13 @@ from gateway.cli.call import (
     show_json,
     show_progress,
 )
+from gateway.database import sql
+from gateway.database.session import reading, writing
 from gateway.findings import Finding
 from gateway.queries import activity
-from gateway.store import audit, connections, inbox, installation, rate_limits, requests, sql
+from gateway.store import audit, connections, inbox, installation, rate_limits, requests
 from gateway.store.events import ENDED, SETTLED, Change, Event, Flow, State, name_record
 from gateway.store.sales import AMSTERDAM
-from gateway.store.session import reading, writing
 from gateway.web import api
 from gateway.web.dashboard import preview
 from mapping.agreement import AGREES, EXPLAINED, to_text

@@ -12,13 +12,13 @@ from operator import attrgetter
 from sqlalchemy import ColumnElement, String, and_, case, func, literal_column, or_, select, true, union_all
 from sqlmodel import Session, col
 
+from gateway.database.sql import Page, begins, given, holds_one, moment, now_of, page_of
 from gateway.store import connections, requests, sales
 from gateway.store.audit import Entry
 from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, FLOWS, find_failing
 from gateway.store.event_history import select_events
 from gateway.store.events import OPEN, SALES, SETTLED, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, STOCK, Notes
-from gateway.store.sql import Page, begins, given, holds_one, moment, now_of, page_of
 from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, JournalRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers

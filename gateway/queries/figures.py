@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlmodel import Session, col
 
+from gateway.database.sql import between, given
 from gateway.store.agreements import AgreementStatus, Certificate, SigningKey
 from gateway.store.counts import BookedDayRow, HourRow, ReadDayRow
-from gateway.store.sql import between, given
 from gateway.store.tables import (
     AgreementDayRow,
     AgreementRecordRow,

@@ -9,9 +9,9 @@ from typing import Final
 from sqlalchemy import and_, func, select, tuple_
 from sqlmodel import Session, col
 
+from gateway.database.sql import Page, given, holds_one, newest_ids, page_of
 from gateway.store.events import OPEN, State
 from gateway.store.records import RecordKind, RecordStatus
-from gateway.store.sql import Page, given, holds_one, newest_ids, page_of
 from gateway.store.tables import InboxRow, RecordRow
 
 PAGE: Final = 50

@@ -11,10 +11,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
 from sqlmodel import Session, col
 
+from gateway.database.sql import Page, between, chunks, given, holds_one, newest_ids, page_of
 from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.sales import ARTICLE, TENDER, SaleContentRow, SaleStatus, SideName, today_of
-from gateway.store.sql import Page, between, chunks, given, holds_one, newest_ids, page_of
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping import side_by_side
 from mapping.choices import SourceValue

@@ -13,9 +13,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select
 from sqlmodel import Session, col
 
+from gateway.database.sql import Page, given, page_of
 from gateway.store.audit import BulkActionRow, BulkEventRow, CauseMarkRow, cause_key
 from gateway.store.events import OPEN, UNSETTLED, State
-from gateway.store.sql import Page, given, page_of
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, RecordRow, SaleRow
 
 PAGE: Final = 50

@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import ColumnElement, Engine, and_, bindparam, delete, func, insert, or_, select, update
 from sqlmodel import Session, col
 
+from gateway.database.sealing import Seal, SealedColumn
+from gateway.database.session import reading, writing
+from gateway.database.sql import between, change, given, moment, upsert
 from gateway.store.events import ENDED
-from gateway.store.sealing import Seal, SealedColumn
-from gateway.store.session import reading, writing
-from gateway.store.sql import between, change, given, moment, upsert
 from gateway.store.tables import (
     AgreementDayRow,
     AgreementRecordRow,

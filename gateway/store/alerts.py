@@ -15,12 +15,13 @@ from sqlalchemy import and_, case, func, or_, select, text, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from gateway.database import sql
+from gateway.database.sql import moment, upsert
 from gateway.errors import AUTH_LOST
-from gateway.store import connections, counts, cursors, installation, rate_limits, sql, tokens
+from gateway.store import connections, counts, cursors, installation, rate_limits, tokens
 from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.events import BACKFILL, UNSETTLED, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
-from gateway.store.sql import moment, upsert
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, AlertRow, ConnectionRow, InboxRow, TokenRow
 from mapping import messages
 from mapping.messages import message

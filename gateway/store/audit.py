@@ -18,9 +18,10 @@ from sqlalchemy import BigInteger, Column, and_, delete, func, insert, select, u
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store import inbox, sql
+from gateway.database import sql
+from gateway.database.sql import Instant, given, moment, time_field, upsert
+from gateway.store import inbox
 from gateway.store.events import Change, State
-from gateway.store.sql import Instant, given, moment, time_field, upsert
 from gateway.store.tables import AuditRow, InboxRow, JournalRow
 from gateway.store.tables_of_records import long_text, row_id
 from mapping import messages

@@ -22,12 +22,12 @@ from sqlalchemy.sql.expression import ColumnElement, literal_column
 from sqlalchemy.types import ARRAY, JSON, BigInteger, Boolean, Float, String
 from sqlmodel import Session
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import change, moment
 from gateway.errors import GatewayError
 from gateway.store import leases, round_robin
 from gateway.store.events import FIELDS, LASTING, PENDING, SUPERSEDED, Event, State, weigh
 from gateway.store.round_robin import DueConnection, RoundRobin
-from gateway.store.session import reading, writing
-from gateway.store.sql import change, moment
 from gateway.store.tables import InboxRow
 
 LEASE_SECONDS = 10.0

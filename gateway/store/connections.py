@@ -19,11 +19,11 @@ from sqlalchemy import ColumnElement, Engine, and_, case, func, insert, literal,
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
+from gateway.database.sealing import Seal, SealedColumn
+from gateway.database.session import writing
+from gateway.database.sql import Instant, moment, upsert
 from gateway.errors import Rejected
 from gateway.store.rate_limits import Account, accounts_of
-from gateway.store.sealing import Seal, SealedColumn
-from gateway.store.session import writing
-from gateway.store.sql import Instant, moment, upsert
 from gateway.store.tables import ConnectionRow, SettingsRow, SystemRow
 from gateway.store.tables_of_records import FirstWebhookRow, SystemListRow
 from mapping.choices import ListName, ListOption

@@ -21,11 +21,12 @@ from typing import Final
 from sqlalchemy import BigInteger, Column, Engine, Integer, and_, delete, func, select, text
 from sqlmodel import Field, Session, SQLModel, col
 
-from gateway.store import connections, sql
+from gateway.database import sql
+from gateway.database.session import reading, writing
+from gateway.database.sql import Instant, adding, given, moment, upsert
+from gateway.store import connections
 from gateway.store.events import BACKFILL, UNSETTLED, State
 from gateway.store.sales import SaleStatus, today_of
-from gateway.store.session import reading, writing
-from gateway.store.sql import Instant, adding, given, moment, upsert
 from gateway.store.tables import ConnectionRow, InboxRow, MeterRow, SaleRow
 
 # Rows that a transaction is changing are left for the next time.

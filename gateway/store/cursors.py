@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, select, update
 from sqlmodel import Session, col
 
+from gateway.database.session import writing
+from gateway.database.sql import moment, upsert
 from gateway.errors import RateLimited
 from gateway.store import connections, leases, tokens
 from gateway.store.events import Flow
-from gateway.store.session import writing
-from gateway.store.sql import moment, upsert
 from gateway.store.tables import CursorRow
 from mapping.records import SyncMarkers
 

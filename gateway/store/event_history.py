@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, String, and_, exists, func, literal_column
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from gateway.database.sql import chunks, given
 from gateway.store import sales
 from gateway.store.events import DRY, FIELDS, OPEN, PEOPLE, Event, Flow, State
 from gateway.store.links import LinkKind
-from gateway.store.sql import chunks, given
 from gateway.store.tables import InboxRow, LinkRow
 from mapping import messages
 

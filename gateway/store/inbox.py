@@ -12,8 +12,11 @@ from sqlalchemy import ColumnElement, Engine, and_, any_, bindparam, case, func,
 from sqlalchemy.types import ARRAY, BigInteger, Boolean, Float, Integer, Text, TypeEngine
 from sqlmodel import Session, col
 
+from gateway.database import sql
+from gateway.database.session import writing
+from gateway.database.sql import fixed, moment
 from gateway.errors import AUTH_LOST
-from gateway.store import records, round_robin, sales, sql, tokens
+from gateway.store import records, round_robin, sales, tokens
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS
 from gateway.store.events import (
     COLUMNS,
@@ -36,8 +39,6 @@ from gateway.store.events import (
 )
 from gateway.store.records import RecordStatus
 from gateway.store.sales import SaleStatus
-from gateway.store.session import writing
-from gateway.store.sql import fixed, moment
 from gateway.store.tables import InboxRow, TokenRow
 from mapping import messages
 

@@ -3,7 +3,7 @@
 There is no ORM on this path. A call returns only after its changes are durable; when the database does not
 answer in time it raises `Transient`, and whether the commit happened is then unknown: the sender's retry has
 the same keys and is deduplicated. SQLite's writer has one raw connection, on the event loop: a group's commit is
-faster than a thread switch. PostgreSQL's is in `postgres`.
+faster than a thread switch. PostgreSQL's is asynchronous.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from datetime import UTC
 from itertools import chain, islice
 from typing import Any, Protocol
 
+from sqlalchemy.dialects import postgresql
+
+from gateway.database.session import sqlite_path
 from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store.events import COLUMNS, CORRELATION, PENDING, Change, Received, clean, to_row
-from gateway.store.session import sqlite_path
 from gateway.store.tables import InboxRow
 
 _BUSY_MILLISECONDS = 2  # another writer is waited for asynchronously, not by blocking the loop
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.004  # a worker that writes often leaves short gaps
 _BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NOW = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
-_NAMES = ", ".join(InboxRow.__table__.c[each].name for each in COLUMNS)  # type: ignore[attr-defined]
+_COLUMNS = [InboxRow.__table__.c[each] for each in COLUMNS]  # type: ignore[attr-defined]
+_NAMES = ", ".join(column.name for column in _COLUMNS)
 _INTO = f"INSERT INTO inbox ({_NAMES}, received_at, updated_at) VALUES "  # noqa: S608 - our own column names
 _ROW = f"({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW})"
 # A statement evaluates the conditions of partial indexes and triggers once for all its rows: half the cost of a row.
@@ -102,6 +105,81 @@ def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequ
     found = [connection.execute(_FIND, (clean(change.key),)).fetchone() for change in changes]
     fresh = {row_id for row_id, *_ in found if row_id > newest}
     return [Received.of_row(row, fresh) for row in found]
+
+
+_LEFT_SECONDS = 30.0  # then a device between the server and us has dropped the connection
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_ARRAYS = ", ".join(f"%s::{column.type.compile(_DIALECT)}[]" for column in _COLUMNS)
+_INSERT_GROUP = (
+    f"INSERT INTO inbox ({_NAMES}, received_at, updated_at)"  # noqa: S608 - our own column names
+    f" SELECT arriving.*, clock_timestamp(), clock_timestamp() FROM unnest({_ARRAYS}) AS arriving"
+    " ON CONFLICT (key) DO NOTHING RETURNING id, key, state, correlation"
+).encode()
+_FIND_ALL = b"SELECT id, key, state, correlation FROM inbox WHERE key = ANY(%s)"
+
+
+class PostgresWriter:
+    """Commits each group by one statement; one that hangs is abandoned together with its connection."""
+
+    def __init__(self, url: str, *, patience: float) -> None:
+        from gateway.database import postgres  # with its driver, which SQLite does not need
+
+        self._postgres = postgres
+        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._patience = patience
+        self._connection: Any = None
+        self._left_behind: set[asyncio.Task[list[Received]]] = set()
+
+    async def write(self, changes: Sequence[Change]) -> list[Received]:
+        """One transaction. Raises `Transient` when the server is away, refuses writes or does not answer."""
+        task = asyncio.create_task(self._write(changes))
+        done, _ = await asyncio.wait({task}, timeout=self._patience)
+        if not done:
+            # The task ends by the server's, the kernel's or our limit; it is not awaited, and its error is ignored.
+            self._connection = None
+            self._left_behind.add(task)
+            asyncio.get_running_loop().call_later(_LEFT_SECONDS, task.cancel)
+            task.add_done_callback(self._left_behind.discard)
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise Transient("the database did not answer in time", code="database")
+        try:
+            return task.result()
+        except (*self._postgres.REFUSALS, OSError) as error:
+            raise Transient("the database cannot be used right now", code=type(error).__name__) from error
+
+    async def close(self) -> None:
+        """Close the connection; the next write opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+        for task in list(self._left_behind):
+            task.cancel()
+        await asyncio.gather(*self._left_behind, return_exceptions=True)
+
+    async def _write(self, changes: Sequence[Change]) -> list[Received]:
+        rows = [to_row(change) for change in changes]
+        keys = [clean(change.key) for change in changes]
+        if self._connection is None or self._connection.closed:
+            self._connection = await self._postgres.open_for_ingress(self._url)
+        connection = self._connection
+        try:
+            created = await _fetch(connection, _INSERT_GROUP, [list(column) for column in zip(*rows, strict=True)])
+            known = [key for key in keys if key not in created]
+            found = created | (await _fetch(connection, _FIND_ALL, [known]) if known else {})
+        except BaseException:
+            if self._connection is connection:
+                self._connection = None
+            raise
+        finally:
+            if connection is not self._connection:
+                await connection.close()
+        fresh = {row_id for row_id, *_ in created.values()}
+        return [Received.of_row(found[key], fresh) for key in keys]
+
+
+async def _fetch(connection: Any, statement: bytes, values: Sequence[Any]) -> dict[str, tuple[int, str, str]]:
+    cursor = await connection.execute(statement, values)
+    return {str(key): (int(row_id), str(state), str(trace)) for row_id, key, state, trace in await cursor.fetchall()}
 
 
 PATIENCE_SECONDS = 2.0
@@ -221,8 +299,6 @@ def open_writer(database_url: str, *, patience: float) -> Writer:
     """The writer for a database address as `Settings.database_url` has it."""
     if database_url.startswith("sqlite"):
         return SqliteWriter(sqlite_path(database_url), patience=patience)
-    from gateway.store.postgres import PostgresWriter  # with its driver, which SQLite does not need
-
     return PostgresWriter(database_url, patience=patience)
 
 

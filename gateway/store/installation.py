@@ -26,10 +26,10 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, col
 
 from gateway import MIGRATIONS, VERSION, known_revisions
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment, upsert
 from gateway.errors import Transient
 from gateway.observability import counters
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment, upsert
 from gateway.store.tables import CounterTotalRow, InstallationRow, JournalRow, ProcessRow
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _upgrade_once(engine: Engine) -> str | None:
     with engine.begin() as connection:
         # SQLite needs no extra lock: our transactions begin IMMEDIATE.
         if connection.dialect.name == "postgresql":
-            from gateway.store.postgres import BoundedConnection
+            from gateway.database.postgres import BoundedConnection
 
             driver = connection.connection.driver_connection
             if isinstance(driver, BoundedConnection):

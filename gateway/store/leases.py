@@ -17,10 +17,10 @@ from weakref import WeakValueDictionary
 from sqlalchemy import Engine, Float, bindparam, delete, func, select, update
 from sqlmodel import Session, col
 
+from gateway.database import sql
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.errors import RateLimited, Transient
-from gateway.store import sql
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import LeaseRow, UsedOnceRow
 from mapping.messages import message
 

@@ -19,10 +19,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Session, col
 
+from gateway.database import sql
+from gateway.database.session import reading
+from gateway.database.sql import moment
 from gateway.errors import Permanent
-from gateway.store import sql
-from gateway.store.session import reading
-from gateway.store.sql import moment
 from gateway.store.tables import LinkRow, NumberRow
 from mapping.messages import message
 from mapping.money_documents import DEPOSIT, Deposit, from_detail

@@ -21,8 +21,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Engine, Float, Select, and_, bindparam, case, func, not_, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store.session import changing, writing
-from gateway.store.sql import epoch, upsert
+from gateway.database.session import changing, writing
+from gateway.database.sql import epoch, upsert
 from gateway.store.tables import CallSlotRow, ConnectionRow, RateLimitRow
 
 QUICKBOOKS, MPLUSKASSA = "quickbooks", "mpluskassa"

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, insert, select, update
 from sqlmodel import Session, col
 
+from gateway.database.sql import moment
 from gateway.store.events import DRY, ENDED, Event, Flow, Outcome, State
-from gateway.store.sql import moment
 from gateway.store.tables import RecordRow
 
 

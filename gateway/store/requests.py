@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlmodel import Session, col
 
+from gateway.database.sql import begins, moment, upsert
 from gateway.store import event_history, inbox
 from gateway.store.events import (
     BACKFILL,
@@ -32,7 +33,6 @@ from gateway.store.events import (
     Flow,
     Received,
 )
-from gateway.store.sql import begins, moment, upsert
 from gateway.store.tables import BackfillRow, InboxRow
 from mapping.errors import MappingError
 from mapping.messages import Message, message, name_period

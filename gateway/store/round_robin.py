@@ -15,9 +15,9 @@ from sqlalchemy.sql.expression import BindParameter, ColumnElement, Select
 from sqlalchemy.types import ARRAY, JSON, Integer, String
 from sqlmodel import Session
 
+from gateway.database.sql import fixed
 from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, Event, State
 from gateway.store.rate_limits import is_cooling
-from gateway.store.sql import fixed
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow, TokenRow
 
 DUE, MOST = "due", "at_most"  # the bound names of the due connections and of how many events of each

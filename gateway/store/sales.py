@@ -19,11 +19,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Index, UniqueConstraint, and_, bindparam, delete, or_, select, update
 from sqlmodel import Session, SQLModel, col
 
+from gateway.database import sql
+from gateway.database.sql import moment, time_field
 from gateway.errors import Permanent
-from gateway.store import links, sql
+from gateway.store import links
 from gateway.store.events import SALES, Event, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.sql import moment, time_field
 from gateway.store.tables import InboxRow, SaleRow, SaleTagRow, TaggedSaleRow
 from gateway.store.tables_of_records import long_text, row_id
 from mapping import side_by_side

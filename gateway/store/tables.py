@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Boolean, Column, Computed, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from gateway.database.sql import Instant, time_field
 from gateway.store import tables_of_records
-from gateway.store.sql import Instant, time_field
 from gateway.store.tables_of_records import ROW_ID, long_text, only_where, row_id
 from mapping.records import LineAmounts
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Index, Integer, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from gateway.store.sql import time_field
+from gateway.database.sql import time_field
 
 # SQLite numbers rows automatically only for a column of type INTEGER.
 ROW_ID: Final = BigInteger().with_variant(Integer, "sqlite")

@@ -11,10 +11,10 @@ from typing import Any, Final
 from sqlalchemy import Engine, and_, bindparam, case, func, select, true, update
 from sqlmodel import Session, col
 
+from gateway.database.sealing import Seal, SealedColumn
+from gateway.database.session import writing
+from gateway.database.sql import change, moment, upsert
 from gateway.store import connections, leases
-from gateway.store.sealing import Seal, SealedColumn
-from gateway.store.session import writing
-from gateway.store.sql import change, moment, upsert
 from gateway.store.tables import ConnectionRow, InboxRow, TokenRow
 
 LEASE_SECONDS = 45.0

@@ -15,7 +15,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store.sql import epoch, given, moment, upsert
+from gateway.database.sql import epoch, given, moment, upsert
 from gateway.store.tables import LoginFailureRow, UserRow, WebSessionRow
 
 INVITATION_SECONDS = 7 * 86_400.0

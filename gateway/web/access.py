@@ -24,10 +24,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
+from gateway.database.session import reading, writing
 from gateway.errors import Transient
 from gateway.observability import counters
 from gateway.store import audit, users
-from gateway.store.session import reading, writing
 from gateway.web import inputs, services
 from gateway.web.inputs import Refusal
 from gateway.web.services import FAILURES, WINDOW_SECONDS, Services

@@ -20,11 +20,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.database import sql
+from gateway.database.session import reading
 from gateway.observability import counters
 from gateway.queries import activity, todo
 from gateway.settings import Settings
-from gateway.store import alerts, connections, counts, installation, rate_limits, sql, tokens
-from gateway.store.session import reading
+from gateway.store import alerts, connections, counts, installation, rate_limits, tokens
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.web import inputs, services
 from gateway.web.inputs import Refusal

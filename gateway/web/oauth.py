@@ -17,10 +17,10 @@ from gateway import removal, token_manager
 from gateway.connectors.http import open_http
 from gateway.connectors.quickbooks.auth import TokenPair
 from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.database.sealing import Seal
 from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
 from gateway.store import audit, connections, cursors, inbox, leases, tokens
-from gateway.store.sealing import Seal
 from gateway.web import inputs, services, setups
 from gateway.web.access import cookie_name, drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
 from gateway.web.inputs import Refusal

@@ -18,14 +18,14 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import Session
 from starlette.requests import Request
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.errors import Transient
 from gateway.jobs import Notifier
 from gateway.settings import Settings
 from gateway.store import connections, installation
 from gateway.store.events import Received
 from gateway.store.ingress import Ingress
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from gateway.store.users import MAX_SOURCES, NO_FAILURES, LoginFailures
 from gateway.web.sessions import Sessions, Visitor
 

@@ -15,13 +15,13 @@ from starlette.requests import Request
 
 from gateway import removal
 from gateway.connectors import http
+from gateway.database.sealing import Seal
 from gateway.errors import AUTH_LOST
 from gateway.queries import activity
 from gateway.queries.activity import Progress
 from gateway.store import audit, connections, event_history, inbox, requests, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import SETTLED, Change, Flow
-from gateway.store.sealing import Seal
 from gateway.web import actions, inputs, services
 from gateway.web.inputs import Refusal
 from gateway.web.services import Services

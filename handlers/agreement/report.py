@@ -8,13 +8,13 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from gateway.database.session import writing
 from gateway.errors import GatewayError, Transient
 from gateway.store import agreements, inbox, links, requests
 from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.events import BACKFILL, PENDING, Event, State
 from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF
-from gateway.store.session import writing
 from handlers.agreement import books_side, till_side
 from handlers.deps import Deps
 from handlers.references import goods

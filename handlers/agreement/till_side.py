@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from gateway.database.session import reading
 from gateway.errors import Permanent
 from gateway.store import event_history, links
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import money_documents, till_sales
 from mapping import figures

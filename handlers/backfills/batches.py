@@ -21,6 +21,7 @@ from itertools import chain
 from typing import Final
 
 from gateway import failpoints
+from gateway.database.session import reading, writing
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from gateway.observability import counters
 from gateway.store import claims, inbox, links, records, requests, round_robin
@@ -28,7 +29,6 @@ from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, State
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordKind
-from gateway.store.session import reading, writing
 from handlers.catalogue import articles, categories, items, ownership, products, steps
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading

@@ -33,12 +33,12 @@ from enum import Enum
 from typing import Final
 
 from gateway.connectors.quickbooks.calls import is_last_page
+from gateway.database.session import reading, writing
 from gateway.errors import RateLimited
 from gateway.store import connections, cursors, records, requests
 from gateway.store.events import BACKFILL, UNSETTLED, Change, Event, Flow
 from gateway.store.records import RecordFacts
 from gateway.store.requests import CANCELLED, STOCK, Notes
-from gateway.store.session import reading, writing
 from handlers import known_records
 from handlers.backfills import batches
 from handlers.catalogue import categories, items

@@ -18,11 +18,12 @@ import simplejson
 from sqlmodel import Session
 
 from gateway.connectors.quickbooks import wire
+from gateway.database import sql
+from gateway.database.session import reading, writing
 from gateway.errors import Permanent
-from gateway.store import cursors, inbox, links, round_robin, sql
+from gateway.store import cursors, inbox, links, round_robin
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
 from handlers.deps import Deps, ItemsJustRead
 from mapping.errors import MappingError, NotBookable
 from mapping.items import fold, name_item, needs_allocation, to_article_number

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
+from gateway.database.session import reading
 from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store import links
 from gateway.store.events import BACKFILL, Event, Flow
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
-from gateway.store.session import reading
 from handlers import known_records
 from handlers.catalogue import articles, categories, items, ownership, steps
 from handlers.catalogue.articles import Member

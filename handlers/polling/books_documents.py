@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from gateway.connectors.quickbooks.wire_documents import document_of
+from gateway.database.session import reading, writing
 from gateway.errors import NotFound, Permanent
 from gateway.store import agreements, links
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import booking, bookings, documents, drafts, settlement, till_sales, writers

@@ -19,11 +19,11 @@ from sqlmodel import Session
 from gateway.connectors.quickbooks.faults import OUTAGE
 from gateway.connectors.quickbooks.wire import customer_of, item_of, keeps_stock
 from gateway.connectors.quickbooks.wire_documents import document_of, payment_of, shows_void
+from gateway.database.session import reading, writing
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient
 from gateway.store import agreements, cursors, event_history, inbox, links
 from gateway.store.events import Change, Flow
 from gateway.store.links import LinkKind
-from gateway.store.session import reading, writing
 from handlers import known_records
 from handlers.catalogue import items
 from handlers.deps import Deps

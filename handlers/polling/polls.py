@@ -23,12 +23,13 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from gateway.connectors.mpluskassa.wire import RecordPage
+from gateway.database import sql
+from gateway.database.session import reading, writing
 from gateway.errors import Permanent
-from gateway.store import agreements, connections, cursors, event_history, inbox, leases, links, requests, sql
+from gateway.store import agreements, connections, cursors, event_history, inbox, leases, links, requests
 from gateway.store.cursors import Position
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.links import LinkKind
-from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import books_feed, till_sources
 from handlers.polling.till_sources import POLL, TILL_SOURCES, TillSource

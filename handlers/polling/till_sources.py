@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from gateway.connectors.mpluskassa.wire import RecordPage
+from gateway.database.session import reading
 from gateway.errors import GatewayError
 from gateway.store import cursors
 from gateway.store.cursors import Position
 from gateway.store.events import BACKFILL, SPOKEN, Change, Flow, State
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import documents
 from handlers.sales.till_sales import ENTITIES

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from gateway.database.session import reading
 from gateway.errors import DuplicateName
 from gateway.store import inbox, links
 from gateway.store.events import Change, Flow
 from gateway.store.links import Link, LinkKind, key_of_own, named_item
-from gateway.store.session import reading
 from handlers import known_records
 from handlers.deps import Deps, not_shown_yet
 from handlers.lists import LISTS_SECONDS

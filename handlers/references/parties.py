@@ -13,10 +13,11 @@ from itertools import islice
 from typing import Final
 
 from gateway.connectors import texts
+from gateway.database.session import writing
 from gateway.errors import DuplicateName, Transient
-from gateway.store import cursors, leases, links, personal
+from gateway.privacy import personal
+from gateway.store import cursors, leases, links
 from gateway.store.links import Link, LinkKind, debtor
-from gateway.store.session import writing
 from handlers import known_records
 from handlers.deps import Deps
 from mapping import customers

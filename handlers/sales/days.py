@@ -18,11 +18,11 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from gateway.connectors.quickbooks.wire_documents import is_as_signed
+from gateway.database.session import reading
 from gateway.errors import Incident
 from gateway.store import event_history, links
 from gateway.store.events import PENDING, PEOPLE, Change, Event, Flow, State
 from gateway.store.links import Key, Link, LinkKind
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, waiting
 from handlers.sales import bookings, documents, repairs, settlement

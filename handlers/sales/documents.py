@@ -19,11 +19,11 @@ from datetime import date, timedelta
 
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire_documents import content_of, contents_of, in_basic_plane, to_content
+from gateway.database.session import reading
 from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
 from gateway.store import event_history
 from gateway.store.events import Event, Flow, State
 from gateway.store.links import Link
-from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import orders, sale_identity
 from mapping.errors import MappingError

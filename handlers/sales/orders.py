@@ -9,11 +9,11 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from gateway.database.session import reading
 from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store import event_history, links
 from gateway.store.events import Event, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
 from handlers.sales import (

@@ -10,9 +10,9 @@ import dataclasses
 from collections.abc import Iterator
 from decimal import Decimal
 
+from gateway.database.session import reading
 from gateway.store import links
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done
 from handlers.sales import drafts, settlement

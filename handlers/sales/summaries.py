@@ -24,10 +24,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
+from gateway.database.session import reading, writing
 from gateway.store import event_history, inbox, links
 from gateway.store.events import PEOPLE, Event
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.references.parties import Buyer

@@ -10,11 +10,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from gateway.database.session import reading
 from gateway.errors import Permanent
 from gateway.store import requests, sales
 from gateway.store.events import DRY, SALES, URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.sales import SaleFacts
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done
 from mapping import golden_records, side_by_side

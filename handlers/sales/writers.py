@@ -13,11 +13,11 @@ from datetime import date, datetime
 from sqlmodel import Session
 
 from gateway.connectors.quickbooks.wire_documents import is_as_signed
+from gateway.database.session import writing
 from gateway.errors import NotFound
 from gateway.store import event_history, links
 from gateway.store.events import OPEN, Event, Flow, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped, waiting
 from handlers.sales import bookings, documents, settlement, till_sales

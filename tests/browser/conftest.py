@@ -15,7 +15,7 @@ import pytest
 
 from gateway import settings as environment
 from gateway.app import create_app
-from gateway.store.session import open_engine
+from gateway.database.session import open_engine
 from tests.browser.shop import KEY, TOKEN, fill
 from tests.house.pages import PICTURES
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
 from gateway.store import audit, claims, connections, counts, cursors, inbox, links, records, sales, tokens
 from gateway.store.audit import Entry
 from gateway.store.connections import Connection
@@ -16,8 +18,6 @@ from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.sales import AMSTERDAM, SaleFacts
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
 from gateway.store.tokens import Tokens
 from mapping.choices import ListName, ListOption
 from mapping.side_by_side import SaleSide, SideLine

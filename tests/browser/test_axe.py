@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import Engine, update
 from starlette.routing import Route
 
+from gateway.database.session import open_engine, writing
+from gateway.database.sql import moment
 from gateway.store import alerts, audit, claims, connections, inbox, requests, users
 from gateway.store.agreements import AgreementStatus, DayResult
 from gateway.store.alerts import AlertCause
 from gateway.store.audit import BulkAction
 from gateway.store.events import Flow, Outcome, State
-from gateway.store.session import open_engine, writing
-from gateway.store.sql import moment
 from gateway.store.tables import AlertRow
 from gateway.store.users import Role
 from gateway.web import dashboard

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from gateway.database.session import open_engine, writing
 from gateway.store.agreements import AgreementStatus, DayResult
-from gateway.store.session import open_engine, writing
 from gateway.store.tables import ConnectionRow
 from tests.browser.shop import KEY
 from tests.gateway.web.dashboard.test_pages_agreement import FIRST, add_days

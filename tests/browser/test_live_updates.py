@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlmodel import col
 
+from gateway.database.session import open_engine, writing
 from gateway.store import claims
 from gateway.store.events import Outcome, State
-from gateway.store.session import open_engine, writing
 from gateway.store.tables import InboxRow
 from tests.browser.conftest import new_tab
 from tests.browser.shop import park

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from gateway.database.session import open_engine, reading, writing
 from gateway.store import claims, connections, event_history, requests
 from gateway.store.events import Outcome, State
-from gateway.store.session import open_engine, reading, writing
 from mapping.choices import ListName, ListOption
 from tests.browser.shop import LISTS
 from tests.claiming import finish

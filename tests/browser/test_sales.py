@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store.session import open_engine
+from gateway.database.session import open_engine
 from tests.browser import shop
 
 Shoot = Callable[[Any, str], None]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
+from gateway.database.session import open_engine, writing
 from gateway.store import claims
 from gateway.store.events import Outcome, State
-from gateway.store.session import open_engine, writing
 from gateway.store.tables import InboxRow
 from tests.browser.shop import TOKEN
 from tests.claiming import finish

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from gateway.database.session import open_engine, writing
 from gateway.store import connections, counts
 from gateway.store.agreements import AgreementStatus
 from gateway.store.sales import AMSTERDAM
-from gateway.store.session import open_engine, writing
 from gateway.store.tables import AgreementDayRow
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold

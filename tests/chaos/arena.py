@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, make_url
 
-from gateway.store.session import open_engine
+from gateway.database.session import open_engine
 from sandbox.chaos.proxy import Proxy
 from tests.chaos import goods
 from tests.chaos.troupe import Troupe

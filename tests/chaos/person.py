@@ -10,7 +10,7 @@ import httpx
 from sqlalchemy import select
 from sqlmodel import col
 
-from gateway.store.session import reading
+from gateway.database.session import reading
 from gateway.store.tables import InboxRow
 from tests.chaos.arena import Arena
 from tests.chaos.checker import PARKED

@@ -15,8 +15,8 @@ from pathlib import Path
 from sqlalchemy import make_url, select, update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
 from gateway.store import cursors
-from gateway.store.session import reading, writing
 from gateway.store.tables import CursorRow, TokenRow
 from tests.chaos import goods
 from tests.chaos.arena import Arena

@@ -13,10 +13,10 @@ from sqlalchemy import Engine, select
 from sqlmodel import col
 
 from gateway import settings
+from gateway.database.sealing import Seal
+from gateway.database.session import open_engine, reading, writing
 from gateway.store import connections, tokens
 from gateway.store.connections import Connection
-from gateway.store.sealing import Seal
-from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import InboxRow
 from tests.chaos import goods
 from tests.chaos.troupe import deferred

@@ -14,7 +14,7 @@ import redis
 from sqlalchemy import select, text, update
 from sqlmodel import col
 
-from gateway.store.session import writing
+from gateway.database.session import writing
 from gateway.store.tables import InboxRow
 from handlers.sales import documents, writers
 from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, Refuse, Reset, Truncate

@@ -14,8 +14,8 @@ import redis
 from sqlalchemy import select, text
 from sqlmodel import col
 
+from gateway.database.session import reading
 from gateway.store import rate_limits
-from gateway.store.session import reading
 from gateway.store.tables import InboxRow
 from tests.chaos import goods
 from tests.chaos.arena import Arena

@@ -13,10 +13,10 @@ import httpx
 from gateway import settings
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
 from gateway.connectors.quickbooks.session import TokenSource
+from gateway.database.sealing import Seal
+from gateway.database.session import open_engine, reading
 from gateway.settings import Settings
 from gateway.store import connections
-from gateway.store.sealing import Seal
-from gateway.store.session import open_engine, reading
 from gateway.token_manager import TokenManager
 from tests.contract.books import Books
 from tests.contract.listener import Listener

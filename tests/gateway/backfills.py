@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from gateway.database.session import writing
 from gateway.store import claims, inbox, requests
 from gateway.store.events import BACKFILL, Change, Event, Flow, State
-from gateway.store.session import writing
 
 
 def begin(engine: Engine, flow: Flow = Flow.PRODUCTS) -> Event:

@@ -12,12 +12,12 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway.cli import tasks
+from gateway.database.session import reading, writing
 from gateway.queries import activity
 from gateway.queries.activity import Progress
 from gateway.store import inbox, requests
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.requests import Notes
-from gateway.store.session import reading, writing
 from tests.claiming import claim_next, finish
 from tests.gateway.backfills import begin, handle, to_record
 from tests.gateway.test_cli import Cli, Worker, run, shop, work

@@ -13,12 +13,12 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import __main__ as main
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.queries import activity, todo
 from gateway.store import audit, connections, inbox
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow, Outcome, State
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from tests.claiming import claim_next, finish
 from tests.conftest import one_migrated_url as migrated_url  # noqa: F401 - a fixture
 

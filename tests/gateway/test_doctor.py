@@ -18,13 +18,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway import doctor, settings
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
 from gateway.findings import Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API
 from gateway.store import connections, counts, inbox, installation
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
 from gateway.store.tables import ProcessRow
 from tests.gateway.openid_provider import CLIENT, SECRET, OpenIdProvider
 from tests.servers import Valkey

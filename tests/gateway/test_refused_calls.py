@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.errors import AUTH_LOST, AuthLost, Permanent, Transient
 from gateway.store import inbox, tokens
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import Change, Flow, State
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import InboxRow, TokenRow
 from gateway.token_manager import TokenManager
 from tests.gateway.test_token_manager import (

@@ -14,18 +14,19 @@ from sqlalchemy import Engine, event, func, inspect, select, text, update
 from sqlmodel import SQLModel
 
 from gateway import removal, settings, startup
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.errors import Rejected
+from gateway.privacy import retention
 from gateway.queries import activity, todo
 from gateway.removal import Data
 from gateway.settings import Settings
-from gateway.store import audit, claims, connections, cursors, inbox, links, retention, tokens
+from gateway.store import audit, claims, connections, cursors, inbox, links, tokens
 from gateway.store.audit import Entry
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow
 from tests.claiming import claim_next, finish
 
@@ -82,7 +83,7 @@ def count_rows(engine: Engine, name: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)  # another test holds both kinds equal to the tables
-@pytest.mark.parametrize("module", ["gateway.store.retention", "gateway.cli.connections", "gateway.web.api"])
+@pytest.mark.parametrize("module", ["gateway.privacy.retention", "gateway.cli.connections", "gateway.web.api"])
 def test_a_process_that_purges_or_erases_knows_every_table(engine: Engine, module: str) -> None:
     """A table whose module nobody has imported would keep a removed connection's rows, and what mentions a person."""
     names = f"import {module}, sqlmodel; print(*sqlmodel.SQLModel.metadata.tables)"

@@ -9,16 +9,16 @@ import pytest
 from sqlalchemy import Engine, text, update
 
 from gateway import settings, startup
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.errors import AUTH_LOST, Permanent
 from gateway.store import connections, counts, inbox, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import URGENT, Change, Flow, State
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, MeterRow, TokenRow
 from tests.claiming import claim_next
-from tests.gateway.store.test_sealing import seal_as_before
+from tests.gateway.database.test_sealing import seal_as_before
 
 OLD, NEW, WRONG = "the-old-secret-key-of-tests", "the-new-secret-key-of-tests", "a-key-that-fits-nothing-here"
 

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway import settings, startup
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.errors import AUTH_LOST
 from gateway.queries import activity
 from gateway.settings import Settings, SettingsError
 from gateway.store import claims, connections, cursors, inbox, requests, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import NORMAL, Change, Flow, Outcome, State
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from gateway.store.tokens import Tokens
 from mapping.records import LineAmounts
 from sandbox.mpluskassa.app import create_app

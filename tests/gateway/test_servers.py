@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from gateway import jobs
+from gateway.database.session import open_engine, writing
 from gateway.store import installation
-from gateway.store.session import open_engine, writing
 from tests.servers import Postgres
 
 

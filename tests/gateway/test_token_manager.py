@@ -14,13 +14,14 @@ from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
+from gateway.database.sealing import Seal
+from gateway.database.session import open_engine, reading, writing
+from gateway.database.sql import moment
 from gateway.errors import AUTH_LOST, AuthLost, NotConnected, Transient
-from gateway.store import connections, inbox, retention, tokens
+from gateway.privacy import retention
+from gateway.store import connections, inbox, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow
-from gateway.store.sealing import Seal
-from gateway.store.session import open_engine, reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import InboxRow, LeaseRow, TokenRow
 from gateway.store.tokens import Tokens
 from gateway.token_manager import MARGIN, TokenManager

@@ -13,10 +13,10 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import settings, startup
+from gateway.database.session import reading, writing
 from gateway.queries import activity
 from gateway.store import audit, connections, inbox, requests, tokens
 from gateway.store.events import Change, Event, Flow, State
-from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import polls
 from sandbox.mpluskassa.app import create_app as create_till

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.store import people
-from gateway.store.session import writing
+from gateway.database.session import writing
+from gateway.privacy import people
 from handlers.polling import books_feed
 from tests.handlers import counter
 from tests.handlers.shop import REALM, Shop, sold

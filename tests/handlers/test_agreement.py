@@ -13,9 +13,9 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from gateway import catalogue
+from gateway.database.session import writing
+from gateway.database.sql import moment
 from gateway.store import requests
-from gateway.store.session import writing
-from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 from mapping.agreement import to_text
 from mapping.records import DocumentKind

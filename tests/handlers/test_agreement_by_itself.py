@@ -13,11 +13,11 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from gateway import catalogue
+from gateway.database.session import reading, writing
 from gateway.store import agreements, alerts
 from gateway.store.agreements import AgreementStatus
 from gateway.store.alerts import Thresholds
 from gateway.store.events import Event
-from gateway.store.session import reading, writing
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, CursorRow, InboxRow, MeterRow
 from handlers.agreement import report
 from handlers.polling import books_feed

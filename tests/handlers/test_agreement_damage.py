@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.store.session import open_engine
+from gateway.database.session import open_engine
 from mapping.agreement import to_text
 from mapping.records import DocumentKind
 from sandbox.mpluskassa.documents import Tender

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
 from gateway.errors import Transient
 from gateway.store import alerts, cursors
 from gateway.store.events import Change, Flow
-from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow
 from handlers.polling import books_feed
 from tests.handlers.counter import add_stocked, capture

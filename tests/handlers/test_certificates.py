@@ -21,11 +21,11 @@ from sqlmodel import col
 
 from gateway import __main__ as main
 from gateway import startup
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.queries import figures
 from gateway.store import agreements, requests
 from gateway.store.agreements import Certificate
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from gateway.store.tables import CertificateRow
 from mapping import agreement
 from tests.gateway.process.programs import ROOT

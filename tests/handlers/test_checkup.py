@@ -7,10 +7,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
 from gateway.store import connections, requests
 from gateway.store.connections import Connection
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
 from mapping.choices import BY_CATEGORY, BY_VAT_CODE
 from tests.handlers.counter import add_category
 from tests.handlers.shop import REALM, Shop

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway import catalogue
-from gateway.store import people as erasure
+from gateway.privacy import people as erasure
 from gateway.store import requests
 from gateway.store.events import Flow
 from gateway.store.requests import By, Side

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy import text
 
-from gateway.store.session import writing
+from gateway.database.session import writing
 from tests.handlers.shop import Shop, sold
 from tests.handlers.test_summaries import NOON, SETTINGS, ask, assert_repaired, handle, lose
 

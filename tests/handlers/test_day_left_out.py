@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from gateway.database.session import writing
 from gateway.errors import Unanswered
-from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.polling import books_feed
 from handlers.sales import booking, summaries

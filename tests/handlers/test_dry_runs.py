@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete as sa_delete
 
 from gateway.cli import tasks
-from gateway.store.session import writing
+from gateway.database.session import writing
 from gateway.store.tables import LinkRow
 from gateway.web.dashboard import preview
 from gateway.web.dashboard.preview import Told

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, update
 
-from gateway.store.session import reading, writing
+from gateway.database.session import reading, writing
 from gateway.store.tables import LinkRow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, SALES, Shop, planned, sold

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from gateway.database.session import reading
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
 from gateway.store.tables import LinkRow
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender

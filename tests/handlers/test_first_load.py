@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
+from gateway.database.session import reading, writing
 from gateway.queries import activity
 from gateway.store import claims, inbox, requests
 from gateway.store.events import Event, Flow, Outcome, State
-from gateway.store.session import reading, writing
 from handlers.backfills import pages
 from sandbox.mpluskassa.contract import COMPACT
 from sandbox.mpluskassa.faults import Plan

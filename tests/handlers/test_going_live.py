@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.store import connections, event_history, requests
 from gateway.store.events import Flow, State
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import Shop, sold
 

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import event as sqlalchemy_event
 
 from gateway import failpoints
+from gateway.database.session import reading, writing
 from gateway.queries import activity
 from gateway.queries.records import RecordFilter, find
 from gateway.store import claims, inbox, links, requests
 from gateway.store.events import URGENT, Change, Flow
 from gateway.store.links import LinkKind
 from gateway.store.records import RecordKind, RecordStatus
-from gateway.store.session import reading, writing
 from handlers.backfills import batches, pages
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.counter import article, change, has_article, writes

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from gateway.database.session import reading, writing
 from gateway.store import alerts
 from gateway.store.alerts import AlertCause, Thresholds
-from gateway.store.session import reading, writing
 from tests.handlers import counter
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 

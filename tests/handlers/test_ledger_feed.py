@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
 from gateway.store import cursors, links
 from gateway.store.links import LinkKind
-from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
+from gateway.database.session import reading
 from gateway.store import connections, requests
 from gateway.store.connections import KnownList
-from gateway.store.session import reading
 from mapping.choices import ListName, ListOption
 from tests.handlers.shop import REALM, Shop, on_both_databases
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from gateway.database.session import reading
 from gateway.store import links
 from gateway.store.links import LinkKind
-from gateway.store.session import reading
 from handlers.polling import books_feed
 from handlers.sales import bookings
 from sandbox.mpluskassa.documents import Tender

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from gateway.store.session import writing
+from gateway.database.session import writing
 from gateway.store.tables import InboxRow
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.counter import add_category, add_stocked, below, change, hear

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.errors import GatewayError
 from gateway.store import cursors, inbox
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 from handlers.polling import books_feed
 from sandbox.mpluskassa.faults import Plan

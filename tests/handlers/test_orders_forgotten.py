@@ -14,8 +14,8 @@ from sqlalchemy import Engine, delete, insert, select, text, update
 from sqlmodel import SQLModel
 
 from gateway import settings, startup
+from gateway.database.session import open_engine, reading, writing
 from gateway.store import connections
-from gateway.store.session import open_engine, reading, writing
 from handlers.polling import books_feed, polls
 from handlers.stock.quantities import PATIENCE
 from sandbox.mpluskassa.documents import Tender

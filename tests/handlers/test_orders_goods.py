@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
+from gateway.database.session import writing
 from gateway.store.events import Change, Event, Flow
-from gateway.store.session import writing
 from gateway.store.tables import LinkRow
 from handlers.lists import Lists
 from sandbox.mpluskassa.documents import Tender

@@ -13,10 +13,10 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from gateway import removal
+from gateway.database.session import writing
 from gateway.store import claims
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import writing
 from gateway.store.tables import InboxRow
 from handlers.polling import books_feed
 from handlers.sales.settlement import fingerprint_of

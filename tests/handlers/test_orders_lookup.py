@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete
 
+from gateway.database.session import reading, writing
 from gateway.queries import activity
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import State
-from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import Shop, on_both_databases, sold

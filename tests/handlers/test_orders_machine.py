@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import delete, update
 from sqlmodel import col
 
+from gateway.database.session import writing
 from gateway.store import requests
 from gateway.store.events import Flow, State
-from gateway.store.session import writing
 from gateway.store.tables import InboxRow, LinkRow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import SALES, Shop, on_both_databases, sold

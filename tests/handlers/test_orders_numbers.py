@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
+from gateway.database.session import reading, writing
 from gateway.queries import activity
-from gateway.store.session import reading, writing
 from gateway.store.tables import CursorRow, InboxRow, LinkRow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import delete
 from sqlmodel import col
 
+from gateway.database.session import writing
 from gateway.store.links import LinkKind
-from gateway.store.session import writing
 from gateway.store.tables import LinkRow
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
 from gateway.store import alerts, links
 from gateway.store.alerts import Thresholds
 from gateway.store.links import LinkKind
-from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from sandbox.mpluskassa.documents import Tender
 from sandbox.quickbooks import books

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.database.session import reading, writing
 from gateway.queries import activity
 from gateway.store import inbox, requests
 from gateway.store.events import Change, Event, Flow
-from gateway.store.session import reading, writing
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
 pytestmark = on_both_databases

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from gateway.database.session import reading
 from gateway.store import links, requests
 from gateway.store.links import LinkKind
-from gateway.store.session import reading
 from mapping.agreement import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold

@@ -9,8 +9,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlmodel import col
 
+from gateway.database.session import reading
 from gateway.store.rate_limits import FIRST_COOLDOWN
-from gateway.store.session import reading
 from gateway.store.tables import RateLimitRow
 from sandbox.quickbooks.throttle import Throttle
 from tests.handlers.shop import REALM, Shop, sold

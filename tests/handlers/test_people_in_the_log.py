@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect, text
 
-from gateway.store import inbox, people, requests
+from gateway.database.session import reading, writing
+from gateway.privacy import people
+from gateway.privacy.people import Unclear
+from gateway.store import inbox, requests
 from gateway.store.events import Flow
-from gateway.store.people import Unclear
-from gateway.store.session import reading, writing
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM
 from tests.handlers.shop import Shop, on_both_databases, sold

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from gateway.database.session import reading, writing
 from gateway.store import links, requests
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
 from gateway.store.tables import LinkRow
 from mapping.records import ArticleGroup
 from sandbox.mpluskassa.groups import set_membership

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from gateway.store.session import reading
+from gateway.database.session import reading
 from gateway.store.tables import JournalRow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.counter import article, capture, change, hear

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import delete, update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.store import inbox, requests
 from gateway.store.alerts import AlertCause, Thresholds, find_causes
 from gateway.store.events import State
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import InboxRow, LinkRow
 from tests.handlers.shop import REALM, Shop, sold
 

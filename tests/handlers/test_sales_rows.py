@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import Session, col
 
+from gateway.database.session import reading, writing
 from gateway.errors import AUTH_LOST
+from gateway.privacy import retention
 from gateway.queries import sales as sales_queries
 from gateway.queries.sales import SaleFilter
-from gateway.store import inbox, retention, sales, tokens
+from gateway.store import inbox, sales, tokens
 from gateway.store.events import Event, State
-from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, LinkRow, SaleRow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers import test_summaries

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, update
 
+from gateway.database.session import reading, writing
+from gateway.privacy import people, retention
 from gateway.queries.sales import SideVersion, find_sides
-from gateway.store import links, people, requests, retention, sales
+from gateway.store import links, requests, sales
 from gateway.store.links import LinkKind
 from gateway.store.sales import SaleContentRow, SideName
-from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
 from mapping.side_by_side import LineMatch, compare, find_changes
 from tests.handlers.shop import Shop, on_both_databases, sold

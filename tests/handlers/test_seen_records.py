@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
+from gateway.privacy import people, retention
 from gateway.queries.records import RecordFilter
 from gateway.queries.records import find as find_records
-from gateway.store import people, records, requests, retention
+from gateway.store import records, requests
 from gateway.store.events import Flow
 from gateway.store.records import RecordKind
 from gateway.store.requests import Side
-from gateway.store.session import reading, writing
 from gateway.store.tables import RecordRow
 from tests.handlers.counter import add_stocked, backfill, hear
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold

@@ -8,10 +8,10 @@ from typing import cast
 from sqlalchemy import update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.queries import activity
 from gateway.store.events import URGENT, Change, Flow
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 from handlers.deps import JUST_READ_AT_MOST, JUST_READ_SECONDS, JustRead
 from handlers.polling.polls import LOOK_AGAIN_SECONDS

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.database.session import reading, writing
 from gateway.store import connections, requests
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.events import Event
-from gateway.store.session import reading, writing
 from handlers.lists import Lists
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import Shop

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete
 from sqlmodel import col
 
-from gateway.store.session import writing
+from gateway.database.session import writing
 from gateway.store.tables import InboxRow, LinkRow, NumberRow
 from tests.handlers.counter import OpenShop, article, change, has_article, hear
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold

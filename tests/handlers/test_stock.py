@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import select
 
+from gateway.database.session import writing
 from gateway.errors import Transient
 from gateway.store import claims
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.session import writing
 from gateway.store.tables import InboxRow
 from handlers.stock import quantities
 from handlers.stock.quantities import PATIENCE_SECONDS

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
+from gateway.database.session import writing
 from gateway.errors import RateLimited
 from gateway.store import leases
 from gateway.store.events import Change, Flow
-from gateway.store.session import writing
 from handlers.stock.quantities import LONGEST, SLOTS, StockSemaphore
 from tests.handlers.counter import add_stocked
 from tests.handlers.shop import Shop, sold

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from gateway.database.session import writing
 from gateway.store import requests
-from gateway.store.session import writing
 from handlers.polling import books_feed
 from handlers.sales import bookings
 from mapping.agreement import to_text

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import case, update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.errors import Transient
 from gateway.store import cursors
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import CursorRow
 from handlers.polling import polls
 from sandbox.mpluskassa.faults import Plan

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.database.session import reading, writing
 from gateway.store import cursors, inbox, requests
 from gateway.store.events import SALES, Flow, State
-from gateway.store.session import reading, writing
 from handlers.polling import polls, till_sources
 from mapping.records import SaleKind
 from tests.handlers.counter import OpenShop

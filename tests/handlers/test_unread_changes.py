@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from gateway.store.session import writing
+from gateway.database.session import writing
 from gateway.store.tables import InboxRow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, sold

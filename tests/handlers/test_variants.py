@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.database.session import reading, writing
 from gateway.store import links
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
 from tests.handlers.counter import (
     OpenShop,
     add_category,

@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_PARTS = ("mapping", "handlers", "workers", "gateway/connectors", "gateway/queries", "gateway/store", "gateway/web")
+_PARTS = (
+    "mapping",
+    "handlers",
+    "workers",
+    "gateway/connectors",
+    "gateway/queries",
+    "gateway/store",
+    "gateway/database",
+    "gateway/privacy",
+    "gateway/web",
+)
 _SINGLE = ("gateway/token_manager.py", "gateway/findings.py", "gateway/removal.py")
 _NOT_FOR_PAGES = (
-    *("gateway/store/people.py", "gateway/store/personal.py", "gateway/web/health.py"),
+    *("gateway/privacy/people.py", "gateway/privacy/personal.py", "gateway/web/health.py"),
     *(f"gateway/web/api/{each}.py" for each in ("events",)),
     "gateway/web/webhooks.py",
 )

@@ -12,8 +12,8 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, Table
 
+from gateway.database.session import open_engine
 from gateway.store import installation
-from gateway.store.session import open_engine
 from tests.house.sources import ROOT
 
 

@@ -9,8 +9,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from gateway import known_revisions
+from gateway.database.session import open_engine
 from gateway.store import installation
-from gateway.store.session import open_engine
 
 
 def test_the_migrations_equal_the_tables(engine: Engine) -> None:

@@ -64,7 +64,7 @@ def test_no_package_is_cut_into_ever_more_modules() -> None:
 def test_one_module_knows_how_to_insert_unless_a_row_exists() -> None:
     product = ("gateway", "handlers", "workers")
     ours = [s for s in sources() if s.path.startswith(product) and "on_conflict_do_" in s.text.lower()]
-    assert [s.path for s in ours] == ["gateway/store/sql.py"]
+    assert [s.path for s in ours] == ["gateway/database/sql.py"]
 
 
 def test_every_tests_folder_is_a_package_so_that_it_shadows_none_of_ours() -> None:

@@ -22,7 +22,14 @@ ONCE_USED = 9.4
 """Private functions with one caller, per 1,000 lines of the product: lower it when it has fallen."""
 WITH_ONE_IMPORTER = 33
 """Modules of the product that one other imports: better joined with it. Lower it when it has fallen."""
-MOST_MODULES = {"gateway/store/": 30, "gateway/queries/": 5, "workers/": 8, "": 196}
+MOST_MODULES = {
+    "gateway/store/": 23,
+    "gateway/database/": 4,
+    "gateway/privacy/": 3,
+    "gateway/queries/": 5,
+    "workers/": 8,
+    "": 196,
+}
 """Modules below a folder of the product (`""`: all): lower it when it has fallen."""
 LONGEST_ARCHITECTURE = 300
 

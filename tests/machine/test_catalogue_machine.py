@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from gateway.database.session import open_engine
 from gateway.store.events import Change, Flow
-from gateway.store.session import open_engine
 from handlers import known_records
 from tests.conftest import to_sqlalchemy
 from tests.handlers.counter import add_category, add_stocked, article, capture, change, has_article, members, physical

@@ -8,9 +8,9 @@ from random import Random
 
 from sqlalchemy import Engine, text
 
+from gateway.database.session import reading, writing
 from gateway.store import cursors, inbox
 from gateway.store.events import Change, Flow
-from gateway.store.session import reading, writing
 from sandbox.mpluskassa.faults import Plan
 from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.quickbooks.simulation import Simulation as Books

@@ -13,12 +13,13 @@ from sqlalchemy import text
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.connectors.quickbooks.webhook import sign
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.privacy import retention
 from gateway.queries.activity import LISTED_BACK, SEARCHED_BACK
 from gateway.queries.sales import LOOKED_BACK
-from gateway.store import alerts, connections, inbox, requests, retention, round_robin
+from gateway.store import alerts, connections, inbox, requests, round_robin
 from gateway.store.alerts import Thresholds
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from handlers.agreement import report
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender

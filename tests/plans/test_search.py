@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import Page
+from gateway.privacy import retention
 from gateway.queries import activity
 from gateway.queries.activity import LISTED_BACK, SEARCHED_BACK, Filter
-from gateway.store import retention
 from gateway.store.events import Event, Flow, State
-from gateway.store.session import reading, writing
-from gateway.store.sql import Page
 from tests.engines import cheap_engine
-from tests.gateway.store.test_people_at_size import LONGEST_SECONDS, waits_during
+from tests.gateway.privacy.test_people_at_size import LONGEST_SECONDS, waits_during
 from tests.plans.conftest import ROWS
 
 

@@ -20,7 +20,7 @@ STEPS = 1_000
 STEPS_PER_ROW = 20
 """SQLite's machine takes ten to thirty steps for a row that is read, compared and left out."""
 _PRODUCT = ("gateway", "handlers", "workers")
-_COMMON = ("gateway/store/session.py", "gateway/store/sql.py")
+_COMMON = ("gateway/database/session.py", "gateway/database/sql.py")
 _SEEDED = re.compile(r"\b(inbox|links|journal|sales)\b")
 _SCAN = re.compile(r"^SCAN (inbox|links|journal|sales)\b")
 

@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.database.session import open_engine, reading
 from gateway.settings import read
-from gateway.store.session import open_engine, reading
 from tests.stories.stage import ADMIN_TOKEN, VERIFIER, WEBHOOK_SECRET, Stage
 
 PERSON: Mapping[str, str] = {

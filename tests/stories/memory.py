@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
+from gateway.database.session import open_engine, reading, writing
+from gateway.database.sql import moment
 from gateway.settings import read
 from gateway.store.events import State
-from gateway.store.session import open_engine, reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import CursorRow, InboxRow, JournalRow
 from tests.servers import wait_until
 from tests.stories.stage import PATIENCE, Stage

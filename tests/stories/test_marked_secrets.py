@@ -9,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from gateway.database.session import open_engine, writing
 from gateway.settings import read
-from gateway.store.session import open_engine, writing
 from sandbox.mpluskassa.faults import KINDS, Plan
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.quickbooks.injected_faults import Mode

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from gateway.store.session import open_engine
+from gateway.database.session import open_engine
 from sandbox.mpluskassa.structs import AMSTERDAM
 from tests.month import goods
 from tests.month.calendar import Month

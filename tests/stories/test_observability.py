@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import update
 
 from gateway import VERSION
+from gateway.database.session import open_engine, writing
+from gateway.database.sql import moment
 from gateway.settings import read
-from gateway.store.session import open_engine, writing
-from gateway.store.sql import moment
 from gateway.store.tables import AlertRow
 from sandbox.mpluskassa.lines import ItemSold
 from tests.servers import wait_until

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway import doctor
-from gateway.store.session import open_engine, reading, writing
+from gateway.database.session import open_engine, reading, writing
 from sandbox.mpluskassa.lines import ItemSold
 from tests import forking
 from tests.conftest import to_sqlalchemy

@@ -11,8 +11,8 @@ import dramatiq
 from sqlalchemy import Engine
 
 from gateway import failpoints, jobs, settings
+from gateway.database.session import open_engine
 from gateway.jobs import QUEUE, Job, Notifier
-from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import LONGEST_SECONDS, Worker
 from workers.worker_threads import WorkerThreads

@@ -16,10 +16,10 @@ from sqlalchemy import Engine, insert, update
 
 from gateway import alerts, settings
 from gateway.alerts import AlertSender, NotDelivered, Watch
+from gateway.database.session import writing
+from gateway.database.sql import moment
 from gateway.settings import Settings
 from gateway.store import inbox
-from gateway.store.session import writing
-from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, ConnectionRow
 from tests import tls
 from tests.servers import find_free_port

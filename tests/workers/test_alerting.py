@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,32 +22,31 @@ from starlette.routing import Route
 
 from gateway import alerts, settings
 from gateway.alerts import Watch
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
+from gateway.privacy import retention
 from gateway.queries import todo
 from gateway.settings import Settings
 from gateway.store import alerts as rows
-from gateway.store import claims, connections, counts, cursors, inbox, retention, tokens
+from gateway.store import claims, connections, counts, cursors, inbox, tokens
 from gateway.store.alerts import AlertCause, Thresholds, find_causes
 from gateway.store.connections import Connection
 from gateway.store.events import BACKFILL, Change, Flow, Outcome, State
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, CursorRow, InboxRow, ProcessRow, TokenRow
 from tests.claiming import finish
 from tests.conftest import on_both_databases
 from tests.conftest import one_migrated_url as migrated_url  # noqa: F401 - a fixture
 from tests.workers.mailbox import Mailbox
 
-KEY = "a-secret-key-of-good-length"
-SEAL = Seal([KEY])
+SEAL = Seal([KEY := "a-secret-key-of-good-length"])
 PATIENCE = Thresholds(timedelta(minutes=15), 1000)
 
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    made = Mailbox()
-    yield made
-    made.close()
+    with closing(Mailbox()) as made:
+        yield made
 
 
 class Receiver:

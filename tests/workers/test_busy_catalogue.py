@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Engine
 
+from gateway.database.session import writing
 from gateway.store import inbox
 from gateway.store.events import Change, Flow
-from gateway.store.session import writing
 from tests.handlers.shop import Shop, sold
 from tests.servers import wait_until
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
+from gateway.database.session import reading, writing
 from gateway.queries import activity
 from gateway.store import claims, inbox
 from gateway.store.audit import Entry
 from gateway.store.claims import LeaseLost
 from gateway.store.events import URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.round_robin import RoundRobin
-from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from handlers.result import Ended, Result
 from workers.sharing import EventWriter, Holds

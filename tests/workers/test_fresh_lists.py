@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.database.session import reading
 from gateway.queries import activity
 from gateway.store.events import Event, State
-from gateway.store.session import reading
 from mapping.errors import MappingError, NotBookable
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.conftest import open_shop, shop_database

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
+from gateway.database.session import open_engine, reading, writing
 from gateway.errors import Transient
 from gateway.store import claims, inbox, installation
 from gateway.store.claims import Claim
 from gateway.store.events import Change, Event, Flow, Outcome, State
-from gateway.store.session import open_engine, reading, writing
 from handlers.result import Ended, Result
 from tests.conftest import to_sqlalchemy
 from tests.handlers.shop import Shop, sold

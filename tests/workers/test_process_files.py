@@ -13,10 +13,10 @@ from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
 from gateway import failpoints, settings
+from gateway.database.session import writing
+from gateway.database.sql import moment
 from gateway.store import claims, cursors
 from gateway.store.events import State
-from gateway.store.session import writing
-from gateway.store.sql import moment
 from gateway.store.tables import CallSlotRow, InboxRow
 from tests import mortal
 from tests.handlers.shop import REALM, Shop, sold

@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy import event as sqlalchemy_event
 
+from gateway.database.session import open_engine, reading, writing
+from gateway.database.sql import epoch
 from gateway.errors import RateLimited
 from gateway.store import rate_limits
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
-from gateway.store.session import open_engine, reading, writing
-from gateway.store.sql import epoch
 from gateway.store.tables import CallSlotRow, RateLimitRow
 from tests import forking
 from tests.servers import wait_until

@@ -20,15 +20,15 @@ from starlette.responses import HTMLResponse
 
 from gateway import jobs, settings
 from gateway.connectors.exchange import Exchange
+from gateway.database.sealing import Seal
+from gateway.database.session import open_engine, reading, writing
+from gateway.database.sql import moment
 from gateway.errors import GatewayError
 from gateway.jobs import Notifier
 from gateway.queries import activity
 from gateway.store import connections, cursors, requests
 from gateway.store.alerts import Thresholds, find_causes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
-from gateway.store.sealing import Seal
-from gateway.store.session import open_engine, reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import ConnectionRow, CursorRow, ProcessRow, SystemRow, TokenRow
 from gateway.web import api
 from handlers.polling import polls

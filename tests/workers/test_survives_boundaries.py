@@ -11,9 +11,9 @@ from sqlmodel import col
 from structlog.testing import capture_logs
 
 from gateway import failpoints
+from gateway.database.session import writing
+from gateway.database.sql import epoch, moment
 from gateway.store.events import Change, Flow, State
-from gateway.store.session import writing
-from gateway.store.sql import epoch, moment
 from gateway.store.tables import CallSlotRow, InboxRow, LeaseRow
 from tests import mortal
 from tests.handlers.shop import REALM, Shop, sold

@@ -14,9 +14,9 @@ import redis
 from sqlalchemy import Engine
 
 from gateway import jobs
+from gateway.database.session import open_engine
 from gateway.jobs import QUEUE, Notifier
 from gateway.store.events import Change, Flow
-from gateway.store.session import open_engine
 from sandbox.chaos.faults import Blackhole
 from sandbox.chaos.proxy import Proxy
 from tests.handlers.shop import Shop

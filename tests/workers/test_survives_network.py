@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway.connectors.http import Limits
+from gateway.database.session import open_engine
 from gateway.store.events import Change, Flow
-from gateway.store.session import open_engine
 from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, LoseRequest, Refuse, Reset, Truncate
 from sandbox.chaos.proxy import Proxy
 from sandbox.mpluskassa.documents import Tender

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from gateway import settings
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.queries import activity
 from gateway.store import connections, inbox, rate_limits, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow
 from gateway.store.rate_limits import Account
 from gateway.store.round_robin import RoundRobin
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from gateway.web import services
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.simulation import Simulation as TillSimulation

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.database.session import open_engine
 from gateway.store.events import Change, Flow
-from gateway.store.session import open_engine
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import Shop, sold
 from tests.workers.attempts import created, ends_of, handled, made_articles

@@ -14,11 +14,12 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.database.sql import Page
+from gateway.privacy import people
 from gateway.queries import activity
-from gateway.store import audit, connections, links, people
+from gateway.store import audit, connections, links
 from gateway.store.audit import Entry
 from gateway.store.events import Event, State
-from gateway.store.sql import Page
 from gateway.web import actions, inputs, services
 from gateway.web.access import ADMIN
 from gateway.web.inputs import Refusal

@@ -13,13 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway import VERSION
+from gateway.database import sql
+from gateway.database.sealing import Seal
 from gateway.queries import activity, figures, todo
 from gateway.settings import Settings
-from gateway.store import agreements, audit, connections, counts, installation, rate_limits, requests, sql, tokens
+from gateway.store import agreements, audit, connections, counts, installation, rate_limits, requests, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.sales import today_of
-from gateway.store.sealing import Seal
 from gateway.store.tables import (
     AgreementDayRow,
     AgreementRecordRow,

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import catalogue
+from gateway.database import sql
 from gateway.queries import figures, sales
-from gateway.store import counts, sql
+from gateway.store import counts
 from gateway.store.sales import AMSTERDAM, today_of
 from gateway.web import services
 from gateway.web.access import chosen_language

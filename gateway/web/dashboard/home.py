@@ -14,12 +14,13 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway.database import sql
 from gateway.errors import AUTH_LOST
 from gateway.queries import activity, figures, sales
 from gateway.queries.figures import AgreementSum
 from gateway.queries.sales import SaleFilter, SalesTotal
 from gateway.queries.todo import OpenCause
-from gateway.store import connections, counts, cursors, rate_limits, sql, tokens
+from gateway.store import connections, counts, cursors, rate_limits, tokens
 from gateway.store.connections import Connection, Silence
 from gateway.store.rate_limits import NAMES
 from gateway.store.sales import AMSTERDAM, SaleStatus

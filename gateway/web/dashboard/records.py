@@ -11,12 +11,12 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from gateway.database.sql import Page
 from gateway.queries import activity, records
 from gateway.queries.records import ListedRecord, RecordFilter, RecordPosition
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.records import RecordKind, RecordStatus
 from gateway.store.requests import Side
-from gateway.store.sql import Page
 from gateway.web import actions, api, inputs, services
 from gateway.web.access import refuse_others
 from gateway.web.actions import PreviewRequest

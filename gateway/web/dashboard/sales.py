@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
+from gateway.database.sql import Page
 from gateway.queries import activity, sales
 from gateway.queries.sales import ListedSale, SaleFilter, SalePosition, SalesTotal
 from gateway.settings import Settings
@@ -23,7 +24,6 @@ from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales import SaleStatus, SideName
-from gateway.store.sql import Page
 from gateway.store.tables import SaleRow
 from gateway.web import actions, inputs, services
 from gateway.web.access import chosen_language, refuse_others

@@ -14,9 +14,10 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import catalogue
 from gateway.alerts import open_channels
+from gateway.database import sql
 from gateway.queries import figures, todo
 from gateway.queries.todo import BulkProgress, OpenCause
-from gateway.store import alerts, audit, cursors, sql, users
+from gateway.store import alerts, audit, cursors, users
 from gateway.store.audit import BulkAction, CauseMarkRow
 from gateway.store.events import Flow, State
 from gateway.store.sales import AMSTERDAM, SaleStatus, today_of

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from gateway.database import sql
+from gateway.database.session import reading, writing
 from gateway.errors import RateLimited
 from gateway.queries import activity
-from gateway.store import claims, event_history, inbox, leases, links, sql
+from gateway.store import claims, event_history, inbox, leases, links
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
 from tests.claiming import finish
 
 RANGE = {"first": 900, "last": 907}

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import StatementError
 from sqlmodel import col
 
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.store.tables import ProcessRow
 
 

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.store import connections
 from gateway.store.connections import Connection
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from mapping.records import LineAmounts
 
 SEAL = Seal(["a-secret-key-of-good-length"])

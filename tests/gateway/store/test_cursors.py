@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine, update
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.store import cursors, leases
 from gateway.store.cursors import RECEIPTS
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import CursorRow, LeaseRow
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
+from gateway.database.session import reading, writing
 from gateway.store import connections
-from gateway.store.session import reading, writing
 
 
 def save(engine: Engine, document: str, connection: str = "c") -> int:

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import Engine, delete, func, select, update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
+from gateway.privacy import retention
 from gateway.queries import activity
-from gateway.store import claims, counts, inbox, retention
+from gateway.store import claims, counts, inbox
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.ingress import Ingress
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import EventCountRow, InboxRow
 from tests.claiming import finish
 

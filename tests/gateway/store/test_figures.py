@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Engine, update
 from sqlmodel import col
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.queries import figures
 from gateway.queries import sales as listed
 from gateway.store import claims, connections, counts, inbox, links, sales
@@ -15,8 +17,6 @@ from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import AMSTERDAM, SaleFacts, SaleStatus
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, SaleRow
 from tests.claiming import finish
 

@@ -14,11 +14,11 @@ from alembic import command
 from sqlalchemy import Connection, Engine, MetaData, Table
 from sqlmodel import col
 
+from gateway.database.session import open_engine, reading, writing
 from gateway.queries import activity
 from gateway.store import claims, cursors, event_history, inbox, installation, links
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import BackfillRow, EventCountRow, SaleRow
 
 RELEASED = "0011"

@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import Engine, text, update
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.queries import activity
 from gateway.store import claims, event_history, inbox
 from gateway.store.claims import LeaseLost
 from gateway.store.events import Change, Event, Flow, Outcome, Received, State
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 from tests.claiming import claim_next, finish
 

@@ -15,11 +15,11 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlmodel import Session, col
 
+from gateway.database.session import reading, sqlite_path, writing
 from gateway.errors import Transient
 from gateway.store import inbox
 from gateway.store.events import URGENT, Change, Flow, Received, State
 from gateway.store.ingress import CHANGES_AT_ONCE, Ingress
-from gateway.store.session import reading, sqlite_path, writing
 from gateway.store.tables import InboxRow
 from tests.servers import find_free_port
 

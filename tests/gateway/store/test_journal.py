@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from sqlalchemy import Engine
 
+from gateway.database.session import reading, writing
+from gateway.privacy import retention
 from gateway.queries import activity
-from gateway.store import audit, retention
+from gateway.store import audit
 from gateway.store.audit import DETAIL_CHARACTERS, Entry
-from gateway.store.session import reading, writing
 
 
 def test_lines_come_back_in_the_order_they_were_written_with_their_details(engine: Engine) -> None:

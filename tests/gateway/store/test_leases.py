@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, text
 
+from gateway.database.session import reading, writing
 from gateway.errors import RateLimited
 from gateway.store import claims, cursors, leases
 from gateway.store.leases import Lease
-from gateway.store.session import reading, writing
 from gateway.store.tables import LeaseRow
 from tests.servers import wait_until
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
+from gateway.database.session import reading, writing
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading, writing
 
 
 def save(engine: Engine, *saved: Link, connection: str = "c") -> None:

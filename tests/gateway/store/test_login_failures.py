@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, func, select
 
+from gateway.database.session import reading, writing
 from gateway.store import users
-from gateway.store.session import reading, writing
 from gateway.store.tables import LoginFailureRow
 from gateway.store.users import NO_FAILURES, LoginFailures
 from tests.servers import wait_until

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine
 
+from gateway.database.session import reading, writing
 from gateway.store import counts
-from gateway.store.session import reading, writing
 
 
 def add(engine: Engine, calls: int, *, month: str = "2026-11", kind: str = "read", connection: str = "c") -> None:

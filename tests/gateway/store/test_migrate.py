@@ -11,8 +11,8 @@ from alembic import command
 from sqlalchemy import Connection, Engine, inspect
 from sqlmodel import SQLModel
 
+from gateway.database.session import open_engine
 from gateway.store import installation
-from gateway.store.session import open_engine
 
 
 def upgrade(url: str) -> str:

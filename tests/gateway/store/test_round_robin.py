@@ -12,13 +12,13 @@ import sqlalchemy
 from sqlalchemy import Engine, insert, select, text, update
 from sqlmodel import col
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.database.sql import epoch, moment
 from gateway.store import claims, connections, inbox, round_robin, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import BACKFILL, NORMAL, URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.round_robin import RoundRobin
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
-from gateway.store.sql import epoch, moment
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow
 from tests.claiming import claim_next, finish
 from tests.plans.watching import watching

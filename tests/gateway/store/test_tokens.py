@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, text, update
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.store import tokens
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import LeaseRow
 from gateway.store.tokens import Tokens
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine, text
 
+from gateway.database.session import writing
 from gateway.store import leases
-from gateway.store.session import writing
 
 
 def spend(engine: Engine, what: str = "a-state", *, seconds: float = 900.0) -> bool:

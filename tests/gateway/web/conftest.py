@@ -18,12 +18,12 @@ from gateway import settings as environment
 from gateway.app import create_app
 from gateway.connectors.mpluskassa import webhook as till
 from gateway.connectors.quickbooks.webhook import sign
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.settings import Settings
 from gateway.store import connections, inbox
 from gateway.store.connections import Connection
 from gateway.store.events import Change
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from gateway.store.tables import AuditRow, InboxRow
 from gateway.web.protocol import BoundedProtocol
 from tests.conftest import one_migrated_url

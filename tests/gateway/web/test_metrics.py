@@ -12,13 +12,13 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, text
 
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.observability import counters
 from gateway.store import counts, cursors, installation, rate_limits, requests
 from gateway.store.installation import CounterShare
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account, Limit
 from gateway.store.requests import Notes
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import AlertRow
 from gateway.web import health
 from gateway.web.health import Gauge

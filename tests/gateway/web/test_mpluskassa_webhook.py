@@ -7,9 +7,9 @@ import json
 import pytest
 
 from gateway.connectors.mpluskassa import webhook as till
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
 from gateway.store import connections
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
 from tests.gateway.web.conftest import (
     OLD_TILL_SECRET,
     SUBSCRIPTION,

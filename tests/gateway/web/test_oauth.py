@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.store import connections, tokens
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import REALM, TOKEN, Gateway, a_connection
 from tests.servers import wait_until

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from gateway.connectors.quickbooks.webhook import sign
-from gateway.store.session import writing
+from gateway.database.session import writing
 from gateway.web import health
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import OLD_VERIFIER, REALM, VERIFIER, Gateway, a_cloud_event, fields

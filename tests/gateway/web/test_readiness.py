@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event
 
 from gateway import settings as environment
 from gateway.app import create_app
-from gateway.store.session import open_engine
+from gateway.database.session import open_engine
 from tests import outages
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway
 from tests.servers import TEMPLATE, Postgres, Served, Valkey, wait_until

@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import removal
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.store import alerts, connections, tokens
 from gateway.store.alerts import AlertCause
 from gateway.store.events import Change, Flow, State
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import REALM, Gateway, a_cloud_event, a_connection, csrf_of
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
+from gateway.database.session import writing
 from gateway.store import claims
 from gateway.store.events import Outcome, State
-from gateway.store.session import writing
 from tests.claiming import claim_next, finish
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import Gateway

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.errors import AUTH_LOST
 from gateway.store import connections, inbox, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from tests.claiming import claim_next, finish
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import TILL_SECRET, Gateway, a_connection, a_session_event, csrf_of

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from gateway import settings as environment
 from gateway.app import create_app
-from gateway.store.session import reading
+from gateway.database.session import reading
 from gateway.store.tables import LoginFailureRow, TokenRow, UsedOnceRow
 from gateway.web.services import FAILURES
 from sandbox.chaos.faults import Refuse

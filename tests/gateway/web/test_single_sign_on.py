@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlmodel import col
 
+from gateway.database.session import reading, writing
 from gateway.store import users
-from gateway.store.session import reading, writing
 from gateway.store.tables import UserRow, WebSessionRow
 from gateway.store.users import Role
 from gateway.web.services import FAILURES

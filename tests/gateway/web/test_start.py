@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 
 from gateway import settings as environment
 from gateway.app import create_app
+from gateway.database.session import open_engine, reading
 from gateway.store import installation
-from gateway.store.session import open_engine, reading
 from gateway.web.protocol import BoundedProtocol
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, a_cloud_event
 from tests.servers import wait_until

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event, text
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.connectors.mpluskassa import webhook as till
-from gateway.store.session import open_engine
+from gateway.database.session import open_engine
 from gateway.web import health
 from tests.conftest import to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, SUBSCRIPTION, Gateway

@@ -23,7 +23,7 @@ from gateway import failpoints
 from gateway import settings as environment
 from gateway.app import DATABASE_THREADS, create_app
 from gateway.connectors.quickbooks.webhook import sign
-from gateway.store.session import open_engine
+from gateway.database.session import open_engine
 from sandbox.chaos.faults import Latency, LoseReply, Refuse
 from sandbox.chaos.proxy import Proxy
 from tests import mortal, outages

@@ -15,13 +15,14 @@ from sqlmodel import col
 from starlette.routing import Route
 
 from gateway import doctor, removal
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.errors import Rejected
-from gateway.store import alerts, connections, retention
+from gateway.privacy import retention
+from gateway.store import alerts, connections
 from gateway.store.alerts import AlertCause
 from gateway.store.events import Change, Flow, State
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import AuditRow, ConnectionRow, UserRow, WebSessionRow
 from gateway.web import dashboard
 from gateway.web.services import FAILURES

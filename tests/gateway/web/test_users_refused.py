@@ -8,8 +8,8 @@ import re
 import httpx
 import pytest
 
+from gateway.database.session import reading
 from gateway.store import connections
-from gateway.store.session import reading
 from tests.gateway.web.conftest import Gateway, csrf_of
 from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
 from tests.gateway.web.test_users import (

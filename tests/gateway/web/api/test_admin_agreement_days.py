@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from gateway.database.session import writing
 from gateway.store import agreements
 from gateway.store.agreements import AgreementStatus, DayResult, Record
-from gateway.store.session import writing
 from tests.gateway.web.conftest import Gateway
 
 FIRST = date(2026, 11, 1)

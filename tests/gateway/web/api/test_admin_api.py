@@ -12,12 +12,12 @@ import pytest
 import simplejson
 from sqlalchemy import select
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.store import audit, claims, connections, counts, links
 from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from gateway.store.tables import LinkRow
 from tests import claiming
 from tests.claiming import claim_next

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
+from gateway.database.session import writing
 from gateway.store import requests
 from gateway.store.events import Outcome, State
 from gateway.store.requests import Notes
-from gateway.store.session import writing
 from tests.claiming import finish
 from tests.gateway.backfills import begin, handle
 from tests.gateway.web.conftest import Gateway

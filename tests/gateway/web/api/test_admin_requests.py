@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
 from gateway.errors import AUTH_LOST
 from gateway.store import claims, inbox, tokens
 from gateway.store.events import Outcome, State
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
 from gateway.store.tables import SaleRow
 from tests.gateway.web.api.test_admin_api import an_event, finish
 from tests.gateway.web.conftest import Gateway

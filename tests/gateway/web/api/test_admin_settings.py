@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import simplejson
 
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
 from gateway.store import connections
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
 from tests.gateway.web.conftest import Gateway, a_connection
 
 

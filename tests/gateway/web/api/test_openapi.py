@@ -16,9 +16,9 @@ from starlette.routing import Route
 
 from gateway import settings
 from gateway.app import create_app
+from gateway.database.session import writing
 from gateway.store import requests
 from gateway.store.events import Outcome, State
-from gateway.store.session import writing
 from gateway.web import dashboard, oauth
 from gateway.web.api import to_document
 from gateway.web.api.schemas import SCHEMAS

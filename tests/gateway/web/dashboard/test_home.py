@@ -9,6 +9,9 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, update
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.queries import todo
 from gateway.store import alerts, connections, counts, tokens
 from gateway.store.agreements import AgreementStatus
@@ -17,9 +20,6 @@ from gateway.store.counts import BookedDayRow, HourRow
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.records import RecordStatus
 from gateway.store.sales import AMSTERDAM
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import AgreementDayRow, ConnectionRow, InboxRow, ProcessRow, RecordRow, SystemRow
 from mapping.choices import ListName, ListOption
 from tests.gateway.web.conftest import Gateway, csrf_of

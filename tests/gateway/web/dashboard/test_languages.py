@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway import catalogue
+from gateway.database.session import writing
 from gateway.store import audit, claims
 from gateway.store.events import Change, Flow
 from gateway.store.sales import AMSTERDAM
-from gateway.store.session import writing
 from gateway.web.dashboard.rendering import to_clock
 from mapping import messages
 from mapping.control import Control, ControlQuestion, resolve

@@ -11,13 +11,14 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from gateway.store import alerts, counts, sql, tokens
+from gateway.database import sql
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.database.sql import epoch
+from gateway.store import alerts, counts, tokens
 from gateway.store.alerts import AlertCause as Happening
 from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, State
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
-from gateway.store.sql import epoch
 from gateway.store.tables import ConnectionRow, RateLimitRow
 from gateway.store.tokens import Tokens
 from gateway.web.dashboard import rendering

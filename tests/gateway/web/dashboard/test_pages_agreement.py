@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import Engine, insert, update
 from sqlmodel import Session, col
 
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
 from gateway.queries import figures
 from gateway.store import agreements
 from gateway.store.agreements import AgreementStatus, DayResult, Record
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
 from gateway.store.tables import AgreementDayRow, SaleRow
 from mapping.messages import message
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, csrf_of

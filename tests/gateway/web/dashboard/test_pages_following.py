@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import Engine, insert, update
 from sqlmodel import col
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
 from gateway.queries import todo
 from gateway.queries.todo import AuditFilter
 from gateway.store import alerts, audit, connections, counts, requests, users
 from gateway.store.alerts import WITHHELD, AlertCause
 from gateway.store.events import Outcome, State
 from gateway.store.requests import Notes
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, AuditRow
 from gateway.store.users import Role
 from mapping.messages import message

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
+from gateway.database.session import reading, writing
 from gateway.store import claims, connections, inbox, sales
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.sales import AMSTERDAM, SaleFacts
-from gateway.store.session import reading, writing
 from mapping import choices, settings_document
 from mapping.choices import ListName, ListOption
 from mapping.settings_document import SettingsDocument

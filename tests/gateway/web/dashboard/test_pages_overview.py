@@ -11,12 +11,12 @@ import httpx
 from sqlalchemy import Engine, delete, event, insert, update
 from sqlmodel import col
 
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
+from gateway.database.sql import moment
 from gateway.store import connections, counts, tokens
 from gateway.store.agreements import AgreementStatus
 from gateway.store.sales import AMSTERDAM
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
-from gateway.store.sql import moment
 from gateway.store.tables import AgreementDayRow, ConnectionRow, SystemRow
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, a_connection

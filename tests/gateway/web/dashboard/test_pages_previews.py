@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.database.session import writing
 from gateway.store import claims, connections, records
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.records import RecordFacts, RecordKind
-from gateway.store.session import writing
 from mapping import messages
 from mapping.choices import ListName, ListOption
 from mapping.messages import join, message

@@ -10,10 +10,10 @@ import httpx
 import pytest
 import sqlalchemy
 
+from gateway.database.session import writing
 from gateway.store import connections, links, records
 from gateway.store.links import Link, LinkKind
 from gateway.store.records import RecordFacts, RecordKind
-from gateway.store.session import writing
 from mapping.choices import ListName, ListOption
 from tests.conftest import on_both_databases
 from tests.gateway.web.conftest import Gateway, csrf_of

@@ -17,13 +17,13 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from gateway import catalogue
+from gateway.database.session import reading, writing
 from gateway.queries import sales as sales_queries
 from gateway.queries.sales import SaleFilter
 from gateway.store import claims, links, sales
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sales import SaleFacts
-from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
 from gateway.web.dashboard.rendering import defuse
 from gateway.web.dashboard.sales import COLUMNS
@@ -209,7 +209,7 @@ def test_pages_follow_each_other_without_a_gap_or_a_repetition(gateway: Gateway,
 
 
 def sales_now(gateway: Gateway) -> Any:
-    from gateway.store import sql
+    from gateway.database import sql
 
     with reading(gateway.engine) as session:
         return sql.now_of(session)

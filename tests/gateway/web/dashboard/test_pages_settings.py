@@ -9,9 +9,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
 from gateway.store import connections
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
 from tests.gateway.web.conftest import TOKEN, Gateway, a_connection, csrf_of
 
 PAGE = "/connections/default/settings"

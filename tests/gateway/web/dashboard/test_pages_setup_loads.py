@@ -8,11 +8,11 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from gateway.database.sealing import Seal
+from gateway.database.session import writing
 from gateway.store import connections, requests, tokens
 from gateway.store.events import Event, Outcome, State
 from gateway.store.requests import Notes
-from gateway.store.sealing import Seal
-from gateway.store.session import writing
 from mapping.choices import ListName, ListOption
 from tests.claiming import claim_next, finish
 from tests.gateway.web.conftest import Gateway, a_cloud_event, a_session_event, csrf_of

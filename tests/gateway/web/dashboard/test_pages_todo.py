@@ -10,13 +10,13 @@ import httpx
 from sqlalchemy import update
 from sqlmodel import col
 
+from gateway.database.sealing import Seal
+from gateway.database.session import reading, writing
 from gateway.queries import todo
 from gateway.store import audit, claims, connections, inbox, records
 from gateway.store.audit import CauseMarkRow
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.records import RecordFacts, RecordKind
-from gateway.store.sealing import Seal
-from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from tests.claiming import finish
 from tests.conftest import on_both_databases

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert
 
-from gateway.store import inbox, people
+from gateway.database.session import writing
+from gateway.privacy import people
+from gateway.store import inbox
 from gateway.store.events import Change, Flow
-from gateway.store.session import writing
 from gateway.store.tables import InboxRow, JournalRow
 
 ROWS = 10_000

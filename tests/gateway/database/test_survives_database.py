@@ -10,9 +10,9 @@ from contextlib import closing
 import pytest
 from sqlalchemy import Engine, text
 
+from gateway.database.postgres import PING_SECONDS, REST_SECONDS, BoundedConnection
+from gateway.database.session import open_engine, reading, sqlite_path, writing
 from gateway.errors import Transient
-from gateway.store.postgres import PING_SECONDS, REST_SECONDS, BoundedConnection
-from gateway.store.session import open_engine, reading, sqlite_path, writing
 from sandbox.chaos.faults import Blackhole, LoseReply, Refuse
 from sandbox.chaos.proxy import Proxy
 from tests import outages

@@ -10,8 +10,8 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway.database.sealing import Seal, SealedColumn
 from gateway.errors import Permanent
-from gateway.store.sealing import Seal, SealedColumn
 
 OLD, NEW = "the-key-of-last-year", "the-key-of-this-year"
 HERE = SealedColumn("connections", "mplus_secret_sealed", "shop")

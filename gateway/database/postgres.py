@@ -10,9 +10,8 @@ Behind one, limits are set in each transaction and nothing is prepared.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg
@@ -20,13 +19,8 @@ from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
-
-from gateway.errors import Transient
-from gateway.store.events import COLUMNS, Change, Received, clean, to_row
-from gateway.store.tables import InboxRow
 
 STATEMENT_MILLISECONDS = 15_000
 ANSWER_SECONDS = STATEMENT_MILLISECONDS / 1000 + 5.0  # the server itself has ended the statement by then
@@ -134,9 +128,6 @@ def is_pooled(connection: Connection) -> bool:
     return isinstance(driver, BoundedConnection) and driver.pooled
 
 
-# --- the ingress --------------------------------------------------------------------------------------------------
-
-
 _CONNECT_SECONDS = 2
 _INGRESS_MILLISECONDS = 1_500
 _INGRESS_OPTIONS: dict[str, Any] = {
@@ -149,81 +140,13 @@ _INGRESS_OPTIONS: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": _CONNECT_SECONDS * 1000,
 }
-_LEFT_SECONDS = 30.0  # then a device between the server and us has dropped the connection
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
-_COLUMNS = [InboxRow.__table__.c[each] for each in COLUMNS]  # type: ignore[attr-defined]
-_ARRAYS = ", ".join(f"%s::{column.type.compile(_DIALECT)}[]" for column in _COLUMNS)
-_INSERT = (
-    f"INSERT INTO inbox ({', '.join(column.name for column in _COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
-    f" SELECT arriving.*, clock_timestamp(), clock_timestamp() FROM unnest({_ARRAYS}) AS arriving"
-    " ON CONFLICT (key) DO NOTHING RETURNING id, key, state, correlation"
-).encode()
-_FIND = b"SELECT id, key, state, correlation FROM inbox WHERE key = ANY(%s)"
-
-_Row = tuple[int, str, str]
-_IngressConnection = psycopg.AsyncConnection[TupleRow]
+AsyncConnection = psycopg.AsyncConnection[TupleRow]
+REFUSALS = (psycopg.OperationalError, psycopg.InternalError, psycopg.ProgrammingError)
+"""The server is away, or takes no writes."""
 
 
-class PostgresWriter:
-    """Commits groups of changes: one asynchronous connection of its own, one statement per group.
-
-    A statement that hangs is abandoned together with its connection.
-    """
-
-    def __init__(self, url: str, *, patience: float) -> None:
-        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
-        self._patience = patience
-        self._connection: _IngressConnection | None = None
-        self._left_behind: set[asyncio.Task[list[Received]]] = set()
-
-    async def write(self, changes: Sequence[Change]) -> list[Received]:
-        """One transaction. Raises `Transient` when the server is away, refuses writes or does not answer."""
-        task = asyncio.create_task(self._write(changes))
-        done, _ = await asyncio.wait({task}, timeout=self._patience)
-        if not done:
-            # The task ends by the server's, the kernel's or our limit; it is not awaited, and its error is ignored.
-            self._connection = None
-            self._left_behind.add(task)
-            asyncio.get_running_loop().call_later(_LEFT_SECONDS, task.cancel)
-            task.add_done_callback(self._left_behind.discard)
-            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-            raise Transient("the database did not answer in time", code="database")
-        try:
-            return task.result()
-        except (psycopg.OperationalError, psycopg.InternalError, psycopg.ProgrammingError, OSError) as error:
-            raise Transient("the database cannot be used right now", code=type(error).__name__) from error
-
-    async def close(self) -> None:
-        """Close the connection; the next write opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-        for task in list(self._left_behind):
-            task.cancel()
-        await asyncio.gather(*self._left_behind, return_exceptions=True)
-
-    async def _write(self, changes: Sequence[Change]) -> list[Received]:
-        rows = [to_row(change) for change in changes]
-        keys = [clean(change.key) for change in changes]
-        if self._connection is None or self._connection.closed:
-            self._connection = await _open_for_ingress(self._url)
-        connection = self._connection
-        try:
-            created = await _fetch(connection, _INSERT, [list(column) for column in zip(*rows, strict=True)])
-            known = [key for key in keys if key not in created]
-            found = created | (await _fetch(connection, _FIND, [known]) if known else {})
-        except BaseException:
-            if self._connection is connection:
-                self._connection = None
-            raise
-        finally:
-            if connection is not self._connection:
-                await connection.close()
-        fresh = {row_id for row_id, *_ in created.values()}
-        return [Received.of_row(found[key], fresh) for key in keys]
-
-
-async def _open_for_ingress(url: str) -> _IngressConnection:
+async def open_for_ingress(url: str) -> AsyncConnection:
+    """A connection of the web process's own; behind a pooler nothing is prepared on it."""
     try:
         connection = await psycopg.AsyncConnection.connect(url, **_INGRESS_OPTIONS)
     except psycopg.OperationalError as error:
@@ -234,8 +157,3 @@ async def _open_for_ingress(url: str) -> _IngressConnection:
     if kept != (_INGRESS_MILLISECONDS,):
         connection.prepare_threshold = None
     return connection
-
-
-async def _fetch(connection: _IngressConnection, statement: bytes, values: Sequence[Any]) -> dict[str, _Row]:
-    cursor = await connection.execute(statement, values)
-    return {str(key): (int(row_id), str(state), str(trace)) for row_id, key, state, trace in await cursor.fetchall()}

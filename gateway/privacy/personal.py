@@ -16,9 +16,9 @@ from typing import Any
 from sqlalchemy import Engine, Index, String, and_, delete, func, or_, select
 from sqlmodel import AutoString, Field, Session, SQLModel, col
 
+from gateway.database.session import reading, windows
+from gateway.database.sql import chunks, holds_one, upsert
 from gateway.store.links import LinkKind
-from gateway.store.session import reading, windows
-from gateway.store.sql import chunks, holds_one, upsert
 from gateway.store.tables import InboxRow, LinkRow, RecordRow
 
 EMAIL, RELATION = "email:", "relation:"

@@ -21,12 +21,14 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Engine, Table, and_, case, delete, func, or_, select, text, true, tuple_, update
 from sqlmodel import Session, SQLModel, col
 
-from gateway.store import audit, connections, counts, personal, sales, sql, tables  # noqa: F401 - some only have tables
+from gateway.database import sql
+from gateway.database.session import reading, windows, writing
+from gateway.database.sql import change, chunks, fixed, moment
+from gateway.privacy import personal  # noqa: F401 - its table
+from gateway.store import audit, connections, counts, sales, tables  # noqa: F401 - some only have tables
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.sales import SaleContentRow, SaleStatus
-from gateway.store.session import reading, windows, writing
-from gateway.store.sql import change, chunks, fixed, moment
 from gateway.store.tables import AlertRow, ConnectionRow, InboxRow, JournalRow, LeaseRow, TokenRow
 from gateway.store.tables_of_records import BackfillRow, CursorRow, RecordRow, SaleRow, SystemRow
 from mapping import messages

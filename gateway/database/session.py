@@ -37,7 +37,7 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
     """
     if url.startswith("sqlite"):
         return _open_sqlite(url)
-    from gateway.store import postgres  # with its driver, which SQLite does not need
+    from gateway.database import postgres  # with its driver, which SQLite does not need
 
     pool: dict[str, Any] = {"poolclass": NullPool}
     if pool_size:

@@ -10,14 +10,15 @@ import pytest
 from sqlalchemy import Engine, insert, inspect, select, text, update
 from sqlmodel import SQLModel, col
 
-from gateway.store import audit, claims, inbox, links, people, personal, retention, sales
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
+from gateway.privacy import people, personal, retention
+from gateway.privacy.retention import Purged
+from gateway.store import audit, claims, inbox, links, sales
 from gateway.store.audit import Entry
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
-from gateway.store.retention import Purged
 from gateway.store.sales import SaleContentRow, SideName
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import AlertRow, InboxRow, SaleTagRow
 from mapping.side_by_side import SaleSide, SideLine
 from tests.claiming import finish

@@ -16,15 +16,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, tuple_, update
 from sqlmodel import Session, col
 
-from gateway.store import connections, personal
+from gateway.database.session import reading, windows, writing
+from gateway.database.sql import chunks, given, holds_one, moment
+from gateway.privacy import personal
+from gateway.privacy.personal import EMAIL, GONE, OF_PEOPLE, RELATION, TEXTS, Person
+from gateway.store import connections
 from gateway.store.events import ENDED
 from gateway.store.links import LinkKind
-from gateway.store.personal import EMAIL, GONE, OF_PEOPLE, RELATION, TEXTS, Person
 from gateway.store.records import RecordKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.sales import SaleContentRow
-from gateway.store.session import reading, windows, writing
-from gateway.store.sql import chunks, given, holds_one, moment
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow, SaleTagRow
 from mapping import side_by_side
 from mapping.customers import email_spellings

@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
-from gateway.store import claims, inbox, requests, retention
+from gateway.database.session import reading, writing
+from gateway.database.sql import moment
+from gateway.privacy import retention
+from gateway.privacy.retention import Purged
+from gateway.store import claims, inbox, requests
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.retention import Purged
-from gateway.store.session import reading, writing
-from gateway.store.sql import moment
 from gateway.store.tables import InboxRow
 from tests.claiming import finish
 
