@@ -124,10 +124,7 @@ def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: retention.Remo
 
 
 def follow(engine: Engine, settings: Settings, *, stopped: Callable[[], bool] = lambda: False) -> int:
-    """The remaining work of every removal: closes late events, revokes what a killed process left, purges.
-
-    Returns the number of purged rows.
-    """
+    """Close late events of removals, revoke what a killed process left, purge; returns the number of purged rows."""
     purged = 0
     with reading(engine) as session:
         left = retention.find_removed(session)

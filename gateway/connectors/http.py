@@ -281,10 +281,7 @@ class Forbidden(OSError):
 
 
 def refuse_name(host: str, port: int, *, encrypted: bool = True) -> None:
-    """Raises `Forbidden` when any address of this name is forbidden, `OSError` when the name is unknown.
-
-    What is not `encrypted` goes to private networks only.
-    """
+    """Raises `Forbidden` when any address of this name is one to `refuse`, `OSError` when the name is unknown."""
     for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         refuse(str(place[0]), encrypted=encrypted)
 

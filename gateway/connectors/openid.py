@@ -71,10 +71,7 @@ class Provider:
         self._failure: Transient | Permanent | None = None
 
     def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
-        """Where the browser goes; `state` and `nonce` come back, and `verifier` proves who began (PKCE).
-
-        Raises Transient, Permanent.
-        """
+        """Where the browser goes; `state` and `nonce` come back; PKCE by `verifier`. Raises Transient, Permanent."""
         with self._open() as calls:
             known = self._describe(calls)
         url: str = prepare_grant_uri(

@@ -41,10 +41,7 @@ def start(
     role: str,
     dramatiq: bool = False,
 ) -> None:
-    """Report errors to `dsn` from now on (nothing when it is empty).
-
-    With `dramatiq`, call this before the broker is built: the integration patches the broker's construction.
-    """
+    """Report errors to `dsn`, if any. With `dramatiq`, before the broker is built: its construction is patched."""
     if not dsn:
         return
     import sentry_sdk

@@ -203,10 +203,7 @@ class MplusKassa(Caller):
     def stock_changes(
         self, branches: Iterable[int], since_stock_id: int, limit: int, *, articles: Iterable[int] = ()
     ) -> RecordPage[records.StockMovement]:
-        """The bookings since a stock id (of these articles, or all), by any user.
-
-        A page's `marker` is the highest stock id in it.
-        """
+        """The bookings since a stock id (of these articles, or all); a page's `marker` is the highest one in it."""
         wanted = list(articles)
         request = wire.known(
             branchNumbers=list(branches),

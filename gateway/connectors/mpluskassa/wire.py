@@ -48,10 +48,7 @@ class Unusable(dict[str, Any]):
 
 
 def rows(value: Any, *path: str) -> list[Any]:
-    """The repeated elements below `path`: a missing wrapper, a lone element and a list all become a list.
-
-    Raises Malformed for a row that could not be read.
-    """
+    """What repeats below `path`, as a list where it is missing or alone too. Raises Malformed for an unreadable row."""
     return checked(rows_apart(value, *path))
 
 

@@ -171,10 +171,7 @@ class QuickBooks(Session):
         return tuple(wire.to_entry(entity, row) for row in self.all_rows(entity))
 
     def create_entry(self, entity: ListEntity, name: str, request_id: str) -> ListEntry:
-        """A new PaymentMethod (its name has at most 31 characters), or Account (at most 100): a current liability.
-
-        Raises DuplicateName.
-        """
+        """A PaymentMethod (name up to 31 characters) or current liability Account (up to 100). Raises DuplicateName."""
         body = wire.to_entry_body(entity, name)
         return self.write(entity, body, request_id, lambda source: wire.to_entry(entity, source))
 

@@ -37,15 +37,12 @@ class TokenSource(Protocol):
 
     def access(self) -> str:
         """A token that is still valid for a while."""
-        ...
 
     def renew(self, rejected: str) -> str:
         """A replacement for the token the books just refused (renewed meanwhile by another process, or now)."""
-        ...
 
     def refuse(self, code: str) -> None:
         """The books refuse calls with every token, with this code of theirs."""
-        ...
 
 
 @dataclass(eq=False, repr=False)
