@@ -149,25 +149,23 @@ class ContractCache:
         if contract is not None:
             return contract
         with self._lock:
-            if self._contract is None:
-                self._contract = self._load()
-                self._loaded_at = time.monotonic()
+            if self._contract is not None:
+                return self._contract
+            # Threads that waited for a failed load fail with it, instead of each trying again.
+            if self._failure is not None and time.monotonic() - self._failure[0] < self._quiet:
+                raise self._failure[1].with_traceback(None)
+            try:
+                self._contract = self._read()
+            except Exception as failure:
+                self._failure = time.monotonic(), failure
+                raise
+            self._loaded_at = time.monotonic()
             return self._contract
 
     def mark_outdated(self) -> None:
         """An answer did not fit: the installation may have been updated. Load it again, but not too often."""
         if time.monotonic() - self._loaded_at > self._patience:
             self._contract = None
-
-    def _load(self) -> Contract:
-        # Threads that waited for a failed load fail with it, instead of each trying again.
-        if self._failure is not None and time.monotonic() - self._failure[0] < self._quiet:
-            raise self._failure[1].with_traceback(None)
-        try:
-            return self._read()
-        except Exception as failure:
-            self._failure = time.monotonic(), failure
-            raise
 
     def _read(self) -> Contract:
         try:

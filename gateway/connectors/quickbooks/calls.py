@@ -115,20 +115,17 @@ def _name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One request below the company's address.
+    """One request below the company's address: a GET, or a POST if it has a body.
 
-    `writes`: without an answer it is unknown whether it was done. `metered`: Intuit bills it (data out).
-    `note` is a remark for a reader of the log. `holds` is what an answer has, though nothing was found; without it, it
-    is none.
+    `writes`: without an answer it is unknown whether it was done; Intuit bills all others (data out). `note` is a
+    remark for a reader of the log. `holds` is what an answer has, though nothing was found; without it, it is none.
     """
 
     operation: str
-    method: Literal["GET", "POST"]
     path: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     body: Json | str | None = None
     writes: bool = False
-    metered: bool = True
     note: str | None = None
     holds: str | None = None
 
@@ -147,21 +144,21 @@ def read(entity: str, record_id: str | None = None) -> ApiCall:
     """One record by its id, or the only one of its kind (Preferences)."""
     name = entity.lower()
     path = name if record_id is None else f"{name}/{record_id}"
-    return ApiCall(f"GET {name}", "GET", path, _parameters())
+    return ApiCall(f"GET {name}", path, _parameters())
 
 
 def ask(statement: Select) -> ApiCall:
     """A query: in the address, or in the body when it is long."""
     operation, text = f"QUERY {statement.entity.lower()}", statement.text
     if len(text) > _LONGEST_ADDRESS:
-        return ApiCall(operation, "POST", "query", _parameters(), text, holds="QueryResponse")
-    return ApiCall(operation, "GET", "query", _parameters(query=text), holds="QueryResponse")
+        return ApiCall(operation, "query", _parameters(), text, holds="QueryResponse")
+    return ApiCall(operation, "query", _parameters(query=text), holds="QueryResponse")
 
 
 def changes(entities: Sequence[str], since: datetime) -> ApiCall:
     """Change data capture of some entities since a moment at most 30 days ago."""
     parameters = _parameters(entities=",".join(entities), changedSince=write_moment(since))
-    return ApiCall("GET cdc", "GET", "cdc", parameters, holds="CDCResponse")
+    return ApiCall("GET cdc", "cdc", parameters, holds="CDCResponse")
 
 
 def write(entity: str, body: Json, request_id: str, **parameters: str) -> ApiCall:
@@ -171,7 +168,7 @@ def write(entity: str, body: Json, request_id: str, **parameters: str) -> ApiCal
     name = entity.lower()
     verb = " void" if "void" in parameters.values() else " delete" if "delete" in parameters.values() else ""
     sent = _parameters(requestid=request_id, **parameters)
-    return ApiCall(f"POST {name}{verb}", "POST", name, sent, body, writes=True, metered=False)
+    return ApiCall(f"POST {name}{verb}", name, sent, body, writes=True)
 
 
 def find_plain(call: ApiCall, *, new_id: bool) -> ApiCall | None:

@@ -160,9 +160,8 @@ class Session:
         if call.content_type:
             headers["Content-Type"] = call.content_type
         url = f"{self.base_url.rstrip('/')}/v3/company/{self.realm_id}/{call.path}"
-        request = self.http.build_request(
-            call.method, url, params=call.parameters, content=call.content, headers=headers
-        )
+        method = "GET" if call.body is None else "POST"
+        request = self.http.build_request(method, url, params=call.parameters, content=call.content, headers=headers)
         outcome: Reply | NoAnswer
         with self.gate(call.operation):
             started = time.monotonic()
@@ -189,7 +188,7 @@ class Session:
             response=response,
             trace=trace,
             milliseconds=milliseconds,
-            metered=call.metered,
+            metered=not call.writes,
             failure=answer.error,
             note=call.note,
         )
