@@ -7,9 +7,9 @@ whichever of them is looked at first. A preview decides as a real run does, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from gateway.errors import Conflict, DuplicateName, NotFound
 from gateway.store import links
@@ -172,7 +172,7 @@ def _ahead(link: Link, entity: str, entity_id: str, event: Event, deps: Deps) ->
     """The link of two records of which this one has something newer, which its own event writes to the other."""
     key = f"ahead:{deps.connection}:{entity}:{entity_id}:{event.id}"
     deps.pass_on(deps.to_change(key, Flow.CUSTOMERS, entity, entity_id, priority=event.priority))
-    return replace(link, detail={**(link.detail or {}), entity.lower(): None})
+    return replace(link, detail={**link.detail, entity.lower(): None})
 
 
 def _of_relation(relation: Relation, deps: Deps) -> LastWritten:
@@ -201,7 +201,7 @@ def _find_relation(customer: Customer, known: LastWritten, deps: Deps) -> tuple[
 def _to_last_written(link: Link | None) -> LastWritten:
     if link is None:
         return LastWritten()
-    detail: Mapping[str, Any] = link.detail or {}
+    detail = link.detail
     fields = detail.get("fields")
     agreed = Agreed(fields["relation"], fields["customer"]) if fields else None
     return LastWritten(detail.get("relation"), detail.get("customer"), detail.get("number"), agreed, link)

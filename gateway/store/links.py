@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -106,7 +106,7 @@ class Link:
     target_id: str
     sync_token: str | None = None
     fingerprint: str | None = None
-    detail: Mapping[str, Any] | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
     generation: int = 0
     status: BookingStatus = BookingStatus.BOOKED
     adopted: bool = False
@@ -230,7 +230,7 @@ def add(session: Session, connection: str, link: Link) -> Link:
 
 
 def _to_values(connection: str, link: Link) -> dict[str, Any]:
-    detail = json.dumps(link.detail, default=str) if link.detail is not None else None
+    detail = json.dumps(link.detail, default=str) if link.detail else None
     return {name: getattr(link, name) for name in _COLUMNS} | {"connection": connection, "detail": detail}
 
 
@@ -255,14 +255,14 @@ def forget(session: Session, connection: str, kind: LinkKind, source_id: str) ->
 
 
 def _to_link(row: Any) -> Link:
-    detail = json.loads(row.detail) if row.detail else None
+    detail = json.loads(row.detail) if row.detail else {}
     if row.status not in _STATUSES:
         # It was written before a rollback; what may be done with the record is not known here.
         reason = 'a later release has set its status to "{status}", which this release does not know'
         raise Permanent(
             message(reason, status=row.status),
             code=UNKNOWN_STATUS,
-            record=name_document(row.target_entity, (detail or {}).get("document_number"), row.target_id),
+            record=name_document(row.target_entity, detail.get("document_number"), row.target_id),
             fix="nothing was changed; install the later release again, then retry the event",
         )
     named = {name: getattr(row, name) for name in _COLUMNS}
@@ -302,7 +302,7 @@ def find_deposits(session: Session, connection: str, sale: Sale) -> list[Deposit
     """The payments of the sale's orders that are in the books by themselves."""
     order_ids = () if sale.kind is SaleKind.ORDER else sale.order_ids
     return [
-        from_detail(link.source_id.split("/", 1)[1], (link.detail or {}).get(DEPOSIT) or {})
+        from_detail(link.source_id.split("/", 1)[1], link.detail.get(DEPOSIT) or {})
         for order_id in order_ids
         for link in find_under(session, connection, LinkKind.DEPOSIT, f"{order_id}/")
         if link.status.is_in_books

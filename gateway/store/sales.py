@@ -175,7 +175,7 @@ def _columns_of(facts: SaleFacts | None, link: Link | None) -> dict[str, Any]:
         columns |= {name: json.dumps(getattr(facts, name), ensure_ascii=False) for name in lists}
         columns |= {"branch_name": facts.branch_name} if facts.branch_name else {}
     if link and link.target_id:
-        number = (link.detail or {}).get("document_number")
+        number = link.detail.get("document_number")
         columns |= {"document_entity": link.target_entity, "document_id": link.target_id, "document_number": number}
     return columns
 

@@ -179,7 +179,7 @@ def _map(
     for item in sold:
         link, number, category = known.get(item.id), numbers.get(item.id), groups.get(item.parent_id or "")
         awaits = item.parent_id is not None and category is None and deps.settings.categories.enabled
-        changed = link is not None and (link.detail or {}).get("content") != items.content(item)
+        changed = link is not None and link.detail.get("content") != items.content(item)
         owner = owners.get(str(number))
         if number is None or item.id in ours or awaits or changed or (owner and owner.target_id != item.id):
             continue

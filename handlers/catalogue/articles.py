@@ -9,9 +9,8 @@ name nor groups.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.connectors.mpluskassa.wire_catalogue import to_empty_product
@@ -54,7 +53,7 @@ class Member:
 def as_guest(member: Member, why: str) -> Member:
     """The member without any group, neither a wanted one nor a former one."""
     link = member.link
-    former = dataclasses.replace(link, detail={**_detail(link), "group": None}) if link else None
+    former = dataclasses.replace(link, detail={**link.detail, "group": None}) if link else None
     return dataclasses.replace(member, group=None, link=former, guest=why)
 
 
@@ -66,23 +65,20 @@ def as_before(member: Member) -> Member:
 
 def guest_of(link: Link | None) -> str | None:
     """Why a linked article is a guest of its product, None when it is none."""
-    found: str | None = _detail(link).get("guest")
-    return found
+    return link.detail.get("guest") if link else None
 
 
 def family_of(link: Link | None) -> str | None:
-    found: str | None = _detail(link).get("family")
-    return found
+    return link.detail.get("family") if link else None
 
 
 def group_of(link: Link | None) -> int | None:
-    found: int | None = _detail(link).get("group")
-    return found
+    return link.detail.get("group") if link else None
 
 
 def traces_of(link: Link | None, number: int) -> Traces:
     """The stored traces of the texts of a linked article, which may have had another number."""
-    found: Traces = _detail(link).get("texts") or {}
+    found: Traces = (link and link.detail.get("texts")) or {}
     return found if link is not None and link.target_id == str(number) else without_name(found)
 
 
@@ -92,11 +88,7 @@ def as_taken_over(member: Member) -> Member:
     if link is None:
         return member
     texts = without_name(traces_of(link, member.number))
-    return dataclasses.replace(member, link=dataclasses.replace(link, detail={**_detail(link), "texts": texts}))
-
-
-def _detail(link: Link | None) -> Mapping[str, Any]:
-    return (link.detail if link else None) or {}
+    return dataclasses.replace(member, link=dataclasses.replace(link, detail={**link.detail, "texts": texts}))
 
 
 def find_link(item_id: str, deps: Deps) -> Link | None:

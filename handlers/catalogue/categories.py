@@ -294,7 +294,7 @@ def why_kept(link: Link, deps: Deps) -> str | None:
     if group is None:
         return "deleted in QuickBooks; the till has no such group any more"
     stays = "deleted in QuickBooks; the group stays, because the till's staff uses it"
-    if not (link.detail or {}).get("made") or group.subgroups:
+    if not link.detail.get("made") or group.subgroups:
         return stays
     read = (deps.till.product(number) for number in group.product_numbers)
     articles = [str(article.number) for found in read if found for article in found.product.articles]
@@ -314,7 +314,7 @@ def find_link(category_id: str, deps: Deps) -> Link | None:
 
 def _to_link(known: CategoryContext, number: str, before: Link | None) -> Link:
     item, print_ = known.item, group_fingerprint(known.wanted)
-    made = {"made": True} if before and (before.detail or {}).get("made") else {}
+    made = {"made": True} if before and before.detail.get("made") else {}
     detail = {**made, "content": items.content(item)}
     return Link(LinkKind.GROUP, item.id, "ArticleGroup", number, item.sync_token, print_, detail)
 

@@ -110,7 +110,7 @@ def require_sole(
 
 def has_new_sku(link: Link | None, item: Item) -> bool:
     """Whether the SKU is another than the one under which the article was written; False where that is unknown."""
-    written = (link.detail or {}).get("sku") if link else None
+    written = link.detail.get("sku") if link else None
     return written is not None and written != fold(item)
 
 

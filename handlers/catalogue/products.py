@@ -239,7 +239,7 @@ def _deactivate(known: ItemContext, deps: Deps) -> Result:
 def _left_out(known: ItemContext) -> Link:
     """The link of an item that the settings leave out."""
     link = known.linked
-    detail = {**(link.detail or {}), "content": items.content(known.item)}
+    detail = {**link.detail, "content": items.content(known.item)}
     return dataclasses.replace(link, fingerprint=items.LEFT_OUT, detail=detail)
 
 

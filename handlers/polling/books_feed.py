@@ -307,7 +307,7 @@ def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | 
         return _to_change(change, Flow.PRODUCTS, "deleted", "", deps)
     link = deps.read(links.find, LinkKind.ITEM, change.id)
     content = items.content(change)
-    if link and (link.detail or {}).get("content") == content:
+    if link and link.detail.get("content") == content:
         return None
     version = f"{change.updated_at.isoformat()}:{content}"
     event = _to_change(change, Flow.PRODUCTS, "changed", version, deps)

@@ -258,7 +258,7 @@ def _keys(relation: Relation) -> list[str]:
 def forget(customer_id: str, deps: Deps) -> None:
     """Stop using links to a customer that the books do not accept; it is stored as gone."""
     for link in links_with(customer_id, deps):
-        deps.remember(replace(link, detail={**(link.detail or {}), _STALE: True}))
+        deps.remember(replace(link, detail={**link.detail, _STALE: True}))
 
 
 def _stale(keys: Sequence[str], deps: Deps) -> list[str]:
@@ -267,7 +267,7 @@ def _stale(keys: Sequence[str], deps: Deps) -> list[str]:
 
 
 def _is_stale(link: Link) -> bool:
-    return bool((link.detail or {}).get(_STALE))
+    return bool(link.detail.get(_STALE))
 
 
 def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
@@ -277,7 +277,7 @@ def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
 def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
     """Two customers were merged in the books: links to the merged one now point to the remaining one."""
     for link in links_with(merged_id, deps):
-        detail = {name: value for name, value in (link.detail or {}).items() if name != _STALE}
+        detail = {name: value for name, value in link.detail.items() if name != _STALE}
         deps.remember(Link(LinkKind.CUSTOMER, link.source_id, "Customer", remaining_id, detail=detail))
         deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=remaining_id)
 
@@ -300,7 +300,7 @@ def is_another(link: Link, relation: Relation) -> bool:
 
     Whole hours between two moments are the same one, read with and without summer time.
     """
-    created = (link.detail or {}).get(_CREATED)
+    created = link.detail.get(_CREATED)
     if created is None or relation.created_at is None:
         return False
     return abs(relation.created_at - datetime.fromisoformat(created)) not in _SAME_MOMENT

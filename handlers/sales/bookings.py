@@ -72,7 +72,7 @@ def choose_written(entity: str, found: Sequence[Link]) -> Link | None:
 
 
 def detail(link: Link, name: str) -> Any:
-    return (link.detail or {}).get(name)
+    return link.detail.get(name)
 
 
 def name_document(link: Link) -> str:
@@ -106,7 +106,7 @@ def mark_gone(session: Session, link: Link, how: BookingStatus, deps: Deps) -> b
 
 def begin(link: Link, deps: Deps, *, status: BookingStatus | None = None, **facts: Any) -> Link:
     """Store what is about to be written. Until the write is finished, the link does not count as done."""
-    detail = {**(link.detail or {}), **facts}
+    detail = {**link.detail, **facts}
     begun = dataclasses.replace(link, fingerprint=None, detail=detail, status=status or link.status)
     deps.remember(begun)
     return begun

@@ -71,7 +71,7 @@ def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
 
 def find_marked(sale: Sale, deps: Deps, link: Link | None = None) -> BookedDocument | None:
     """A document of this sale of any kind; `link` names the number and day of an earlier one."""
-    known = (link.detail if link else None) or {}
+    known = link.detail if link else {}
     numbers = [*sale_identity.document_numbers(sale, deps.settings.orders), known.get("document_number")]
     days = [sale.business_date, *([date.fromisoformat(known["dated"])] if known.get("dated") else [])]
     return find_tagged({find_tag(sale_identity.marker(sale))}, [each for each in numbers if each], days, deps)

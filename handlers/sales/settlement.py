@@ -127,7 +127,7 @@ def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[Book
 def find_second(marker: str, booked: Link, deps: Deps) -> tuple[BooksPayment, Link] | tuple[None, None]:
     """A payment in the books that a late request posted again, and the link of the first one."""
     posted = posted_on(booked.target_entity, booked.target_id, deps)
-    number = (booked.detail or {}).get("document_number")
+    number = booked.detail.get("document_number")
     for row in deps.books.payments_by_reference([number]) if posted and number else ():
         first = posted.get(f"{booked.target_entity}/{booked.target_id}/{find_source_id(row.private_note)}")
         is_ours = is_marked(row.private_note, marker) and not row.voided
@@ -349,7 +349,7 @@ def recognise(booked: BookedDocument, row: BooksPayment) -> Link:
 
 def is_edited(link: Link, present: BooksPayment | None) -> bool:
     """Whether somebody gave a payment of ours another amount. The total of one that applies a credit is zero."""
-    cents = 0 if link.source_id.endswith(f"/{CREDIT}") else (link.detail or {}).get("cents")
+    cents = 0 if link.source_id.endswith(f"/{CREDIT}") else link.detail.get("cents")
     return present is not None and cents is not None and to_cents(present.total) != cents
 
 

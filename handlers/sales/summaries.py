@@ -268,7 +268,7 @@ def _find(day: Day, deps: Deps) -> DayState:
     link = deps.read(links.find, LinkKind.DAY, day.key)
     if link is None:
         return DayState(DayTotals())
-    kept = link.detail or {}
+    kept = link.detail
     pending = day_summary.from_json(kept["pending"]) if kept.get("pending") else None
     booked, sequence = day_summary.from_json(kept["booked"]), int(kept["sequence"])
     first = {"1": kept["booked"]} if sequence == (2 if pending else 1) else {}

@@ -228,11 +228,10 @@ def read_promised(deps: Deps) -> Promised:
 
 def find_promised(deps: Deps) -> Promised | None:
     link = deps.read(links.find, LinkKind.STOCK, _ESTIMATES)
-    detail = link.detail if link else None
-    if not detail:
+    if link is None or not link.detail:
         return None
-    found = {id_: Decimal(count) for id_, count in detail["pieces"].items()}
-    return Promised(found, datetime.fromisoformat(detail["read_at"]))
+    found = {id_: Decimal(count) for id_, count in link.detail["pieces"].items()}
+    return Promised(found, datetime.fromisoformat(link.detail["read_at"]))
 
 
 FEW = 5

@@ -68,7 +68,7 @@ def test_an_edit_of_money_by_a_person_is_told_once(shop: Shop, kind: LinkKind, k
     look(shop)
     link = linked(shop, kind)
     if kept == "nothing":  # as links of earlier versions
-        plain = {name: (link.detail or {})[name] for name in ("number", "document_number")}
+        plain = {name: link.detail[name] for name in ("number", "document_number")}
         shop.deps().remember(dataclasses.replace(link, detail=plain))
     edit(shop, link)
     assert look(shop) == [("edited", "edited-in-books")]
@@ -77,7 +77,7 @@ def test_an_edit_of_money_by_a_person_is_told_once(shop: Shop, kind: LinkKind, k
     assert (
         parked.reason == f"{link.target_entity} {link.target_id} was edited in QuickBooks: it may differ from the till"
     )
-    assert parked.record == f"sale {(link.detail or {})['number']}"
+    assert parked.record == f"sale {link.detail['number']}"
 
 
 @pytest.mark.parametrize("kind", MONEY.values(), ids=MONEY)

@@ -130,7 +130,7 @@ def test_booked_payments_are_shown_with_their_amounts(start: Callable[..., Gatew
     gateway, browser = opened(start)
     row = store(gateway, "345", entity="Invoice")
     with writing(gateway.engine) as session:
-        for number, detail in (("71", {"cents": 1250}), ("72", None)):
+        for number, detail in (("71", {"cents": 1250}), ("72", {})):
             key = f"Invoice/1345/{number}"
             links.save(session, "default", Link(LinkKind.PAYMENT, key, "Payment", number, detail=detail))
     page = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", browser.get(f"/sales/{row.id}").text))
