@@ -209,8 +209,7 @@ class Worker:
         record = outcome.record
         if not record and outcome.state not in _FINAL:
             record = str(facts.get("record") or name_record(event, facts))
-        if facts or record != outcome.record:
-            outcome = dataclasses.replace(outcome, record=record, facts=facts)
+        outcome = dataclasses.replace(outcome, record=record, facts=facts)
         ended = Ended(
             event,
             outcome,

@@ -301,9 +301,8 @@ def refuse(host: str, *, encrypted: bool = True) -> None:
 
 def is_metadata_number(host: str) -> bool:
     """Whether a host is the number of an address that `refuse` refuses; a name is not resolved."""
-    number = _find_number(host)
     try:
-        refuse(number or "127.0.0.1")
+        refuse(_find_number(host) or "127.0.0.1")
     except Forbidden:
         return True
     except ValueError:  # no address at all
