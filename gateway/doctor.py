@@ -78,20 +78,13 @@ def check_variables(at: Installation) -> Iterator[Finding]:
     if settings.admin_token in settings.secret_keys:
         yield Finding("secrets", "ADMIN_TOKEN is also a SECRET_KEY", "make another ADMIN_TOKEN: people type that one")
     yield _check_app(settings)
-    places = {
-        "QUICKBOOKS_WEBHOOK_VERIFIER": (
-            settings.quickbooks_verifiers,
-            "Intuit's portal, Webhooks, Show verifier token",
-        ),
-        "MPLUS_WEBHOOK_SECRET": (
-            settings.mplus_webhook_secrets,
-            "the till's back office, Beheer > Instellingen > Webhooks",
-        ),
-    }
-    for name, (secrets, place) in places.items():
-        if not secrets:
-            said = "not set: these webhooks are refused, changes arrive by polling alone"
-            yield Finding(name, f"{said} (it is in {place})")
+    unset = "not set: these webhooks are refused, changes arrive by polling alone"
+    if not settings.quickbooks_verifiers:
+        place = "Intuit's portal, Webhooks, Show verifier token"
+        yield Finding("QUICKBOOKS_WEBHOOK_VERIFIER", f"{unset} (it is in {place})")
+    if not settings.mplus_webhook_secrets:
+        place = "the till's back office, Beheer > Instellingen > Webhooks"
+        yield Finding("MPLUS_WEBHOOK_SECRET", f"{unset} (it is in {place})")
     yield _check_alerts(at)
 
 
@@ -291,16 +284,13 @@ def check_connections(at: Installation) -> Iterator[Finding]:
 
 
 def _check_connection(connection: Connection) -> Finding:
-    missing = [
-        name
-        for name, value in (
-            ("a QuickBooks company", connection.realm_id),
-            ("the till's address", connection.mplus_url),
-            ("the till's ident", connection.mplus_ident),
-            ("the till's secret", connection.mplus_secret),
-        )
-        if not value
-    ]
+    needed = {
+        "a QuickBooks company": connection.realm_id,
+        "the till's address": connection.mplus_url,
+        "the till's ident": connection.mplus_ident,
+        "the till's secret": connection.mplus_secret,
+    }
+    missing = [name for name, value in needed.items() if not value]
     subject = f"connection {connection.display_name}"
     if missing:
         return Finding(subject, f"lacks {', '.join(missing)}", "finish the assistant in the dashboard")
@@ -326,12 +316,9 @@ def _check_webhooks(settings: Settings, session: Session, every: list[Connection
     for connection in every if settings.quickbooks_verifiers else ():
         fix = "enter PUBLIC_URL/webhooks/quickbooks in Intuit's portal, tick the entities, send a test event there"
         yield _check_heard(session, "QuickBooks", connection, fix)
-    for connection in every:
-        if connection.mplus_webhook_secrets:
-            fix = (
-                "enter PUBLIC_URL/webhooks/mpluskassa in the till's back office (module webhooks), then sell something"
-            )
-            yield _check_heard(session, "MplusKASSA", connection, fix)
+    for connection in (each for each in every if each.mplus_webhook_secrets):
+        fix = "enter PUBLIC_URL/webhooks/mpluskassa in the till's back office (module webhooks), then sell something"
+        yield _check_heard(session, "MplusKASSA", connection, fix)
 
 
 def _check_heard(session: Session, system: str, connection: Connection, fix: str) -> Finding:

@@ -59,11 +59,8 @@ def _look(check: Check[Given], given: Given, otherwise: str) -> Iterator[Finding
     except NotConnected as error:
         yield Finding(check.subject, "not connected yet", error.fix or otherwise)
     except AuthLost as error:
-        yield Finding(
-            check.subject,
-            message("login refused: {reason}", reason=message(error.reason)),
-            error.fix or "enter the credentials again",
-        )
+        said = message("login refused: {reason}", reason=message(error.reason))
+        yield Finding(check.subject, said, error.fix or "enter the credentials again")
     except ProblemError as error:
         yield Finding(check.subject, error.reason, error.fix or otherwise)
 

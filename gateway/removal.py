@@ -83,12 +83,8 @@ def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor
                 "QUICKBOOKS_REALM_ID and what belongs to them out of it, then restart",
             )
         retention.begin_removal(session, key, Status.PURGING if data is Data.PURGE else Status.REMOVED)
-        audit.note(
-            session,
-            actor=actor,
-            action="remove",
-            target=message("connection {name}, data: {data}", name=called, data=message(data)),
-        )
+        target = message("connection {name}, data: {data}", name=called, data=message(data))
+        audit.note(session, actor=actor, action="remove", target=target)
     with reading(engine) as session:
         gone = next(each for each in retention.find_removed(session) if each.key == key)
     revoked, trouble = _revoke(engine, settings, seal, gone)
@@ -113,13 +109,8 @@ def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: retention.Remo
         with writing(engine) as session:
             retention.drop_tokens(session, gone.key)
             how = message("not revoked: {trouble}", trouble=trouble) if trouble else message("revoked")
-            audit.note(
-                session,
-                actor="gateway",
-                action="revoke",
-                target=message("connection {name}", name=gone.called),
-                reason=how,
-            )
+            target = message("connection {name}", name=gone.called)
+            audit.note(session, actor="gateway", action="revoke", target=target, reason=how)
     return trouble is None, trouble
 
 

@@ -244,14 +244,13 @@ class RateLimiter:
 
     def _refusal(self, seconds: float, *, cooling: bool) -> RateLimited:
         system = "MplusKASSA" if self.account.system == rate_limits.MPLUSKASSA else "QuickBooks"
-        counters.THROTTLED.labels(self.account.system, "cooldown" if cooling else "busy").inc()
-        if cooling:
-            return RateLimited(message("{system} asked to slow down", system=system), after=seconds, code="cooldown")
-        return RateLimited(
-            message("more is waiting for {system} than it may be asked at once", system=system),
-            after=seconds,
-            code="busy",
+        code = "cooldown" if cooling else "busy"
+        counters.THROTTLED.labels(self.account.system, code).inc()
+        said = message(
+            "{system} asked to slow down" if cooling else "more is waiting for {system} than it may be asked at once",
+            system=system,
         )
+        return RateLimited(said, after=seconds, code=code)
 
 
 class Meter:

@@ -244,19 +244,15 @@ class Caller:
 
 def _encode(contract: Contract, operation: str, body: dict[str, Any]) -> bytes:
     if operation not in contract.operations:
-        raise MissingOperation(
-            message("{operation}: this installation does not have it", operation=operation),
-            code="MISSING-OPERATION",
-            fix=_FIX_VERSION,
-        )
+        said = message("{operation}: this installation does not have it", operation=operation)
+        raise MissingOperation(said, code="MISSING-OPERATION", fix=_FIX_VERSION)
     try:
         return contract.encode(operation, body)
     except Misfit as misfit:
         reason = str(misfit)
-    said = "{operation}: the request does not fit this installation ({reason})"
-    raise MissingOperation(
-        message(said, operation=operation, reason=reason), code="MISFIT", field=reason, fix=_FIX_VERSION
-    )
+    template = "{operation}: the request does not fit this installation ({reason})"
+    said = message(template, operation=operation, reason=reason)
+    raise MissingOperation(said, code="MISFIT", field=reason, fix=_FIX_VERSION)
 
 
 def _link_error(failure: NoAnswer, operation: str, *, writes: bool) -> GatewayError:

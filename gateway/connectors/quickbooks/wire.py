@@ -104,14 +104,12 @@ def _rate_on(rate: Json, on: date) -> Decimal | None:
     periods = fields.rows(rate, "EffectiveTaxRate")
     if not periods:
         return fields.find_number(rate, "RateValue")
-    in_force = [
-        period
-        for period in periods
-        if (fields.find_date(period, "EffectiveDate") or date.min)
-        <= on
-        <= (fields.find_date(period, "EndDate") or date.max)
-    ]
-    latest = max(in_force, key=lambda period: fields.find_date(period, "EffectiveDate") or date.min, default=None)
+
+    def begin(period: Json) -> date:
+        return fields.find_date(period, "EffectiveDate") or date.min
+
+    in_force = [each for each in periods if begin(each) <= on <= (fields.find_date(each, "EndDate") or date.max)]
+    latest = max(in_force, key=begin, default=None)
     return fields.find_number(latest, "RateValue") if latest else None
 
 
