@@ -197,6 +197,12 @@ def branches(session: Session, connection: str) -> list[tuple[int, str | None]]:
         found.append((int(number), next(filter(None, names), None)))
 
 
+def name_locations(session: Session, rows: Iterable[SaleRow]) -> dict[tuple[str, int | None], str | None]:
+    """The names of locations, by connection and number, where one of these sales does not have the name of its own."""
+    unnamed = {row.connection for row in rows if not row.branch_name}
+    return {(key, number): name for key in unnamed for number, name in branches(session, key)}
+
+
 def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool]]:
     equal = ((name, getattr(wanted, name)) for name in ("kind", "connection", "branch", "status"))
     conditions = given(*((getattr(SaleRow, name), value) for name, value in equal))

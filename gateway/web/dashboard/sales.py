@@ -70,8 +70,7 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         total, booked = _add_up(session, searched)
         chart = _to_chart(request, booked, wanted, names) if booked and booked.days else None
         page = sales.find(session, searched)
-        unnamed = {each.row.connection for each in page.rows if not each.row.branch_name}
-        locations = {(key, number): name for key in unnamed for number, name in sales.branches(session, key)}
+        locations = sales.name_locations(session, (each.row for each in page.rows))
         return found | {"page": page, "total": total, "chart": chart, "locations": locations}
 
     found = await shared.read(look)
@@ -136,18 +135,25 @@ async def download_sales(request: Request, _visitor: Visitor) -> Response:
 
     def read(session: Session, after: SalePosition | None) -> tuple[Rows, SalePosition | None]:
         page = sales.find(session, replace(wanted, after=after), limit=CSV_PAGE)
-        return [to_cells(sale, names, style) for sale in page.rows], page.next
+        locations = sales.name_locations(session, (each.row for each in page.rows))
+        return [to_cells(sale, names, locations, style) for sale in page.rows], page.next
 
     return await rendering.to_download(request, "sales.csv", COLUMNS, read)
 
 
-def to_cells(sale: ListedSale, names: Mapping[str, str], style: CsvStyle) -> list[str]:
+def to_cells(
+    sale: ListedSale,
+    names: Mapping[str, str],
+    locations: Mapping[tuple[str, int | None], str | None],
+    style: CsvStyle,
+) -> list[str]:
     """The cells of one sale. Texts of people begin no formula."""
     row = sale.row
+    location = row.branch_name or locations.get((row.connection, row.branch))
     tenders = "; ".join(f"{name} {style.show(cents)}" for name, cents in sale.tenders)
     texts = (names.get(row.connection, row.connection), "" if row.branch is None else str(row.branch))
     return [
-        *(defuse(text or "") for text in (row.number, row.day.isoformat(), *texts, row.branch_name, row.customer)),
+        *(defuse(text or "") for text in (row.number, row.day.isoformat(), *texts, location, row.customer)),
         *(style.show(cents) for cents in (row.amount_cents, row.vat_cents)),
         *(defuse(text or "") for text in (tenders, row.status, row.document_entity, row.document_number)),
         *(defuse(text or "") for text in (row.document_id, row.kind, row.sale_id)),
@@ -290,9 +296,7 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
             event.messages if event else None,
             link.status if link else None,
         )
-        location = row.branch_name
-        if location is None and row.branch is not None:
-            location = dict(sales.branches(session, row.connection)).get(row.branch)
+        location = row.branch_name or sales.name_locations(session, [row]).get((row.connection, row.branch))
         return _Found(sale, event, log, events, _find_sides(session, sale, link), location)
 
     return await services.of(request).read(look)

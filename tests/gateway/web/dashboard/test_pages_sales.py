@@ -359,6 +359,8 @@ def test_locations_are_offered_with_their_newest_names(gateway: Gateway, browser
     store(gateway, "5", branch=0, branch_name="Webshop")
     nowhere = store(gateway, "6", PARKED, branch=None, branch_name=None)
     assert "Webshop" not in browser.get(f"/sales/{nowhere.id}").text
+    named = {row["number"]: row["location_name"] for row in rows_of(browser.get("/sales.csv"))}
+    assert named == {"1": "Utrecht", "2": "Old", "3": "Zeist", "4": "Zeist", "5": "Webshop", "6": ""}
 
 
 def test_the_navigation_names_sales_first_after_home(browser: httpx.Client) -> None:
