@@ -32,7 +32,6 @@ from gateway.web.inputs import Refusal
 
 
 def routes() -> list[Route]:
-    """The three addresses; they need no login and show no secret."""
     return [
         Route("/livez", is_alive, methods=["GET"]),
         Route("/readyz", is_ready, methods=["GET"]),
@@ -147,21 +146,17 @@ def expose(reading: Gauge | None) -> bytes:
     return generate_latest(Gauges(reading))
 
 
-def families(reading: Gauge) -> Iterator[Metric]:
-    for name, about, labels, find in GAUGES:
-        yield _gauge(name, about, labels, find(reading))
-    yield from installation.to_families(counters.REGISTRY, reading.totals)
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Gauges(Collector):
     reading: Gauge | None
 
     def collect(self) -> Iterator[Metric]:
-        about = "Whether the database could be read; if not, other numbers are missing."
-        yield _gauge("database_up", about, (), [((), self.reading is not None)])
+        said = "Whether the database could be read; if not, other numbers are missing."
+        yield _gauge("database_up", said, (), [((), self.reading is not None)])
         if self.reading is not None:
-            yield from families(self.reading)
+            for name, about, labels, find in GAUGES:
+                yield _gauge(name, about, labels, find(self.reading))
+            yield from installation.to_families(counters.REGISTRY, self.reading.totals)
 
 
 def _gauge(name: str, about: str, labels: Sequence[str], values: Iterable[Labelled]) -> Metric:

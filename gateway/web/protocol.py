@@ -217,6 +217,10 @@ def _watch_on(loop: asyncio.AbstractEventLoop) -> _Watch:
 # --- headers of answers ----------------------------------------------------------------------------------------------
 
 
+def _to_raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
@@ -230,10 +234,8 @@ _ALWAYS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_MACHINES = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}  # no browser reads a webhook's answer
-FOR_MACHINES = [(name.lower().encode(), value.encode()) for name, value in _MACHINES.items()]
-_KEPT = "public, max-age=31536000, immutable"  # the address of a static file changes with its content
-_STRICT_TRANSPORT = "max-age=31536000"
+# No browser reads a webhook's answer.
+FOR_MACHINES = _to_raw({"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
 
 
 class SecurityHeaders:
@@ -241,18 +243,18 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
-        always = _ALWAYS | ({"Strict-Transport-Security": _STRICT_TRANSPORT} if https else {})
+        always = _ALWAYS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
         # No endpoint sets any of these, so they are appended.
         self._fleeting = _to_raw(always | {"Cache-Control": "no-store"})
-        self._static = _to_raw(always | {"Cache-Control": _KEPT})
+        # The address of a static file changes with its content.
+        self._static = _to_raw(always | {"Cache-Control": "public, max-age=31536000, immutable"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = scope["path"]
-        headers = self._static if path.startswith("/static/") else self._fleeting
-        if path.startswith("/webhooks/"):
+        headers = self._static if scope["path"].startswith("/static/") else self._fleeting
+        if scope["path"].startswith("/webhooks/"):
             headers = FOR_MACHINES
 
         async def add(message: Message) -> None:
@@ -261,7 +263,3 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, add)
-
-
-def _to_raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]

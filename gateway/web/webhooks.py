@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -50,7 +50,6 @@ class Endpoint:
 
 
 def routes() -> list[Route]:
-    """Both addresses; every other method on them is 405."""
     return [
         Route(_FROM_BOOKS, Endpoint(receive_from_books), methods=["POST"]),
         Route("/webhooks/mpluskassa/{event}", Endpoint(receive_from_till), methods=["POST"]),
@@ -67,9 +66,7 @@ async def receive_from_books(request: Request) -> Response:
     if verifier is None:
         return _refuse(_BOOKS)
     counters.verifier(verifier).inc()
-    directory = shared.directory.find_fresh()
-    if directory is None:
-        directory = await _attempt(_BOOKS, shared.directory.get())
+    directory = shared.directory.find_fresh() or await _attempt(_BOOKS, shared.directory.get())
     changes = of_books(body, directory.names_by_realm)
     await _store(shared, _BOOKS, changes, {each.connection for each in changes if each.connection})
     counters.seconds(_BOOKS).observe(time.perf_counter() - began)
@@ -229,7 +226,7 @@ def of_books(body: bytes, names_by_realm: Mapping[str, str]) -> list[Change]:
             account=event.account,
             operation=event.operation,
             occurred_at=event.occurred_at,
-            hint=_to_json({"deleted_id": event.deleted_id}) if event.deleted_id else None,
+            hint=json.dumps({"deleted_id": event.deleted_id}) if event.deleted_id else None,
             state=State.SKIPPED if skipped else State.RECEIVED,
             reason=skipped,
         )
@@ -257,7 +254,7 @@ def of_till(event_name: str, body: bytes, *, connection: str, subscription_id: s
     if hint.settles:
         said = {"invoice_id": hint.invoice_id, "branch": hint.branch, "workplace": hint.workplace}
         known = {name: value for name, value in said.items() if value is not None}
-        changes.append(about._replace(hint=_to_json(known), priority=URGENT))
+        changes.append(about._replace(hint=json.dumps(known), priority=URGENT))
     if hint.complaint:
         complaint = about._replace(
             key=f"{about.key}|{hint.complaint}",
@@ -280,7 +277,7 @@ def _unreadable(
     fix: str = "look at the stored text; change the record once more or backfill, then ignore this event",
 ) -> Change:
     digest = hashlib.sha256(body).hexdigest()
-    # JSON with every odd character escaped is text that each database takes.
+    # JSON escapes every odd character: a text that each database takes.
     sample = {"body": body[:_LARGEST_SAMPLE].decode("utf-8", "backslashreplace"), "bytes": len(body)}
     return Change(
         key=f"{system}:unreadable:{digest}:{'-' if position is None else position}",
@@ -289,12 +286,8 @@ def _unreadable(
         entity=UNREADABLE,
         entity_id=digest[:16] if position is None else f"{digest[:16]}-{position}",
         connection=connection,
-        hint=_to_json(sample),
+        hint=json.dumps(sample),
         state=State.PARKED,
         reason=reason,
         fix=fix,
     )
-
-
-def _to_json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, ensure_ascii=True)

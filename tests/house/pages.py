@@ -185,7 +185,7 @@ def list_impersonal() -> Iterator[Sequence[str]]:
 
 def list_metrics() -> Iterator[Sequence[str]]:
     """Every family of numbers on /metrics but those of the process itself."""
-    for family in [*health.Gauges(None).collect(), *health.families(Gauge(datetime.now(UTC)))]:
+    for family in health.Gauges(Gauge(datetime.now(UTC))).collect():
         of = counters.REGISTRY._names_to_collectors.get(family.name, family)
         names = getattr(of, "_labelnames", ())
         ending = "_total" if family.type == "counter" else ""
