@@ -40,7 +40,6 @@ from mapping.errors import MappingError
 _GLANCE, _GLANCE_AT_BACKFILL = 0.2, 0.5  # seconds
 _SILENT_SECONDS, _REMIND_SECONDS = 5.0, 30.0
 _REPORT_EVERY, _UNTOUCHED, _REMIND_EVERY = 6, 10, 60  # glances
-_MINUTE, _HOUR = 60, 3600
 OUTSIDE_SECONDS = 30.0
 _NO_WORKER = "no worker has reported for a minute"
 _SAFE = "Ctrl-C is safe, it goes on without us"
@@ -252,12 +251,11 @@ def to_line(found: activity.Progress) -> str:
 
 
 def to_duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)  # an estimate may lie behind us
+    hours, left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _follow(call: Call, event_id: int, until: float) -> list[activity.Progress]:
@@ -281,35 +279,36 @@ def _follow(call: Call, event_id: int, until: float) -> list[activity.Progress]:
 
 def examine_all(call: Call) -> int:
     """Exit code 1 when anything needs a person."""
-    only = call.find_connections() if call.arguments.connection else None
     findings = []
-    for finding in doctor.examine(doctor.Installation(call.settings, call.engine, call.seal, only)):
+    for finding in _examine(call):
         findings.append(finding)
-        _print(call, finding)
-    if all(finding.good for finding in findings if finding.subject == "database"):
-        # Logins, branches, VAT rates, plan and preferences, as a worker finds them. During a long cooldown of a system
-        # no worker asks it, and nobody is kept waiting for one.
-        names = call.find_connections()
-        ids = send(call, [requests.check_up(connection=name) for name in names])
-        with reading(call.engine) as session:
-            longest = max(
-                (rest for name in names for _, rest in rate_limits.find_cooldowns_of(session, name)), default=0.0
-            )
-        ended = _watch_all(call, ids, seconds=OUTSIDE_SECONDS if longest < OUTSIDE_SECONDS else 0.0, quiet=True)
-        for finding in [each for event in ended for each in to_findings(call, event)]:
-            findings.append(finding)
-            _print(call, finding)
+        if call.as_json:
+            continue
+        mark = "!!" if not finding.good else "??" if finding.is_question else "ok"
+        show(f"{mark}  {finding.subject}: {finding.said}")
+        if finding.fix:
+            show(f"    to do: {finding.fix}")
     if call.as_json:
         show_json([finding.to_data() for finding in findings])
     return GOOD if all(finding.good for finding in findings) else PROBLEM
 
 
-def _print(call: Call, finding: Finding) -> None:
-    if not call.as_json:
-        mark = "!!" if not finding.good else "??" if finding.is_question else "ok"
-        show(f"{mark}  {finding.subject}: {finding.said}")
-        if finding.fix:
-            show(f"    to do: {finding.fix}")
+def _examine(call: Call) -> Iterator[Finding]:
+    """What is seen from here, then what a worker finds: logins, branches, VAT rates, plan and preferences."""
+    only, is_usable = call.find_connections() if call.arguments.connection else None, True
+    for finding in doctor.examine(doctor.Installation(call.settings, call.engine, call.seal, only)):
+        is_usable &= finding.good or finding.subject != "database"
+        yield finding
+    if not is_usable:
+        return
+    names = call.find_connections()
+    ids = send(call, [requests.check_up(connection=name) for name in names])
+    with reading(call.engine) as session:
+        rests = [rest for name in names for _, rest in rate_limits.find_cooldowns_of(session, name)]
+    # During a long cooldown of a system no worker asks it, and nobody is kept waiting for one.
+    seconds = OUTSIDE_SECONDS if max(rests, default=0.0) < OUTSIDE_SECONDS else 0.0
+    for event in _watch_all(call, ids, seconds=seconds, quiet=True):
+        yield from to_findings(call, event)
 
 
 def to_findings(call: Call, event: Event) -> list[Finding]:

@@ -5,7 +5,6 @@ Failures are counted and throttled per source; only our own pages may send a for
 
 from __future__ import annotations
 
-import hmac
 import math
 import os
 import secrets
@@ -31,7 +30,7 @@ from gateway.store import audit, users
 from gateway.web import inputs, services
 from gateway.web.inputs import Refusal
 from gateway.web.services import FAILURES, WINDOW_SECONDS, Services
-from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, to_actor
+from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, is_same, to_actor
 
 ADMIN = "admin API"
 DELAY_SECONDS = 0.5
@@ -48,9 +47,8 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
 
     async def guarded(request: Request) -> Response:
         if not await knows_token(request, inputs.bearer_of(request)):
-            raise Refusal(
-                401, "send Authorization: Bearer with the admin token", headers={"WWW-Authenticate": "Bearer"}
-            )
+            detail = "send Authorization: Bearer with the admin token"
+            raise Refusal(401, detail, headers={"WWW-Authenticate": "Bearer"})
         await services.settle_name(request)
         return await endpoint(request)
 
@@ -66,7 +64,7 @@ async def knows_token(request: Request, given: str) -> bool:
     if not given:
         return False
     shared, source = services.of(request), source_of(request)
-    right = hmac.compare_digest(given.encode("utf-8", "surrogatepass"), shared.settings.admin_token.encode())
+    right = is_same(given, shared.settings.admin_token)
     if shared.throttle.wait(source) > 0:
         await anyio.sleep(DELAY_SECONDS)
     if not right:
@@ -238,8 +236,7 @@ def from_form(action: Action, *, right: Right = Right.CONFIGURE) -> Endpoint:
         if visitor is None:
             return to_login(request)
         form = await inputs.read_form(request)
-        given = form.get("csrf", "").encode("utf-8", "surrogatepass")
-        if not hmac.compare_digest(visitor.csrf.encode(), given):
+        if not is_same(form.get("csrf", ""), visitor.csrf):
             raise Refusal(403, "the form is outdated; go back, reload the page and try once more")
         return await action(request, visitor, {**form, **await _admit(request, visitor, right)})
 
@@ -290,9 +287,8 @@ def find_statement(request: Request, purpose: str, cookie: str) -> dict[str, Any
     """What this browser was sent to another site with, if it comes back with the same state."""
     signed = request.cookies.get(cookie_name(request, cookie))
     statement = services.of(request).sessions.find_statement(purpose, signed)
-    given = request.query_params.get("state", "").encode("utf-8", "surrogatepass")
-    fits = statement is not None and hmac.compare_digest(str(statement["state"]).encode(), given)
-    return statement if fits else None
+    given = request.query_params.get("state", "")
+    return statement if statement is not None and is_same(given, str(statement["state"])) else None
 
 
 def refuse_other_sites(request: Request) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from gateway.store import alerts, connections, counts, installation, rate_limits
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.web import inputs, services
 from gateway.web.inputs import Refusal
+from gateway.web.sessions import is_same
 
 
 def routes() -> list[Route]:
@@ -57,7 +57,7 @@ async def expose_metrics(request: Request) -> Response:
     """The counters of all processes and the database's gauges; without the database only this process's own."""
     shared = services.of(request)
     wanted = shared.settings.metrics_token
-    if wanted and not hmac.compare_digest(inputs.bearer_of(request).encode("utf-8", "surrogatepass"), wanted.encode()):
+    if wanted and not is_same(inputs.bearer_of(request), wanted):
         raise Refusal(401, "send Authorization: Bearer with METRICS_TOKEN", headers={"WWW-Authenticate": "Bearer"})
     text = await shared.metrics.ask() or generate_latest(PROCESS) + expose(None)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

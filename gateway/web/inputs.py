@@ -84,8 +84,7 @@ def only_filled(given: Mapping[str, str]) -> dict[str, str]:
 
 def find_choice(given: Mapping[str, Any], name: str, choices: type[Choice]) -> Choice | None:
     """One of the words of an enumeration, or None when absent or empty."""
-    value = given.get(name)
-    if value is None or value == "":
+    if (value := given.get(name)) in (None, ""):
         return None
     found = next((choice for choice in choices if choice == value), None)
     if found is None:
@@ -95,8 +94,7 @@ def find_choice(given: Mapping[str, Any], name: str, choices: type[Choice]) -> C
 
 def find_text(given: Mapping[str, Any], name: str) -> str | None:
     """A short text, or None when absent or empty."""
-    value = given.get(name)
-    if value is None or value == "":
+    if (value := given.get(name)) in (None, ""):
         return None
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or not is_line(value):
         said = "{name} should be one line of text, at most {most} characters"
@@ -111,8 +109,7 @@ def is_line(text: str) -> bool:
 
 def find_number(given: Mapping[str, Any], name: str, *, low: int = 0, high: int = LARGEST_NUMBER) -> int | None:
     """A whole number within bounds, or None when absent or empty."""
-    value = given.get(name)
-    if value is None or value == "":
+    if (value := given.get(name)) in (None, ""):
         return None
     number = _find_whole(value)
     if number is None or not low <= number <= high:
@@ -127,8 +124,9 @@ def _find_whole(value: object) -> int | None:
         return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
-    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
-    return int(value) if isinstance(value, str) and is_number else None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+        return int(value)
+    return None
 
 
 def find_day(given: Mapping[str, Any], name: str) -> date | None:
@@ -180,13 +178,10 @@ async def read_body(request: Request, *, limit: int) -> bytes:
     for name, value in request.scope["headers"]:
         # Nothing is inflated here: a few bytes could become gigabytes before the signature is known.
         if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
-            raise Refusal(
-                415, "send the body as it is, without a content encoding", headers={"Accept-Encoding": "identity"}
-            )
-        if (
-            name == b"content-length"
-            and (int(value) if value.isdigit() and len(value) <= _LONGEST_NUMBER else 0) > limit
-        ):
+            detail = "send the body as it is, without a content encoding"
+            raise Refusal(415, detail, headers={"Accept-Encoding": "identity"})
+        is_length = name == b"content-length" and value.isdigit() and len(value) <= _LONGEST_NUMBER
+        if is_length and int(value) > limit:
             raise _too_large(limit)
     # Straight from the server, message by message: nearly every delivery is one.
     body, more = b"", True
@@ -235,8 +230,7 @@ def problem(
 ) -> Response:
     """A problem document; `members` extend it (RFC 9457, section 3.2)."""
     content: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    content |= {"detail": detail} if detail else {}
-    content |= {"instance": instance} if instance else {}
+    content |= {name: said for name, said in (("detail", detail), ("instance", instance)) if said}
     body = json.dumps(content | members, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
     return Response(body, status, dict(headers or {}), media_type="application/problem+json")
 
@@ -247,9 +241,10 @@ def answer(request: Request, error: Exception) -> Response:
     headers: Mapping[str, str] = {}
     members: Mapping[str, Any] = {}
     match error:
+        case Refusal():
+            status, detail, headers, members = error.status, error.reason, error.headers, error.members
         case Rejected():
             status, detail = error.status, error.reason
-            headers, members = getattr(error, "headers", {}), getattr(error, "members", {})
         case HTTPException():  # what the framework refuses (404, 405, 413)
             status, detail, headers = error.status_code, _DETAILS.get(error.status_code), dict(error.headers or {})
         case Transient():  # the database cannot be used right now, and trying again is right

@@ -100,12 +100,11 @@ class Cached(Generic[Value]):
         self._known: list[Value] = []
         self._until = 0.0
         self._trouble: Transient | None = None
-        self._reading: asyncio.Lock | None = None
+        self._reading = asyncio.Lock()
 
     async def get(self) -> Value:
         """The value. Raises `Transient` when it was never read and cannot be read now."""
         if time.monotonic() >= self._until:
-            self._reading = self._reading or asyncio.Lock()
             async with self._reading:
                 if time.monotonic() >= self._until:
                     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -61,10 +60,13 @@ def to_till(given: Mapping[str, Any], *, needed: Collection[str] = ()) -> Till:
 
     `needed` are the fields that may not be left out.
     """
+    moved = inputs.find_switch(given, "moved")
     said: dict[str, Any] = {name: text for name in FIELDS if (text := inputs.find_text(given, name))}
     faults = [{"path": name, "message": MISSING} for name in needed if not given.get(name)]
     if url := said.get("mplus_url"):
-        faults += _url_faults(url)
+        if fault := _find_url_fault(url):
+            example = message("e.g. {example}", example="https://api.mpluskassa.nl:12345")
+            faults.append({"path": "mplus_url", "message": fault, "hint": example})
         said["mplus_url"] = url.rstrip("/")
     rows = given.get(SECRETS)
     if rows is not None:  # several while they rotate
@@ -76,24 +78,22 @@ def to_till(given: Mapping[str, Any], *, needed: Collection[str] = ()) -> Till:
             faults.append({"path": SECRETS, "message": "a webhook secret is base64", "hint": hint})
     if faults:
         raise Refusal(422, "the till was refused; nothing was changed", faults=faults)
-    return Till(said, moved=given.get("moved") is True)
+    return Till(said, moved=moved)
 
 
-def _url_faults(url: str) -> list[dict[str, str]]:
-    hint = message("e.g. {example}", example="https://api.mpluskassa.nl:12345")
+def _find_url_fault(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         known = False
     if not known or parts.query or parts.fragment or parts.username:
-        return [{"path": "mplus_url", "message": "this is not the address of an installation", "hint": hint}]
+        return "this is not the address of an installation"
     if http.is_metadata_number(parts.hostname or ""):
-        return [{"path": "mplus_url", "message": "no till is at a link-local or metadata address", "hint": hint}]
+        return "no till is at a link-local or metadata address"
     if parts.scheme == "http" and not http.is_private_name(parts.hostname or ""):
-        said = "outside a private network the address has to begin with https://, or the secret could be read"
-        return [{"path": "mplus_url", "message": said, "hint": hint}]
-    return []
+        return "outside a private network the address has to begin with https://, or the secret could be read"
+    return None
 
 
 def _refuse_stored_secret(now: Connection, till: Till) -> None:
@@ -119,7 +119,7 @@ def _origin(url: str | None) -> tuple[str, str, int | None] | None:
 def _is_base64(text: str) -> bool:
     try:
         return bool(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
+    except ValueError:
         return False
 
 
@@ -130,45 +130,42 @@ async def keep_till(shared: Services, name: str, till: Till, *, actor: str) -> b
     """
     if name == DEFAULT and shared.settings.mplus_url:
         raise Refusal(409, "MPLUS_URL is set in the environment: change the till of this connection there")
-    is_new = await shared.write(lambda session: _keep_till(session, name, till, shared.seal, actor))
+
+    def keep(session: Session) -> bool:
+        connections.hold_all(session)
+        now = connections.find(session, name, shared.seal, hold=True)
+        if now is None and connections.find_key(session, name) is not None:
+            said = "another connection was called {name} at this moment; nothing was changed"
+            raise Refusal(409, message(said, name=name))
+        before = now or Connection(connections.new_key(session, check_name(name)), display_name=name)
+        wanted = replace(before, **till.said)
+        if before.live and before.mplus_url not in {None, wanted.mplus_url} and not till.moved:
+            said = "this connection follows another till already; say `moved` if it is the same one at another address"
+            raise Refusal(409, said)
+        _refuse_stored_secret(before, till)
+        _refuse_shared(wanted, [each for each in connections.every(session, shared.seal) if each.name != wanted.name])
+        connections.save(session, wanted, shared.seal)
+        if now is not None and wanted != now:
+            inbox.requeue_parked(session, connection=wanted.name, code=AUTH_LOST)
+        address = wanted.mplus_url or message("no address yet")
+        target = message("connection {name}, {address}", name=wanted.display_name, address=address)
+        audit.note(session, actor=actor, action="till", target=target)
+        return now is None
+
+    is_new = await shared.write(keep)
     shared.directory.forget()
     return is_new
 
 
-def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) -> bool:
-    connections.hold_all(session)
-    now = connections.find(session, name, seal, hold=True)
-    if now is None and connections.find_key(session, name) is not None:
-        raise Refusal(
-            409, message("another connection was called {name} at this moment; nothing was changed", name=name)
-        )
-    key = now.name if now else connections.new_key(session, check_name(name))
-    before = now or Connection(key, display_name=name)
-    wanted = replace(before, **till.said)
-    if now is not None and now.live and now.mplus_url not in {None, wanted.mplus_url} and not till.moved:
-        raise Refusal(
-            409, "this connection follows another till already; say `moved` if it is the same one at another address"
-        )
-    _refuse_stored_secret(before, till)
-    _refuse_shared(wanted, [each for each in connections.every(session, seal) if each.name != key])
-    connections.save(session, wanted, seal)
-    if now is not None and wanted != now:
-        inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
-    address = wanted.mplus_url or message("no address yet")
-    target = message("connection {name}, {address}", name=wanted.display_name, address=address)
-    audit.note(session, actor=actor, action="till", target=target)
-    return now is None
-
-
 def _refuse_shared(wanted: Connection, others: list[Connection]) -> None:
     for other in others:
-        whose = other.display_name
+        said = None
         if wanted.mplus_url and (wanted.mplus_url, wanted.mplus_ident) == (other.mplus_url, other.mplus_ident):
-            raise Refusal(
-                409, message("this till belongs to the connection {name}: its sales would be booked twice", name=whose)
-            )
-        if wanted.mplus_subscription_id and wanted.mplus_subscription_id == other.mplus_subscription_id:
-            raise Refusal(409, message("this webhook subscription belongs to the connection {name}", name=whose))
+            said = "this till belongs to the connection {name}: its sales would be booked twice"
+        elif wanted.mplus_subscription_id and wanted.mplus_subscription_id == other.mplus_subscription_id:
+            said = "this webhook subscription belongs to the connection {name}"
+        if said:
+            raise Refusal(409, message(said, name=other.display_name))
 
 
 async def check_up(shared: Services, name: str, *, actor: str) -> int:

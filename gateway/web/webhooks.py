@@ -66,7 +66,9 @@ async def receive_from_books(request: Request) -> Response:
     if verifier is None:
         return _refuse(_BOOKS)
     counters.verifier(verifier).inc()
-    directory = shared.directory.find_fresh() or await _attempt(_BOOKS, shared.directory.get())
+    directory = shared.directory.find_fresh()
+    if directory is None:
+        directory = await _attempt(_BOOKS, shared.directory.get())
     changes = of_books(body, directory.names_by_realm)
     await _store(shared, _BOOKS, changes, {each.connection for each in changes if each.connection})
     counters.seconds(_BOOKS).observe(time.perf_counter() - began)

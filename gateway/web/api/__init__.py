@@ -70,7 +70,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one address. `problems` are the refusals of its own, beside those every such call can get.
+    """One method of one address. `problems` are the refusals of its own, beside those that `_problems_of` adds.
 
     `endpoint` is the function that answers it, after which it is called; of what is no part of the admin API the name.
     `body` is what may be sent, by content type.
@@ -126,8 +126,7 @@ _EVENTS = (
     ),
     Operation(
         "POST", "/admin/events/retry", events.retry_events, "retries all that fit a filter; parked ones by default",
-        {202: Answer("they are due again; `more`: call once more", _json("Retried"))}, (400,),
-        body=_json("RetryRequest"),
+        {202: Answer("they are due again; `more`: call once more", _json("Retried"))}, body=_json("RetryRequest"),
     ),
     Operation(
         "GET", "/admin/events/{id}", events.show_event, "one event with its whole activity log",
@@ -135,11 +134,11 @@ _EVENTS = (
     ),
     Operation(
         "POST", "/admin/events/{id}/retry", events.retry_event, "due again at once, with a fresh series of attempts",
-        {202: Answer("it is due again", _json("Event"), ("Location",))}, (400, 404, 409), body=_json("ReasonRequest"),
+        {202: Answer("it is due again", _json("Event"), ("Location",))}, (404, 409), body=_json("ReasonRequest"),
     ),
     Operation(
         "POST", "/admin/events/{id}/ignore", events.ignore_event, "closes an event that is not to be handled",
-        _good("it is closed", "Event"), (400, 404, 409), body=_json("ReasonRequest"),
+        _good("it is closed", "Event"), (404, 409), body=_json("ReasonRequest"),
     ),
 )  # fmt: skip
 
@@ -151,7 +150,7 @@ _ORDERS = (
     Operation(
         "POST", "/admin/orders/{id}/resend", events.resend_order,
         "runs an order again; what is booked stays booked once",
-        _later("it is settled (with `wait`)"), (400, 404, 409), _WAIT, body=_json("ResendRequest"), places={"id": NAME},
+        _later("it is settled (with `wait`)"), (404, 409), _WAIT, body=_json("ResendRequest"), places={"id": NAME},
     ),
 )  # fmt: skip
 
@@ -172,34 +171,34 @@ _CONNECTIONS = (
         "PUT", "/admin/connections/{name}", connections.put_connection,
         "sets up a connection's till, or changes it; what is left out stays, a new one is not live",
         {200: Answer("it is changed", _json("Connection")), 201: Answer("it is new", _json("Connection"))},
-        (400, 409, 422), body=_json("TillRequest"), places={"name": {"type": "string", "pattern": CONNECTION}},
+        (409, 422), body=_json("TillRequest"), places={"name": {"type": "string", "pattern": CONNECTION}},
     ),
     Operation(
         "DELETE", "/admin/connections/{name}", connections.remove_connection,
         "removes a connection: tokens revoked, company and till free, waiting events ended, data kept or purged",
-        _good("it is removed; `revoked` is null where there were no tokens", "Removal"), (400, 404, 409),
+        _good("it is removed; `revoked` is null where there were no tokens", "Removal"), (404, 409),
         body=_json("RemovalRequest"), required=True,
     ),
     Operation(
         "POST", "/admin/connections/{name}/rename", connections.rename_connection,
         "calls a connection otherwise; no row changes",
-        {200: Answer("its new name is in force", _json("Connection"), ("Location",))}, (400, 404, 409),
+        {200: Answer("its new name is in force", _json("Connection"), ("Location",))}, (404, 409),
         body=_json("RenameRequest"), required=True,
     ),
     Operation(
         "POST", "/admin/connections/{name}/check", connections.check_connection,
         "has a worker try both logins and compare both",
-        _later("the findings are its `result` (with `wait`)"), (400, 404), _WAIT, body=_json("EmptyRequest"),
+        _later("the findings are its `result` (with `wait`)"), (404,), _WAIT, body=_json("EmptyRequest"),
     ),
     Operation(
         "POST", "/admin/connections/{name}/live", connections.go_live, "lets a connection work from now on, or go on",
-        _later("it goes on, or went live (with `wait`)", "ConnectionOrEvent"), (400, 404, 409), _WAIT,
+        _later("it goes on, or went live (with `wait`)", "ConnectionOrEvent"), (404, 409), _WAIT,
         body=_json("EmptyRequest"),
     ),
     Operation(
         "POST", "/admin/connections/{name}/pause", connections.pause_connection,
         "stops a connection; what comes meanwhile waits",
-        _good("it is paused", "Connection"), (400, 404), body=_json("EmptyRequest"),
+        _good("it is paused", "Connection"), (404,), body=_json("EmptyRequest"),
     ),
     Operation(
         "GET", "/admin/connections/{name}/settings", connections.show_settings,
@@ -209,19 +208,19 @@ _CONNECTIONS = (
     Operation(
         "PUT", "/admin/connections/{name}/settings", connections.put_settings,
         "puts a settings document in force, or names every fault and leaves the old one",
-        _good("it is in force", "SettingsSaved"), (400, 404, 412, 422), {"reason": WORDS},
+        _good("it is in force", "SettingsSaved"), (404, 412, 422), {"reason": WORDS},
         {"If-Match": {"type": "string", "pattern": r'^"\d{1,9}"$'}},
         body={TOML: TEXT, JSON: {"type": "object"}}, required=True,
     ),
     Operation(
         "POST", "/admin/connections/{name}/preview", connections.preview_record,
         "what would become of one record, step by step",
-        _later("the preview is its `result`"), (400, 404, 409, 422), _WAIT, body=_json("PreviewRequest"), required=True,
+        _later("the preview is its `result`"), (404, 409, 422), _WAIT, body=_json("PreviewRequest"), required=True,
     ),
     Operation(
         "POST", "/admin/flows/{flow}/backfill", status.backfill_flow,
         "synchronises existing records, behind all other work",
-        {202: Answer("asked for, one event for each connection", _json("Backfill"), ("Location",))}, (400, 409),
+        {202: Answer("asked for, one event for each connection", _json("Backfill"), ("Location",))}, (409,),
         body=_json("BackfillRequest"),
     ),
     Operation(
@@ -242,7 +241,7 @@ _CONNECTIONS = (
             200: Answer("the report is its `result`", {**_json("EventDetail"), PLAIN: TEXT}, ("Location",)),
             202: _ASKED,
         },
-        (400, 409), queries=_WAIT, body=_json("AgreementRequest"),
+        (409,), queries=_WAIT, body=_json("AgreementRequest"),
     ),
 )  # fmt: skip
 

@@ -47,7 +47,6 @@ async def put_connection(request: Request) -> Response:
     and, where the address of a till in use changed, `"moved": true`. A new connection is not live.
     """
     given = await events.read_json(request, *setups.FIELDS, setups.SECRETS, "moved")
-    inputs.find_switch(given, "moved")
     shared, name = services.of(request), request.path_params["name"]
     is_new = await setups.keep_till(shared, name, setups.to_till(given), actor=ADMIN)
     await services.settle_name(request)
@@ -229,7 +228,6 @@ def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFaul
 
 async def show_settings(request: Request) -> Response:
     name = request.path_params["name"]
-
     version, text = await services.of(request).read(lambda session: find_in_force(session, name))
     headers = {"ETag": f'"{version}"', "X-Settings-Version": str(version), "Vary": "Accept"}
     if "application/json" in request.headers.get("accept", ""):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,8 +22,6 @@ from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.sales import today_of
 from gateway.store.tables import (
-    AgreementDayRow,
-    AgreementRecordRow,
     AlertRow,
     CursorRow,
     MeterRow,
@@ -220,17 +218,14 @@ def to_backfill(found: activity.Progress, names: Mapping[str, str]) -> dict[str,
     return {
         "id": event.id,
         "connection": names.get(event.connection or "", event.connection),
-        "flow": event.flow,
-        "state": event.state,
+        **pick(event, "flow", "state"),
         "over": found.over,
         "paused": found.paused and not found.over,
         "since": found.since,
         "reason": event.reason,
-        "total": found.total,
-        "done": found.done,
+        **pick(found, "total", "done"),
         "unchanged": found.notes.unchanged,
-        "open": found.open,
-        "parked": found.parked,
+        **pick(found, "open", "parked"),
         "began_at": to_time(event.received_at),
         "seconds": round(found.seconds, 1),
         "per_second": round(found.per_second, 2),
@@ -252,35 +247,27 @@ async def list_compared_days(request: Request) -> Response:
         days = figures.find_compared(session, connection=named, start=start, through=through, limit=limit)
         records = figures.records_of(session, days)
         called = {day.connection: day.connection for day in days} | connections.display_names(session)
-        return [_to_data(day, called[day.connection], records[day.connection, day.day]) for day in days]
+        return [
+            {
+                "connection": called[day.connection],
+                "day": day.day.isoformat(),
+                "status": day.status,
+                "checked_at": day.checked_at.isoformat() if day.checked_at else None,
+                "due_at": day.due_at.isoformat() if day.due_at else None,
+                "event": day.event_id,
+                "till": day.till_cents,
+                "books": day.books_cents,
+                "difference": day.difference_cents,
+                "records": [
+                    pick(each, "record", "cause", "by_policy")
+                    | {"reason": each.reason or "", "fix": each.fix or "", "event": each.event_id, "cents": each.cents}
+                    for each in records[day.connection, day.day]
+                ],
+            }
+            for day in days
+        ]
 
     return JSONResponse({"days": await services.of(request).read(find)})
-
-
-def _to_data(day: AgreementDayRow, called: str, records: Sequence[AgreementRecordRow]) -> dict[str, Any]:
-    return {
-        "connection": called,
-        "day": day.day.isoformat(),
-        "status": day.status,
-        "checked_at": day.checked_at.isoformat() if day.checked_at else None,
-        "due_at": day.due_at.isoformat() if day.due_at else None,
-        "event": day.event_id,
-        "till": day.till_cents,
-        "books": day.books_cents,
-        "difference": day.difference_cents,
-        "records": [
-            {
-                "record": each.record,
-                "cause": each.cause,
-                "by_policy": each.by_policy,
-                "reason": each.reason or "",
-                "fix": each.fix or "",
-                "event": each.event_id,
-                "cents": each.cents,
-            }
-            for each in records
-        ],
-    }
 
 
 async def export_certificates(request: Request) -> Response:
