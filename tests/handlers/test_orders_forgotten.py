@@ -46,7 +46,7 @@ def take_backup(shop: Shop) -> Backup:
     with reading(shop.engine) as session:
         return {
             table.name: [
-                {name: value for name, value in row.items() if table.c[name].computed is None}
+                {column.key: row[column] for column in table.c if column.computed is None}
                 for row in session.execute(select(table)).mappings()
             ]
             for table in TABLES
