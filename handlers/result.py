@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -34,7 +34,7 @@ class Result:
 
     outcome: Outcome
     links: tuple[Link, ...] = ()
-    changes: tuple[Change, ...] = field(default=())
+    changes: tuple[Change, ...] = ()
 
 
 def done(reason: str | None = None, *, links: tuple[Link, ...] = (), **facts: Any) -> Result:

@@ -276,8 +276,7 @@ def _find_new(mapped: Iterable[ItemContext], deps: Deps) -> dict[str, NewItem]:
         if steps.decide(known) is ItemStep.WRITE and known.mapped.family is None:
             with suppress(MappingError):
                 product = articles.to_product(known.mapped, known.vat, deps)
-                new = articles.to_new(product, known.mapped.group, deps.lists.turnover_groups())
-                found[known.item.id] = NewItem(known, new)
+                found[known.item.id] = NewItem(known, articles.to_new(product, known.mapped.group, deps))
     return found
 
 

@@ -9,7 +9,6 @@ name nor groups.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
@@ -25,7 +24,7 @@ from mapping.explanations import Explanation
 from mapping.items import Family, fold, to_own_name
 from mapping.messages import message
 from mapping.products import Traces, without_name
-from mapping.records import Article, Item, Product, TurnoverGroup, fingerprint
+from mapping.records import Article, Item, Product, fingerprint
 from mapping.vat_table import VatTable, with_turnover_groups
 
 
@@ -132,9 +131,10 @@ def is_written(member: Member, wanted: str) -> bool:
     return link is not None and link.target_id == str(member.number) and link.fingerprint == wanted
 
 
-def to_new(product: Product, group: int | None, turnover_groups: Sequence[TurnoverGroup]) -> Product:
+def to_new(product: Product, group: int | None, deps: Deps) -> Product:
     groups = () if group is None else (group,)
-    return with_turnover_groups(dataclasses.replace(product, number=None, group_numbers=groups), turnover_groups)
+    new = dataclasses.replace(product, number=None, group_numbers=groups)
+    return with_turnover_groups(new, deps.lists.turnover_groups())
 
 
 def create(new: Product, deps: Deps) -> int | None:

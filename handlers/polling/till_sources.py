@@ -24,7 +24,7 @@ from handlers.sales.till_sales import ENTITIES
 from mapping import sale_identity
 from mapping.customers import email_key
 from mapping.messages import message
-from mapping.records import RETURNS, DocumentKind, Relation, Sale, SaleKind, SyncMarkers, fingerprint
+from mapping.records import RETURNS, DocumentKind, Sale, SaleKind, SyncMarkers, fingerprint
 from mapping.sale_identity import find_tag
 from mapping.sections import OrderSettings
 from mapping.settings_document import SettingsDocument
@@ -140,11 +140,6 @@ def _to_change(connection: str, entity: str, entity_id: str, version: object, **
     return Change(key=key, source=POLL, entity=entity, entity_id=entity_id, connection=connection, **more)
 
 
-def _to_relation_change(connection: str, relation: Relation) -> Change:
-    more = {"flow": Flow.CUSTOMERS, "email": email_key(relation.email)}
-    return _to_change(connection, "Relation", str(relation.number), relation.sync_marker or 0, **more)
-
-
 def _follow_sales(
     name: str, kind: SaleKind, wanted: Callable[[OrderSettings], bool], marker: Callable[[SyncMarkers], int | None]
 ) -> TillSource:
@@ -171,7 +166,14 @@ TILL_SOURCES: tuple[TillSource, ...] = (
         lambda settings: settings.customers.enabled,
         lambda markers: markers.relation,
         lambda deps, marker, limit: deps.till.relations_since(marker, limit),
-        _to_relation_change,
+        lambda connection, relation: _to_change(
+            connection,
+            "Relation",
+            str(relation.number),
+            relation.sync_marker or 0,
+            flow=Flow.CUSTOMERS,
+            email=email_key(relation.email),
+        ),
     ),
 )
 

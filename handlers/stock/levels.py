@@ -57,12 +57,10 @@ def settle(
     """
     with leases.alone(deps.engine, deps.connection, "stock", process=deps.process.name):
         differences = measure(items, read_at, deps)
-        due = _due(differences, patient)
-        if together and book_together(due, deps):
+        if together and book_together(_due(differences, patient), deps):
             # Measured again: the result of a call for many articles is verified.
             differences = measure(items, read_at, deps)
-            due = _due(differences, patient)
-        for difference in due:
+        for difference in _due(differences, patient):
             book(difference, deps)
     return differences
 
@@ -105,9 +103,9 @@ def _read_levels(branches: Sequence[int], articles: Collection[int], deps: Deps)
 
 def note_stock(differences: Iterable[StockDifference], deps: Deps, *, booked: bool, patient: bool = True) -> None:
     """Stock was measured, and booked unless a sale of it is being booked (`patient`)."""
-    found: dict[str, list[StockDifference]] = {}
+    found: defaultdict[str, list[StockDifference]] = defaultdict(list)
     for each in differences:
-        found.setdefault(each.item.id, []).append(each)
+        found[each.item.id].append(each)
     for some in found.values():
         rows = [to_level(each, deps.settings.stock) for each in some]
         for row, each in zip(rows, some, strict=True):
