@@ -110,7 +110,7 @@ class Deps(ConnectionStore):
     the sum of a code's lines, whatever tax was stated.
     `links` are those that were loaded for the event, without those it has written since.
     `claim` is the worker's lease of the event: after it is lost, nothing is stored. `installation` is the name that
-    documents are signed with, `signing` gives the key of certificates. `known` is what `registry.LOOK_UPS` found.
+    documents are signed with, `signing` gives the key of certificates. `known` is what `registry.look_up` found.
     Within `in_a_row` calls to the till share a slot of the rate limiter: nothing may be waited for between them.
     """
 

@@ -20,16 +20,11 @@ from handlers.stock import quantities
 from mapping.messages import message
 
 Handler = Callable[[Event, Deps], Result]
-LookUp = Callable[[Session, Sequence[Event]], Mapping[int, object]]
 
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Item"): products.handle,
     # Of an earlier version, which handled the items below another one together.
     (Flow.PRODUCTS, "Family"): lambda *_: skipped("its items are handled one by one now"),
-    (Flow.PRODUCTS, "Preview"): previews.handle,
-    (Flow.CATEGORIES, "Preview"): previews.handle,
-    (Flow.STOCK, "Preview"): previews.handle,
-    (Flow.CUSTOMERS, "Preview"): previews.handle,
     (Flow.CATEGORIES, "Item"): categories.handle,
     (Flow.STOCK, "Item"): quantities.handle,
     (Flow.STOCK, "Estimate"): quantities.handle_estimate,
@@ -50,42 +45,27 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, documents.INSTALLATION): lambda event, _: skipped(
         message("installation {id} is known", id=event.entity_id)
     ),
-    (Flow.ORDERS, "Backfill"): pages.handle,
-    (Flow.CUSTOMERS, "Backfill"): pages.handle,
-    (Flow.PRODUCTS, "Backfill"): pages.handle,
-    (Flow.CATEGORIES, "Backfill"): pages.handle,
-    (Flow.STOCK, "Backfill"): pages.handle,
-    (Flow.ORDERS, "SalesReceipt"): books_documents.handle,
-    (Flow.ORDERS, "Invoice"): books_documents.handle,
-    (Flow.ORDERS, "CreditMemo"): books_documents.handle,
-    (Flow.ORDERS, "RefundReceipt"): books_documents.handle,
-    (Flow.ORDERS, "Payment"): books_documents.handle,
+    **{(Flow.ORDERS, entity): books_documents.handle for entity in (*books_documents.DOCUMENTS, "Payment")},
+    **{(flow, "Backfill"): pages.handle for flow in Flow},
+    **{(flow, "Preview"): previews.handle for flow in (Flow.CUSTOMERS, *previews.EXPLAIN)},
 }
 
-LOOK_UPS: Mapping[Handler, LookUp] = {books_documents.handle: books_documents.look_up}
-"""Handlers for which the store is read once for several events, just before they are handled."""
 
-
-def look_up(session: Session, events: Sequence[Event]) -> dict[int, object]:
-    """What the look-ups of their handlers find for these events, by their ids."""
-    groups: dict[LookUp, list[Event]] = {}
-    for event in events:
-        handler = HANDLERS.get((event.flow, event.entity))
-        if handler is not None and (look := LOOK_UPS.get(handler)):
-            groups.setdefault(look, []).append(event)
-    return {number: known for look, same in groups.items() for number, known in look(session, same).items()}
-
-
-DRY_RUNS: Mapping[Handler, Handler] = {orders.handle: dry_runs.handle}
-"""Handlers of which a person may request a dry run, each with what plans instead of writing."""
+def look_up(session: Session, events: Sequence[Event]) -> Mapping[int, object]:
+    """What is read of the store once for several of these events, just before they are handled, by their ids."""
+    mine = [each for each in events if HANDLERS.get((each.flow, each.entity)) is books_documents.handle]
+    return books_documents.look_up(session, mine) if mine else {}
 
 
 def find_handler(event: Event) -> Handler:
-    """The handler of this event. Raises `Permanent` when this version of the gateway has none."""
+    """The handler of this event; of a dry run of a sale, what plans instead of writing.
+
+    Raises `Permanent` when this version of the gateway has none.
+    """
     flow, entity = event.flow, event.entity
     handler = HANDLERS.get((flow, entity))
-    if handler is not None and event.source in PEOPLE and event.asked.get("dry_run"):
-        return DRY_RUNS.get(handler, handler)
+    if handler is orders.handle and event.source in PEOPLE and event.asked.get("dry_run"):
+        return dry_runs.handle
     if handler is None:
         raise Permanent(
             message(

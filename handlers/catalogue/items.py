@@ -156,11 +156,9 @@ def to_merge_hint(merged_id: str) -> str:
     return simplejson.dumps({"deleted_id": merged_id})
 
 
-def follow(
-    flow: Flow, event: Event, seen: ItemReading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
-) -> Change:
-    change = follow_gone(flow, event)._replace(hint=to_hint(seen.item, seen.read_at), sku=seen.item.sku)
-    return change._replace(key=key or change.key, entity=entity, entity_id=entity_id or seen.item.id)
+def follow(flow: Flow, event: Event, seen: ItemReading, *, key: str = "") -> Change:
+    change, hint = follow_gone(flow, event), to_hint(seen.item, seen.read_at)
+    return change._replace(key=key or change.key, entity_id=seen.item.id, hint=hint, sku=seen.item.sku)
 
 
 def follow_gone(flow: Flow, event: Event) -> Change:
