@@ -87,15 +87,6 @@ class LoadState:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Items of a page, and the position after them."""
-
-    items: Sequence[Item]
-    page: ItemPage
-    reached: object
-
-
-@dataclass(frozen=True, slots=True)
 class NewItem:
     """An item whose article the till does not have, and what is made of it."""
 
@@ -113,25 +104,26 @@ def find_load(deps: Deps) -> LoadState:
     return found
 
 
-def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
-    """Handle a batch; what interrupted it, or None. Raises `AuthLost` where the till refuses our login."""
-    asked = [item for item in batch.items if item.type != CATEGORY]
+def handle(some: Sequence[Item], page: ItemPage, reached: object, event: Event, deps: Deps) -> GatewayError | None:
+    """Handle some items of a page; what interrupted that, or None. `reached`: the position after them.
+
+    Raises `AuthLost` where the till refuses our login.
+    """
+    asked = [item for item in some if item.type != CATEGORY]
     known = find_known(asked, deps)
     sold = [item for item in asked if item.active or item.id in known]
-    numbers = _find_numbers([item for item in sold if item.id not in known], batch.page, deps)
+    numbers = _find_numbers([item for item in sold if item.id not in known], page, deps)
     with _hold(numbers.values(), deps) as lease:
-        mapped = _map(sold, known, numbers, batch.page, event, deps)
-        settled = {each.item.id for each in mapped if steps.decide(each) is ItemStep.NOTHING} - batch.page.altered
+        mapped = _map(sold, known, numbers, page, event, deps)
+        settled = {each.item.id for each in mapped if steps.decide(each) is ItemStep.NOTHING} - page.altered
         new = _find_new(mapped, deps) if lease else {}
-        taken = batch.page.present.keys()
+        taken = page.present.keys()
         changes = {
-            item.id: to_change(
-                event, item, batch.page.read_at, Flow.PRODUCTS, absent=find_own_number(item.sku) not in taken
-            )
+            item.id: to_change(event, item, page.read_at, Flow.PRODUCTS, absent=find_own_number(item.sku) not in taken)
             for item in sold
             if item.id not in settled
         }
-        begun = _begin(batch, changes, new, event, deps, read=len(asked), unchanged=len(asked) - len(changes))
+        begun = _begin(page, reached, changes, new, event, deps, read=len(asked), unchanged=len(asked) - len(changes))
         if lease is None or not begun:
             return None
         failpoints.reach(failpoints.AFTER_CLAIM, items.ENTITY)
@@ -281,7 +273,13 @@ def _find_new(mapped: Iterable[ItemContext], deps: Deps) -> dict[str, NewItem]:
 
 
 def _begin(
-    batch: Batch, changes: Mapping[str, Change], new: Mapping[str, NewItem], event: Event, deps: Deps, **counts: int
+    page: ItemPage,
+    reached: object,
+    changes: Mapping[str, Change],
+    new: Mapping[str, NewItem],
+    event: Event,
+    deps: Deps,
+    **counts: int,
 ) -> dict[str, Event]:
     """Store the batch's events and the position after it; returns the events of new items, claimed, by item.
 
@@ -292,7 +290,7 @@ def _begin(
         claims.hold(session, deps.claim)
         if requests.find_holds(session, event)[0]:
             return {}
-        for subject in inbox.find_told(session, list(subjects), batch.page.read_at) if subjects else ():
+        for subject in inbox.find_told(session, list(subjects), page.read_at) if subjects else ():
             del subjects[subject]
         mine = inbox.begin(session, [changes[id_] for id_ in subjects.values()], event.lease or uuid.uuid4().hex)
         begun = {each.entity_id: each for each in mine.values()}
@@ -300,7 +298,7 @@ def _begin(
         members = [new[id_].known.mapped for id_ in begun]
         owners = [Link(LinkKind.ARTICLE, str(m.number), "Item", m.item.id, m.item.sync_token) for m in members]
         links.save(session, deps.connection, *sorted(owners, key=lambda link: link.source_id))
-        stored = requests.receive_page(session, event, received, batch.reached, **counts)
+        stored = requests.receive_page(session, event, received, reached, **counts)
     deps.notify([row.id for row in stored if row.pending][:1])
     return begun
 

@@ -291,8 +291,7 @@ def _receive_items(known: Backfill, deps: Deps) -> Result:
         some = page.items[position - page.start :][: load.size]
         position += len(some)
         is_over = page.is_last and position == page.start + len(page.items)
-        batch = batches.Batch(some, page, ALL_RECEIVED if is_over else position)
-        failure = batches.handle(batch, known.event, deps)
+        failure = batches.handle(some, page, ALL_RECEIVED if is_over else position, known.event, deps)
         load.learn(time.monotonic() - began, failed=failure is not None)
         if failure is not None:
             wait = failure.after if isinstance(failure, RateLimited) else batches.RETRY_SECONDS
