@@ -67,7 +67,6 @@ def list_events(call: Call) -> int:
 
 
 def handle_connection(call: Call) -> int:
-    """`connection list`, `connection rename NAME NEW`, `connection remove NAME --data keep|purge`."""
     asked = call.arguments
     try:
         match asked.what:
@@ -120,7 +119,6 @@ def _remove(call: Call, name: str, data: removal.Data) -> int:
 
 
 def handle_config(call: Call) -> int:
-    """`config show` or `config apply FILE` of one connection (default: `default`)."""
     if call.arguments.what == "show" and call.arguments.file is not None:
         raise Misuse("config show takes no FILE; write its answer into one: ./run config show > FILE")
     wanted = call.arguments.connection or connections.DEFAULT
@@ -191,12 +189,10 @@ def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
 
 
 def forget_secrets(call: Call) -> int:
-    """Clear the stored secrets that no SECRET_KEY decrypts; nothing else is changed."""
     cleared = startup.forget_locked(call.engine, call.seal)
+    target = message("{count} stored secrets", count=cleared)
     with writing(call.engine) as session:
-        audit.note(
-            session, actor="cli", action="forget-secrets", target=message("{count} stored secrets", count=cleared)
-        )
+        audit.note(session, actor="cli", action="forget-secrets", target=target)
     fix = "to do: connect QuickBooks again in the dashboard, and set MPLUS_IDENT and MPLUS_SECRET"
     said = f"cleared {count(cleared, 'stored secret')} that no SECRET_KEY opens"
     call.answer({"cleared": cleared}, said, *([fix] if cleared else []))

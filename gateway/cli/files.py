@@ -24,7 +24,6 @@ _COMPARED = ("field", "before", "after")
 
 
 def handle_certificate(call: Call) -> int:
-    """`certificate list` or `certificate verify FILE`."""
     asked = call.arguments
     if asked.what == "verify":
         if not asked.file:
@@ -119,7 +118,6 @@ def _look_at_home(call: Call, entries: Sequence[dict[str, Any]]) -> tuple[set[st
 
 
 def handle_mapping(call: Call) -> int:
-    """`mapping record FILE [KIND:ID ...]` or `mapping test FILE [--settings FILE]`."""
     asked = call.arguments
     if asked.what == "record":
         if asked.settings:

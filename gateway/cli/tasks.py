@@ -196,24 +196,18 @@ def compare_days(call: Call) -> int:
     ids = send(call, changes, action="agreement", target=target)
     remark(f"comparing {first} to {last}")
     ended = _watch_all(call, ids, seconds=call.arguments.wait, quiet=True)
-    reports: list[dict[str, Any]] = [
-        json.loads(event.result)
-        if event.result
-        else {
-            "agrees": None,
-            "status": None,
-            "connection": call.called(event.connection),
-            "event": event.id,
-            "state": event.state,
-            "reason": event.reason,
-        }
-        for event in ended
-    ]
-    lines = (
-        f"{call.called(event.connection)}\n{to_text(report)}" if event.result else to_words(event)
-        for event, report in zip(ended, reports, strict=True)
-    )
-    call.answer(_alone(reports), *([] if call.as_json else lines))
+    reports: list[dict[str, Any]] = []
+    lines = []
+    for event in ended:
+        called = call.called(event.connection)
+        if event.result:
+            reports.append(json.loads(event.result))
+            lines.append(f"{called}\n{to_text(reports[-1])}")
+        else:
+            report = {"agrees": None, "status": None, "connection": called, "event": event.id}
+            reports.append({**report, "state": event.state, "reason": event.reason})
+            lines.append(to_words(event))
+    call.answer(_alone(reports), *lines)
     return GOOD if all(report.get("status") in {AGREES, EXPLAINED} for report in reports) else PROBLEM
 
 

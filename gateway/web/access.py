@@ -339,19 +339,19 @@ async def let_in(request: Request, user: users.User | None, response: Response, 
         audit.note(session, actor=to_actor(user), action="login", target=source, reason=way)
 
     await shared.write(begin)
-    cookie = shared.sessions.to_cookie(session_id)
-    set_cookie(request, response, cookie_name(request), cookie, seconds=LIFETIME_SECONDS)
+    set_cookie(request, response, shared.sessions.to_cookie(session_id), seconds=LIFETIME_SECONDS)
 
 
-def set_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int) -> None:
+def set_cookie(request: Request, response: Response, value: str, *, seconds: int, suffix: str = "") -> None:
     """A cookie that no script reads and no other site sends along with a form."""
-    secure = is_https(request)
+    name, secure = cookie_name(request, suffix), is_https(request)
     response.set_cookie(name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax")
 
 
-def drop_cookie(request: Request, response: Response, name: str) -> None:
+def drop_cookie(request: Request, response: Response, suffix: str = "") -> None:
     """Delete a cookie; for a prefixed name a browser requires the same attributes as when it was set."""
-    response.delete_cookie(name, path="/", secure=is_https(request), httponly=True, samesite="lax")
+    name, secure = cookie_name(request, suffix), is_https(request)
+    response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
 
 
 def chosen_language(request: Request) -> str:

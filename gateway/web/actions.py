@@ -52,14 +52,13 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
     """
 
     def change(session: Session) -> Event:
-        if _get(session, event_id).entity in _WITHOUT_RECORD:
-            raise Refusal(
-                409, "there is no record behind this event to be handled again; read its reason and ignore it"
-            )
+        if get_event(session, event_id).entity in _WITHOUT_RECORD:
+            detail = "there is no record behind this event to be handled again; read its reason and ignore it"
+            raise Refusal(409, detail)
         if not _requeue(session, [event_id], RETRYABLE):
             raise Refusal(409, "the event is being worked on right now; wait until it ends")
         audit.note(session, actor=actor, action="retry", target=message("event {id}", id=event_id), reason=reason)
-        return _get(session, event_id)
+        return get_event(session, event_id)
 
     event = await shared.write(change)
     shared.notifier.notify([event_id])
@@ -82,13 +81,12 @@ async def ignore(
     why = message("ignored by a person: {reason}", reason=reason) if reason else "ignored by a person"
 
     def change(session: Session) -> Event:
-        event = _get(session, event_id)
+        event = get_event(session, event_id)
         if not _ignore(session, [event_id], why):
             raise Refusal(409, message("an event that is {state} cannot be ignored", state=message(event.state)))
-        audit.note(
-            session, actor=actor, action=action, target=target or message("event {id}", id=event_id), reason=reason
-        )
-        return _get(session, event_id)
+        about = target or message("event {id}", id=event_id)
+        audit.note(session, actor=actor, action=action, target=about, reason=reason)
+        return get_event(session, event_id)
 
     return await shared.write(change)
 
@@ -168,13 +166,11 @@ async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SE
 
 
 def _whose(session: Session, wanted: Resend, known: Sequence[Event]) -> str:
-    names = connections.choose(session, wanted.connection)
+    names = choose(session, wanted.connection)
     owners = {event.connection for event in known} & set(names)
     candidates = sorted(name for name in owners if name) or names
     if len(candidates) == 1:
         return candidates[0]
-    if not candidates:
-        raise Refusal(409, say_none(wanted.connection))
     called = [connections.display_names(session)[each] for each in candidates]
     raise Refusal(409, "several connections could have this order; name one", connections=called)
 
@@ -190,9 +186,7 @@ async def backfill(
         raise Refusal(400, fault)
 
     def keep(session: Session) -> list[int]:
-        names = connections.choose(session, connection)
-        if not names:
-            raise Refusal(409, say_none(connection))
+        names = choose(session, connection)
         changes = [requests.widen_backfill(session, flow, connection=name, since=since, actor=SOURCE) for name in names]
         received = inbox.receive(session, changes)
         audit.note(session, actor=actor, action="backfill", target=requests.name_backfill(flow, since))
@@ -203,11 +197,15 @@ async def backfill(
     return ids
 
 
-def say_none(connection: str | None) -> str:
-    return message("there is no connection {name}", name=connection) if connection else "nothing is connected yet"
+def choose(session: Session, wanted: str | None) -> list[str]:
+    """The key of the connection that was named, or of all. Raises `Refusal` 409 where there is none."""
+    if names := connections.choose(session, wanted):
+        return names
+    raise Refusal(409, message("there is no connection {name}", name=wanted) if wanted else "nothing is connected yet")
 
 
-def _get(session: Session, event_id: int) -> Event:
+def get_event(session: Session, event_id: int) -> Event:
+    """The event. Raises `Refusal` 404."""
     event = activity.find_event(session, event_id)
     if event is None:
         raise Refusal(404, "there is no such event")

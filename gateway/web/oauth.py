@@ -22,7 +22,7 @@ from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
 from gateway.store import audit, connections, cursors, inbox, leases, tokens
 from gateway.web import inputs, services, setups
-from gateway.web.access import cookie_name, drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
+from gateway.web.access import drop_cookie, find_statement, find_visitor, for_visitors, set_cookie
 from gateway.web.inputs import Refusal
 from gateway.web.services import Services
 from gateway.web.sessions import Right, Visitor
@@ -72,7 +72,7 @@ async def start(request: Request, visitor: Visitor) -> Response:
         address = removal.open_oauth(http, settings).consent_url(redirect_uri=redirect_uri(settings), state=state)
     response = RedirectResponse(address, 302)
     signed = shared.sessions.sign(_PURPOSE, statement, seconds=_STATE_SECONDS)
-    set_cookie(request, response, cookie_name(request, _COOKIE), signed, seconds=_STATE_SECONDS)
+    set_cookie(request, response, signed, suffix=_COOKIE, seconds=_STATE_SECONDS)
     return response
 
 
@@ -109,7 +109,7 @@ async def finish(request: Request) -> Response:
     is_live = await shared.write(lambda session: _keep(session, name, realm, pair, shared.seal, actor))
     shared.directory.forget()
     response = RedirectResponse("/" if is_live else page, 303)
-    drop_cookie(request, response, cookie_name(request, _COOKIE))
+    drop_cookie(request, response, _COOKIE)
     return response
 
 

@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Protocol, TypeAlias, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 10.0
@@ -60,11 +61,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect(HEAD_SECONDS)
-        _watch_on(self.loop).add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        _watch_on(self.loop).discard(self)
-        super().connection_lost(exc)
+        if self.server_state not in _WATCHED:
+            _WATCHED.add(self.server_state)
+            self.loop.call_later(ROUND_SECONDS, _watch, self.loop, self.server_state)
 
     def data_received(self, data: bytes) -> None:
         self._packet = len(data)
@@ -182,36 +181,18 @@ def _write_head(headers: Headers) -> bytes:
     return b"".join([b"HTTP/1.1 200 OK\r\n", *(b"%s: %s\r\n" % header for header in headers), b"\r\n"])
 
 
-class _Watch:
-    """The open connections of one event loop, looked at together every ROUND_SECONDS."""
+_WATCHED: WeakSet[ServerState] = WeakSet()
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._open: set[BoundedProtocol] = set()
-        self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, connection: BoundedProtocol) -> None:
-        self._open.add(connection)
-        if self._timer is None:
-            self._timer = self._loop.call_later(ROUND_SECONDS, self._look)
-
-    def discard(self, connection: BoundedProtocol) -> None:
-        self._open.discard(connection)
-
-    def _look(self) -> None:
-        now = self._loop.time()
-        for connection in [each for each in self._open if each.deadline <= now]:
+def _watch(loop: asyncio.AbstractEventLoop, server: ServerState) -> None:
+    """End the connections whose deadline is over, and look again every ROUND_SECONDS while there are some."""
+    for connection in [*server.connections]:
+        if isinstance(connection, BoundedProtocol) and connection.deadline <= loop.time():
             connection.give_up()
-        self._timer = self._loop.call_later(ROUND_SECONDS, self._look) if self._open else None
-
-
-_WATCHES: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
-
-
-def _watch_on(loop: asyncio.AbstractEventLoop) -> _Watch:
-    if loop not in _WATCHES:
-        _WATCHES[loop] = _Watch(loop)
-    return _WATCHES[loop]
+    if server.connections:
+        loop.call_later(ROUND_SECONDS, _watch, loop, server)
+    else:
+        _WATCHED.discard(server)
 
 
 # --- headers of answers ----------------------------------------------------------------------------------------------

@@ -41,11 +41,6 @@ async def show_connection(request: Request) -> Response:
 
 
 async def put_connection(request: Request) -> Response:
-    """201 for a new connection, 200 for one there is. What the body leaves out stays; secrets are never shown.
-
-    The body is `{"mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id", "mplus_webhook_secrets": []}`
-    and, where the address of a till in use changed, `"moved": true`. A new connection is not live.
-    """
     given = await events.read_json(request, *setups.FIELDS, setups.SECRETS, "moved")
     shared, name = services.of(request), request.path_params["name"]
     is_new = await setups.keep_till(shared, name, setups.to_till(given), actor=ADMIN)
@@ -61,7 +56,6 @@ async def check_connection(request: Request) -> Response:
 
 
 async def go_live(request: Request) -> Response:
-    """200 with the resumed connection, or the event that made it live; 202 when it takes longer."""
     await events.read_json(request)
     seconds = actions.find_seconds(request)
     event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
@@ -78,12 +72,11 @@ async def pause_connection(request: Request) -> Response:
 
 
 async def _read(request: Request) -> dict[str, object]:
-    name = request.path_params["name"]
-    overview = await status.look_at(request)
-    found = next((each for each in overview.connections if each.name == name), None)
-    if found is None:
+    shared, name = services.of(request), request.path_params["name"]
+    overview = await shared.read(lambda session: status.look(session, shared.seal, only=name))
+    if not overview.connections:
         raise Refusal(404, message("there is no connection {name}", name=name))
-    return status.to_connection(found, overview)
+    return status.to_connection(overview.connections[0], overview)
 
 
 async def rename_connection(request: Request) -> Response:
@@ -107,9 +100,7 @@ _PATIENCE: Final = 20
 
 
 async def preview_record(request: Request) -> Response:
-    """200 with the event whose `result` is the preview; 202 and where to look when it takes longer than `?wait`.
-
-    The body names a flow and a record of the books, `{"flow": "products", "id": "17"}`, by `id`, `sku` or `name`, or
+    """The body names a flow and a record of the books, `{"flow": "products", "id": "17"}`, by `id`, `sku` or `name`, or
     an order of the till by its `id`, or a customer by `id`, `name` or `email`: a relation of the till, or with
     `"side": "books"` a customer of the books. `settings` may be a document (TOML) to try instead of the one in force.
     """
@@ -191,8 +182,7 @@ async def _check(shared: Services, name: str, text: str, actor: str) -> Mapping[
         must_exist(session, name)
         if "worker" not in {process.role for process in installation.alive(session)}:
             return None
-        change = requests.check_settings(text, connection=name, actor=actor)
-        (received,) = inbox.receive(session, [change])
+        (received,) = inbox.receive(session, [requests.check_settings(text, connection=name, actor=actor)])
         return received.id
 
     event_id = await shared.write(ask)
@@ -237,12 +227,7 @@ async def show_settings(request: Request) -> Response:
 
 
 async def put_settings(request: Request) -> Response:
-    """200 with the version in force; 422 with the path of every fault, and the old document stays.
-
-    `checked` says whether a worker held it against both systems, `warnings` what is worth a look.
-
-    With `If-Match` (an ETag of GET) 412 when somebody else saved meanwhile; `?reason=` goes into the audit.
-    """
+    """`If-Match` takes an ETag of GET, which was in force when somebody began to edit."""
     shared, name = services.of(request), request.path_params["name"]
     match = request.headers.get("if-match", "*").strip().strip('"')
     after = None if match == "*" else inputs.find_number({"If-Match": match}, "If-Match")

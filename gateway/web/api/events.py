@@ -52,12 +52,9 @@ async def find_detail(request: Request, event_id: int) -> dict[str, object]:
 
 async def read_event(request: Request, event_id: int) -> tuple[Event, list[Entry]]:
     """The event and its log. Raises `Refusal` 404."""
-    event, log = await services.of(request).read(
-        lambda session: (activity.find_event(session, event_id), activity.read_log(session, event_id))
+    return await services.of(request).read(
+        lambda session: (actions.get_event(session, event_id), activity.read_log(session, event_id))
     )
-    if event is None:
-        raise Refusal(404, "there is no such event")
-    return event, log
 
 
 async def answer(request: Request, event_id: int, *, seconds: float) -> Response:
@@ -130,15 +127,11 @@ async def show_order(request: Request) -> Response:
     if not events and not documents:
         raise Refusal(404, "no event and no document here has this order id or number; a resend would ask the till")
     names = await services.names_of(request)
-    listed = [to_event(event, names) for event in events]
-    return JSONResponse({"id": order, "events": listed, "documents": documents})
+    return JSONResponse({"id": order, "events": [to_event(each, names) for each in events], "documents": documents})
 
 
 async def resend_order(request: Request) -> Response:
-    """202 and where to look; with `?wait=SECONDS` 200 and the event as soon as it is settled.
-
-    404 when the order is unknown to the gateway, the till and the books.
-    """
+    """404 when the order is unknown to the gateway, the till and the books."""
     shared = services.of(request)
     given = await read_json(request, "dry_run", "reason", "connection")
     wanted = actions.Resend(
@@ -166,7 +159,7 @@ def to_order(request: Request) -> str:
 
 
 async def export_person(request: Request) -> Response:
-    """Everything kept about the person. Only the note that it was handed out is written."""
+    """Only the note that it was handed out is written."""
     who = str(request.path_params["email"]).strip()
     return JSONResponse({"email": who} | await _do_with_person(request, "export", who))
 

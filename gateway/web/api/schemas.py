@@ -70,7 +70,6 @@ TARGET = record({"entity": maybe(TEXT), "id": TEXT})
 
 _OF_PERSON = ("events", "journal", "links", "alerts", "audit", "sales", "sale_contents", "sale_tags", "records")
 _DOCUMENT = record({"connection": TEXT, "source_id": TEXT, "target": TARGET})
-_FAULT = record({"path": TEXT, "message": TEXT, "hint": maybe(TEXT)})
 _REMOVED = one_of(tuple(Data))
 
 SCHEMAS: Mapping[str, Schema] = {
@@ -80,7 +79,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {"type": TEXT, "title": TEXT, "status": {"type": "integer", "minimum": 400, "maximum": 599}},
         **same(TEXT, "detail", "instance", "code", "field", "fix"),
         connections=each(TEXT),
-        faults=each(_FAULT),
+        faults=each(record({"path": TEXT, "message": TEXT, "hint": maybe(TEXT)})),
     ),
     "Event": record(
         {

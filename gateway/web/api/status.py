@@ -293,11 +293,7 @@ async def send_certificates(request: Request, find: Callable[[Session], list[agr
 
 
 async def compare_days(request: Request) -> Response:
-    """202 and where to look; with `?wait=SECONDS` 200 and the report as soon as there is one.
-
-    The body is `{"from": DATE, "through": DATE, "connection": NAME}`, all optional (the last seven days). Whoever
-    accepts text/plain rather than JSON gets the report as a table.
-    """
+    """Whoever accepts text/plain rather than JSON gets the report as a table."""
     shared = services.of(request)
     given = await events.read_json(request, "from", "through", "connection")
     seconds = actions.find_seconds(request)
@@ -313,10 +309,8 @@ async def compare_days(request: Request) -> Response:
 
 def ask_comparison(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
     """Have a worker compare; answers the event whose result is the report. Raises `Refusal` 400, 409."""
-    wanted = inputs.find_text(given, "connection")
-    names, called = connections.choose(session, wanted), connections.display_names(session)
-    if not names:
-        raise Refusal(409, actions.say_none(wanted))
+    names = actions.choose(session, inputs.find_text(given, "connection"))
+    called = connections.display_names(session)
     if len(names) > 1:
         raise Refusal(409, "there are several connections; name one", connections=[called[name] for name in names])
     start, through = inputs.find_day(given, "from"), inputs.find_day(given, "through")

@@ -22,7 +22,6 @@ from gateway.web.access import (
     LANGUAGE,
     LANGUAGE_SECONDS,
     UNSENT,
-    cookie_name,
     drop_cookie,
     find_statement,
     find_visitor,
@@ -99,7 +98,7 @@ async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> 
     """End the session in every process, also for copies of its cookie. Raises `Transient`; then it has not ended."""
     await services.of(request).write(lambda session: users.end(session, visitor.digest))
     response = RedirectResponse("/login", 303)
-    drop_cookie(request, response, cookie_name(request))
+    drop_cookie(request, response)
     return response
 
 
@@ -109,7 +108,7 @@ async def choose_language(request: Request) -> Response:
     form = await inputs.read_form(request)
     response = RedirectResponse(to_local(form.get("next", "/")), 303)
     if (language := form.get("language", "")) in catalogue.LANGUAGES:
-        set_cookie(request, response, cookie_name(request, LANGUAGE), language, seconds=LANGUAGE_SECONDS)
+        set_cookie(request, response, language, suffix=LANGUAGE, seconds=LANGUAGE_SECONDS)
     return response
 
 
@@ -152,7 +151,7 @@ async def start(request: Request) -> Response:
         return _refuse(request, wanted, error)
     response = RedirectResponse(address, 302)
     signed = shared.sessions.sign(PURPOSE, {**statement, "next": wanted}, seconds=_SECONDS)
-    set_cookie(request, response, cookie_name(request, _COOKIE), signed, seconds=_SECONDS)
+    set_cookie(request, response, signed, suffix=_COOKIE, seconds=_SECONDS)
     return response
 
 
@@ -166,7 +165,7 @@ async def finish(request: Request) -> Response:
         response = await _finish(request, provider, statement, wanted)
     except (Refusal, Transient, Permanent) as error:
         response = _refuse(request, wanted, error)
-    drop_cookie(request, response, cookie_name(request, _COOKIE))
+    drop_cookie(request, response, _COOKIE)
     return response
 
 
