@@ -268,7 +268,8 @@ def _find_new(mapped: Iterable[ItemContext], deps: Deps) -> dict[str, NewItem]:
         if steps.decide(known) is ItemStep.WRITE and known.mapped.family is None:
             with suppress(MappingError):
                 product = articles.to_product(known.mapped, known.vat, deps)
-                found[known.item.id] = NewItem(known, articles.to_new(product, known.mapped.group, deps))
+                new = articles.to_new(product, known.mapped.group, deps.lists.turnover_groups())
+                found[known.item.id] = NewItem(known, new)
     return found
 
 

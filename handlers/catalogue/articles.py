@@ -9,6 +9,7 @@ name nor groups.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
@@ -24,7 +25,7 @@ from mapping.explanations import Explanation
 from mapping.items import Family, fold, to_own_name
 from mapping.messages import message
 from mapping.products import Traces, without_name
-from mapping.records import Article, Item, Product, fingerprint
+from mapping.records import Article, Item, Product, TurnoverGroup, fingerprint
 from mapping.vat_table import VatTable, with_turnover_groups
 
 
@@ -131,10 +132,9 @@ def is_written(member: Member, wanted: str) -> bool:
     return link is not None and link.target_id == str(member.number) and link.fingerprint == wanted
 
 
-def to_new(product: Product, group: int | None, deps: Deps) -> Product:
+def to_new(product: Product, group: int | None, turnover_groups: Iterable[TurnoverGroup]) -> Product:
     groups = () if group is None else (group,)
-    new = dataclasses.replace(product, number=None, group_numbers=groups)
-    return with_turnover_groups(new, deps.lists.turnover_groups())
+    return with_turnover_groups(dataclasses.replace(product, number=None, group_numbers=groups), turnover_groups)
 
 
 def create(new: Product, deps: Deps) -> int | None:

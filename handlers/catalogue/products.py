@@ -187,7 +187,8 @@ def _put(member: Member, read: ReadProduct | None, present: Product | None, vat:
     """Write the article into this product or a new one; False if the till has changed meanwhile."""
     product = articles.to_product(member, vat, deps, present)
     if read is None:
-        made = articles.create(articles.to_new(product, member.group, deps), deps)
+        new = articles.to_new(product, member.group, deps.lists.turnover_groups())
+        made = articles.create(new, deps)
         if made is not None:
             articles.keep_family(member, made, deps)
         return made is not None
