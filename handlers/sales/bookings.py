@@ -7,7 +7,7 @@ itself are no edit: after a merge every document, closed or not, names the remai
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -193,10 +193,10 @@ def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> 
     return True
 
 
-def hold(sale: Sale, deps: Deps) -> AbstractContextManager[object]:
-    """A lease on the orders of this sale: one event at a time decides which payments are deposits."""
-    order_ids = (sale.id,) if sale.kind is SaleKind.ORDER else sale.order_ids
-    if not order_ids or not deps.settings.orders.deposits:
+def hold(sales: Iterable[Sale], deps: Deps) -> AbstractContextManager[object]:
+    """A lease on the orders of these sales: one event at a time decides which payments are deposits."""
+    ids = [each for sale in sales for each in ((sale.id,) if sale.kind is SaleKind.ORDER else sale.order_ids)]
+    if not ids or not deps.settings.orders.deposits:
         return nullcontext()
-    works = (f"order {order_id}" for order_id in order_ids)
+    works = (f"order {order_id}" for order_id in ids)
     return leases.alone(deps.engine, deps.connection, *works, process=deps.process.name)

@@ -22,7 +22,7 @@ from gateway.database.session import reading
 from gateway.errors import Incident
 from gateway.store import event_history, links
 from gateway.store.events import PENDING, PEOPLE, Change, Event, Flow, State
-from gateway.store.links import Key, Link, LinkKind
+from gateway.store.links import Link, LinkKind
 from handlers.deps import Deps
 from handlers.result import Result, done, waiting
 from handlers.sales import bookings, documents, repairs, settlement
@@ -31,6 +31,7 @@ from mapping.day_summary import GOODS, Day, DayPlan, DayTotals, Goods, add, subt
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import to_cents
+from mapping.money_documents import find_source_id
 from mapping.orders import Assessment
 from mapping.records import RETURNS, BookedDocument, BooksPayment, DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.sale_identity import find_installation
@@ -90,21 +91,23 @@ def read_sales(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
     present = deps.till.sales(SaleKind.RECEIPT, dict.fromkeys(wanted))
     with reading(deps.engine) as session:
         known = links.find_each(session, deps.connection, {key for sale in present for key in links.of_other(sale)})
-        counted = [sale for sale in present if _counts(session, sale, before.get(sale.id), known, deps)]
+        counted = [
+            sale
+            for sale in present
+            if is_summarised(session, sale, before.get(sale.id), deps)
+            and (sale.id in before or bookings.find_other(sale, known) is None)
+        ]
     kept = {sale.id for sale in counted}
     mine = [sale for sale in counted if Day(sale.branch, sale.business_date) == day]
     return mine, [sale for sale in present if sale.id in summed and sale.id not in kept]
 
 
-def _counts(session: Session, sale: Sale, link: Link | None, known: Mapping[Key, Link | None], deps: Deps) -> bool:
-    """Whether a sale of the day is in its document. One that was summed up stays so under a document per sale."""
-    settings, other = deps.settings, None
-    if link is None:
-        other = bookings.find_other(sale, known)
-    else:
+def is_summarised(session: Session, sale: Sale, link: Link | None, deps: Deps) -> bool:
+    """Whether a sale belongs to its day's document. One that was summed up stays so under a document per sale."""
+    settings = deps.settings
+    if link is not None:
         settings = settings.model_copy(update={"orders": settings.orders.model_copy(update={"summary": "day"})})
-    deposits = links.find_deposits(session, deps.connection, sale)
-    return Assessment(sale, settings, deposits).is_summarised and other is None
+    return Assessment(sale, settings, links.find_deposits(session, deps.connection, sale)).is_summarised
 
 
 def is_complete(day: Day, deps: Deps) -> bool:
@@ -182,16 +185,22 @@ def _arrange(rows: Iterable[BookedDocument], plan: DayPlan) -> Parts:
 def remove_unfinished(found: Parts, deps: Deps) -> int:
     """Take parts out of the books, and out of `found`, whose payments were not all posted; the last of them, or 0.
 
-    What they were to be paid by is not known any more. A part that was edited stays, and one of another installation.
+    What they were to be paid by is not known any more. A part that was edited stays, one of another installation, and
+    one with a payment that is not ours: `read_parts` tells of it.
     """
-    unfinished = [sequence for sequence, rows in found.items() if _is_unfinished(rows, deps)]
-    for row in [row for sequence in unfinished for row in found.pop(sequence)]:
-        posted = deps.books.payments_by_id(row.payment_ids) if row.payment_ids else []
-        for payment in posted:
-            settlement.void(Link(LinkKind.PAYMENT, "", "Payment", payment.id or "", payment.sync_token), deps)
-        _delete(row, deps, token=None if posted else row.sync_token)
-        deps.say("removed a part of the day that was not finished", entity=row.kind, id=row.id)
-    return max(unfinished, default=0)
+    last = 0
+    for sequence, rows in [(sequence, rows) for sequence, rows in found.items() if _is_unfinished(rows, deps)]:
+        posted = {row.id: deps.books.payments_by_id(row.payment_ids) if row.payment_ids else [] for row in rows}
+        if not all(find_source_id(each.private_note) for some in posted.values() for each in some if not each.voided):
+            continue
+        for row in rows:
+            for payment in posted[row.id]:
+                settlement.void(Link(LinkKind.PAYMENT, "", "Payment", payment.id or "", payment.sync_token), deps)
+            _delete(row, deps, token=None if posted[row.id] else row.sync_token)
+            deps.say("removed a part of the day that was not finished", entity=row.kind, id=row.id)
+        del found[sequence]
+        last = max(last, sequence)
+    return last
 
 
 def _is_unfinished(rows: Sequence[BookedDocument], deps: Deps) -> bool:

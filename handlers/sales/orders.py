@@ -41,7 +41,7 @@ TRIES: Final = 3
 def handle(event: Event, deps: Deps) -> Result:
     """Book the sale once, from any source and any number of events."""
     sale = _read(event, deps)
-    with bookings.hold(sale, deps):
+    with bookings.hold([sale], deps):
         reached: Result | Context = _load_stored(sale, event, deps)
         while isinstance(reached, Context):
             known, step = reached, steps.decide(reached)

@@ -224,13 +224,17 @@ def _total_of(sales: Sequence[Sale], deps: Deps) -> DayTotals:
 def _link(known: DayContext, deps: Deps) -> Result | DayContext:
     """Link every sale to the day's document, and release the events that wait for that.
 
-    One that got a document of its own meanwhile keeps it: the day is counted again without it.
+    One that got a document of its own meanwhile keeps it, and a deposit that was booked meanwhile stays: the day is
+    counted again without them.
     """
     day, state, sales = known.day, known.state, known.sales or ()
     ids = [sale.id for sale in (*sales, *known.left)]
-    with writing(deps.engine) as session:
+    with bookings.hold(sales, deps), writing(deps.engine) as session:
         present = links.find_all(session, deps.connection, LinkKind.DOCUMENT, ids)
-        if any(link.day is None for link in present.values()):
+        of_orders = [sale for sale in sales if sale.order_ids]
+        if any(link.day is None for link in present.values()) or not all(
+            days.is_summarised(session, sale, present.get(sale.id), deps) for sale in of_orders
+        ):
             return replace(known, sales=None)
         for sale in (*sales, *known.left):
             held = present.get(sale.id) or state

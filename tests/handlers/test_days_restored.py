@@ -174,6 +174,27 @@ def test_a_part_whose_payments_were_never_posted_is_booked_anew(shop: Shop, sold
     assert shop.only("Invoice")["Balance"] == 0
 
 
+def test_a_payment_that_a_person_entered_on_an_unfinished_part_stays(shop: Shop) -> None:
+    backup = take_backup(shop)
+    shop.books.injected.plan("POST payment", "reset", times=-1, skip=1)
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)], when=NOON)
+    handle(shop)
+    shop.books.injected.planned.clear()
+    invoice = shop.only("Invoice")
+    line = {"Amount": Decimal(15), "LinkedTxn": [{"TxnId": invoice["Id"], "TxnType": "Invoice"}]}
+    body = {"CustomerRef": invoice["CustomerRef"], "TotalAmt": Decimal(15), "Line": [line]}
+    entered = shop.books.put(REALM, "Payment", body)
+    restore(shop, backup)
+    book(shop, 2)
+    (told,) = [each for each in shop.parked() if each.entity == "Day"]
+    assert told.code == "incident"
+    assert (shop.only("Invoice")["Balance"], sorted(row["TotalAmt"] for row in shop.rows("Payment"))) == (25, [15, 60])
+    shop.books.delete(REALM, "Payment", entered["Id"])
+    shop.retry(told)
+    handle(shop)
+    assert_whole(shop, ":2")
+
+
 def test_the_days_of_two_branches_are_told_apart(shop: Shop) -> None:
     backup = take_backup(shop)
     book(shop, 3, 1)

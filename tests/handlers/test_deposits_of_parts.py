@@ -14,6 +14,7 @@ from gateway.store.events import Change, Flow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import Shop, sold
 from tests.handlers.test_order_deposits import YESTERDAY, assert_right, money, open_as, owed
+from tests.handlers.test_orders_at_once import meanwhile
 from tests.handlers.test_orders_tenders import books_money
 
 NET_OF_15 = Decimal("12.40")
@@ -87,6 +88,22 @@ def test_a_part_summed_up_in_its_day_keeps_the_deposit_that_paid_it(open_shop: C
     shop.settle()
     shop.switch(by_day)
     shop.till.edit_order(order, lines=[sold(1003, price_cents=3000)])
+    shop.settle()
+    assert_right(shop, {(closed.date().isoformat(), "Pinbetaling"): Decimal(15)}, sold_for=NET_OF_15)
+
+
+def test_a_deposit_booked_while_its_day_is_summed_up_is_not_in_the_day_too(open_shop: Callable[..., Shop]) -> None:
+    closed = YESTERDAY - timedelta(days=1)
+    shop = open_shop('[orders]\nsummary = "day"\nsummary_item = "1001"\n')
+    order = shop.till.take_order(lines=[sold(1003, price_cents=4000)], when=closed)["orderId"]
+    shop.till.prepay_order(order, [Tender("PIN", 1500)], when=closed)
+    part = shop.till.deliver_order(order, [], part=[sold(1003, price_cents=1500)], when=closed)["receiptId"]
+
+    def book_deposit() -> None:
+        shop.work_abreast(shop.receive(Change("late", Flow.ORDERS, "poll", "TillOrder", order, "default")))
+
+    receipt = shop.receive(Change("part", Flow.ORDERS, "poll", "Receipt", part, "default"))
+    meanwhile(shop, book_deposit, receipt, write="salesreceipt")
     shop.settle()
     assert_right(shop, {(closed.date().isoformat(), "Pinbetaling"): Decimal(15)}, sold_for=NET_OF_15)
 

@@ -187,7 +187,7 @@ def test_a_merge_keeps_what_was_merged_when_a_poll_finds_the_item(engine: Engine
     assert (event.operation, event.hint) == ("Merge", '{"deleted_id": "7"}')
 
 
-def test_an_event_that_follows_an_attempted_one_is_careful(engine: Engine) -> None:
+def test_an_event_that_follows_an_attempted_one_is_maybe_written(engine: Engine) -> None:
     (older,) = put(engine, change("a"))
     end(engine, claims.claim(engine, older.id), Outcome(State.UNCERTAIN, wait_seconds=3600))
     (newer,) = put(engine, change("b"))
