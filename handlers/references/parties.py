@@ -19,7 +19,7 @@ from gateway.privacy import personal
 from gateway.store import cursors, leases, links
 from gateway.store.links import Link, LinkKind, debtor
 from handlers import known_records
-from handlers.deps import Deps
+from handlers.deps import Deps, not_shown_yet
 from mapping import customers
 from mapping.customers import email_key, email_keys, email_spellings, to_iso3
 from mapping.errors import MappingError
@@ -141,6 +141,8 @@ def default_debtor(deps: Deps) -> str:
             found = deps.books.create_customer(wanted, token)
         except DuplicateName:  # another sale made it, in books that did not recognise the common request id
             found = oldest(deps.books.customers_by_name(name))
+            if found is None and not deps.books.holders_of_name(name):
+                raise not_shown_yet(name) from None
             if found is None:
                 raise MappingError(
                     message("a supplier or employee has the name of the default debtor, {name}", name=name),

@@ -161,6 +161,7 @@ def test_what_another_event_made_meanwhile_is_used(shop: Shop, entity: str, name
 @pytest.mark.parametrize(
     ("entity", "name", "fields"),
     [
+        ("Customer", "MplusKASSA counter sales", {}),
         ("PaymentMethod", "Cadeaubon", {}),
         ("Account", "Other ways to pay (Kassabridge)", {"AccountType": "Other Current Liability"}),
         ("Item", "Other ways to pay (Kassabridge)", {"Type": "Service"}),
@@ -169,11 +170,12 @@ def test_what_another_event_made_meanwhile_is_used(shop: Shop, entity: str, name
 def test_what_no_query_shows_yet_is_waited_for(shop: Shop, entity: str, name: str, fields: dict[str, str]) -> None:
     shop.till.sell(lines=[sold(1003, price_cents=2000)], payments=[Tender("BON", 2500), Tender("CONTANT", -500)])
     shop.poll()
+    key = "DisplayName" if entity == "Customer" else "Name"
     (event,) = [each.id for each in shop.events(flow="orders") if each.state == State.RECEIVED]
     account = {"IncomeAccountRef": {"value": shop.account("Sales of Product Income")}} if entity == "Item" else {}
 
     def make() -> None:
-        shop.books.put(REALM, entity, {"Name": name, **fields, **account})
+        shop.books.put(REALM, entity, {key: name, **fields, **account})
         shop.books.switches.query_delay_seconds = 300
 
     meanwhile(shop, make, event, entity.lower())
@@ -181,7 +183,7 @@ def test_what_no_query_shows_yet_is_waited_for(shop: Shop, entity: str, name: st
     shop.books.switches.query_delay_seconds = 0
     handle(shop)
     assert (shop.event(event).state, shop.event(event).reason) == ("done", None)
-    assert [row["Name"] for row in shop.rows(entity)].count(name) == 1
+    assert [row[key] for row in shop.rows(entity)].count(name) == 1
 
 
 @on_both_databases
