@@ -73,6 +73,9 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
 def _settle_linked(document: BookedDocument, link: Link, deps: Deps) -> Result:
     if link.status is BookingStatus.LEFT_OUT and _is_open(link, deps):
         return waiting("its sale is not handled to its end yet", LOOKS[1])
+    if not link.target_id:  # the day that it left has no document
+        _pass_on(document, deps)
+        return done("its sale is handled again")
     first = documents.read(link.target_entity, link.target_id, deps)
     if first is None or first.voided:
         if link.status is BookingStatus.REPLACING:

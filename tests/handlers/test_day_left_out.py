@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,11 +12,14 @@ from sqlalchemy import text
 
 from gateway.database.session import writing
 from gateway.errors import Unanswered
+from gateway.store import links
+from gateway.store.links import BookingStatus, LinkKind
 from handlers.deps import Deps
 from handlers.polling import books_feed
 from handlers.sales import booking, summaries
 from handlers.sales.steps import Context
 from handlers.sales.summaries import DayContext, Step
+from handlers.sales.writers import UNLINKED
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import to_date
 from tests.handlers.shop import Shop, sold
@@ -140,3 +144,21 @@ def test_a_sale_of_a_day_that_the_till_moves_to_another_day_does_not_wait_for_ev
     handle(shop)
     assert {event.state for event in shop.events(flow="orders")} == {"done"}
     in_agreement(shop)
+
+
+def test_a_late_document_of_a_sale_whose_former_day_has_none_is_linked(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop(CARDS)
+    sale_id = leave(shop)
+    handle(shop)
+    (document,) = alone(shop, sale_id)
+    link = shop.deps().read(links.find, LinkKind.DOCUMENT, sale_id)
+    assert link is not None
+    left = dataclasses.replace(link, status=BookingStatus.LEFT_OUT, day=f"1:{NOON.date()}")
+    shop.deps().remember(dataclasses.replace(left, target_entity="", target_id=""))
+    event = shop.hear_of("SalesReceipt", document["Id"], UNLINKED, key="late")
+    handle(shop)
+    assert (event.state, event.reason, shop.parked()) == ("done", "its sale is handled again", [])
+    assert alone(shop, sale_id) == [document]
+    now = shop.deps().read(links.find, LinkKind.DOCUMENT, sale_id)
+    assert now is not None
+    assert (now.target_entity, now.target_id) == ("SalesReceipt", document["Id"])
