@@ -1,4 +1,4 @@
-"""The settings document of a connection: read it, name every fault with its line, and write a commented example."""
+"""The settings document of a connection: read it, and name every fault with its line."""
 
 from __future__ import annotations
 
@@ -153,24 +153,6 @@ def to_data(document: SettingsDocument) -> dict[str, Any]:
     return document.model_dump(by_alias=True, exclude_defaults=True, exclude_none=True)
 
 
-def example() -> str:
-    """A complete document as TOML, every setting with its meaning and default, made from the schema."""
-    lines = ["# Settings of a connection. What is commented out has the default shown.", "version = 1"]
-    for name, section in sections(SettingsDocument):
-        lines += ["", f"# {first_sentence(section)}", f"[{name}]"]
-        for setting, field in section.model_fields.items():
-            default = field.get_default(call_default_factory=True)
-            lines.append(f"# {field.description}")
-            lines.append(f"# {setting} is not set" if default is None else f"# {setting} = {to_toml(default)}")
-    return "\n".join(lines) + "\n"
-
-
-def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield name, field.annotation
-
-
 def to_toml(value: object) -> str:
     match value:
         case bool():
@@ -187,10 +169,6 @@ def to_toml(value: object) -> str:
         case _:
             text = str(value)
     return text
-
-
-def first_sentence(model: type[BaseModel]) -> str:
-    return (model.__doc__ or "").strip().splitlines()[0]
 
 
 _HINTS = {

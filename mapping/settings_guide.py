@@ -1,4 +1,4 @@
-"""Every setting explained from the schema, and answers put into a document without changing the rest of its text."""
+"""Every setting explained, an example document, and answers put into one without changing the rest of its text."""
 
 from __future__ import annotations
 
@@ -56,15 +56,26 @@ class GuideSection:
 
 
 def explain(document: SettingsDocument) -> tuple[GuideSection, ...]:
-    found = []
-    for name, model in settings_document.sections(SettingsDocument):
-        meaning, settings = settings_document.first_sentence(model), _settings(name, model, getattr(document, name))
-        found.append(GuideSection(name, meaning, tuple(settings)))
-    return tuple(found)
+    return tuple(
+        GuideSection(name, (section.__doc__ or "").splitlines()[0], tuple(_settings(name, section)))
+        for name, section in document
+        if isinstance(section, BaseModel)
+    )
 
 
-def _settings(chapter: str, model: type[BaseModel], present: BaseModel) -> Iterator[Setting]:
-    for name, field in model.model_fields.items():
+def example() -> str:
+    """A complete document as TOML, every setting with its meaning and default."""
+    lines = ["# Settings of a connection. What is commented out has the default shown.", "version = 1"]
+    for section in explain(SettingsDocument()):
+        lines += ["", f"# {section.meaning}", f"[{section.name}]"]
+        for setting in section.settings:
+            stands = "is not set" if setting.default is None else f"= {setting.default}"
+            lines += [f"# {setting.meaning}", f"# {setting.name} {stands}"]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(chapter: str, present: BaseModel) -> Iterator[Setting]:
+    for name, field in type(present).model_fields.items():
         annotation = _plain(field.annotation)
         default, value = field.get_default(call_default_factory=True), getattr(present, name)
         # The allowed values of a choice, or of each row of a list.

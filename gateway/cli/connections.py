@@ -18,7 +18,7 @@ from gateway.store import audit, connections, installation, requests
 from gateway.store.events import Flow, State
 from gateway.web import api
 from gateway.web.dashboard import settings
-from mapping import settings_document
+from mapping import settings_document, settings_guide
 from mapping.messages import message
 
 _CHECK_SECONDS = 15.0
@@ -130,7 +130,7 @@ def handle_config(call: Call) -> int:
     if call.arguments.what == "apply":
         return _apply(call, name)
     with reading(call.engine) as session:
-        version, text = connections.newest_settings(session, name) or (0, settings_document.example())
+        version, text = connections.newest_settings(session, name) or (0, settings_guide.example())
     settings = settings_document.to_data(settings_document.recall(text))
     call.answer({"connection": name, "version": version, "settings": settings}, text.rstrip("\n"))
     return GOOD

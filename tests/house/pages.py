@@ -18,7 +18,7 @@ from gateway.observability import counters
 from gateway.settings import VARIABLES
 from gateway.web import health
 from gateway.web.health import Gauge
-from mapping import settings_document
+from mapping import settings_guide
 from mapping.settings_document import SettingsDocument
 from tests.contract.catalogue import list_probes
 from tests.house import personal_data
@@ -55,7 +55,7 @@ def main() -> None:
     """Write every made part anew."""
     for page in PAGES:
         page.write_text(fill(page.read_text("utf-8")), "utf-8")
-    EXAMPLE.write_text(settings_document.example(), "utf-8")
+    EXAMPLE.write_text(settings_guide.example(), "utf-8")
 
 
 def fill(text: str) -> str:
@@ -121,7 +121,7 @@ def _find_section(name: str) -> Schema:
 
 def _find_defaults(name: str) -> Mapping[str, str]:
     """The defaults of a section, read from the example: one place says how a default is written."""
-    section = settings_document.example().split(f"\n[{name}]\n")[1].split("\n[")[0]
+    section = settings_guide.example().split(f"\n[{name}]\n")[1].split("\n[")[0]
     found = re.findall(r"^# (\w+)(?: = (.*)| is not set)$", section, re.MULTILINE)
     return {setting: f"`{default}`" if default else "not set" for setting, default in found}
 

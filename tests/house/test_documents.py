@@ -15,7 +15,7 @@ from starlette.routing import Route
 from gateway import VERSION, settings
 from gateway.app import create_app
 from gateway.cli import parser
-from mapping import settings_document
+from mapping import settings_document, settings_guide
 from mapping.settings_document import SettingsDocument
 from tests.house import pages
 from tests.house.pages import EXAMPLE, PAGES, PICTURES, ROOT, TOUR
@@ -99,7 +99,7 @@ def test_every_made_part_stands_on_exactly_one_page() -> None:
 
 def test_the_example_of_the_settings_is_the_schemas_and_can_be_put_in_force() -> None:
     text = EXAMPLE.read_text("utf-8")
-    assert text == settings_document.example(), "write it anew with: python -m tests.house.pages"
+    assert text == settings_guide.example(), "write it anew with: python -m tests.house.pages"
     assert settings_document.parse(text) == SettingsDocument()
 
 

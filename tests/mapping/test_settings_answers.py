@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapping import settings_document
+from mapping import settings_document, settings_guide
 from mapping.settings_document import DocumentError
 from mapping.settings_guide import amend
 
@@ -23,24 +24,22 @@ ANSWERS: dict[str, st.SearchStrategy[Any]] = {
     "orders.memo": st.booleans(),
 }
 TEXT = '[orders]\nsummary_item = """\nmemo = 3"""\n'
-BEFORE = ("", "version = 1\n", settings_document.example(), "[orders] # ours\nmemo = false\n\n[stock]\nsafety = 2\n")
+BEFORE = ("", "version = 1\n", settings_guide.example(), "[orders] # ours\nmemo = false\n\n[stock]\nsafety = 2\n")
 
 
 @given(before=st.sampled_from(BEFORE), answers=st.fixed_dictionaries({}, optional=ANSWERS))
 def test_f9_what_was_answered_is_in_force_and_all_else_is_as_it_was(before: str, answers: dict[str, Any]) -> None:
     after = amend(before, answers)
     old, new = settings_document.parse(before), settings_document.parse(after)
-    for chapter, _ in settings_document.sections(settings_document.SettingsDocument):
-        for name in type(getattr(old, chapter)).model_fields:
-            path = f"{chapter}.{name}"
-            expected = answers[path] if path in answers else getattr(getattr(old, chapter), name)
-            assert getattr(getattr(new, chapter), name) == expected, path
+    for path in (setting.path for section in settings_guide.explain(old) for setting in section.settings):
+        read = attrgetter(path)
+        assert read(new) == (answers[path] if path in answers else read(old)), path
     kept = set(before.splitlines()) - set(after.splitlines())
     assert all(any(path.split(".")[1] in line for path in answers) for line in kept)
 
 
 def test_f9_an_answer_is_placed_at_its_explanation() -> None:
-    lines = amend(settings_document.example(), {"orders.summary": "sale", "orders.memo": False}).splitlines()
+    lines = amend(settings_guide.example(), {"orders.summary": "sale", "orders.memo": False}).splitlines()
     at = lines.index("memo = false")
     assert lines[at - 1].startswith("# Write the sale's reference")
     assert "# memo = true" not in lines

@@ -13,7 +13,8 @@ import pytest
 
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
-from mapping.settings_document import DocumentError, SettingsDocument, example, parse, parse_data, recall, to_data
+from mapping.settings_document import DocumentError, SettingsDocument, parse, parse_data, recall, to_data
+from mapping.settings_guide import example
 from mapping.stock import read_expression
 
 FULL = """

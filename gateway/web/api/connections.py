@@ -25,7 +25,7 @@ from gateway.web.access import ADMIN
 from gateway.web.api import events, status
 from gateway.web.inputs import Refusal
 from gateway.web.services import Services
-from mapping import settings_document
+from mapping import settings_document, settings_guide
 from mapping.messages import message
 from mapping.settings_document import DocumentError, DocumentFault
 
@@ -208,7 +208,7 @@ def must_exist(session: Session, name: str) -> None:
 def find_in_force(session: Session, name: str) -> tuple[int, str]:
     """Number and text of the document in force; on the defaults 0, and the commented example. Raises `Refusal` 404."""
     must_exist(session, name)
-    return connections.newest_settings(session, name) or (0, settings_document.example())
+    return connections.newest_settings(session, name) or (0, settings_guide.example())
 
 
 def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFault, ...]:

@@ -197,7 +197,7 @@ async def _read(request: Request, number: str = "", base: int | None = None) -> 
             version=version,
             text=text,
             in_force=mapping_form.read_document(settings_document.recall(text)),
-            made_from=earlier.document if earlier else settings_document.example() if base == 0 else text,
+            made_from=earlier.document if earlier else settings_guide.example() if base == 0 else text,
             known=connections.read_lists(session, name),
             values=sales.find_values(session, name),
             example=sales.find_example(session, name, number),

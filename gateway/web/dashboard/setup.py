@@ -303,7 +303,7 @@ async def _read(request: Request) -> SetupState:
         found = connections.find(session, name, shared.seal)
         if found is None and not connections.is_name(name):
             raise Refusal(404, message("there is no connection {name}", name=name))
-        version, text = connections.newest_settings(session, name) or (0, settings_document.example())
+        version, text = connections.newest_settings(session, name) or (0, settings_guide.example())
         lists = {key: each.options for key, each in connections.read_lists(session, name).items()}
         return SetupState(
             connection=found or connections.Connection(name, display_name=name),
