@@ -65,11 +65,9 @@ def to_report(comparison: DayComparison, *, journal: Figures | None, more: Mappi
     sums = {"till": comparison.till, "books": comparison.books}
     gaps = subtract(comparison.books, comparison.till)
     rest = [row for row in comparison.rows if row.cause is Cause.UNEXPLAINED]
-    status = EXPLAINED if comparison.rows else AGREES
-    if journal or not all(row.by_policy for row in comparison.rows):
-        status = DIFFERS
+    status = _result([row.by_policy for row in comparison.rows], journal or ())
     return {
-        "agrees": not comparison.rows and not journal,
+        "agrees": status == AGREES,
         "status": status,
         "from": comparison.start.isoformat(),
         "through": comparison.through.isoformat(),
@@ -224,7 +222,7 @@ def describe_day(report: Mapping[str, Any], day: date) -> dict[str, Any]:
     turnover = {side: sum(cell[side] for cell in cells if cell["measure"] in TURNOVER) for side in ("till", "books")}
     return {
         "day": day.isoformat(),
-        "result": _result(records, beyond),
+        "result": _result([each["by_policy"] for each in records], beyond).upper(),
         "till_cents": turnover["till"],
         "books_cents": turnover["books"],
         "amounts": [_name_cell(cell) | {"till_cents": cell["till"], "books_cents": cell["books"]} for cell in cells],
@@ -251,11 +249,11 @@ def without_quotes(row: Mapping[str, Any]) -> str:
     return reason.partition(":")[0]
 
 
-def _result(records: Iterable[Mapping[str, Any]], beyond: Iterable[object]) -> str:
-    policies = [bool(record["by_policy"]) for record in records]
-    if any(beyond) or not all(policies):
-        return DIFFERS.upper()
-    return (EXPLAINED if policies else AGREES).upper()
+def _result(by_policy: Sequence[bool], beyond: Iterable[object]) -> str:
+    """`by_policy` is that of each record that differs, `beyond` what the journal has more than the documents."""
+    if any(beyond) or not all(by_policy):
+        return DIFFERS
+    return EXPLAINED if by_policy else AGREES
 
 
 def to_canonical(content: Mapping[str, Any]) -> str:
@@ -285,6 +283,7 @@ def find_faults(certificate: Mapping[str, Any]) -> Iterator[str]:
     for (branch, measure, key), cents in unexplained.items():
         if cents:
             yield f"no record explains {cents} cents of {measure} {key} at branch {branch or 'none'}"
-    wanted = _result(certificate["records"], certificate["journal"]["beyond_documents"])
+    by_policy = [record["by_policy"] for record in certificate["records"]]
+    wanted = _result(by_policy, certificate["journal"]["beyond_documents"]).upper()
     if certificate["result"] != wanted:
         yield f"its result is {certificate['result']}, its records say {wanted}"
