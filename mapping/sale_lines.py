@@ -17,7 +17,7 @@ from typing import Final
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import divide, gross_to_net, multiply, round_to_cents, show_number, to_cents, to_euros
-from mapping.records import LineAmounts, Sale, SaleLine, VatAmount, VatKey
+from mapping.records import LineAmounts, Sale, SaleLine, VatAmount, VatKey, sum_vat
 from mapping.sale_identity import name_record
 
 _LAYOUT_KINDS = ("LINE-KIND-SUBTOTAL", "LINE-KIND-HEADER", "LINE-KIND-SECONDARY-HEADER")
@@ -252,12 +252,7 @@ def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
             field="vat",
             fix="open the sale in the till and compare its VAT totals with its total; report it to MplusKASSA",
         )
-    totals: dict[VatKey, VatAmount] = {}
-    for each in sale.vat:
-        known = totals.get(each.key, replace(each, net_cents=0, vat_cents=0))
-        totals[each.key] = replace(
-            known, net_cents=known.net_cents + each.net_cents, vat_cents=known.vat_cents + each.vat_cents
-        )
+    totals = sum_vat(sale.vat, lambda amount: amount.key)
     seen = {amount.code for amount in sale.vat}
     for line in sale.every_line:
         if line.vat_code is not None and line.vat_percentage is not None and line.vat_code not in seen:

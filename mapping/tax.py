@@ -20,7 +20,7 @@ from math import ceil
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import divide_half_up, ratio_of
-from mapping.records import VatAmount, VatKey
+from mapping.records import VatAmount, VatKey, sum_vat
 
 
 class RoundingModel(StrEnum):
@@ -108,12 +108,7 @@ def solve(
 
 def by_rate(totals: Iterable[VatAmount]) -> list[VatAmount]:
     """One total per rate, of its first VAT code: they share a tax code of the books, which tax its sum."""
-    found: dict[Decimal, VatAmount] = {}
-    for total in totals:
-        known = found.get(total.percentage, replace(total, net_cents=0, vat_cents=0))
-        net, vat = known.net_cents + total.net_cents, known.vat_cents + total.vat_cents
-        found[total.percentage] = replace(known, net_cents=net, vat_cents=vat)
-    return list(found.values())
+    return list(sum_vat(totals, lambda total: total.percentage).values())
 
 
 def _group(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals]) -> dict[VatKey, list[int]]:

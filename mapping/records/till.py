@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from mapping.money import add
+from mapping.money import Key, add
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,16 @@ class VatAmount:
     def key(self) -> VatKey:
         """A code has two rates in one sale around the day its rate changes."""
         return self.code, self.percentage
+
+
+def sum_vat(amounts: Iterable[VatAmount], key: Callable[[VatAmount], Key]) -> dict[Key, VatAmount]:
+    """The amounts of one key added up, under the code and rate of the first."""
+    sums: dict[Key, VatAmount] = {}
+    for each in amounts:
+        known = sums.get(key(each), VatAmount(each.code, each.percentage, 0, 0))
+        net, vat = known.net_cents + each.net_cents, known.vat_cents + each.vat_cents
+        sums[key(each)] = VatAmount(known.code, known.percentage, net, vat)
+    return sums
 
 
 @dataclass(frozen=True, slots=True)
