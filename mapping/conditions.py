@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, model_validator
 
 from mapping import patterns
 from mapping.messages import message
@@ -41,6 +41,14 @@ def is_in_force(info: ValidationInfo) -> bool:
     return bool((info.context or {}).get(IN_FORCE))
 
 
+def _is_path(text: str) -> str:
+    split_path(text)
+    return text
+
+
+FieldPath = Annotated[str, AfterValidator(_is_path)]
+
+
 class _Node(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -48,15 +56,9 @@ class _Node(BaseModel):
 class Comparison(_Node):
     """One field compared with one value (or a list of them)."""
 
-    field: str = Field(description='Path of the source field, e.g. "Type" or "ParentRef.value"')
+    field: FieldPath = Field(description='Path of the source field, e.g. "Type" or "ParentRef.value"')
     is_: Operator = Field(alias="is", default="equals", description="How the field is compared")
     value: Scalar | tuple[Scalar, ...] | None = Field(default=None, description="What it is compared with")
-
-    @field_validator("field")
-    @classmethod
-    def _path_is_readable(cls, path: str) -> str:
-        split_path(path)
-        return path
 
     @model_validator(mode="after")
     def _value_fits(self, info: ValidationInfo) -> Comparison:

@@ -147,14 +147,20 @@ def of_document(document: BookedDocument, branch: int | None, names: Names) -> d
     if document.voided or document.business_date is None:
         return {}
     day, sign = document.business_date, -1 if document.kind in RETURNS else 1
-    lines = [(rate, sign * cents, clears) for rate, cents, clears in _nets(document, names)]
-    nets = add({Cell(branch, day, Measure.NET, rate): cents} for rate, cents, clears in lines if not clears)
+    amounts, nets = 0, []
+    for amount, item, code in document.content.lines:
+        cents = sign * round_to_cents(amount or Decimal(0))
+        code_id = code or ""  # known where the company has no tax codes: `list_entries.NO_TAX`
+        amounts += cents
+        if item not in names.clearing:  # the other lines only move money between documents
+            rate = show_number(names.rates[code_id] or Decimal(0)) if code_id in names.rates else UNKNOWN
+            nets.append({Cell(branch, day, Measure.NET, rate): cents})
     rates = [(UNKNOWN if rate is None else show_number(rate), tax) for rate, tax in document.tax_lines]
     taxes = add({Cell(branch, day, Measure.VAT, rate): sign * round_to_cents(tax)} for rate, tax in rates)
     total = sign * round_to_cents(document.total)
-    rest = total - sum(cents for _, cents, _ in lines) - sum(taxes.values())
+    rest = total - amounts - sum(taxes.values())
     money = _received(branch, day, document, total, names) if document.kind in PAID_AT_ONCE else ()
-    return add([nets, taxes, {Cell(branch, day, Measure.NET, UNKNOWN): rest}, *money])
+    return add([*nets, taxes, {Cell(branch, day, Measure.NET, UNKNOWN): rest}, *money])
 
 
 def of_payment(payment: BooksPayment, branch: int | None, names: Names) -> dict[Cell, int]:
@@ -172,12 +178,3 @@ def _received(
     yield {Cell(branch, day, Measure.TENDER, method): cents}
     if method in {names.tenders.get(each, each) for each in names.accounts}:
         yield {Cell(branch, day, Measure.ACCOUNT, names.account_names.get(account, account)): cents}
-
-
-def _nets(document: BookedDocument, names: Names) -> Iterator[tuple[str, int, bool]]:
-    """Rate and amount of every line, and whether it only moves money between documents."""
-    for amount, item, code in document.content.lines:
-        if amount is not None:
-            code_id = code or ""  # known where the company has no tax codes: `list_entries.NO_TAX`
-            rate = show_number(names.rates[code_id] or Decimal(0)) if code_id in names.rates else UNKNOWN
-            yield rate, round_to_cents(amount), item in names.clearing

@@ -12,9 +12,9 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from mapping.conditions import Condition, Scalar, find, split_path
+from mapping.conditions import Condition, FieldPath, Scalar, find
 from mapping.errors import MappingError
 from mapping.messages import message
 
@@ -70,14 +70,8 @@ class FieldValue(_Function):
     """The value of a source field."""
 
     do: Literal["field"]
-    path: str = Field(description='Path of the field, e.g. "SalesTaxCodeRef.value"')
+    path: FieldPath = Field(description='Path of the field, e.g. "SalesTaxCodeRef.value"')
     default: Scalar | None = Field(default=None, description="Taken when the field is missing or empty")
-
-    @field_validator("path")
-    @classmethod
-    def _path_is_readable(cls, path: str) -> str:
-        split_path(path)
-        return path
 
     def run(self, source: object, trace: Trace) -> Value:
         found = find(source, self.path)

@@ -69,6 +69,11 @@ class Section(BaseModel):
         return made
 
 
+def _skips() -> Control:
+    """A control that leaves out what it does not map."""
+    return Control(on_miss="skip")
+
+
 class ProductSettings(Section):
     """Items of the books become products of the till."""
 
@@ -96,11 +101,11 @@ class ProductSettings(Section):
     )
     turnover_group: int | None = Field(default=None, ge=0, le=999, description="Turnover group of new articles")
     turnover_group_by_category: NumberedControl = Field(
-        default_factory=lambda: Control(on_miss="skip"),
+        default_factory=_skips,
         description="Category of the books to the turnover group of its new articles; a category below it follows it",
     )
     turnover_group_by_vat_code: NumberedControl = Field(
-        default_factory=lambda: Control(on_miss="skip"),
+        default_factory=_skips,
         description="VAT code of the till to turnover group, for new articles whose category chooses none",
     )
     webshop: bool | None = Field(default=None, description="The till's webshop mark; none leaves it alone")
@@ -311,18 +316,14 @@ class MappingSettings(Section):
     )
     create_payment_methods: bool = Field(default=True, description="Create payment methods the books do not have")
     deposit_accounts: Control = Field(
-        default_factory=lambda: Control(on_miss="skip"), description="Tender to the account that receives the money"
+        default_factory=_skips, description="Tender to the account that receives the money"
     )
-    departments: Control = Field(
-        default_factory=lambda: Control(on_miss="skip"), description="Branch number to department; by name by default"
-    )
+    departments: Control = Field(default_factory=_skips, description="Branch number to department; by name by default")
     classes: Control = Field(default_factory=lambda: Control(mode="off"), description="Branch number to class")
-    terms: Control = Field(default_factory=lambda: Control(on_miss="skip"), description="Days to pay to term")
-    shipping_methods: Control = Field(
-        default_factory=lambda: Control(on_miss="skip"), description="Delivery method to shipping method"
-    )
+    terms: Control = Field(default_factory=_skips, description="Days to pay to term")
+    shipping_methods: Control = Field(default_factory=_skips, description="Delivery method to shipping method")
     income_accounts: Control = Field(
-        default_factory=lambda: Control(on_miss="skip"),
+        default_factory=_skips,
         description='"DEU", "DEU:3" or ":3" (turnover group) to income account: lines are booked on an item of it, and '
         "the pieces of an item that keeps stock on a line of 0.00 of its own",
     )
