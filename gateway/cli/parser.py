@@ -136,8 +136,7 @@ def to_parser() -> Parser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, place, words in _OF_ALL:
         _add(verbs, name, place, words, of_one=False)
-    doctor = "check settings, both logins, branches, VAT rates; say what to do"
-    _add(verbs, "doctor", "tasks:examine_all", doctor)
+    _add(verbs, "doctor", "tasks:examine_all", "check settings, both logins, branches, VAT rates; say what to do")
     _add(verbs, "status", "connections:show_status", "connections, flows, what waits")
     config = _add(verbs, "config", "connections:handle_config", "show or replace the settings document of a connection")
     config.add_argument("what", choices=("show", "apply"))
@@ -219,12 +218,8 @@ def _add_days(verb: Parser, *, first: str, last: str) -> None:
 
 
 def _add_files(verbs: _Verbs[Parser]) -> None:
-    certificate = _add(
-        verbs,
-        "certificate",
-        "files:handle_certificate",
-        "list the signed results of days, or verify a file of them",
-    )
+    words = "list the signed results of days, or verify a file of them"
+    certificate = _add(verbs, "certificate", "files:handle_certificate", words)
     certificate.add_argument("what", choices=("list", "verify"))
     certificate.add_argument("file", nargs="?", metavar="FILE", help="what list --json wrote, or - for stdin (verify)")
     certificate.add_argument("--key", metavar="KEY", help="the public key that must have signed it (verify)")

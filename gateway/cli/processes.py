@@ -31,21 +31,24 @@ def start_all(call: Call) -> int:
 
 
 def run_web(call: Call) -> int:
-    if call.settings.web_concurrency > 1:
+    command, has_children = up.to_web_command(call.settings), call.settings.web_concurrency > 1
+    if has_children:
         # uvicorn would start children that cannot import it, again and again.
         for name in ("gateway.app", "gateway.web.api", "gateway.web.dashboard", "gateway.web.oauth"):
             importlib.import_module(name)
-        return _become(up.to_web_command(call.settings), call, checked=True)
-    return _go_on_as(up.to_web_command(call.settings), call)
+    _check_key(call)
+    return _become(command, call) if has_children else _go_on_as(command, call)
 
 
 def run_worker(call: Call) -> int:
     _wait_for_schema(call)
-    return _become(up.to_worker_command(call.settings), call, checked=True)
+    _check_key(call)
+    return _become(up.to_worker_command(call.settings), call)
 
 
 def run_clock(call: Call) -> int:
     _wait_for_schema(call)
+    _check_key(call)
     return _go_on_as(up.CLOCK, call)
 
 
@@ -106,11 +109,11 @@ def _patiently(step: Callable[[], Answer]) -> Answer:
 
 
 def _check_key(call: Call) -> None:
+    """A process must not start with a wrong key; for a database that is missing or not migrated it waits itself."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from gateway import startup
 
-    # The process itself waits for a database that is missing or not migrated; with a wrong key it must not start.
     with suppress(Transient, SQLAlchemyError):
         startup.check_keys(call.engine, call.seal)
     call.close()
@@ -118,15 +121,12 @@ def _check_key(call: Call) -> None:
 
 def _go_on_as(command: up.Command, call: Call) -> int:
     """Run a program of one process in this process, which has imported most of what it needs."""
-    _check_key(call)
     os.environ.update({**call.environ, **command.environ})
     sys.argv = list(command.argv[2:])
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     return GOOD
 
 
-def _become(command: up.Command, call: Call, *, checked: bool = False) -> int:
-    if checked:
-        _check_key(call)
+def _become(command: up.Command, call: Call) -> int:
     # The signals of the PaaS must reach the program itself, so there is no process of ours in between.
     os.execve(command.argv[0], command.argv, {**call.environ, **command.environ})  # noqa: S606 - our own arguments

@@ -29,8 +29,6 @@ LARGEST_NUMBER = 2**31 - 1
 # One line of text: no control character, no other line break, nothing that changes the direction of writing.
 ONE_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
 _ONE_LINE = re.compile(ONE_LINE)
-_MAX_DIGITS = len(str(LARGEST_ID))
-_DAY_LENGTH = len("2026-01-31")
 FILTER = ("state", "flow", "connection", "q", "after", "limit")
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -124,7 +122,7 @@ def _find_whole(value: object) -> int | None:
         return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST_ID)):
         return int(value)
     return None
 
@@ -136,7 +134,7 @@ def find_day(given: Mapping[str, Any], name: str) -> date | None:
         return None
     try:
         # Python also reads "20260131" and week dates; one way of writing is enough.
-        return date.fromisoformat(text if isinstance(text, str) and len(text) == _DAY_LENGTH else "")
+        return date.fromisoformat(text if isinstance(text, str) and len(text) == len("2026-01-31") else "")
     except ValueError:
         raise Refusal(400, message("{name} should be a day such as 2026-01-31", name=message(name))) from None
 

@@ -80,8 +80,7 @@ async def _read(request: Request) -> dict[str, object]:
 
 
 async def rename_connection(request: Request) -> Response:
-    given = await events.read_json(request, "name")
-    wanted = inputs.find_text(given, "name")
+    wanted = inputs.find_text(await events.read_json(request, "name"), "name")
     if wanted is None:
         raise Refusal(400, "give the other name: name")
     await setups.rename(services.of(request), request.path_params["name"], wanted, actor=ADMIN)
@@ -89,8 +88,7 @@ async def rename_connection(request: Request) -> Response:
 
 
 async def remove_connection(request: Request) -> Response:
-    given = await events.read_json(request, "data")
-    data = inputs.find_choice(given, "data", Data)
+    data = inputs.find_choice(await events.read_json(request, "data"), "data", Data)
     if data is None:
         raise Refusal(400, message("say what becomes of the data: one of {choices}", choices=", ".join(Data)))
     return JSONResponse(dataclasses.asdict(await setups.remove(request, data, actor=ADMIN)))

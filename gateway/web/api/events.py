@@ -222,9 +222,8 @@ def to_detail(event: Event, log: Sequence[Entry], names: Mapping[str, str]) -> d
 
 
 def to_line(entry: Entry) -> dict[str, Any]:
-    line: dict[str, Any] = {"at": to_time(entry.at), "kind": entry.kind, "system": entry.system, "title": entry.title}
-    line |= {"detail": entry.detail} if entry.detail is not None else {}
-    return line | ({"milliseconds": entry.milliseconds} if entry.milliseconds is not None else {})
+    known = {name: value for name in ("detail", "milliseconds") if (value := getattr(entry, name)) is not None}
+    return pick(entry, "at", "kind", "system", "title") | known
 
 
 def to_list(page: Page[Event, int], names: Mapping[str, str]) -> dict[str, Any]:

@@ -21,14 +21,7 @@ from gateway.store import agreements, audit, connections, counts, installation, 
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.sales import today_of
-from gateway.store.tables import (
-    AlertRow,
-    CursorRow,
-    MeterRow,
-    ProcessRow,
-    SystemRow,
-    TokenRow,
-)
+from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
 from gateway.web import actions, inputs, services
 from gateway.web.access import ADMIN
 from gateway.web.api import events
@@ -143,8 +136,7 @@ def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
     cooldowns = [round(cooling[each], 1) for each in accounts if each in cooling]
     return {
         "name": connection.display_name,
-        "live": connection.live,
-        "paused": connection.paused,
+        **pick(connection, "live", "paused"),
         "settings_version": overview.settings_versions[connection.name],
         "quickbooks": {
             "realm_id": connection.realm_id,
