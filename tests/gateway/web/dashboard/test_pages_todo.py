@@ -231,6 +231,32 @@ def test_a_cause_of_one_product_says_which(gateway: Gateway, admin: httpx.Client
         assert 'aria-label="Look at it: One record"' in admin.get(page).text, page
 
 
+def test_cards_of_one_cause_in_two_connections_say_which_in_every_name(
+    gateway: Gateway, admin: httpx.Client, seal: Seal
+) -> None:
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection("utrecht", realm_id="2", mplus_subscription_id="s2"), seal)
+    for connection in ("default", "utrecht"):
+        gateway.receive(
+            *(
+                Change(
+                    f"{connection}{key}",
+                    Flow.PRODUCTS,
+                    "t",
+                    "Item",
+                    key,
+                    connection,
+                    state=State.PARKED,
+                    reason="no SKU",
+                )
+                for key in ("1", "2")
+            )
+        )
+    for path in ("/", "/todo"):
+        labels = re.findall(r'aria-label="([^"]+: 2 records, no SKU[^"]*)"', admin.get(path).text)
+        assert len(labels) == len(set(labels)) == 4, (path, labels)
+
+
 @on_both_databases
 def test_home_tries_one_cause_again_and_shows_how_far_it_is(gateway: Gateway, admin: httpx.Client) -> None:
     ids = [park(gateway, "1", code=None), park(gateway, "2", code="other")]
