@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from sqlmodel import Session
@@ -14,16 +15,19 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from gateway.database.sql import Page
 from gateway.queries import activity, records
 from gateway.queries.records import ListedRecord, RecordFilter, RecordPosition
+from gateway.store import connections
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.records import RecordKind, RecordStatus
 from gateway.store.requests import Side
 from gateway.web import actions, api, inputs, services
 from gateway.web.access import refuse_others
 from gateway.web.actions import PreviewRequest
+from gateway.web.dashboard.mapping_form import to_label
 from gateway.web.dashboard.preview import name_branches, to_row
 from gateway.web.dashboard.rendering import render, to_older
 from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
+from mapping.choices import ListName
 
 _MISSING: Final = {
     RecordKind.PRODUCT: "there is no such product",
@@ -45,12 +49,13 @@ _LONGEST_NAME: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A record, its last events, those that were asked to look at it anew, and the names of its locations."""
+    """A record, its last events, those asked to look at it anew, and the names of locations and VAT codes."""
 
     record: ListedRecord
     events: Sequence[Event]
     asked: Sequence[Event]
     branches: Mapping[str, str]
+    vat_codes: Mapping[str, str]
 
     @property
     def is_looking(self) -> bool:
@@ -117,7 +122,11 @@ async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> R
     """Both sides of a record, field by field, with its stock in every location."""
     found = await _read(request, visitor, kind)
     row = found.record.row
-    fields = tuple(to_row(each, is_new=False) for each in json.loads(row.fields or "[]"))
+    fields = []
+    for each in map(partial(to_row, is_new=False), json.loads(row.fields or "[]")):
+        called = found.vat_codes if each.name == "vat_code" else {}
+        value, present = (called.get(code, code) for code in (each.value, each.present))
+        fields.append(replace(each, value=value, present=present))
     return render(
         request,
         "record.html",
@@ -166,7 +175,10 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
         looked = [activity.find_event(session, each) for each in asked if each <= inputs.LARGEST_ID]
         own = [each for each in looked if each is not None and each.connection == row.connection]
         branches = name_branches(session, row.connection) if row.stock else {}
-        return _Found(record, sorted(events, key=lambda event: -event.id)[:_EVENTS], own, branches)
+        lists = connections.read_lists(session, row.connection) if kind is RecordKind.PRODUCT else {}
+        codes = lists.get(ListName.VAT_CODES)
+        vat_codes = {each.id: to_label(each, of_till=True) for each in codes.options} if codes else {}
+        return _Found(record, sorted(events, key=lambda event: -event.id)[:_EVENTS], own, branches, vat_codes)
 
     found = await services.of(request).read(look)
     if found is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -95,6 +96,17 @@ def test_a_product_shows_both_sides_and_the_numbers_of_its_stock(gateway: Gatewa
     for path in ("/products", "/products/1"):
         named = browser.get(path).text
         assert ("Utrecht" in named, "Location 1" in named) == (True, False)
+
+
+def test_a_vat_code_of_a_product_is_shown_with_its_rate(gateway: Gateway, browser: httpx.Client) -> None:
+    codes = {"field": "vat_code", "value": 2, "present": 7, "source": "SalesTaxCodeRef", "kept": None}
+    store(gateway, product("17", "Kaas", till_number="5001", fields=[codes]))
+    cells = r'data-label="(?:By QuickBooks|At the till)">([^<]+)</td>'
+    assert re.findall(cells, browser.get("/products/1").text) == ["2", "7"]
+    with writing(gateway.engine) as session:
+        options = [ListOption("2", "21 %", rate=Decimal(21))]
+        connections.save_list(session, "default", ListName.VAT_CODES, options)
+    assert re.findall(cells, browser.get("/products/1").text) == ["2 · 21 %", "7"]
 
 
 FOUND: list[tuple[dict[str, str], list[str]]] = [
