@@ -276,6 +276,22 @@ def test_a_fault_of_the_filter_stands_at_its_field(
     assert "No sale" not in page.text
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("search term", "page marker")),
+        ("nl", ("zoekterm", "paginamarkering")),
+        ("de", ("Suchbegriff", "Seitenmarke")),
+    ],
+)
+def test_a_refused_field_of_the_filter_is_called_in_the_language_of_the_page(
+    browser: httpx.Client, language: str, words: tuple[str, str]
+) -> None:
+    headers = {"Accept": "text/html", "Accept-Language": language}
+    for query, called in zip(("q=%01", "after=2026-11-27.x"), words, strict=True):
+        assert f">{called} " in browser.get(f"/sales?{query}", headers=headers).text, query
+
+
 def test_the_csv_of_a_german_page_opens_in_its_spreadsheet(gateway: Gateway, browser: httpx.Client) -> None:
     store(gateway, "7", amount_cents=-1250, vat_cents=-217, tenders=(("PIN", -1250),))
     german = {"Accept-Language": "de"}
