@@ -105,21 +105,34 @@ def to_line(name: str, title: str, series: str, rows: Sequence[ChartRow], *, uni
     return Chart(name, title, (series,), tuple(rows), top, line=" ".join(points), unit=unit)
 
 
-def stack(
-    values: Mapping[tuple[date, str], int], days: Sequence[date], others: str
-) -> tuple[list[str], list[list[int]]]:
-    """The names of the largest series and their values of each day; the rest is one series, `others`."""
-    sums: dict[str, int] = {}
-    for (_, name), value in values.items():
-        sums[name] = sums.get(name, 0) + value
-    ordered = sorted(sums, key=lambda name: (-sums[name], name))
+def to_stacked(
+    request: Request,
+    name: str,
+    title: str,
+    values: Mapping[tuple[date, str], int],
+    days: Sequence[date],
+    *,
+    unit: str = "",
+) -> Chart:
+    """Bars of each day, the largest series first; the rest is one series."""
+    language = chosen_language(request)
+    sums: Counter[str] = Counter()
+    for (_, series), value in values.items():
+        sums[series] += value
+    ordered = [series for series, _ in _most_first(sums)]
     shown = ordered if len(ordered) <= MOST_SERIES else ordered[: MOST_SERIES - 1]
-    rest = [name for name in ordered if name not in shown]
-    columns = [[values.get((day, name), 0) for name in shown] for day in days]
-    if rest:
-        for day, column in zip(days, columns, strict=True):
-            column.append(sum(values.get((day, name), 0) for name in rest))
-    return [*shown, *([others] if rest else [])], columns
+    groups = [(series, [series]) for series in shown]
+    if rest := ordered[len(shown) :]:
+        groups.append((catalogue.translate(language, "Others"), rest))
+    rows = []
+    for day in days:
+        sums_of_day = (sum(values.get((day, each), 0) for each in group) for _, group in groups)
+        rows.append(ChartRow(catalogue.show_day(language, day), tuple(sums_of_day)))
+    return to_bars(name, title, [series for series, _ in groups], rows, unit=unit)
+
+
+def _most_first(counted: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def find_days(start: date, through: date) -> list[date]:
@@ -154,8 +167,7 @@ def read_booked(session: Session, connection: str | None) -> BookedDays:
 
 def to_booked(request: Request, booked: BookedDays, names: Mapping[str, str]) -> Chart:
     """The booked amount of each day, by location, or by connection where there are several."""
-    language = chosen_language(request)
-    words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
+    words = partial(catalogue.translate, chosen_language(request))
     several = len({key for _, key, _ in booked.cents}) > 1
 
     def to_name(key: str, branch: int) -> str:
@@ -165,14 +177,11 @@ def to_booked(request: Request, booked: BookedDays, names: Mapping[str, str]) ->
             return words("no branch")
         return booked.branches.get((key, branch)) or words("Location {n}", n=branch)
 
-    sums: dict[tuple[date, str], int] = {}
+    sums: Counter[tuple[date, str]] = Counter()
     for (day, key, branch), cents in booked.cents.items():
-        place = (day, to_name(key, branch))
-        sums[place] = sums.get(place, 0) + cents
-    series, columns = stack(sums, booked.days, words("Others"))
-    rows = [ChartRow(show_day(day), tuple(column)) for day, column in zip(booked.days, columns, strict=True)]
+        sums[day, to_name(key, branch)] += cents
     title = words("Booked per day and connection") if several else words("Booked per day and location")
-    return to_bars("booked", title, series, rows, unit="cents")
+    return to_stacked(request, "booked", title, sums, booked.days, unit="cents")
 
 
 def to_hours(request: Request, found: Sequence[figures.Hour], now: datetime) -> list[Chart]:
@@ -255,16 +264,9 @@ def _months(today: date) -> list[date]:
     return months
 
 
-def _most_first(counted: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
 def to_reads(request: Request, by_day: Mapping[tuple[date, str], int], now: datetime) -> Chart:
-    language = chosen_language(request)
-    words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
+    words = partial(catalogue.translate, chosen_language(request))
     today = now.astimezone(UTC).date()
     days = find_days(today.replace(day=1), today)
     called = {(day, words(name_read(what))): count for (day, what), count in by_day.items()}
-    series, columns = stack(called, days, words("Others"))
-    rows = [ChartRow(show_day(day), tuple(column)) for day, column in zip(days, columns, strict=True)]
-    return to_bars("reads", words("Reads by day"), series, rows)
+    return to_stacked(request, "reads", words("Reads by day"), called, days)

@@ -123,10 +123,11 @@ def _to_chart(
     """What of the filtered sales is booked on each day; by location where nothing else is asked for."""
     if not _is_short(wanted):
         return charts.to_booked(request, booked, names)
-    words, show_day = (partial(each, chosen_language(request)) for each in (catalogue.translate, catalogue.show_day))
-    cents = {day: amount for (day, _, _), amount in booked.cents.items()}
-    rows = [charts.ChartRow(show_day(day), (cents.get(day, 0),)) for day in booked.days]
-    return charts.to_bars("booked", words("Booked per day, of these sales"), [words("booked")], rows, unit="cents")
+    words = partial(catalogue.translate, chosen_language(request))
+    cents = {(day, words("booked")): amount for (day, _, _), amount in booked.cents.items()}
+    return charts.to_stacked(
+        request, "booked", words("Booked per day, of these sales"), cents, booked.days, unit="cents"
+    )
 
 
 async def download_sales(request: Request, _visitor: Visitor) -> Response:
