@@ -106,17 +106,19 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
     """What would be done, or that it is still being looked at: of the event, or the one that its look-up became."""
     event_id = inputs.to_id(request)
 
-    def look(session: Session) -> Event | None:
+    def look(session: Session) -> tuple[Event, dict[str, str], SaleRow | None]:
         event = activity.find_event(session, event_id)
         following_id = activity.find_next(session, event) if event and event.state in SETTLED else None
-        return activity.find_event(session, following_id) if following_id else event
+        event = activity.find_event(session, following_id) if following_id else event
+        if event is None or not is_preview(event):
+            raise Refusal(404, _MISSING)
+        refuse_others(visitor, event.connection, _MISSING)
+        connection = event.connection or ""
+        named = sales.find_named(session, connection, [event.entity_id]) if event.flow == Flow.ORDERS else {}
+        return event, name_branches(session, connection), next(iter(named.values()), None)
 
-    event = await services.of(request).read(look)
-    if event is None or not is_preview(event):
-        raise Refusal(404, _MISSING)
-    refuse_others(visitor, event.connection, _MISSING)
+    event, branches, sale = await services.of(request).read(look)
     asked = hint if isinstance(hint := api.events.parse(event.hint), dict) else {}
-    branches, sale = await services.of(request).read(lambda session: _find_named(session, event))
     return render(
         request,
         "preview.html",
@@ -132,11 +134,6 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         asked_for=asked.get("record")
         or (rendering.to_record({}, event) if event.flow == Flow.ORDERS else event.entity_id),
     )
-
-
-def _find_named(session: Session, event: Event) -> tuple[dict[str, str], SaleRow | None]:
-    of_sale = event.flow == Flow.ORDERS and sales.find_named(session, event.connection or "", [event.entity_id])
-    return name_branches(session, event.connection or ""), next(iter(of_sale.values()), None) if of_sale else None
 
 
 def name_branches(session: Session, connection: str) -> dict[str, str]:

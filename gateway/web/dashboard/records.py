@@ -158,11 +158,12 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
     ids = request.query_params.get("looking", "").split(",")[:2]
     asked = [int(each) for each in ids if each.isdecimal() and len(each) <= LONGEST_ID]
 
-    def look(session: Session) -> _Found | None:
+    def look(session: Session) -> _Found:
         record = records.find_one(session, kind, row_id)
         if record is None:
-            return None
+            raise Refusal(404, _MISSING[kind])
         row = record.row
+        refuse_others(visitor, row.connection, _MISSING[kind])
         subjects = [f"{flow}/Item/{row.source_id}" for flow in (Flow.PRODUCTS, Flow.STOCK)]
         if kind is RecordKind.CUSTOMER:
             both = (("Relation", row.till_number), ("Customer", row.books_id))
@@ -180,11 +181,7 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
         vat_codes = {each.id: to_label(each, of_till=True) for each in codes.options} if codes else {}
         return _Found(record, sorted(events, key=lambda event: -event.id)[:_EVENTS], own, branches, vat_codes)
 
-    found = await services.of(request).read(look)
-    if found is None:
-        raise Refusal(404, _MISSING[kind])
-    refuse_others(visitor, found.record.row.connection, _MISSING[kind])
-    return found
+    return await services.of(request).read(look)
 
 
 async def look_now(kind: RecordKind, request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
