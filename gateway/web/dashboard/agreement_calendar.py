@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,7 +19,6 @@ COLUMNS: Final = (
     *("day", "connection", "result", "till", "books", "difference", "differences", "compared_at", "certificate"),
     *("sha256", "signed_off_by", "signed_off_at"),
 )
-_WEEK: Final = 7
 
 
 class CalendarResult(StrEnum):
@@ -81,9 +81,8 @@ class AgreementMonth:
     @property
     def weeks(self) -> list[list[CalendarDay | None]]:
         """Weeks of seven days from Monday on; None outside of the month."""
-        places: list[CalendarDay | None] = [*([None] * self.first.weekday()), *self.days]
-        places += [None] * (-len(places) % _WEEK)
-        return [places[start : start + _WEEK] for start in range(0, len(places), _WEEK)]
+        weeks = calendar.monthcalendar(self.first.year, self.first.month)
+        return [[self.days[number - 1] if number else None for number in week] for week in weeks]
 
     @property
     def compared(self) -> list[CalendarDay]:
@@ -116,7 +115,7 @@ class AgreementMonth:
 
 
 def last_of(month: date) -> date:
-    return (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    return month.replace(day=calendar.monthrange(month.year, month.month)[1])
 
 
 def to_month(
@@ -168,7 +167,6 @@ def to_cells(
 
 _WORDS: Final = catalogue.tables()
 _MEASURES, _TOTALS = _WORDS["agreement_measures"], _WORDS["agreement_totals"]
-_TURNOVER: Final = ("net", "vat")
 SIDES: Final = ("till", "books")
 
 
@@ -182,7 +180,6 @@ class Sum(NamedTuple):
 
     @property
     def difference(self) -> int:
-        """Books less till."""
         return self.books - self.till
 
 
@@ -201,6 +198,6 @@ def to_days(cells: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, list[Sum
     for (day, branch), mine in places.items():
         mine.sort(key=lambda each: list(_MEASURES).index(each["measure"]))
         rows = [Sum(_MEASURES[each["measure"]], each["key"], each["till"], each["books"]) for each in mine]
-        till, books = (sum(each[side] for each in mine if each["measure"] in _TURNOVER) for side in SIDES)
+        till, books = (sum(each[side] for each in mine if each["measure"] in ("net", "vat")) for side in SIDES)
         days.append((day, branch, [Sum(_TOTALS["turnover"], "", till, books), *rows]))
     return days
