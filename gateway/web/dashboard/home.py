@@ -198,7 +198,6 @@ class ConnectionOverview:
 
     @property
     def urgency(self) -> Urgency:
-        """What it needs first."""
         if self.lost or self.silent or self.failing:
             return Urgency.STOPPED
         if self.causes:
@@ -208,11 +207,6 @@ class ConnectionOverview:
         if not (self.live and self.authorised) or self.paused or self.reconnect_before is not None:
             return Urgency.FINISHING
         return Urgency.NOTHING
-
-    @property
-    def order(self) -> tuple[int, int, int, str]:
-        """Sorted by this, what needs a person most is first."""
-        return (self.urgency, -self.cents, -self.records, self.name.casefold())
 
 
 _SHOWN: Final = {
@@ -293,7 +287,7 @@ def look_at_all(
         for key, name, live, paused in standings
         if only in (None, key)
     ]
-    return sorted(found, key=lambda each: each.order)
+    return sorted(found, key=lambda each: (each.urgency, -each.cents, -each.records, each.name.casefold()))
 
 
 def _by(rows: Iterable[_Row]) -> dict[str, list[_Row]]:

@@ -137,17 +137,17 @@ class PreviewLine:
 
 
 def read_document(document: settings_document.SettingsDocument) -> Choices:
-    singles = {each.path: _get(document, each.path) for each in SINGLES}
+    singles = {each.path: get_setting(document, each.path) for each in SINGLES}
     if singles[ROOT_GROUP] == 0:
         singles[ROOT_GROUP] = None  # the top is no choice in the form
     return Choices(
-        {each.path: _get(document, each.path) for each in CONTROLS},
+        {each.path: get_setting(document, each.path) for each in CONTROLS},
         {path: "" if value is None else str(value) for path, value in singles.items()},
         document.mapping.create_payment_methods,
     )
 
 
-def _get(document: settings_document.SettingsDocument, path: str) -> Any:
+def get_setting(document: settings_document.SettingsDocument, path: str) -> Any:
     return reduce(getattr, path.split("."), document)
 
 

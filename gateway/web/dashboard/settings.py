@@ -67,7 +67,6 @@ class Editor:
     reason: str = ""
     notice: str = ""
     places: tuple[FaultLocation, ...] = ()
-    diff: tuple[DiffLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,8 @@ async def _show(request: Request, state: SettingsState, editor: Editor, sent: Se
         sent,
         name=request.path_params["name"],
         state=state,
-        editor=replace(editor, diff=diff),
+        editor=editor,
+        diff=diff,
         chapters=settings_guide.explain(document),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import reduce
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,7 +19,7 @@ from gateway.store import connections, cursors, event_history, requests, tokens
 from gateway.store.events import SETTLED, Event, Flow
 from gateway.store.sales import AMSTERDAM
 from gateway.web import actions, api, inputs, oauth, services, setups
-from gateway.web.dashboard.mapping_form import to_label
+from gateway.web.dashboard.mapping_form import get_setting, to_label
 from gateway.web.dashboard.rendering import ASKED_FLOWS, ASKED_OTHERS, NOT_SENT, SentForm, find_settings, render
 from gateway.web.inputs import Refusal
 from gateway.web.sessions import Visitor
@@ -336,7 +335,7 @@ def to_address(name: str) -> str:
 def ask(document: SettingsDocument, paths: Sequence[str]) -> list[tuple[settings_guide.Setting, Any]]:
     """These settings, each with what it is now: a switch, a choice or a text."""
     known = find_settings(document)
-    return [(known[path], reduce(getattr, path.split("."), document)) for path in paths]
+    return [(known[path], get_setting(document, path)) for path in paths]
 
 
 def find_answers(document: SettingsDocument, form: Mapping[str, str]) -> dict[str, Any]:

@@ -206,9 +206,6 @@ async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Resp
 # --- alerts ----------------------------------------------------------------------------------------------------------
 
 
-_SUBJECT = "{subject}"
-
-
 ADDRESSES: Final[Mapping[str, str]] = {
     "parked": "/todo",
     **dict.fromkeys(("lost", "refused", "reconnect"), "/connect/quickbooks?connection={0}"),
@@ -262,7 +259,7 @@ def to_shown(alert: AlertRow, names: Mapping[str, str]) -> dict[str, Any]:
     title = words["alert_titles"].get(kind, "")
     called = names.get(alert.connection or "", alert.connection)
     parts = [str(called) if part == alert.connection else part for part in parts]
-    subject = (parts[1] if len(parts) > 1 else parts[0]) if _SUBJECT in title else ""
+    subject = (parts[1] if len(parts) > 1 else parts[0]) if "{subject}" in title else ""
     subject = to_feed(subject) if kind == "poll" else subject
     return {
         "title": title or alert.title,
