@@ -37,6 +37,7 @@ _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _MINE = and_(_INBOX.c.id == bindparam("of"), _INBOX.c.lease == bindparam("by"), _INBOX.c.state == State.WORKING)
 _ENDS = moment(bindparam("seconds", type_=Float()))
 _HELD = select(_INBOX.c.id).where(_MINE)
+_HOLD = _HELD.with_for_update()  # SQLite's compiler leaves that out: its one writer has the lock
 _HELD_A_WHILE = _HELD.where(_INBOX.c.leased_until > _ENDS)
 _PROLONG = update(_INBOX).where(_MINE).values(leased_until=_ENDS).returning(_INBOX.c.id)
 
@@ -61,9 +62,7 @@ def hold(session: Session, claim: Claim | None) -> None:
     """Hold the claim until the caller's transaction ends. Raises `LeaseLost` if another worker has the event."""
     if claim is None:
         return
-    held = {"of": claim.event_id, "by": claim.lease}
-    statement = _HELD.with_for_update() if session.get_bind().dialect.name == "postgresql" else _HELD
-    if session.execute(statement, held).scalar_one_or_none() is None:
+    if session.execute(_HOLD, {"of": claim.event_id, "by": claim.lease}).scalar_one_or_none() is None:
         raise LeaseLost.of(claim.event_id)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, Float, Select, and_, bindparam, case, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Float, and_, bindparam, case, func, not_, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.database.session import changing, writing
@@ -43,8 +43,6 @@ _ROUNDING: Final = 1e-6  # of sums of seconds since 1970: a wait of this length 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Account:
-    """The account that is called."""
-
     system: str
     name: str
 
@@ -107,10 +105,8 @@ def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, pa
     """A slot for one call of process `holder` that starts within `patience` seconds; `release_slot` ends it."""
     bound = {"of_system": account.system, "of_account": account.name, "by": holder, "patience": patience}
     bound |= {"slots": limit.slots, "ahead": limit.interval * _SLOWEST + _CLOCK_SLACK}
-    on_postgres = engine.dialect.name == "postgresql"
     with changing(engine) as connection:
-        take = _TAKE_UNHINDERED_SKIPPING_LOCKED if on_postgres else _TAKE_UNHINDERED
-        found = connection.execute(take, {**bound, "interval": limit.interval}).one_or_none()
+        found = connection.execute(_TAKE_UNHINDERED, {**bound, "interval": limit.interval}).one_or_none()
         if found is not None:
             return _to_slot(found, limit.interval)
         state = connection.execute(_STATE, bound).one()
@@ -119,8 +115,7 @@ def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, pa
         if state.wanted_by not in (None, holder) and state.wanted > 0:
             return Taken()
         interval = limit.interval * min(_SLOWEST, 2.0 ** _decayed(state.refusal_level, state.since_refusal))
-        take = _TAKE_SKIPPING_LOCKED if on_postgres else _TAKE
-        found = connection.execute(take, {**bound, "interval": interval}).one_or_none()
+        found = connection.execute(_TAKE, {**bound, "interval": interval}).one_or_none()
         if found is not None:
             if state.wanted_by == holder:
                 connection.execute(_WANT.values(wanted_by=None), bound)
@@ -260,6 +255,7 @@ _FIRST = (
     .where(_FREE, _START - epoch() <= bindparam("patience", type_=Float()))
     .order_by(_SLOTS.c.ready_at)
     .limit(1)
+    .with_for_update(skip_locked=True)  # SQLite's compiler leaves that out
 )
 
 
@@ -276,11 +272,11 @@ _UNHINDERED = (
 )
 
 
-def _take(first: Select[Any], *provided: ColumnElement[bool]) -> Any:
+def _take(*provided: ColumnElement[bool]) -> Any:
     """Take the free slot that may start first, and move its next start by one interval."""
     return (
         update(_SLOTS)
-        .where(_FREE, _SLOTS.c.number == first.scalar_subquery(), *provided)
+        .where(_FREE, _SLOTS.c.number == _FIRST.scalar_subquery(), *provided)
         .values(
             holder=bindparam("by"),
             leased_until=_START + LEASE_SECONDS,
@@ -290,11 +286,8 @@ def _take(first: Select[Any], *provided: ColumnElement[bool]) -> Any:
     )
 
 
-_SKIPPING_LOCKED = _FIRST.with_for_update(skip_locked=True)
-_TAKE, _TAKE_SKIPPING_LOCKED = _take(_FIRST), _take(_SKIPPING_LOCKED)
-# The usual case, in one statement.
-_TAKE_UNHINDERED = _take(_FIRST, _UNHINDERED)
-_TAKE_UNHINDERED_SKIPPING_LOCKED = _take(_SKIPPING_LOCKED, _UNHINDERED)
+_TAKE = _take()
+_TAKE_UNHINDERED = _take(_UNHINDERED)  # the usual case, in one statement
 _NEXT_START = select(func.min(_START) - epoch()).where(_FREE)
 _COOLDOWNS = select(_LIMITS.c.system, _LIMITS.c.account, _LIMITS.c.cooldown_until - epoch()).where(
     is_cooling(_LIMITS.c)
