@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from itertools import chain, islice
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.dialects import postgresql
 
@@ -187,14 +187,6 @@ CHANGES_AT_ONCE = 500
 MAX_WAITING = 50_000
 
 
-class Writer(Protocol):
-    """Commits changes in one transaction; raises `Transient` when the database does not accept them now."""
-
-    async def write(self, changes: Sequence[Change]) -> list[Received]: ...
-
-    async def close(self) -> None: ...
-
-
 @dataclass(slots=True)
 class _Delivery:
     changes: Sequence[Change]
@@ -206,7 +198,11 @@ class Ingress:
     """Receives changes on an event loop. `commits` counts transactions and `received` the changes they held."""
 
     def __init__(self, database_url: str, *, patience: float = PATIENCE_SECONDS) -> None:
-        self._writer = open_writer(database_url, patience=patience)
+        is_sqlite = database_url.startswith("sqlite")
+        path = sqlite_path(database_url)
+        self._writer: SqliteWriter | PostgresWriter = (
+            SqliteWriter(path, patience=patience) if is_sqlite else PostgresWriter(database_url, patience=patience)
+        )
         self._patience = patience
         self._waiting: list[_Delivery] = []
         self._changes_waiting = 0
@@ -293,13 +289,6 @@ class Ingress:
             counters.COMMITS.inc()
             counters.CHANGES.inc(len(chunk))
         return results
-
-
-def open_writer(database_url: str, *, patience: float) -> Writer:
-    """The writer for a database address as `Settings.database_url` has it."""
-    if database_url.startswith("sqlite"):
-        return SqliteWriter(sqlite_path(database_url), patience=patience)
-    return PostgresWriter(database_url, patience=patience)
 
 
 def _fail(group: Sequence[_Delivery], error: Exception) -> None:
