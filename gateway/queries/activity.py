@@ -19,7 +19,7 @@ from gateway.store.cursors import CUSTOMERS, FAILING_SECONDS, FLOWS, find_failin
 from gateway.store.event_history import select_events
 from gateway.store.events import OPEN, SALES, SETTLED, TRADE, UNSETTLED, Event, Flow, State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, STOCK, Notes
-from gateway.store.tables import ConnectionRow, CursorRow, EventCountRow, InboxRow, JournalRow, TokenRow
+from gateway.store.tables import CursorRow, EventCountRow, InboxRow, JournalRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers
 
@@ -217,9 +217,9 @@ def _unseen(session: Session, now: datetime) -> dict[str, float]:
     A system is silent, a login of a connection that works has ended, or a feed fails.
     """
     spans = [(silence.seconds, set(Flow)) for silence in connections.find_silent(session, now)]
-    works = and_(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None), col(TokenRow.lost).is_not(None))
-    lost = select(col(TokenRow.lost_at)).join(ConnectionRow, col(ConnectionRow.name) == col(TokenRow.connection))
-    spans += [(_age([at], now) or 0.0, set(Flow)) for at in session.execute(lost.where(works)).scalars()]
+    works = col(TokenRow.connection).in_(connections.WORKING)
+    lost = select(col(TokenRow.lost_at)).where(col(TokenRow.lost).is_not(None), works)
+    spans += [(_age([at], now) or 0.0, set(Flow)) for at in session.execute(lost).scalars()]
     spans += [
         (_age([feed.polled_at], now) or FAILING_SECONDS, FLOWS.get(feed.source, {Flow.ORDERS}))
         for feed in find_failing(session, now)
@@ -326,7 +326,6 @@ class Progress:
 
 
 def look(session: Session, event: Event) -> Progress:
-    """The progress of this backfill."""
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
     lately = and_(rows.state.in_(SETTLED), rows.updated_at > moment(-PACE_SECONDS))
     columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
@@ -353,7 +352,6 @@ def _find_backfills(session: Session, *shown: ColumnElement[bool]) -> list[Progr
 
 
 def find_progress(session: Session, event_id: int) -> Progress:
-    """The progress of the backfill with this event."""
     (event,) = select_events(session, col(InboxRow.id) == event_id)
     return look(session, event)
 

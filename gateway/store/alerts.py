@@ -18,7 +18,7 @@ from sqlmodel import Session, col
 from gateway.database import sql
 from gateway.database.sql import moment, upsert
 from gateway.errors import AUTH_LOST
-from gateway.store import connections, counts, cursors, installation, rate_limits, tokens
+from gateway.store import connections, counts, cursors, installation, rate_limits, round_robin, tokens
 from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.events import BACKFILL, UNSETTLED, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
@@ -113,9 +113,6 @@ def _stopped(session: Session, _patience: Thresholds, now: datetime) -> Iterator
 
 
 def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[AlertCause]:
-    resting = select(col(ConnectionRow.name)).where(
-        or_(col(ConnectionRow.paused).is_not(None), col(ConnectionRow.live).is_(False))
-    )
     # What a person had tried again, or a healed cause released, has waited since then, however old it is. At its later
     # attempts it is as old as it was between them.
     is_first = and_(col(InboxRow.state) == State.WORKING, col(InboxRow.attempts) <= 1)
@@ -129,7 +126,7 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
         found = (
             select(name, flow, func.count(), oldest)
             .where(col(InboxRow.state).in_(state), col(InboxRow.priority) < BACKFILL)
-            .where(name.not_in(resting), name.not_in(tokens.LOST))
+            .where(name.not_in(round_robin.resting()))
             .group_by(name, flow)
             .having(oldest < _now - patience.behind)
         )
@@ -234,7 +231,6 @@ def _differing(session: Session, _patience: Thresholds, now: datetime) -> Iterat
 
 
 def _not_compared(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
-    """Days that till and books were not compared on."""
     day = AgreementDayRow
     # The first row of a connection is never compared, and today not yet.
     opened = aliased(AgreementDayRow)

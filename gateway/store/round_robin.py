@@ -194,7 +194,7 @@ def _due_of(priority: int, *, resting: bool, connection: ColumnElement[str]) -> 
 def may_run(excluded: BindParameter[Any]) -> ColumnElement[bool]:
     """Whether an event may be claimed by its id: its connection neither rests nor cools down nor is `excluded`."""
     name = func.coalesce(_ROWS.connection, "")
-    free = or_(and_(_ROWS.priority == URGENT, is_asked()), name.not_in(_resting()))
+    free = or_(and_(_ROWS.priority == URGENT, is_asked()), name.not_in(resting()))
     return and_(free, name.not_in(_cooling()), name.not_in(excluded))
 
 
@@ -209,7 +209,7 @@ def _pending() -> ColumnElement[bool]:
     return pending
 
 
-def _resting() -> Any:
+def resting() -> Any:
     """Connections that wait for a person: paused, not live yet, or without authorisation."""
     stopped = or_(_CONNECTIONS.paused.is_not(None), _CONNECTIONS.live.is_(False))
     lost = select(_TOKENS.connection).where(_TOKENS.lost.is_not(None))
@@ -238,7 +238,7 @@ def give_back(session: Session, events: Sequence[Event]) -> None:
 _FIRST_NAME = select(_least_name(after=literal("")).label("name")).cte("names", recursive=True)
 _NAMES = _FIRST_NAME.union_all(select(_least_name(after=_FIRST_NAME.c.name)).where(_FIRST_NAME.c.name.is_not(None))).c
 _DUE_CONNECTIONS = (
-    select(_NAMES.name, _NAMES.name.in_(_resting()))
+    select(_NAMES.name, _NAMES.name.in_(resting()))
     .where(_NAMES.name.is_not(None), _NAMES.name.not_in(_cooling()))
     .order_by(_NAMES.name)
 )
