@@ -32,6 +32,7 @@ OPTIONS = (
     f"-c statement_timeout={STATEMENT_MILLISECONDS}"
     f" -c idle_in_transaction_session_timeout={IDLE_MILLISECONDS} -c TimeZone=UTC"
 )
+KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}  # seconds, seconds, probes
 _INTERVAL = 0.1
 _USED: Final = "kassabridge-used"
 _SHOW_TIMEOUT: Final = "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"
@@ -113,7 +114,6 @@ def _connect(_dialect: object, _record: object, arguments: Any, options: Any) ->
 
 
 def _is_refused_by_pooler(error: psycopg.OperationalError) -> bool:
-    """Whether a pooler refused the connection because it supports no settings of a session."""
     return "unsupported startup parameter" in str(error)
 
 
@@ -135,10 +135,8 @@ _INGRESS_OPTIONS: dict[str, Any] = {
     "connect_timeout": _CONNECT_SECONDS,
     "application_name": "kassabridge ingress",
     "options": f"-c statement_timeout={_INGRESS_MILLISECONDS} -c TimeZone=UTC",
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
     "tcp_user_timeout": _CONNECT_SECONDS * 1000,
+    **KEEPALIVES,
 }
 AsyncConnection = psycopg.AsyncConnection[TupleRow]
 REFUSALS = (psycopg.OperationalError, psycopg.InternalError, psycopg.ProgrammingError)

@@ -50,10 +50,8 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
             "connect_timeout": CONNECT_SECONDS,
             "options": postgres.OPTIONS,
             "application_name": "kassabridge",
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 2,
             "tcp_user_timeout": 20_000,
+            **postgres.KEEPALIVES,
         },
     )
     postgres.prepare(engine)
@@ -68,7 +66,6 @@ def without_pool(engine: Engine) -> Engine:
 
 
 def sqlite_path(url: str) -> str:
-    """The file behind a `sqlite:///` address."""
     return url.removeprefix("sqlite:///")
 
 
