@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +82,11 @@ class Seal:
             except (InvalidTag, ValueError):
                 continue
         return None
+
+
+def digest(text: str) -> str:
+    """What is stored of a text that is only compared: its SHA-256, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _derive(key: str, purpose: bytes) -> bytes:

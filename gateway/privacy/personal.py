@@ -6,7 +6,6 @@ because the books search only the exact spelling; they are kept as digests, beca
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, Index, String, and_, delete, func, or_, select
 from sqlmodel import AutoString, Field, Session, SQLModel, col
 
+from gateway.database.sealing import digest
 from gateway.database.session import reading, windows
 from gateway.database.sql import chunks, holds_one, upsert
 from gateway.store.links import LinkKind
@@ -64,7 +64,6 @@ class Person:
         return sorted(known | escaped, key=lambda each: (-len(each), each))
 
     def erase_from(self, text: str | None) -> str | None:
-        """The text without these identifiers."""
         for each in self.texts() if text else ():
             text = re.sub(re.escape(each), GONE, text or "", flags=re.IGNORECASE)
         return text
@@ -226,7 +225,7 @@ def put_addresses(session: Session, connection: str, customers: Mapping[str, Seq
     for some in chunks(sorted(customers), CUSTOMERS_AT_ONCE):
         of_these = and_(col(CustomerAddressRow.connection) == connection, col(CustomerAddressRow.customer_id).in_(some))
         session.execute(delete(CustomerAddressRow).where(of_these))
-        _insert_addresses(session, connection, [(id_, _digest(address)) for id_ in some for address in customers[id_]])
+        _insert_addresses(session, connection, [(id_, digest(address)) for id_ in some for address in customers[id_]])
 
 
 def mark_unread(session: Session, connection: str, customer_id: str) -> None:
@@ -235,17 +234,16 @@ def mark_unread(session: Session, connection: str, customer_id: str) -> None:
 
 
 def find_unread(session: Session, connection: str) -> list[str]:
-    """The ids of customers to read, at most as many as one read takes."""
     return _customer_ids(session, connection, [UNREAD])[:CUSTOMERS_AT_ONCE]
 
 
 def find_customers(session: Session, connection: str, addresses: Sequence[str]) -> list[str]:
-    return _customer_ids(session, connection, [_digest(address) for address in addresses])
+    return _customer_ids(session, connection, [digest(address) for address in addresses])
 
 
 def forget_addresses(session: Session, addresses: Iterable[str], customers: Iterable[tuple[str, str]]) -> None:
     """Drop these addresses, and all of these customers (connection and id)."""
-    digests = [_digest(address) for address in addresses]
+    digests = [digest(address) for address in addresses]
     known = [
         and_(col(CustomerAddressRow.connection) == name, col(CustomerAddressRow.customer_id) == id_)
         for name, id_ in customers
@@ -260,10 +258,6 @@ def _customer_ids(session: Session, connection: str, digests: Sequence[str]) -> 
 
 
 def _insert_addresses(session: Session, connection: str, rows: Sequence[tuple[str, str]]) -> None:
-    values = [{"connection": connection, "customer_id": id_, "digest": digest} for id_, digest in dict.fromkeys(rows)]
+    values = [{"connection": connection, "customer_id": id_, "digest": each} for id_, each in dict.fromkeys(rows)]
     if values:
         upsert(session, CustomerAddressRow, values)
-
-
-def _digest(address: str) -> str:
-    return hashlib.sha256(address.encode()).hexdigest()

@@ -5,7 +5,6 @@ An alert is raised once per cause, cleared when it is gone, and sent by the firs
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -16,6 +15,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.database import sql
+from gateway.database.sealing import digest
 from gateway.database.sql import moment, upsert
 from gateway.errors import AUTH_LOST
 from gateway.store import connections, counts, cursors, installation, rate_limits, round_robin, tokens
@@ -225,7 +225,7 @@ def _differing(session: Session, _patience: Thresholds, now: datetime) -> Iterat
             named.append(message("{day} {record}: {cause}, {amount}", day=when, amount=messages.Amount(cents), **said))
         if len(found) > _MAX_NAMED:
             named.append(message("and {n} more", n=len(found) - _MAX_NAMED))
-        stage = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+        stage = digest(repr(found))[:16]
         detail = messages.join(named, "{first}; {second}")
         yield AlertCause(f"agreement/{name}", title, detail, _FIX_DAYS, name, stage)
 

@@ -5,7 +5,6 @@ Leases are on polls, token refreshes, stock, articles and orders. A mark is neve
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 import uuid
@@ -18,6 +17,7 @@ from sqlalchemy import Engine, Float, bindparam, delete, func, select, update
 from sqlmodel import Session, col
 
 from gateway.database import sql
+from gateway.database.sealing import digest
 from gateway.database.session import reading, writing
 from gateway.database.sql import moment
 from gateway.errors import RateLimited, Transient
@@ -178,7 +178,7 @@ def use_once(session: Session, secret: str, *, seconds: float) -> bool:
 
     A second caller waits for the first one's transaction, and then gets False.
     """
-    row = {"digest": hashlib.sha256(secret.encode()).hexdigest(), "ends_at": moment(seconds + MARGIN_SECONDS)}
+    row = {"digest": digest(secret), "ends_at": moment(seconds + MARGIN_SECONDS)}
     return sql.upsert(session, UsedOnceRow, row, returning=[col(UsedOnceRow.digest)]).first() is not None
 
 

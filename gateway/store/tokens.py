@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Engine, and_, bindparam, case, func, select, true, update
 from sqlmodel import Session, col
 
-from gateway.database.sealing import Seal, SealedColumn
+from gateway.database.sealing import Seal, SealedColumn, digest
 from gateway.database.session import writing
 from gateway.database.sql import change, moment, upsert
 from gateway.store import connections, leases
@@ -105,7 +104,7 @@ def _to_values(connection: str, tokens: Tokens, seal: Seal) -> dict[str, Any]:
 
 def plant(session: Session, connection: str, refresh: str, seal: Seal) -> bool:
     """Store a refresh token of the environment, once: a token stored before does not replace newer ones."""
-    seed = hashlib.sha256(refresh.encode()).hexdigest()
+    seed = digest(refresh)
     row = session.get(TokenRow, connection)
     if row is not None and row.seed == seed:
         return False
@@ -206,7 +205,6 @@ def find_refusal(session: Session, connection: str) -> str | None:
 
 
 def is_authorised(token: TokenRow | None) -> bool:
-    """Whether there is a login that QuickBooks has not refused."""
     return token is not None and token.refresh_sealed is not None and token.lost is None
 
 

@@ -6,7 +6,6 @@ number of rows is limited: a right token costs neither a read nor a write.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, update
 from sqlmodel import Session, col
 
+from gateway.database.sealing import digest
 from gateway.database.sql import epoch, given, moment, upsert
 from gateway.store.tables import LoginFailureRow, UserRow, WebSessionRow
 
@@ -148,7 +148,7 @@ def sign_on(session: Session, subject: str, email: str | None) -> tuple[User, bo
 
 def invite(session: Session, user_id: int, secret: str) -> None:
     """Let who has the secret choose this person's password, once, within a week. An earlier invitation ends."""
-    _change(session, user_id, invitation=_digest(secret), invitation_ends_at=moment(INVITATION_SECONDS))
+    _change(session, user_id, invitation=digest(secret), invitation_ends_at=moment(INVITATION_SECONDS))
 
 
 def find_invited(session: Session, secret: str) -> User | None:
@@ -195,13 +195,13 @@ def begin(
     """Begin a session; deletes those that have ended."""
     session.execute(delete(WebSessionRow).where(col(WebSessionRow.ends_at) <= moment()))
     origin = {"address": address, "browser": browser[:_LONGEST_BROWSER]}
-    row = {"digest": _digest(session_id), "user_id": user_id, "began_at": moment(), "ends_at": moment(seconds)}
+    row = {"digest": digest(session_id), "user_id": user_id, "began_at": moment(), "ends_at": moment(seconds)}
     session.execute(insert(WebSessionRow).values(row | origin))
 
 
 def find_session(session: Session, session_id: str) -> WebSession | None:
     """A session, unless it has ended or its person is disabled."""
-    return next(iter(_find_sessions(session, col(WebSessionRow.digest) == _digest(session_id))), None)
+    return next(iter(_find_sessions(session, col(WebSessionRow.digest) == digest(session_id))), None)
 
 
 def sessions(session: Session, connection: str | None = None) -> list[WebSession]:
@@ -233,7 +233,7 @@ def _find_sessions(session: Session, *conditions: ColumnElement[bool]) -> list[W
 
 
 def _is_invited(secret: str) -> ColumnElement[bool]:
-    return and_(col(UserRow.invitation) == _digest(secret), col(UserRow.invitation_ends_at) > moment(), _IS_ENABLED)
+    return and_(col(UserRow.invitation) == digest(secret), col(UserRow.invitation_ends_at) > moment(), _IS_ENABLED)
 
 
 def _to_user(row: UserRow) -> User:
@@ -250,10 +250,6 @@ def _to_user(row: UserRow) -> User:
         has_signed_on=row.subject is not None,
         unknown_role=None if is_known else row.role,
     )
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 MAX_SOURCES = 10_000
