@@ -8,7 +8,6 @@ for the disk, so an event that may have written is never taken for a new one.
 from __future__ import annotations
 
 import dataclasses
-import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,8 +43,6 @@ _PROLONG = update(_INBOX).where(_MINE).values(leased_until=_ENDS).returning(_INB
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's claim: the event's row and the lease."""
-
     event_id: int
     lease: str
 
@@ -277,7 +274,7 @@ def _take_several(
 
 def _take(session: Session, taking: Any, lease: tuple[float, str], bound: Mapping[str, Any]) -> list[Event]:
     seconds, process = lease
-    rows = session.execute(taking, {"by": f"{process}{uuid.uuid4().hex}", "seconds": seconds, **bound}).all()
+    rows = session.execute(taking, {"by": leases.make_token(process), "seconds": seconds, **bound}).all()
     taken = [Event(*row[:-1]) for row in rows]
     followers = [event for event, row in zip(taken, rows, strict=True) if row[-1]]
     if not followers:

@@ -140,15 +140,13 @@ def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:
 
 
 def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECONDS) -> None:
-    """Prolong the leases that we still hold."""
     if not leases:
         return
-    alive: Any = and_(col(InboxRow.lease).in_(leases), col(InboxRow.state) == State.WORKING)
-    if engine.dialect.name == "postgresql":
-        # A locked one is about to end, together with others of which this may have locked some.
-        alive = _ROWS.id.in_(select(_ROWS.id).where(alive).with_for_update(skip_locked=True))
+    alive = select(_ROWS.id).where(_ROWS.lease.in_(leases), _ROWS.state == State.WORKING)
+    # A locked one is about to end, together with others of which this may have locked some.
+    free = _ROWS.id.in_(alive.with_for_update(skip_locked=True))
     with writing(engine) as session:
-        session.execute(update(InboxRow).where(alive).values(leased_until=moment(seconds)))
+        session.execute(update(InboxRow).where(free).values(leased_until=moment(seconds)))
 
 
 def finish_all(session: Session, ended: Sequence[tuple[Event, Outcome]]) -> bool:
