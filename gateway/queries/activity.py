@@ -123,22 +123,21 @@ def find_event(session: Session, event_id: int) -> Event | None:
 
 
 def find_about(session: Session, subject: str, *, limit: int) -> list[Event]:
-    """The last events of a subject, newest first."""
     return select_events(session, col(InboxRow.subject) == subject, limit=limit)
 
 
-def find_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:
+def find_order(session: Session, order: str) -> list[Event]:
     """All events of an order, newest first.
 
     `order` is its id at the till, its printed number, or the number of its document in the books.
     """
-    found = _named(session, order, col(InboxRow.flow) == Flow.ORDERS, limit)
+    found = _named(session, order, col(InboxRow.flow) == Flow.ORDERS)
     if any(event.entity in SALES.values() for event in found):
         return found
     for about, number in (*_printed_numbers(session, order), *_documents_numbered(session, order)):
         known = {event.id for event in found}
-        found += [event for event in _named(session, number, about, limit) if event.id not in known]
-    return sorted(found, key=lambda event: -event.id)[:limit]
+        found += [event for event in _named(session, number, about) if event.id not in known]
+    return sorted(found, key=lambda event: -event.id)[:PAGE]
 
 
 def _documents_numbered(session: Session, number: str) -> Iterator[tuple[ColumnElement[bool], str]]:
@@ -155,9 +154,9 @@ def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElem
             yield and_(col(InboxRow.connection) == name, col(InboxRow.entity) == SALES[kind]), printed
 
 
-def _named(session: Session, order: str, about: ColumnElement[bool], limit: int) -> list[Event]:
+def _named(session: Session, order: str, about: ColumnElement[bool]) -> list[Event]:
     named = or_(col(InboxRow.order_id) == order, col(InboxRow.entity_id) == order)
-    return select_events(session, named, about, limit=limit)
+    return select_events(session, named, about, limit=PAGE)
 
 
 def read_log(session: Session, event_id: int) -> list[Entry]:

@@ -169,7 +169,6 @@ def find_events(session: Session, keys: Collection[tuple[str, str]], without: Co
 
 
 def find_bulk(session: Session, bulk_id: int) -> BulkProgress | None:
-    """An action with the present states of its events."""
     row = session.get(BulkActionRow, bulk_id)
     if row is None:
         return None
@@ -186,7 +185,6 @@ def find_recent(session: Session, connection: str | None, *, limit: int = 5) -> 
 
 
 def find_ignored(session: Session, bulk_id: int) -> list[int]:
-    """The events of an action that are still ignored."""
     mine = select(col(BulkEventRow.event_id)).where(col(BulkEventRow.bulk_id) == bulk_id)
     wanted = and_(col(InboxRow.id).in_(mine), col(InboxRow.state) == State.SKIPPED)
     return [int(each) for each in session.execute(select(col(InboxRow.id)).where(wanted)).scalars() if each is not None]

@@ -345,7 +345,6 @@ class SigningKey:
     secret: Ed25519PrivateKey = field(repr=False)
 
     def sign(self, text: str) -> str:
-        """The signature, in base64."""
         return base64.b64encode(self.secret.sign(text.encode())).decode()
 
 

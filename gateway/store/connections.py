@@ -202,7 +202,6 @@ def _change(session: Session, key: str, **values: object) -> None:
 
 
 def names_by_realm(session: Session) -> dict[str, str]:
-    """Which connection each company of the books belongs to."""
     rows = session.execute(select(col(ConnectionRow.realm_id), col(ConnectionRow.name)).where(_PRESENT)).all()
     return {realm: name for realm, name in rows if realm}
 
@@ -329,7 +328,6 @@ def note_answers(session: Session, answers: Mapping[tuple[str, str], datetime]) 
 
 
 def failed(engine: Engine, connection: str, system: str, failure: str) -> None:
-    """The system could not be called, or did not answer."""
     row = {"connection": connection, "system": system, "failing_since": moment(), "failure": failure}
     since = func.coalesce(col(SystemRow.failing_since), moment())
     with writing(engine) as session:

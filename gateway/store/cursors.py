@@ -88,7 +88,6 @@ def began_at(session: Session, connection: str, source: str) -> datetime | None:
 
 
 def polled_at(session: Session, connection: str, source: str) -> datetime | None:
-    """When this source was last polled with success."""
     return session.execute(select(col(CursorRow.polled_at)).where(_is(connection, source))).scalar_one_or_none()
 
 
@@ -113,7 +112,6 @@ def find_stretch(session: Session, connection: str) -> int:
 
 
 def set_stretch(session: Session, connection: str, stretch: int) -> None:
-    """See `find_stretch`."""
     session.execute(update(CursorRow).where(_is(connection, BOOKS)).values(stretch=stretch))
 
 

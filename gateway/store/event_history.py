@@ -28,7 +28,6 @@ def select_events(session: Session, *wanted: ColumnElement[bool], limit: int | N
 
 
 def find_known(session: Session, keys: Collection[str]) -> set[str]:
-    """Those of these keys that were received before."""
     return set(session.execute(select(col(InboxRow.key)).where(col(InboxRow.key).in_(keys))).scalars())
 
 

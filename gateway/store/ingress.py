@@ -198,11 +198,10 @@ class Ingress:
     """Receives changes on an event loop. `commits` counts transactions and `received` the changes they held."""
 
     def __init__(self, database_url: str, *, patience: float = PATIENCE_SECONDS) -> None:
-        is_sqlite = database_url.startswith("sqlite")
-        path = sqlite_path(database_url)
-        self._writer: SqliteWriter | PostgresWriter = (
-            SqliteWriter(path, patience=patience) if is_sqlite else PostgresWriter(database_url, patience=patience)
-        )
+        if database_url.startswith("sqlite"):
+            self._writer: SqliteWriter | PostgresWriter = SqliteWriter(sqlite_path(database_url), patience=patience)
+        else:
+            self._writer = PostgresWriter(database_url, patience=patience)
         self._patience = patience
         self._waiting: list[_Delivery] = []
         self._changes_waiting = 0

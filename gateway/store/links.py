@@ -283,7 +283,6 @@ def debtor(name: str) -> str:
 
 
 def named_item(kind: str, name: str) -> str:
-    """The source id of an item that the settings name."""
     return f"{NAMED}{kind}:{name}"
 
 

@@ -249,7 +249,6 @@ def name_agreement(connection: str, start: date, through: date) -> Message:
 
 
 def name_backfill(flow: Flow, since: date | None) -> Message:
-    """What the audit trail calls a backfill."""
     return message("{flow} since {day}", flow=message(flow), day=since or message("the beginning"))
 
 
@@ -288,7 +287,6 @@ def is_part_of(event: Event) -> ColumnElement[bool]:
 
 
 def count_states(session: Session, event: Event) -> dict[str, int]:
-    """How many events of this backfill are in each state."""
     state = col(InboxRow.state)
     found = session.execute(select(state, func.count()).where(is_part_of(event)).group_by(state))
     return {str(each): int(count) for each, count in found}
