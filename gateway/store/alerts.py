@@ -126,7 +126,7 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
         found = (
             select(name, flow, func.count(), oldest)
             .where(col(InboxRow.state).in_(state), col(InboxRow.priority) < BACKFILL)
-            .where(name.not_in(round_robin.resting()))
+            .where(name.not_in(round_robin.RESTING))
             .group_by(name, flow)
             .having(oldest < _now - patience.behind)
         )

@@ -244,7 +244,7 @@ def park_lost(session: Session, *, code: str) -> int:
     `requeue_parked` with the same code makes them due again. A person's requests are not parked, nor hints of the till:
     its sales are read by themselves, and each counts once.
     """
-    asked = or_(and_(col(InboxRow.priority) == URGENT, round_robin.is_asked()), col(InboxRow.entity) == SESSION)
+    asked = or_(and_(col(InboxRow.priority) == URGENT, round_robin.IS_ASKED), col(InboxRow.entity) == SESSION)
     its_tokens = col(TokenRow.connection) == col(InboxRow.connection)
     way_out = case((col(TokenRow.lost_code).is_(None), tokens.RECONNECT), else_=tokens.REFUSED)
     why, fix = (
@@ -301,8 +301,7 @@ def find_refused(session: Session, connection: str) -> list[int]:
 
     It may refuse these calls alone, so they become more seldom. What waits for QuickBooks is left to its login.
     """
-    works = and_(col(TokenRow.refresh_sealed).is_not(None), col(TokenRow.lost).is_(None))
-    working = select(col(TokenRow.connection)).where(works)
+    working = select(col(TokenRow.connection)).where(tokens.AUTHORISED)
     mine = and_(_ROWS.connection == connection, _ROWS.connection.in_(working))
     refused = and_(mine, _ROWS.state == State.PARKED, _ROWS.code == AUTH_LOST)
     shown = select(_ROWS.id, _ROWS.received_at, _ROWS.updated_at, moment()).where(refused)

@@ -16,8 +16,8 @@ from sqlalchemy.types import ARRAY, JSON, Integer, String
 from sqlmodel import Session
 
 from gateway.database.sql import fixed
-from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, Event, State
-from gateway.store.rate_limits import is_cooling
+from gateway.store.events import BACKFILL, NORMAL, PENDING, SESSION, URGENT, Event, State
+from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, is_cooling
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow, TokenRow
 
 DUE, MOST = "due", "at_most"  # the bound names of the due connections and of how many events of each
@@ -33,6 +33,20 @@ _ROWS = _INBOX.c
 _CONNECTIONS = ConnectionRow.__table__.c  # type: ignore[attr-defined]
 _TOKENS = TokenRow.__table__.c  # type: ignore[attr-defined]
 _LIMITS = RateLimitRow.__table__.c  # type: ignore[attr-defined]
+
+_PENDING: ColumnElement[bool] = _ROWS.state.not_in(_SETTLED)
+IS_ASKED: ColumnElement[bool] = _ROWS.entity != SESSION
+"""Requests of a person, as opposed to hints of a webhook."""
+_STOPPED = or_(_CONNECTIONS.paused.is_not(None), _CONNECTIONS.live.is_(False))
+_LOST = select(_TOKENS.connection).where(_TOKENS.lost.is_not(None))
+RESTING: Any = select(_CONNECTIONS.name).where(_STOPPED).union(_LOST)
+"""Connections that wait for a person: paused, not live yet, or without authorisation."""
+_ACCOUNT = or_(
+    and_(_LIMITS.system == QUICKBOOKS, _LIMITS.account == _CONNECTIONS.realm_id),
+    and_(_LIMITS.system == MPLUSKASSA, _LIMITS.account == _CONNECTIONS.mplus_url),
+)
+_COOLING: Any = select(_CONNECTIONS.name).where(_ACCOUNT, is_cooling(_LIMITS))
+"""Connections with an account in cooldown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +104,7 @@ def find_due_connections(session: Session) -> list[DueConnection]:
 
 
 def _least_name(*, after: ColumnElement[Any]) -> ColumnElement[str]:
-    pending = select(_ROWS.connection).where(_pending(), _ROWS.connection > after)
+    pending = select(_ROWS.connection).where(_PENDING, _ROWS.connection > after)
     return pending.order_by(_ROWS.connection).limit(1).correlate_except(_INBOX).scalar_subquery()
 
 
@@ -142,7 +156,7 @@ def _newest_of(first: Any) -> Select[Any]:
     newest = (
         select(func.max(_ROWS.id))
         .where(_ROWS.subject == first.subject, _ROWS.priority == first.priority, _ROWS.id >= first.id)
-        .where(_pending(), _ROWS.turn_at <= fixed())
+        .where(_PENDING, _ROWS.turn_at <= fixed())
         .correlate_except(_INBOX)
         .scalar_subquery()
     )
@@ -185,8 +199,8 @@ def _due_of(priority: int, *, resting: bool, connection: ColumnElement[str]) -> 
     busy = exists().where(and_(other.c.subject == _ROWS.subject, other.c.state == _WORKING))
     return (
         select(_ROWS.id, _ROWS.connection, _ROWS.subject, _ROWS.priority)
-        .where(_ROWS.connection == connection, _ROWS.priority == priority, _pending(), ~busy)
-        .where(_ROWS.turn_at <= fixed(), is_asked() if resting else true())
+        .where(_ROWS.connection == connection, _ROWS.priority == priority, _PENDING, ~busy)
+        .where(_ROWS.turn_at <= fixed(), IS_ASKED if resting else true())
         .order_by(_ROWS.turn_at, _ROWS.id)
     )
 
@@ -194,35 +208,8 @@ def _due_of(priority: int, *, resting: bool, connection: ColumnElement[str]) -> 
 def may_run(excluded: BindParameter[Any]) -> ColumnElement[bool]:
     """Whether an event may be claimed by its id: its connection neither rests nor cools down nor is `excluded`."""
     name = func.coalesce(_ROWS.connection, "")
-    free = or_(and_(_ROWS.priority == URGENT, is_asked()), name.not_in(resting()))
-    return and_(free, name.not_in(_cooling()), name.not_in(excluded))
-
-
-def is_asked() -> ColumnElement[bool]:
-    """Requests of a person, as opposed to hints of a webhook."""
-    asked: ColumnElement[bool] = _ROWS.entity != "Session"
-    return asked
-
-
-def _pending() -> ColumnElement[bool]:
-    pending: ColumnElement[bool] = _ROWS.state.not_in(_SETTLED)
-    return pending
-
-
-def resting() -> Any:
-    """Connections that wait for a person: paused, not live yet, or without authorisation."""
-    stopped = or_(_CONNECTIONS.paused.is_not(None), _CONNECTIONS.live.is_(False))
-    lost = select(_TOKENS.connection).where(_TOKENS.lost.is_not(None))
-    return select(_CONNECTIONS.name).where(stopped).union(lost)
-
-
-def _cooling() -> Any:
-    """Connections with an account in cooldown."""
-    account = or_(
-        and_(_LIMITS.system == "quickbooks", _LIMITS.account == _CONNECTIONS.realm_id),
-        and_(_LIMITS.system == "mpluskassa", _LIMITS.account == _CONNECTIONS.mplus_url),
-    )
-    return select(_CONNECTIONS.name).where(account, is_cooling(_LIMITS))
+    free = or_(and_(_ROWS.priority == URGENT, IS_ASKED), name.not_in(RESTING))
+    return and_(free, name.not_in(_COOLING), name.not_in(excluded))
 
 
 def give_back(session: Session, events: Sequence[Event]) -> None:
@@ -238,7 +225,7 @@ def give_back(session: Session, events: Sequence[Event]) -> None:
 _FIRST_NAME = select(_least_name(after=literal("")).label("name")).cte("names", recursive=True)
 _NAMES = _FIRST_NAME.union_all(select(_least_name(after=_FIRST_NAME.c.name)).where(_FIRST_NAME.c.name.is_not(None))).c
 _DUE_CONNECTIONS = (
-    select(_NAMES.name, _NAMES.name.in_(resting()))
-    .where(_NAMES.name.is_not(None), _NAMES.name.not_in(_cooling()))
+    select(_NAMES.name, _NAMES.name.in_(RESTING))
+    .where(_NAMES.name.is_not(None), _NAMES.name.not_in(_COOLING))
     .order_by(_NAMES.name)
 )

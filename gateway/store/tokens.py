@@ -29,6 +29,8 @@ SEALED = ("access_sealed", "refresh_sealed")
 
 LOST: Final = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
 """The keys of the connections whose login QuickBooks has refused."""
+AUTHORISED: Final = and_(col(TokenRow.refresh_sealed).is_not(None), col(TokenRow.lost).is_(None))
+"""`is_authorised` in SQL."""
 
 # Read before every call of QuickBooks, and built once: building it would cost more than the database does.
 _ROWS = TokenRow.__table__  # type: ignore[attr-defined]
@@ -169,11 +171,7 @@ def is_due_again(lasted: timedelta, waited: timedelta) -> bool:
 
 def find_idle(session: Session, *, seconds: float) -> list[str]:
     """Connections whose tokens were not refreshed for so long, the lost ones left out."""
-    idle = and_(
-        col(TokenRow.refresh_sealed).is_not(None),
-        col(TokenRow.lost).is_(None),
-        col(TokenRow.updated_at) < moment(-seconds),
-    )
+    idle = and_(AUTHORISED, col(TokenRow.updated_at) < moment(-seconds))
     return list(session.execute(select(col(TokenRow.connection)).where(idle)).scalars())
 
 
