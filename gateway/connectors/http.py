@@ -16,7 +16,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -33,6 +33,9 @@ MAX_CONNECTIONS: Final = 32
 _MAX_KEPT: Final = 20
 _SHORTEST: Final = 0.001  # a wait of zero would mean non-blocking, which fails differently
 _LONGEST_PAUSE: Final = 7 * 86_400.0  # seconds; a longer one is not plausible
+_OF_HTTPCORE: Final = (
+    httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol,
+)  # fmt: skip
 _UNTRUSTED: Final = "has a certificate that is not trusted"
 _CERTIFICATES: Final = {  # by OpenSSL's number of the reason
     10: "has a certificate that has expired",
@@ -168,19 +171,55 @@ def find_pause(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 1.0), _LONGEST_PAUSE) if math.isfinite(seconds) else None
 
 
-class Transport(httpx.HTTPTransport):
+class Transport(httpx.BaseTransport):
     """Guarded connections for httpx; `kept` of them stay open. Not `encrypted` ones go to private networks only."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, encrypted: bool = True, kept: int = _MAX_KEPT) -> None:
         if tls is None and encrypted:
             tls = httpx.create_ssl_context()  # made once: reading the authorities takes some thirty milliseconds
-        self._pool = httpcore.ConnectionPool(  # instead of the one that the base class makes, which guards nothing
+        self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
             max_connections=MAX_CONNECTIONS,
             max_keepalive_connections=kept,
             keepalive_expiry=5.0,
             network_backend=_Network(encrypted=encrypted),
         )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _as_httpx():
+            answer = self._pool.handle_request(asked)
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    try:
+        yield
+    except _OF_HTTPCORE as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error  # both libraries have the same names
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
 
 
 class _Network(httpcore.SyncBackend):
