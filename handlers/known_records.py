@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from gateway.database.session import writing
@@ -67,8 +66,7 @@ def note_relation(relation: Relation, deps: Deps) -> None:
 
 def note_customer(customer: Customer, deps: Deps) -> None:
     """A customer of the books was read that no relation is known of."""
-    source_id = f"customer:{customer.id}"
-    deps.note(dataclasses.replace(RecordFacts(RecordKind.CUSTOMER, source_id), **_of_customer(customer)))
+    deps.note(RecordFacts(RecordKind.CUSTOMER, f"customer:{customer.id}", **_of_customer(customer)))
 
 
 def note_pair(relation: Relation, customer: Customer, deps: Deps, *, written: bool = False) -> None:
@@ -112,7 +110,7 @@ def note_merge(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> No
     with writing(deps.engine) as session:
         claims.hold(session, deps.claim)
         found = links.find_by_target(session, deps.connection, LinkKind.MERGED, merged_id)
-        earlier = [replace(link, target_id=remaining_id) for link in found if link.target_entity == entity]
+        earlier = [dataclasses.replace(link, target_id=remaining_id) for link in found if link.target_entity == entity]
         merged = Link(LinkKind.MERGED, _merge_key(entity, merged_id), entity, remaining_id)
         links.save(session, deps.connection, merged, *earlier)
 

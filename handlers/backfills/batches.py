@@ -99,11 +99,6 @@ def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
     return deps.read(links.find_all, LinkKind.ITEM, [item.id for item in page])
 
 
-def find_load(deps: Deps) -> LoadState:
-    found: LoadState = deps.process.loads.setdefault(deps.connection, LoadState())
-    return found
-
-
 def handle(some: Sequence[Item], page: ItemPage, reached: object, event: Event, deps: Deps) -> GatewayError | None:
     """Handle some items of a page; what interrupted that, or None. `reached`: the position after them.
 

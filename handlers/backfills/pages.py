@@ -284,7 +284,8 @@ def _read_page(known: Backfill, start: int, size: int, deps: Deps) -> tuple[Sequ
 
 def _receive_items(known: Backfill, deps: Deps) -> Result:
     """Batches of the page at this position, until their time is up: what is more urgent comes first."""
-    load, position, until = batches.find_load(deps), known.start, time.monotonic() + SLICE_SECONDS
+    load: batches.LoadState = deps.process.loads.setdefault(deps.connection, batches.LoadState())
+    position, until = known.start, time.monotonic() + SLICE_SECONDS
     while True:
         began = time.monotonic()
         page = load.page = _page_at(position, load, known, deps)

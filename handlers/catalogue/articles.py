@@ -25,7 +25,7 @@ from mapping.explanations import Explanation
 from mapping.items import Family, fold, to_own_name
 from mapping.messages import message
 from mapping.products import Traces, without_name
-from mapping.records import Article, Item, Product, TurnoverGroup, fingerprint
+from mapping.records import Article, Item, Product, TurnoverGroup
 from mapping.vat_table import VatTable, with_turnover_groups
 
 
@@ -118,18 +118,6 @@ def explain(member: Member, present: Product | None, vat: VatTable, deps: Deps) 
         number=member.number,
         traces=member.former_traces,
     )
-
-
-def print_of(member: Member, plain: Product) -> str:
-    """Fingerprint of what the gateway would write for a member; if it is unchanged, the till is not read."""
-    family = (member.family.key,) if member.family else ()
-    return fingerprint((fingerprint(plain), member.group, *family))
-
-
-def is_written(member: Member, wanted: str) -> bool:
-    """Whether exactly this was written last, under this number."""
-    link = member.link
-    return link is not None and link.target_id == str(member.number) and link.fingerprint == wanted
 
 
 def to_new(product: Product, group: int | None, turnover_groups: Iterable[TurnoverGroup]) -> Product:

@@ -23,7 +23,7 @@ from handlers.result import Result, done, parked, skipped
 from mapping.errors import MappingError, NotBookable
 from mapping.items import CATEGORY, OWN, find_family, fold, name_item, needs_allocation
 from mapping.messages import message
-from mapping.records import Product
+from mapping.records import Product, fingerprint
 from mapping.vat_table import VatTable
 
 
@@ -86,11 +86,12 @@ def load(known: ItemContext, deps: Deps) -> ItemContext:
 
 def map_as(number: int, group: int | None, known: ItemContext, vat: VatTable, deps: Deps) -> ItemContext:
     """The item as the article of this number. Raises `MappingError` for what a person must correct."""
-    family = find_family(known.item, deps.settings.products)
-    member = Member(known.item, number, group, known.link, family)
-    wanted = articles.print_of(member, articles.to_product(member, vat, deps))
-    settled = known.owns and articles.is_written(member, wanted)
-    return dataclasses.replace(known, member=member, vat=vat, wanted=wanted, settled=settled)
+    link, family = known.link, find_family(known.item, deps.settings.products)
+    member = Member(known.item, number, group, link, family)
+    plain = fingerprint(articles.to_product(member, vat, deps))
+    wanted = fingerprint((plain, group, *((family.key,) if family else ())))
+    is_written = link is not None and link.target_id == str(number) and link.fingerprint == wanted
+    return dataclasses.replace(known, member=member, vat=vat, wanted=wanted, settled=known.owns and is_written)
 
 
 def read(known: ItemContext, deps: Deps, *, absent: bool = False) -> ItemContext:
