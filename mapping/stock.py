@@ -31,15 +31,8 @@ class ExpressionError(ValueError):
     """A formula cannot be read, or has no value for these numbers; the message is for its author."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """A formula that was read: its text, and how to compute it."""
-
-    text: str
-    evaluate: Callable[[Mapping[str, Decimal]], Decimal]
-
-
-_Node = Callable[[Mapping[str, Decimal]], Decimal]
+Expression = Callable[[Mapping[str, Decimal]], Decimal]
+"""A formula, or a part of one, that was read: it takes the values of its names."""
 _Operator = Callable[[Decimal, Decimal], Decimal]
 
 
@@ -65,7 +58,7 @@ def read_expression(text: str, *, names: Sequence[str], strict: bool = False) ->
     """
     if len(text) > _LONGEST:
         raise ExpressionError(message("a formula has at most {most} characters", most=_LONGEST))
-    return Expression(text, _Reader(text, frozenset(names), strict=strict).read())
+    return _Reader(text, frozenset(names), strict=strict).read()
 
 
 class _Reader:
@@ -78,18 +71,18 @@ class _Reader:
         self._names_read = 0
         self._at = 0
 
-    def read(self) -> _Node:
+    def read(self) -> Expression:
         node = self._read_sum(0)
         if self._at < len(self._tokens):
             raise ExpressionError(message('"{part}" is not expected here', part=self._tokens[self._at]))
         return node
 
-    def _read_sum(self, depth: int) -> _Node:
+    def _read_sum(self, depth: int) -> Expression:
         if depth > _DEPTH:
             raise ExpressionError("the formula is nested too deeply")
         return self._read_chain("+-", lambda depth: self._read_chain("*/", self._read_factor, depth), depth)
 
-    def _read_chain(self, symbols: str, read: Callable[[int], _Node], depth: int) -> _Node:
+    def _read_chain(self, symbols: str, read: Callable[[int], Expression], depth: int) -> Expression:
         """Operands joined by symbols of one precedence, computed from left to right."""
         first, others = read(depth), []
         while (symbol := self._take(*symbols)) is not None:
@@ -112,14 +105,14 @@ class _Reader:
 
         return compute
 
-    def _read_factor(self, depth: int) -> _Node:
+    def _read_factor(self, depth: int) -> Expression:
         negative = False
         while self._take("-") is not None:
             negative = not negative
         node = self._read_atom(depth)
         return (lambda values: -node(values)) if negative else node
 
-    def _read_atom(self, depth: int) -> _Node:
+    def _read_atom(self, depth: int) -> Expression:
         if self._at >= len(self._tokens):
             raise ExpressionError("the formula ends too early")
         self._at += 1
@@ -140,7 +133,7 @@ class _Reader:
         self._names_read += 1
         return lambda values: values[token]
 
-    def _closed(self, node: _Node) -> _Node:
+    def _closed(self, node: Expression) -> Expression:
         if self._take(")") is None:
             raise ExpressionError("a closing parenthesis is missing")
         return node
@@ -212,7 +205,6 @@ class StockSettings(Section):
 
 # --- the quantities -----------------------------------------------------------------------------------------------
 
-_WHOLE = BranchStock()
 _NONE = Decimal(0)
 _MOST_DIGITS = 18  # of a whole number at the till, its decimal places included
 
@@ -276,7 +268,7 @@ def _rows(settings: StockSettings, branches: Sequence[int], record: str) -> Mapp
         main = settings.main_branch if settings.main_branch is not None else min(branches, default=None)
         if main is None or main not in branches:
             raise _unknown_branch(main, branches, record)
-        return {main: _WHOLE}
+        return {main: BranchStock()}
     rows = {int(number): row for number, row in settings.branches.items()}
     for branch in rows:
         if branch not in branches:
@@ -296,7 +288,8 @@ def _unknown_branch(branch: int | None, branches: Sequence[int], record: str) ->
 
 
 def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, record: str) -> Decimal:
-    formula = read_expression(row.formula or settings.formula, names=STOCK_NAMES)
+    formula = row.formula or settings.formula
+    evaluate = read_expression(formula, names=STOCK_NAMES)
     values = {
         "available": figures.on_hand,
         "on_hand": figures.on_hand,
@@ -306,7 +299,7 @@ def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, recor
         "safety": settings.safety if row.safety is None else row.safety,
     }
     try:
-        value = formula.evaluate(values)
+        value = evaluate(values)
     except ExpressionError as error:
         raise _without_value(formula, error, record) from error
     if value and value.adjusted() + settings.decimals >= _MOST_DIGITS:
@@ -314,9 +307,9 @@ def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, recor
     return value
 
 
-def _without_value(formula: Expression, error: object, record: str) -> MappingError:
+def _without_value(formula: str, error: object, record: str) -> MappingError:
     return MappingError(
-        message('the formula "{text}" has no value: {error}', text=formula.text, error=error),
+        message('the formula "{text}" has no value: {error}', text=formula, error=error),
         code="formula-without-value",
         record=record,
         fix="correct the formula in the settings",

@@ -74,7 +74,7 @@ def test_a_formula_that_cannot_be_read_is_refused_when_saved(formula: str, compl
 @given(SMALL, SMALL, SMALL)
 def test_precedence_is_that_of_arithmetic(a: Decimal, b: Decimal, c: Decimal) -> None:
     formula = read_expression("available - reserved * safety + available", names=STOCK_NAMES)
-    assert formula.evaluate({"available": a, "reserved": b, "safety": c}) == a - b * c + a
+    assert formula({"available": a, "reserved": b, "safety": c}) == a - b * c + a
 
 
 @pytest.mark.parametrize(
