@@ -379,7 +379,6 @@ def _find_remedy(cause: Cause, case: _Case) -> str:
 
 
 def unexplained(differences: Figures) -> DifferenceRow:
-    """The row of what no record explains."""
     return DifferenceRow(
         Cause.UNEXPLAINED,
         "-",

@@ -33,7 +33,6 @@ Operator = Literal[
     "filled",
     "matches",
 ]
-_VALUELESS = ("empty", "filled")
 
 
 def is_in_force(info: ValidationInfo) -> bool:
@@ -62,7 +61,7 @@ class Comparison(_Node):
 
     @model_validator(mode="after")
     def _value_fits(self, info: ValidationInfo) -> Comparison:
-        if self.is_ not in _VALUELESS and self.value is None:
+        if self.is_ not in ("empty", "filled") and self.value is None:
             raise ValueError(message('"{name}" needs a value', name=self.is_))
         if (self.is_ == "in") is not isinstance(self.value, tuple):
             raise ValueError('a list of values belongs to "in", and "in" needs a list')

@@ -67,7 +67,6 @@ class Assessment:
 
     @cached_property
     def is_withdrawn(self) -> bool:
-        """Whether nothing of it is left: a cancelled order, or no turnover, VAT and money."""
         return sale_identity.is_withdrawn(self.sale)
 
     @cached_property

@@ -33,14 +33,14 @@ _SKIPPED_TYPES = {
     "Category": "a category becomes an article group, not a product",
 }
 POLICY_FIELDS = {"price": ("price_incl_cents", "price_excl_cents"), "vat": ("vat_code",), "custom": ("custom_fields",)}
-_OFFER = ("price", "vat", "barcode", "active", "webshop", "stock_article", "turnover_group")
-_CONTENT = ("description", *ENRICHED, "colour", "size", "custom")
-_SWITCHES = (("offer", _OFFER), ("content", _CONTENT))
+_SWITCHES = {
+    "offer": ("price", "vat", "barcode", "active", "webshop", "stock_article", "turnover_group"),
+    "content": (NAME, *ENRICHED, *_ATTRIBUTES, "custom"),
+}
 _EMPTY = Article()
 _GOVERNED: tuple[ProductField, ...] = get_args(ProductField)
 _NEEDED_TO_CREATE = ("description", "vat")
 NO_UPDATES = "it exists already, and updates are switched off"
-_ONLY_NEW = "only a new article gets its turnover group from the settings"
 _UNKNOWN: Traces = {}
 
 
@@ -140,11 +140,6 @@ def find_kept_ours(article: Article, before: Article | None, traces: Traces) -> 
     ours = {name for name, text in present.items() if _is_ours(name, text, traces) or text == getattr(article, name)}
     renamed = before.description and NAME in traces and NAME not in ours
     return frozenset(ours - {NAME} if renamed else ours | {NAME})
-
-
-def to_traces(item: Item, *, settings: ProductSettings, vat: VatTable, allocated: int) -> dict[str, str]:
-    """The traces to store of the item's texts after they are written."""
-    return trace(to_article(item, allocated, settings, vat))
 
 
 def to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
@@ -268,12 +263,14 @@ def why_kept(
 
     In the fields of `ours` the till has the gateway's own text.
     """
-    switched_off = next((name for name, fields in _SWITCHES if field in fields and not getattr(settings, name)), None)
+    switched_off = next(
+        (name for name, fields in _SWITCHES.items() if field in fields and not getattr(settings, name)), None
+    )
     if switched_off and (before is not None or field not in _NEEDED_TO_CREATE):
         return f"products.{switched_off} is switched off"
     policy = settings.write.get(field)
     if policy is None and field == "turnover_group" and before is not None:
-        return _ONLY_NEW
+        return "only a new article gets its turnover group from the settings"
     if policy is None:
         if before is None or field in ours or field not in (NAME, *ENRICHED):
             return None

@@ -213,7 +213,7 @@ def finish(member: Member, wanted: str, vat: VatTable, deps: Deps) -> Link:
 def to_link(member: Member, wanted: str, vat: VatTable, deps: Deps) -> Link:
     """The link of the item's article. The owner of the article is stored under the lease (`ownership.keep`)."""
     item = member.item
-    traces = products.to_traces(item, settings=deps.settings.products, vat=vat, allocated=member.number)
+    traces = products.trace(products.to_article(item, member.number, deps.settings.products, vat))
     family = member.family.key if member.family else None
     own = {"group": member.group, "texts": traces, "family": family, "guest": member.guest}
     detail = {"content": items.content(item), "sku": fold(item), **own}

@@ -246,7 +246,7 @@ def _type(contract: str, name: str) -> str:
 
 
 def traces(item: Item, toml: str = "") -> dict[str, str]:
-    return products.to_traces(item, settings=parse(toml).products, vat=VAT, allocated=1001)
+    return products.trace(products.to_article(item, 1001, parse(toml).products, VAT))
 
 
 def shown(**fields: Any) -> Product:
