@@ -74,8 +74,7 @@ def _open_sqlite(url: str) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):  # an existing one stays as it is; a failure is reported on first use
         path.touch(mode=0o600, exist_ok=False)
-    timeout = BUSY_MILLISECONDS / 1000
-    connect_args = {"check_same_thread": False, "timeout": timeout}
+    connect_args = {"check_same_thread": False, "timeout": BUSY_MILLISECONDS / 1000}
     engine = create_engine(url, hide_parameters=True, connect_args=connect_args, max_overflow=-1)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -69,8 +69,7 @@ def renew(session: Session, lease: str, *, seconds: float) -> bool:
 
 def release(session: Session, lease: str) -> bool:
     """Release a lease, its row is deleted; False when another owner has taken it over."""
-    mine = delete(LeaseRow).where(col(LeaseRow.lease) == lease)
-    return sql.change(session, mine) > 0
+    return sql.change(session, delete(LeaseRow).where(col(LeaseRow.lease) == lease)) > 0
 
 
 @dataclass(frozen=True, slots=True)

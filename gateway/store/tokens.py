@@ -89,8 +89,7 @@ def save(session: Session, connection: str, tokens: Tokens, seal: Seal) -> None:
 def replace(session: Session, connection: str, tokens: Tokens, seal: Seal) -> bool:
     """Store the result of a refresh; False when the connection has no tokens any more, because it was removed."""
     mine = update(TokenRow).where(col(TokenRow.connection) == connection)
-    values = _to_values(connection, tokens, seal)
-    return change(session, mine.values(**values)) > 0
+    return change(session, mine.values(**_to_values(connection, tokens, seal))) > 0
 
 
 def _to_values(connection: str, tokens: Tokens, seal: Seal) -> dict[str, Any]:
