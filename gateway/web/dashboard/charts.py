@@ -68,10 +68,6 @@ class Chart:
     def is_empty(self) -> bool:
         return not any(any(row.values) for row in self.rows)
 
-    @property
-    def total(self) -> int:
-        return sum(sum(row.values) for row in self.rows)
-
 
 def find_top(highest: int) -> int:
     """The round number at the upper edge: 1, 2 or 5 times a power of ten."""
@@ -226,11 +222,14 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
 
     def look(session: Session) -> dict[str, Any]:
         now = sql.now_of(session).astimezone(UTC)
-        names_of_months = [f"{each:%Y-%m}" for each in _months(now.date())]
-        months = figures.read_calls_by_month(session, names_of_months, visitor.connection)
-        by_day = find_reads(session, now, visitor.connection)
-        every = counts.calls_of_month(session, f"{now:%Y-%m}")
-        return {"now": now, "months": months, "by_day": by_day, "meters": every}
+        months = {f"{each:%Y-%m}": each for each in _months(now.date())}
+        calls = figures.read_calls_by_month(session, list(months), visitor.connection)
+        return {
+            "now": now,
+            "months": [(first, calls.get(month, {})) for month, first in months.items()],
+            "by_day": find_reads(session, now, visitor.connection),
+            "meters": counts.calls_of_month(session, f"{now:%Y-%m}"),
+        }
 
     found = await shared.read(look)
     by_kind: Counter[str] = Counter()
@@ -249,7 +248,7 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
         by_connection=_most_first(by_connection),
         by_kind=_most_first(by_kind),
         name=name_read,
-        months=[(first, found["months"].get(f"{first:%Y-%m}", {})) for first in _months(found["now"].date())],
+        months=found["months"],
         chart=to_reads(request, found["by_day"], found["now"]),
         of_one=visitor.connection is not None,
     )
