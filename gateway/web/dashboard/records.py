@@ -33,11 +33,6 @@ _MISSING: Final = {
     RecordKind.PRODUCT: "there is no such product",
     RecordKind.CUSTOMER: "there is no such customer",
 }
-CHIPS: Final = {
-    RecordStatus.LINKED: "done",
-    RecordStatus.WAITING: "waiting",
-    RecordStatus.NEEDS_ATTENTION: "parked",
-}
 LONGEST_ID: Final = 18
 """Digits: no database counts further."""
 _ADDRESSES: Final = {RecordKind.PRODUCT: "/products", RecordKind.CUSTOMER: "/customers"}
@@ -84,7 +79,6 @@ async def show_records(kind: RecordKind, request: Request, visitor: Visitor) -> 
         query=query,
         chosen=given.get("state", ""),
         marks=MARKS if kind is RecordKind.PRODUCT else {"differs": "differs"},
-        chips=CHIPS,
         to_pieces=to_pieces,
         branches=branches,
         may_see=may_see(visitor, kind),
@@ -137,7 +131,6 @@ async def show_record(kind: RecordKind, request: Request, visitor: Visitor) -> R
         fields=fields if may_see(visitor, kind) else (),
         stock=json.loads(row.stock or "[]"),
         branches=found.branches,
-        chips=CHIPS,
         may_see=may_see(visitor, kind),
         who=to_person(found.record) if kind is RecordKind.CUSTOMER else None,
     )
