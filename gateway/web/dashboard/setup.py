@@ -31,10 +31,7 @@ from mapping.vat_table import SALES_GROUPS
 
 Step = Callable[..., Awaitable[Any]]
 NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
-OVER_THEIRS: Final = "What you chose is below: save once more to put it in force over theirs."
 NO_DAY: Final = "Choose the first day, not in the future."
-NOT_CONNECTED: Final = "First connect both systems."
-AGAIN: Final = "type it again: what is secret is not shown"
 TILL_SECRETS: Final = ("mplus_ident", "mplus_secret", setups.SECRETS)
 """Fields of the till that no page shows again."""
 HOOKS: Final = {
@@ -144,7 +141,8 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
         till = setups.to_till(given, needed=state.needed_of_till)
         await setups.keep_till(services.of(request), name, till, actor=visitor.actor)
     except Refusal as refusal:
-        faults: dict[str, str] = {field: AGAIN for field in TILL_SECRETS if typed.get(field)}
+        again = "type it again: what is secret is not shown"
+        faults: dict[str, str] = {field: again for field in TILL_SECRETS if typed.get(field)}
         for each in refusal.members.get("faults", []):
             said = [message(each[part]) for part in ("message", "hint") if part in each]
             faults[each["path"]] = join(said, "{first}: {second}")
@@ -175,7 +173,8 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         rest = settings_document.say_all(fault for fault in error.faults if fault.path not in asked)
         return _show(request, state, SentForm({}, faults, 422), answers=form, refused=rest or NOT_SAVED)
     except connections.Outdated as other:
-        refused = join((message(other.reason), message(OVER_THEIRS)), "{first}. {second}")
+        over_theirs = message("What you chose is below: save once more to put it in force over theirs.")
+        refused = join((message(other.reason), over_theirs), "{first}. {second}")
         return _show(request, await _read(request), SentForm(status=409), answers=form, refused=refused)
     return RedirectResponse(f"{to_address(name)}?saved={(await _read(request)).version}#live", 303)
 
@@ -200,7 +199,7 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
     if flow is Flow.ORDERS and (since is None or since > datetime.now(AMSTERDAM).date()):
         return _show(request, await _read(request), SentForm(form, {"since": NO_DAY}, 422))
     if not (await _read(request)).connected:
-        raise Refusal(409, NOT_CONNECTED)
+        raise Refusal(409, "First connect both systems.")
     wanted = since if flow is Flow.ORDERS else None
     await actions.backfill(shared, flow, since=wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
