@@ -180,11 +180,13 @@ def to_booked(request: Request, booked: BookedDays, names: Mapping[str, str]) ->
     return to_stacked(request, "booked", title, sums, booked.days, unit="cents")
 
 
-def to_hours(request: Request, found: Sequence[figures.Hour], now: datetime) -> list[Chart]:
+def to_hours(request: Request, session: Session, now: datetime, connection: str | None) -> list[Chart]:
+    """The last days by hour: the longest wait of a record, and the open causes."""
     language = chosen_language(request)
     words = partial(catalogue.translate, language)
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [end - HOURS + timedelta(hours=number) for number in range(int(HOURS.total_seconds() // 3600) + 1)]
+    found = figures.hours(session, now - HOURS, connection)
     known = {hour.at: (hour.lag_seconds, hour.causes) for hour in found}
     # Hours of which nothing is known count as nothing.
     lag, causes = [], []

@@ -80,13 +80,10 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
 
 
 def draw(request: Request, session: Session, overview: Overview, connection: str | None) -> list[charts.Chart]:
-    booked = charts.read_booked(session, connection)
-    hours = figures.hours(session, overview.now - charts.HOURS, connection)
-    reads = charts.find_reads(session, overview.now, connection)
     return [
-        charts.to_booked(request, booked, overview.names),
-        *charts.to_hours(request, hours, overview.now),
-        charts.to_reads(request, reads, overview.now),
+        charts.to_booked(request, charts.read_booked(session, connection), overview.names),
+        *charts.to_hours(request, session, overview.now, connection),
+        charts.to_reads(request, charts.find_reads(session, overview.now, connection), overview.now),
     ]
 
 

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway import catalogue
 from gateway.alerts import open_channels
 from gateway.database import sql
-from gateway.queries import figures, todo
+from gateway.queries import todo
 from gateway.queries.todo import BulkProgress, OpenCause
 from gateway.store import alerts, audit, cursors, users
 from gateway.store.audit import BulkAction, CauseMarkRow
@@ -229,12 +229,13 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
     shared, names = services.of(request), await services.names_of(request)
     before = inputs.find_cursor(request.query_params)
 
-    def look(session: Session) -> tuple[datetime, list[AlertRow], Sequence[AlertRow], int | None, list[figures.Hour]]:
+    def look(session: Session) -> tuple[datetime, list[AlertRow], Sequence[AlertRow], int | None, list[charts.Chart]]:
         now, past = sql.now_of(session), todo.find_past_alerts(session, visitor.connection, before=before)
         lasting = [each for each in todo.find_alerts(session) if visitor.connection in {None, each.connection}]
-        return now, lasting, *past, figures.hours(session, now - charts.HOURS, visitor.connection)
+        drawn = charts.to_hours(request, session, now, visitor.connection) if before is None else []
+        return now, lasting, *past, drawn
 
-    now, lasting, past, following, hours = await shared.read(look)
+    now, lasting, past, following, drawn = await shared.read(look)
     return render(
         request,
         "alerts.html",
@@ -242,7 +243,7 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         past=[to_shown(alert, names) for alert in past],
         is_first=before is None,
         now=now,
-        charts=charts.to_hours(request, hours, now) if before is None else [],
+        charts=drawn,
         older=to_older("/alerts", {}, following),
         channels=[catalogue.tables()["channels"][name] for name in open_channels(shared.settings)],
     )
