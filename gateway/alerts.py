@@ -118,7 +118,7 @@ def open_channels(settings: Settings) -> Mapping[str, Channel]:
     return channels
 
 
-class Watch:
+class AlertMonitor:
     def __init__(self, engine: Engine, settings: Settings, *, patience: float = PATIENCE_SECONDS) -> None:
         self._engine = engine
         self._settings = settings
@@ -149,7 +149,7 @@ class Watch:
             with writing(self._engine) as session:
                 rows.mark_sent(session, alert, sorted(reached), everyone=everyone)
 
-    def stand_in(self) -> None:
+    def look_without_clock(self) -> None:
         """Look for causes when no clock process runs: a stopped clock cannot report itself."""
         with reading(self._engine) as session:
             roles = {process.role for process in installation.alive(session)}

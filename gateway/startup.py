@@ -51,7 +51,7 @@ def seed(engine: Engine, settings: Settings) -> None:
         if fresh := wanted is not None and wanted != now:
             connections.save(session, wanted, seal)
         token = settings.quickbooks_refresh_token
-        is_new = bool(token) and tokens.plant(session, key, token, seal)
+        is_new = bool(token) and tokens.save_first(session, key, token, seal)
         if is_new or fresh:
             inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
         if document is not None:

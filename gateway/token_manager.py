@@ -60,7 +60,7 @@ class TokenManager:
         """QuickBooks refuses calls with a fresh token: until `try_again` finds it accepts them, none is sent."""
         row = BY_CODE.get(code, UNAUTHORISED)
         with writing(self.engine) as session:
-            tokens.lose(session, self.connection, row.meaning, row.code)
+            tokens.mark_refused(session, self.connection, row.meaning, row.code)
 
     def is_refused(self) -> bool:
         """Whether QuickBooks refuses calls although the login is good."""
@@ -130,7 +130,7 @@ class TokenManager:
             if now_held and now_held not in {refresh, used}:
                 return self._refresh(used=refresh)  # another process rotated it: once more with the stored one
             with writing(self.engine) as session:
-                tokens.lose(session, self.connection, lost.reason)
+                tokens.mark_refused(session, self.connection, lost.reason)
             raise
         # Whether QuickBooks takes calls again is still to be seen.
         fresh = replace(to_tokens(pair), lost=held.lost if held.lost_code else None, lost_code=held.lost_code)

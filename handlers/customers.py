@@ -50,11 +50,11 @@ class LastWritten:
     link: Link | None = None
 
 
-def carry_relation(event: Event, deps: Deps) -> Result:
+def handle_relation(event: Event, deps: Deps) -> Result:
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
-    deps.learn(email=email_key(relation.email), record=message("relation {number}", number=relation.number))
+    deps.set_facts(email=email_key(relation.email), record=message("relation {number}", number=relation.number))
     known_records.note_relation(relation, deps)
     known = _of_relation(relation, deps)
     kept = _why_kept(relation, known, deps)
@@ -64,7 +64,7 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     customer, is_ahead = found, False
     if customer is None:
         customer = parties.create(relation, deps)
-        deps.say("created the customer", id=customer.id)
+        deps.note("created the customer", id=customer.id)
     elif not kept:
         customer, is_ahead = _update(relation, customer, known, deps)
     parties.remember(relation, customer, deps, written=customer != found)
@@ -102,16 +102,16 @@ def _update(relation: Relation, found: Customer, known: LastWritten, deps: Deps)
             ), bool(newer)
         except DuplicateName:
             clashes += 1
-            deps.say("the books know the new name already, trying the next", relation=relation.number)
+            deps.note("the books know the new name already, trying the next", relation=relation.number)
         except Conflict:
-            deps.say("another writer was faster; reading the customer again", attempt=attempt)
+            deps.note("another writer was faster; reading the customer again", attempt=attempt)
             found = deps.books.customer(found.id or "")
     raise Conflict(
         "the customer keeps changing in QuickBooks", record=message('customer "{name}"', name=found.display_name)
     )
 
 
-def carry_customer(event: Event, deps: Deps) -> Result:
+def handle_customer(event: Event, deps: Deps) -> Result:
     """A customer of the books changed: apply a merge, and write it to the till if that is wanted."""
     merged_ids = [str(event.asked["deleted_id"])] if event.asked.get("deleted_id") else []
     for merged_id in merged_ids:
@@ -126,7 +126,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
         customer = deps.books.customer(event.entity_id)
     except NotFound:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
-    deps.learn(email=email_key(customer.email), record=f'customer "{customer.display_name}"')
+    deps.set_facts(email=email_key(customer.email), record=f'customer "{customer.display_name}"')
     customers.require_wanted_at_till(customer, require_home(deps.lists.company(), deps.settings.products.currency))
     known = _of_customer(customer, deps)
     if known.number is None:
@@ -171,7 +171,7 @@ def _to_link(relation: Relation, customer: Customer) -> Link:
 def _ahead(link: Link, entity: str, entity_id: str, event: Event, deps: Deps) -> Link:
     """The link of two records of which this one has something newer, which its own event writes to the other."""
     key = f"ahead:{deps.connection}:{entity}:{entity_id}:{event.id}"
-    deps.pass_on(deps.to_change(key, Flow.CUSTOMERS, entity, entity_id, priority=event.priority))
+    deps.enqueue(deps.to_change(key, Flow.CUSTOMERS, entity, entity_id, priority=event.priority))
     return replace(link, detail={**link.detail, entity.lower(): None})
 
 

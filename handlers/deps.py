@@ -33,19 +33,19 @@ from mapping.settings_document import SettingsDocument
 from mapping.vat_table import VatTable
 
 _NOW: Final = partial(datetime.now, UTC)
-JUST_READ_SECONDS: Final = 3.0
-JUST_READ_AT_MOST: Final = 200
+READ_CACHE_SECONDS: Final = 3.0
+READ_CACHE_AT_MOST: Final = 200
 ITEMS_SECONDS: Final = 30.0
 Read = TypeVar("Read")
 
 
-class JustRead(Generic[Read]):
+class ReadCache(Generic[Read]):
     """Records as this process has read them moments ago, by the key of their event: few, and only in memory.
 
     Each is handed out once, for a later version has another key. A handler that finds none reads the other system.
     """
 
-    def __init__(self, *, seconds: float = JUST_READ_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, seconds: float = READ_CACHE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._clock = seconds, clock
         self._kept: dict[str, tuple[float, Read]] = {}
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class JustRead(Generic[Read]):
         with self._lock:
             self._drop_old()
             self._kept |= {key: (self._clock(), record) for key, record in read.items()}
-            for key in list(self._kept)[:-JUST_READ_AT_MOST]:
+            for key in list(self._kept)[:-READ_CACHE_AT_MOST]:
                 del self._kept[key]
 
     def take(self, key: str) -> Read | None:
@@ -69,7 +69,7 @@ class JustRead(Generic[Read]):
         self._kept = {key: kept for key, kept in self._kept.items() if kept[0] >= oldest}
 
 
-class ItemsJustRead(JustRead[Any]):
+class ItemReadCache(ReadCache[Any]):
     """Items that were read together for several events of a connection; `lock` is held while they are read."""
 
     def __init__(self) -> None:
@@ -86,15 +86,15 @@ def not_shown_yet(name: str) -> Transient:
 class ProcessState:
     """State of a process: its start time, its poll interval of the till, and the cursors it has reached.
 
-    `just_read` are the sales that its polls have read a moment ago, `items` the items of each connection that were read
+    `sales_read` are the sales that its polls have read a moment ago, `items` those of each connection that were read
     together, `loads` what a first load of each connection keeps. `name` begins the tokens of its leases.
     """
 
     started: datetime
     poll_every: timedelta
     polled: dict[tuple[str, str], int] = field(default_factory=dict)
-    just_read: JustRead[Sale] = field(default_factory=JustRead)
-    items: defaultdict[str, ItemsJustRead] = field(default_factory=lambda: defaultdict(ItemsJustRead))
+    sales_read: ReadCache[Sale] = field(default_factory=ReadCache)
+    items: defaultdict[str, ItemReadCache] = field(default_factory=lambda: defaultdict(ItemReadCache))
     loads: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
@@ -147,11 +147,11 @@ class Deps(ConnectionStore):
         codes = {code.id: code for code in self.lists.tax_codes(self.now().date())}
         return VatTable(groups=self.lists.vat_groups(), tax_codes=codes)
 
-    def say(self, title: str, **detail: Any) -> None:
+    def note(self, title: str, **detail: Any) -> None:
         """Write a decision into the event's activity log."""
         self.log.append(Entry("decided", title, detail=detail or None, at=self.now()))
 
-    def remember(self, *found: Link) -> None:
+    def save_links(self, *found: Link) -> None:
         """Store links at once, in their own transaction: what exists in a system stays known even if this event fails.
 
         Raises `LeaseLost` if another worker has the event now: its links are not overwritten.
@@ -164,7 +164,7 @@ class Deps(ConnectionStore):
         for link in found:
             self.links.pop((LinkKind(link.kind), link.source_id), None)
 
-    def settle_on(self, link: Link) -> Link:
+    def save_link_once(self, link: Link) -> Link:
         """Store a link that is written only once; returns the link that was stored first."""
         if self.dry_run:
             return link
@@ -172,7 +172,7 @@ class Deps(ConnectionStore):
         with writing(self.engine) as session:
             return stored_links.add(session, self.connection, link)
 
-    def forget(self, kind: LinkKind, source_id: str) -> None:
+    def delete_link(self, kind: LinkKind, source_id: str) -> None:
         """Delete a link whose target does not exist any more."""
         if self.dry_run:
             return
@@ -197,10 +197,10 @@ class Deps(ConnectionStore):
             return found.id
         if not self.dry_run:
             self.lists.add(entity, made)
-            self.say(said, name=name, id=made.id)
+            self.note(said, name=name, id=made.id)
         return made.id
 
-    def pass_on(self, *changes: Change) -> None:
+    def enqueue(self, *changes: Change) -> None:
         """Put follow-up changes into the inbox at once; repeated changes are recognised by their keys."""
         if self.dry_run:
             return
@@ -212,27 +212,27 @@ class Deps(ConnectionStore):
         """A follow-up change of our own, about a record of this connection; `more` are other fields of it."""
         return Change(key, flow, "gateway", entity, entity_id, self.connection, **more)
 
-    def resolve(self, code: str, cause: str) -> None:
+    def release_waiting(self, code: str, cause: str) -> None:
         """A cause is gone: release the events that are parked or waiting because of it."""
         if self.dry_run:
             return
         with writing(self.engine) as session:
             ids = inbox.requeue_by_code(session, self.connection, code=code, cause=cause)
         if ids:
-            self.say("what waited for this goes on", events=ids, code=code, cause=cause)
+            self.note("what waited for this goes on", events=ids, code=code, cause=cause)
             self.notify(ids)
 
-    def learn(self, **facts: Any) -> None:
+    def set_facts(self, **facts: Any) -> None:
         """Set event columns (order_id, sku, email, target_entity, target_id), and `record`: what people call it."""
         self.facts.update({name: value for name, value in facts.items() if value})
 
-    def note(self, facts: RecordFacts) -> None:
+    def note_record(self, facts: RecordFacts) -> None:
         """Keep what was seen of a product or customer; it is stored with the outcome of the event."""
         key = (facts.kind, facts.source_id)
         self.records[key] = facts.with_earlier(self.records.get(key))
 
 
-def on_trial(event: Event, deps: Deps) -> Deps:
+def for_preview(event: Event, deps: Deps) -> Deps:
     """Dependencies of a preview: nothing is stored, and a settings document in the request is used."""
     document = event.asked.get(requests.SETTINGS)
     settings = deps.settings if document is None else settings_document.parse(document)

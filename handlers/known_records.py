@@ -32,7 +32,7 @@ PreviewData = dict[str, Any]
 def note_item(item: Item, link: Link | None, deps: Deps, **more: Any) -> None:
     """An item of the books was read; `more` are facts of its article."""
     known: PreviewData = {"till_number": link.target_id if link else None, **more}
-    deps.note(
+    deps.note_record(
         RecordFacts(
             RecordKind.PRODUCT,
             item.id,
@@ -61,12 +61,12 @@ def to_field(row: Explanation) -> PreviewData:
 
 
 def note_relation(relation: Relation, deps: Deps) -> None:
-    deps.note(_of_relation(relation))
+    deps.note_record(_of_relation(relation))
 
 
 def note_customer(customer: Customer, deps: Deps) -> None:
     """A customer of the books was read that no relation is known of."""
-    deps.note(RecordFacts(RecordKind.CUSTOMER, f"customer:{customer.id}", **_of_customer(customer)))
+    deps.note_record(RecordFacts(RecordKind.CUSTOMER, f"customer:{customer.id}", **_of_customer(customer)))
 
 
 def note_pair(relation: Relation, customer: Customer, deps: Deps, *, written: bool = False) -> None:
@@ -78,7 +78,7 @@ def note_pair(relation: Relation, customer: Customer, deps: Deps, *, written: bo
     # QuickBooks shows only the end of a VAT number.
     fields = [to_field(row) for row in rows if row.field != "vat_number"]
     of_customer = {name: value for name, value in _of_customer(customer).items() if value}
-    deps.note(dataclasses.replace(facts, **{**of_customer, "fields": fields, "written": written}))
+    deps.note_record(dataclasses.replace(facts, **{**of_customer, "fields": fields, "written": written}))
 
 
 def _of_relation(relation: Relation) -> RecordFacts:
@@ -170,7 +170,7 @@ def _go_on(codes: tuple[str, ...], causes: set[str], deps: Deps) -> None:
     waiting = deps.read(inbox.find_causes, codes)
     for code, cause in waiting:
         if cause in causes:
-            deps.resolve(code, cause)
+            deps.release_waiting(code, cause)
 
 
 # --- the one record that a person asks for: by its id, its SKU, its name, or its e-mail address ---

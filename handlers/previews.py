@@ -15,9 +15,9 @@ from handlers.catalogue import products as flow
 from handlers.catalogue.categories import CategoryContext, CategoryStep
 from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
-from handlers.deps import Deps, on_trial
+from handlers.deps import Deps, for_preview
 from handlers.known_records import PreviewData
-from handlers.result import Result, done, telling
+from handlers.result import Result, done, with_content
 from handlers.stock import levels, quantities
 from handlers.stock.quantities import StockContext, StockStep
 from mapping import products
@@ -33,7 +33,7 @@ def handle(event: Event, deps: Deps) -> Result:
 
     The event is done in any case: a record that would be parked or is unknown is a result; no action is needed.
     """
-    deps = on_trial(event, deps)
+    deps = for_preview(event, deps)
     try:
         found = _get(event, deps)
     except NotFound as absence:
@@ -62,9 +62,9 @@ def _get(event: Event, deps: Deps) -> Item | Relation | Customer:
 
 def _introduce(found: Item | Relation | Customer, deps: Deps) -> PreviewData:
     if isinstance(found, Item):
-        deps.learn(sku=found.sku)
+        deps.set_facts(sku=found.sku)
         return {"item": name_item(found), "id": found.id, "name": found.name}
-    deps.learn(email=email_key(found.email))
+    deps.set_facts(email=email_key(found.email))
     if isinstance(found, Customer):
         return {"who": message("customer {number}", number=found.id), "id": found.id, "name": found.display_name}
     who = message("relation {number}", number=found.number)
@@ -88,7 +88,7 @@ def explain_stock(event: Event, item: Item, deps: Deps) -> PreviewData:
 
 
 def _answer(content: Mapping[str, Any]) -> Result:
-    return telling(done("a preview: nothing was written"), content)
+    return with_content(done("a preview: nothing was written"), content)
 
 
 UNGIVEN: Final = "given when the item is written"

@@ -56,7 +56,7 @@ def parked(reason: str, *, code: str, record: str, fix: str, links: tuple[Link, 
     return Result(Outcome(State.PARKED, reason=reason, code=code, record=record, fix=fix, facts=_known(facts)), links)
 
 
-def telling(result: Result, content: Any) -> Result:
+def with_content(result: Result, content: Any) -> Result:
     """The same result with this content on the row, as JSON, and with its messages."""
     ended, text = result.outcome, simplejson.dumps(content, use_decimal=True, default=str)
     made = messages.store(ended.reason, ended.record, ended.fix, content)
@@ -114,7 +114,7 @@ _DETAILS = ("code", "record", "field", "fix")
 _details = attrgetter(*_DETAILS)
 
 
-def say_end(outcome: Outcome) -> Entry:
+def to_end_entry(outcome: Outcome) -> Entry:
     if type(outcome.reason) is str and not any(_details(outcome)):
         return _plain_ending(outcome.state, outcome.reason)
     said = outcome.named(*_DETAILS)

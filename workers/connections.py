@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import failpoints
-from gateway.alerts import Watch
+from gateway.alerts import AlertMonitor
 from gateway.connectors import exchange
 from gateway.connectors.exchange import Exchange, without_lists
 from gateway.connectors.http import Limits, open_http
@@ -113,7 +113,7 @@ class ConnectionRegistry:
         self._lock = threading.Lock()
         self._thread = _Thread()
         self.meter = rate_limiter.Meter(engine)
-        self.watch = Watch(engine, settings)
+        self.watch = AlertMonitor(engine, settings)
         self.process = process + uuid.uuid4().hex
         self._rate_limiters = RateLimiters(engine, self.process)
         self._installation = cache(partial(installation.name_of, engine))

@@ -25,7 +25,7 @@ from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
 from handlers import registry
 from handlers.deps import Deps
-from handlers.result import Ended, Result, say_end
+from handlers.result import Ended, Result, to_end_entry
 from handlers.sales import till_sales
 from mapping.errors import MappingError, ProblemError
 from mapping.messages import message
@@ -215,7 +215,7 @@ class Worker:
             outcome,
             result,
             sales=till_sales.find_facts(event, deps),
-            entries=[*(deps.log if deps else []), say_end(outcome)],
+            entries=[*(deps.log if deps else []), to_end_entry(outcome)],
             records=tuple(deps.records.values()) if deps else (),
             find_document=partial(till_sales.find_document, deps),
             called=group.called,
@@ -345,7 +345,7 @@ def _run(event: Event, deps: Deps) -> Result:
         age = retry_policy.fresh_age(error, event)
         if age is None or not deps.lists.forget_older_than(age):
             raise
-        deps.say("looked once more, in fresh lists")
+        deps.note("looked once more, in fresh lists")
         return handler(event, deps)
 
 

@@ -123,7 +123,7 @@ class WorkerThreads(dramatiq.Middleware):
             ("takeover", TOUCH_SECONDS, self._take_over),
             ("sweeper", SWEEP_SECONDS, self._sweep),
             ("presence", PRESENCE_SECONDS, lambda: self._worker.contexts.report("worker")),
-            ("watch", alerts.LOOK_SECONDS, self._worker.contexts.watch.stand_in),
+            ("watch", alerts.LOOK_SECONDS, self._worker.contexts.watch.look_without_clock),
         ):
             threading.Thread(target=self._every, args=(seconds, task), name=name, daemon=True).start()
         if self.scheduler:

@@ -323,13 +323,13 @@ def to_findings(call: Call, event: Event) -> list[Finding]:
 
 def is_refused(event: Event) -> bool:
     """Whether the dry run says that the sale could not be booked."""
-    found = preview.read_outlook(event)
+    found = preview.read_result(event)
     return found is not None and found.reason is not None
 
 
 def to_lines(event: Event) -> Iterator[str]:
     """Nothing for an event that is no dry run."""
-    found = preview.read_outlook(event)
+    found = preview.read_result(event)
     if found is None or not found.result.get("sale"):
         return
     yield found.headline

@@ -110,7 +110,7 @@ _IS_TOLD = or_(_ROWS.state.in_(OPEN), _ROWS.received_at >= bindparam("since"))
 _TOLD = select(_ROWS.subject).where(_OF_THESE, _IS_TOLD).distinct()
 
 
-def find_told(session: Session, subjects: Sequence[str], since: datetime) -> set[str]:
+def find_open_or_recent(session: Session, subjects: Sequence[str], since: datetime) -> set[str]:
     """Those subjects that have an event which is open, or came in since a moment."""
     return set(session.execute(_TOLD, {"of": [*subjects], "since": since}).scalars())
 
@@ -328,7 +328,7 @@ def requeue_by_code(session: Session, connection: str, *, code: str, cause: str)
     return _make_due(session, waits, _ROWS.code == code, _CAUSE.is_not_distinct_from(cause))
 
 
-def heard_since(session: Session, event: Event, when: datetime) -> bool:
+def has_event_since(session: Session, event: Event, when: datetime) -> bool:
     """Whether another event of the subject has come in since a moment."""
     bound = {"of": event.subject, "other": event.id, "since": when}
     return session.execute(_HEARD_SINCE, bound).scalar_one_or_none() is not None

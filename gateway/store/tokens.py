@@ -103,7 +103,7 @@ def _to_values(connection: str, tokens: Tokens, seal: Seal) -> dict[str, Any]:
     }
 
 
-def plant(session: Session, connection: str, refresh: str, seal: Seal) -> bool:
+def save_first(session: Session, connection: str, refresh: str, seal: Seal) -> bool:
     """Store a refresh token of the environment, once: a token stored before does not replace newer ones."""
     seed = digest(refresh)
     row = session.get(TokenRow, connection)
@@ -114,7 +114,7 @@ def plant(session: Session, connection: str, refresh: str, seal: Seal) -> bool:
     return True
 
 
-def lose(session: Session, connection: str, reason: str, code: str | None = None) -> None:
+def mark_refused(session: Session, connection: str, reason: str, code: str | None = None) -> None:
     """Record that the tokens do not work, and when that was found first, and last.
 
     How long calls were refused before does not count for a login, which is sent again for so long only.
@@ -137,7 +137,7 @@ def accept(session: Session, connection: str) -> None:
     session.execute(update(TokenRow).where(col(TokenRow.connection) == connection).values(**values))
 
 
-def hurry(session: Session, events: Sequence[int]) -> None:
+def retry_at_once(session: Session, events: Sequence[int]) -> None:
     """A person tries these events again: the next attempt of their connections that are refused is due at once."""
     theirs = select(col(InboxRow.connection)).where(col(InboxRow.id).in_(events))
     refused = and_(col(TokenRow.connection).in_(theirs), col(TokenRow.lost_code).is_not(None))

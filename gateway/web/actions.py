@@ -94,7 +94,7 @@ async def ignore(
 def _requeue(session: Session, ids: Sequence[int], states: Sequence[State]) -> list[int]:
     """Have those of these events handled again that are in one of these states; answers them."""
     # Before the events, as when a login is accepted: otherwise the two wait for each other.
-    tokens.hurry(session, ids)
+    tokens.retry_at_once(session, ids)
     return inbox.requeue(session, ids, states=states)
 
 

@@ -18,7 +18,7 @@ from gateway.store.requests import BY_ITSELF
 from handlers.agreement import books_side, till_side
 from handlers.deps import Deps
 from handlers.references import goods
-from handlers.result import Result, done, telling, waiting
+from handlers.result import Result, done, waiting, with_content
 from mapping import agreement, list_entries
 from mapping.agreement_causes import Cause
 from mapping.errors import MappingError
@@ -62,7 +62,7 @@ def handle(event: Event, deps: Deps) -> Result:
             agreements.issue(session, deps.connection, days, at=began, key=key, installation=deps.installation)
     result = done(_to_words(report))
     # If everything agreed, the rows of the days are enough.
-    return result if by_itself and report["agrees"] else telling(result, report)
+    return result if by_itself and report["agrees"] else with_content(result, report)
 
 
 def _to_words(report: Mapping[str, Any]) -> Message:

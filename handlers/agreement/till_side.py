@@ -150,7 +150,7 @@ def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | 
         journals = list(_journals(side, deps))
         on_orders = list(_journals(side, deps, of_orders=True)) if SaleKind.ORDER in _kinds(deps) else []
     except Permanent as error:
-        deps.say("the till's journal cannot be asked", reason=error.reason)
+        deps.note("the till's journal cannot be asked", reason=error.reason)
         return None
     own = add(figures.as_stated(journal, names) for journal in journals)
     orders = [sale for sale in side.sales.values() if sale.kind is SaleKind.ORDER]

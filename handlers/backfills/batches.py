@@ -34,7 +34,7 @@ from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading
 from handlers.catalogue.steps import ItemContext, ItemStep
 from handlers.deps import Deps
-from handlers.result import Ended, Result, done, say_end, store_ended
+from handlers.result import Ended, Result, done, store_ended, to_end_entry
 from mapping import products as mapped
 from mapping.errors import MappingError, NotBookable
 from mapping.items import CATEGORY, find_own_number, needs_allocation
@@ -252,7 +252,7 @@ def _hold(numbers: Collection[int], deps: Deps) -> Iterator[Lease | None]:
             try:
                 lease = stack.enter_context(ownership.hold(numbers, deps))
             except RateLimited:
-                deps.say("another worker is busy with one of these articles: each item has its own event")
+                deps.note("another worker is busy with one of these articles: each item has its own event")
         yield lease
 
 
@@ -286,7 +286,7 @@ def _begin(
         claims.hold(session, deps.claim)
         if requests.find_holds(session, event)[0]:
             return {}
-        for subject in inbox.find_told(session, list(subjects), page.read_at) if subjects else ():
+        for subject in inbox.find_open_or_recent(session, list(subjects), page.read_at) if subjects else ():
             del subjects[subject]
         mine = inbox.begin(session, [changes[id_] for id_ in subjects.values()], event.lease or uuid.uuid4().hex)
         begun = {each.entity_id: each for each in mine.values()}
@@ -323,7 +323,7 @@ def _make(new: Mapping[str, NewItem], begun: Mapping[str, Event], lease: Lease, 
             result, seen = _to_result(each.known, error, made, deps), dataclasses.replace(deps, records={})
             if result.outcome.state is State.DONE:
                 products.note(each.known.mapped, None, each.known.vat, seen, written=True)
-            entries.append(say_end(result.outcome))
+            entries.append(to_end_entry(result.outcome))
             ended.append(Ended(begun[id_], result.outcome, result, {}, entries, tuple(seen.records.values())))
             if failure is not None:
                 break

@@ -133,7 +133,7 @@ def decide(known: Backfill) -> BackfillStep:
 
 def _go_on(said: str, deps: Deps, *, seconds: float = 0.0) -> Result:
     """Not done: the rest is handled later, after more urgent events."""
-    deps.say(said)
+    deps.note(said)
     return waiting(said, seconds)
 
 
@@ -324,7 +324,7 @@ def _page_at(position: int, load: batches.LoadState, known: Backfill, deps: Deps
     present = {article.number: read.product for read in found for article in read.product.articles}
     altered = batches.notice_altered(asked, linked, present, deps)
     if altered:
-        deps.say("articles are not as they were left", count=len(altered))
+        deps.note("articles are not as they were left", count=len(altered))
     is_last = is_last_page(len(page), ITEMS_AT_ONCE)
     return batches.ItemPage(key, position, page, read_at, present, altered, is_last=is_last, numbers=numbers)
 
@@ -379,7 +379,7 @@ def _sum_up(known: Backfill, deps: Deps) -> Result:
     said = message("{count} records: {parts}", count=notes.read, parts=join(parts or [message("none")]))
     if event.flow == Flow.PRODUCTS and deps.settings.stock.enabled:
         follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=known.since)
-        deps.pass_on(follow._replace(key=event.key + STOCK, source="backfill"))
+        deps.enqueue(follow._replace(key=event.key + STOCK, source="backfill"))
         said = message("{done}; their stock follows", done=said)
     return done(said)
 

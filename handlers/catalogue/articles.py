@@ -50,7 +50,7 @@ class Member:
         return traces_of(self.link, self.number)
 
 
-def as_guest(member: Member, why: str) -> Member:
+def without_group(member: Member, why: str) -> Member:
     """The member without any group, neither a wanted one nor a former one."""
     link = member.link
     former = dataclasses.replace(link, detail={**link.detail, "group": None}) if link else None
@@ -60,7 +60,7 @@ def as_guest(member: Member, why: str) -> Member:
 def as_before(member: Member) -> Member:
     """The member as it was last written to the till."""
     guest = guest_of(member.link)
-    return as_guest(member, guest) if guest else member
+    return without_group(member, guest) if guest else member
 
 
 def guest_of(link: Link | None) -> str | None:
@@ -131,7 +131,7 @@ def create(new: Product, deps: Deps) -> int | None:
         made = deps.till.create_product(new)
     except DuplicateNumber:
         return None
-    deps.say("made the product", product=made, articles=[a.number for a in new.articles])
+    deps.note("made the product", product=made, articles=[a.number for a in new.articles])
     return made
 
 
@@ -143,23 +143,23 @@ def update(product: Product, existing: ReadProduct, member: Member, vat: VatTabl
     """
     if differs(product, existing.product, vat, deps.settings.products.vat_branch):
         if deps.till.product(existing.product.number or 0) != existing:
-            deps.say("it was changed at the till at this moment; it is read again", product=existing.product.number)
+            deps.note("it was changed at the till at this moment; it is read again", product=existing.product.number)
             return False
         try:
             deps.till.update_product(_with_turnover(product, existing.product, deps), existing)
         except DuplicateNumber:
             return False
-        deps.say("changed the product", product=existing.product.number)
+        deps.note("changed the product", product=existing.product.number)
     else:
-        deps.say("the product is like this already; nothing was written", product=existing.product.number)
+        deps.note("the product is like this already; nothing was written", product=existing.product.number)
     number = existing.product.number or 0
     group, former, present = member.group, group_of(member.link), existing.product.group_numbers
     if group is not None and group not in present:
         deps.till.add_products_to_group(group, [number])
-        deps.say("put the product into a group", product=number, group=group)
+        deps.note("put the product into a group", product=number, group=group)
     if former is not None and former != group and former in present:
         deps.till.delete_products_from_group(former, [number])
-        deps.say("took the product out of a group", product=number, group=former)
+        deps.note("took the product out of a group", product=number, group=former)
     return True
 
 
@@ -295,12 +295,12 @@ def _move(member: Member, existing: ReadProduct, home: ReadProduct | None, deps:
         deps.till.move_article(member.number, existing, target)
         read = deps.till.product_of_article(member.number)
     except Permanent as refusal:
-        deps.say("the till does not move the article", article=member.number, reason=refusal.reason)
+        deps.note("the till does not move the article", article=member.number, reason=refusal.reason)
         return None
     if read is None or read.product.number != target.product.number:
-        deps.say("the till says that it moved the article, and shows it where it was", article=member.number)
+        deps.note("the till says that it moved the article, and shows it where it was", article=member.number)
         return None
-    deps.say("moved the article to another product", article=member.number, product=read.product.number)
+    deps.note("moved the article to another product", article=member.number, product=read.product.number)
     return read
 
 
@@ -322,5 +322,5 @@ def keep_family(member: Member, product: int, deps: Deps) -> None:
         return
     former = deps.read(links.find_by_target, LinkKind.FAMILY, str(product))
     for link in former:
-        deps.forget(LinkKind.FAMILY, link.source_id)
-    deps.remember(Link(LinkKind.FAMILY, family.key, "Product", str(product)))
+        deps.delete_link(LinkKind.FAMILY, link.source_id)
+    deps.save_links(Link(LinkKind.FAMILY, family.key, "Product", str(product)))

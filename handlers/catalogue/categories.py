@@ -58,12 +58,12 @@ def group_of(item: Item, group: Link | None, event: Event, deps: Deps) -> int | 
         return None
     if parent.item.type != CATEGORY:
         return None
-    return _bring_first(parent, event, deps)
+    return _handle_parent_first(parent, event, deps)
 
 
-def _bring_first(parent: ItemReading, event: Event, deps: Deps) -> NoReturn:
+def _handle_parent_first(parent: ItemReading, event: Event, deps: Deps) -> NoReturn:
     """Have this category brought to the till, and wait for it."""
-    deps.pass_on(bring_along(parent, event))
+    deps.enqueue(to_parent_change(parent, event))
     raise wait_for(parent.item)
 
 
@@ -77,8 +77,8 @@ def require_group(item: Item, event: Event, deps: Deps) -> None:
         return
     deps.write(links.mark_unsure, [link])
     parent = items.read_now(link.source_id, deps)
-    brought = bring_along(parent, event)
-    deps.pass_on(brought._replace(key=f"{brought.key}:{number}", maybe_written=True))
+    brought = to_parent_change(parent, event)
+    deps.enqueue(brought._replace(key=f"{brought.key}:{number}", maybe_written=True))
     raise wait_for(parent.item)
 
 
@@ -91,7 +91,7 @@ def are_groups_written(deps: Deps) -> bool:
     return deps.settings.categories.enabled and deps.settings.products.content
 
 
-def bring_along(parent: ItemReading, event: Event) -> Change:
+def to_parent_change(parent: ItemReading, event: Event) -> Change:
     """A category that this event needs, as a separate event."""
     return items.follow(Flow.CATEGORIES, event, parent, key=f"{event.key}>{cause_of_category(parent.item.id)}")
 
@@ -174,7 +174,7 @@ def _load(known: CategoryContext, deps: Deps) -> CategoryContext:
         item = items.read(known.event, deps).item
     except NotFound:
         return dataclasses.replace(known, gone=True, link=find_link(known.event.entity_id, deps))
-    deps.learn(record=name_item(item))
+    deps.set_facts(record=name_item(item))
     return load(dataclasses.replace(known, read=item), deps)
 
 
@@ -194,8 +194,8 @@ def _write(known: CategoryContext, deps: Deps) -> Result:
         require_group(item, known.event, deps)
         raise
     written = _to_link(known, str(number), find_link(item.id, deps))
-    deps.remember(written)
-    deps.resolve(WAITS_FOR_CATEGORY, cause_of_category(item.id))
+    deps.save_links(written)
+    deps.release_waiting(WAITS_FOR_CATEGORY, cause_of_category(item.id))
     return done(links=(written,), target_entity="ArticleGroup", target_id=str(number))
 
 
@@ -232,10 +232,10 @@ def _put(known: CategoryContext, deps: Deps) -> int:
     if existing is None:
         number = deps.till.create_article_group(wanted)
         # Stored at once: otherwise a second attempt would create a second group.
-        deps.remember(
+        deps.save_links(
             Link(LinkKind.GROUP, item.id, "ArticleGroup", str(number), item.sync_token, detail={"made": True})
         )
-        deps.say("made the article group", number=number, name=wanted.name)
+        deps.note("made the article group", number=number, name=wanted.name)
         return number
     kept = wanted if deps.settings.categories.rename else dataclasses.replace(wanted, name=existing.name)
     if (kept.name, kept.parent or 0) != (existing.name, existing.parent or 0):
@@ -244,7 +244,7 @@ def _put(known: CategoryContext, deps: Deps) -> int:
             raise wait_for(deps.books.item(item.parent_id))
         changed = ArticleGroup(existing.number, kept.name, kept.name, kept.parent or 0, existing.sort_order)
         deps.till.update_article_group(changed)
-        deps.say("changed the article group", number=existing.number, name=kept.name, parent=kept.parent)
+        deps.note("changed the article group", number=existing.number, name=kept.name, parent=kept.parent)
     return existing.number or 0
 
 
@@ -257,7 +257,7 @@ def _bring_up(top: ArticleGroup, number: int | None, event: Event, deps: Deps) -
     found = deps.read(links.find_by_targets, [LinkKind.GROUP], [str(each.number) for each in between])
     for link in chain.from_iterable(found.values()):
         key, brought = f"{event.key}>{cause_of_category(link.source_id)}", items.follow_gone(Flow.CATEGORIES, event)
-        deps.pass_on(brought._replace(key=key, entity_id=link.source_id, maybe_written=True))
+        deps.enqueue(brought._replace(key=key, entity_id=link.source_id, maybe_written=True))
 
 
 def find_group(link: Link | None, wanted: ArticleGroup | None, deps: Deps) -> ArticleGroup | None:
@@ -324,7 +324,7 @@ ACTS: Final[Mapping[CategoryStep, Callable[[CategoryContext, Deps], Result | Cat
     CategoryStep.LOAD: _load,
     CategoryStep.NEVER_HAD: lambda *_: skipped(NEVER_HAD),
     CategoryStep.REMOVE: _remove,
-    CategoryStep.AWAIT: lambda known, deps: _bring_first(
+    CategoryStep.AWAIT: lambda known, deps: _handle_parent_first(
         items.read_now(known.item.parent_id or "", deps), known.event, deps
     ),
     CategoryStep.NOTHING: lambda known, _: done(

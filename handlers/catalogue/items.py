@@ -24,7 +24,7 @@ from gateway.errors import Permanent
 from gateway.store import cursors, inbox, links, round_robin
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
-from handlers.deps import Deps, ItemsJustRead
+from handlers.deps import Deps, ItemReadCache
 from mapping.errors import MappingError, NotBookable
 from mapping.items import fold, name_item, needs_allocation, to_article_number
 from mapping.messages import message
@@ -69,7 +69,7 @@ def read(event: Event, deps: Deps) -> ItemReading:
     if stored and stored_at and not is_repeated(event):
         brought = ItemReading(wire.to_item(stored), datetime.fromisoformat(stored_at))
         with reading(deps.engine) as session:
-            is_stale = inbox.heard_since(session, event, brought.read_at)
+            is_stale = inbox.has_event_since(session, event, brought.read_at)
         if not is_stale:
             return brought
     return _read_with_others(event, deps) or read_now(event.entity_id, deps)
@@ -105,7 +105,7 @@ def _read_with_others(event: Event, deps: Deps) -> ItemReading | None:
     return found if found.item.updated_at >= event.occurred_at - LAG else None
 
 
-def _read_several(event: Event, together: ItemsJustRead, deps: Deps) -> ItemReading | None:
+def _read_several(event: Event, together: ItemReadCache, deps: Deps) -> ItemReading | None:
     with reading(deps.engine) as session:
         waiting = round_robin.find_waiting(session, deps.connection, entity=ENTITY, source=WEBHOOK, limit=AT_ONCE)
         read_at = sql.now_of(session)
@@ -205,7 +205,7 @@ def number_of(item: Item, deps: Deps) -> int:
     while known is None:
         number = _number_by_sku(item, deps) or _next_number(item, deps)
         if deps.write(links.claim_number, item.id, number):
-            deps.say("the SKU has a number of its own", sku=item.sku, number=number)
+            deps.note("the SKU has a number of its own", sku=item.sku, number=number)
         known = _find(item, deps)
     return to_article_number(item, settings, allocated=known)
 

@@ -51,7 +51,7 @@ def find_owner(number: int, deps: Deps) -> str | None:
 def keep(item: Item, number: int, deps: Deps) -> None:
     """Make this item the owner of the article: its sales are booked on the item, and no other item writes it."""
     if find_owner(number, deps) != item.id:
-        deps.remember(Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token))
+        deps.save_links(Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token))
 
 
 def free(number: int, deps: Deps) -> None:
@@ -59,11 +59,11 @@ def free(number: int, deps: Deps) -> None:
 
     An event that is being refused right now is not parked yet, so every item that asked gets a new event.
     """
-    deps.resolve(TAKEN, name_article(number))
+    deps.release_waiting(TAKEN, name_article(number))
     for link in deps.read(links.find_under, LinkKind.CLAIM, f"{number}/"):
         key = f"{deps.connection}:{name_article(number)} is free:{link.target_id}:{uuid.uuid4().hex}"
-        deps.pass_on(deps.to_change(key, Flow.PRODUCTS, items.ENTITY, link.target_id))
-        deps.forget(LinkKind.CLAIM, link.source_id)
+        deps.enqueue(deps.to_change(key, Flow.PRODUCTS, items.ENTITY, link.target_id))
+        deps.delete_link(LinkKind.CLAIM, link.source_id)
 
 
 def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Product | None:
@@ -83,7 +83,7 @@ def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Produ
         return present
     if foreign != linked:
         _require_known(foreign, item, article, deps, mine=owner == item.id)
-    deps.say("takes over the article of a former item", article=number, former=foreign)
+    deps.note("takes over the article of a former item", article=number, former=foreign)
     own = (dataclasses.replace(a, ext_id=item.id) if a.number == number else a for a in present.articles)
     return dataclasses.replace(present, articles=tuple(own))
 
@@ -150,7 +150,7 @@ def _refuse(other: Item, item: Item, number: int, deps: Deps) -> NoReturn:
             record=name_item(item),
             field="SKU",
         )
-    deps.remember(Link(LinkKind.CLAIM, f"{number}/{item.id}", "Item", item.id))
+    deps.save_links(Link(LinkKind.CLAIM, f"{number}/{item.id}", "Item", item.id))
     said = "{other} and {item} both ask for article {number}"
     fix = "give one of the two another SKU in QuickBooks, or make it inactive; this event then continues"
     raise _taken(number, message(said, other=name_item(other), item=name_item(item), number=number), fix)
@@ -170,7 +170,7 @@ def release(item_id: str, number: int, deps: Deps, *, family: str | None = None)
     """The item has another number now: deactivate its old article, and release events that wait for the number."""
     with hold([number], deps, families=[family]) as lease:
         if switch_off(item_id, number, lease, deps, unmark=True):
-            deps.say("the item has another SKU now; its former article is inactive", article=number)
+            deps.note("the item has another SKU now; its former article is inactive", article=number)
         free(number, deps)
 
 
@@ -200,8 +200,8 @@ def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
         number = int(link.source_id)
         with hold([number], deps):
             if find_owner(number, deps) == merged_id:
-                deps.remember(Link(LinkKind.ARTICLE, link.source_id, "Item", remaining_id, link.sync_token))
-                deps.say("merged in QuickBooks; the article's sales are booked on the surviving item", article=number)
+                deps.save_links(Link(LinkKind.ARTICLE, link.source_id, "Item", remaining_id, link.sync_token))
+                deps.note("merged in QuickBooks; the article's sales are booked on the surviving item", article=number)
             free(number, deps)
 
 

@@ -43,7 +43,7 @@ def _merge(known: ItemContext, deps: Deps) -> ItemContext:
     link = articles.find_link(merged_id, deps)
     if link and link.fingerprint != items.GONE:
         _switch_off(link, deps)
-        deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
+        deps.save_links(dataclasses.replace(link, fingerprint=items.GONE))
     ownership.move(merged_id, remaining_id, deps)
     return dataclasses.replace(known, merged_id=None)
 
@@ -53,13 +53,13 @@ def _fetch(known: ItemContext, deps: Deps) -> ItemContext:
         seen = items.read(known.event, deps)
     except NotFound:
         return dataclasses.replace(known, gone=True)
-    deps.learn(sku=seen.item.sku, record=name_item(seen.item))
+    deps.set_facts(sku=seen.item.sku, record=name_item(seen.item))
     known_records.release_items([seen.item], deps)
     return dataclasses.replace(known, reading=seen)
 
 
 def _pass_on(known: ItemContext, deps: Deps) -> Result:
-    deps.pass_on(items.follow(Flow.CATEGORIES, known.event, known.seen))
+    deps.enqueue(items.follow(Flow.CATEGORIES, known.event, known.seen))
     return skipped("a category: it goes on in the flow of categories")
 
 
@@ -108,7 +108,7 @@ def _map(known: ItemContext, deps: Deps) -> ItemContext:
     try:
         group = categories.group_of(known.item, known.category, known.event, deps)
         number = _find_number(known, deps)
-        deps.learn(target_entity="Article", target_id=str(number))
+        deps.set_facts(target_entity="Article", target_id=str(number))
         return map_as(number, group, known, deps.vat_table(), deps)
     except NotBookable:
         _pass_stock_left(known, deps)
@@ -161,7 +161,7 @@ def _write_held(known: ItemContext, lease: Lease, deps: Deps) -> tuple[Member, s
         place = articles.find_place(member, known.existing, lease, deps, again=known.repeated)
         if place.read is not known.existing and place.read is not None:
             present = ownership.claim(item, number, place.read.product, deps)
-        placed = articles.as_guest(member, place.guest) if place.guest else member
+        placed = articles.without_group(member, place.guest) if place.guest else member
         if present is not (place.read.product if place.read else None):
             placed = articles.as_taken_over(placed)
         lease.require()
@@ -207,7 +207,7 @@ def _pass_stock_on(known: ItemContext, deps: Deps) -> None:
     """
     counted = known.item.quantity_on_hand is not None and known.item.type not in ("Group", CATEGORY)
     if deps.settings.stock.enabled and counted and known.event.priority != BACKFILL:
-        deps.pass_on(items.follow(Flow.STOCK, known.event, known.seen))
+        deps.enqueue(items.follow(Flow.STOCK, known.event, known.seen))
 
 
 def _pass_stock_left(known: ItemContext, deps: Deps) -> None:
@@ -230,7 +230,7 @@ def _refuse(known: ItemContext, _: Deps) -> Result:
 def _deactivate(known: ItemContext, deps: Deps) -> Result:
     """The settings leave the item out: its article becomes inactive."""
     left, reason = _left_out(known), message(known.refused.reason)
-    deps.remember(left)  # before another item is told that the article is free
+    deps.save_links(left)  # before another item is told that the article is free
     _switch_off(known.linked, deps)
     article = message("article {number}", number=left.target_id)
     said = message("{reason}: {article} is inactive now", reason=reason, article=article)
@@ -249,13 +249,13 @@ def _gone(known: ItemContext, deps: Deps) -> Result:
     item_id = known.event.entity_id
     category = deps.read(links.find, LinkKind.GROUP, item_id)
     if category is not None:
-        deps.pass_on(items.follow_gone(Flow.CATEGORIES, known.event))
+        deps.enqueue(items.follow_gone(Flow.CATEGORIES, known.event))
         return skipped("a category: it goes on in the flow of categories")
     link = articles.find_link(item_id, deps)
     if link is None or not _switch_off(link, deps):
         return skipped("the item was deleted and the till never had it")
     gone = dataclasses.replace(link, fingerprint=items.GONE)
-    deps.note(RecordFacts(RecordKind.PRODUCT, item_id, books_id=item_id, active=False, gone=True))
+    deps.note_record(RecordFacts(RecordKind.PRODUCT, item_id, books_id=item_id, active=False, gone=True))
     return done("deleted in QuickBooks: the article is inactive now", links=(gone,), target_id=link.target_id)
 
 

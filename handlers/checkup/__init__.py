@@ -22,8 +22,8 @@ from gateway.store.events import Event
 from gateway.store.links import LinkKind
 from gateway.store.requests import ARTICLES
 from handlers.checkup import settings
-from handlers.deps import Deps, on_trial
-from handlers.result import Result, done, parked, telling
+from handlers.deps import Deps, for_preview
+from handlers.result import Result, done, parked, with_content
 from mapping import products, stock
 from mapping.choices import MONEY
 from mapping.errors import MappingError, NotBookable
@@ -52,7 +52,7 @@ def check_all(_: Event, deps: Deps) -> Result:
     rows = [each.to_data() for each in findings.run(ALL, deps.without_writes(), otherwise=advice)]
     settings.store_lists(deps)
     troubles = sum(not row["good"] for row in rows)
-    return telling(done(message("{n} of {all} findings need attention", n=troubles, all=len(rows))), rows)
+    return with_content(done(message("{n} of {all} findings need attention", n=troubles, all=len(rows))), rows)
 
 
 SAMPLE = 200
@@ -68,7 +68,7 @@ def check_draft(event: Event, deps: Deps) -> Result:
     A list that cannot be read is no fault of the document: a warning says that and why it was not checked.
     """
     deps.lists.forget_older_than(_FRESH_SECONDS)
-    draft = on_trial(event, deps)
+    draft = for_preview(event, deps)
     present = deps.without_writes()
     items, unasked = _ask(deps)
     known = set(_look(unasked, present))
@@ -82,7 +82,9 @@ def check_draft(event: Event, deps: Deps) -> Result:
         said = message("none of the first {n} items of QuickBooks would flow", n=len(items))
         warnings.append(Finding("products.filter", said, "look at products.filter and products.types once more"))
     rows = {"faults": _to_rows(faults), "warnings": _to_rows(warnings), "unasked": list(unasked)}
-    return telling(done(message("{n} faults in a settings document that is to be put in force", n=len(faults))), rows)
+    return with_content(
+        done(message("{n} faults in a settings document that is to be put in force", n=len(faults))), rows
+    )
 
 
 def check_in_force(event: Event, deps: Deps) -> Result:
@@ -111,7 +113,7 @@ def check_in_force(event: Event, deps: Deps) -> Result:
         fix=message("{fix} and save the settings; or retry this once it is there", fix=message(faults[0].fix)),
     )
     paths = ", ".join(dict.fromkeys(f.subject for f in faults))
-    return telling(
+    return with_content(
         dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, field=paths)), _to_rows(faults)
     )
 
@@ -186,7 +188,7 @@ _NOT_OF_THE_KEYS = frozenset({"120", "6190"})
 """Faults of the user who connected, and of the subscription: no other keys and no other environment help."""
 
 
-def look_at_books(deps: Deps) -> Iterator[Finding]:
+def check_books(deps: Deps) -> Iterator[Finding]:
     """Call the books; raises the error that explains a refusal."""
     try:
         company = deps.lists.company()
@@ -268,7 +270,7 @@ def _look_at_habits(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
         )
 
 
-def look_at_till(deps: Deps) -> Iterator[Finding]:
+def check_till(deps: Deps) -> Iterator[Finding]:
     """Call the till; raises the error that explains a refusal. The WSDL needs no login, the first call does."""
     yield Finding("MplusKASSA", message("answers, version {version}", version=deps.till.api_version()))
     missing = list(deps.till.missing_operations())
@@ -296,7 +298,7 @@ LOOKED_AT = 1000
 MOST_PAGES = 30
 
 
-def look_at_items(deps: Deps) -> Iterator[Finding]:
+def check_items(deps: Deps) -> Iterator[Finding]:
     """With one read per thousand items."""
     types = deps.settings.products.types
     items: list[Item] = []
@@ -367,18 +369,18 @@ def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:
 
 
 OF_SETTINGS: Final[tuple[Check[Deps], ...]] = (
-    Check("settings", settings.look_at_books, frozenset({BOOKS})),
-    Check("settings", settings.look_at_till, frozenset({TILL})),
-    Check("mapping", settings.look_at_both, frozenset({BOOKS, TILL})),
+    Check("settings", settings.check_books, frozenset({BOOKS})),
+    Check("settings", settings.check_till, frozenset({TILL})),
+    Check("mapping", settings.check_both, frozenset({BOOKS, TILL})),
 )
 """The checks that a settings document has to pass before it is put in force, too."""
 
 ALL: Final[tuple[Check[Deps], ...]] = (
-    Check(TILL, look_at_till),
-    Check(BOOKS, look_at_books),
-    Check("items", look_at_items, frozenset({BOOKS})),
+    Check(TILL, check_till),
+    Check(BOOKS, check_books),
+    Check("items", check_items, frozenset({BOOKS})),
     *OF_SETTINGS,
-    Check("products.turnover_group", settings.look_at_turnover_groups, frozenset({BOOKS, TILL})),
+    Check("products.turnover_group", settings.check_turnover_groups, frozenset({BOOKS, TILL})),
 )
 
 PARTS: Final[Mapping[str, Callable[[Event, Deps], Result]]] = {

@@ -14,7 +14,7 @@ from gateway.store import connections
 from handlers.catalogue import categories
 from handlers.deps import Deps
 from handlers.references import goods
-from handlers.result import Result, done, telling
+from handlers.result import Result, done, with_content
 from mapping import control, list_entries
 from mapping.choices import BY_CATEGORY, BY_VAT_CODE, MONEY, ListName, ListOption, catch, first_groups
 from mapping.control import Caught, Control, ControlQuestion
@@ -43,7 +43,7 @@ _ABSENT: Mapping[ListEntity, str] = {
 }
 
 
-def look_at_books(deps: Deps) -> Iterator[Finding]:
+def check_books(deps: Deps) -> Iterator[Finding]:
     mapped = deps.settings.mapping
     for name in deps.settings.orders.retired:
         yield Finding(
@@ -128,7 +128,7 @@ def _look_at_categories(deps: Deps) -> Iterator[Finding]:
             yield _missing(BY_CATEGORY, message("QuickBooks has no category {name}", name=name))
 
 
-def look_at_till(deps: Deps) -> Iterator[Finding]:
+def check_till(deps: Deps) -> Iterator[Finding]:
     """Every branch, code, group and way to pay in the settings that the till does not have."""
     yield from _look_at_branches(deps)
     yield from _look_at_tenders(deps)
@@ -164,7 +164,7 @@ def _look_at_numbers(deps: Deps) -> Iterator[Finding]:
             yield _missing(subject, message("the till has no turnover group {group}", group=text))
 
 
-def look_at_turnover_groups(deps: Deps) -> Iterator[Finding]:
+def check_turnover_groups(deps: Deps) -> Iterator[Finding]:
     """Ask for the turnover groups of new articles where the till has several and the settings do not choose."""
     products = deps.settings.products
     groups = [each for each in deps.lists.turnover_groups() if each.type in SALES_GROUPS]
@@ -254,7 +254,7 @@ def _is_row_of(name: str, code: str) -> bool:
     return name.strip().casefold() == code.strip().casefold()
 
 
-def look_at_both(deps: Deps) -> Iterator[Finding]:
+def check_both(deps: Deps) -> Iterator[Finding]:
     known = [code for code in deps.lists.tax_codes(deps.now().date()) if code.active]
     for rate in sorted({group.percentage for group in deps.lists.vat_groups()}):
         yield _look_at_rate(rate, known, deps)
@@ -332,7 +332,7 @@ def refresh_lists(deps: Deps) -> Result:
     deps.lists.forget_older_than(0)
     troubles = store_lists(deps)
     read = len(_OPTIONS) - len(troubles)
-    return telling(done(message("{read} of {all} lists were read", read=read, all=len(_OPTIONS))), troubles)
+    return with_content(done(message("{read} of {all} lists were read", read=read, all=len(_OPTIONS))), troubles)
 
 
 def _entries(found: Iterable[ListEntry]) -> Iterator[ListOption]:

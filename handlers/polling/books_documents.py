@@ -116,9 +116,11 @@ def handle(event: Event, deps: Deps) -> Result:
     if document is not None and document.kind == LinkKind.DOCUMENT:
         deps.sales[document.source_id] = None
     record, day = _record(mine, document), document.day if document else None
-    deps.learn(order_id=bookings.detail(mine, "number") if mine.kind in (LinkKind.DOCUMENT, LinkKind.MONEY) else None)
-    deps.learn(order_id=day)
-    deps.learn(target_entity=event.entity, target_id=event.entity_id)
+    deps.set_facts(
+        order_id=bookings.detail(mine, "number") if mine.kind in (LinkKind.DOCUMENT, LinkKind.MONEY) else None
+    )
+    deps.set_facts(order_id=day)
+    deps.set_facts(target_entity=event.entity, target_id=event.entity_id)
     if event.operation == EDITED:
         _compare_again(mine, deps)
         return done("it says what the till says") if _says_the_sale(mine, deps) else _show_edit(event, record)
@@ -138,7 +140,7 @@ def _find_reason(event: Event, mine: Link, how: BookingStatus, deps: Deps) -> st
     if _is_in_books(event, deps):
         return "is in the books again"
     if successor := writers.find(mine, deps):
-        writers.hand_on(mine, how, successor, deps)
+        writers.follow_successor(mine, how, successor, deps)
         return f"{successor.kind} {successor.id} is in the books in its place"
     return _find_reason_at_till(mine, how, deps)
 

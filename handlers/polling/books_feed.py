@@ -240,7 +240,7 @@ def _ask(
     except GatewayError as error:
         if len(entities) == 1 or not _may_be_about_a_record(error, failed_before=failed_before):
             raise
-        deps.say("QuickBooks cannot say what changed: asking for each kind separately", reason=error.reason)
+        deps.note("QuickBooks cannot say what changed: asking for each kind separately", reason=error.reason)
     answers: list[ChangeSet] = []
     refused: dict[str, GatewayError] = {}
     for entity in entities:
@@ -266,7 +266,7 @@ def _may_be_about_a_record(error: GatewayError, *, failed_before: bool) -> bool:
 
 def _look_through(entity: str, lease: str, since: datetime, as_of: datetime, deps: Deps) -> Iterator[BooksChange]:
     """Changed rows first, then linked rows that were not among them: unchanged, deleted, or moved between two pages."""
-    deps.say("more changed in QuickBooks than one answer holds: looking through all of it", entity=entity, since=since)
+    deps.note("more changed in QuickBooks than one answer holds: looking through all of it", entity=entity, since=since)
     seen: set[str] = set()
     for change in deps.books.changed_rows(entity, since):
         if len(seen) % AT_ONCE == 0:

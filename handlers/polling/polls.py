@@ -66,7 +66,7 @@ def poll_till(deps: Deps, *, hinted: str | None = None) -> list[int]:
             try:
                 ids, reached[source.name] = look_ahead(deps, source)
             except Permanent as error:  # read again with the other sources, row by row
-                deps.say("the newest records could not be read alone", source=source.name, reason=error.reason)
+                deps.note("the newest records could not be read alone", source=source.name, reason=error.reason)
             else:
                 deps.notify(ids)
                 found += ids
@@ -140,7 +140,7 @@ def go_live(_event: Event, deps: Deps) -> Result:
             cursors.begin_again(session, deps.connection, markers, at=deps.now())
         connections.go_live(session, deps.connection)
     if not was_live:
-        deps.pass_on(requests.check_up(connection=deps.connection, actor="go live"))  # counts what was not loaded
+        deps.enqueue(requests.check_up(connection=deps.connection, actor="go live"))  # counts what was not loaded
     return done("live: what is sold from now on is booked; what was before comes with a backfill")
 
 
@@ -161,8 +161,8 @@ def handle(event: Event, deps: Deps) -> Result:
     with writing(deps.engine) as session:
         answered = inbox.supersede_alike(session, event, before=began)
     if answered:
-        deps.say(message("{answered} more hints asked for the same look", answered=answered))
-    deps.say(
+        deps.note(message("{answered} more hints asked for the same look", answered=answered))
+    deps.note(
         message("{operation}: looked at the till, found {n} new", operation=event.operation or "session", n=len(found))
     )
     # Another poll may have received a sale since this hint came.
@@ -173,7 +173,7 @@ def handle(event: Event, deps: Deps) -> Result:
     if event.attempts <= len(LOOK_AGAIN_SECONDS):
         reason = "the till reported a sale and shows none yet: looking again"
         return Result(Outcome(State.WAITING, reason=reason, wait_seconds=LOOK_AGAIN_SECONDS[event.attempts - 1]))
-    deps.say("the sale that the till reported did not appear; the polls go on looking", looks=event.attempts)
+    deps.note("the sale that the till reported did not appear; the polls go on looking", looks=event.attempts)
     return done(
         message("looked at the till {attempts} times: the sale it reported did not appear", attempts=event.attempts)
     )
@@ -182,7 +182,7 @@ def handle(event: Event, deps: Deps) -> Result:
 def handle_request(event: Event, deps: Deps) -> Result:
     sales, items = poll_till(deps), books_feed.poll(deps)
     said = "asked by {source}: {n} new at the till, {items} in the books"
-    deps.say(message(said, source=event.source, n=len(sales), items=len(items)))
+    deps.note(message(said, source=event.source, n=len(sales), items=len(items)))
     deps.notify(items)
     return done(message("{n} new at the till, {items} new in the books", n=len(sales), items=len(items)))
 
@@ -316,7 +316,7 @@ class _Feed:
         if whole:
             sales = {record.id: record for record in page}
             keys = {change.key: sales[change.entity_id] for change in changes if change.entity_id in sales}
-            self.deps.process.just_read.put(keys)
+            self.deps.process.sales_read.put(keys)
         return self.store(changes, reached, till_sources.ids_at(page, reached))
 
     def begin_again(self, newest: int, *, after: int) -> _Feed:
@@ -338,7 +338,7 @@ class _Feed:
             position = cursors.find_position(session, deps.connection, name)
         if polled_at is not None:
             deps.write(agreements.mark_since, polled_at.astimezone(_AMSTERDAM).date(), now=deps.now())
-        deps.say("the till's markers began again: reading everything again, with care", source=name, newest=newest)
+        deps.note("the till's markers began again: reading everything again, with care", source=name, newest=newest)
         return dataclasses.replace(self, position=position, maybe_written=True, only_new=False)
 
     def to_changes(self, page: RecordPage[Any]) -> list[Change]:

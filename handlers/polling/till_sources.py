@@ -81,7 +81,7 @@ class TillSource:
                 "ask MplusKASSA to answer with more records at once; backfill these days, compare till and books "
                 "(Agreement), then ignore this event"
             )
-            deps.pass_on(to_message(deps.connection, self, (PAGE_CUT, marker), reason=said, fix=fix))
+            deps.enqueue(to_message(deps.connection, self, (PAGE_CUT, marker), reason=said, fix=fix))
 
 
 def to_message(connection: str, source: TillSource, cause: tuple[str, int], *, reason: str, fix: str) -> Change:
@@ -279,7 +279,7 @@ def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
     try:
         found = [row for kind in kinds for row in documents.rows(kind, numbers, days, deps)]
     except GatewayError as error:
-        deps.say("the books could not be asked what they hold; every sale is looked for", reason=error.reason)
+        deps.note("the books could not be asked what they hold; every sale is looked for", reason=error.reason)
         return orders_ | {sale.id for sale in sales}
     tags = {find_tag(row.private_note) for row in found if not row.voided}
     for row in found:

@@ -92,7 +92,7 @@ def _find(wanted: Collection[int], lines: Iterable[SaleLine], deps: Deps) -> tup
         if item := _choose(number, [each for each in items if each.active], deps):
             deps.lists.note_stocked(item, sold=True)
             link = Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token)
-            found[number] = deps.settle_on(link).target_id
+            found[number] = deps.save_link_once(link).target_id
         else:
             bundles = (item for item in named if item.type == _BUNDLE and item.active)
             missing[number] = _Missing(skus[-1], tuple(items), tuple(bundles))
@@ -104,7 +104,7 @@ def _find_quiet(item_ids: Iterable[str], deps: Deps) -> set[str]:
     subjects = {Change("", Flow.PRODUCTS, "", "Item", id_, connection=deps.connection).subject: id_ for id_ in item_ids}
     since = deps.now() - timedelta(seconds=LISTS_SECONDS)
     with reading(deps.engine) as session:
-        told = inbox.find_told(session, list(subjects), since)
+        told = inbox.find_open_or_recent(session, list(subjects), since)
     return {id_ for subject, id_ in subjects.items() if subject not in told}
 
 
@@ -125,7 +125,7 @@ def forget(item_ids_: Iterable[str], deps: Deps) -> None:
         for kind in (LinkKind.ARTICLE, LinkKind.SPECIAL):
             known = deps.read(links.find_by_target, kind, item_id)
             for link in known:
-                deps.forget(kind, link.source_id)
+                deps.delete_link(kind, link.source_id)
 
 
 def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
@@ -178,7 +178,7 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
             if inactive
             else "create the item in QuickBooks, what waits for it then continues automatically; or change the setting",
         )
-    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item.id))
+    deps.save_links(Link(LinkKind.SPECIAL, key, "Item", item.id))
     return item.id
 
 
@@ -231,7 +231,7 @@ def _fallback(missing: Mapping[int, _Missing], record: str, deps: Deps) -> dict[
             fix=message(fix, todo=join(todo, "{first}; {second}")),
         )
     item = _named_item("fallback", fallback, deps, setting="orders.fallback_item")
-    deps.say("booked on the fallback item", skus=[each.sku for each in missing.values()], item=item)
+    deps.note("booked on the fallback item", skus=[each.sku for each in missing.values()], item=item)
     return dict.fromkeys(missing, item)
 
 
@@ -274,7 +274,7 @@ def _own(key: str, name: str, find_account: Callable[[], str], deps: Deps, *, se
     item = next((each for each in present if each.active), None)
     if item is None:
         account_id = find_account()
-        deps.say("making an item of our own in QuickBooks", name=name, account=account_id)
+        deps.note("making an item of our own in QuickBooks", name=name, account=account_id)
         # The successor of an item that was made inactive is another item.
         former = sorted(each.id for each in (*present, *deps.books.items_by_name(f"{name} (deleted)")))
         identity = (setting, account_id) if setting else (name,)
@@ -285,7 +285,7 @@ def _own(key: str, name: str, find_account: Callable[[], str], deps: Deps, *, se
             item = next((each for each in deps.books.items_by_name(name) if each.active), None)
             if item is None:
                 raise not_shown_yet(name) from None
-    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item.id))
+    deps.save_links(Link(LinkKind.SPECIAL, key, "Item", item.id))
     return item.id
 
 

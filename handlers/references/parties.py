@@ -47,7 +47,7 @@ def buyer(sale: Sale, deps: Deps) -> Buyer:
     relation = deps.till.relation(sale.relation_number)
     emails = email_keys(relation.email) if relation else ()
     if relation and emails:
-        deps.learn(email=emails[0])
+        deps.set_facts(email=emails[0])
         keys = [key_of_email(email) for email in emails]
         deps.links.load((LinkKind.CUSTOMER, key) for key in (*keys, key_of_relation(relation)))
         if linked := next(filter(None, (_linked(deps, key) for key in keys)), None):
@@ -151,7 +151,7 @@ def default_debtor(deps: Deps) -> str:
                     field="customers.default_debtor",
                     fix="name another customer in customers.default_debtor, or rename the other one, then retry",
                 ) from None
-    deps.remember(_to_link(debtor(name), found))
+    deps.save_links(_to_link(debtor(name), found))
     return found.id or ""
 
 
@@ -195,7 +195,9 @@ def _create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
     except DuplicateName:
         same = find_same(customer, deps)
         if same is None:
-            deps.say("the books know this name already, trying the next", relation=relation.number, attempt=attempt + 1)
+            deps.note(
+                "the books know this name already, trying the next", relation=relation.number, attempt=attempt + 1
+            )
         return same or _create(relation, deps, attempt=attempt + 1)
 
 
@@ -225,7 +227,7 @@ def choose(found: Iterable[Customer], deps: Deps) -> Customer | None:
     usable = oldest(customer for customer in active if customer.currency in (None, currency))
     if active and usable is None:
         named = ", ".join(f"{customer.display_name} keeps {customer.currency}" for customer in active)
-        deps.say(message("not booked on who keeps another currency than {currency}", currency=currency), found=named)
+        deps.note(message("not booked on who keeps another currency than {currency}", currency=currency), found=named)
     return usable
 
 
@@ -243,13 +245,13 @@ def remember(relation: Relation, customer: Customer, deps: Deps, *, written: boo
     note([customer], deps)
     known_records.note_pair(relation, customer, deps, written=written)
     for key in _keys(relation):
-        deps.remember(replace(_to_link(key, customer), detail=to_origin(relation)))
+        deps.save_links(replace(_to_link(key, customer), detail=to_origin(relation)))
     # An address that neither has any more may be the next relation's; another relation of the customer keeps its own.
     present = {*_keys(relation), *map(key_of_email, email_keys(customer.email))}
     for link in links_with(customer.id or "", deps):
         is_former = link.source_id.startswith(key_of_email("")) and link.source_id not in present
         if is_former and not (_is_stale(link) or is_another(link, relation)):
-            deps.forget(LinkKind.CUSTOMER, link.source_id)
+            deps.delete_link(LinkKind.CUSTOMER, link.source_id)
     return customer
 
 
@@ -260,7 +262,7 @@ def _keys(relation: Relation) -> list[str]:
 def forget(customer_id: str, deps: Deps) -> None:
     """Stop using links to a customer that the books do not accept; it is stored as gone."""
     for link in links_with(customer_id, deps):
-        deps.remember(replace(link, detail={**link.detail, _STALE: True}))
+        deps.save_links(replace(link, detail={**link.detail, _STALE: True}))
 
 
 def _stale(keys: Sequence[str], deps: Deps) -> list[str]:
@@ -280,8 +282,8 @@ def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
     """Two customers were merged in the books: links to the merged one now point to the remaining one."""
     for link in links_with(merged_id, deps):
         detail = {name: value for name, value in link.detail.items() if name != _STALE}
-        deps.remember(Link(LinkKind.CUSTOMER, link.source_id, "Customer", remaining_id, detail=detail))
-        deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=remaining_id)
+        deps.save_links(Link(LinkKind.CUSTOMER, link.source_id, "Customer", remaining_id, detail=detail))
+        deps.note("the customer was merged into another", link=link.source_id.split(":")[0], now=remaining_id)
 
 
 def key_of_email(email: str) -> str:
@@ -370,7 +372,7 @@ def _read_all(deps: Deps) -> None:
     if lease is None:
         raise Transient("the customers of the books are being read for the first time", code="customers-unread")
     began = deps.now().isoformat()
-    deps.say("reading the customers of the books once, to know them by their e-mail addresses")
+    deps.note("reading the customers of the books once, to know them by their e-mail addresses")
     try:
         rows = deps.books.all_customers()
         while some := list(islice(rows, _AT_ONCE)):

@@ -113,14 +113,14 @@ def check_found(known: Context, deps: Deps) -> Context:
     if not known.is_found:
         return known
     sale, posting, booked = known.sale, known.draft, known.document
-    deps.say("found in the books already; linked instead of booked again", id=booked.id)
+    deps.note("found in the books already; linked instead of booked again", id=booked.id)
     documents.report_installation(booked.private_note, deps)
     generation = known.link.generation + (not _is_linked(known)) if known.link else 0
     same = documents.is_as_intended(booked, posting.document, deps)
     if sale_identity.is_marked(booked.private_note, posting.document.marker) and not same:
         link = dataclasses.replace(to_link(sale, booked, finished=False, goods=None), generation=generation)
         settlement.recall(sale, booked, deps, wanted=posting.payments)
-        deps.remember(link)
+        deps.save_links(link)
         raise OutdatedDocument(link)
     return dataclasses.replace(known, generation=generation)
 
@@ -133,13 +133,13 @@ def _is_linked(known: Context) -> bool:
 def store_link(known: Context, deps: Deps) -> Context:
     """The document exists now: it is linked before anything else can fail, without the fingerprint for "finished"."""
     sale, posting, former, booked = known.sale, known.draft, known.link, known.document
-    deps.learn(target_entity=booked.kind, target_id=booked.id)
+    deps.set_facts(target_entity=booked.kind, target_id=booked.id)
     if former and not _is_linked(known):
-        settlement.part_from(former, posting.payments, deps)
+        settlement.release_former(former, posting.payments, deps)
         money_documents.hand_over(former, booked, deps)
     link = to_link(sale, booked, finished=False)
     link = dataclasses.replace(link, generation=known.generation, adopted=_is_adopted(known))
-    deps.remember(link, *links.to_claims(sale, booked.kind, booked.id))
+    deps.save_links(link, *links.to_claims(sale, booked.kind, booked.id))
     return dataclasses.replace(known, link=link, is_new=not (known.maybe_written or known.is_found or former))
 
 
@@ -153,7 +153,7 @@ def recall(known: Context, deps: Deps) -> Context:
         # While a booked sale was not linked, its pieces counted as unknown to the books: the stock is too low.
         key, priority = f"relinked:{deps.connection}:{booked.kind}:{booked.id}:{known.event.id}", known.event.priority
         items = dict.fromkeys(line.item_id for line in posting.document.lines)
-        deps.pass_on(*(deps.to_change(f"{key}:{each}", Flow.STOCK, "Item", each, priority=priority) for each in items))
+        deps.enqueue(*(deps.to_change(f"{key}:{each}", Flow.STOCK, "Item", each, priority=priority) for each in items))
     return dataclasses.replace(known, current=booked)
 
 
@@ -180,7 +180,7 @@ def finish(known: Context, deps: Deps) -> Result:
     """Settle a document that is in the books, and compare its amounts."""
     adopted = _is_adopted(known)
     if adopted:
-        deps.say("its payments are left to what booked it")
+        deps.note("its payments are left to what booked it")
     return compare(known if adopted else _take(FINISH, known, deps), adopted=adopted)
 
 
@@ -192,7 +192,7 @@ def adjust_tax(known: Context, deps: Deps) -> Context:
 
     def remember(fresh: Posting) -> None:
         # If the answer is lost, the new content is still recognised as ours.
-        deps.remember(to_link(sale, booked, finished=False, sent=documents.intended(fresh.document, deps)))
+        deps.save_links(to_link(sale, booked, finished=False, sent=documents.intended(fresh.document, deps)))
 
     posting, booked = documents.adjust_tax(posting, booked, deps, solve=solve, before=remember)
     return dataclasses.replace(known, posting=posting, current=booked)
@@ -245,7 +245,7 @@ def withdraw(known: Context, deps: Deps) -> Result:
     money_documents.release(link.target_entity, link.target_id, deps)
     current = settlement.release_from(current, deps)
     voided = documents.void(current.kind, current.id, current.sync_token, deps)
-    deps.say("voided the document", entity=current.kind, id=current.id, total=str(current.total))
+    deps.note("voided the document", entity=current.kind, id=current.id, total=str(current.total))
     return _withdrawn(sale, link, voided)
 
 
@@ -272,7 +272,7 @@ def _void_unread(known: Context, deps: Deps) -> Result | None:
     voided = _send(write, link, deps, status=BookingStatus.WITHDRAWN)
     if voided is None:
         return None
-    deps.say("voided the document", entity=kind, id=link.target_id)
+    deps.note("voided the document", entity=kind, id=link.target_id)
     # If this is not reached, the next attempt finds a voided document, and removes what is beside it.
     money_documents.release(link.target_entity, link.target_id, deps)
     return _withdrawn(known.sale, link, voided)
@@ -287,8 +287,8 @@ def _update_unread(known: Context, deps: Deps) -> Result | None:
     booked = _send(write, link, deps, sent=documents.intended(posting.document, deps), goods=None)
     if booked is None:
         return None
-    deps.say("updated the document", entity=booked.kind, id=booked.id, after=str(booked.total))
-    deps.remember(to_link(sale, booked, finished=False))
+    deps.note("updated the document", entity=booked.kind, id=booked.id, after=str(booked.total))
+    deps.save_links(to_link(sale, booked, finished=False))
     return finish(dataclasses.replace(known, posting=posting, current=booked, maybe_written=True), deps)
 
 
@@ -298,7 +298,7 @@ def _replace_unread(known: Context, deps: Deps) -> Result | None:
     write = partial(documents.delete, kind, link.target_id, token, deps)
     if not _send(write, link, deps, status=BookingStatus.REPLACING):
         return None
-    deps.say("replaced the document by one of another kind", was=kind, id=link.target_id, now=known.kind)
+    deps.note("replaced the document by one of another kind", was=kind, id=link.target_id, now=known.kind)
     return book(dataclasses.replace(known, maybe_written=False), deps)
 
 
@@ -311,8 +311,8 @@ def _send(write: Callable[[], _Written], link: Link, deps: Deps, **begun: Any) -
     try:
         return write()
     except Permanent as refusal:
-        deps.remember(link)
-        deps.say("the books do not take the change; reading the document first", reason=refusal.reason)
+        deps.save_links(link)
+        deps.note("the books do not take the change; reading the document first", reason=refusal.reason)
         return None
 
 
@@ -380,7 +380,7 @@ def update(known: Context, deps: Deps) -> Result:
         _find_lost(known, posting, deps)
     known = dataclasses.replace(known, posting=posting, maybe_written=known.is_lost or known.attempts > 0)
     if documents.is_as_intended(current, posting.document, deps):
-        deps.say("the document is like this already")
+        deps.note("the document is like this already")
         current = settlement.release_from(current, deps, keep=posting.payments)
         return finish(dataclasses.replace(known, current=current), deps)
     # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
@@ -389,7 +389,7 @@ def update(known: Context, deps: Deps) -> Result:
     bookings.begin(link, deps, sent=sent, goods=None, **bookings.seen(current.content))
     fresh = settlement.release_from(current, deps, keep=posting.payments)
     before, after = str(current.total), str(posting.document.total)
-    deps.say("updating the document", entity=current.kind, id=current.id, before=before, after=after)
+    deps.note("updating the document", entity=current.kind, id=current.id, before=before, after=after)
     booked = documents.update(posting, fresh.id, fresh.sync_token, deps)
-    deps.remember(to_link(sale, booked, finished=False))
+    deps.save_links(to_link(sale, booked, finished=False))
     return finish(dataclasses.replace(known, current=booked), deps)

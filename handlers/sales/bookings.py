@@ -86,11 +86,11 @@ def seen(content: DocumentContent) -> dict[str, Any]:
 
 def note(link: Link, status: BookingStatus, deps: Deps) -> Link:
     changed = dataclasses.replace(link, status=status)
-    deps.remember(changed)
+    deps.save_links(changed)
     return changed
 
 
-def how_gone(document: BookedDocument | None) -> BookingStatus:
+def gone_status(document: BookedDocument | None) -> BookingStatus:
     """What became of a document that is not in the books any more; None: it cannot be read."""
     return BookingStatus.DELETED if document is None else BookingStatus.VOIDED
 
@@ -108,7 +108,7 @@ def begin(link: Link, deps: Deps, *, status: BookingStatus | None = None, **fact
     """Store what is about to be written. Until the write is finished, the link does not count as done."""
     detail = {**link.detail, **facts}
     begun = dataclasses.replace(link, fingerprint=None, detail=detail, status=status or link.status)
-    deps.remember(begun)
+    deps.save_links(begun)
     return begun
 
 
@@ -179,7 +179,7 @@ def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> 
     try:
         deps.books.item(was) if entity == ITEM else deps.books.customer(was)
     except NotFound:
-        deps.say("merged into another in QuickBooks", entity=entity, merged_id=was, remaining_id=is_now)
+        deps.note("merged into another in QuickBooks", entity=entity, merged_id=was, remaining_id=is_now)
     else:
         return False
     if not deps.dry_run:
@@ -189,7 +189,7 @@ def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> 
         move(was, is_now, deps)
         key = f"qbo:merged:{deps.connection}:{entity}:{was}:{is_now}"
         hint = items.to_merge_hint(was)
-        deps.pass_on(deps.to_change(key, _FLOWS[entity], entity, is_now, operation="merge", hint=hint))
+        deps.enqueue(deps.to_change(key, _FLOWS[entity], entity, is_now, operation="merge", hint=hint))
     return True
 
 

@@ -59,7 +59,7 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result
         if event.source not in PEOPLE or (idle and is_complete(day, deps)):
             said = message("summed up in the document of {key}", key=link.day)
             return done(said, target_entity=link.target_entity, target_id=link.target_id)
-        deps.say("its day is looked at again: something of it was removed in QuickBooks", day=day.key)
+        deps.note("its day is looked at again: something of it was removed in QuickBooks", day=day.key)
     changes = tuple(to_change(each, sale, event, deps) for each in idle)
     wait = max(seconds_until_close(day, deps), 0.0) + _PATIENCE
     return waiting(message("waits for the document of its day, {key}", key=day.key), wait, changes=changes)
@@ -136,18 +136,18 @@ def _lost_payments(link: Link, deps: Deps) -> list[str]:
     return [key for key, each in posted.items() if each.status.is_gone]
 
 
-def let_go(day: Day, deps: Deps) -> None:
+def drop_lost_payments(day: Day, deps: Deps) -> None:
     """Remove links of payments that are gone and not posted again, because another one settles their document."""
     for link in find_documents(day, deps):
         for key in _lost_payments(link, deps):
-            deps.forget(LinkKind.PAYMENT, key)
+            deps.delete_link(LinkKind.PAYMENT, key)
 
 
 def forget(link: Link, deps: Deps) -> None:
     """Remove the link of a document that is gone; the payments on it are searched by their notes."""
     for key in settlement.posted_on(link.target_entity, link.target_id, deps):
-        deps.forget(LinkKind.PAYMENT, key)
-    deps.forget(LinkKind.DAY_DOCUMENT, link.source_id)
+        deps.delete_link(LinkKind.PAYMENT, key)
+    deps.delete_link(LinkKind.DAY_DOCUMENT, link.source_id)
 
 
 # --- documents of a day without a link: of a restored backup, or of an answer that got lost ---
@@ -197,7 +197,7 @@ def remove_unfinished(found: Parts, deps: Deps) -> int:
             for payment in posted[row.id]:
                 settlement.void(Link(LinkKind.PAYMENT, "", "Payment", payment.id or "", payment.sync_token), deps)
             _delete(row, deps, token=None if posted[row.id] else row.sync_token)
-            deps.say("removed a part of the day that was not finished", entity=row.kind, id=row.id)
+            deps.note("removed a part of the day that was not finished", entity=row.kind, id=row.id)
         del found[sequence]
         last = max(last, sequence)
     return last
@@ -209,7 +209,7 @@ def _is_unfinished(rows: Sequence[BookedDocument], deps: Deps) -> bool:
 
 
 def _delete(row: BookedDocument, deps: Deps, *, token: str | None) -> None:
-    settlement.take_away(
+    settlement.remove_by_token(
         token,
         lambda: deps.books.document(row.kind, row.id).sync_token,
         lambda current: documents.delete(row.kind, row.id, current, deps),
@@ -265,7 +265,7 @@ def read_parts(found: Mapping[int, Sequence[BookedDocument]], plan: DayPlan, dep
             fix = "undo the change in QuickBooks, or delete all documents of this day there, then retry"
             raise to_incident(why, row, replace(plan, sequence=sequence), fix=fix)
         totals[sequence] = held
-        deps.remember(*(settlement.recognise(*each) for each in payments))
+        deps.save_links(*(settlement.recognise(*each) for each in payments))
     return totals
 
 

@@ -105,7 +105,7 @@ def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: 
     )
     adopted = next(same, None)
     if adopted:
-        deps.say("adopted a document that something else booked", entity=adopted.kind, id=adopted.id)
+        deps.note("adopted a document that something else booked", entity=adopted.kind, id=adopted.id)
     return adopted
 
 
@@ -188,7 +188,7 @@ def create(
         if present is not None:
             _refuse_voided(present, posting, deps)
             return bring_up_to_date(present, posting, deps), each
-        deps.say("the books answered with a document that was deleted since", entity=made.kind, id=made.id)
+        deps.note("the books answered with a document that was deleted since", entity=made.kind, id=made.id)
     raise Permanent(
         message("{n} documents of this sale were deleted in QuickBooks", n=MAX_GENERATIONS),
         record=posting.document.document_number,
@@ -216,7 +216,7 @@ def create_or_find(
             if other is None:
                 raise
             posting, number, unasked = other, other.document.document_number, False
-            deps.say("a document of another sale has the number: this one gets another", number=number)
+            deps.note("a document of another sale has the number: this one gets another", number=number)
 
 
 def _renumber(sale: Sale, posting: Posting, deps: Deps) -> Posting | None:
@@ -286,11 +286,11 @@ def adjust_tax(
     try:
         fresh = orders.move_to(solve(), posting.document.business_date)
     except MappingError as refusal:
-        deps.say("the books tax it otherwise, and there is no way to adjust that", reason=refusal.reason)
+        deps.note("the books tax it otherwise, and there is no way to adjust that", reason=refusal.reason)
         return posting, booked
     if fresh.document.lines == posting.document.lines:
         return posting, booked
-    deps.say("the books tax the sum of a code's lines: adjusting the document to that", tax=str(booked.tax))
+    deps.note("the books tax the sum of a code's lines: adjusting the document to that", tax=str(booked.tax))
     before(fresh)
     return fresh, update(fresh, booked.id, booked.sync_token, deps)
 
@@ -329,7 +329,7 @@ def bring_up_to_date(made: BookedDocument, posting: Posting, deps: Deps) -> Book
     for _ in range(3):
         if is_the_write(made, posting.document, deps):
             return made
-        deps.say("an earlier request for this sale came first; its document is brought up to date", id=made.id)
+        deps.note("an earlier request for this sale came first; its document is brought up to date", id=made.id)
         try:
             return update(posting, made.id, made.sync_token, deps)
         except Conflict:
@@ -358,7 +358,7 @@ def report_installation(note: str | None, deps: Deps) -> None:
         reason=message(said, other=other),
         fix="stop one of the two; when it is one that this installation has replaced, ignore this event",
     )
-    deps.pass_on(parked)
+    deps.enqueue(parked)
 
 
 def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> None:
@@ -373,4 +373,4 @@ def look_later(marker: str, days: Iterable[date], event: Event, deps: Deps) -> N
     tag = find_tag(marker) or ""
     key = f"duplicates:{deps.connection}:{tag}:{event.id}:{event.attempts}"
     hint = {"days": [day.isoformat() for day in dict.fromkeys(days)], "since": deps.now().isoformat()}
-    deps.pass_on(deps.to_change(key, Flow.ORDERS, CHECK, tag, hint=json.dumps(hint)))
+    deps.enqueue(deps.to_change(key, Flow.ORDERS, CHECK, tag, hint=json.dumps(hint)))

@@ -50,7 +50,7 @@ def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tupl
         except ItemNeeded as needed:
             if getattr(references, needed.reference):
                 raise
-            deps.say("an item of ours is needed", why=needed.reason)
+            deps.note("an item of ours is needed", why=needed.reason)
             references = dataclasses.replace(references, **{needed.reference: _ITEMS[needed.reference](deps)})
     link = deps.links[LinkKind.DOCUMENT, sale.id]
     _, other = sale_identity.document_numbers(sale, deps.settings.orders)
@@ -82,7 +82,7 @@ def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting
     if day is not None or deps.settings.orders.closed_books == "park":
         raise _refuse_closed(posting, closed)
     moved = closed + timedelta(days=1)
-    deps.say("the books are closed: posted on the first open day", closed_through=closed, day=moved)
+    deps.note("the books are closed: posted on the first open day", closed_through=closed, day=moved)
     return orders.move_to(posting, moved)
 
 
@@ -124,7 +124,7 @@ def learn(error: Permanent, deps: Deps) -> Deps | None:
     """
     if error.code != WRONG_AMOUNT or deps.line_amounts is LineAmounts.EXACT:
         return None
-    deps.say("QuickBooks takes no rounded amount of a line: prices in whole cents from now on, the rest beside them")
+    deps.note("QuickBooks takes no rounded amount of a line: prices in whole cents from now on, the rest beside them")
     deps.write(connections.learn_line_amounts, LineAmounts.EXACT)
     return dataclasses.replace(deps, line_amounts=LineAmounts.EXACT)
 
@@ -139,7 +139,7 @@ def redraft(refusal: Permanent, sale: Sale, posting: Posting, deps: Deps) -> Pos
         return posting
     if not _is_stale(refusal, deps):
         return None
-    deps.say("the books do not take what it refers to; looking it up again", reason=refusal.reason)
+    deps.note("the books do not take what it refers to; looking it up again", reason=refusal.reason)
     parties.forget(posting.document.customer_id, deps)
     goods.forget({line.item_id for line in posting.document.lines}, deps)
     for name in ("PaymentMethod", "Department", "Class", "Term", "Account", "tax_codes"):

@@ -14,8 +14,8 @@ from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import NotFound
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus
-from handlers.deps import Deps, on_trial
-from handlers.result import Result, done, telling
+from handlers.deps import Deps, for_preview
+from handlers.result import Result, done, with_content
 from handlers.sales import bookings, documents, drafts, money_documents, orders, repairs, steps
 from handlers.sales.steps import Context, Step
 from mapping.day_summary import Day
@@ -83,7 +83,7 @@ def without_writes(deps: Deps) -> Deps:
 
 def handle(event: Event, deps: Deps) -> Result:
     """Store exactly what would be sent and why, as JSON on the row: the step of a real run, and what it would do."""
-    deps = without_writes(on_trial(event, deps))
+    deps = without_writes(for_preview(event, deps))
     known = orders.load(event, deps)
     sale, names = known.sale, {method.code: method.description for method in deps.lists.payment_methods()}
     planned: dict[str, Any] = {
@@ -118,7 +118,7 @@ def handle(event: Event, deps: Deps) -> Result:
     except (NotBookable, MappingError) as refusal:
         planned |= {"action": BOOK, "refused": refusal.reason, "field": refusal.field, "fix": refusal.fix}
     planned["would_create"] = deps.books.created if isinstance(deps.books, DryRunBooks) else []
-    return telling(done("dry run: nothing was written"), planned)
+    return with_content(done("dry run: nothing was written"), planned)
 
 
 def _draft(plan: _Plan, known: Context, deps: Deps) -> _Drafted | None:

@@ -61,9 +61,9 @@ def keep(
         **(more or {}),
     }
     link = Link(kind, key, made.kind, made.id, made.sync_token, _of(document), detail, generation)
-    deps.remember(link)
+    deps.save_links(link)
     if before is not None and before.status.is_gone:
-        deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
+        deps.release_waiting(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
     return link
 
 
@@ -83,7 +83,7 @@ def remove(link: Link, deps: Deps) -> Link:
     """Delete a document of ours; returns the link that says so."""
     # Stored before the deletion, so that its report from the books raises no alert.
     removing = dataclasses.replace(link, fingerprint=None, status=BookingStatus.REMOVED)
-    deps.remember(removing)
+    deps.save_links(removing)
     _remove(link, deps)
     return removing
 
@@ -98,7 +98,7 @@ def are_present(known: Iterable[Link], deps: Deps) -> bool:
     complete = True
     for link in known:
         if link.status is not BookingStatus.REMOVED and _find_present(link, deps) is None:
-            deps.remember(dataclasses.replace(link, fingerprint=None, status=BookingStatus.DELETED))
+            deps.save_links(dataclasses.replace(link, fingerprint=None, status=BookingStatus.DELETED))
             complete = False
     return complete
 
@@ -111,8 +111,8 @@ def _find_present(link: Link, deps: Deps) -> BookedDocument | None:
 def hand_over(former: Link, booked: BookedDocument, deps: Deps) -> None:
     """Another document replaces the former one: its documents of money are linked to the new one."""
     for key, link in beside(former.target_entity, former.target_id, deps).items():
-        deps.remember(dataclasses.replace(link, source_id=f"{booked.kind}/{booked.id}/{key.split('/', 2)[2]}"))
-        deps.forget(LinkKind.MONEY, key)
+        deps.save_links(dataclasses.replace(link, source_id=f"{booked.kind}/{booked.id}/{key.split('/', 2)[2]}"))
+        deps.delete_link(LinkKind.MONEY, key)
 
 
 def _find(sale: Sale, document: SalesDocument, before: Link | None, deps: Deps) -> BookedDocument | None:
@@ -129,9 +129,9 @@ def _write(
     if found is not None:
         unlinked = Link(LinkKind.MONEY, "", found.kind, found.id)
         if not bookings.is_as_left(unlinked, found.content, deps):  # a person edited it, as far as its signature tells
-            deps.say("the document was edited in QuickBooks; it stays as it is", entity=found.kind, id=found.id)
+            deps.note("the document was edited in QuickBooks; it stays as it is", entity=found.kind, id=found.id)
             key = f"edited:{deps.connection}:{found.kind}:{found.id}:{found.sync_token}"
-            deps.pass_on(deps.to_change(key, Flow.ORDERS, found.kind, found.id, operation="edited"))
+            deps.enqueue(deps.to_change(key, Flow.ORDERS, found.kind, found.id, operation="edited"))
             return found, generation
         if found.kind is document.kind:
             return documents.bring_up_to_date(found, Posting(document), deps), generation
@@ -144,20 +144,20 @@ def _write(
         if found is None:
             raise
         return _write(sale, document, before, found, deps)
-    deps.say("booked money beside the document", entity=made.kind, id=made.id, total=str(made.total))
+    deps.note("booked money beside the document", entity=made.kind, id=made.id, total=str(made.total))
     return made, generation
 
 
 def _remove(link: Link, deps: Deps) -> None:
     """Delete it, whatever became of it."""
     kind, id_ = DocumentKind(link.target_entity), link.target_id
-    removed = settlement.take_away(
+    removed = settlement.remove_by_token(
         link.sync_token,
         lambda: deps.books.document(kind, id_).sync_token,
         lambda token: documents.delete(kind, id_, token, deps),
     )
     if removed:
-        deps.say("removed a document of money that the sale does not say any more", id=id_)
+        deps.note("removed a document of money that the sale does not say any more", id=id_)
 
 
 def beside(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
@@ -204,7 +204,7 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
         return done("delivered: its money is on its receipt or invoice")
     if not booked:
         return done("no deposit on it" if order.state != CANCELLED_ORDER else "cancelled, and no deposit on it")
-    deps.learn(target_entity=booked[-1].target_entity, target_id=booked[-1].target_id)
+    deps.set_facts(target_entity=booked[-1].target_entity, target_id=booked[-1].target_id)
     return done(message("{n} deposit(s) in the books", n=len(booked)))
 
 

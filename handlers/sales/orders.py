@@ -48,7 +48,7 @@ def handle(event: Event, deps: Deps) -> Result:
             reached, deps = _take(step, known, deps)
     if known.is_asked and step not in _NOT_OF_A_DOCUMENT and reached.outcome.state is State.DONE:
         for record in known.records:
-            deps.resolve(bookings.GONE_IN_BOOKS, record)
+            deps.release_waiting(bookings.GONE_IN_BOOKS, record)
     return reached
 
 
@@ -61,7 +61,7 @@ def _read(event: Event, deps: Deps) -> Sale:
     sale = till_sales.read_of(event, deps)
     if sale is None:
         raise NotFound("the till does not know this sale any more")
-    deps.learn(order_id=sale.number)
+    deps.set_facts(order_id=sale.number)
     if sale.kind is not SaleKind.ORDER:
         deps.sales[sale.id] = sale
     return sale
@@ -118,7 +118,7 @@ def _take(step: Step, known: Context, deps: Deps) -> tuple[Result | Context, Dep
     except Conflict:
         if step not in _UPDATES:
             raise
-        deps.say("another writer was faster; reading the document again", attempt=known.attempts + 1)
+        deps.note("another writer was faster; reading the document again", attempt=known.attempts + 1)
         return dataclasses.replace(_unread(_again(known)), tried=True), deps
     except Permanent as refusal:
         learned = drafts.learn(refusal, deps)
@@ -153,7 +153,7 @@ def _look(known: Context, deps: Deps) -> Context:
         if not money_documents.is_complete(link.target_entity, link.target_id, deps):
             link = dataclasses.replace(link, fingerprint=None)
     elif link.status not in (BookingStatus.REPLACING, BookingStatus.WITHDRAWN):
-        link = bookings.note(link, bookings.how_gone(current), deps)
+        link = bookings.note(link, bookings.gone_status(current), deps)
     return dataclasses.replace(known, link=link, records=records, looked=True, read=True, current=current)
 
 
@@ -190,7 +190,7 @@ def _compare(known: Context, deps: Deps) -> Context:
 
 def _book_again(known: Context, deps: Deps) -> Result:
     """The document was deleted: a person's request restores it."""
-    deps.say("booking it again: the document was removed from the books", how=known.gone, id=known.booked.target_id)
+    deps.note("booking it again: the document was removed from the books", how=known.gone, id=known.booked.target_id)
     return booking.book(dataclasses.replace(known, maybe_written=True), deps)
 
 
@@ -203,7 +203,7 @@ def _book_anew(known: Context, deps: Deps) -> Result:
         bookings.begin(known.booked, deps, status=BookingStatus.REPLACING)
         present = settlement.release_from(current, deps)
         documents.delete(present.kind, present.id, present.sync_token, deps)
-        deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=known.kind)
+        deps.note("replaced the document by one of another kind", was=present.kind, id=present.id, now=known.kind)
     return booking.book(dataclasses.replace(known, maybe_written=known.is_lost), deps)
 
 
@@ -223,7 +223,7 @@ def _relink(known: Context, deps: Deps) -> Context:
     if booked is None:
         raise LookupError(sale.id)
     fresh = _again(known)
-    deps.say("the linked document is gone; another one of this sale is in the books", id=booked.id, entity=booked.kind)
+    deps.note("the linked document is gone; another one of this sale is in the books", id=booked.id, entity=booked.kind)
     # Compared with what its signature names: a person may have edited it.
     content = find_signed_content(booked.private_note) or bookings.seen(booked.content)["seen"]
     successor = booking.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
@@ -232,10 +232,10 @@ def _relink(known: Context, deps: Deps) -> Context:
     if not known.assessment.is_withdrawn:
         kept = drafts.prepare(sale, deps, kind=known.assessment.kind_as(booked.kind))[0].payments
     settlement.recall(sale, booked, deps, wanted=kept)
-    settlement.part_from(link, kept, deps)
+    settlement.release_former(link, kept, deps)
     money_documents.hand_over(link, booked, deps)
-    deps.remember(successor, *links.to_claims(sale, booked.kind, booked.id))
-    deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
+    deps.save_links(successor, *links.to_claims(sale, booked.kind, booked.id))
+    deps.release_waiting(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
     return _follow(fresh, successor)
 
 
@@ -244,7 +244,7 @@ def _leave_gone(known: Context, deps: Deps) -> Result:
     link = known.booked
     money_documents.release(link.target_entity, link.target_id, deps)
     settlement.release(link.target_entity, link.target_id, deps)
-    deps.resolve(bookings.GONE_IN_BOOKS, f"sale {known.sale.number}")
+    deps.release_waiting(bookings.GONE_IN_BOOKS, f"sale {known.sale.number}")
     finished = dataclasses.replace(link, fingerprint=known.assessment.content)
     return done("cancelled at the till; its document is gone from the books already", links=(finished,))
 

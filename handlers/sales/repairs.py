@@ -37,8 +37,8 @@ def look(link: Link, deps: Deps) -> None:
         row = rows.get(each.target_id)
         if row is None or row.voided:
             how = BookingStatus.VOIDED if row else BookingStatus.DELETED
-            deps.say("a payment was removed in QuickBooks", id=each.target_id, how=how)
-            deps.remember(dataclasses.replace(each, fingerprint=None, status=how))
+            deps.note("a payment was removed in QuickBooks", id=each.target_id, how=how)
+            deps.save_links(dataclasses.replace(each, fingerprint=None, status=how))
 
 
 def restore(known: Context, deps: Deps) -> Result:
@@ -138,11 +138,11 @@ def _repair(posting: Posting, before: dict[str, BooksPayment], booked: BookedDoc
     for payment, row, corrected in _corrections(posting, dict(before), booked, deps):
         wanted = corrected
         if wanted != row:
-            deps.say("a payment was changed in QuickBooks: it gets what the till says", id=row.id, was=str(row.total))
+            deps.note("a payment was changed in QuickBooks: it gets what the till says", id=row.id, was=str(row.total))
             token = deps.books.request_id("mend", row.id, row.sync_token)
             before[payment.source_id or ""] = wanted = deps.books.update_payment(wanted, token)
         key, same = settlement.key_of(booked, payment), settlement.fingerprint_of(payment)
-        deps.remember(settlement.link_of(key, wanted, same, wanted.total))
+        deps.save_links(settlement.link_of(key, wanted, same, wanted.total))
 
 
 def _corrections(
@@ -209,5 +209,5 @@ def _restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> boo
     raised = dataclasses.replace(row, links=tuple(PaymentLink(*name, amount) for name, amount in amounts.items()))
     token = deps.books.request_id("mend", row.id, row.sync_token)
     made = deps.books.update_payment(raised, token)
-    deps.remember(dataclasses.replace(before, sync_token=made.sync_token))
+    deps.save_links(dataclasses.replace(before, sync_token=made.sync_token))
     return True

@@ -54,7 +54,7 @@ def repeat(step: Callable[[BookedDocument, bool], None], booked: BookedDocument,
             fresh = deps.books.document(booked.kind, booked.id)
             if attempt == TRIES or not (isinstance(refusal, Conflict) or open_amount(fresh) != open_amount(booked)):
                 raise
-            deps.say("something else was settled with it meanwhile; reading the document again", id=booked.id)
+            deps.note("something else was settled with it meanwhile; reading the document again", id=booked.id)
             booked = fresh
     return None
 
@@ -91,17 +91,17 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
             continue
         left -= settled
         link = link_of(key_of(booked, payment), made, fingerprint_of(payment), payment.total)
-        deps.remember(dataclasses.replace(link, generation=generation))
+        deps.save_links(dataclasses.replace(link, generation=generation))
 
 
-def part_from(former: Link, wanted: tuple[BooksPayment, ...], deps: Deps) -> None:
+def release_former(former: Link, wanted: tuple[BooksPayment, ...], deps: Deps) -> None:
     """The document is gone and another replaces it: payments that are still wanted are left for it, others are voided.
 
     Wanted payments are found in the books, by the till's payment in their notes.
     """
     release(former.target_entity, former.target_id, deps, keep=wanted)
     for key in posted_on(former.target_entity, former.target_id, deps):
-        deps.forget(LinkKind.PAYMENT, key)
+        deps.delete_link(LinkKind.PAYMENT, key)
 
 
 def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[BooksPayment, ...] = ()) -> None:
@@ -121,7 +121,7 @@ def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[Book
             key = f"{booked.kind}/{booked.id}/{source_id}"
             if key in posted and posted[key].target_id == row.id and is_in_books(posted[key]):
                 continue
-            deps.remember(link_of(key, row, same, row.total))
+            deps.save_links(link_of(key, row, same, row.total))
 
 
 def find_second(marker: str, booked: Link, deps: Deps) -> tuple[BooksPayment, Link] | tuple[None, None]:
@@ -149,12 +149,12 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment
         if not is_in_books(link) or (wanted and fingerprint_of(wanted) == link.fingerprint):
             continue
         if wanted and _is_as_wanted(link, wanted, deps):
-            deps.remember(dataclasses.replace(link, fingerprint=fingerprint_of(wanted)))
+            deps.save_links(dataclasses.replace(link, fingerprint=fingerprint_of(wanted)))
             continue
         # Stored before the void, so that its report from the books raises no alert.
-        deps.remember(dataclasses.replace(link, status=BookingStatus.RELEASING))
+        deps.save_links(dataclasses.replace(link, status=BookingStatus.RELEASING))
         void(link, deps)
-        deps.remember(dataclasses.replace(link, fingerprint=None, status=BookingStatus.RELEASED))
+        deps.save_links(dataclasses.replace(link, fingerprint=None, status=BookingStatus.RELEASED))
         released = True
     return released
 
@@ -193,11 +193,11 @@ def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_
             open_now = applicable(booked, invoice_id, deps, maybe_written=True)
             if attempt == TRIES or open_now == amount:
                 raise
-            deps.say("something else was settled with it meanwhile", invoice=invoice_id, open=str(open_now))
+            deps.note("something else was settled with it meanwhile", invoice=invoice_id, open=str(open_now))
             amount = open_now
         else:
             known = link_of(key, made, fingerprint_of(applied), amount)
-            deps.remember(dataclasses.replace(known, generation=generation))
+            deps.save_links(dataclasses.replace(known, generation=generation))
             return
 
 
@@ -205,10 +205,10 @@ def applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, maybe_wri
     try:
         invoice = deps.books.document(DocumentKind.INVOICE, invoice_id)
     except NotFound:
-        deps.say("the invoice that is credited is not in the books any more", id=invoice_id)
+        deps.note("the invoice that is credited is not in the books any more", id=invoice_id)
         return Decimal(0)
     if invoice.customer_id != booked.customer_id:
-        deps.say("the credit stays open: the invoice belongs to another customer", id=invoice_id)
+        deps.note("the credit stays open: the invoice belongs to another customer", id=invoice_id)
         return Decimal(0)
     memo = deps.books.document(booked.kind, booked.id) if maybe_written else booked
     return min(invoice.balance or Decimal(0), memo.total if memo.open_credit is None else memo.open_credit)
@@ -255,7 +255,7 @@ def _create(
             continue
         if _brings(present) == _brings(wanted):
             return present, generation
-        deps.say("an earlier request had posted this payment otherwise; it is voided", id=present.id)
+        deps.note("an earlier request had posted this payment otherwise; it is voided", id=present.id)
         void(Link(LinkKind.PAYMENT, "", "Payment", present.id or ""), deps)
     raise Conflict("this payment keeps being removed in QuickBooks", record=wanted.payment_reference)
 
@@ -276,7 +276,7 @@ def _tie(made: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps) 
         return made, Decimal(0)
     links = (*made.links, PaymentLink(booked.kind, booked.id, amount))
     tied = dataclasses.replace(made, customer_id=customer, links=links)
-    deps.say("a payment that stayed in the books settles the document again", id=made.id, amount=str(amount))
+    deps.note("a payment that stayed in the books settles the document again", id=made.id, amount=str(amount))
     return deps.books.update_payment(tied, deps.books.request_id("tie", made.id, made.sync_token)), amount
 
 
@@ -296,11 +296,11 @@ def void(link: Link, deps: Deps) -> None:
     def write(token: str) -> None:
         deps.books.void_payment(link.target_id, token, deps.books.request_id("void", link.target_id, token))
 
-    if take_away(link.sync_token, find_token, write):
-        deps.say("voided a payment that the till took back or changed", id=link.target_id)
+    if remove_by_token(link.sync_token, find_token, write):
+        deps.note("voided a payment that the till took back or changed", id=link.target_id)
 
 
-def take_away(token: str | None, find_token: Callable[[], str | None], write: Callable[[str], object]) -> bool:
+def remove_by_token(token: str | None, find_token: Callable[[], str | None], write: Callable[[str], object]) -> bool:
     """Void or delete a record by its SyncToken, and again if others write to it; False if it is gone already.
 
     It is read only where `token`, that of its link, is not the last one; `find_token` gives None for a voided one.

@@ -171,7 +171,7 @@ class Context:
         if not self.refusal:
             is_replaced = status is BookingStatus.REPLACING and not self.is_same_kind
             is_ours = is_replaced or (status is BookingStatus.WITHDRAWN and self.current is not None)
-        return None if is_ours else bookings.how_gone(self.current)
+        return None if is_ours else bookings.gone_status(self.current)
 
 
 def decide(known: Context) -> Step:

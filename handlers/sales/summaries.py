@@ -94,7 +94,7 @@ def handle(event: Event, deps: Deps) -> Result:
 def load(event: Event, deps: Deps) -> Result | DayContext:
     """What is stored of the day; a result if it is not over yet, or for a dry run."""
     day = Day.parse(event.entity_id)
-    deps.learn(record=day.name)
+    deps.set_facts(record=day.name)
     if event.asked.get("dry_run"):
         return done(message("dry run: {name} would be summed up; nothing was written", name=day.name))
     with reading(deps.engine) as session:
@@ -105,7 +105,7 @@ def load(event: Event, deps: Deps) -> Result | DayContext:
         return waiting(reason, wait)
     state = _find(day, deps)
     if state.pending is not None:
-        deps.say("an earlier run did not come to its end: finishing that first")
+        deps.note("an earlier run did not come to its end: finishing that first")
     return DayContext(day, event, state, is_asked=asked, restored=not asked)
 
 
@@ -150,7 +150,7 @@ def _book(known: DayContext, deps: Deps) -> DayContext:
         _remember(day, state, deps)
     elif not found or is_own:
         written = book(plan, known.event, deps, found=own)
-        deps.say(message("booked {amount} as {documents}", amount=Amount(pending.total), documents=name(written)))
+        deps.note(message("booked {amount} as {documents}", amount=Amount(pending.total), documents=name(written)))
         state = _add(state, {state.sequence: pending}, written)
         _remember(day, state, deps, written)
         found.pop(state.sequence, None)
@@ -179,7 +179,7 @@ def _adopt(day: Day, state: DayState, found: days.Parts, deps: Deps) -> DayState
     largest = max(totals, key=lambda number: totals[number].total)
     totals[largest] = day_summary.add([totals[largest], rest])
     rows = [row for each in found.values() for row in each]
-    deps.say("parts of the day were in the books already: they are linked", documents=name(rows))
+    deps.note("parts of the day were in the books already: they are linked", documents=name(rows))
     state = _add(state, totals, rows)
     _remember(day, state, deps, rows)
     return state
@@ -205,7 +205,7 @@ def _restore(known: DayContext, deps: Deps) -> DayContext:
     written = {}
     for number, part in sorted(held.items()):
         written[number] = book(_plan(day, number, part, deps), known.event, deps, again=True)
-    deps.say("what was removed of the day in QuickBooks is booked again", documents=len(gone))
+    deps.note("what was removed of the day in QuickBooks is booked again", documents=len(gone))
     first = next(iter(written.values()))[0]
     state = dataclasses.replace(state, parts=held, target_entity=first.kind, target_id=first.id)
     again = [each for some in written.values() for each in some]
@@ -213,7 +213,7 @@ def _restore(known: DayContext, deps: Deps) -> DayContext:
     for link in gone:
         if link.target_id not in {each.id for each in again}:
             days.forget(link, deps)
-    days.let_go(day, deps)
+    days.drop_lost_payments(day, deps)
     return dataclasses.replace(known, state=state)
 
 
@@ -254,7 +254,7 @@ def _link(known: DayContext, deps: Deps) -> Result | DayContext:
         woken = inbox.raise_priority(session, deps.connection, ids)
     deps.notify(woken)
     if known.is_asked:
-        deps.resolve(bookings.GONE_IN_BOOKS, day.name)
+        deps.release_waiting(bookings.GONE_IN_BOOKS, day.name)
     said = message("{n} sales, {amount} in all", n=len(sales), amount=Amount(known.totals.total))
     return done(said, target_entity=state.target_entity or None, target_id=state.target_id or None)
 
@@ -293,7 +293,7 @@ def _remember(day: Day, state: DayState, deps: Deps, written: Sequence[BookedDoc
         shown = {"number": each.document_number, **bookings.seen(each.content)}
         key = f"{day.key}/{each.kind}/{each.id}"
         found.append(Link(LinkKind.DAY_DOCUMENT, key, each.kind, each.id, each.sync_token, detail=shown, day=day.key))
-    deps.remember(*found)
+    deps.save_links(*found)
 
 
 def book(

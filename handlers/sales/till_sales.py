@@ -36,10 +36,10 @@ def read_of(event: Event, deps: Deps) -> Sale | None:
     A later read gets the sale as it is now. A later change at the till has its own event.
     """
     again = event.attempts > 1 or event.crashes or event.maybe_written
-    sale = None if again else deps.process.just_read.take(event.key)
+    sale = None if again else deps.process.sales_read.take(event.key)
     if sale is None:
         return read(event.entity, event.entity_id, deps)
-    deps.say("as the till showed it to the poll that found it", sale=golden_records.dump(sale))
+    deps.note("as the till showed it to the poll that found it", sale=golden_records.dump(sale))
     return sale
 
 
@@ -160,7 +160,7 @@ def _find_by_number_in_books(number: str, deps: Deps) -> Iterator[Sale]:
         try:
             booked = deps.books.documents_by_number(each, prefixed)
         except Permanent as refusal:
-            deps.say("the books could not be asked for this number", reason=refusal.reason)
+            deps.note("the books could not be asked for this number", reason=refusal.reason)
             return
         for what, sale_id, _ in (read_tag(document.private_note) for document in booked):
             named = SALE_KINDS.get(what)

@@ -80,7 +80,7 @@ def _settle_linked(document: BookedDocument, link: Link, deps: Deps) -> Result:
     if first is None or first.voided:
         if link.status is BookingStatus.REPLACING:
             return skipped("its sale is replacing the linked document")
-        hand_on(link, bookings.how_gone(first), document, deps)
+        follow_successor(link, bookings.gone_status(first), document, deps)
         said = "the linked document is not in the books any more: {document} takes its place"
         return done(message(said, document=_name(document)))
     record = f"sale {bookings.detail(link, 'number') or link.source_id}"
@@ -114,7 +114,7 @@ def _settle_second(
     if find_installation(document.private_note) not in (None, deps.installation) or not is_untouched:
         return _tell_doubled(record, _name(first), _name(document), document.kind, document.id)
     documents.delete(document.kind, document.id, document.sync_token, deps)
-    deps.say("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
+    deps.note("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
     said = "two requests of the gateway booked {record}: {document} was deleted, {other} is kept"
     reason = message(said, record=record, document=_name(document), other=_name(first))
     return _tell_removed(record, reason, first.kind, first.id)
@@ -214,7 +214,7 @@ def find_link(note: str | None, deps: Deps) -> Link | None:
     return next((link for link in under if find_tag(note) in tags(link)), None)
 
 
-def hand_on(link: Link, how: BookingStatus, successor: BookedDocument, deps: Deps) -> None:
+def follow_successor(link: Link, how: BookingStatus, successor: BookedDocument, deps: Deps) -> None:
     """Store that the linked document is gone, and handle its sale again: it follows the successor."""
     with writing(deps.engine) as session:
         if bookings.mark_gone(session, link, how, deps) and link.kind != LinkKind.DOCUMENT:
@@ -278,4 +278,4 @@ def _mark_unsure(session: Session, link: Link, deps: Deps) -> None:
 def _pass_on(document: BookedDocument, deps: Deps) -> None:
     kind, sale_id, _ = read_tag(document.private_note)
     key = f"successor:{deps.connection}:{document.kind}:{document.id}:{deps.now():%Y%m%d%H%M%S}"
-    deps.pass_on(deps.to_change(key, Flow.ORDERS, till_sales.ENTITIES[SALE_KINDS[kind]], sale_id, maybe_written=True))
+    deps.enqueue(deps.to_change(key, Flow.ORDERS, till_sales.ENTITIES[SALE_KINDS[kind]], sale_id, maybe_written=True))

@@ -215,7 +215,7 @@ def promised_pieces(deps: Deps) -> Mapping[str, Decimal]:
     kept = find_promised(deps)
     if kept is None or items.now(deps) - kept.read_at > KEEP:
         kept = read_promised(deps)
-        deps.remember(kept.to_link())
+        deps.save_links(kept.to_link())
     return kept.pieces
 
 
@@ -242,14 +242,14 @@ def book(difference: StockDifference, deps: Deps) -> None:
     stock_id = deps.till.update_stock(
         difference.branch, difference.article, difference.change, employee=employee, reference=_REFERENCE
     )
-    deps.say(
+    deps.note(
         "changed the stock",
         branch=difference.branch,
         article=difference.article,
         before=str(difference.present),
         after=str(difference.wanted),
     )
-    deps.remember(_to_link(difference, stock_id))
+    deps.save_links(_to_link(difference, stock_id))
 
 
 def can_book_together(deps: Deps) -> bool:
@@ -275,11 +275,11 @@ def book_together(differences: Sequence[StockDifference], deps: Deps) -> bool:
         except AuthLost:
             raise
         except Permanent as error:
-            deps.say("the till refuses to book many at once; they are booked one by one", reason=error.reason)
+            deps.note("the till refuses to book many at once; they are booked one by one", reason=error.reason)
             continue
         written = {str(each.article): [str(each.present), str(each.wanted)] for each in some}
-        deps.say("changed the stock of many", branch=branch, articles=len(some), before_and_after=written)
-        deps.remember(*(_to_link(each, stock_id) for each in some))
+        deps.note("changed the stock of many", branch=branch, articles=len(some), before_and_after=written)
+        deps.save_links(*(_to_link(each, stock_id) for each in some))
     return True
 
 

@@ -177,7 +177,7 @@ def _fetch(known: StockContext, deps: Deps) -> StockContext:
         seen = items.read(known.event, deps)
     except NotFound:
         return dataclasses.replace(known, gone=True)
-    deps.learn(sku=seen.item.sku, record=name_item(seen.item))
+    deps.set_facts(sku=seen.item.sku, record=name_item(seen.item))
     return dataclasses.replace(known, reading=seen)
 
 
@@ -191,7 +191,7 @@ def find_article(known: StockContext, deps: Deps) -> StockContext:
 
 def _measure(known: StockContext, deps: Deps) -> StockContext:
     seen, now = known.seen, deps.now()
-    deps.learn(target_entity="Article", target_id=str(known.number))
+    deps.set_facts(target_entity="Article", target_id=str(known.number))
     waited = (now - _postponed.get((deps.connection, known.number), now)).total_seconds()
     patient = known.event.attempts <= PATIENCE and waited < PATIENCE_SECONDS
     found = levels.settle({known.number: seen.item}, seen.read_at, deps, patient=patient)

@@ -77,7 +77,7 @@ class SecondDeployment:
         till = (first["MPLUS_URL"], first["MPLUS_IDENT"], first["MPLUS_SECRET"])
         with writing(engine) as session:
             connections.save(session, Connection(NAME, REALM, *till, None, (), live=True, paused=None), seal)
-            tokens.plant(session, NAME, refresh_token, seal)
+            tokens.save_first(session, NAME, refresh_token, seal)
             document = Path(first["SETTINGS_FILE"]).read_text("utf-8")
             connections.save_settings(session, NAME, document, author="chaos")
         engine.dispose()

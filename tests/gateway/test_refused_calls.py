@@ -126,7 +126,7 @@ def test_a_person_who_tries_again_need_not_wait(token_manager: TokenManager, eng
     assert due(engine) == []
     with writing(engine) as session:
         event_id = session.execute(select(col(InboxRow.id))).scalar_one()
-        tokens.hurry(session, [event_id])
+        tokens.retry_at_once(session, [event_id])
     assert due(engine) == [NAME]
 
 
@@ -140,7 +140,7 @@ def test_a_login_made_during_a_refresh_is_not_overwritten(watching: Watching, en
         watching.before_answer = lambda: None
         fresh = str(intuit.simulation.connect(REALM, CLIENT)["refresh_token"])
         with writing(engine) as session:
-            tokens.plant(session, NAME, fresh, SEAL)
+            tokens.save_first(session, NAME, fresh, SEAL)
 
     watching.before_answer = somebody_reconnects
     assert token_manager.try_again(never)
@@ -181,7 +181,7 @@ def test_a_good_login_refused_once_after_long_refused_calls_is_sent_again(
         if is_accepted:
             assert token_manager.try_again(Books())
         with writing(engine) as session:
-            tokens.lose(session, NAME, "Intuit refuses the refresh token, as it does with good ones at times")
+            tokens.mark_refused(session, NAME, "Intuit refuses the refresh token, as it does with good ones at times")
         rewind(engine, 16)
         assert due(engine) == [NAME]
         assert token_manager.try_again(Books())

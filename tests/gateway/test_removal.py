@@ -101,7 +101,7 @@ def test_a_rename_changes_one_row_and_the_work_in_hand_goes_on(engine: Engine) -
     connect(engine, "shop", "1")
     fill(engine, "shop")
     with writing(engine) as session:
-        tokens.plant(session, "shop", "refresh", SEAL)
+        tokens.save_first(session, "shop", "refresh", SEAL)
     taken = claim_next(engine)
     assert taken is not None
     before = count_rows(engine, "shop")
@@ -232,7 +232,7 @@ def test_kept_data_can_be_purged_later(engine: Engine) -> None:
 def test_tokens_that_cannot_be_revoked_are_reported_and_deleted(engine: Engine) -> None:
     connect(engine, "shop", "1")
     with writing(engine) as session:
-        tokens.plant(session, "shop", "refresh", SEAL)
+        tokens.save_first(session, "shop", "refresh", SEAL)
     outcome = removal.remove(engine, to_settings(), "shop", Data.KEEP, actor="t")
     assert (outcome.revoked, "disconnect the app" in (outcome.trouble or "")) == (False, True)
     with writing(engine) as session:
@@ -247,7 +247,7 @@ def test_a_removal_whose_process_died_is_ended_by_the_clock(engine: Engine) -> N
     connect(engine, "shop", "1")
     fill(engine, "shop")
     with writing(engine) as session:
-        tokens.plant(session, "shop", "refresh", SEAL)
+        tokens.save_first(session, "shop", "refresh", SEAL)
         retention.begin_removal(session, "shop", connections.Status.PURGING)
     removal.follow(engine, to_settings())
     age(engine)

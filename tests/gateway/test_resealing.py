@@ -27,7 +27,7 @@ def store(engine: Engine) -> None:
     made = Connection("shop", "1", "https://till", "ident", "secret", None, ("hook",), live=True, paused=None)
     with writing(engine) as session:
         connections.save(session, made, Seal([OLD]))
-        tokens.plant(session, "shop", "refresh-token", Seal([OLD]))
+        tokens.save_first(session, "shop", "refresh-token", Seal([OLD]))
 
 
 def everything(engine: Engine) -> list[object]:
@@ -96,7 +96,7 @@ def test_with_a_wrong_key_nothing_starts_and_nothing_is_overwritten(engine: Engi
 def test_secrets_of_a_lost_key_are_cleared_and_can_be_set_again(engine: Engine) -> None:
     store(engine)
     with writing(engine) as session:
-        tokens.lose(session, "shop", "its subscription has ended", "6190")
+        tokens.mark_refused(session, "shop", "its subscription has ended", "6190")
     assert startup.forget_locked(engine, Seal([NEW, OLD])) == 0
     assert startup.forget_locked(engine, Seal([NEW])) == 4
     startup.check_keys(engine, Seal([NEW]))
@@ -107,7 +107,7 @@ def test_secrets_of_a_lost_key_are_cleared_and_can_be_set_again(engine: Engine) 
         assert (kept.realm_id, kept.mplus_url, kept.mplus_secret, kept.live) == ("1", "https://till", None, True)
         assert held is not None
         assert (held.refresh, held.lost, held.lost_code) == (None, startup.LOCKED, None)
-        assert tokens.plant(session, "shop", "refresh-token", Seal([NEW]))
+        assert tokens.save_first(session, "shop", "refresh-token", Seal([NEW]))
         again = tokens.find(session, "shop", Seal([NEW]))
     assert again is not None
     assert (again.refresh, again.lost) == ("refresh-token", None)
@@ -120,7 +120,7 @@ def test_only_tokens_without_a_recent_refresh_are_idle(engine: Engine) -> None:
     with writing(engine) as session:
         session.execute(update(TokenRow).values(updated_at=moment(-90_000)))
         assert tokens.find_idle(session, seconds=86_400) == ["shop"]
-        tokens.lose(session, "shop", "revoked")
+        tokens.mark_refused(session, "shop", "revoked")
         assert tokens.find_idle(session, seconds=86_400) == []
 
 
@@ -138,7 +138,7 @@ def test_a_lost_authorisation_parks_events_until_reconnected(
     with writing(engine) as session:
         inbox.receive(session, changes)
         assert inbox.park_lost(session, code=AUTH_LOST) == 0
-        tokens.lose(session, "shop", "revoked")
+        tokens.mark_refused(session, "shop", "revoked")
         assert inbox.park_lost(session, code=AUTH_LOST) == 2
         rows = session.execute(text("SELECT state, code, reason, attempts, record FROM inbox ORDER BY id")).all()
     parked, waits = (State.PARKED, AUTH_LOST, "revoked"), (State.RECEIVED, None, None, 0, None)
@@ -146,7 +146,7 @@ def test_a_lost_authorisation_parks_events_until_reconnected(
     # A hint of the till is no record: the sale it tells of counts once.
     assert [tuple(row) for row in rows] == [*((*parked, 0, each) for each in names), *[waits] * 2]
     with writing(engine) as session:
-        assert tokens.plant(session, "shop", "a-new-refresh-token", Seal([OLD]))
+        assert tokens.save_first(session, "shop", "a-new-refresh-token", Seal([OLD]))
         assert inbox.requeue_parked(session, connection="shop", code=AUTH_LOST) == 2
     assert claim_next(engine) is not None
 

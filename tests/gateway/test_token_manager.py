@@ -72,7 +72,7 @@ def to_oauth(url: str, http: httpx.Client, kind: type[Made]) -> Made:
 def intuit(serve: Callable[..., str], engine: Engine) -> Intuit:
     made = Intuit(serve)
     with writing(engine) as session:
-        tokens.plant(session, NAME, made.first, SEAL)
+        tokens.save_first(session, NAME, made.first, SEAL)
     return made
 
 
@@ -187,7 +187,7 @@ def test_invalid_grant_after_a_rotation_is_retried_with_the_stored_token(
         intuit.simulation.grants.end_realm(REALM)
         fresh = str(intuit.simulation.connect(REALM, CLIENT)["refresh_token"])
         with writing(engine) as session:
-            tokens.plant(session, NAME, fresh, SEAL)
+            tokens.save_first(session, NAME, fresh, SEAL)
 
     watching.before_answer = somebody_reconnects
     assert TokenManager(engine, NAME, watching, SEAL).access()
@@ -292,7 +292,7 @@ def test_an_outage_while_a_refused_token_is_sent_again_changes_nothing(
 def test_the_token_of_a_removed_connection_is_not_sent_again(engine: Engine, token_manager: TokenManager) -> None:
     with writing(engine) as session:
         connections.save(session, Connection(NAME, REALM, None, None, None, None, (), live=True, paused=None), SEAL)
-        tokens.lose(session, NAME, "refused")
+        tokens.mark_refused(session, NAME, "refused")
         retention.begin_removal(session, NAME, connections.Status.REMOVED)
     rewind(engine, 16)
     assert due(engine) == []
@@ -370,7 +370,7 @@ def test_a_lost_connection_is_named_by_its_present_name(engine: Engine, token_ma
     with writing(engine) as session:
         connections.save(session, Connection(NAME, REALM, None, None, None, None, (), live=True, paused=None), SEAL)
         connections.rename(session, NAME, "winkel")
-        tokens.lose(session, NAME, "the company was disconnected")
+        tokens.mark_refused(session, NAME, "the company was disconnected")
     with pytest.raises(AuthLost) as lost:
         token_manager.access()
     assert lost.value.record == "connection winkel"

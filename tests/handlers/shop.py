@@ -244,7 +244,7 @@ class Shop:
         """A person's retry of an event."""
         with writing(self.engine) as session:
             inbox.requeue(session, [event.id], states=tuple(State))
-            tokens.hurry(session, [event.id])
+            tokens.retry_at_once(session, [event.id])
             refused = tokens.find_refused(session)
         for name in refused:
             self.contexts.token_manager(name).try_again(self.contexts.deps(name).books.try_token)

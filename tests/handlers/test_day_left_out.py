@@ -154,7 +154,7 @@ def test_a_late_document_of_a_sale_whose_former_day_has_none_is_linked(open_shop
     link = shop.deps().read(links.find, LinkKind.DOCUMENT, sale_id)
     assert link is not None
     left = dataclasses.replace(link, status=BookingStatus.LEFT_OUT, day=f"1:{NOON.date()}")
-    shop.deps().remember(dataclasses.replace(left, target_entity="", target_id=""))
+    shop.deps().save_links(dataclasses.replace(left, target_entity="", target_id=""))
     event = shop.hear_of("SalesReceipt", document["Id"], UNLINKED, key="late")
     handle(shop)
     assert (event.state, event.reason, shop.parked()) == ("done", "its sale is handled again", [])

@@ -15,7 +15,7 @@ from gateway.cli import tasks
 from gateway.database.session import writing
 from gateway.store.tables import LinkRow
 from gateway.web.dashboard import preview
-from gateway.web.dashboard.preview import Told
+from gateway.web.dashboard.preview import ShownValue
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.quickbooks import books
@@ -188,10 +188,10 @@ def test_a_dry_run_names_what_the_books_know_by_an_id(shop: Shop) -> None:
     lines = "\n".join(tasks.to_lines(event))
     for shown in ("Location: Winkel Utrecht", "Payment method: Pinbetaling", "Deposit to: Bank"):
         assert shown in lines
-    page = preview.read_outlook(event)
+    page = preview.read_result(event)
     assert page is not None
     assert str(page.plan["lines"][0]["item"]) == "Item 1001"
-    department = Told(f"Winkel Utrecht ({told['department']['id']})")
+    department = ShownValue(f"Winkel Utrecht ({told['department']['id']})")
     assert ("Location", (("", department),)) in page.plan["resolved"]
 
 

@@ -69,7 +69,7 @@ def test_an_edit_of_money_by_a_person_is_told_once(shop: Shop, kind: LinkKind, k
     link = linked(shop, kind)
     if kept == "nothing":  # as links of earlier versions
         plain = {name: link.detail[name] for name in ("number", "document_number")}
-        shop.deps().remember(dataclasses.replace(link, detail=plain))
+        shop.deps().save_links(dataclasses.replace(link, detail=plain))
     edit(shop, link)
     assert look(shop) == [("edited", "edited-in-books")]
     assert look(shop) == []

@@ -153,7 +153,7 @@ def test_what_we_wrote_while_the_capture_was_on_its_way_is_no_edit_of_somebodys(
     deps = shop.deps()
     with reading(shop.engine) as session:
         (link,) = links.find_by_target(session, "default", LinkKind.DOCUMENT, id_)
-    deps.remember(dataclasses.replace(link, sync_token=str(int(captured["SyncToken"]) + 1)))
+    deps.save_links(dataclasses.replace(link, sync_token=str(int(captured["SyncToken"]) + 1)))
     assert look(shop) == []
 
 

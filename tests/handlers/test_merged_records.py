@@ -153,7 +153,7 @@ def test_a_sale_booked_before_references_were_kept_is_known_by_the_webhook(shop:
     assert link
     assert link.detail
     old = {name: value for name, value in link.detail.items() if name != bookings.REFERENCES}
-    shop.deps().remember(dataclasses.replace(link, detail=old))
+    shop.deps().save_links(dataclasses.replace(link, detail=old))
     merge(shop, "Item", item_of(shop, "1001"), item_of(shop, "1003"), "webhook")
     assert shop.parked() == []
 

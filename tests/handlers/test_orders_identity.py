@@ -155,7 +155,7 @@ def test_a_worker_that_lost_its_lease_remembers_and_writes_nothing(shop: Shop) -
     assert shop.newest(sale["receiptId"]).state == "done"
     link = Link(LinkKind.DOCUMENT, sale["receiptId"], "SalesReceipt", "stale")
     with pytest.raises(LeaseLost):
-        late.remember(link)
+        late.save_links(link)
     with pytest.raises(LeaseLost):
         late.books.create_entry("PaymentMethod", "Late", "late")
     assert late.books.items_by_sku("1001")

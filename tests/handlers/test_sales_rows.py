@@ -104,12 +104,12 @@ def test_a_sale_whose_login_is_lost_needs_attention_until_it_is_found(shop: Shop
     assert row(shop, receipt).status == "waiting"
     shop.bring_back("books")
     with writing(shop.engine) as session:
-        tokens.lose(session, "default", "the subscription has ended", "6190")
+        tokens.mark_refused(session, "default", "the subscription has ended", "6190")
         inbox.park_lost(session, code=AUTH_LOST)
     assert row(shop, receipt).status == "needs_attention"
     manager = shop.contexts.token_manager("default")
     with writing(shop.engine) as session:
-        tokens.hurry(session, [shop.newest(receipt).id])
+        tokens.retry_at_once(session, [shop.newest(receipt).id])
     assert manager.try_again(shop.deps().books.try_token)
     assert row(shop, receipt).status == "waiting"
     shop.work()

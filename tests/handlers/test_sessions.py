@@ -13,7 +13,7 @@ from gateway.database.sql import moment
 from gateway.queries import activity
 from gateway.store.events import URGENT, Change, Flow
 from gateway.store.tables import InboxRow
-from handlers.deps import JUST_READ_AT_MOST, JUST_READ_SECONDS, JustRead
+from handlers.deps import READ_CACHE_AT_MOST, READ_CACHE_SECONDS, ReadCache
 from handlers.polling.polls import LOOK_AGAIN_SECONDS
 from mapping.records import Sale
 from tests.handlers.shop import Shop, sold
@@ -125,9 +125,9 @@ def test_a_hint_hides_no_late_sale_no_newer_version_and_no_restart_of_markers(op
 
 def test_a_sale_that_was_just_read_is_handed_out_once_and_not_for_long() -> None:
     now = 0.0
-    kept: JustRead[object] = JustRead(clock=lambda: now)
+    kept: ReadCache[object] = ReadCache(clock=lambda: now)
     sale = cast("Sale", object())
-    kept.put({f"k{n}": sale for n in range(JUST_READ_AT_MOST + 1)})
+    kept.put({f"k{n}": sale for n in range(READ_CACHE_AT_MOST + 1)})
     assert [kept.take(key) for key in ("k0", "k1", "k1")] == [None, sale, None]
-    now = JUST_READ_SECONDS + 0.1
+    now = READ_CACHE_SECONDS + 0.1
     assert kept.take("k2") is None

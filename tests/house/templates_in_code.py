@@ -33,7 +33,7 @@ _ERRORS = frozenset({
 _POSITIONS = {
     **dict.fromkeys(_ERRORS, slice(0, 1)),
     **dict.fromkeys(
-        ("done", "skipped", "parked", "waiting", "go_on", "say", "message", "_park", "_wrong"), slice(0, 3)
+        ("done", "skipped", "parked", "waiting", "go_on", "note", "message", "_park", "_wrong"), slice(0, 3)
     ),
     **dict.fromkeys(("Refusal", "Rejected"), slice(1, 2)),
     "incomplete": slice(0, 1),
@@ -45,7 +45,7 @@ _POSITIONS = {
     "refuse": slice(0, 2),
     **dict.fromkeys(("Outcome", "Change"), slice(0, 0)),
 }
-_FIRST_ONLY = frozenset({"done", "skipped", "parked", "waiting", "go_on", "say", "message"})
+_FIRST_ONLY = frozenset({"done", "skipped", "parked", "waiting", "go_on", "note", "message"})
 _KEYWORDS = frozenset({"reason", "fix", "title", "detail", "said"})
 _VARIABLES = frozenset({"reason", "fix", "said", "title", "detail", "why", "what"})
 

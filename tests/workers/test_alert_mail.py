@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, insert, update
 
 from gateway import alerts, settings
-from gateway.alerts import AlertSender, NotDelivered, Watch
+from gateway.alerts import AlertMonitor, AlertSender, NotDelivered
 from gateway.database.session import writing
 from gateway.database.sql import moment
 from gateway.settings import Settings
@@ -140,11 +140,11 @@ def retry_soon(engine: Engine) -> None:
 def test_77_alerts_wait_for_an_unreachable_mail_server(engine: Engine) -> None:
     pause(engine, "a", "b", "c")
     port = find_free_port()
-    watch = Watch(engine, given(f"smtp://127.0.0.1:{port}"))
+    watch = AlertMonitor(engine, given(f"smtp://127.0.0.1:{port}"))
     watch.look()
     box = Mailbox()
     with closing(box):
-        watch = Watch(engine, given(box.url))
+        watch = AlertMonitor(engine, given(box.url))
         retry_soon(engine)
         watch.look()
         watch.look()
@@ -155,7 +155,7 @@ def test_77_a_silent_mail_server_costs_one_wait_a_round(engine: Engine, open_box
     pause(engine, *(f"c{number}" for number in range(8)))
     box = open_box()
     box.deaf = True
-    watch = Watch(engine, given(box.url), patience=0.5)
+    watch = AlertMonitor(engine, given(box.url), patience=0.5)
     began = time.monotonic()
     watch.look()
     watch.look()
@@ -178,7 +178,7 @@ def test_alerts_are_told_in_the_language_of_the_setting(engine: Engine, open_box
     connect(engine)
     park(engine)
     german = read(SMTP_URL=mailbox.url, ALERT_EMAIL="owner@example.nl", ALERT_LANGUAGE="de")
-    watch = Watch(engine, german)
+    watch = AlertMonitor(engine, german)
     watch.look()
     age(engine)
     with writing(engine) as session:

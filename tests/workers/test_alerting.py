@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import alerts, settings
-from gateway.alerts import Watch
+from gateway.alerts import AlertMonitor
 from gateway.database.sealing import Seal
 from gateway.database.session import reading, writing
 from gateway.database.sql import moment
@@ -124,7 +124,7 @@ def test_a_parked_group_is_sent_once_by_mail_and_webhook_with_its_end(
     connect(engine)
     first = park(engine, "1")
     second = park(engine, "2")
-    watch = Watch(engine, given)
+    watch = AlertMonitor(engine, given)
     watch.look()
     watch.look()
     age(engine)
@@ -146,7 +146,7 @@ def test_a_parked_group_is_sent_once_by_mail_and_webhook_with_its_end(
 
 def test_the_webhook_is_signed_as_standard_webhooks_says(engine: Engine, given: Settings, receiver: Receiver) -> None:
     connect(engine, paused="by hand")
-    Watch(engine, given).look()
+    AlertMonitor(engine, given).look()
     ((headers, body),) = receiver.got
     secret = base64.b64decode(alerts.show_secret(given).removeprefix("whsec_"))
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
@@ -172,7 +172,7 @@ def test_during_a_key_change_both_sign_and_a_given_secret_signs_alone() -> None:
 @on_both_databases
 def test_two_clocks_send_one_message(engine: Engine, given: Settings, mailbox: Mailbox) -> None:
     connect(engine, paused="by hand")
-    watches = [Watch(engine, given) for _ in range(4)]
+    watches = [AlertMonitor(engine, given) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda watch: watch.look(), watches))
     assert len(mailbox.mails) == 1
@@ -183,7 +183,7 @@ def test_a_channel_that_fails_is_tried_again_alone(
 ) -> None:
     connect(engine, paused="by hand")
     mailbox.refuse = True
-    watch = Watch(engine, given)
+    watch = AlertMonitor(engine, given)
     watch.look()
     assert len(receiver.got) == 1
     mailbox.refuse = False
@@ -227,8 +227,8 @@ def test_a_lost_authorisation_is_one_alert_and_its_parked_events_are_none(engine
     connect(engine)
     park(engine, code="auth-lost")
     with writing(engine) as session:
-        tokens.plant(session, "shop", "refresh", SEAL)
-        tokens.lose(session, "shop", "revoked")
+        tokens.save_first(session, "shop", "refresh", SEAL)
+        tokens.mark_refused(session, "shop", "revoked")
     assert keys(engine) == ["lost/shop"]
 
 
@@ -236,7 +236,7 @@ def test_a_lost_authorisation_is_one_alert_and_its_parked_events_are_none(engine
 def test_reconnecting_is_asked_for_in_good_time(engine: Engine, days: int, stage: str | None) -> None:
     connect(engine)
     with writing(engine) as session:
-        tokens.plant(session, "shop", "refresh", SEAL)
+        tokens.save_first(session, "shop", "refresh", SEAL)
         later = moment(days * 86_400 - 60 if days else -60)
         session.execute(update(TokenRow).values(refresh_expires_at=moment(100 * 86_400), hard_expires_at=later))
     with reading(engine) as session:
@@ -248,10 +248,10 @@ def test_a_new_stage_is_sent_again_without_an_all_clear(
     engine: Engine, given: Settings, receiver: Receiver, mailbox: Mailbox
 ) -> None:
     connect(engine)
-    watch = Watch(engine, given)
+    watch = AlertMonitor(engine, given)
     for days in (20, 20, 5):
         with writing(engine) as session:
-            tokens.plant(session, "shop", "refresh", SEAL)
+            tokens.save_first(session, "shop", "refresh", SEAL)
             session.execute(update(TokenRow).values(hard_expires_at=moment(days * 86_400)))
         watch.look()
     assert [kind for kind, _ in receiver.sent] == ["alert.raised", "alert.raised"]
@@ -325,7 +325,7 @@ def test_a_missing_process_is_reported_by_those_that_run(engine: Engine, given: 
             times = {"started_at": moment(-600), "seen_at": moment(seen)}
             session.execute(insert(ProcessRow).values(boot=role, role=role, version="1", **times))
     assert keys(engine) == ["process/clock"]
-    Watch(engine, given).stand_in()
+    AlertMonitor(engine, given).look_without_clock()
     assert receiver.sent == [("alert.raised", "process/clock")]
 
 
@@ -338,7 +338,7 @@ def test_a_deployment_that_has_just_started_raises_no_alert(engine: Engine) -> N
 
 def test_without_channels_alerts_are_kept_for_the_dashboard(engine: Engine) -> None:
     connect(engine, paused="by hand")
-    Watch(engine, read()).look()
+    AlertMonitor(engine, read()).look()
     with reading(engine) as session:
         (alert,) = todo.find_alerts(session)
     assert (alert.cause, alert.title) == ("paused/shop", "the connection is paused")

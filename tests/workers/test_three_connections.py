@@ -82,7 +82,7 @@ class Chain:
         )
         with writing(self.engine) as session:
             connections.save(session, made, SEAL)
-            tokens.plant(session, name, refresh, SEAL)
+            tokens.save_first(session, name, refresh, SEAL)
         account = self.books.find(realm, "Account", Name="Sales of Product Income")
         assert account is not None
         body = {

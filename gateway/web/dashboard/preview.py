@@ -124,7 +124,7 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         "preview.html",
         event=event,
         waiting=event.state not in SETTLED,
-        found=read_outlook(event),
+        found=read_result(event),
         branches=branches,
         sale=sale,
         raw=api.events.parse(event.result),
@@ -179,7 +179,7 @@ class FieldRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class PreviewResult:
     """A preview's answer: `result` as the worker wrote it, and what people read of it; what does not apply is empty.
 
     `headline` is a sentence of `outcomes` or `plans`. `article` is the record's number over there, which is called
@@ -204,7 +204,7 @@ class Outlook:
         return found
 
 
-def read_outlook(event: Event) -> Outlook | None:
+def read_result(event: Event) -> PreviewResult | None:
     """The outlook on the event's row, or None while there is none (or only a sentence)."""
     try:
         result = messages.restore(simplejson.loads(event.result or "null", use_decimal=True), event.messages)
@@ -213,14 +213,14 @@ def read_outlook(event: Event) -> Outlook | None:
     if not isinstance(result, Mapping):
         return None
     if "action" not in result:
-        return to_outlook(result)
+        return to_result(result)
     if result.get("refused"):
-        return Outlook(result, "It would not be booked.")
+        return PreviewResult(result, "It would not be booked.")
     headline = _WORDS["plans"].get(result["action"], result["action"])
-    return Outlook(result, headline, plan=to_plan(result) if "body" in result else {})
+    return PreviewResult(result, headline, plan=to_plan(result) if "body" in result else {})
 
 
-def to_outlook(result: Mapping[str, Any]) -> Outlook:
+def to_result(result: Mapping[str, Any]) -> PreviewResult:
     """What would become of a record that is no order."""
     outcome = result.get("outcome", "")
     rows = [to_row(row, is_new=outcome == "created") for row in result.get("fields", ())]
@@ -230,7 +230,7 @@ def to_outlook(result: Mapping[str, Any]) -> Outlook:
     sentences = _WORDS["outcomes_in_books"] if into == "books" else {}
     # What somebody called it is not translated, even where it is a word that these pages use.
     name = [messages.message("{text}", text=result["name"])] if result.get("name") else []
-    return Outlook(
+    return PreviewResult(
         result,
         sentences.get(outcome) or _WORDS["outcomes"].get(outcome, outcome),
         titles=[*name, *(result[each] for each in ("item", "who") if result.get(each))],
@@ -279,7 +279,7 @@ _PROMISE: Final = "(would be created: "
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ShownValue:
     """A value as people read it, and what there is to say of it: `UNNAMED`, `PROMISED`, or nothing.
 
     `kind` says of what is no text that it is a day or money.
@@ -310,7 +310,7 @@ def to_plan(result: Mapping[str, Any]) -> dict[str, Any]:
         names["CustomerRef"] = {references.get("customer") or _id_of(body.get("CustomerRef")): customer}
     taxes = (body.get("TxnTaxDetail") or {}).get("TaxLine", ())
     details = [(line.get("TaxLineDetail") or {}, line.get("Amount")) for line in taxes]
-    lines: list[dict[str, str | Told]] = []
+    lines: list[dict[str, str | ShownValue]] = []
     for line in body.get("Line", ()):
         detail = line.get("SalesItemLineDetail") or {}
         lines.append(
@@ -349,34 +349,34 @@ def _promised(said: str) -> tuple[str, str]:
     return _WORDS["made"].get(kind, ""), text.removeprefix(kind).strip()
 
 
-def _told(text: str) -> Told:
-    return Told(_promised(text)[1], PROMISED) if text.startswith(_PROMISE) else Told(text)
+def _told(text: str) -> ShownValue:
+    return ShownValue(_promised(text)[1], PROMISED) if text.startswith(_PROMISE) else ShownValue(text)
 
 
-def _facts(body: Mapping[str, Any], names: Names) -> Iterator[tuple[str, Told]]:
+def _facts(body: Mapping[str, Any], names: Names) -> Iterator[tuple[str, ShownValue]]:
     for name, label in _WORDS["facts"].items():
         told = _plain(name, body, names)
         if told.text:
             yield label, told
 
 
-def _plain(name: str, body: Mapping[str, Any], names: Names) -> Told:
+def _plain(name: str, body: Mapping[str, Any], names: Names) -> ShownValue:
     """A field as people read it: of a reference the record's name, or its id with `UNNAMED` behind it."""
     value = body.get(name)
     if not isinstance(value, Mapping):
-        return Told(show(value), kind=_KINDS.get(name, "text"))
+        return ShownValue(show(value), kind=_KINDS.get(name, "text"))
     record_id = _id_of(value)
     if name in _NAMED_BY_THEMSELVES or record_id.startswith(_PROMISE):
         return _told(record_id)
     found = names.get(name, {}).get(record_id)
-    return _told(found) if found else Told(record_id, UNNAMED)
+    return _told(found) if found else ShownValue(record_id, UNNAMED)
 
 
 def _id_of(reference: Mapping[str, Any] | None) -> str:
     return show((reference or {}).get("value"))
 
 
-def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[str, Told], ...]]]:
+def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[str, ShownValue], ...]]]:
     """What each name and number of the till was found to be; what was not needed is left out."""
     for name, label in _WORDS["resolved"].items():
         found = references.get(name)
@@ -388,10 +388,10 @@ def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[
             yield label, pairs
 
 
-def _named(value: Any) -> Told:
+def _named(value: Any) -> ShownValue:
     if not isinstance(value, Mapping):
         return _told(show(value))
     record_id = show(value.get("id"))
     if record_id.startswith(_PROMISE):
         return _told(record_id)
-    return Told(f"{value['name']} ({record_id})") if value.get("name") else Told(record_id, UNNAMED)
+    return ShownValue(f"{value['name']} ({record_id})") if value.get("name") else ShownValue(record_id, UNNAMED)

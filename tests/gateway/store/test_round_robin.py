@@ -193,8 +193,8 @@ def test_events_of_a_resting_connection_wait_but_requests_are_done(engine: Engin
     connect(engine, "a", live=state != "not live", paused="by hand" if state == "paused" else None)
     if state == "lost":
         with writing(engine) as session:
-            tokens.plant(session, "a", "refresh", SEAL)
-            tokens.lose(session, "a", "revoked")
+            tokens.save_first(session, "a", "refresh", SEAL)
+            tokens.mark_refused(session, "a", "revoked")
     waiting, hint, asked = put(
         engine,
         change("1", "a"),

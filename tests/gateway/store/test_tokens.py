@@ -25,7 +25,7 @@ def find(engine: Engine) -> Tokens | None:
 
 def plant(engine: Engine, token: str) -> bool:
     with writing(engine) as session:
-        return tokens.plant(session, "c", token, SEAL)
+        return tokens.save_first(session, "c", token, SEAL)
 
 
 def test_tokens_come_back_as_they_were_saved_and_lie_sealed(engine: Engine) -> None:
@@ -56,7 +56,7 @@ def test_a_token_of_the_environment_is_stored_once_and_replaces_no_newer(engine:
 def test_66_another_token_from_the_environment_heals_a_lost_connection(engine: Engine) -> None:
     plant(engine, "first")
     with writing(engine) as session:
-        tokens.lose(session, "c", "revoked")
+        tokens.mark_refused(session, "c", "revoked")
     lost = find(engine)
     assert lost is not None
     assert (lost.lost, lost.refresh) == ("revoked", "first")

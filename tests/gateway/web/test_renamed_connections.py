@@ -131,7 +131,7 @@ def test_removing_revokes_the_tokens_at_intuit(
     gateway = start(QUICKBOOKS_REVOKE_URL=f"{url}/revoke")
     with writing(engine) as session:
         connections.save(session, a_connection("shop"), seal)
-        tokens.plant(session, "shop", "the-refresh-token", seal)
+        tokens.save_first(session, "shop", "the-refresh-token", seal)
     answer = gateway.admin("DELETE", "/admin/connections/shop", json={"data": "purge"}).json()
     assert (answer["revoked"], answer["trouble"], len(revoked), "the-refresh-token" in revoked[0]) == (
         True,

@@ -36,7 +36,7 @@ def authorise(gateway: Gateway, seal: Seal, name: str = "second") -> None:
         assert found is not None
         said = {each: getattr(found, each) for each in Connection.__dataclass_fields__} | {"realm_id": "77"}
         connections.save(session, Connection(**said), seal)
-        tokens.plant(session, name, "a-refresh-token", seal)
+        tokens.save_first(session, name, "a-refresh-token", seal)
 
 
 def test_f5_a_second_connection_is_set_up_and_its_secrets_never_come_out(gateway: Gateway, seal: Seal) -> None:

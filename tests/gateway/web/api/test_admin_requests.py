@@ -122,8 +122,8 @@ def test_d11_an_order_is_known_by_the_cut_number_of_its_document(gateway: Gatewa
 def test_a_retry_while_a_refused_company_is_accepted_is_no_deadlock(gateway: Gateway, seal: Seal) -> None:
     (event_id,) = gateway.receive(an_event("a", state=State.PARKED, code=AUTH_LOST))
     with writing(gateway.engine) as session:
-        tokens.plant(session, "default", "refresh", seal)
-        tokens.lose(session, "default", "refused", "3100")
+        tokens.save_first(session, "default", "refresh", seal)
+        tokens.mark_refused(session, "default", "refused", "3100")
 
     def is_waiting() -> bool:
         with writing(gateway.engine) as session:

@@ -115,8 +115,8 @@ def test_a_login_that_ended_is_one_card_and_nothing_is_up_to_date(
     gateway.receive(Change("s", Flow.ORDERS, "webhook", "Session", "2", "default"))
     connections.answered(gateway.engine, "default", "quickbooks", again_in=900)
     with writing(gateway.engine) as session:
-        assert tokens.plant(session, "default", "a-refresh-token", seal)
-        tokens.lose(session, "default", "the login ended")
+        assert tokens.save_first(session, "default", "a-refresh-token", seal)
+        tokens.mark_refused(session, "default", "the login ended")
         cause = AlertCause("lost/default", "QuickBooks is no longer connected", "the login ended", "", "default")
         alerts.note(session, [cause])
     page = browser.get("/").text

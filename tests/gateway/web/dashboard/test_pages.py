@@ -132,7 +132,7 @@ def test_the_dashboard_says_what_needs_a_person_first(gateway: Gateway, browser:
     gateway.receive(an_event("a", state=State.PARKED, reason="no VAT code for 9 %", fix="choose one"), an_event("b"))
     with writing(gateway.engine) as session:
         tokens.save(session, "default", Tokens("a", None, "r", None), seal)
-        tokens.lose(session, "default", "QuickBooks refused the refresh token")
+        tokens.mark_refused(session, "default", "QuickBooks refused the refresh token")
     page = browser.get("/").text
     assert (
         page.index("One thing needs your attention")

@@ -139,7 +139,7 @@ def test_connections_that_carry_nothing_are_not_said_to_be_in_order(gateway: Gat
         session.execute(update(ConnectionRow).where(col(ConnectionRow.name) == "new").values(live=False))
         session.execute(update(ConnectionRow).where(col(ConnectionRow.name) == "paused").values(paused="by Anna"))
         tokens.save(session, "default", tokens.Tokens("a", None, "r", None), SEAL)
-        tokens.lose(session, "default", "the login ended")
+        tokens.mark_refused(session, "default", "the login ended")
     connections.answered(gateway.engine, "default", "quickbooks", again_in=900)
     page = browser.get("/overview")
     found = re.findall(r"<tr>(.*?)</tr>", page.text.partition("<tbody>")[2], re.DOTALL)

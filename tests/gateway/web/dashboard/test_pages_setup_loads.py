@@ -24,7 +24,7 @@ PAGE = "/setup/default"
 def _authorised(gateway: Gateway, seal: Seal) -> None:
     """QuickBooks is connected, as after the consent page: a load needs both systems."""
     with writing(gateway.engine) as session:
-        tokens.plant(session, "default", "a-refresh-token", seal)
+        tokens.save_first(session, "default", "a-refresh-token", seal)
 
 
 def post(browser: httpx.Client, path: str, **form: str) -> httpx.Response:
