@@ -38,7 +38,7 @@ def door() -> Iterator[tuple[Served, list[bytes]]]:
     served.stop()
 
 
-def test_half_of_the_values_lie_below_the_median_and_one_in_twenty_above_the_95th() -> None:
+def test_half_lie_below_the_median_and_one_in_twenty_above_the_95th() -> None:
     values = [number / 100 for number in range(1, 101)]
     assert figures.percentile(values, 50) == pytest.approx(0.505)
     assert figures.percentile(values, 95) == pytest.approx(0.9505)
@@ -46,7 +46,7 @@ def test_half_of_the_values_lie_below_the_median_and_one_in_twenty_above_the_95t
     assert "p95 950 ms" in figures.to_line(values)
 
 
-def test_every_delivery_of_the_contest_is_signed_of_one_size_and_an_event_of_its_own(
+def test_every_delivery_of_the_contest_is_signed_and_of_one_size(
     tmp_path: Path, door: tuple[Served, list[bytes]]
 ) -> None:
     served, taken = door

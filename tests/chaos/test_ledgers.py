@@ -24,7 +24,7 @@ def furnish() -> tuple[Books, Till]:
     return books, till
 
 
-def test_a_sale_with_a_gift_card_and_a_return_are_what_they_were_at_the_till() -> None:
+def test_a_gift_card_sale_and_a_return_are_as_they_were_at_the_till() -> None:
     _, till = furnish()
     receipt = till.sell(lines=[ItemSold(3001)], payments=[Tender("BON", 250), Tender("PIN", 1000)])
     till.refund(receipt["receiptId"], method="CONTANT")
@@ -42,7 +42,7 @@ def test_a_sale_with_a_gift_card_and_a_return_are_what_they_were_at_the_till() -
     }
 
 
-def test_money_in_the_drawer_is_no_sale_and_an_emptied_receipt_counts_no_more() -> None:
+def test_money_in_the_drawer_and_an_emptied_receipt_are_no_sales() -> None:
     _, till = furnish()
     till.move_cash(5000, "Kas")
     receipt = till.sell(lines=[ItemSold(3001)])
@@ -61,7 +61,7 @@ def test_a_sale_of_zero_with_turnover_of_two_rates_counts() -> None:
     assert sale.counts
 
 
-def test_a_document_and_its_payment_are_read_with_the_sale_their_note_names() -> None:
+def test_a_document_and_its_payment_are_read_with_the_sale_in_their_note() -> None:
     books, till = furnish()
     receipt = till.sell(lines=[ItemSold(3001)])
     note = f"[kassabridge:receipt:{receipt['receiptId']}]"

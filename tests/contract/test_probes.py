@@ -49,7 +49,7 @@ def value_at(document: Any, setting: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "way"), DECIDED, ids=[f"{name} {way.name}" for name, way in DECIDED])
-def test_what_a_way_decides_can_be_set_and_is_the_default_exactly_when_it_fits(name: str, way: Way) -> None:
+def test_what_a_way_decides_is_the_default_exactly_when_it_fits(name: str, way: Way) -> None:
     if way.setting.startswith(("in QuickBooks: ", "./run ")):
         assert way.fit is Fit.SET
         return
@@ -76,9 +76,7 @@ def test_only_intuits_sandbox_and_this_machine_count_as_test_companies(url: str,
 
 
 @pytest.mark.parametrize(("allowed", "may_write"), [(Permission(), False), (Permission(books=True, till=True), True)])
-def test_a_production_company_and_a_shops_till_are_not_written_to_unless_forced(
-    allowed: Permission, may_write: bool
-) -> None:
+def test_a_production_company_or_real_till_is_written_to_only_if_forced(allowed: Permission, may_write: bool) -> None:
     environment = {
         **GIVEN,
         "QUICKBOOKS_ENVIRONMENT": "production",
@@ -137,7 +135,7 @@ def ask(environment: dict[str, str], folder: Path, *arguments: str) -> subproces
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_report_can_be_pasted_and_a_second_run_goes_on_with_the_rotated_token(
+def test_the_report_can_be_pasted_and_a_second_run_has_the_rotated_token(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     first = ask(environment, tmp_path, "--only", "vat-rounding", "--only", "percentages")

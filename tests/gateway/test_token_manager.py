@@ -227,7 +227,7 @@ def rewind(engine: Engine, seconds: float) -> None:
         row.lost_at, row.updated_at = (each - timedelta(seconds=seconds) for each in (row.lost_at, row.updated_at))
 
 
-def test_a_good_token_that_is_refused_once_is_sent_again_and_its_work_goes_on(
+def test_a_good_token_refused_once_is_sent_again_and_work_goes_on(
     watching: Watching, engine: Engine, intuit: Intuit
 ) -> None:
     intuit.simulation.injected.plan("POST token", "invalid_grant")
@@ -249,7 +249,7 @@ def test_a_good_token_that_is_refused_once_is_sent_again_and_its_work_goes_on(
         assert session.execute(select(col(InboxRow.state))).scalar_one() == "received"
 
 
-def test_a_revoked_token_is_sent_again_ever_more_seldom_for_a_day_and_no_longer(
+def test_a_revoked_token_is_sent_again_ever_more_seldom_for_a_day(
     watching: Watching, engine: Engine, intuit: Intuit
 ) -> None:
     intuit.simulation.grants.end_realm(REALM)

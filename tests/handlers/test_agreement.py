@@ -100,7 +100,7 @@ def test_a_journal_may_leave_out_what_the_drawer_took_and_gave(shop: Shop, count
     }  # fmt: skip
 
 
-def test_a_mixed_day_agrees_to_the_cent_and_the_journal_confirms_what_was_read(shop: Shop) -> None:
+def test_a_mixed_day_agrees_to_the_cent_and_the_journal_confirms_it(shop: Shop) -> None:
     relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
     first = shop.till.sell(lines=[sold(1001, 3, discount_percent=Decimal(10)), sold(1002, 7)])
     shop.till.sell(2, 1, lines=[sold(1002)], payments=[Tender("CONTANT", 333)])

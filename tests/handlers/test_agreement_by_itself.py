@@ -227,7 +227,7 @@ def test_a_double_of_today_is_reported_today(shop: Shop) -> None:
     assert [cause.key for cause in open_causes(shop)] == ["agreement/default"]
 
 
-def test_a_day_that_runs_is_not_closed_and_what_is_on_its_way_no_difference(shop: Shop) -> None:
+def test_a_running_day_is_not_closed_and_work_on_its_way_no_difference(shop: Shop) -> None:
     known_for(shop, 2)
     plan(shop, night())
     shop.till.sell(lines=[sold(1001)])  # not polled yet

@@ -122,7 +122,7 @@ def named(record: dict[str, Any]) -> str:
     return record.get("DocNumber") or f"with the id {record['Id']}"
 
 
-def test_a_sale_booked_by_another_connector_too_names_both_documents_and_the_cents(shop: Shop) -> None:
+def test_a_sale_another_connector_booked_too_names_documents_and_cents(shop: Shop) -> None:
     ring_up(shop, 1)
     ours = shop.only("SalesReceipt")
     book_beside(shop, ours)

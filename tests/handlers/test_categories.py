@@ -144,7 +144,7 @@ def test_a_group_the_staff_made_is_taken_over_by_name_and_never_deleted(shop: Sh
     assert "Food" in groups(shop)
 
 
-def test_a_deleted_category_takes_its_own_group_along_unless_the_staff_uses_it(shop: Shop) -> None:
+def test_a_deleted_category_removes_its_group_unless_the_staff_uses_it(shop: Shop) -> None:
     food, gifts = add_category(shop, "Food"), add_category(shop, "Gifts")
     for row in (food, gifts):
         hear(shop, row["Id"])

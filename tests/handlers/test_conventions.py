@@ -30,7 +30,7 @@ def buy(shop: Shop, pieces: str) -> tuple[Decimal, Decimal]:
     return sum((Decimal(detail.get("Qty", 0)) for detail in details), Decimal(0)), Decimal(document["TotalAmt"])
 
 
-def test_a_vat_number_goes_to_the_field_that_the_settings_name_from_then_on(open_shop: Callable[..., Shop]) -> None:
+def test_a_vat_number_goes_to_the_field_that_the_settings_now_name(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop(OTHER_FIELD)
     relation = shop.till.add_relation(name="Jansen", email="bakker@example.nl", vatNumber="NL001234567B01")
     shop.settle()
@@ -43,7 +43,7 @@ def test_a_vat_number_goes_to_the_field_that_the_settings_name_from_then_on(open
 
 
 @pytest.mark.parametrize(("document", "field"), [("", "ResaleNum"), (OTHER_FIELD, "PrimaryTaxIdentifier")])
-def test_a_vat_number_that_changes_alone_reaches_the_books_whichever_field_it_is(
+def test_a_vat_number_that_changes_alone_reaches_the_books_in_any_field(
     open_shop: Callable[..., Shop], document: str, field: str
 ) -> None:
     shop = open_shop(document)
@@ -68,7 +68,7 @@ def test_quantities_without_decimals_are_read_as_the_settings_say(
     assert buy(shop, "3") == (Decimal(3), Decimal("300.00"))
 
 
-def test_without_the_setting_they_are_whole_pieces_and_the_money_is_right_all_the_same(shop: Shop) -> None:
+def test_without_the_setting_they_are_whole_pieces_and_money_is_right(shop: Shop) -> None:
     assert buy(shop, "1.25") == (Decimal("1.25"), Decimal("125.00"))
     shop.till.till.switches.omitted_decimal_places = 2
     assert buy(shop, "1.25") == (Decimal(125), Decimal("125.00"))

@@ -83,7 +83,7 @@ def test_e4_a_new_relation_is_explained_field_by_field_and_not_made(shop: Shop) 
     assert (customer["DisplayName"], customer["BillAddr"]["Country"]) == ("Bakkerij Jansen BV", "NLD")
 
 
-def test_e4_a_relation_is_found_by_its_number_its_name_or_its_e_mail_address(shop: Shop) -> None:
+def test_e4_a_relation_is_found_by_its_number_name_or_e_mail_address(shop: Shop) -> None:
     number = shop.till.add_relation(**{**COMPANY, "email": "bakker@example.nl"})["relationNumber"]
     for by, word in ((By.ID, number), (By.NAME, "bakkerij jansen"), (By.EMAIL, " BAKKER@example.nl")):
         assert preview(shop, word, by=by)["who"] == f"relation {number}", by
@@ -92,7 +92,7 @@ def test_e4_a_relation_is_found_by_its_number_its_name_or_its_e_mail_address(sho
     assert shop.parked() == []
 
 
-def test_e4_a_customer_that_exists_shows_what_is_written_and_what_is_kept_with_the_reason(open_shop: Shops) -> None:
+def test_e4_a_customer_that_exists_shows_what_is_written_and_why_kept(open_shop: Shops) -> None:
     shop = open_shop()
     body = {"DisplayName": "Jansen", "Notes": "x", "Mobile": {"FreeFormNumber": "06 1"}, **ADDRESS}
     customer = shop.books.put_customer(REALM, body)
@@ -162,7 +162,7 @@ def test_e4_what_stays_at_the_till_is_shown_with_the_reason(open_shop: Shops) ->
     assert (off["outcome"], off["field"]) == ("skipped", "customers.enabled")
 
 
-def test_e4_a_customer_of_the_books_is_explained_as_a_relation_where_that_is_wanted(open_shop: Shops) -> None:
+def test_e4_a_customer_is_explained_as_a_relation_where_that_is_wanted(open_shop: Shops) -> None:
     shop = open_shop()
     customer = shop.books.put_customer(REALM, ANNA)
     off = preview(shop, customer["Id"], side=Side.BOOKS)
@@ -183,7 +183,7 @@ def test_e4_a_customer_of_the_books_is_explained_as_a_relation_where_that_is_wan
     assert preview(shop, "nobody", by=By.NAME, side=Side.BOOKS)["outcome"] == "unknown"
 
 
-def test_e4_a_relation_that_exists_keeps_its_name_and_what_the_books_do_not_know(open_shop: Shops) -> None:
+def test_e4_a_relation_keeps_its_name_and_what_the_books_do_not_know(open_shop: Shops) -> None:
     shop = open_shop("[customers]\nto_till = true")
     customer = shop.books.put_customer(REALM, ANNA)
     number = shop.till.add_relation(name="A. Smit", email="anna@example.nl", mobile="06 1")["relationNumber"]

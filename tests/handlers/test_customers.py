@@ -44,7 +44,7 @@ def test_a_relation_becomes_a_customer_without_any_sale(shop: Shop) -> None:
     assert customer["ResaleNum"] == "NL001234567B01"
 
 
-def test_a_changed_relation_updates_its_customer_and_an_unchanged_one_costs_no_write(shop: Shop) -> None:
+def test_a_changed_relation_updates_its_customer_and_only_that_is_written(shop: Shop) -> None:
     relation = shop.till.add_relation(**COMPANY)
     shop.settle()
     shop.till.change_relation(relation["relationNumber"], telephone="030 999")
@@ -56,7 +56,7 @@ def test_a_changed_relation_updates_its_customer_and_an_unchanged_one_costs_no_w
     assert named(shop, "Bakkerij Jansen BV")["SyncToken"] == customer["SyncToken"]
 
 
-def test_a_relation_that_changes_its_e_mail_address_stays_the_same_customer(shop: Shop) -> None:
+def test_a_relation_with_another_e_mail_address_stays_the_same_customer(shop: Shop) -> None:
     relation = shop.till.add_relation(**COMPANY)
     shop.settle()
     shop.till.change_relation(relation["relationNumber"], email="nieuw@example.nl")
@@ -88,7 +88,7 @@ HOLDERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
-def test_a_sale_to_somebody_whose_name_is_taken_is_booked_on_a_customer_of_their_own(shop: Shop, holder: str) -> None:
+def test_a_buyer_whose_name_is_taken_gets_a_customer_of_their_own(shop: Shop, holder: str) -> None:
     taken = shop.books.put(REALM, holder, HOLDERS[holder])["Id"]
     relation = shop.till.add_relation(**COMPANY)
     customer = sell_to(shop, relation["relationNumber"])["CustomerRef"]
@@ -258,7 +258,7 @@ def test_customers_stay_in_the_books_unless_they_are_wanted_at_the_till(shop: Sh
     assert list(shop.till.till["relations"]) == []
 
 
-def test_a_relation_without_an_e_mail_address_is_skipped_and_one_with_a_wrong_one_parked(shop: Shop) -> None:
+def test_a_relation_without_an_address_is_skipped_with_a_wrong_one_parked(shop: Shop) -> None:
     plain = shop.till.add_relation(name="Zonder")
     wrong = shop.till.add_relation(name="Fout", email="geen adres")
     shop.settle()

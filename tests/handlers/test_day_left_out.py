@@ -94,7 +94,7 @@ def test_its_document_that_is_seen_before_it_is_linked_stays(
     in_agreement(shop)
 
 
-def test_its_document_is_kept_by_a_summary_that_counted_before_it_was_booked(
+def test_a_summary_that_counted_before_it_was_booked_keeps_its_document(
     open_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = open_shop(CARDS)
@@ -123,7 +123,7 @@ def test_its_document_is_kept_by_a_summary_that_counted_before_it_was_booked(
 
 
 @pytest.mark.parametrize("paid", ["by a gift card", "as before", "not at all"])
-def test_a_sale_of_a_day_that_the_till_moves_to_another_day_does_not_wait_for_ever(
+def test_a_sale_that_the_till_moves_to_another_day_does_not_wait_for_ever(
     open_shop: Callable[..., Shop], paid: str
 ) -> None:
     shop = open_shop(CARDS)

@@ -101,7 +101,7 @@ def test_an_article_that_vanished_from_the_till_is_made_again(shop: Shop) -> Non
     assert has_article(shop, 7001)
 
 
-def test_an_inactive_item_s_article_that_was_switched_on_by_hand_is_switched_off_again(shop: Shop) -> None:
+def test_an_inactive_items_article_switched_on_by_hand_goes_off_again(shop: Shop) -> None:
     (item,) = make(shop, 7001)
     change(shop, item, Active=False)
     hear(shop, item)

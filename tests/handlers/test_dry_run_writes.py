@@ -92,7 +92,7 @@ def test_a_handler_that_would_write_in_a_dry_run_fails_loudly(
     assert effects(shop) > before
 
 
-def test_every_operation_of_the_till_is_known_as_the_read_or_the_write_it_is() -> None:
+def test_every_operation_of_the_till_is_known_as_a_read_or_a_write() -> None:
     found = {"read": set[str](), "write": set[str]()}
     for source in (ROOT / "gateway/connectors/mpluskassa").glob("*.py"):
         for kind, operation in re.findall(r'self\.(read|write)\(\s*"(\w+)"', source.read_text("utf-8")):
@@ -102,7 +102,7 @@ def test_every_operation_of_the_till_is_known_as_the_read_or_the_write_it_is() -
     assert (len(found["read"]) > 10, len(found["write"]) > 10) == (True, True)
 
 
-def test_every_operation_of_the_books_is_known_as_the_read_or_the_write_it_is() -> None:
+def test_every_operation_of_the_books_is_known_as_a_read_or_a_write() -> None:
     written = [calls.write("Item", {}, "id", **more) for more in ({}, {"operation": "delete"}, {"include": "void"})]
     for call in written:
         assert (call.writes, exchange.is_read(call.operation)) == (True, False)

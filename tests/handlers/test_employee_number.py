@@ -28,7 +28,7 @@ def booked_by(shop: Shop) -> list[object]:
 @pytest.mark.parametrize(
     ("document", "number"), [("", 999_999), ("[orders]\nemployee_number = 2", 2)], ids=["by default", "as set"]
 )
-def test_where_a_booking_demands_an_employee_the_one_of_the_settings_is_named(
+def test_a_booking_that_demands_an_employee_names_that_of_the_settings(
     open_shop: Callable[..., Shop], document: str, number: int
 ) -> None:
     shop = open_shop(document, wsdl=older_wsdl())

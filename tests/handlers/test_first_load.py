@@ -90,7 +90,7 @@ def test_a_new_item_costs_one_call_at_the_till_and_a_thousandth_of_a_read(shop: 
     assert reads(shop) - read <= 4
 
 
-def test_a_re_sync_of_stock_writes_only_what_differs_with_one_look_for_many(shop: Shop) -> None:
+def test_a_re_sync_of_stock_writes_what_differs_with_one_look_for_many(shop: Shop) -> None:
     for number in range(7001, 7021):
         add_stocked(shop, str(number), 5)
     load(shop, Flow.PRODUCTS)
@@ -113,7 +113,7 @@ def stock_levels(shop: Shop, *numbers: int) -> list[Decimal]:
     return [physical(shop, number) for number in numbers]
 
 
-def test_the_stock_of_many_is_booked_with_one_call_and_a_few_are_booked_one_by_one(shop: Shop) -> None:
+def test_the_stock_of_many_is_booked_with_one_call_of_a_few_one_by_one(shop: Shop) -> None:
     stocked(shop, *range(7001, 7021))
     load(shop, Flow.PRODUCTS)
     assert stock_levels(shop, *range(7001, 7021)) == list(range(1, 21))
@@ -154,7 +154,7 @@ MODE = b'<xs:element name="correctionMode" type="t:StockCorrectionMode" minOccur
 @pytest.mark.parametrize(
     ("document", "known"), [("[stock]\ntogether = false", True), ("", False)], ids=["not wanted", "not known"]
 )
-def test_where_many_at_once_are_not_wanted_or_not_known_they_are_booked_one_by_one(
+def test_stock_is_booked_one_by_one_where_many_at_once_are_not_possible(
     open_shop: Callable[..., Shop], document: str, known: bool
 ) -> None:
     described = COMPACT.read_bytes()
@@ -293,7 +293,7 @@ def progress_of(shop: Shop, event: Event) -> activity.Progress:
         return activity.find_progress(session, event.id)
 
 
-def test_a_load_cancelled_while_its_page_is_read_stores_nothing_more_and_ends(shop: Shop) -> None:
+def test_a_load_cancelled_while_a_page_is_read_stores_nothing_more(shop: Shop) -> None:
     for number in range(3):
         add_stocked(shop, f"90{number}", 1)
     (asked,) = [shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))]

@@ -29,7 +29,7 @@ def put_aside(shop: Shop) -> None:
     shop.restart()
 
 
-def test_f9_sales_before_the_go_are_left_alone_and_those_after_it_are_booked(shop: Shop) -> None:
+def test_f9_sales_before_the_go_are_left_alone_those_after_it_are_booked(shop: Shop) -> None:
     put_aside(shop)
     shop.till.sell(lines=[sold(1001, 7)])
     event_id = shop.receive(requests.go_live(connection="default"))

@@ -145,7 +145,7 @@ def test_a_webhook_of_another_change_does_not_hide_that_a_payment_is_gone(shop: 
     assert look(shop) == [("deleted", "gone-in-books")]
 
 
-def test_what_we_wrote_while_the_capture_was_on_its_way_is_no_edit_of_somebodys(shop: Shop) -> None:
+def test_what_we_wrote_during_the_capture_is_no_edit_of_somebodys(shop: Shop) -> None:
     look(shop)
     id_ = book(shop)
     shop.books.put(REALM, "SalesReceipt", {"Id": id_, "PrivateNote": "an earlier word of ours"})
@@ -210,7 +210,7 @@ def test_items_beyond_a_thousand_are_brought_in_and_a_deleted_one_too(shop: Shop
     assert [each for each in capture_items(shop) if each[1] == "deleted"] == [(merged, "deleted")]
 
 
-def test_after_a_silence_longer_than_the_books_remember_all_is_looked_through(shop: Shop) -> None:
+def test_after_a_silence_longer_than_the_books_remember_all_is_read(shop: Shop) -> None:
     shop.books.clock.advance(-40 * DAY)
     deleted = book(shop)
     shop.books.delete(REALM, "SalesReceipt", deleted)
@@ -222,7 +222,7 @@ def test_after_a_silence_longer_than_the_books_remember_all_is_looked_through(sh
     assert shop.find("Item", Sku="4001")["Id"] in {event.entity_id for event in shop.events(entity="Item")}
 
 
-def test_customers_of_the_books_are_followed_when_they_are_wanted_at_the_till(open_shop: Callable[..., Shop]) -> None:
+def test_customers_of_the_books_are_followed_if_the_till_wants_them(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop("[customers]\nto_till = true")
     look(shop)
     shop.books.put_customer(REALM, {"DisplayName": "Anna", "PrimaryEmailAddr": {"Address": "anna@example.nl"}})

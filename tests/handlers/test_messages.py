@@ -48,7 +48,7 @@ def test_the_check_does_not_accuse_our_own_items(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("sku", ["9" * 25, "0", "00"])
-def test_a_digit_sku_that_is_no_number_gets_one_where_the_settings_allocate(
+def test_digits_that_are_no_number_get_one_where_the_settings_allocate(
     open_shop: Callable[..., Shop], sku: str
 ) -> None:
     shop = open_shop('[products]\nsku_with_letters = "allocate"')

@@ -49,7 +49,7 @@ def test_a_group_that_the_till_fails_over_is_named_by_its_category(shop: Shop) -
     assert waiting(shop) == [("categories", 'category "Servies"')]
 
 
-def test_what_waits_for_its_category_names_it_and_goes_on_whatever_its_name(shop: Shop) -> None:
+def test_what_waits_for_its_category_goes_on_whatever_the_name_of_it(shop: Shop) -> None:
     category = add_category(shop, "Servies")
     item = shop.add_item("803", **below(category["Id"]))
     refuse(shop, "newArticleGroup")

@@ -82,9 +82,7 @@ def test_a_payment_and_a_credit_of_one_invoice_at_the_same_moment(
     assert shop.only("Invoice")["Balance"] == 0
 
 
-def test_a_payment_stays_with_the_customer_when_a_bookkeeper_settles_the_invoice_meanwhile(
-    shop: Shop, invoice: dict[str, Any]
-) -> None:
+def test_a_payment_stays_with_the_customer_if_the_invoice_was_settled(shop: Shop, invoice: dict[str, Any]) -> None:
     shop.till.pay_invoice(invoice["invoiceId"], [Tender("PIN", 4000)])
     shop.poll()
     row = shop.only("Invoice")

@@ -30,7 +30,7 @@ def test_a_changed_receipt_updates_its_document_with_its_tax(shop: Shop) -> None
     assert shop.newest(sale["id"]).state == "done"
 
 
-def test_a_receipt_emptied_at_the_till_is_voided_and_comes_back_when_it_is_filled_again(shop: Shop) -> None:
+def test_a_receipt_emptied_at_the_till_is_voided_and_back_when_filled(shop: Shop) -> None:
     sale = book(shop)
     shop.till.edit_receipt(sale["id"], lines=[], payments=[])
     shop.settle()
@@ -51,7 +51,7 @@ def test_a_change_of_an_unedited_document_costs_no_read(shop: Shop) -> None:
     assert shop.books.ledger.metered.total() == reads
 
 
-def test_a_change_that_the_books_refuse_leaves_what_is_remembered_as_it_was(shop: Shop) -> None:
+def test_a_change_that_the_books_refuse_leaves_what_is_stored_as_it_was(shop: Shop) -> None:
     sale = book(shop)
     before = bookings.find(sale["id"], shop.deps())
     shop.books.put(REALM, "SalesReceipt", {"Id": sale["document"], "PrivateNote": "paid in the church"})
@@ -75,7 +75,7 @@ def test_an_update_whose_answer_was_lost_is_recognised_and_made_once(shop: Shop)
 
 
 @pytest.mark.parametrize("lines", [[sold(1003)], []])
-def test_with_the_policy_park_a_changed_or_cancelled_sale_waits_for_a_person(
+def test_a_changed_or_cancelled_sale_waits_for_a_person_under_park(
     open_shop: Callable[..., Shop], lines: list[object]
 ) -> None:
     shop = open_shop('[orders]\nchanged = "park"\ncancelled = "park"')
@@ -117,7 +117,7 @@ def test_the_same_goods_paid_another_way_change_the_document(shop: Shop) -> None
     assert shop.newest(sale["id"]).state == "done"
 
 
-def test_a_deleted_document_is_shown_and_only_a_person_books_the_sale_again(shop: Shop) -> None:
+def test_a_deleted_document_is_shown_and_only_a_person_books_it_again(shop: Shop) -> None:
     sale = book(shop)
     shop.books.delete(REALM, "SalesReceipt", sale["document"])
     event = shop.hear_of("SalesReceipt", sale["document"], "Delete", key="gone")
@@ -183,7 +183,7 @@ def test_books_closed_since_we_last_looked_are_noticed_by_their_refusal(open_sho
     assert [row["TxnDate"] for row in shop.rows("SalesReceipt")][1] == "2100-01-01"
 
 
-def test_a_return_that_becomes_a_sale_after_its_answer_was_lost_is_found_and_replaced(shop: Shop) -> None:
+def test_a_return_that_becomes_a_sale_after_a_lost_answer_is_replaced(shop: Shop) -> None:
     shop.books.injected.plan("POST refundreceipt", "lost_reply", times=3)
     receipt = shop.till.sell(lines=[sold(1001, -1)])
     shop.settle()

@@ -259,9 +259,7 @@ def test_a_change_that_a_restored_backup_lacks_raises_no_alert(forgetful: Shop, 
 
 @pytest.mark.parametrize("first", ["books", "till"])
 @pytest.mark.parametrize("cents", [10000, -2500, 0], ids=["sale", "return", "cancelled"])
-def test_a_sale_that_changed_twice_around_a_restored_backup_raises_no_alert(
-    forgetful: Shop, first: str, cents: int
-) -> None:
+def test_a_sale_changed_twice_around_a_restored_backup_raises_no_alert(forgetful: Shop, first: str, cents: int) -> None:
     sale = forgetful.till.sell(lines=[sold(1001)])
     forgetful.settle()
     backup = take_backup(forgetful)
@@ -345,7 +343,7 @@ def follow_both(shop: Shop, first: str) -> None:
         shop.work()
 
 
-def test_a_document_deleted_by_hand_is_no_matter_once_its_sale_is_cancelled(shop: Shop) -> None:
+def test_a_document_deleted_by_hand_is_nothing_if_its_sale_is_cancelled(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1001)])
     shop.settle()
     shop.books.delete(REALM, "SalesReceipt", shop.only("SalesReceipt")["Id"])

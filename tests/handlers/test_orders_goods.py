@@ -64,14 +64,14 @@ def test_a_tip_is_booked_on_the_item_of_tips_and_given_back_from_it(shop: Shop) 
     assert (refund["TotalAmt"], amounts_of(refund)["Item FOOI"]) == (Decimal("15.00"), Decimal("1.68"))
 
 
-def test_a_deposit_on_bottles_is_a_debt_and_what_comes_back_is_taken_off_it(shop: Shop) -> None:
+def test_a_deposit_on_bottles_is_a_debt_and_returns_are_taken_off_it(shop: Shop) -> None:
     lines = [sold(1002, 24), sold(CRATE), sold(BOTTLE, 24), sold(BOTTLE, -6)]
     sale = shop.till.sell(lines=lines)
     shop.settle()
     assert amounts_of(agree(shop, sale))["Item STATIEGELD"] == Decimal("5.70")
 
 
-def test_an_item_that_the_settings_name_goes_on_flowing_to_the_till_after_it_was_booked_on(open_shop: OpenShop) -> None:
+def test_an_item_that_the_settings_name_still_flows_after_it_was_booked_on(open_shop: OpenShop) -> None:
     shop = open_shop(f'[mapping]\nspecial_items = {{ deposit = "{BOTTLE}" }}\n')
     row = shop.add_item(str(BOTTLE), "0.10", IncomeAccountRef={"value": shop.account("Gift Cards Outstanding")})
     add_article(shop, BOTTLE, 10, vat_code=2, group=80)
@@ -169,7 +169,7 @@ def test_a_receipt_of_returned_bottles_alone_is_a_refund(shop: Shop) -> None:
     assert shop.only("RefundReceipt")["PaymentMethodRef"]["name"] == "Contant"
 
 
-def test_bottles_that_are_worth_more_than_the_goods_are_given_back_in_one_document(shop: Shop) -> None:
+def test_bottles_worth_more_than_the_goods_are_returned_in_one_document(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1002), sold(CRATE, -3)], payments=[Tender("CONTANT", -837)])
     shop.settle()
     document = agree(shop, sale)
@@ -177,7 +177,7 @@ def test_bottles_that_are_worth_more_than_the_goods_are_given_back_in_one_docume
     assert amounts_of(document)["Item 1002"] < 0
 
 
-def test_a_menu_whose_components_have_their_own_vat_is_booked_by_its_components(shop: Shop) -> None:
+def test_a_menu_of_several_vat_codes_is_booked_by_its_components(shop: Shop) -> None:
     add_article(shop, 600, 0, vat_code=1, group=4)
     menu = sold(600, preparations=(sold(1002, 2), sold(1001)))
     sale = shop.till.sell(lines=[menu, sold(1003)])
@@ -239,7 +239,7 @@ def test_a_reverse_charged_sale_without_a_code_for_it_waits_for_one(shop: Shop) 
     assert (event.state, event.field) == ("parked", "mapping.shifted_tax_code")
 
 
-def test_a_receipt_on_account_is_booked_at_once_if_wanted_and_paid_in_parts_later(open_shop: OpenShop) -> None:
+def test_a_receipt_on_account_is_booked_at_once_and_paid_in_parts_later(open_shop: OpenShop) -> None:
     shop = open_shop("[orders]\noutstanding_receipts = true")
     sale = shop.till.sell(lines=[sold(1003)], payments=[])
     shop.settle()

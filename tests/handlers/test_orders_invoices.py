@@ -20,9 +20,7 @@ def invoice(shop: Shop) -> dict[str, Any]:
     return made
 
 
-def test_payments_that_come_later_are_posted_one_by_one_and_the_document_is_left_alone(
-    shop: Shop, invoice: dict[str, Any]
-) -> None:
+def test_later_payments_are_posted_one_by_one_and_the_document_stays(shop: Shop, invoice: dict[str, Any]) -> None:
     assert shop.only("Invoice")["Balance"] == Decimal(70)
     written = len(shop.books.ledger.find_effects(entity="Invoice", operation="update", source="api"))
     shop.till.pay_invoice(invoice["invoiceId"], [Tender("PIN", 2000)])
@@ -54,7 +52,7 @@ def test_a_credit_invoice_is_a_credit_memo_taken_off_the_original(shop: Shop, in
     assert memo["CustomerRef"] == shop.only("Invoice")["CustomerRef"]
 
 
-def test_a_credit_receipt_is_a_refund_receipt_that_names_what_it_gives_back(shop: Shop) -> None:
+def test_a_credit_receipt_is_a_refund_receipt_that_names_its_original(shop: Shop) -> None:
     receipt = shop.till.sell(lines=[sold(1001, 2), sold(1002)], payments=[Tender("CONTANT", 2833)])
     shop.settle()
     shop.till.refund(receipt["receiptId"], {1001: Decimal(1)})

@@ -67,7 +67,7 @@ def test_a_parent_whose_total_holds_its_preparations_counts_them_once(shop: Shop
     agree(shop, sale)
 
 
-def test_an_amount_without_an_article_goes_to_the_item_of_its_turnover_group(open_shop: Callable[..., Shop]) -> None:
+def test_an_amount_without_an_article_goes_to_its_turnover_groups_item(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop('[mapping.income_accounts]\non_miss = "skip"\ntable = {":5" = "Sales EU"}')
     free = ItemSold(0, price_cents=2420, text="Reparatie", vat_code=2, turnover_group=5)
     sale = shop.till.sell(lines=[free, sold(1001)])
@@ -174,7 +174,7 @@ def test_what_is_not_a_sale_says_so(shop: Shop) -> None:
     assert shop.only("SalesReceipt")["TotalAmt"] == Decimal("12.50")
 
 
-def test_a_sale_worth_nothing_is_booked_for_its_stock_or_skipped_as_the_settings_say(
+def test_a_sale_worth_nothing_is_booked_for_its_stock_or_skipped(
     open_shop: Callable[..., Shop],
 ) -> None:
     shop = open_shop()
@@ -187,7 +187,7 @@ def test_a_sale_worth_nothing_is_booked_for_its_stock_or_skipped_as_the_settings
     assert reason(shop, again["receiptId"]) == ("skipped", "its total is zero")
 
 
-def test_a_way_to_pay_with_a_long_name_is_made_once_and_found_again_by_its_short_one(shop: Shop) -> None:
+def test_a_way_to_pay_with_a_long_name_is_made_once_by_its_short_one(shop: Shop) -> None:
     long_name = "PIN (CCV)  betaalautomaat met een lange naam"
     shop.till.till["payment_methods"].get("PIN")["description"] = long_name
     made = []
@@ -208,7 +208,7 @@ def test_a_way_to_pay_with_a_long_name_is_made_once_and_found_again_by_its_short
         ('mode = "off"', None),
     ],
 )
-def test_a_way_to_pay_that_the_settings_name_or_leave_out_is_not_made_in_the_books(
+def test_a_way_to_pay_in_the_settings_is_not_made_in_the_books(
     open_shop: Callable[..., Shop], rule: str, used: str | None
 ) -> None:
     shop = open_shop(f"[mapping.payment_methods]\n{rule}")

@@ -44,9 +44,7 @@ def test_the_payments_that_stayed_settle_the_document_that_is_booked_again(shop:
     assert paid(shop) == before
 
 
-def test_a_payment_that_went_with_the_document_is_posted_again_and_the_other_one_kept(
-    shop: Shop, receipt: dict[str, Any]
-) -> None:
+def test_a_payment_gone_with_the_document_is_posted_again_the_other_kept(shop: Shop, receipt: dict[str, Any]) -> None:
     kept, gone = paid(shop)
     delete_invoice(shop)
     shop.books.delete(REALM, "Payment", gone[0])
@@ -56,9 +54,7 @@ def test_a_payment_that_went_with_the_document_is_posted_again_and_the_other_one
     assert kept in paid(shop)
 
 
-def test_a_payment_that_the_till_changed_meanwhile_is_voided_and_the_new_one_posted(
-    shop: Shop, receipt: dict[str, Any]
-) -> None:
+def test_a_payment_that_the_till_changed_is_voided_and_the_new_one_posted(shop: Shop, receipt: dict[str, Any]) -> None:
     delete_invoice(shop)
     tenders = [Tender("CONTANT", 5000), Tender("PIN", 5000)]
     shop.till.edit_receipt(receipt["receiptId"], lines=[sold(1003)], payments=tenders)
@@ -76,9 +72,7 @@ def test_a_sale_that_has_one_tender_now_leaves_no_payment_behind(shop: Shop, rec
     assert (shop.only("SalesReceipt")["TotalAmt"], paid(shop)) == (Decimal(100), [])
 
 
-def test_a_voided_document_that_gets_its_amounts_back_is_settled_by_what_stayed(
-    shop: Shop, receipt: dict[str, Any]
-) -> None:
+def test_a_voided_document_filled_again_is_settled_by_what_stayed(shop: Shop, receipt: dict[str, Any]) -> None:
     before = paid(shop)
     with shop.books.lock:
         row = shop.only("Invoice")
@@ -89,9 +83,7 @@ def test_a_voided_document_that_gets_its_amounts_back_is_settled_by_what_stayed(
     assert paid(shop) == before
 
 
-def test_a_payment_that_a_person_uses_elsewhere_meanwhile_is_only_used_for_what_is_left_of_it(
-    shop: Shop, receipt: dict[str, Any]
-) -> None:
+def test_of_a_payment_that_a_person_uses_elsewhere_only_the_rest_is_used(shop: Shop, receipt: dict[str, Any]) -> None:
     cash, card = paid(shop)
     delete_invoice(shop)
     customer = {"value": shop.find("Payment", Id=cash[0])["CustomerRef"]["value"]}

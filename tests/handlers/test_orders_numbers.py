@@ -77,7 +77,7 @@ def test_a_sale_is_found_and_resent_by_the_number_of_its_document(open_shop: Ope
 
 
 @on_both_databases
-def test_a_sale_whose_events_are_expired_is_resent_by_the_number_of_its_document(open_shop: OpenShop) -> None:
+def test_a_sale_without_events_is_resent_by_the_number_of_its_document(open_shop: OpenShop) -> None:
     shop = open_shop('[orders]\nnumber_prefix = { receipt = "KASSA-" }')
     sale = shop.till.sell(lines=[sold(1003)])
     number_at_will(shop, sale, 9_876_543_210)
@@ -91,7 +91,7 @@ def test_a_sale_whose_events_are_expired_is_resent_by_the_number_of_its_document
     assert shop.only("SalesReceipt")["DocNumber"] == number
 
 
-def test_books_that_number_by_themselves_are_left_to_it_and_the_sale_is_found_by_its_marker(shop: Shop) -> None:
+def test_books_that_number_by_themselves_find_the_sale_by_its_marker(shop: Shop) -> None:
     shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=False)
     sales = [sell_in_two_tenders(shop) for _ in range(2)]
     shop.settle()
@@ -130,7 +130,7 @@ def occupy(shop: Shop, number: str) -> dict[str, Any]:
     return dict(shop.books.put(REALM, "SalesReceipt", {"DocNumber": number, "Line": [line]}))
 
 
-def test_a_number_that_somebody_used_is_refused_by_name_and_goes_on_when_it_is_free(shop: Shop) -> None:
+def test_a_number_that_somebody_used_is_named_and_goes_on_when_free(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1001)])
     theirs = occupy(shop, f"R{sale['transactionString']}")
     shop.settle()
@@ -236,7 +236,7 @@ def test_a_number_is_not_changed_unless_another_sale_has_the_first(shop: Shop, w
     assert booked(shop) == {number: Decimal("12.50")}
 
 
-def test_books_that_do_not_mind_a_number_twice_get_the_sale_beside_the_other_document(shop: Shop) -> None:
+def test_books_that_take_a_number_twice_get_the_sale_beside_the_other(shop: Shop) -> None:
     shop.company.warn_duplicates = False
     sale = shop.till.sell(lines=[sold(1001)])
     occupy(shop, f"R{sale['transactionString']}")

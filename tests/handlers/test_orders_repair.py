@@ -99,7 +99,7 @@ def test_a_payment_whose_amount_was_edited_gets_the_tills_amount(shop: Shop, rec
     assert paid(shop) == [Decimal("2.10"), Decimal(10)]
 
 
-def test_one_payment_that_was_raised_and_another_that_was_deleted_are_put_right(shop: Shop, receipt: str) -> None:
+def test_a_payment_that_was_raised_and_one_deleted_are_put_right(shop: Shop, receipt: str) -> None:
     row = shop.find("Payment", TotalAmt=Decimal(10))
     shop.books.delete(REALM, "Payment", cash(shop)["Id"])
     line = {"Amount": Decimal("12.10"), "LinkedTxn": [{"TxnId": shop.only("Invoice")["Id"], "TxnType": "Invoice"}]}
@@ -121,7 +121,7 @@ def test_what_a_bookkeeper_replaced_by_a_payment_of_his_own_is_not_doubled(shop:
 
 
 @pytest.mark.parametrize("how", ["deleted", "voided"])
-def test_a_credit_whose_application_was_removed_is_taken_off_the_invoice_again(shop: Shop, how: str) -> None:
+def test_a_credit_whose_application_was_removed_is_applied_again(shop: Shop, how: str) -> None:
     relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
     invoice = shop.till.invoice(lines=[sold(1003)], relation=relation)
     shop.settle()
@@ -151,7 +151,7 @@ def test_a_deleted_document_that_is_booked_again_leaves_no_message_open(shop: Sh
     assert is_quiet(shop)
 
 
-def test_a_voided_document_that_gets_its_amounts_back_leaves_no_message_open(shop: Shop) -> None:
+def test_a_voided_document_filled_again_leaves_no_message_open(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1001)])
     shop.settle()
     void(shop, "SalesReceipt", shop.only("SalesReceipt"))
@@ -161,7 +161,7 @@ def test_a_voided_document_that_gets_its_amounts_back_leaves_no_message_open(sho
     assert is_quiet(shop)
 
 
-def test_a_document_and_all_its_payments_that_were_deleted_leave_no_message_open(shop: Shop, receipt: str) -> None:
+def test_a_deleted_document_with_its_payments_leaves_no_message_open(shop: Shop, receipt: str) -> None:
     for row in shop.rows("Payment"):
         shop.books.delete(REALM, "Payment", row["Id"])
         shop.hear_of("Payment", row["Id"], "Delete", key=f"gone {row['Id']}")
@@ -184,7 +184,7 @@ def test_a_report_after_the_repair_raises_no_alert(shop: Shop, receipt: str) -> 
     assert (shop.only("Invoice")["Balance"], paid(shop)) == (0, [Decimal("2.10"), Decimal(10)])
 
 
-def test_a_changed_sale_and_a_deleted_payment_are_both_put_right_by_one_resend(shop: Shop, receipt: str) -> None:
+def test_one_resend_puts_a_changed_sale_and_a_deleted_payment_right(shop: Shop, receipt: str) -> None:
     shop.books.delete(REALM, "Payment", cash(shop)["Id"])
     more = [Tender("CONTANT", 210), Tender("PIN", 2000)]
     shop.till.edit_receipt(receipt, lines=[sold(1003, price_cents=2210)], payments=more)

@@ -40,7 +40,7 @@ def test_a_dry_run_says_what_would_be_sent_and_made_and_makes_nothing(shop: Shop
     assert shop.only("SalesReceipt")["TotalAmt"] == Decimal("103.33")
 
 
-def test_a_dry_run_of_a_booked_sale_says_that_nothing_would_happen_or_what_would_change(shop: Shop) -> None:
+def test_a_dry_run_of_a_booked_sale_says_what_would_change_if_anything(shop: Shop) -> None:
     receipt = shop.till.sell(lines=[sold(1001)])
     shop.settle()
     assert planned(shop.resend(receipt["receiptId"], dry_run=True))["action"] == "nothing: already booked"
@@ -98,7 +98,7 @@ def test_a_sale_that_another_connector_booked_is_adopted_if_wanted(open_shop: Ca
 
 
 @pytest.mark.parametrize("lines", [[sold(1003)], []], ids=["changed", "cancelled"])
-def test_what_another_connector_booked_gets_no_payment_of_ours_and_is_never_written(
+def test_what_another_connector_booked_is_never_written_nor_paid_by_us(
     open_shop: Callable[..., Shop], lines: list[Any]
 ) -> None:
     shop = open_shop("[orders]\nadopt = true")

@@ -191,7 +191,7 @@ def test_a_text_to_be_emptied_and_one_of_the_staff_are_distinguished(shop: Shop)
     assert text["kept"] == "the till has a text of its own there"
 
 
-def test_stock_is_previewed_with_the_figures_of_its_formula_or_with_the_reason_for_none(open_shop: OpenShop) -> None:
+def test_stock_is_previewed_with_its_formulas_figures_or_a_reason_for_none(open_shop: OpenShop) -> None:
     shop = open_shop("[stock]\nsafety = 1\n[stock.branches.1]\nshare = 50\nformula = 'on_hand - safety'")
     item = add_stocked(shop, "7001", 12)
     hear(shop, item["Id"])
@@ -202,7 +202,7 @@ def test_stock_is_previewed_with_the_figures_of_its_formula_or_with_the_reason_f
     assert (shown["outcome"], shown["field"]) == ("skipped", "quantity on hand")
 
 
-def test_an_item_is_found_by_its_sku_or_name_and_an_unknown_one_is_an_answer(shop: Shop) -> None:
+def test_an_item_is_found_by_sku_or_name_and_an_unknown_one_is_answered(shop: Shop) -> None:
     item = shop.add_item("7001", "12.50", Name="Oude kaas")
     for by, word in ((By.SKU, "7001"), (By.NAME, "Oude kaas")):
         assert preview(shop, word, by=by)["id"] == item["Id"]

@@ -92,7 +92,7 @@ def test_a_hint_whose_sale_a_poll_found_a_moment_before_is_answered(open_shop: O
     assert (shop.event(reported).state, shop.event(reported).reason) == ("done", "looked at the till: 0 new")
 
 
-def test_a_hint_hides_no_late_sale_no_newer_version_and_no_restart_of_markers(open_shop: OpenShop) -> None:
+def test_a_hint_hides_no_late_sale_newer_version_or_restart_of_markers(open_shop: OpenShop) -> None:
     shop = open_shop()
     shop.till.sell(lines=[sold(1001)])
     shop.settle()

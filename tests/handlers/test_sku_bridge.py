@@ -43,7 +43,7 @@ def test_a_sku_with_letters_gets_a_number_that_stays(open_shop: OpenShop) -> Non
     assert not has_article(shop, 900001)
 
 
-def test_a_number_the_till_uses_already_is_passed_over_and_a_full_range_says_so(open_shop: OpenShop) -> None:
+def test_a_number_the_till_uses_is_passed_over_and_a_full_range_told(open_shop: OpenShop) -> None:
     shop = open_shop(BRIDGE)
     taken = {"articleNumber": 900000, "description": "Theirs", "priceIncl": 100, "vatCode": 2, "turnoverGroup": 1}
     shop.till.add_product({"description": "Theirs", "articleList": {"article": [taken]}})
@@ -112,7 +112,7 @@ def test_the_bridge_is_closed_unless_the_settings_open_it(shop: Shop) -> None:
     assert "AB-1" in (parked.reason or "")
 
 
-def test_two_items_with_one_sku_are_named_and_the_second_goes_on_when_the_first_changes(shop: Shop) -> None:
+def test_two_items_with_one_sku_are_named_and_the_second_goes_on_later(shop: Shop) -> None:
     first, second = add(shop, "7001", "First"), add(shop, "7001", "Second")
     hear(shop, first)
     hear(shop, second)
@@ -126,7 +126,7 @@ def test_two_items_with_one_sku_are_named_and_the_second_goes_on_when_the_first_
     assert (article(shop, 7001)["active"], article(shop, 7001)["description"]) == (True, "Second")
 
 
-def test_an_inactive_item_lets_its_article_go_and_does_not_take_it_back_silently(shop: Shop) -> None:
+def test_an_inactive_item_gives_up_its_article_and_does_not_retake_it(shop: Shop) -> None:
     first, second = add(shop, "7001", "First"), add(shop, "7001", "Second")
     hear(shop, first)
     hear(shop, second)
@@ -159,7 +159,7 @@ def test_an_article_of_another_system_is_not_touched(shop: Shop) -> None:
     assert article(shop, 7001)["description"] == "Web"
 
 
-def test_items_merged_in_the_books_leave_one_article_and_every_sale_its_item(shop: Shop) -> None:
+def test_items_merged_in_the_books_leave_one_article_and_sales_their_item(shop: Shop) -> None:
     remaining_id, merged_id = add(shop, "7001", "Cheese"), add(shop, "7002", "Cheese, double")
     hear(shop, remaining_id)
     hear(shop, merged_id)

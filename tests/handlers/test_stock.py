@@ -44,7 +44,7 @@ def stocked(shop: Shop, sku: str, pieces: str | int) -> str:
     return str(item["Id"])
 
 
-def test_a_new_item_arrives_with_its_stock_at_the_main_branch_and_nowhere_else(shop: Shop) -> None:
+def test_a_new_item_arrives_with_its_stock_at_the_main_branch_alone(shop: Shop) -> None:
     stocked(shop, "5001", 12)
     assert has_article(shop, 5001)
     assert (physical(shop, 5001), physical(shop, 5001, branch=2)) == (Decimal(12), Decimal(0))

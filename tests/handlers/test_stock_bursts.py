@@ -56,7 +56,7 @@ def test_a_slot_is_free_again_after_a_failure() -> None:
         assert turned_away(semaphore) > 0
 
 
-def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_still_written(shop: Shop) -> None:
+def test_a_sale_behind_a_burst_of_quantities_is_booked_during_the_burst(shop: Shop) -> None:
     item = add_stocked(shop, "5001", 12)
     with writing(shop.engine) as session:
         lease = leases.take(session, "default", "stock", seconds=600)

@@ -57,7 +57,7 @@ def numbers(shop: Shop) -> list[str]:
     return sorted(str(row["DocNumber"]) for rows in shop.documents().values() for row in rows)
 
 
-def test_a_day_becomes_one_document_per_branch_and_every_sale_is_linked_with_it(shop: Shop) -> None:
+def test_a_day_becomes_one_document_per_branch_with_every_sale_linked(shop: Shop) -> None:
     receipts = [shop.till.sell(lines=[sold(1001, n), sold(1002, 2 * n)], when=NOON) for n in range(1, 5)]
     receipts.append(
         shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)], when=NOON)
@@ -98,7 +98,7 @@ def test_a_day_that_is_not_over_waits_visibly_and_nothing_is_booked(shop: Shop) 
     assert shop.documents() == {}
 
 
-def test_a_sale_that_comes_late_and_one_that_changes_are_booked_as_corrections(shop: Shop) -> None:
+def test_a_late_sale_and_one_that_changes_are_booked_as_corrections(shop: Shop) -> None:
     first = shop.till.sell(lines=[sold(1001, 2)], when=NOON)
     handle(shop)
     shop.till.sell(lines=[sold(1002, 3)], when=NOON)

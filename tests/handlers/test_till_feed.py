@@ -154,7 +154,7 @@ def test_t18_a_new_sale_does_not_wait_for_what_is_read_again(shop: Shop) -> None
 
 
 @RESTARTS
-def test_t18_what_was_sold_before_the_connection_stays_out_when_markers_begin_again(
+def test_t18_sales_before_the_connection_stay_out_when_markers_restart(
     open_shop: Callable[..., Shop], *, renumber: bool
 ) -> None:
     shop = open_shop()
@@ -258,7 +258,7 @@ def make_older(shop: Shop) -> None:
             row["createTimestamp"] = {**row["createTimestamp"], "year": row["createTimestamp"]["year"] - 1}
 
 
-def test_t18_relations_whose_markers_begin_again_make_no_customer_of_everybody(
+def test_t18_markers_that_begin_again_make_no_customer_of_everybody(
     open_shop: Callable[..., Shop],
 ) -> None:
     shop = open_shop()
@@ -324,7 +324,7 @@ def test_t19_an_answer_without_its_list_leaves_the_cursor_where_it_is(shop: Shop
     assert (booked(shop), shop.parked()) == (2, [])
 
 
-def test_t19_a_sale_asked_for_by_its_id_waits_when_the_answer_lacks_its_list(shop: Shop) -> None:
+def test_t19_a_sale_asked_for_by_id_waits_if_the_answer_lacks_its_list(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)])
     shop.poll()
     shop.till.misbehaviour.plans.append(Plan("no_lists", "getReceipts"))

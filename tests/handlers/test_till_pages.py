@@ -214,7 +214,7 @@ def test_a_backfill_counts_what_it_reads_again_only_once(open_shop: OpenShop) ->
     assert len(shop.rows("Invoice")) == len(made)
 
 
-def test_a_backfill_paused_between_two_pages_goes_on_with_the_page_that_was_not_stored(shop: Shop) -> None:
+def test_a_backfill_paused_between_pages_goes_on_with_the_unstored_page(shop: Shop) -> None:
     """It went on to read, stored nothing, and ended: its other sales were missing in the books."""
     made = [shop.till.sell(lines=[sold(1001)]) for _ in range(4)]
     shop.till.till.switches.page_size = 2
@@ -285,7 +285,7 @@ def test_a_backfill_reads_a_kind_again_after_the_markers_began_again(shop: Shop,
     assert booked(shop) == len(made) + is_noticed
 
 
-def test_a_backfill_goes_on_above_the_newest_marker_where_markers_have_begun_again(shop: Shop) -> None:
+def test_a_backfill_goes_on_above_the_newest_marker_after_a_restart(shop: Shop) -> None:
     """What the till sold before keeps its markers: to begin anew at each attempt, it might never end."""
     made = [shop.till.sell(lines=[sold(1001)]) for _ in range(4)]
     shop.settle()

@@ -52,6 +52,6 @@ def test_where_nobody_can_be_asked_that_is_said_and_nothing_fails(tmp_path: Path
     assert ended.stdout.count("NOT AUDITED") == len(audit.FILES)
 
 
-def test_every_requirements_file_is_audited_and_the_list_of_accepted_ones_can_be_read() -> None:
+def test_every_requirements_file_is_audited_and_accepted_ones_are_listed() -> None:
     assert set(audit.FILES) == {path.name for path in ROOT.glob("requirements*.txt")}
     audit.read_accepted(audit.ACCEPTED.read_text("utf-8"), today=TODAY)

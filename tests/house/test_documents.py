@@ -97,7 +97,7 @@ def test_every_made_part_stands_on_exactly_one_page() -> None:
     assert sorted(used) == sorted(pages.PARTS)
 
 
-def test_the_example_of_the_settings_is_the_schemas_and_can_be_put_in_force() -> None:
+def test_the_example_of_the_settings_is_the_schemas_and_is_valid() -> None:
     text = EXAMPLE.read_text("utf-8")
     assert text == settings_guide.example(), "write it anew with: python -m tests.house.pages"
     assert settings_document.parse(text) == SettingsDocument()
@@ -275,7 +275,7 @@ def test_the_tree_of_the_architecture_names_every_package() -> None:
     assert packages - named == set()
 
 
-def test_the_tree_of_the_architecture_names_every_module_at_the_top_of_the_gateway() -> None:
+def test_the_architecture_names_every_module_at_the_top_of_the_gateway() -> None:
     tree = blocks(ARCHITECTURE.read_text("utf-8"), "text")[0]
     named = set(re.findall(r"(\w+\.py)", tree))
     modules = {path.name for path in (ROOT / "gateway").glob("*.py")} - {"__init__.py"}

@@ -21,7 +21,7 @@ def comparisons(text: str) -> Iterator[str]:
                 yield ast.unparse(node)
 
 
-def test_22_no_proof_is_compared_so_that_time_tells_how_much_of_it_was_right() -> None:
+def test_22_no_proof_is_compared_so_that_time_tells_how_much_was_right() -> None:
     ours = [source for source in sources() if source.path.startswith(PLACES)]
     assert [found for source in ours for found in comparisons(source.text)] == []
     assert sum(len(re.findall(r"\b(compare_digest|is_same)\(", source.text)) for source in ours) >= 9

@@ -7,7 +7,7 @@ import tomllib
 
 from tests.house.sources import ROOT, body_lines, sources, tracked
 
-LONGEST_FILE, LONGEST_FUNCTION = 400, 40
+LONGEST_FILE, LONGEST_FUNCTION, LONGEST_NAME = 400, 40, 70
 MOST_MODULES = {"handlers/": 51, "mapping/": 34}
 """Modules of a package: lower it when some were joined. What is never entered alone is no module."""
 VAGUE = {
@@ -39,6 +39,11 @@ def test_no_function_is_longer_than_40_lines() -> None:
         if (n := body_lines(f)) > LONGEST_FUNCTION
     }
     assert long == {}
+
+
+def test_no_test_has_a_name_of_more_than_70_characters() -> None:
+    names = [f.name for s in sources() if s.path.startswith("tests/") for f in s.functions()]
+    assert [name for name in names if name.startswith("test_") and len(name) > LONGEST_NAME] == []
 
 
 def test_every_module_says_what_it_is_responsible_for() -> None:

@@ -207,7 +207,7 @@ def test_what_lines_and_taxes_do_not_account_for_is_still_counted() -> None:
     ] == 500  # fmt: skip
 
 
-def test_dutch_cash_rounding_counts_as_an_untaxed_amount_where_it_is_booked_as_one() -> None:
+def test_dutch_cash_rounding_counts_as_untaxed_where_it_is_booked_as_such() -> None:
     receipt = Sale(
         SaleKind.RECEIPT, "s", "1", "RECEIPT-TYPE-RECEIPT", "RECEIPT-STATE-PAID", 1, DAY, 1252, 1252,
         "VAT-METHOD-NONE", (), (), (Payment("PIN", 1250),), 1250,

@@ -37,7 +37,7 @@ def test_a_category_hangs_under_its_parents_group_or_under_the_root() -> None:
         items.to_group(HOT, settings=DEFAULTS, groups={})
 
 
-def test_a_renamed_and_moved_category_keeps_its_group_and_its_place_in_the_order() -> None:
+def test_a_renamed_and_moved_category_keeps_its_group_and_its_place() -> None:
     existing = ArticleGroup(12, "Warm", "Warm", parent=3, sort_order=5)
     moved = items.to_group(HOT, settings=DEFAULTS, groups={"1": 50}, existing=existing)
     assert moved == ArticleGroup(12, "Hot", "Hot", parent=50, sort_order=5)

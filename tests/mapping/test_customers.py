@@ -104,7 +104,7 @@ def test_names_lose_what_the_books_refuse() -> None:
     assert customers.display_names(replace(JAN, name="De:\tVries\n BV"))[0] == "De Vries BV"
 
 
-def test_an_existing_customer_keeps_its_name_and_what_the_till_does_not_know() -> None:
+def test_a_customer_keeps_its_name_and_what_the_till_does_not_know() -> None:
     existing = Customer("J. de Vries (VIP)", id="58", sync_token="3", mobile="06 1", email="old@x.nl")
     customer = customers.to_customer(replace(JAN, phone=None), settings=DEFAULTS, existing=existing)
     assert (customer.id, customer.sync_token, customer.display_name) == ("58", "3", "J. de Vries (VIP)")

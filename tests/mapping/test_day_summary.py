@@ -157,7 +157,7 @@ def test_vat_that_no_rounding_explains_is_refused_on_a_big_day_too() -> None:
     assert refused.value.code == "tax-rounding-too-large"
 
 
-def test_a_cent_too_much_at_one_rate_does_not_make_up_for_one_too_little_at_another() -> None:
+def test_a_cent_too_much_at_one_rate_does_not_offset_one_too_little() -> None:
     nets = {Goods("group:1", 2, Decimal(21)): 275156, Goods("group:4", 1, Decimal(9)): 12372}
     vat = {(2, Decimal(21)): 57780, (1, Decimal(9)): 1116}
     totals = DayTotals(nets, vat, {"PIN": sum(nets.values()) + sum(vat.values())})

@@ -19,7 +19,7 @@ def test_cents_survive_the_way_to_euros_and_back(cents: int) -> None:
     assert money.to_cents(money.to_euros(cents)) == cents
 
 
-def test_an_amount_with_a_fraction_of_a_cent_is_refused_rather_than_rounded() -> None:
+def test_an_amount_with_a_fraction_of_a_cent_is_refused_not_rounded() -> None:
     with pytest.raises(ValueError, match="whole number of cents"):
         money.to_cents(Decimal("1.005"))
 

@@ -106,7 +106,7 @@ def test_a_part_paid_invoice_has_its_payment() -> None:
     assert [payment.total for payment in posting.payments] == [Decimal("5.00")]
 
 
-def test_a_credit_invoice_on_account_is_a_credit_memo_and_a_paid_one_a_refund() -> None:
+def test_a_credit_invoice_on_account_is_a_credit_memo_a_paid_one_a_refund() -> None:
     on_account = invoice(line(3, -1210, quantity="-1"), state="OUTSTANDING-CREDIT")
     assert to_document(on_account, REFERENCES, DEFAULTS).kind is DocumentKind.CREDIT_MEMO
     paid_back = invoice(line(3, -1210, quantity="-1"), paid={"PIN": -1210}, state="PAID")
@@ -160,7 +160,7 @@ def test_change_in_the_same_tender_is_one_tender() -> None:
     assert posting.document.payment_method_id == "P1"
 
 
-def test_a_tender_whose_payment_method_is_left_out_by_the_settings_is_booked_without_one() -> None:
+def test_a_tender_left_out_by_the_settings_is_booked_without_a_method() -> None:
     document = to_document(receipt(line(3, 1210), paid={"VOUCHER": 1210}), REFERENCES, DEFAULTS)
     assert (document.payment_method_id, document.deposit_account_id) == (None, "A-drawer")
 
@@ -184,7 +184,7 @@ def test_dutch_cash_rounding_is_a_named_line_without_vat() -> None:
     assert "Cash rounding: -0.02" in (document.private_note or "")
 
 
-def test_cash_rounding_may_be_left_out_so_that_the_document_keeps_the_tills_total() -> None:
+def test_cash_rounding_left_out_keeps_the_tills_total_on_the_document() -> None:
     sale = receipt(line(3, 1212), paid={"CASH": 1210})
     document = to_document(sale, REFERENCES, OrderSettings(cash_rounding="ignore"))
     assert document.total == Decimal("12.12")
@@ -198,7 +198,7 @@ def test_cash_rounding_may_park() -> None:
         to_document(receipt(line(3, 1212), paid={"CASH": 1210}), REFERENCES, OrderSettings(cash_rounding="park"))
 
 
-def test_payments_that_miss_the_total_by_more_than_rounding_are_refused_with_both_amounts() -> None:
+def test_payments_off_by_more_than_rounding_are_refused_with_both_amounts() -> None:
     with pytest.raises(MappingError, match=r"10\.00.*12\.10"):
         to_document(receipt(line(3, 1210), paid={"CASH": 1000}), REFERENCES, DEFAULTS)
 
@@ -361,7 +361,7 @@ def test_a_rounding_line_needs_an_item() -> None:
         to_document(receipt(line(3, 3)), replace(REFERENCES, rounding_item_id=None), DEFAULTS)
 
 
-def test_a_posting_moved_out_of_closed_books_keeps_its_original_day_in_the_note() -> None:
+def test_a_posting_moved_out_of_closed_books_notes_its_original_day() -> None:
     posting = orders.to_posting(receipt(line(3, 1210), paid={"CASH": 210, "PIN": 1000}), REFERENCES, DEFAULTS)
     moved = orders.move_to(posting, date(2026, 12, 1))
     assert moved.document.business_date == date(2026, 12, 1)
@@ -385,6 +385,6 @@ def test_a_tills_own_rounding_line_is_booked_on_the_rounding_item() -> None:
     ]
 
 
-def test_an_amount_without_an_article_that_is_no_rounding_is_refused_without_a_fallback() -> None:
+def test_an_amount_without_an_article_is_refused_without_a_fallback() -> None:
     with pytest.raises(MappingError, match="no article"):
         to_document(receipt(line(3, 1212), line(0, 300, text="Diversen")), REFERENCES, DEFAULTS)

@@ -117,7 +117,7 @@ def test_a_sku_with_a_valid_check_digit_is_the_barcode_too(sku: str, *, valid: b
     assert is_gtin(sku) is valid
 
 
-def test_the_barcode_comes_from_the_sku_or_from_a_mapped_field_or_not_at_all() -> None:
+def test_the_barcode_comes_from_the_sku_a_mapped_field_or_not_at_all() -> None:
     ean = replace(COFFEE, sku="8712345678906", raw={"Barcode": "96385074"})
     assert convert(ean).barcode == "8712345678906"
     assert convert(ean, '[products]\nfields = { barcode = "Barcode" }').barcode == "96385074"
@@ -129,7 +129,7 @@ def test_a_net_price_in_whole_cents_is_sent_without_vat() -> None:
     assert (article.price_excl_cents, article.price_incl_cents) == (250, None)
 
 
-def test_a_net_price_with_fractions_of_a_cent_is_sent_as_the_gross_price_it_came_from() -> None:
+def test_a_net_price_with_fractions_is_sent_as_the_gross_price_it_was() -> None:
     item = replace(COFFEE, unit_price=Decimal("8.2645"), price_includes_tax=False, tax_code_id="5")
     assert convert(item).price_incl_cents == 1000
     rounded = convert(item, '[products]\nsub_cent_prices = "round"')
@@ -214,7 +214,7 @@ NEIGHBOURS = replace(
 )
 
 
-def test_a_code_that_means_another_rate_at_another_branch_is_refused_until_a_branch_decides() -> None:
+def test_a_code_of_two_rates_in_two_branches_is_refused_until_one_decides() -> None:
     with pytest.raises(MappingError, match="VAT code 1 means 9 % at branch 1, 7 % at branch 2") as refusal:
         products.to_product(COFFEE, settings=DEFAULTS, vat=NEIGHBOURS)
     assert refusal.value.field == "products.vat_branch"
@@ -230,7 +230,7 @@ def test_of_two_codes_with_one_rate_the_one_that_every_branch_has_is_taken() -> 
 
 
 @pytest.mark.skipif(not WSDL.exists(), reason="the vendor's WSDL is not beside the project")
-def test_the_till_knows_one_vat_code_per_article_and_nothing_that_differs_by_branch_names_one() -> None:
+def test_the_till_knows_one_vat_code_per_article_whatever_the_branch() -> None:
     contract = WSDL.read_text(encoding="utf-8")
     article = _type(contract, "Article")
     assert re.search(r'name="vatCode" type="xsd:int" minOccurs="0" />', article)
@@ -254,7 +254,7 @@ def shown(**fields: Any) -> Product:
     return Product(7, "Coffee", (replace(convert(COFFEE), **fields),))
 
 
-def test_a_text_that_was_ours_follows_the_books_and_one_of_the_staff_does_not() -> None:
+def test_a_text_of_ours_follows_the_books_and_one_of_the_staff_does_not() -> None:
     reworded = replace(COFFEE, description="Slowly roasted")
     assert convert(reworded, existing=shown(), traces=traces(COFFEE)).extra_text == "Slowly roasted"
     theirs = shown(extra_text="Our barista's favourite")

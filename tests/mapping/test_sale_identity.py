@@ -34,7 +34,7 @@ def test_what_is_not_a_sale_is_skipped_with_its_reason(type_: str, reason: str) 
 
 
 @pytest.mark.parametrize("state", ["OUTSTANDING", "PARTLY-PAID", "OUTSTANDING-CREDIT"])
-def test_a_receipt_waits_until_it_is_paid_unless_the_settings_want_it_at_once(state: str) -> None:
+def test_a_receipt_waits_until_paid_unless_the_settings_want_it_at_once(state: str) -> None:
     sale = replace(SALE, state=f"RECEIPT-STATE-{state}")
     with pytest.raises(NotBookable, match="not paid yet"):
         sale_identity.bookable(sale, DEFAULTS)

@@ -220,7 +220,7 @@ def test_a_document_in_force_goes_on_though_a_newer_version_demands_more() -> No
         recall("[orders]\nunheard_of = 1")
 
 
-def test_the_example_explains_every_setting_and_its_defaults_are_the_defaults() -> None:
+def test_the_example_explains_every_setting_with_the_real_defaults() -> None:
     text = example()
     assert parse(text) == SettingsDocument()
     switched_on = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
@@ -260,7 +260,7 @@ def test_a_miss_parks_with_the_setting_and_the_value_that_is_missing() -> None:
     assert (refusal.value.field, refusal.value.record) == ("mapping.payment_methods", "receipt 1")
 
 
-def test_a_document_in_force_with_a_setting_that_is_gone_still_loads_and_says_so() -> None:
+def test_a_document_with_a_setting_that_is_gone_still_loads_and_says_so() -> None:
     text = "[orders]\nsales_orders = true\nreceipts = false\n"
     recalled = recall(text)
     assert (recalled.orders.retired, recalled.orders.receipts) == (("sales_orders",), False)

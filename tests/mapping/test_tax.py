@@ -102,7 +102,7 @@ def test_dutch_carts_of_a_till_that_rounds_per_code_are_booked_to_the_cent(cart:
 
 @settings(max_examples=400)
 @given(carts([1, 2, 3, 4, 5, 6], 12))
-def test_carts_of_a_till_that_rounds_per_line_are_booked_to_the_cent_or_refused(cart: Cart) -> None:
+def test_carts_rounded_per_line_are_booked_to_the_cent_or_refused(cart: Cart) -> None:
     totals, wanted = till_per_line(cart), wanted_of(cart)
     solution = solve(totals, wanted, limits=SolverLimits(cap=12))
     check(totals, wanted, solution, cap=12)
@@ -130,7 +130,7 @@ def test_thousands_of_ordinary_dutch_receipts_need_no_untaxed_cent(till: Callabl
 
 @settings(max_examples=60)
 @given(carts([2, 3, 4], 3), st.sampled_from([till_per_code, till_per_line]))
-def test_a_rounding_line_appears_only_when_no_small_move_of_real_lines_helps(
+def test_a_rounding_line_appears_only_if_no_small_move_of_lines_helps(
     cart: Cart, till: Callable[[Cart], list[VatAmount]]
 ) -> None:
     one_code = [(cart[0][0], amount) for _, amount in cart if amount] or [(2, 100)]

@@ -56,7 +56,7 @@ CHOSEN: list[tuple[str, str, int | None, dict[str, Any], int | None]] = [
 """The item's full name, its category's id, its VAT code, the settings, and the group of its new article."""
 
 
-def test_a_category_then_the_vat_code_then_the_one_for_all_choose_the_group() -> None:
+def test_a_category_then_a_vat_code_then_the_default_choose_the_group() -> None:
     for full, parent, vat_code, given, wanted in CHOSEN:
         item = Item(
             "1", "0", full.split(":")[-1], "Service", parent_id=parent or None, raw={"FullyQualifiedName": full}
@@ -72,7 +72,7 @@ def test_a_category_then_the_vat_code_then_the_one_for_all_choose_the_group() ->
         assert find_turnover_group(item, vat_code, settings) == wanted, (full, given)
 
 
-def test_a_category_that_is_to_be_asked_about_parks_its_items_and_names_itself() -> None:
+def test_a_category_to_be_asked_about_parks_its_items_and_is_named() -> None:
     item = Item("1", "0", "Card", "Service", parent_id="4", raw={"FullyQualifiedName": "Gifts:Card"})
     settings = ProductSettings.model_validate({"turnover_group_by_category": {"table": {"Food": "3"}}})
     with pytest.raises(MappingError) as refusal:

@@ -95,7 +95,7 @@ def test_three_pieces_for_ten_euros_are_one_line() -> None:
     assert one.description == "Socks"
 
 
-def test_a_company_that_wants_exact_amounts_gets_the_remainder_on_a_line_of_its_own() -> None:
+def test_a_company_that_wants_exact_amounts_gets_a_line_for_the_remainder() -> None:
     sale = receipt(line(3, 1000, code=3, quantity="3", text="Socks"), line(4, 898, code=3, quantity="0.435"))
     booked = to_document(sale, EXACT, DEFAULTS).lines
     assert [(one.item_id, one.quantity, one.unit_price, one.net) for one in booked] == [

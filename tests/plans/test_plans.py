@@ -77,7 +77,7 @@ def test_a_sale_its_changes_and_its_resend_cost_what_they_cost_at_first(shop: Sh
     check(watched, "find", "save_all", "finish_all", "_take", "find_under", "receive", "_named")
 
 
-def test_a_day_as_one_document_and_the_agreement_cost_what_they_cost_at_first(shop: Shop) -> None:
+def test_a_day_as_one_document_and_the_agreement_cost_as_at_first(shop: Shop) -> None:
     shop.switch('[orders]\nsummary = "day"\nsummary_item = "1001"\n')
     with watching(shop.engine) as watched:
         for pieces in range(1, 4):

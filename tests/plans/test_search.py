@@ -48,7 +48,7 @@ def test_what_has_a_name_is_found_at_once_however_old_it_is(seeded: Engine) -> N
     assert find(seeded, q="Sku-Old", state=State.SKIPPED).rows == []
 
 
-def test_the_reason_of_an_open_event_is_found_at_once_that_of_an_ended_one_by_going_back(seeded: Engine) -> None:
+def test_the_reason_of_an_event_is_found_at_once_or_by_going_back(seeded: Engine) -> None:
     with writing(seeded) as session:
         session.execute(text("UPDATE inbox SET reason = 'no VAT code for 9 %' WHERE id IN (5000, 7000)"))
     first = find(seeded, q="vat CODE for")

@@ -37,7 +37,7 @@ def follow(stage: Stage, commands: str) -> None:
 
 
 @pytest.mark.timeout(300)  # a dozen processes start, on machines that may be busy
-def test_80_a_backup_taken_at_work_and_restored_as_the_docs_say_loses_and_doubles_nothing(
+def test_80_a_backup_taken_at_work_and_restored_loses_and_doubles_nothing(
     stage: Stage,
 ) -> None:
     kind = "sqlite" if stage.environment["DATABASE_URL"].startswith("sqlite") else "postgres"

@@ -26,7 +26,7 @@ SEED = int(os.environ.get("CHAOS_SEED", "7"))
 
 
 @pytest.mark.timeout(LONGEST)
-def test_in_chaos_no_event_is_lost_no_effect_doubled_and_the_books_equal_the_tills(
+def test_in_chaos_nothing_is_lost_or_doubled_and_books_equal_the_tills(
     short_folder: Path, postgres_url: str, request: pytest.FixtureRequest
 ) -> None:
     folder = short_folder / "chaos"

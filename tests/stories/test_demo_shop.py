@@ -31,7 +31,7 @@ def running(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Running]:
 
 
 @pytest.mark.timeout(600)
-def test_the_till_gets_variants_a_tree_that_moves_and_stock_in_both_branches(running: Running) -> None:
+def test_the_till_gets_variants_a_moving_tree_and_stock_in_both_branches(running: Running) -> None:
     running.wait_for("is up", seconds=PATIENCE)
     address = re.search(r"MplusKASSA (http://\S+?),", running.output)
     assert address is not None

@@ -146,7 +146,7 @@ def route(stage: Stage, url: str) -> None:
 
 
 @pytest.mark.timeout(600)  # packages are fetched and a dozen processes start, on machines that may be busy
-def test_a_paas_builds_deploys_and_updates_it_and_nothing_is_lost_doubled_or_written_to_a_disk(
+def test_a_paas_builds_deploys_and_updates_it_without_loss_or_local_disk(
     stage: Stage, platform: Platform, plan: tuple[str, Counted], now: Slug, python: Path, tmp_path: Path
 ) -> None:
     assert find_strangers(python) == (set(), set())
@@ -216,7 +216,7 @@ def find_head() -> str:
     return str(ScriptDirectory(str(ROOT / "migrations")).get_current_head())
 
 
-def test_the_procfile_is_understood_by_the_strictest_platform_and_starts_verbs_that_exist() -> None:
+def test_the_procfile_fits_the_strictest_platform_and_starts_real_verbs() -> None:
     commands = read_procfile((ROOT / "Procfile").read_text("utf-8"))
     assert commands == {
         "release": "python -m gateway migrate",

@@ -14,7 +14,7 @@ from tests.stories.stage import REALM, Stage
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-def test_an_item_becomes_an_article_by_webhook_and_a_second_delivery_changes_nothing(stage: Stage) -> None:
+def test_an_item_becomes_an_article_by_webhook_once_if_delivered_twice(stage: Stage) -> None:
     stage.migrate()
     stage.start()
     stage.send_webhooks()
@@ -49,7 +49,7 @@ def test_an_item_whose_webhook_is_lost_is_found_by_change_data_capture(stage: St
     assert {e["source"] for e in stage.events(flow="products")} == {"quickbooks.cdc"}
 
 
-def test_a_sale_with_two_rates_a_discount_and_a_customer_is_booked_to_the_cent_and_once(stage: Stage) -> None:
+def test_a_sale_of_two_rates_with_a_discount_is_booked_to_the_cent_once(stage: Stage) -> None:
     stage.add_item("2001", "9.99", rate=21)
     stage.add_item("2002", "3.33", rate=9)
     for number, cents, vat in ((2001, 999, 2), (2002, 333, 1)):
@@ -95,7 +95,7 @@ def test_a_walk_in_is_booked_on_the_default_debtor_which_is_made_once(stage: Sta
     assert stage.books.find(REALM, "PaymentMethod", Name="Contant") is not None
 
 
-def test_a_sale_of_an_unknown_article_is_parked_with_its_name_and_goes_on_when_the_item_exists(stage: Stage) -> None:
+def test_a_sale_of_an_unknown_article_is_parked_and_goes_on_with_the_item(stage: Stage) -> None:
     stage.add_article(2004, 250, 2)
     stage.migrate()
     stage.start()

@@ -87,7 +87,7 @@ def follow_one_id(stage: Stage, memory: Memory) -> None:
 
 
 @on_postgres
-def test_f8_a_parked_sale_is_told_by_three_ways_within_two_minutes_once_and_so_is_its_end(
+def test_f8_a_parked_sale_is_told_three_ways_in_two_minutes_and_its_end(
     stage: Stage, outside: Listeners, mailbox: Mailbox
 ) -> None:
     furnish(stage)

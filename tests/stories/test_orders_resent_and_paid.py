@@ -33,7 +33,7 @@ def test_two_people_who_press_resend_at_once_get_one_document(stage: Stage) -> N
     assert [document["TotalAmt"] for document in stage.documents()] == [Decimal("7.77")]
 
 
-def test_an_invoice_is_booked_paid_in_parts_and_brought_back_when_somebody_deletes_it(stage: Stage) -> None:
+def test_an_invoice_is_booked_paid_in_parts_and_comes_back_when_deleted(stage: Stage) -> None:
     stage.add_item("3002", "100.00")
     stage.add_article(3002, 10000, 2)
     relation = stage.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")

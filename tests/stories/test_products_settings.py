@@ -69,7 +69,7 @@ def test_a_changed_setting_changes_what_happens_without_a_restart(stage: Stage) 
     assert {row["field"]: row["value"] for row in told["fields"]}["price_incl_cents"] == 1250
 
 
-def test_a_first_load_asked_for_through_the_api_shows_how_far_it_is_and_ends(stage: Stage) -> None:
+def test_a_first_load_through_the_api_shows_how_far_it_is_and_ends(stage: Stage) -> None:
     for number in range(7001, 7031):
         stage.add_item(str(number), "1.00")
     stage.books.put(REALM, "Item", {"Name": "Food", "Type": "Category"})

@@ -25,9 +25,7 @@ def time_delivery(stage: Stage, item_id: str, key: str) -> float:
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_41_42_43_a_broker_that_forgets_everything_stops_and_comes_back_costs_nothing(
-    stage: Stage, own_valkey: Valkey
-) -> None:
+def test_41_42_43_a_broker_that_loses_all_stops_and_returns_costs_nothing(stage: Stage, own_valkey: Valkey) -> None:
     stage.environment["REDIS_URL"] = own_valkey.url
     stage.migrate()
     stage.start("web")

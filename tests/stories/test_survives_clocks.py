@@ -78,9 +78,7 @@ def test_71_processes_whose_clocks_are_hours_apart_carry_everything_once(stage: 
 
 @pytest.mark.parametrize("hours", [2, -2])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_71_a_clock_that_jumps_in_the_middle_of_work_loses_and_doubles_nothing(
-    stage: Stage, shift: Shift, hours: int
-) -> None:
+def test_71_a_clock_that_jumps_during_work_loses_and_doubles_nothing(stage: Stage, shift: Shift, hours: int) -> None:
     furnish(stage)
     stage.migrate()
     stage.start(**shift("all", 0))

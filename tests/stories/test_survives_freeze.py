@@ -33,7 +33,7 @@ def to_rows(stage: Stage, folder: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_40_frozen_with_the_write_lock_a_worker_is_replaced_and_nothing_acknowledged_is_lost(stage: Stage) -> None:
+def test_40_a_worker_frozen_with_the_write_lock_is_replaced_without_loss(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()
     supervisor = programs.supervise(stage.folder, to_rows(stage, stage.folder), environment=stage.environment)

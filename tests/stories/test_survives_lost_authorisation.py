@@ -13,7 +13,7 @@ from tests.stories.trade import effects, furnish, ring_up
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_64_an_expired_token_is_refreshed_once_by_all_threads_of_two_processes_together(stage: Stage) -> None:
+def test_64_an_expired_token_is_refreshed_once_by_all_of_two_processes(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()
     stage.start("clock", "worker")
@@ -30,7 +30,7 @@ def test_64_an_expired_token_is_refreshed_once_by_all_threads_of_two_processes_t
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_66_a_revoked_connection_parks_its_work_with_a_way_out_and_goes_on_after_a_new_token(stage: Stage) -> None:
+def test_66_a_revoked_connection_parks_its_work_until_a_new_token_comes(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()
     stage.start()

@@ -15,7 +15,7 @@ from tests.stories.stage import REALM, Stage
 from tests.stories.trade import effects, furnish, ring_up, times_made
 
 
-def test_20_49_51_doubled_reordered_and_polled_beside_each_sale_and_item_takes_effect_once(stage: Stage) -> None:
+def test_20_49_51_doubled_reordered_and_polled_each_takes_effect_once(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()
     stage.start()
@@ -38,7 +38,7 @@ def test_20_49_51_doubled_reordered_and_polled_beside_each_sale_and_item_takes_e
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_70_what_happened_while_the_clock_was_dead_and_webhooks_were_lost_is_found_afterwards(stage: Stage) -> None:
+def test_70_what_happened_without_clock_and_webhooks_is_found_afterwards(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()
     stage.start()
@@ -59,7 +59,7 @@ def test_70_what_happened_while_the_clock_was_dead_and_webhooks_were_lost_is_fou
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_80_a_restored_backup_that_knows_nothing_of_ten_sales_does_not_book_them_again(stage: Stage) -> None:
+def test_80_a_restored_backup_without_ten_sales_does_not_book_them_again(stage: Stage) -> None:
     furnish(stage)
     stage.books.switches.rotate_refresh_token = "daily"  # as Intuit's do; an older backup asks for a reconnect, visibly
     stage.migrate()

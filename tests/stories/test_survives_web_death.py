@@ -13,7 +13,7 @@ SWEEP = 10.0
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_02_03_killed_between_commit_and_wake_the_sweeper_finds_the_row_and_the_redelivery_wakes_it(
+def test_02_03_killed_between_commit_and_wake_up_the_sweeper_finds_the_row(
     stage: Stage,
 ) -> None:
     stage.migrate()

@@ -17,7 +17,7 @@ RECOVERY = 15.0  # seconds, from the moment a worker is there again
 READY = "ready for action"
 
 
-def test_38_killed_in_the_middle_of_a_write_it_is_followed_by_one_that_carries_on_within_15_seconds(
+def test_38_a_worker_killed_during_a_write_is_followed_within_15_seconds(
     stage: Stage,
 ) -> None:
     furnish(stage)
@@ -72,7 +72,7 @@ def test_39_told_to_end_while_a_poll_hangs_it_ends_within_20_seconds(stage: Stag
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_39_told_to_end_it_finishes_what_it_holds_leaves_the_rest_and_burns_nothing(stage: Stage) -> None:
+def test_39_told_to_end_it_finishes_what_it_holds_and_leaves_the_rest(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()
     stage.start("clock", "worker")

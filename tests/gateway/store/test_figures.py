@@ -50,7 +50,7 @@ def booked(engine: Engine, connection: str | None = None) -> dict[tuple[date, st
         return figures.booked(session, TODAY - timedelta(days=40), TODAY, connection)
 
 
-def test_booked_sales_are_added_up_by_day_and_location_and_follow_what_changes(engine: Engine) -> None:
+def test_booked_sales_add_up_by_day_and_location_and_follow_changes(engine: Engine) -> None:
     connect(engine, "a", "b")
     for number, cents, branch in (("1", 1000, 1), ("2", 250, 1), ("3", -100, 2)):
         sell(engine, number, cents, branch=branch)

@@ -50,7 +50,7 @@ def test_many_first_visitors_wait_for_one_import(start: Callable[..., Gateway]) 
     assert answers == [200] * 8
 
 
-def test_a_web_process_that_starts_before_its_tables_are_made_is_reported_soon(
+def test_a_web_process_started_before_its_tables_is_reported_soon(
     postgres_url: str, valkey_url: str, serve: Callable[..., str]
 ) -> None:
     address = postgres_url.replace("postgresql+psycopg", "postgresql")

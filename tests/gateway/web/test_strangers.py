@@ -90,7 +90,7 @@ def one_connection(postgres: Postgres, valkey_url: str) -> Iterator[tuple[str, E
         engine.dispose()
 
 
-def test_readiness_waits_for_no_request_and_metrics_only_for_their_patience(one_connection: tuple[str, Engine]) -> None:
+def test_readiness_waits_for_no_request_and_metrics_not_for_long(one_connection: tuple[str, Engine]) -> None:
     url, engine = one_connection
     with engine.connect() as held, httpx.Client(base_url=url, timeout=20) as http:
         held.execute(text("SELECT 1"))

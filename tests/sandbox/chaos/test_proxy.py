@@ -123,7 +123,7 @@ def test_a_drip_is_slow_and_whole(proxy: Proxy, connect: Callable[[], socket.soc
     assert time.monotonic() - began >= 0.2
 
 
-def test_a_blackhole_holds_old_and_new_connections_and_lets_go_of_what_it_held(
+def test_a_blackhole_holds_old_and_new_connections_and_releases_them(
     proxy: Proxy, connect: Callable[[], socket.socket]
 ) -> None:
     old = connect()

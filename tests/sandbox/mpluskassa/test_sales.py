@@ -128,7 +128,7 @@ def test_a_sale_arrives_as_it_was_rung_up(till: Any, sandbox: Sandbox) -> None:
     ]
 
 
-def test_part_of_a_receipt_can_be_given_back_with_its_share_of_the_discount(service: Any, sandbox: Sandbox) -> None:
+def test_part_of_a_receipt_is_given_back_with_its_share_of_the_discount(service: Any, sandbox: Sandbox) -> None:
     sold = sandbox.simulation.sell(lines=[ItemSold(1001, Decimal(3), discount_cents=300), ItemSold(2001)])
     credit = read_one(service, sandbox.simulation.refund(sold["receiptId"], {1001: Decimal(1)}, "CONTANT"))
     assert (credit.receiptType, credit.creditedReceiptId) == ("RECEIPT-TYPE-CREDIT-RECEIPT", sold["receiptId"])

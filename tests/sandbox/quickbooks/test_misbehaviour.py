@@ -18,7 +18,7 @@ def _receipts(desk: Desk) -> int:
     return len(desk.simulation.rows(REALM, "SalesReceipt"))
 
 
-def test_a_lost_reply_did_the_work_and_a_repeat_with_its_requestid_does_it_not_again(desk: Desk) -> None:
+def test_a_lost_reply_did_the_work_and_its_requestid_does_not_repeat_it(desk: Desk) -> None:
     _plan(desk, "POST salesreceipt", "lost_reply")
     body = desk.receipt(desk.line("1.00"))
     with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):

@@ -116,7 +116,7 @@ def test_daily_rotation_keeps_the_token_for_a_day(desk: Desk, connected: Any) ->
     assert connected.refresh_token != old
 
 
-def test_a_refresh_token_dies_after_a_hundred_idle_days_and_after_five_years(desk: Desk, connected: Any) -> None:
+def test_a_refresh_token_ends_after_a_hundred_idle_days_or_five_years(desk: Desk, connected: Any) -> None:
     desk.simulation.clock.advance(8_726_401)
     with pytest.raises(AuthClientError):
         connected.refresh()

@@ -46,9 +46,7 @@ def test_more_than_is_open_cannot_be_applied(desk: Desk, invoice: dict[str, Any]
     assert _balance(desk, invoice) == 121
 
 
-def test_a_payment_of_an_unknown_document_or_for_another_customer_is_refused(
-    desk: Desk, invoice: dict[str, Any]
-) -> None:
+def test_a_payment_of_an_unknown_document_or_other_customer_is_refused(desk: Desk, invoice: dict[str, Any]) -> None:
     assert desk.fault("payment", _pay(desk, "1.00", ("Invoice", "999", "1.00")))["code"] == "2500"
     other = desk.simulation.put_customer(REALM, {"DisplayName": "Other"})
     body = _pay(desk, "1.00", ("Invoice", invoice["Id"], "1.00")) | {"CustomerRef": {"value": other["Id"]}}

@@ -181,7 +181,7 @@ def test_a_document_number_in_use_is_refused_unless_duplicates_are_allowed(desk:
     assert second["Id"] != first["Id"]
 
 
-def test_a_company_that_numbers_itself_gives_numbers_and_keeps_what_is_sent(desk: Desk) -> None:
+def test_a_company_that_numbers_itself_keeps_a_number_that_is_sent(desk: Desk) -> None:
     desk.simulation.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", False)
     numbers = [
         desk.post("salesreceipt", desk.receipt(desk.line("1.00"), **more))["SalesReceipt"]["DocNumber"]
@@ -203,7 +203,7 @@ def test_closed_books_refuse_new_changed_voided_and_deleted_documents(desk: Desk
     desk.post("salesreceipt", desk.receipt(desk.line("1.00"), TxnDate="2026-04-01"))
 
 
-def test_stock_falls_with_a_sale_and_comes_back_when_it_is_voided_or_returned(desk: Desk) -> None:
+def test_stock_falls_with_a_sale_and_comes_back_when_voided_or_returned(desk: Desk) -> None:
     def on_hand() -> Any:
         return desk.get(f"item/{desk.item_id}")["Item"]["QtyOnHand"]
 

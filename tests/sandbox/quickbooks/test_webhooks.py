@@ -140,7 +140,7 @@ def test_stock_adjustments_and_tax_codes_raise_no_event(listen: Callable[..., De
     assert list(desk.simulation.outbox.waiting) == []
 
 
-def test_a_refused_delivery_is_repeated_with_the_same_ids_before_anything_newer(
+def test_a_refused_delivery_is_repeated_with_its_ids_before_newer_ones(
     listen: Callable[..., Desk], receiver: Receiver
 ) -> None:
     receiver.statuses = [500, 503]
@@ -189,7 +189,7 @@ def _find_vectors(vectors: Any) -> Iterator[tuple[bytes, str, str]]:
         yield body, each["verifier_token"], each["signature"]
 
 
-def test_a_receiver_that_is_reset_as_it_is_reached_a_hundred_times_gets_its_event_in_the_end(
+def test_a_receiver_reset_a_hundred_times_gets_its_event_in_the_end(
     listen: Callable[..., Desk], receiver: Receiver
 ) -> None:
     port = urlsplit(receiver.url).port

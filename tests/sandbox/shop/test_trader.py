@@ -131,7 +131,7 @@ def test_the_books_change_now_and_then(open_for_sale: Shop) -> None:
             assert good in NOVELTIES
 
 
-def test_a_category_gets_another_name_and_another_one_another_place_and_both_go_back(open_for_sale: Shop) -> None:
+def test_a_category_is_renamed_another_one_moved_and_both_go_back(open_for_sale: Shop) -> None:
     seen = [categories(open_for_sale)]
     for _ in range(120):
         (action,) = open_for_sale.trade(1)

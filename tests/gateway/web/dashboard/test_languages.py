@@ -146,7 +146,7 @@ def test_the_record_of_an_event_is_named_in_the_language_of_the_reader(gateway: 
         assert f'<p class="muted">{named}' in page, language
 
 
-def test_amounts_and_lists_in_a_message_are_written_as_the_language_writes_them() -> None:
+def test_amounts_and_lists_in_a_message_follow_the_language() -> None:
     paid = join([message("{amount} by {method}", amount=Amount(123450), method=name) for name in ("PIN", "CASH")], AND)
     said = message("{paid} was paid for {amount}", paid=paid, amount=Amount(5))
     assert said == "1234.50 by PIN and 1234.50 by CASH was paid for 0.05"

@@ -77,9 +77,7 @@ def test_the_audit_is_found_by_person_kind_and_day(gateway: Gateway, admin: http
 
 
 @on_both_databases
-def test_the_audit_goes_on_by_pages_and_tells_its_records_in_every_language(
-    gateway: Gateway, admin: httpx.Client
-) -> None:
+def test_the_audit_has_pages_and_names_its_records_in_every_language(gateway: Gateway, admin: httpx.Client) -> None:
     for number in range(60):
         with writing(gateway.engine) as session:
             audit.note(session, actor="cli", action="ignore", target=message("event {id}", id=number))
@@ -93,7 +91,7 @@ def test_the_audit_goes_on_by_pages_and_tells_its_records_in_every_language(
     assert all(row.id and row.id < 3 for row in rows)
 
 
-def test_the_audit_is_for_who_configures_and_keeps_to_the_people_of_a_connection(
+def test_the_audit_is_for_who_configures_and_keeps_to_a_connection(
     gateway: Gateway, admin: httpx.Client, open_browser: Open, seal: Seal
 ) -> None:
     with writing(gateway.engine) as session:

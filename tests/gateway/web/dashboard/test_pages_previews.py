@@ -194,9 +194,7 @@ def test_every_answer_has_a_sentence(gateway: Gateway, browser: httpx.Client) ->
             assert str(content.get(part, "") if isinstance(content, dict) else "") in page
 
 
-def test_a_sale_that_is_booked_names_its_document_in_the_language_of_the_reader(
-    gateway: Gateway, browser: httpx.Client
-) -> None:
+def test_a_booked_sale_names_its_document_in_the_readers_language(gateway: Gateway, browser: httpx.Client) -> None:
     address = ask(browser, flow="orders", record="1").headers["location"]
     already = {"entity": "Invoice", "id": "7", "number": "R1"}
     settle(gateway, gateway.rows()[-1].id, {"action": "nothing: already booked", "already": already})

@@ -284,7 +284,7 @@ def test_a_fault_of_the_filter_stands_at_its_field(
         ("de", ("Suchbegriff", "Seitenmarke")),
     ],
 )
-def test_a_refused_field_of_the_filter_is_called_in_the_language_of_the_page(
+def test_a_refused_field_of_the_filter_is_named_in_the_pages_language(
     browser: httpx.Client, language: str, words: tuple[str, str]
 ) -> None:
     headers = {"Accept": "text/html", "Accept-Language": language}

@@ -164,9 +164,7 @@ def test_a_cause_that_is_healed_closes_its_own_messages(gateway: Gateway, admin:
 
 
 @on_both_databases
-def test_a_page_that_is_old_still_names_a_cause_whose_newest_record_is_healed(
-    gateway: Gateway, admin: httpx.Client
-) -> None:
+def test_an_old_page_still_names_a_cause_whose_newest_record_is_healed(gateway: Gateway, admin: httpx.Client) -> None:
     ids = [park(gateway, f"m{n}") for n in range(3)]
     form = re.findall(r'name="(cause-[^"]+)"', admin.get("/todo").text)
     assert press(admin, f"/events/{ids[-1]}/retry").status_code == 303
