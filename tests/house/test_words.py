@@ -13,12 +13,13 @@ PRODUCT = ("gateway/", "handlers/", "workers/", "mapping/")
 BANNED = frozenset({
     "turnstile", "brake", "workshop", "world", "worlds", "rota", "custody", "duty", "duties", "fate", "fates", "guess",
     "guesses", "tally", "tallies", "reckon", "reckoning", "deed", "deeds", "weather", "waker", "mourn", "mourned",
-    "heed", "barred", "rehearse", "rehearsal", "shelf", "shelves", "kinship", "elsewhen", "pulse",
+    "heed", "barred", "carry", "careful", "doubtful", "rehearse", "rehearsal", "shelf", "shelves", "kinship",
+    "elsewhen", "pulse",
 })  # fmt: skip
 """Words this project once used for what the field calls otherwise; the glossary has what it is called now."""
 PERSONIFYING = re.compile(r"\b(strangers?|died|dies|believes|forgets|remembers|thinks|hears)\b")
 """Words for people that docstrings and comments used for processes and systems."""
-ONCE_USED = 9.4
+ONCE_USED = 9.3
 """Private functions with one caller, per 1,000 lines of the product: lower it when it has fallen."""
 WITH_ONE_IMPORTER = 33
 """Modules of the product that one other imports: better joined with it. Lower it when it has fallen."""
