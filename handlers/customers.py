@@ -143,7 +143,7 @@ def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -
     if present and known.agreed and deps.settings.customers.update_existing:
         newer, _ = customers.changed_alone(present, customer, known.agreed)
         wanted = customers.keep_of_relation(wanted, present, newer)
-    number = present.number if present else deps.till.create_relation(wanted)
+    number = present.number if present else _create_relation(wanted, customer, deps)
     differs = not present or customers.relation_fingerprint(wanted) != customers.relation_fingerprint(present)
     if present and differs:
         deps.till.update_relation(wanted, present)
@@ -155,6 +155,22 @@ def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -
         link = _ahead(link, "Relation", str(number), event, deps)
     parties.remember(written, customer, deps, written=differs)
     return done(links=(link,), target_entity="Relation", target_id=str(number))
+
+
+def _create_relation(wanted: Relation, customer: Customer, deps: Deps) -> int:
+    """Create the relation of a customer; the number of the one that stays.
+
+    The till takes no request ids and deletes no relation. Where another installation has made one of this customer at
+    the same moment, the one that the till finds first stays, and the other becomes inactive.
+    """
+    number = deps.till.create_relation(wanted)
+    first = deps.till.find_relation_by_ext_id(customer.id or "")
+    if first is None or first.number == number or not set(email_keys(first.email)) & set(email_keys(customer.email)):
+        return number
+    if made := deps.till.relation(number):
+        deps.till.update_relation(replace(made, active=False), made)
+    deps.note("another installation made this relation at the same moment; ours is inactive", relation=number)
+    return first.number
 
 
 def _to_link(relation: Relation, customer: Customer) -> Link:

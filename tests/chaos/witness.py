@@ -157,7 +157,8 @@ class Witness:
             self.books.rows(REALM, "Customer"), lambda row: row.get("PrimaryEmailAddr", {}).get("Address")
         )
         with self.till.lock:
-            relations = _by_email(list(self.till.till["relations"]), lambda row: row["email"])
+            active = [row for row in self.till.till["relations"] if row["active"]]
+            relations = _by_email(active, lambda row: row["email"])
         for email, rows in relations.items():
             found = tuple(map(_telephone, customers.get(email, ())))
             if found or email.endswith(CARD):  # who had a card before the gateway came is a customer once he buys

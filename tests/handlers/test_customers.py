@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from handlers.references import parties
+from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import REALM, Shop, sold
+from tests.servers import wait_until
 
 COMPANY = {
     "name": "Bakkerij Jansen",
@@ -233,6 +236,26 @@ def test_a_customer_of_the_books_reaches_the_till_and_does_not_come_back(open_sh
         shop.hear_of("Customer", customer["Id"], "Update", key=key)
     assert len(shop.till.till.ledger) == writes
     assert shop.find("Customer", Id=customer["Id"])["SyncToken"] == customer["SyncToken"]
+
+
+def test_two_installations_that_make_a_relation_at_once_keep_the_first(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop("[customers]\nto_till = true")
+    address = {"Address": "anna@example.nl"}
+    customer = shop.books.put_customer(REALM, {"DisplayName": "Anna Smit", "PrimaryEmailAddr": address})
+    shop.till.misbehaviour.plans.append(Plan("delay", "createRelation", seconds=1.0))
+    hearing = threading.Thread(target=lambda: shop.hear_of("Customer", customer["Id"], "Create", key="1"))
+    hearing.start()
+    wait_until(lambda: not shop.till.misbehaviour.plans, what="the relation to be on its way")
+    other = shop.till.add_relation(name="Anna Smit", email="anna@example.nl", extRelationId=customer["Id"])
+    hearing.join()
+    shop.settle()
+    relations = shop.till.till["relations"]
+    assert [row["relationNumber"] for row in relations if row["active"]] == [other["relationNumber"]]
+    assert len(relations) == 2
+    (event,) = shop.events(entity="Customer")
+    assert (event.state, event.target_id) == ("done", str(other["relationNumber"]))
+    assert [row["DisplayName"] for row in shop.rows("Customer")] == ["Anna Smit"]
+    assert shop.parked() == []
 
 
 def test_a_change_at_the_till_does_not_bounce_between_the_two(open_shop: Callable[..., Shop]) -> None:
