@@ -6,16 +6,21 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from gateway.store import leases
 from gateway.store.events import Change, Flow
+from handlers.deps import Deps
+from handlers.sales import summaries
+from handlers.sales.summaries import DayContext, Step
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import Shop, sold
 from tests.handlers.test_order_deposits import YESTERDAY, assert_right, money, open_as, owed
-from tests.handlers.test_orders_at_once import meanwhile
+from tests.handlers.test_orders_at_once import SLOW, meanwhile
 from tests.handlers.test_orders_tenders import books_money
+from tests.servers import wait_until
 
 NET_OF_15 = Decimal("12.40")
 
@@ -104,6 +109,34 @@ def test_a_deposit_booked_while_its_day_is_summed_up_is_not_in_the_day_too(open_
 
     receipt = shop.receive(Change("part", Flow.ORDERS, "poll", "Receipt", part, "default"))
     meanwhile(shop, book_deposit, receipt, write="salesreceipt")
+    shop.settle()
+    assert_right(shop, {(closed.date().isoformat(), "Pinbetaling"): Decimal(15)}, sold_for=NET_OF_15)
+
+
+def test_a_day_is_linked_after_the_deposit_that_is_being_booked(
+    open_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = YESTERDAY - timedelta(days=1)
+    shop = open_shop('[orders]\nsummary = "day"\nsummary_item = "1001"\n')
+    order = shop.till.take_order(lines=[sold(1003, price_cents=4000)], when=closed)["orderId"]
+    shop.till.prepay_order(order, [Tender("PIN", 1500)], when=closed)
+    part = shop.till.deliver_order(order, [], part=[sold(1003, price_cents=1500)], when=closed)["receiptId"]
+    link, booking = summaries.STEPS[Step.LINK], list[threading.Thread]()
+
+    def link_meanwhile(known: DayContext, deps: Deps) -> Any:
+        if not booking:
+            shop.books.injected.plan("POST salesreceipt", "delay", seconds=SLOW)
+            before = shop.books.injected.struck
+            late = shop.receive(Change("late", Flow.ORDERS, "poll", "TillOrder", order, "default"))
+            booking.append(threading.Thread(target=shop.work_abreast, args=(late,)))
+            booking[0].start()
+            wait_until(lambda: shop.books.injected.struck > before)
+        return link(known, deps)
+
+    monkeypatch.setattr(summaries, "STEPS", {**summaries.STEPS, Step.LINK: link_meanwhile})
+    shop.receive(Change("part", Flow.ORDERS, "poll", "Receipt", part, "default"))
+    shop.work()
+    booking[0].join()
     shop.settle()
     assert_right(shop, {(closed.date().isoformat(), "Pinbetaling"): Decimal(15)}, sold_for=NET_OF_15)
 
