@@ -24,7 +24,7 @@ from handlers.sales import bookings, documents, settlement, till_sales
 from mapping.day_summary import Day
 from mapping.messages import message
 from mapping.records import BookedDocument, DocumentKind, SaleKind
-from mapping.sale_identity import SALE_KINDS, find_installation, find_tag, is_marked, read_tag
+from mapping.sale_identity import SALE_KINDS, find_installation, find_tag, is_marked, is_withdrawn, read_tag
 
 UNLINKED = "unlinked"
 """The operation of a captured document with our marker and without a link."""
@@ -73,9 +73,13 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
 def _settle_linked(document: BookedDocument, link: Link, deps: Deps) -> Result:
     if link.status is BookingStatus.LEFT_OUT and _is_open(link, deps):
         return waiting("its sale is not handled to its end yet", LOOKS[1])
-    if not link.target_id:  # the day that it left has no document
-        _pass_on(document, deps)
-        return done("its sale is handled again")
+    record = f"sale {bookings.detail(link, 'number') or link.source_id}"
+    if not link.target_id:  # its day has no document
+        sale = till_sales.find(link.source_id, deps)
+        if link.status is BookingStatus.LEFT_OUT and not (sale and is_withdrawn(sale)):
+            _pass_on(document, deps)
+            return done("its sale is handled again")
+        return _settle_second(None, Day.parse(link.day or "").name, document, record, deps, summed_up=True)
     first = documents.read(link.target_entity, link.target_id, deps)
     if first is None or first.voided:
         if link.status is BookingStatus.REPLACING:
@@ -83,8 +87,7 @@ def _settle_linked(document: BookedDocument, link: Link, deps: Deps) -> Result:
         follow_successor(link, bookings.gone_status(first), document, deps)
         said = "the linked document is not in the books any more: {document} takes its place"
         return done(message(said, document=_name(document)))
-    record = f"sale {bookings.detail(link, 'number') or link.source_id}"
-    return _settle_second(first, document, record, deps, summed_up=link.day is not None)
+    return _settle_second(first, _name(first), document, record, deps, summed_up=link.day is not None)
 
 
 def _is_open(link: Link, deps: Deps) -> bool:
@@ -101,23 +104,32 @@ def _settle_day(document: BookedDocument, known: Iterable[Link], deps: Deps) -> 
     first = next((each for each in linked if find_tag(each.private_note) == tag and not each.voided), None)
     if first is None:
         return skipped("its day links it when it is summed up again")
-    return _settle_second(first, document, Day.parse(":".join(tag.split(":")[1:3])).name, deps)
+    return _settle_second(first, _name(first), document, Day.parse(":".join(tag.split(":")[1:3])).name, deps)
 
 
 def _settle_second(
-    first: BookedDocument, document: BookedDocument, record: str, deps: Deps, *, summed_up: bool = False
+    first: BookedDocument | None,
+    kept: str,
+    document: BookedDocument,
+    record: str,
+    deps: Deps,
+    *,
+    summed_up: bool = False,
 ) -> Result:
-    """The second document of one record: deleted if it is untouched and of this installation, else parked."""
+    """The second document of one record: deleted if it is untouched and of this installation, else parked.
+
+    `kept` names the first one, or the day that contains the record and comes to nothing, so that it has no document.
+    """
     # A sale that its day contains had a document of its own before, which may have been updated.
     is_ours = document.sync_token == _FIRST or (summed_up and is_as_signed(document.content))
     is_untouched = is_ours and not document.is_linked
     if find_installation(document.private_note) not in (None, deps.installation) or not is_untouched:
-        return _tell_doubled(record, _name(first), _name(document), document.kind, document.id)
+        return _tell_doubled(record, kept, _name(document), document.kind, document.id)
     documents.delete(document.kind, document.id, document.sync_token, deps)
-    deps.note("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
+    deps.note("deleted a second document of one sale", deleted=_name(document), kept=kept)
     said = "two requests of the gateway booked {record}: {document} was deleted, {other} is kept"
-    reason = message(said, record=record, document=_name(document), other=_name(first))
-    return _tell_removed(record, reason, first.kind, first.id)
+    reason = message(said, record=record, document=_name(document), other=kept)
+    return _tell_removed(record, reason, first.kind if first else None, first.id if first else None)
 
 
 def _tell_doubled(record: str, first: str, second: str, entity: str, second_id: str | None) -> Result:
@@ -131,7 +143,7 @@ def _tell_doubled(record: str, first: str, second: str, entity: str, second_id: 
     )
 
 
-def _tell_removed(record: str, reason: str, entity: str, kept_id: str) -> Result:
+def _tell_removed(record: str, reason: str, entity: str | None, kept_id: str | None) -> Result:
     return parked(
         reason,
         code="doubled-removed",

@@ -20,9 +20,11 @@ from handlers.sales import booking, summaries
 from handlers.sales.steps import Context
 from handlers.sales.summaries import DayContext, Step
 from handlers.sales.writers import UNLINKED
+from mapping import sale_identity
+from mapping.records import SaleKind
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import to_date
-from tests.handlers.shop import Shop, sold
+from tests.handlers.shop import REALM, Shop, sold
 from tests.handlers.test_summaries import NOON, SETTINGS, handle, in_agreement
 
 CARDS = f'{SETTINGS}[mapping]\nspecial_items = {{gift_card = "1002"}}\ngift_card_tenders = ["BON"]\n'
@@ -162,3 +164,53 @@ def test_a_late_document_of_a_sale_whose_former_day_has_none_is_linked(open_shop
     now = shop.deps().read(links.find, LinkKind.DOCUMENT, sale_id)
     assert now is not None
     assert (now.target_entity, now.target_id) == ("SalesReceipt", document["Id"])
+
+
+def test_a_late_document_of_a_sale_in_a_day_of_nothing_is_removed(
+    open_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, made = open_shop(CARDS), list[str]()
+
+    def lose_answer(known: Context, _: Deps) -> Context:
+        made.append(known.document.id)
+        raise Unanswered("the worker died")
+
+    stages = tuple(lose_answer if stage is booking.store_link else stage for stage in booking.BOOK)
+    monkeypatch.setattr(booking, "BOOK", stages)
+    cards = [Tender("BON", 10500), Tender("CONTANT", -500)]
+    receipt = shop.till.sell(lines=[sold(1003)], payments=cards, when=NOON)
+    shop.settle()
+    assert [row["Id"] for row in alone(shop, receipt["receiptId"])] == made
+    shop.till.edit_receipt(receipt["receiptId"], lines=[sold(1003)], payments=[Tender("PIN", 10000)], when=NOON)
+    shop.till.sell(lines=[sold(1003, -1)], payments=[Tender("PIN", -10000)], when=NOON)
+    handle(shop)
+    for _ in range(2):
+        books_feed.poll(shop.deps())
+        handle(shop)
+    (told,) = shop.parked()
+    assert (told.code, told.entity, told.target_id) == ("doubled-removed", "SalesReceipt", None)
+    assert shop.documents() == {}
+    in_agreement(shop)
+
+
+def test_a_late_document_of_a_cancelled_sale_without_a_day_is_removed(
+    open_shop: Callable[..., Shop],
+) -> None:
+    shop = open_shop(CARDS)
+    sale_id = leave(shop)
+    handle(shop)
+    (document,) = alone(shop, sale_id)
+    (beside,) = [row for row in shop.rows("RefundReceipt") if sale_id in row["PrivateNote"]]
+    shop.books.delete(REALM, "RefundReceipt", beside["Id"])  # its writer died before this
+    shop.till.withdraw_receipt(sale_id)
+    sale = shop.deps().till.sales(SaleKind.RECEIPT, [sale_id])[0]
+    link = shop.deps().read(links.find, LinkKind.DOCUMENT, sale_id)
+    assert link is not None
+    left = dataclasses.replace(link, status=BookingStatus.LEFT_OUT, day=f"1:{NOON.date()}")
+    left = dataclasses.replace(left, target_entity="", target_id="", fingerprint=sale_identity.content(sale))
+    shop.deps().save_links(left)
+    shop.hear_of("SalesReceipt", document["Id"], UNLINKED, key="late")
+    handle(shop)
+    assert alone(shop, sale_id) == []
+    assert [event.code for event in shop.parked()] == ["doubled-removed"]
+    in_agreement(shop)
